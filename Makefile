@@ -1,0 +1,51 @@
+# ichlite: `make demo` reads two studies with the light half; `make test` installs all and tests.
+# Needs python3 (3.11 to 3.13) and make. Everything else goes into .venv.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+LIGHT  := $(VENV)/.light
+FULL   := $(VENV)/.full
+RUNS   ?= runs/bundle
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check docs bundle samples clean
+
+help:  ## what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
+
+demo: $(LIGHT)  ## read two sample studies, print the triage list, write demo-report/
+	$(BIN)/ichlite demo --out demo-report
+
+test: $(FULL)  ## all tests and doctests
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+check: $(FULL)  ## lint, format, types, layers, docs
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/mkdocs build --strict --quiet --site-dir $(VENV)/site
+
+docs: $(FULL)  ## build the documentation into site/
+	$(BIN)/mkdocs build --strict
+
+bundle: $(FULL)  ## make the embedded bundle from phantoms alone (at most two hours on 2 cores)
+	$(BIN)/python scripts/make_bundle.py --out $(RUNS)
+
+samples: $(FULL)  ## make the embedded sample studies again (GE=folder of the GE head's files)
+	$(BIN)/python scripts/make_samples.py --ge $(GE)
+
+clean:
+	rm -rf $(VENV) site demo-report
+
+$(BIN)/pip:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade pip
+
+$(LIGHT): $(BIN)/pip pyproject.toml constraints.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+$(FULL): $(BIN)/pip pyproject.toml constraints.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,node,dev]'
+	@touch $(LIGHT) $@

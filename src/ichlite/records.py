@@ -1,0 +1,178 @@
+"""The frozen records that stages pass on: files → Series → HeadVolume → SliceScores → ScanResult."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vector3 = tuple[float, float, float]
+Status = Literal["analysed", "not_analysed"]
+
+
+@dataclass(frozen=True, slots=True)
+class PixelLayout:
+    """Where and how a file's pixels are stored (DICOM PS3.5 section 8, PS3.3 C.7.6.3).
+
+    Attributes:
+        transfer_syntax_uid: As in the file meta information.
+        offset: Byte offset of the PixelData value in the file.
+        length: Bytes of that value; None when it is encapsulated (compressed).
+        bits_allocated, bits_stored, high_bit, pixel_representation: As in the file.
+    """
+
+    transfer_syntax_uid: str
+    offset: int
+    length: int | None
+    bits_allocated: int
+    bits_stored: int
+    high_bit: int
+    pixel_representation: int
+
+
+@dataclass(frozen=True, slots=True)
+class SliceHeader:
+    """One CT image's header, as far as reading and judging need it; absent values are None.
+
+    Attributes:
+        path: The file as the caller named it (a file in a named folder: folder joined with name).
+        rows, columns: Pixels.
+        pixel_spacing_mm: (between rows, between columns).
+        image_position_mm: ImagePositionPatient, of the first voxel's centre.
+        image_orientation: ImageOrientationPatient, row then column direction cosines.
+        rescale_slope, rescale_intercept: To HU; None when the file does not say.
+        pixel_padding_value: Stored value of pixels outside the scan circle.
+    """
+
+    path: str
+    patient_id: str
+    study_uid: str
+    series_uid: str
+    instance_uid: str
+    rows: int
+    columns: int
+    layout: PixelLayout
+    pixel_spacing_mm: tuple[float, float] | None = None
+    image_position_mm: Vector3 | None = None
+    image_orientation: tuple[float, float, float, float, float, float] | None = None
+    rescale_slope: float | None = None
+    rescale_intercept: float | None = None
+    rescale_type: str | None = None
+    pixel_padding_value: int | None = None
+    image_type: tuple[str, ...] = ()
+    body_part_examined: str | None = None
+    study_description: str | None = None
+    series_description: str | None = None
+    contrast_agent: str | None = None
+    convolution_kernel: str | None = None
+    kvp: float | None = None
+    slice_thickness_mm: float | None = None
+    instance_number: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """The slices of one CT series, sorted along the slice normal, feet to head.
+
+    Attributes:
+        slices: Sorted headers.
+        positions_mm: Each slice's position along the slice normal; empty when unknown.
+        slice_spacing_mm: Median distance between neighbours; None with fewer than two positions.
+        faults: One line for each thing that keeps the slices from being one whole volume
+            (gaps, repeated positions, mixed matrices, two patients …); empty when sound.
+        notes: One line for each thing repaired or remarkable that does not prevent reading.
+    """
+
+    study_uid: str
+    series_uid: str
+    patient_id: str
+    slices: tuple[SliceHeader, ...]
+    positions_mm: tuple[float, ...]
+    slice_spacing_mm: float | None
+    faults: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedFile:
+    """A file that is in no result, and why, in one line."""
+
+    file: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class HeadVolume:
+    """A series in Hounsfield units on the model's grid.
+
+    Attributes:
+        series: Where it came from.
+        hu: (slice, row, column) int16, HU in [-1024, 3071], slice order of `series.slices`.
+        notes: Repairs made on the way (12-bit offset …), one line each.
+    """
+
+    series: Series
+    hu: NDArray[np.int16]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SliceScores:
+    """Calibrated probabilities of one slice.
+
+    Attributes:
+        file: The path as given.
+        position_mm: Along the slice normal; None when the file does not say.
+        probabilities: `any` and each subtype name → probability in [0, 1].
+    """
+
+    file: str
+    position_mm: float | None
+    probabilities: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class ScanResult:
+    """What ichlite says of one series.
+
+    Attributes:
+        status: `analysed`, or `not_analysed` with at least one reason and no probabilities.
+        reasons: Why it was not analysed, or, forced, what the gate objected to.
+        scan: `any` and each subtype name → scan probability; None when not analysed.
+        slices: Feet to head; empty when not analysed.
+        urgent: True when `any` reaches the bundle's operating point; None when not analysed.
+        notes: Repairs and remarks, one line each.
+        hu: The volume that was judged, (slice, row, column) int16 HU; None unless asked for.
+        activation_maps: (slice, map row, map column, subtype) float32, logits of the model's own
+            class activation map; None unless asked for.
+    """
+
+    study: str
+    series: str
+    files: tuple[str, ...]
+    status: Status
+    reasons: tuple[str, ...]
+    scan: Mapping[str, float] | None
+    slices: tuple[SliceScores, ...]
+    urgent: bool | None = None
+    notes: tuple[str, ...] = ()
+    hu: NDArray[np.int16] | None = field(default=None, repr=False, compare=False)
+    activation_maps: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadResult:
+    """Everything one reading of a set of paths gave; every input file is in exactly one place.
+
+    Attributes:
+        bundle: Name and version of the bundle that judged.
+        studies: One result a series, in a stable order (study, then series UID).
+        skipped: Files that belong to no series.
+    """
+
+    bundle: str
+    studies: tuple[ScanResult, ...]
+    skipped: tuple[SkippedFile, ...]
