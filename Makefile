@@ -30,7 +30,7 @@ docs: $(FULL)  ## build the documentation into site/
 	$(BIN)/mkdocs build --strict
 
 bundle: $(FULL)  ## make the embedded bundle from phantoms alone (at most two hours on 2 cores)
-	$(BIN)/python scripts/make_bundle.py --out $(RUNS)
+	$(BIN)/python scripts/make_bundle.py --out $(RUNS) --install
 
 samples: $(FULL)  ## make the embedded sample studies again (GE=folder of the GE head's files)
 	$(BIN)/python scripts/make_samples.py --ge $(GE)

@@ -45,6 +45,7 @@ class SliceHeader:
         image_orientation: ImageOrientationPatient, row then column direction cosines.
         rescale_slope, rescale_intercept: To HU; None when the file does not say.
         pixel_padding_value: Stored value of pixels outside the scan circle.
+        lossy_compressed: The pixels went through lossy compression at some time.
     """
 
     path: str
@@ -71,6 +72,7 @@ class SliceHeader:
     kvp: float | None = None
     slice_thickness_mm: float | None = None
     instance_number: int | None = None
+    lossy_compressed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,8 +173,11 @@ class ReadResult:
         bundle: Name and version of the bundle that judged.
         studies: One result a series, in a stable order (study, then series UID).
         skipped: Files that belong to no series.
+        warnings: One line for each thing about the input as a whole that a person must look at,
+            such as two patients in one folder.
     """
 
     bundle: str
     studies: tuple[ScanResult, ...]
     skipped: tuple[SkippedFile, ...]
+    warnings: tuple[str, ...] = ()

@@ -1,0 +1,307 @@
+"""One open DICOM file in; its transfer syntax and the raw values of the wanted elements out.
+
+Why not pydicom here: it takes 0.55-0.82 ms for the elements that a CT slice needs, this walk about
+a tenth; and these bytes are untrusted. The walk reads at most a few pages, keeps a bounded number
+of bytes, never recurses and allocates nothing by a declared length. A test compares it with pydicom
+on every real file at hand.
+
+Source:
+    DICOM PS3.5 section 7 (data set), PS3.10 section 7 (file meta information).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from io import FileIO
+
+from ichlite.errors import UnreadableFile
+
+IMPLICIT_LITTLE = "1.2.840.10008.1.2"
+EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
+DEFLATED_LITTLE = "1.2.840.10008.1.2.1.99"
+EXPLICIT_BIG = "1.2.840.10008.1.2.2"
+DEFLATED = frozenset(
+    {DEFLATED_LITTLE, "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.8.1"},
+)
+
+TRANSFER_SYNTAX_UID = 0x00020010
+PIXEL_DATA = 0x7FE00010
+_PIXEL_ELEMENTS = {0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData"}
+
+_ITEM = 0xFFFEE000
+_ITEM_END = 0xFFFEE00D
+_SEQUENCE_END = 0xFFFEE0DD
+_UNDEFINED = 0xFFFFFFFF
+
+# Value representations whose explicit header has two reserved bytes and a 32-bit length (PS3.5
+# table 7.1-1).
+_LONG_VR = frozenset(
+    {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
+)
+
+_SHORT_VR = frozenset(
+    {b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO", b"LT", b"PN"}
+    | {b"SH", b"SL", b"SS", b"ST", b"TM", b"UI", b"UL", b"US"}
+)
+
+_PAGE_BYTES = 16_384
+_MAX_VALUE_BYTES = 16_384
+_MAX_HEADER_BYTES = 1 << 24
+_MAX_SEQUENCE_ELEMENTS = 100_000
+_MAX_DEPTH = 64
+
+
+@dataclass(slots=True)
+class Elements:
+    """What one file says before its pixels.
+
+    Attributes:
+        transfer_syntax_uid: From the file meta information; implicit or explicit little endian
+            when there is none and the bytes fit.
+        big_endian: Byte order of the values.
+        values: Tag (group << 16 | element) → raw value, of the wanted tags that are there.
+        pixel_offset, pixel_length: Where the PixelData value starts, and its declared bytes (None
+            when undefined, that is encapsulated); both None when there is no PixelData.
+        float_pixels: Keyword of a floating-point pixel element, if that is what the file has.
+        fault: Why the walk ended early, in one line; None when it reached the pixels or the end.
+    """
+
+    transfer_syntax_uid: str = ""
+    big_endian: bool = False
+    values: dict[int, bytes] = field(default_factory=dict)
+    pixel_offset: int | None = None
+    pixel_length: int | None = None
+    float_pixels: str | None = None
+    fault: str | None = None
+
+
+class _Pages:
+    """Random access to a file through one buffer of a few pages."""
+
+    def __init__(self, file: FileIO, first: bytes, size: int) -> None:
+        self._file = file
+        self.size = size
+        self.buffer = first
+        self.start = 0
+
+    def locate(self, position: int, count: int) -> int:
+        """Index in `buffer` of the file's bytes [position, position + count)."""
+        if position + count > self.size:
+            raise UnreadableFile(
+                "the file is cut short inside its header",
+                found=f"{self.size} bytes",
+                expected=f"at least {position + count}",
+            )
+        index = position - self.start
+        if index < 0 or index + count > len(self.buffer):
+            self._file.seek(position)
+            self.buffer = self._file.read(max(_PAGE_BYTES, count))
+            self.start = position
+            index = 0
+            if len(self.buffer) < count:
+                raise UnreadableFile("the file changed while it was read")
+        return index
+
+
+def read_first_bytes(file: FileIO) -> bytes:
+    """An open file in; its first page out (reads the file)."""
+    return file.read(_PAGE_BYTES)
+
+
+def read_elements(
+    file: FileIO, first: bytes, size: int, wanted: Collection[int]
+) -> Elements | None:
+    """An open file in; its wanted elements out, or None when it is not DICOM (reads the file).
+
+    Args:
+        file: Open for reading, without a buffer of its own.
+        first: Its first bytes, as `read_first_bytes` gave them.
+        size: Its bytes.
+        wanted: Tags whose values to keep, sequences excepted.
+
+    Returns:
+        The elements before PixelData; `fault` says so when the walk could not go on.
+    """
+    elements = Elements()
+    pages = _Pages(file, first, size)
+    try:
+        start = _read_meta(pages, elements, wanted)
+        if start is None:
+            return None
+        _walk(pages, start, elements, wanted)
+    except UnreadableFile as error:
+        elements.fault = str(error)
+    return elements
+
+
+def _read_meta(pages: _Pages, elements: Elements, wanted: Collection[int]) -> int | None:
+    """Read the file meta information; return where the data set starts, None when not DICOM."""
+    first = pages.buffer
+    if first[128:132] == b"DICM":
+        position = 132
+    elif first[:2] in (b"\x02\x00", b"\x08\x00") and first[3:4] == b"\x00" and len(first) >= 132:
+        position = 0  # no preamble, as written before 1993
+    else:
+        return None
+    while position + 8 <= pages.size:
+        index = pages.locate(position, 8)
+        if pages.buffer[index : index + 2] != b"\x02\x00":
+            break
+        tag, _, length, value_start = _element_header(pages, position, "<", implicit=False)
+        if length == _UNDEFINED:
+            raise UnreadableFile("damaged file meta information")
+        if tag in wanted or tag == TRANSFER_SYNTAX_UID:
+            elements.values[tag] = _value(pages, tag, value_start, length)
+        position = value_start + length
+    uid = elements.values.get(TRANSFER_SYNTAX_UID, b"").rstrip(b" \0").decode("latin-1")
+    if not uid:
+        index = pages.locate(position, 8)
+        vr = pages.buffer[index + 4 : index + 6]
+        uid = EXPLICIT_LITTLE if _is_vr(vr) else IMPLICIT_LITTLE
+    elements.transfer_syntax_uid = uid
+    elements.big_endian = uid == EXPLICIT_BIG
+    return position
+
+
+def _walk(pages: _Pages, position: int, elements: Elements, wanted: Collection[int]) -> None:
+    """Go through the top level of the data set up to PixelData, keeping the wanted values."""
+    if elements.transfer_syntax_uid in DEFLATED:
+        raise UnreadableFile(
+            "the data set is deflated, which can unpack to any size",
+            remedy="export it with an uncompressed or JPEG transfer syntax",
+        )
+    order = ">" if elements.big_endian else "<"
+    implicit = elements.transfer_syntax_uid == IMPLICIT_LITTLE
+    if not implicit and pages.size - position >= 8:
+        # Some writers name an explicit syntax and write an implicit one.
+        index = pages.locate(position, 8)
+        implicit = not _is_vr(pages.buffer[index + 4 : index + 6])
+    while position < _MAX_HEADER_BYTES:
+        position = _skip_unwanted(pages, position, order, implicit, wanted)
+        if position == pages.size:
+            return
+        tag, vr, length, value_start = _element_header(pages, position, order, implicit)
+        if tag == PIXEL_DATA:
+            elements.pixel_offset = value_start
+            elements.pixel_length = None if length == _UNDEFINED else length
+            return
+        if tag in _PIXEL_ELEMENTS:
+            elements.float_pixels = _PIXEL_ELEMENTS[tag]
+            return
+        if length == _UNDEFINED:
+            position = _after_sequence(pages, value_start, order, implicit or vr == b"UN")
+            continue
+        if tag in wanted:
+            elements.values[tag] = _value(pages, tag, value_start, length)
+        position = value_start + length
+        if position > pages.size:
+            raise UnreadableFile(
+                f"the file is cut short inside its header: element {_name(tag)}",
+                found=f"{pages.size - value_start} bytes",
+                expected=length,
+            )
+    raise UnreadableFile("the header is too long", expected=f"at most {_MAX_HEADER_BYTES} bytes")
+
+
+def _skip_unwanted(
+    pages: _Pages, position: int, order: str, implicit: bool, wanted: Collection[int]
+) -> int:
+    """Where the first element stands that is wanted, long, or beyond the page in hand.
+
+    Most elements of a header are short and not wanted; this loop does nothing but pass them.
+    """
+    buffer, start = pages.buffer, pages.start
+    last = len(buffer) - 12
+    index = before = position - start
+    if index < 0:
+        return position
+    unpack = struct.Struct(order + ("HHI" if implicit else "HH2sH")).unpack_from
+    while index <= last:
+        if implicit:
+            group, element, length = unpack(buffer, index)
+            plain = length < _PAGE_BYTES and group < 0x7FE0
+        else:
+            group, element, vr, length = unpack(buffer, index)
+            plain = vr in _SHORT_VR
+        if not plain or (group << 16 | element) in wanted:
+            break
+        before, index = index, index + 8 + length
+    # An element that claims to reach beyond the file is left to the checked reader.
+    return start + (index if start + index <= pages.size else before)
+
+
+def _after_sequence(pages: _Pages, position: int, order: str, implicit: bool) -> int:
+    """Where a sequence of undefined length ends; goes through nested ones without recursion."""
+    # One entry an open level: whether it is a sequence (of items) or an item (of elements), and
+    # whether its elements are implicit (a sequence with VR UN always is, PS3.5 section 6.2.2).
+    open_levels: list[tuple[bool, bool]] = [(True, implicit)]
+    for _ in range(_MAX_SEQUENCE_ELEMENTS):
+        in_sequence, implicit = open_levels[-1]
+        index = pages.locate(position, 8)
+        group, element, length = struct.unpack_from(f"{order}HHI", pages.buffer, index)
+        tag = group << 16 | element
+        position += 8
+        if tag == (_SEQUENCE_END if in_sequence else _ITEM_END):
+            open_levels.pop()
+            if not open_levels:
+                return position
+            continue
+        if in_sequence:
+            if tag != _ITEM:
+                raise UnreadableFile(f"damaged sequence: found {_name(tag)} in place of an item")
+            opened = (False, implicit)
+        else:
+            _, vr, length, position = _element_header(pages, position - 8, order, implicit)
+            opened = (True, implicit or vr == b"UN")
+        if length != _UNDEFINED:
+            position += length
+            continue
+        open_levels.append(opened)
+        if len(open_levels) > _MAX_DEPTH:
+            raise UnreadableFile(
+                "sequences are nested too deeply", expected=f"at most {_MAX_DEPTH} levels"
+            )
+    raise UnreadableFile(
+        "a sequence has too many elements", expected=f"at most {_MAX_SEQUENCE_ELEMENTS}"
+    )
+
+
+def _element_header(
+    pages: _Pages, position: int, order: str, implicit: bool
+) -> tuple[int, bytes, int, int]:
+    """Tag, value representation (empty when implicit), declared length, where the value starts."""
+    index = pages.locate(position, 8)
+    buffer = pages.buffer
+    if implicit:
+        group, element, length = struct.unpack_from(order + "HHI", buffer, index)
+        return group << 16 | element, b"", length, position + 8
+    group, element, vr, short = struct.unpack_from(order + "HH2sH", buffer, index)
+    tag = group << 16 | element
+    if vr not in _LONG_VR:
+        if not _is_vr(vr):
+            raise UnreadableFile(f"damaged header at element {_name(tag)}, byte {position}")
+        return tag, vr, short, position + 8
+    index = pages.locate(position, 12)
+    (length,) = struct.unpack_from(order + "I", pages.buffer, index + 8)
+    return tag, vr, length, position + 12
+
+
+def _value(pages: _Pages, tag: int, start: int, length: int) -> bytes:
+    if length > _MAX_VALUE_BYTES:
+        raise UnreadableFile(
+            f"element {_name(tag)} is too long",
+            found=f"{length} bytes",
+            expected=f"at most {_MAX_VALUE_BYTES}",
+        )
+    index = pages.locate(start, length)
+    return pages.buffer[index : index + length]
+
+
+def _is_vr(two_bytes: bytes) -> bool:
+    return len(two_bytes) == 2 and two_bytes.isalpha() and two_bytes.isupper()
+
+
+def _name(tag: int) -> str:
+    return f"({tag >> 16:04X},{tag & 0xFFFF:04X})"

@@ -1,0 +1,272 @@
+"""One file in; its `SliceHeader`, or why it is not a CT slice that can be used, out."""
+
+from __future__ import annotations
+
+import stat
+from dataclasses import dataclass
+from io import FileIO
+from pathlib import Path
+from typing import cast
+
+from ichlite.ct.elements import (
+    EXPLICIT_BIG,
+    EXPLICIT_LITTLE,
+    IMPLICIT_LITTLE,
+    Elements,
+    read_elements,
+    read_first_bytes,
+)
+from ichlite.ct.values import WANTED, Values
+from ichlite.errors import InputError, NotCT, UnreadableFile
+from ichlite.records import PixelLayout, SliceHeader, Vector3
+
+Orientation = tuple[float, float, float, float, float, float]
+
+MAX_SIDE = 4096
+"""Pixels a side: twice the largest matrix that CT scanners reconstruct; 32 MiB of pixels."""
+
+MIN_SIDE = 16
+"""Pixels a side, below which there is no image."""
+
+NATIVE_SYNTAXES = frozenset({IMPLICIT_LITTLE, EXPLICIT_LITTLE, EXPLICIT_BIG})
+
+COMPRESSED_SYNTAXES: dict[str, str] = {
+    "1.2.840.10008.1.2.4.57": "JPEG lossless (process 14)",
+    "1.2.840.10008.1.2.4.70": "JPEG lossless (first-order prediction)",
+    "1.2.840.10008.1.2.4.80": "JPEG-LS lossless",
+    "1.2.840.10008.1.2.4.81": "JPEG-LS near-lossless",
+    "1.2.840.10008.1.2.4.90": "JPEG 2000 lossless",
+    "1.2.840.10008.1.2.4.91": "JPEG 2000",
+    "1.2.840.10008.1.2.5": "RLE",
+}
+"""Compressed transfer syntaxes that are read (DICOM PS3.5 annex A.4), and their names."""
+
+LOSSY_SYNTAXES = frozenset({"1.2.840.10008.1.2.4.81", "1.2.840.10008.1.2.4.91"})
+
+CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
+_DICOMDIR_STORAGE = "1.2.840.10008.1.3.10"
+_OTHER_CLASSES = {
+    "1.2.840.10008.5.1.4.1.1.2.1": "Enhanced CT (multi-frame)",
+    "1.2.840.10008.5.1.4.1.1.4": "MR image",
+    "1.2.840.10008.5.1.4.1.1.4.1": "Enhanced MR",
+    "1.2.840.10008.5.1.4.1.1.6.1": "ultrasound image",
+    "1.2.840.10008.5.1.4.1.1.7": "secondary capture (a screen or derived picture)",
+    "1.2.840.10008.5.1.4.1.1.30": "parametric map",
+    "1.2.840.10008.5.1.4.1.1.66.4": "segmentation",
+    "1.2.840.10008.5.1.4.1.1.88.67": "radiation dose report",
+    "1.2.840.10008.5.1.4.1.1.104.1": "encapsulated PDF",
+    "1.2.840.10008.5.1.4.1.1.128": "PET image",
+    "1.2.840.10008.5.1.4.1.1.481.3": "radiotherapy structure set",
+}
+
+_ARCHIVES: dict[bytes, str] = {
+    b"PK\x03\x04": "zip",
+    b"PK\x05\x06": "zip",
+    b"\x1f\x8b": "gzip",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ\x00": "xz",
+    b"(\xb5/\xfd": "zstd",
+    b"7z\xbc\xaf\x27\x1c": "7z",
+    b"Rar!\x1a\x07": "rar",
+}
+_TAR_MAGIC = slice(257, 262)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a file gives no slice.
+
+    Attributes:
+        path: As the caller named it.
+        reason: One line.
+        lost_from_series: SeriesInstanceUID of the CT series that lacks a slice because of this
+            damaged file; None when nothing is lost (another kind of file) or it is not known.
+    """
+
+    path: str
+    reason: str
+    lost_from_series: str | None = None
+
+
+def read_header(path: str) -> SliceHeader | Refusal:
+    """A file's path in; its slice header or a refusal out (opens the file once, reads a few pages).
+
+    Args:
+        path: An existing file; any name.
+
+    Returns:
+        The header of a single-frame greyscale CT image whose pixels are all there, else why not.
+    """
+    try:
+        status = Path(path).stat()
+        if not stat.S_ISREG(status.st_mode):
+            return Refusal(path, "not a regular file")  # opening a pipe could wait for ever
+        with FileIO(path) as file:
+            first = read_first_bytes(file)
+            kind = _not_dicom(first)
+            if kind is not None:
+                return Refusal(path, kind)
+            elements = read_elements(file, first, status.st_size, WANTED)
+    except OSError as error:
+        return Refusal(path, f"cannot be opened or read: {error.strerror}")
+    if elements is None:
+        return Refusal(path, "not a DICOM file")
+    return _header(path, elements, status.st_size)
+
+
+def is_localizer(header: SliceHeader) -> bool:
+    """A slice header in; whether ImageType calls the image a localizer (scout), out.
+
+    Source:
+        DICOM PS3.3 C.8.2.1.1.1.
+    """
+    return any("LOCALIZER" in part.upper() for part in header.image_type)
+
+
+def _not_dicom(first: bytes) -> str | None:
+    if not first:
+        return "empty file"
+    for magic, name in _ARCHIVES.items():
+        if first.startswith(magic):
+            return f"{name} archive or compressed file: unpack it first"
+    if first[_TAR_MAGIC] == b"ustar":
+        return "tar archive: unpack it first"
+    return None
+
+
+def _header(path: str, elements: Elements, file_bytes: int) -> SliceHeader | Refusal:
+    values = Values(elements)
+    try:
+        _check_kind(values, elements)
+    except InputError as error:
+        return Refusal(path, str(error))
+    try:
+        if elements.fault is not None:
+            return Refusal(path, elements.fault, values.text("SeriesInstanceUID"))
+        _check_pixels(values, elements)
+        return _slice_header(path, values, _layout(values, elements, file_bytes))
+    except NotCT as error:
+        return Refusal(path, str(error))
+    except UnreadableFile as error:
+        return Refusal(path, str(error), values.text("SeriesInstanceUID"))
+
+
+def _check_kind(values: Values, elements: Elements) -> None:
+    """Raise NotCT unless the file says that it is a CT image."""
+    media_class = values.text("MediaStorageSOPClassUID")
+    if media_class == _DICOMDIR_STORAGE:
+        raise NotCT("DICOMDIR: an index, no image; its files are read by themselves")
+    sop_class = values.text("SOPClassUID") or media_class
+    modality = values.text("Modality")
+    if sop_class not in (None, CT_IMAGE_STORAGE) or modality not in (None, "CT"):
+        found = _OTHER_CLASSES.get(sop_class or "", sop_class)
+        if found is None or sop_class == CT_IMAGE_STORAGE:
+            found = f"Modality {modality}"
+        raise NotCT("not a CT image", found=found, expected="CT Image Storage, Modality CT")
+    if sop_class is None and modality is None:
+        if elements.fault is not None:
+            raise UnreadableFile(elements.fault)
+        raise NotCT("not a CT image", found="neither SOPClassUID nor Modality")
+
+
+def _check_pixels(values: Values, elements: Elements) -> None:
+    """Raise NotCT unless the pixels are those of one greyscale CT slice."""
+    if elements.float_pixels is not None:
+        raise NotCT("pixels are floating-point", found=elements.float_pixels, expected="PixelData")
+    frames = values.integer_text("NumberOfFrames")
+    if frames not in (None, 1):
+        raise NotCT("a multi-frame image", found=f"{frames} frames", expected="one slice a file")
+    samples = values.whole("SamplesPerPixel")
+    photometric = values.text("PhotometricInterpretation")
+    if samples not in (None, 1) or photometric not in (None, "MONOCHROME2"):
+        raise NotCT(
+            "not a greyscale CT image",
+            found=f"{photometric}, {samples or 1} samples a pixel",
+            expected="MONOCHROME2, 1",
+        )
+    allocated = values.whole("BitsAllocated")
+    if allocated != 16:
+        raise NotCT("not a CT image", found=f"BitsAllocated {allocated}", expected="16")
+    if elements.pixel_offset is None:
+        raise NotCT("no image in the file", expected="PixelData")
+
+
+def _layout(values: Values, elements: Elements, file_bytes: int) -> PixelLayout:
+    """Sizes and coding of the pixels, checked against each other and the file."""
+    rows, columns = values.required_whole("Rows"), values.required_whole("Columns")
+    if not (MIN_SIDE <= rows <= MAX_SIDE and MIN_SIDE <= columns <= MAX_SIDE):
+        raise UnreadableFile(
+            "the image has a size that CT does not have",
+            found=f"{rows}x{columns} pixels",
+            expected=f"{MIN_SIDE} to {MAX_SIDE} a side",
+        )
+    stored, high_bit = values.required_whole("BitsStored"), values.required_whole("HighBit")
+    signed = values.required_whole("PixelRepresentation")
+    if not (8 <= stored <= 16 and stored - 1 <= high_bit <= 15 and signed in (0, 1)):
+        raise UnreadableFile(
+            "the pixel coding makes no sense",
+            found=f"BitsStored {stored}, HighBit {high_bit}, PixelRepresentation {signed}",
+        )
+    syntax = elements.transfer_syntax_uid
+    offset, length = elements.pixel_offset or 0, elements.pixel_length
+    if syntax in NATIVE_SYNTAXES:
+        _check_native_length(rows * columns * 2, length, file_bytes - offset)
+    elif syntax not in COMPRESSED_SYNTAXES:
+        raise UnreadableFile(
+            "the transfer syntax is not read",
+            found=syntax,
+            expected=f"uncompressed, {', '.join(COMPRESSED_SYNTAXES.values())}",
+        )
+    elif length is not None:
+        raise UnreadableFile("compressed pixel data are not encapsulated", found=f"{length} bytes")
+    return PixelLayout(syntax, offset, length, 16, stored, high_bit, signed)
+
+
+def _check_native_length(expected: int, declared: int | None, available: int) -> None:
+    if declared is None:
+        raise UnreadableFile("uncompressed pixel data have no length")
+    found = min(declared, available)
+    if found < expected:
+        raise UnreadableFile("pixel data is short", found=f"{found} bytes", expected=expected)
+    if declared > expected + 1:
+        raise UnreadableFile("pixel data is long", found=f"{declared} bytes", expected=expected)
+
+
+def _is_lossy(said: str | None, layout: PixelLayout) -> bool:
+    """What the file says; where it says nothing, whether its transfer syntax is made for loss."""
+    return said == "01" or (said is None and layout.transfer_syntax_uid in LOSSY_SYNTAXES)
+
+
+def _slice_header(path: str, values: Values, layout: PixelLayout) -> SliceHeader:
+    spacing = values.numbers("PixelSpacing", 2)
+    position = values.numbers("ImagePositionPatient", 3)
+    orientation = values.numbers("ImageOrientationPatient", 6)
+    return SliceHeader(
+        path=path,
+        patient_id=values.text("PatientID") or "",
+        study_uid=values.required_text("StudyInstanceUID"),
+        series_uid=values.required_text("SeriesInstanceUID"),
+        instance_uid=values.required_text("SOPInstanceUID"),
+        rows=values.required_whole("Rows"),
+        columns=values.required_whole("Columns"),
+        layout=layout,
+        pixel_spacing_mm=cast("tuple[float, float] | None", spacing),
+        image_position_mm=cast("Vector3 | None", position),
+        image_orientation=cast("Orientation | None", orientation),
+        rescale_slope=values.number("RescaleSlope"),
+        rescale_intercept=values.number("RescaleIntercept"),
+        rescale_type=values.text("RescaleType"),
+        pixel_padding_value=values.padding(signed=bool(layout.pixel_representation)),
+        image_type=tuple(
+            part.strip() for part in (values.text("ImageType") or "").split("\\") if part.strip()
+        ),
+        body_part_examined=values.text("BodyPartExamined"),
+        study_description=values.text("StudyDescription"),
+        series_description=values.text("SeriesDescription"),
+        contrast_agent=values.text("ContrastBolusAgent"),
+        convolution_kernel=values.text("ConvolutionKernel"),
+        kvp=values.number("KVP"),
+        slice_thickness_mm=values.number("SliceThickness"),
+        instance_number=values.integer_text("InstanceNumber"),
+        lossy_compressed=_is_lossy(values.text("LossyImageCompression"), layout),
+    )

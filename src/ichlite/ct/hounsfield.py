@@ -1,0 +1,187 @@
+"""A slice's header in; its stored values, and from those its Hounsfield units, out."""
+
+from __future__ import annotations
+
+from io import FileIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ichlite.ct.codecs import decode
+from ichlite.ct.elements import EXPLICIT_BIG
+from ichlite.ct.header import COMPRESSED_SYNTAXES
+from ichlite.errors import HounsfieldError, UnreadableFile
+from ichlite.records import SliceHeader
+
+HU_MIN = -1024
+"""Air, padding, and everything below."""
+
+HU_MAX = 3071
+"""Densest value that 12 bits hold above -1024; metal above it is cut."""
+
+OFFSET_NOTE = "12-bit values were stored 1000 too low and wrapped; repaired"
+LOSSY_NOTE = "pixels went through lossy compression"
+_PADDING_NOTE = "PixelPaddingValue lies among tissue values; pixels equal to it read as air"
+
+_AIR_LIKE_HU = -500
+"""Padding below this is outside the head with everything darker; above it only equality counts."""
+
+
+def read_stored(header: SliceHeader) -> NDArray[np.int16] | NDArray[np.uint16]:
+    """A slice's header in; its stored values out (reads the file).
+
+    Bits above BitsStored are cut off and the sign is extended.
+
+    Args:
+        header: As `find_series` made it; sizes are already checked against the file.
+
+    Returns:
+        (row, column), int16 or uint16 by PixelRepresentation.
+
+    Raises:
+        UnreadableFile: The file is gone, was changed, or its pixels do not decode.
+    """
+    layout = header.layout
+    kind = "i2" if layout.pixel_representation else "u2"
+    try:
+        if layout.transfer_syntax_uid in COMPRESSED_SYNTAXES:
+            stored = decode(header)
+        else:
+            order = ">" if layout.transfer_syntax_uid == EXPLICIT_BIG else "<"
+            stored = _read_native(header, np.dtype(order + kind))
+    except OSError as error:
+        raise UnreadableFile(f"{header.path} cannot be read: {error.strerror}") from None
+    native: NDArray[np.int16] | NDArray[np.uint16] = stored.astype(f"={kind}", copy=False)
+    return _stored_bits(native, layout.bits_stored, layout.high_bit)
+
+
+def to_hu(
+    stored: NDArray[np.int16] | NDArray[np.uint16], header: SliceHeader
+) -> tuple[NDArray[np.int16], str | None]:
+    """Stored values in; Hounsfield units, and a note when something was repaired, out.
+
+    Pixels that are padding become air. Values that were stored 12-bit and 1000 too low, with a
+    wrap at 4096 (BitsStored 12, unsigned, RescaleIntercept above -100), are put right.
+
+    Args:
+        stored: (row, column), int16 or uint16, as `read_stored` gave them; not changed.
+        header: Of the same slice.
+
+    Returns:
+        (row, column) int16 HU in [-1024, 3071]; a note or None.
+
+    Raises:
+        HounsfieldError: RescaleSlope or RescaleIntercept is missing, or does not lead to HU.
+
+    Source:
+        DICOM PS3.3 C.11.1.1.2 (rescale), C.7.5.1.1.2 (padding).
+    """
+    slope, intercept = _checked_rescale(header)
+    padding = _padding(stored, header, slope, intercept)
+    notes = [LOSSY_NOTE] if header.lossy_compressed else []
+    layout = header.layout
+    if layout.bits_stored == 12 and intercept > -100:
+        if layout.pixel_representation:
+            raise HounsfieldError(
+                f"{header.path}: 12-bit signed values with RescaleIntercept {intercept:g}",
+                expected="an intercept near -1024",
+                remedy="the offset of such files is not known; export again",
+            )
+        stored = (stored + np.uint16(1000)) & np.uint16(0x0FFF)
+        intercept = -1000.0
+        notes.append(OFFSET_NOTE)
+    hu = _rescaled(stored, slope, intercept)
+    if padding is not None:
+        mask, note = padding
+        hu[mask] = HU_MIN
+        notes.extend(note)
+    return hu, "; ".join(notes) or None
+
+
+def _read_native(header: SliceHeader, dtype: np.dtype[np.int16]) -> NDArray[np.int16]:
+    stored = np.empty((header.rows, header.columns), dtype)
+    with FileIO(header.path) as file:
+        file.seek(header.layout.offset)
+        found = file.readinto(stored.data.cast("B"))
+    if found != stored.nbytes:
+        raise UnreadableFile(
+            f"{header.path}: pixel data is short",
+            found=f"{found} bytes",
+            expected=stored.nbytes,
+        )
+    return stored
+
+
+def _stored_bits(
+    values: NDArray[np.int16] | NDArray[np.uint16], bits_stored: int, high_bit: int
+) -> NDArray[np.int16] | NDArray[np.uint16]:
+    """Keep the bits that hold the value: shift the rest out at the top, then back down."""
+    if bits_stored == 16:
+        return values
+    values = values << np.array(15 - high_bit, values.dtype)
+    values >>= np.array(16 - bits_stored, values.dtype)  # arithmetic when signed
+    return values
+
+
+def _checked_rescale(header: SliceHeader) -> tuple[float, float]:
+    slope, intercept = header.rescale_slope, header.rescale_intercept
+    if slope is None or intercept is None:
+        missing = "RescaleSlope" if slope is None else "RescaleIntercept"
+        raise HounsfieldError(
+            f"{header.path} has no {missing}",
+            expected="one",
+            remedy="HU are not guessed; export again with rescale values",
+        )
+    if header.rescale_type not in (None, "HU"):
+        raise HounsfieldError(
+            f"{header.path}: stored values do not rescale to HU",
+            found=f"RescaleType {header.rescale_type}",
+            expected="HU",
+        )
+    if not (1e-3 <= slope <= 100 and abs(intercept) <= 1e5):
+        raise HounsfieldError(
+            f"{header.path}: rescale values are out of range",
+            found=f"slope {slope:g}, intercept {intercept:g}",
+            expected="a positive slope near 1, an intercept near -1024 or 0",
+        )
+    return slope, intercept
+
+
+def _padding(
+    stored: NDArray[np.int16] | NDArray[np.uint16],
+    header: SliceHeader,
+    slope: float,
+    intercept: float,
+) -> tuple[NDArray[np.bool_], list[str]] | None:
+    """Which pixels are padding; None when clipping makes air of them anyway."""
+    value = header.pixel_padding_value
+    if value is None:
+        return None
+    padding_hu = slope * value + intercept
+    if padding_hu <= HU_MIN:
+        return None
+    if padding_hu <= _AIR_LIKE_HU:
+        return stored <= value, []
+    mask = stored == value
+    return mask, [_PADDING_NOTE] if padding_hu < HU_MAX and mask.any() else []
+
+
+def _rescaled(
+    stored: NDArray[np.int16] | NDArray[np.uint16], slope: float, intercept: float
+) -> NDArray[np.int16]:
+    """Rescale: slope * stored + intercept, rounded half up, clipped to [HU_MIN, HU_MAX]."""
+    if slope != 1 or not intercept.is_integer() or not -30_000 <= intercept <= HU_MAX:
+        exact = stored * np.float64(slope)
+        exact += np.float64(intercept + 0.5)
+        np.floor(exact, out=exact)
+        np.clip(exact, HU_MIN, HU_MAX, out=exact)
+        return exact.astype(np.int16)
+    # Clip first, in stored units: then the sum fits, and nothing is widened.
+    limits = np.iinfo(stored.dtype)
+    offset = int(intercept)
+    lowest = min(max(HU_MIN - offset, limits.min), limits.max)
+    highest = min(max(HU_MAX - offset, limits.min), limits.max)
+    clipped = np.clip(stored, stored.dtype.type(lowest), stored.dtype.type(highest))
+    hu = clipped.view(np.int16)
+    hu += np.int16(offset)
+    return hu

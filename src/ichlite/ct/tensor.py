@@ -1,0 +1,207 @@
+"""HU slices of any matrix in; the model's 256x256 grid, and the tensor that a model takes, out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ichlite.ct.hounsfield import HU_MAX, HU_MIN, read_stored, to_hu
+from ichlite.ct.windows import PAPER_WINDOWS, apply_windows
+from ichlite.errors import SeriesError, UsageError
+from ichlite.records import HeadVolume, Series, SliceHeader
+
+__all__ = [
+    "GRID",
+    "HU_MAX",
+    "HU_MIN",
+    "MAX_SLICES",
+    "model_input",
+    "read_slice",
+    "read_volume",
+    "resize_hu",
+]
+
+GRID = 256
+"""Rows and columns of the model's grid."""
+
+MAX_SLICES = 2000
+"""A head at 0.2 mm; more is not one head CT, and 2000 slices already fill 262 MB."""
+
+
+def resize_hu(hu: NDArray[np.int16]) -> NDArray[np.int16]:
+    """One slice of any matrix in; its exact area averages on the 256x256 grid out.
+
+    Halves round up. A slice that is not square is first padded with air to a centred square, so
+    that nothing is stretched.
+
+    Args:
+        hu: (row, column) int16, HU in [-1024, 3071].
+
+    Returns:
+        (256, 256) int16, HU in [-1024, 3071].
+
+    Raises:
+        UsageError: `hu` is not a two-dimensional int16 image with pixels.
+
+    Example:
+        >>> blocks = np.tile(np.array([[0, 1], [1, 0]], np.int16), (256, 256))
+        >>> resize_hu(blocks)[0, 0]
+        np.int16(1)
+    """
+    if hu.ndim != 2 or hu.size == 0 or hu.dtype != np.int16:
+        raise UsageError(
+            "a slice cannot be resized",
+            found=f"{hu.dtype} of shape {hu.shape}",
+            expected="int16 of shape (rows, columns)",
+        )
+    square = _padded_to_square(hu)
+    side = square.shape[0]
+    if side == GRID:
+        return square.copy()
+    if side == 2 * GRID:
+        return _mean_of_2x2(square)
+    if side % GRID == 0:
+        return _mean_of_blocks(square, side // GRID)
+    return _mean_of_areas(square)
+
+
+def model_input(hu: NDArray[np.int16]) -> NDArray[np.float32]:
+    """HU on the model's grid in; what the model takes out. Training and reading both come here.
+
+    Args:
+        hu: (..., 256, 256) int16, HU in [-1024, 3071].
+
+    Returns:
+        (..., 256, 256, 3) float32 in [0, 1]: brain, subdural and soft-tissue windows.
+
+    Raises:
+        UsageError: The last two axes are not 256x256.
+
+    Example:
+        >>> model_input(np.full((2, 256, 256), 40, np.int16))[1, 0, 0].tolist()
+        [0.5, 0.30000001192092896, 0.5]
+    """
+    if hu.shape[-2:] != (GRID, GRID):
+        raise UsageError(
+            "HU are not on the model's grid",
+            found=f"shape {hu.shape}",
+            expected=f"(..., {GRID}, {GRID})",
+            remedy="call resize_hu first",
+        )
+    return apply_windows(hu, PAPER_WINDOWS)
+
+
+def read_slice(header: SliceHeader) -> tuple[NDArray[np.int16], str | None]:
+    """One slice's header in; its HU on the model's grid, and what was repaired, out (reads a file).
+
+    Args:
+        header: As `find_series` made it.
+
+    Returns:
+        (256, 256) int16 HU, and a note or None.
+
+    Raises:
+        UnreadableFile: The pixels cannot be read or decoded.
+        HounsfieldError: Their HU are not known.
+    """
+    hu, note = to_hu(read_stored(header), header)
+    return resize_hu(hu), note
+
+
+def read_volume(series: Series) -> HeadVolume:
+    """A series in; its HU on the model's grid out (reads the files).
+
+    Args:
+        series: As `find_series` made it.
+
+    Returns:
+        The volume, slices in the order of `series.slices`, with one note for each kind of repair.
+
+    Raises:
+        SeriesError: No slices, or more than `MAX_SLICES`.
+        UnreadableFile: The pixels of a slice cannot be read or decoded.
+        HounsfieldError: The HU of a slice are not known.
+    """
+    if not 0 < len(series.slices) <= MAX_SLICES:
+        raise SeriesError(
+            f"series {series.series_uid} cannot be one head CT",
+            found=f"{len(series.slices)} slices",
+            expected=f"1 to {MAX_SLICES}",
+        )
+    volume_hu = np.empty((len(series.slices), GRID, GRID), np.int16)
+    repairs: Counter[str] = Counter()
+    for index, header in enumerate(series.slices):
+        volume_hu[index], note = read_slice(header)
+        if note is not None:
+            repairs[note] += 1
+    return HeadVolume(series, volume_hu, summarise_notes(repairs, len(series.slices)))
+
+
+def summarise_notes(repairs: Counter[str], slices: int) -> tuple[str, ...]:
+    """Notes with the count of slices that each is about in; one line for each out.
+
+    Example:
+        >>> summarise_notes(Counter({"lossy": 2}), 34)
+        ('lossy (2 of 34 slices)',)
+    """
+    return tuple(f"{note} ({count} of {slices} slices)" for note, count in sorted(repairs.items()))
+
+
+def _padded_to_square(hu: NDArray[np.int16]) -> NDArray[np.int16]:
+    rows, columns = hu.shape
+    if rows == columns:
+        return hu
+    side = max(rows, columns)
+    top, left = (side - rows) // 2, (side - columns) // 2
+    square = np.full((side, side), HU_MIN, np.int16)
+    square[top : top + rows, left : left + columns] = hu
+    return square
+
+
+def _mean_of_2x2(hu: NDArray[np.int16]) -> NDArray[np.int16]:
+    """Means of 2x2 blocks; four values in [-1024, 3071] sum within int16, so nothing is widened."""
+    row_sums = hu[0::2] + hu[1::2]
+    sums = row_sums[:, 0::2] + row_sums[:, 1::2]
+    sums += np.int16(2)
+    sums >>= np.int16(2)
+    return sums
+
+
+def _mean_of_blocks(hu: NDArray[np.int16], block: int) -> NDArray[np.int16]:
+    """Means of block x block pixels, in whole numbers."""
+    row_sums = sum(hu[i::block].astype(np.int32) for i in range(block))
+    sums = sum(np.asarray(row_sums)[:, i::block] for i in range(block))
+    pixels = block * block
+    return ((2 * np.asarray(sums) + pixels) // (2 * pixels)).astype(np.int16)
+
+
+def _mean_of_areas(hu: NDArray[np.int16]) -> NDArray[np.int16]:
+    """Means over areas that cut pixels.
+
+    The weights are whole numbers and every sum stays below 2**53, so float64 holds it exactly and
+    the rounding is that of the exact quotient.
+    """
+    side = hu.shape[0]
+    weights = _overlaps(side)
+    sums = weights @ hu.astype(np.float64) @ weights.T
+    return np.asarray(np.floor(sums / (side * side) + 0.5), np.int16)
+
+
+@lru_cache(maxsize=8)
+def _overlaps(side: int) -> NDArray[np.float64]:
+    """(256, side): the overlap of grid cell i with pixel j, in 1/256 of a pixel; rows sum to side.
+
+    On an axis of length 256 * side, pixel j covers [256 j, 256 (j + 1)) and cell i covers
+    [side * i, side * (i + 1)).
+    """
+    pixel_start = GRID * np.arange(side)
+    cell_start = side * np.arange(GRID)[:, None]
+    overlap = np.minimum(pixel_start + GRID, cell_start + side) - np.maximum(
+        pixel_start, cell_start
+    )
+    weights = np.asarray(np.maximum(overlap, 0), np.float64)
+    weights.setflags(write=False)
+    return weights

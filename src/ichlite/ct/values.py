@@ -1,0 +1,132 @@
+"""Raw element values in; typed values out. Absent is None; nonsense raises with its keyword."""
+
+from __future__ import annotations
+
+import math
+
+from ichlite.ct.elements import Elements
+from ichlite.errors import UnreadableFile
+
+TAGS: dict[str, int] = {
+    "MediaStorageSOPClassUID": 0x00020002,
+    "ImageType": 0x00080008,
+    "SOPClassUID": 0x00080016,
+    "SOPInstanceUID": 0x00080018,
+    "Modality": 0x00080060,
+    "StudyDescription": 0x00081030,
+    "SeriesDescription": 0x0008103E,
+    "PatientID": 0x00100020,
+    "ContrastBolusAgent": 0x00180010,
+    "BodyPartExamined": 0x00180015,
+    "SliceThickness": 0x00180050,
+    "KVP": 0x00180060,
+    "ConvolutionKernel": 0x00181210,
+    "StudyInstanceUID": 0x0020000D,
+    "SeriesInstanceUID": 0x0020000E,
+    "InstanceNumber": 0x00200013,
+    "ImagePositionPatient": 0x00200032,
+    "ImageOrientationPatient": 0x00200037,
+    "SamplesPerPixel": 0x00280002,
+    "PhotometricInterpretation": 0x00280004,
+    "NumberOfFrames": 0x00280008,
+    "Rows": 0x00280010,
+    "Columns": 0x00280011,
+    "PixelSpacing": 0x00280030,
+    "BitsAllocated": 0x00280100,
+    "BitsStored": 0x00280101,
+    "HighBit": 0x00280102,
+    "PixelRepresentation": 0x00280103,
+    "PixelPaddingValue": 0x00280120,
+    "LossyImageCompression": 0x00282110,
+    "RescaleIntercept": 0x00281052,
+    "RescaleSlope": 0x00281053,
+    "RescaleType": 0x00281054,
+}
+"""DICOM keyword → tag (group << 16 | element), of all that a CT slice's header is asked for."""
+
+WANTED = frozenset(TAGS.values())
+
+
+class Values:
+    """Typed access, by DICOM keyword, to what `read_elements` found.
+
+    Args:
+        elements: Of one file.
+
+    Example:
+        >>> values = Values(Elements(values={TAGS["Rows"]: bytes([0, 2]), TAGS["KVP"]: b"120 "}))
+        >>> values.whole("Rows"), values.number("KVP"), values.text("PatientID")
+        (512, 120.0, None)
+    """
+
+    def __init__(self, elements: Elements) -> None:
+        self._values = elements.values
+        self._big_endian = elements.big_endian
+
+    def text(self, keyword: str) -> str | None:
+        """Text without padding; UTF-8 where it fits, else Latin-1: it is only shown or compared."""
+        raw = self._values.get(TAGS[keyword])
+        if raw is None:
+            return None
+        try:
+            text = raw.decode("utf-8")
+        except UnicodeDecodeError:
+            text = raw.decode("latin-1")
+        return text.strip(" \0\r\n\t") or None
+
+    def required_text(self, keyword: str) -> str:
+        """Text that must be there."""
+        text = self.text(keyword)
+        if text is None:
+            raise UnreadableFile(f"no {keyword} in the file")
+        return text
+
+    def whole(self, keyword: str) -> int | None:
+        """A 16-bit unsigned number."""
+        raw = self._values.get(TAGS[keyword])
+        if not raw:
+            return None
+        if len(raw) != 2:
+            raise UnreadableFile(f"{keyword} has a wrong length", found=len(raw), expected=2)
+        return int.from_bytes(raw, "big" if self._big_endian else "little")
+
+    def required_whole(self, keyword: str) -> int:
+        """A 16-bit unsigned number that must be there."""
+        number = self.whole(keyword)
+        if number is None:
+            raise UnreadableFile(f"no {keyword} in the file")
+        return number
+
+    def padding(self, *, signed: bool) -> int | None:
+        """PixelPaddingValue, which has the sign of the pixels whatever its own type says."""
+        raw = self._values.get(TAGS["PixelPaddingValue"])
+        if not raw or len(raw) != 2:
+            return None
+        return int.from_bytes(raw, "big" if self._big_endian else "little", signed=signed)
+
+    def numbers(self, keyword: str, count: int) -> tuple[float, ...] | None:
+        """Exactly `count` finite decimal numbers."""
+        text = self.text(keyword)
+        if text is None:
+            return None
+        try:
+            numbers = tuple(float(part) for part in text.split("\\"))
+        except ValueError:
+            numbers = ()
+        if len(numbers) != count or not all(math.isfinite(number) for number in numbers):
+            raise UnreadableFile(
+                f"{keyword} is not {count} number{'s'[: count > 1]}", found=repr(text[:60])
+            )
+        return numbers
+
+    def number(self, keyword: str) -> float | None:
+        """One finite decimal number."""
+        numbers = self.numbers(keyword, 1)
+        return None if numbers is None else numbers[0]
+
+    def integer_text(self, keyword: str) -> int | None:
+        """One whole number written as text."""
+        number = self.number(keyword)
+        if number is not None and not (number.is_integer() and abs(number) < 2**31):
+            raise UnreadableFile(f"{keyword} is not a whole number", found=number)
+        return None if number is None else int(number)

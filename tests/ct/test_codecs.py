@@ -1,0 +1,164 @@
+import contextlib
+import struct
+import zlib
+
+import numpy as np
+import pydicom
+import pytest
+import zstandard
+from pydicom.encaps import encapsulate
+from pydicom.uid import RLELossless
+from tests.dicom_files import head_slice, write_ct_slice
+
+from ichlite.ct.header import Refusal, read_header
+from ichlite.ct.hounsfield import read_stored, to_hu
+from ichlite.errors import UnreadableFile
+from ichlite.records import SliceHeader
+
+JPEG_LOSSLESS = "1.2.840.10008.1.2.4.70"
+JPEG_2000 = "1.2.840.10008.1.2.4.90"
+PIXELS = head_slice(0.5, side=64)
+END = b"\xff\xd9"
+
+
+def stored_of(path):
+    header = read_header(str(path))
+    assert isinstance(header, SliceHeader), header
+    return read_stored(header)
+
+
+def write_compressed(path, frame, syntax):
+    return write_ct_slice(path, PIXELS, transfer_syntax_uid=syntax, PixelData=encapsulate([frame]))
+
+
+def test_rle_gives_back_what_was_written(tmp_path):
+    data = pydicom.dcmread(write_ct_slice(tmp_path / "plain", PIXELS))
+    data.compress(RLELossless, encoding_plugin="pylibjpeg")
+    data.save_as(tmp_path / "rle")
+    np.testing.assert_array_equal(stored_of(tmp_path / "rle"), PIXELS)
+
+
+@pytest.mark.parametrize("coding", ["RLE", "JPLL", "JLSL", "J2KR"])
+@pytest.mark.parametrize("name", ["CT1", "CT2"])
+def test_lossless_codings_equal_the_uncompressed_original(shared_data, tmp_path, coding, name):
+    folder = shared_data / "codecs" / "WG04"
+    original = tmp_path / "original"
+    with (folder / "REF" / f"{name}_UNC.zst").open("rb") as packed, original.open("wb") as file:
+        zstandard.ZstdDecompressor().copy_stream(packed, file)
+    np.testing.assert_array_equal(
+        stored_of(folder / coding / f"{name}_{coding}"), stored_of(original)
+    )
+
+
+@pytest.mark.parametrize(("coding", "mean_hu"), [("JLSN", 10), ("J2KI", 20)])
+def test_lossy_codings_are_near_the_original_and_noted(shared_data, coding, mean_hu):
+    folder = shared_data / "codecs" / "WG04"
+    header = read_header(str(folder / coding / f"CT2_{coding}"))
+    assert isinstance(header, SliceHeader)
+    hu, note = to_hu(read_stored(header), header)
+    exact_header = read_header(str(folder / "J2KR" / "CT2_J2KR"))
+    assert isinstance(exact_header, SliceHeader)
+    exact, _ = to_hu(read_stored(exact_header), exact_header)
+    assert 0 < np.abs(hu.astype(int) - exact).mean() <= mean_hu
+    assert note == "pixels went through lossy compression"
+
+
+def test_jpeg_2000_equals_the_uncompressed_pair(shared_data):
+    folder = shared_data / "codecs" / "pydicom-data"
+    np.testing.assert_array_equal(
+        stored_of(folder / "693_J2KR.dcm"), stored_of(folder / "693_UNCR.dcm")
+    )
+
+
+def jpeg2000_head(rows, columns, components=1, bits=16, step=1):
+    return (
+        b"\xff\x4f\xff\x51"
+        + struct.pack(">HH8IH", 41, 0, columns, rows, 0, 0, columns, rows, 0, 0, components)
+        + bytes([bits - 1, step, step])
+        + b"\0" * 8
+    )
+
+
+def jpeg_head(rows, columns, components=1, bits=16, marker=0xC3):
+    return (
+        b"\xff\xd8\xff"
+        + bytes([marker])
+        + struct.pack(">HBHHB", 11, bits, rows, columns, components)
+        + b"\x01\x11\x00"
+        + b"\0" * 20
+    )
+
+
+@pytest.mark.parametrize(
+    ("syntax", "frame", "says"),
+    [
+        (JPEG_2000, jpeg2000_head(30000, 30000), "30000x30000"),
+        (JPEG_2000, jpeg2000_head(64, 64, components=3), "3 components"),
+        (JPEG_2000, jpeg2000_head(64, 64, bits=38), "38 bits"),
+        (JPEG_2000, jpeg2000_head(64, 64, step=2), "subsampled"),
+        (JPEG_2000, jpeg2000_head(64, 64), "cut short"),
+        (JPEG_2000, jpeg2000_head(64, 64) + END, "do not decode"),
+        (JPEG_2000, b"nothing of the kind ", "no image header"),
+        (JPEG_LOSSLESS, jpeg_head(30000, 30000), "30000x30000"),
+        (JPEG_LOSSLESS, jpeg_head(64, 64, components=3), "3 components"),
+        (JPEG_LOSSLESS, jpeg_head(64, 64, bits=8), "8 bits"),
+        (JPEG_LOSSLESS, jpeg_head(64, 64, marker=0xC0), "no lossless frame header"),
+        (JPEG_LOSSLESS, jpeg_head(64, 64), "cut short"),
+        (JPEG_LOSSLESS, b"\xff\xd8" + b"\xff" * 40 + END, "no lossless frame header"),
+        (JPEG_LOSSLESS, b"\xff\xd8\xff\xe0\xff\xff", "no lossless frame header"),
+        (RLELossless, struct.pack("<16I", 3, *range(64, 79)), "RLE pixel data is damaged"),
+        (RLELossless, struct.pack("<16I", 2, 64, 70, *[0] * 13) + b"\0" * 8, "does not fill"),
+        (RLELossless, struct.pack("<16I", 2, 64, 66, *[0] * 13) + b"\x81\x07" * 9000, "not fill"),
+        (RLELossless, b"short", "RLE pixel data is damaged"),
+    ],
+)
+def test_codestreams_that_do_not_fit_are_refused_before_decoding(tmp_path, syntax, frame, says):
+    path = write_compressed(tmp_path / "bad", frame, syntax)
+    with pytest.raises(UnreadableFile, match=says):
+        stored_of(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "short or damaged"),
+        (b"\xfe\xff\x00\xe0\0\0\0\0\xfe\xff\xdd\xe0\0\0\0\0", "no compressed image"),
+        (b"\xfe\xff\x00\xe0\0\0\0\0\xfe\xff\x00\xe0\xff\xff\xff\x7f", "is short"),
+        (b"\xfe\xff\x00\xe0\0\0\0\0" + b"junk" * 4, "short or damaged"),
+    ],
+)
+def test_damaged_fragments_are_refused(tmp_path, content, says):
+    path = write_compressed(tmp_path / "bad", b"x" * 8, JPEG_2000)
+    whole = path.read_bytes()
+    at = whole.rindex(b"\xe0\x7f\x10\x00OW") + 12
+    path.write_bytes(whole[:at] + content)
+    with pytest.raises(UnreadableFile, match=says):
+        stored_of(path)
+
+
+def test_a_frame_in_several_fragments_is_joined(shared_data, tmp_path):
+    data = pydicom.dcmread(shared_data / "codecs" / "WG04" / "J2KR" / "CT2_J2KR")
+    whole = stored_of(data.filename)
+    frame = next(pydicom.encaps.generate_frames(data.PixelData, number_of_frames=1))
+    data.PixelData = encapsulate([frame], fragments_per_frame=5, has_bot=False)
+    data.save_as(tmp_path / "fragments")
+    np.testing.assert_array_equal(stored_of(tmp_path / "fragments"), whole)
+
+
+@pytest.mark.parametrize("coding", ["RLE", "JPLL", "JLSL", "J2KR"])
+def test_truncated_and_damaged_codestreams_never_raise_anything_else(shared_data, tmp_path, coding):
+    content = (shared_data / "codecs" / "WG04" / coding / f"CT2_{coding}").read_bytes()
+    random = np.random.default_rng(zlib.crc32(coding.encode()))
+    for attempt in range(12):
+        damaged = bytearray(content)
+        if attempt % 3 == 0:
+            damaged = damaged[: random.integers(3000, len(content))]
+        for place in random.integers(2000, len(damaged), 4):
+            damaged[place] = random.integers(256)
+        path = tmp_path / str(attempt)
+        path.write_bytes(damaged)
+        header = read_header(str(path))
+        if isinstance(header, Refusal):
+            continue
+        with contextlib.suppress(UnreadableFile):
+            assert read_stored(header).shape == (512, 512)

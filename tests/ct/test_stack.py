@@ -1,0 +1,155 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ichlite.ct.stack import slice_normal, stack_slices
+from ichlite.records import PixelLayout, SliceHeader
+
+LAYOUT = PixelLayout("1.2.840.10008.1.2", 0, 512, 16, 16, 15, 1)
+AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+TILTED = (1.0, 0.0, 0.0, 0.0, 0.9483237, -0.3173047)
+
+
+def slices_at(positions, orientation=AXIAL, **values):
+    normal = slice_normal(orientation)
+    return [
+        SliceHeader(
+            f"{index}",
+            "p",
+            "1",
+            "1.1",
+            f"1.1.{index:03d}",
+            16,
+            16,
+            LAYOUT,
+            (0.5, 0.5),
+            tuple(float(x) for x in normal * position),
+            orientation,
+            **values,
+        )
+        for index, position in enumerate(positions)
+    ]
+
+
+def stack(headers):
+    return stack_slices(headers, lambda header: header.path)
+
+
+def regular(count, step=5.0, start=0.0):
+    return [start + step * index for index in range(count)]
+
+
+GE_LIKE = [*regular(14, 4.0, -33.7), *regular(14, 7.0, 19.4)]
+"""Two zones, thin below and thick above, with a short step between them, as the GE sample has."""
+
+
+@pytest.mark.parametrize(
+    "positions",
+    [
+        regular(30),
+        regular(300, 0.625),
+        GE_LIKE,
+        GE_LIKE[::-1],
+        [*regular(10, 2.5), *regular(20, 5.0, 27.5)],
+        sorted([*regular(20), *regular(8, 5.0, 40.3)]),
+        sorted([*regular(20), *regular(8, 5.0, 40.3), *regular(6, 5.0, 40.5)]),
+        regular(2),
+        [0.0],
+    ],
+)
+@pytest.mark.parametrize("orientation", [AXIAL, TILTED])
+def test_whole_scans_have_no_fault(positions, orientation):
+    series = stack(slices_at(positions, orientation))
+    assert series.faults == ()
+    assert series.positions_mm == pytest.approx(sorted(positions), abs=1e-5)
+
+
+@given(
+    st.sampled_from([regular(30), GE_LIKE, regular(120, 1.25)]),
+    st.data(),
+)
+def test_any_slice_missing_inside_a_zone_is_a_fault(positions, data):
+    inside = [
+        index
+        for index in range(1, len(positions) - 1)
+        if np.isclose(
+            positions[index + 1] - positions[index], positions[index] - positions[index - 1]
+        )
+    ]
+    lost = data.draw(st.sampled_from(inside))
+    faults = stack(slices_at(positions[:lost] + positions[lost + 1 :])).faults
+    assert len(faults) == 1
+    assert f"slices are missing after {positions[lost - 1]:.1f} mm" in faults[0]
+
+
+def test_two_and_three_missing_slices_near_each_other_are_found():
+    for lost in ({5, 7}, {5, 6}, {5, 7, 9}, {5, 9, 12}):
+        positions = [one for index, one in enumerate(regular(30)) if index not in lost]
+        assert stack(slices_at(positions)).faults
+
+
+@given(st.permutations(range(12)))
+def test_order_comes_from_positions_alone(order):
+    headers = slices_at(regular(12), TILTED)
+    shuffled = [replace(headers[index], path=f"other-{index}") for index in order]
+    series = stack(shuffled)
+    assert [one.instance_uid for one in series.slices] == [one.instance_uid for one in headers]
+    assert series.positions_mm == stack(headers).positions_mm
+
+
+def test_feet_come_first_whichever_way_the_columns_run():
+    upside_down = (1.0, 0.0, 0.0, 0.0, -1.0, 0.0)
+    series = stack(slices_at([10.0, 0.0, 5.0], upside_down))
+    assert [one.image_position_mm[2] for one in series.slices] == [0.0, 5.0, 10.0]
+
+
+def test_equal_positions_are_ordered_by_uid_then_content():
+    first, second = slices_at([0.0, 0.0])
+    assert stack([second, first]).slices == (first, second)
+    twin = replace(first, path="0-twin")
+    assert stack([twin, first]).slices == stack([first, twin]).slices == (first, twin)
+
+
+def test_some_repeats_are_a_note_and_a_whole_repeat_a_fault():
+    some = stack(slices_at([*regular(20), *regular(6)]))
+    assert some.faults == ()
+    assert some.notes == ("6 of 20 positions occur more than once",)
+    whole = stack(slices_at([*regular(20), *regular(18)]))
+    assert whole.faults == (
+        "two scans in one series; found 18 of 20 positions occur more than once",
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"patient_id": "q"}, "mixed patients in one series; found 2; expected 1"),
+        ({"study_uid": "2"}, "mixed studies in one series; found 2; expected 1"),
+        ({"rows": 32}, "mixed matrices in one series; found 2 (16x16, 32x16); expected 1"),
+        ({"pixel_spacing_mm": (0.4, 0.4)}, "mixed pixel spacings"),
+        ({"pixel_spacing_mm": None}, "mixed pixel spacings"),
+        ({"image_orientation": TILTED}, "mixed orientations"),
+        ({"image_orientation": None}, "mixed orientations"),
+        ({"image_position_mm": None}, "the order of the slices is not known"),
+    ],
+)
+def test_each_mixture_is_a_fault_in_one_line(change, says):
+    headers = slices_at(regular(20))
+    headers[7] = replace(headers[7], **change)
+    faults = stack(headers).faults
+    assert any(says in fault for fault in faults)
+    assert not any("p, q" in fault for fault in faults), "identities stay out of messages"
+
+
+def test_without_positions_the_instance_number_orders():
+    headers = [
+        replace(header, image_position_mm=None, instance_number=9 - index)
+        for index, header in enumerate(slices_at(regular(5)))
+    ]
+    series = stack(headers)
+    assert series.slices == tuple(reversed(headers))
+    assert series.positions_mm == ()
+    assert series.slice_spacing_mm is None
