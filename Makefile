@@ -32,8 +32,8 @@ docs: $(FULL)  ## build the documentation into site/
 bundle: $(FULL)  ## make the embedded bundle from phantoms alone (at most two hours on 2 cores)
 	$(BIN)/python scripts/make_bundle.py --out $(RUNS) --install
 
-samples: $(FULL)  ## make the embedded sample studies again (GE=folder of the GE head's files)
-	$(BIN)/python scripts/make_samples.py --ge $(GE)
+samples: $(FULL)  ## make the embedded phantom sample again
+	$(BIN)/python scripts/make_samples.py --phantom
 
 clean:
 	rm -rf $(VENV) site demo-report

@@ -14,12 +14,12 @@ from pathlib import Path
 
 SEED = 20_221
 SUBJECTS = 640
-"""About 34 slices each; 80 % of the subjects train, 10 % validate, 10 % test."""
+"""About 44 slices each; 80 % of the subjects train, 10 % validate, 10 % test."""
 
 PHANTOM = ("--subjects", str(SUBJECTS), "--seed", str(SEED), "--balance", "training")
 TRAIN = (
     *("--model", "light_fcn", "--loss", "bce", "--seed", "1", "--augment"),
-    *("--crop-steps", "3000", "--epochs", "6", "--batch-size", "32"),
+    *("--crop-steps", "3000", "--epochs", "5", "--steps-per-epoch", "400", "--batch-size", "32"),
     *("--learning-rate", "0.003", "--schedule", "cosine", "--warmup-steps", "100"),
     *("--bn-momentum", "0.95", "--clipnorm", "1.0", "--ema-momentum", "0.995"),
 )

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
+from tests.dicom_files import write_head_series
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -43,3 +46,39 @@ def rsna_scan(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     """A folder with one whole RSNA 2019 scan."""
     archives = sorted((shared_data / "rsna-dev").glob("ID_*.tar.xz"))[:1]
     return _unpack(archives, tmp_path_factory.mktemp("rsna"))
+
+
+@pytest.fixture(scope="session")
+def head_series(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one small synthetic head scan of 28 slices that the gate accepts."""
+    folder = tmp_path_factory.mktemp("head")
+    write_head_series(folder, side=256, study="8")
+    return folder
+
+
+class Outcome(NamedTuple):
+    """What a command line did."""
+
+    exit_code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def ichlite(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Outcome]:
+    """The `ichlite` command in this process: words in; exit code, stdout and stderr out."""
+    from ichlite.cli import main
+
+    def run(*words: object) -> Outcome:
+        monkeypatch.setattr("sys.argv", ["ichlite", *map(str, words)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            main()
+        code = stop.value.code
+        return Outcome(
+            code if isinstance(code, int) else int(code is not None), *capsys.readouterr()
+        )
+
+    return run

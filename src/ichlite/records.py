@@ -1,4 +1,4 @@
-"""The frozen records that stages pass on: files → Series → HeadVolume → SliceScores → ScanResult."""
+"""The frozen records that stages pass on: Series → HeadVolume → SliceScores → ScanResult."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from functools import lru_cache
+from collections.abc import Callable, Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,12 @@ GRID = 256
 
 MAX_SLICES = 2000
 """A head at 0.2 mm; more is not one head CT, and 2000 slices already fill 262 MB."""
+
+
+GriddedSlice = tuple[NDArray[np.int16], str | None]
+Each = Callable[
+    [Callable[[SliceHeader], GriddedSlice], Iterable[SliceHeader]], Iterable[GriddedSlice]
+]
 
 
 def resize_hu(hu: NDArray[np.int16]) -> NDArray[np.int16]:
@@ -94,7 +100,7 @@ def model_input(hu: NDArray[np.int16]) -> NDArray[np.float32]:
     return apply_windows(hu, PAPER_WINDOWS)
 
 
-def read_slice(header: SliceHeader) -> tuple[NDArray[np.int16], str | None]:
+def read_slice(header: SliceHeader) -> GriddedSlice:
     """One slice's header in; its HU on the model's grid, and what was repaired, out (reads a file).
 
     Args:
@@ -111,11 +117,12 @@ def read_slice(header: SliceHeader) -> tuple[NDArray[np.int16], str | None]:
     return resize_hu(hu), note
 
 
-def read_volume(series: Series) -> HeadVolume:
+def read_volume(series: Series, each: Each = map) -> HeadVolume:
     """A series in; its HU on the model's grid out (reads the files).
 
     Args:
         series: As `find_series` made it.
+        each: How `read_slice` is applied to the slices, in order: `map`, or that of a thread pool.
 
     Returns:
         The volume, slices in the order of `series.slices`, with one note for each kind of repair.
@@ -133,8 +140,8 @@ def read_volume(series: Series) -> HeadVolume:
         )
     volume_hu = np.empty((len(series.slices), GRID, GRID), np.int16)
     repairs: Counter[str] = Counter()
-    for index, header in enumerate(series.slices):
-        volume_hu[index], note = read_slice(header)
+    for index, (hu, note) in enumerate(each(read_slice, series.slices)):
+        volume_hu[index] = hu
         if note is not None:
             repairs[note] += 1
     return HeadVolume(series, volume_hu, summarise_notes(repairs, len(series.slices)))
@@ -179,29 +186,23 @@ def _mean_of_blocks(hu: NDArray[np.int16], block: int) -> NDArray[np.int16]:
 
 
 def _mean_of_areas(hu: NDArray[np.int16]) -> NDArray[np.int16]:
-    """Means over areas that cut pixels.
+    """Means over areas that cut pixels, in whole numbers: exact, and the same on every machine."""
+    area = hu.shape[0] ** 2
+    sums = _area_sums(_area_sums(hu.astype(np.int64)).T).T
+    means: NDArray[np.int16] = ((2 * sums + area) // (2 * area)).astype(np.int16)
+    return means
 
-    The weights are whole numbers and every sum stays below 2**53, so float64 holds it exactly and
-    the rounding is that of the exact quotient.
+
+def _area_sums(values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(side, n) → (256, n): sums over 256 equal parts of the first axis, in 1/256 of a pixel.
+
+    On an axis of length 256 * side, pixel j covers [256 j, 256 (j + 1)) and part i covers
+    [side * i, side * (i + 1)): the difference of running sums at its two ends.
     """
-    side = hu.shape[0]
-    weights = _overlaps(side)
-    sums = weights @ hu.astype(np.float64) @ weights.T
-    return np.asarray(np.floor(sums / (side * side) + 0.5), np.int16)
-
-
-@lru_cache(maxsize=8)
-def _overlaps(side: int) -> NDArray[np.float64]:
-    """(256, side): the overlap of grid cell i with pixel j, in 1/256 of a pixel; rows sum to side.
-
-    On an axis of length 256 * side, pixel j covers [256 j, 256 (j + 1)) and cell i covers
-    [side * i, side * (i + 1)).
-    """
-    pixel_start = GRID * np.arange(side)
-    cell_start = side * np.arange(GRID)[:, None]
-    overlap = np.minimum(pixel_start + GRID, cell_start + side) - np.maximum(
-        pixel_start, cell_start
-    )
-    weights = np.asarray(np.maximum(overlap, 0), np.float64)
-    weights.setflags(write=False)
-    return weights
+    side = len(values)
+    running: NDArray[np.int64] = np.zeros((side + 1, values.shape[1]), np.int64)
+    np.cumsum(values, axis=0, out=running[1:])
+    whole, rest = np.divmod(side * np.arange(GRID + 1), GRID)
+    cut = values[np.minimum(whole, side - 1)]
+    at_ends = np.asarray(GRID * running[whole] + rest[:, None] * cut, np.int64)
+    return at_ends[1:] - at_ends[:-1]

@@ -1,0 +1,132 @@
+"""What commands share: a JSON document or a line in, text on the right stream out.
+
+Results go to stdout; everything else (progress, warnings, errors) goes to stderr.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from ichlite.errors import MissingExtra
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+PROGRESS_AFTER_S = 2.0
+"""Work shorter than this shows no progress bar."""
+
+
+WIDTH_OF_PIPES = 160
+
+
+def print_json(document: object) -> None:
+    """Take a JSON-able document; print it, and nothing else, on stdout.
+
+    Args:
+        document: Dicts, lists, strings, finite numbers, booleans, None.
+
+    Raises:
+        ValueError: A number in it is NaN or infinite, which JSON cannot say.
+    """
+    sys.stdout.write(json.dumps(document, indent=2, allow_nan=False) + "\n")
+
+
+def say(line: str) -> None:
+    """Take one line for the reader; print it on stderr as `ichlite: line`."""
+    sys.stderr.write(f"ichlite: {line}\n")
+
+
+def stdout_console() -> Console:
+    """Give a rich console on stdout; into a file or pipe it is wide enough not to fold paths."""
+    from rich.console import Console
+
+    return Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_OF_PIPES)
+
+
+def require(extra: str, *modules: str) -> None:
+    """Take an optional group and its modules; raise one clear line if one is not installed.
+
+    Args:
+        extra: Name of the group in pyproject.toml, such as `train`.
+        modules: Top-level module names; they are looked up, not imported.
+
+    Raises:
+        MissingExtra: A module is not installed.
+
+    Example:
+        >>> require("train", "json")
+        >>> require("train", "no_such_module")
+        Traceback (most recent call last):
+        ichlite.errors.MissingExtra: no_such_module is not installed; install it with: ...
+    """
+    for module in modules:
+        if find_spec(module) is None:
+            raise MissingExtra(extra, module)
+
+
+@contextmanager
+def progress(label: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+    """Take a label and a total; give a function that moves the bar on by so many steps.
+
+    The bar stands on stderr, appears only on a terminal and only once the work has taken
+    `PROGRESS_AFTER_S`, and leaves nothing behind.
+
+    Args:
+        label: What is being done, for people.
+        total: Steps to do; None when not known.
+
+    Example:
+        >>> with progress("reading", total=3) as advance:
+        ...     for _ in range(3):
+        ...         advance(1)
+    """
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    start_s = monotonic()
+    done = 0
+    bar = None
+    task = None
+
+    def advance(steps: int) -> None:
+        nonlocal bar, task, done
+        done += steps
+        if bar is None and monotonic() - start_s >= PROGRESS_AFTER_S:
+            bar = _bar()
+            bar.start()
+            task = bar.add_task(label, total=total, completed=done)
+        elif bar is not None and task is not None:
+            bar.update(task, completed=done)
+
+    try:
+        yield advance
+    finally:
+        if bar is not None:
+            bar.stop()
+
+
+def _bar() -> Progress:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )

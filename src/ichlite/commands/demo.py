@@ -1,0 +1,37 @@
+"""`ichlite demo`: nothing in; the sample studies read, their triage list and an HTML report out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+EPILOG = "Example: ichlite demo --out demo-report"
+
+REPORT_FILE = "report.html"
+
+
+def demo(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the report.")] = Path(
+        "demo-report"
+    ),
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """Read the sample studies that come with ichlite and write a report on them."""
+    from ichlite.commands.console import say
+    from ichlite.commands.read import read_and_write, succeeded
+    from ichlite.errors import IchliteError
+    from ichlite.infer.bundle import load_bundle
+    from ichlite.samples import SAMPLES
+
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise IchliteError(f"cannot make the folder {out}", found=error.strerror) from error
+    files = [str(file) for sample in SAMPLES for file in sample.files]
+    report = out / REPORT_FILE
+    result = read_and_write(files, load_bundle(), as_json=as_json, html=report)
+    say(f"report: {report}")
+    if not succeeded(result):
+        raise typer.Exit(1)

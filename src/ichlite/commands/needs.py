@@ -1,0 +1,27 @@
+"""Commands of the training side say what to install when its packages are missing."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+from ichlite.commands.console import require
+
+TRAIN_PACKAGES = ("keras", "tensorflow", "scipy", "matplotlib", "tensorboard")
+
+
+def need_train() -> None:
+    """Nothing in; the training packages are there, and quiet, or MissingExtra says so.
+
+    Raises:
+        MissingExtra: One of the packages of `ichlite[train]` is not installed.
+    """
+    require("train", *TRAIN_PACKAGES)
+    # Read when TensorFlow is imported: errors only. What it still says, at import, is muted.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    from ichlite.train.quiet import muted
+
+    with muted():
+        import keras  # noqa: F401
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)

@@ -1,0 +1,1 @@
+"""A trained Keras model in, a bundle for LiteRT out."""

@@ -1,0 +1,110 @@
+"""A bundle's manifest in, its model card as Markdown out: what the model is and is not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ichlite.labels import ANY, NAMES
+
+LIMITS = """\
+## What it is not
+
+- **Research use only. Not a medical device.** Nobody may be treated, or not treated, by what it
+  says. A low probability is no sign of health.
+{origin}
+- Expect false alarms from calcified choroid plexus and pineal, thick skull at the vertex, drains,
+  shunts, coils and post-operative cavities, and misses of thin falx and tentorial subdural blood,
+  subarachnoid blood in sulci near the vertex, and small dense bleeds.
+- It judges slices of non-contrast head CT of adults, one by one, and looks at 256x256 pixels.
+"""
+
+
+PHANTOMS = """\
+- It has seen no patient: it was trained on synthetic phantoms only. Real heads differ in ways
+  that phantoms do not have, so probabilities and thresholds are those of phantoms."""
+OTHERS = """\
+- It was trained on {kind} images. Other scanners, clinics and patients differ from them, so its
+  probabilities and thresholds hold for such images only."""
+
+
+def model_card(manifest: Mapping[str, Any]) -> str:
+    """Manifest → model card.
+
+    Args:
+        manifest: Of a bundle, complete but for the card's own hash.
+
+    Returns:
+        Markdown.
+    """
+    training, metrics = manifest["training"], manifest["metrics"]
+    data = training["data"]
+    recipe = training["recipe"]
+    images = data["images"]
+    kind = data.get("kind") or "unknown"
+    origin = PHANTOMS if kind == "phantom" else OTHERS
+    lines = [
+        f"# {manifest['name']} {manifest['version']}",
+        "",
+        f"Five probabilities of intracranial haemorrhage for a slice of a head CT, by "
+        f"{manifest['model']} in {manifest['precision']}.",
+        "",
+        LIMITS.format(origin=origin.format(kind=kind)),
+        "## How it was made",
+        "",
+        f"- Data: prepared store `{data['store']}` ({kind}), hash "
+        f"`{data['store_hash'][:16]}`; {images['train']:,} slices to train, "
+        f"{images['validation']:,} to validate, {images['test']:,} to test, by patient.",
+        "- Positive training slices: "
+        + ", ".join(f"{name} {count:,}" for name, count in data["train_positives"].items())
+        + ".",
+        f"- Loss {recipe['loss']}, {recipe['crop_steps']} steps of {recipe['batch_size']} crops, "
+        f"then {recipe['epochs']} epochs; seed {recipe['seed']}.",
+        f"- Command: `{training['command']}`",
+        f"- Calibrated on the validation split; thresholds: "
+        f"{manifest['decision']['threshold_rule']}.",
+        "",
+        f"## What it does on {metrics['data']}",
+        "",
+        *metric_table(metrics),
+        "",
+        f"Answering no to everything: mean accuracy {_share(metrics['all_negative_accuracy'])}.",
+        "",
+        "## Against the Keras model",
+        "",
+        *_parity(manifest["parity"]),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def metric_table(metrics: Mapping[str, Any]) -> list[str]:
+    """Summary of an evaluation → the lines of a Markdown table, one row a class."""
+    head = ("class", "positives", "ROC AUC", "AP", "sensitivity", "specificity", "accuracy")
+    keys = ("roc_auc", "average_precision", "sensitivity", "specificity", "accuracy")
+    rows = {
+        **{name: metrics["per_class"][name] for name in NAMES},
+        "mean": metrics["mean"],
+        ANY: metrics[ANY],
+    }
+    return [
+        "| " + " | ".join(head) + " |",
+        "|" + "---|" * len(head),
+        *(
+            f"| {name} | {row['positives']:,} | " + " | ".join(_share(row[k]) for k in keys) + " |"
+            for name, row in rows.items()
+        ),
+    ]
+
+
+def _parity(parity: Mapping[str, Any]) -> list[str]:
+    return [
+        f"- Probability difference on {parity['images']} calibration slices: largest "
+        f"{parity['max_probability_difference']:.2g}, mean "
+        f"{parity['mean_probability_difference']:.2g}.",
+        f"- Mean ROC AUC on the {parity['auc_split']} split: Keras "
+        f"{_share(parity['mean_auc_keras'], 4)}, this file {_share(parity['mean_auc_bundle'], 4)}.",
+    ]
+
+
+def _share(value: float | None, digits: int = 3) -> str:
+    return "undefined" if value is None else f"{value:.{digits}f}"

@@ -1,0 +1,225 @@
+"""A trained model and its store in, a bundle out: all that reading needs, in one folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from ichlite import __version__
+from ichlite.compress.card import model_card
+from ichlite.compress.flatbuffer import tidy
+from ichlite.compress.flops import flops, one_slice
+from ichlite.compress.graph import with_activation_map
+from ichlite.compress.quantize import to_tflite
+from ichlite.ct.tensor import GRID, HU_MAX, HU_MIN, model_input
+from ichlite.ct.windows import PAPER_WINDOWS
+from ichlite.data.feed import split_rows
+from ichlite.errors import UsageError
+from ichlite.evaluate.calibrate import fit_calibration
+from ichlite.evaluate.judge import bundle_judge, judge_logits, judge_rows, logits_of
+from ichlite.evaluate.metrics import validation_auc
+from ichlite.evaluate.operating_points import RULE, thresholds
+from ichlite.evaluate.summary import summarise
+from ichlite.infer.bundle import MANIFEST_FILE, MODEL_FILE, SCHEMA, Bundle, load_bundle
+from ichlite.infer.decision import Calibration, Rule
+from ichlite.labels import NAMES
+from ichlite.models.saved import predict
+
+if TYPE_CHECKING:
+    from ichlite.data.store import Store
+
+CARD_FILE = "model-card.md"
+CALIBRATION_IMAGES = 512
+"""Slices that the int8 ranges come from; the parity is measured on them, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A bundle that was written.
+
+    Attributes:
+        path: The folder.
+        model_bytes: Size of model.tflite.
+        manifest: As written.
+    """
+
+    path: Path
+    model_bytes: int
+    manifest: dict[str, Any]
+
+
+def export(
+    model: keras.Model,
+    store: Store,
+    folder: Path,
+    *,
+    precision: str,
+    training: dict[str, Any],
+    name: str | None = None,
+    seed: int = 0,
+    report: Callable[[str], None] = lambda _: None,
+) -> Exported:
+    """Convert, calibrate, measure, and write the bundle.
+
+    Args:
+        model: Trained, with layers `features` and `logits`.
+        store: Its `train` split gives the int8 ranges, `validation` calibration and thresholds,
+            `test` the metrics of the model card.
+        folder: Must not exist, or be a bundle that will be replaced.
+        precision: `float32` or `int8`.
+        training: The run's manifest; kept in the bundle.
+        name: Of the bundle; None: model and precision.
+        seed: Of the choice of calibration slices.
+        report: Called with one line a stage.
+
+    Returns:
+        What was written.
+
+    Raises:
+        UsageError: The folder holds something else.
+    """
+    if folder.exists() and any(folder.iterdir()) and not (folder / MANIFEST_FILE).exists():
+        raise UsageError(
+            f"{folder} is not empty and no bundle", remedy="give a new folder for the bundle"
+        )
+    label = name or f"{training['recipe']['model']}-{precision}"
+    images = calibration_rows(store, CALIBRATION_IMAGES, seed)
+    report(f"converting {model.name} to {precision} with {len(images)} calibration slices")
+    windows = (model_input(store.hu[row]) for row in images)
+    content = tidy(to_tflite(with_activation_map(model), precision, windows))
+
+    bare = Bundle(label, __version__, folder, {}, PAPER_WINDOWS, Calibration(), Rule(), content)
+    report("running the validation split")
+    validation = split_rows(store, "validation")
+    logits = logits_of(bare, store, validation)
+    labels = np.asarray(store.labels, np.uint8)[validation]
+    calibration = fit_calibration(labels, logits)
+    rule = Rule()
+    judged = judge_logits(logits, store, validation, calibration, rule)
+
+    report("comparing with the Keras model")
+    manifest: dict[str, Any] = {
+        "schema": SCHEMA,
+        "name": label,
+        "version": __version__,
+        "model": training["recipe"]["model"],
+        "precision": precision,
+        "input": _input_spec(),
+        "subtypes": list(NAMES),
+        "calibration": {
+            "temperature": list(calibration.temperature),
+            "bias": list(calibration.bias),
+            "split": "validation",
+        },
+        "decision": {
+            "neighbour_weights": list(rule.neighbour_weights),
+            "any_rule": rule.any_rule,
+            "scan_rule": rule.scan_rule,
+            "thresholds": thresholds(judged.scans.labels_of(), judged.scans.probabilities_of()),
+            "slice_thresholds": thresholds(
+                judged.slices.labels_of(), judged.slices.probabilities_of()
+            ),
+            "threshold_rule": RULE,
+        },
+        "cost": {"params": model.count_params(), "flops_256": flops(one_slice(model, GRID))},
+        "files": {MODEL_FILE: hashlib.sha256(content).hexdigest()},
+        "training": training,
+        "quantization": {"seed": seed, "images": len(images), "split": "train"},
+        "parity": _parity(model, bare, store, images, validation, logits),
+    }
+    part = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    (part / MODEL_FILE).write_bytes(content)
+    _write_manifest(part, manifest)
+    report("measuring on the test split")
+    manifest["metrics"] = _metrics(part, store)
+    card = model_card(manifest)
+    (part / CARD_FILE).write_text(card, encoding="utf-8")
+    manifest["files"][CARD_FILE] = hashlib.sha256(card.encode()).hexdigest()
+    _write_manifest(part, manifest)
+    if folder.exists():
+        shutil.rmtree(folder)
+    part.rename(folder)
+    return Exported(folder, len(content), manifest)
+
+
+def calibration_rows(store: Store, count: int, seed: int) -> NDArray[np.int64]:
+    """Store, count and seed → rows of the training split, half of them, if there are, bleeding.
+
+    Ranges must cover what blood looks like; an even draw would show hardly any.
+    """
+    rows = split_rows(store, "train")
+    rng = np.random.default_rng(seed)
+    bleeding = np.asarray(store.labels)[rows].any(axis=1)
+    half = [rng.permutation(rows[bleeding])[: count // 2]]
+    rest = rng.permutation(np.setdiff1d(rows, half[0]))
+    return np.sort(np.concatenate([*half, rest[: count - len(half[0])]]))
+
+
+def _input_spec() -> dict[str, Any]:
+    return {
+        "rows": GRID,
+        "columns": GRID,
+        "hu_min": HU_MIN,
+        "hu_max": HU_MAX,
+        "windows": [
+            {"name": w.name, "centre_hu": w.centre_hu, "width_hu": w.width_hu}
+            for w in PAPER_WINDOWS
+        ],
+    }
+
+
+def _parity(
+    model: keras.Model,
+    bundle: Bundle,
+    store: Store,
+    images: NDArray[np.int64],
+    validation: NDArray[np.int64],
+    validation_logits: NDArray[np.float32],
+) -> dict[str, Any]:
+    """How far the file is from the Keras model, uncalibrated, unsmoothed."""
+    gap = np.abs(
+        _sigmoid(predict(model, store, images)) - _sigmoid(logits_of(bundle, store, images))
+    )
+    labels = np.asarray(store.labels, np.uint8)[validation]
+    before = validation_auc(labels, predict(model, store, validation))["mean"]
+    after = validation_auc(labels, validation_logits)["mean"]
+    return {
+        "images": len(images),
+        "max_probability_difference": float(gap.max()),
+        "mean_probability_difference": float(gap.mean()),
+        "auc_split": "validation",
+        "mean_auc_keras": before,
+        "mean_auc_bundle": after,
+        "mean_auc_drop": None if before is None or after is None else before - after,
+    }
+
+
+def _metrics(part: Path, store: Store) -> dict[str, Any]:
+    judge = bundle_judge(load_bundle(part))
+    judged = judge_rows(judge, store, split_rows(store, "test"))
+    return summarise(
+        judged,
+        data="the test split of the store it was trained on",
+        slice_thresholds=judge.slice_thresholds,
+        scan_thresholds=judge.scan_thresholds,
+    )
+
+
+def _write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
+    text = json.dumps(manifest, indent=2, allow_nan=False) + "\n"
+    (folder / MANIFEST_FILE).write_text(text, encoding="utf-8")
+
+
+def _sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    return np.asarray(1.0 / (1.0 + np.exp(-np.asarray(logits, np.float64))))

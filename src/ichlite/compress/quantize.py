@@ -1,0 +1,70 @@
+"""A Keras model and calibration slices in, the bytes of a `.tflite` file out: float32 or int8.
+
+The converter folds batch normalisation into the convolutions before it. int8 is full-integer:
+weights per channel, activations per tensor with ranges from the calibration slices, input and
+outputs int8; their scale and zero point stand in the file.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from ichlite.compress.graph import freeze
+from ichlite.errors import IchliteError, UnknownName
+from ichlite.train.quiet import muted
+
+Precision = Literal["float32", "int8"]
+PRECISIONS: tuple[Precision, ...] = ("float32", "int8")
+
+
+def to_tflite(
+    model: keras.Model, precision: str, calibration: Iterable[NDArray[np.float32]] = ()
+) -> bytes:
+    """A model of one slice → a `.tflite` file.
+
+    Args:
+        model: Fixed input shape, batch 1; on the TensorFlow backend.
+        precision: `float32` or `int8`.
+        calibration: For int8: windows (256, 256, 3) in [0, 1] of slices like those to be read.
+
+    Returns:
+        The file's bytes.
+
+    Raises:
+        UnknownName: No such precision.
+        IchliteError: The model does not run on TensorFlow in this process.
+    """
+    if precision not in PRECISIONS:
+        raise UnknownName("precision", precision, list(PRECISIONS))
+    if keras.backend.backend() != "tensorflow":
+        raise IchliteError(
+            "only the TensorFlow backend converts models",
+            found=f"KERAS_BACKEND={keras.backend.backend()}",
+            remedy="set KERAS_BACKEND=tensorflow; a .keras file is the same on every backend",
+        )
+    import tensorflow as tf
+
+    with muted():
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([freeze(model)])
+        if precision == "int8":
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            converter.representative_dataset = lambda: _as_feeds(calibration)
+            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+            converter.inference_input_type = tf.int8
+            converter.inference_output_type = tf.int8
+        with warnings.catch_warnings():
+            # It asks for the input's statistics of TensorFlow 1; the calibration slices give them.
+            warnings.filterwarnings("ignore", message="Statistics for quantized inputs")
+            content: bytes = converter.convert()
+    return content
+
+
+def _as_feeds(calibration: Iterable[NDArray[np.float32]]) -> Iterator[list[Any]]:
+    for windows in calibration:
+        yield [windows[None]]

@@ -1,0 +1,1 @@
+"""Images of any origin in, one prepared store out."""

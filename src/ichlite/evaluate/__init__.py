@@ -1,0 +1,1 @@
+"""Labels and scores in, metrics, calibration, operating points and tables out."""

@@ -1,0 +1,89 @@
+"""RSNA DICOM files and their labels in, judged slices and scans out, by the road of `read`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ichlite.data.rsna import RsnaLabels
+from ichlite.errors import InputError
+from ichlite.evaluate.judge import CLASSES, Cases, Judged
+from ichlite.infer.bundle import Bundle
+from ichlite.infer.pipeline import read_paths
+from ichlite.records import ScanResult
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """A folder of scans, judged.
+
+    Attributes:
+        judged: Slices and scans with a label.
+        unlabelled: Files that were read and have no label.
+        unread: File or series, and why it gave no probabilities.
+    """
+
+    judged: Judged
+    unlabelled: int
+    unread: tuple[str, ...]
+
+
+def judge_archive(bundle: Bundle, folder: Path, labels: RsnaLabels, *, threads: int = 1) -> Archive:
+    """Bundle, folder of DICOM files and labels → slices and scans, judged.
+
+    Every series is judged, whatever the gate thinks, so that no scan is missing from the figures.
+
+    Args:
+        bundle: To judge with.
+        folder: Searched with its sub-folders; a file's name without suffix is its image's ID.
+        labels: By image.
+        threads: Of reading.
+
+    Returns:
+        The judged archive; a scan is positive when one of its labelled slices is.
+
+    Raises:
+        InputError: No file of the folder has a label.
+    """
+    result = read_paths([folder], bundle=bundle, force=True, threads=threads)
+    slices: list[tuple[tuple[int, ...], list[float], str]] = []
+    scans: list[tuple[tuple[int, ...], list[float], str]] = []
+    unlabelled = 0
+    unread = [f"{skipped.file}: {skipped.reason}" for skipped in result.skipped]
+    for study in result.studies:
+        if study.scan is None:
+            unread.append(f"{study.series}: {'; '.join(study.reasons)}")
+            continue
+        rows = _labelled(study, labels)
+        unlabelled += len(study.slices) - len(rows)
+        if not rows:
+            continue
+        slices += [(truth, p, study.study) for truth, p in rows]
+        truth = tuple(int(any(column)) for column in zip(*(t for t, _ in rows), strict=True))
+        scans.append((truth, [study.scan[key] for key in CLASSES], study.study))
+    if not slices:
+        raise InputError(
+            f"no image of {folder} has a label",
+            found=f"{unlabelled} images without, {len(unread)} not read",
+            expected="files named like the IDs of the label file",
+        )
+    return Archive(Judged(_cases(slices), _cases(scans)), unlabelled, tuple(unread))
+
+
+def _labelled(study: ScanResult, labels: RsnaLabels) -> list[tuple[tuple[int, ...], list[float]]]:
+    return [
+        (labels.labels[image], [scores.probabilities[key] for key in CLASSES])
+        for scores in study.slices
+        if (image := Path(scores.file).stem) in labels.labels
+    ]
+
+
+def _cases(rows: list[tuple[tuple[int, ...], list[float], str]]) -> Cases:
+    return Cases(
+        labels=np.array([truth for truth, _, _ in rows], np.uint8),
+        probabilities=np.array([p for _, p, _ in rows], np.float64),
+        # RSNA's stage-2 files carry no reliable patient; the study stands for it.
+        patients=np.array([owner for _, _, owner in rows], np.str_),
+    )

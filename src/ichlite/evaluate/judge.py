@@ -1,0 +1,155 @@
+"""A model and a split of a store in, what it says of every slice and scan out.
+
+A bundle is judged as it reads: calibrated, smoothed over neighbours, its scan rule, its
+thresholds. A Keras model is judged bare: sigmoid of its logits, `any` the largest subtype.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ichlite.infer.bundle import MANIFEST_FILE, Bundle, load_bundle
+from ichlite.infer.decision import Calibration, Rule, decide
+from ichlite.infer.runtime import Runtime
+from ichlite.labels import ANY, NAMES
+
+if TYPE_CHECKING:
+    from ichlite.data.store import Store
+
+CLASSES: tuple[str, ...] = (ANY, *NAMES)
+BARE = Rule(neighbour_weights=(1.0,), any_rule="max", scan_rule="max")
+
+
+@dataclass(frozen=True, slots=True)
+class Cases:
+    """Truth and probability of slices, or of scans; columns in the order of `CLASSES`.
+
+    Attributes:
+        labels: (case, 6) 0/1.
+        probabilities: (case, 6).
+        patients: (case,).
+    """
+
+    labels: NDArray[np.uint8]
+    probabilities: NDArray[np.float64]
+    patients: NDArray[np.str_]
+
+    def labels_of(self) -> dict[str, NDArray[np.uint8]]:
+        """Class → labels (case,)."""
+        return {name: self.labels[:, i] for i, name in enumerate(CLASSES)}
+
+    def probabilities_of(self) -> dict[str, NDArray[np.float64]]:
+        """Class → probabilities (case,)."""
+        return {name: self.probabilities[:, i] for i, name in enumerate(CLASSES)}
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What a model says of a data set, by slice and by scan."""
+
+    slices: Cases
+    scans: Cases
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """A model with the rules it is judged by.
+
+    Attributes:
+        name: Of the model.
+        model: `Bundle` or `keras.Model`.
+        calibration, rule: From logits to probabilities.
+        slice_thresholds, scan_thresholds: Class → probability from which it counts as positive.
+    """
+
+    name: str
+    model: Any
+    calibration: Calibration
+    rule: Rule
+    slice_thresholds: Mapping[str, float]
+    scan_thresholds: Mapping[str, float]
+
+
+def load_judge(path: Path) -> Judge:
+    """Bundle folder, run folder or `.keras` file → a judge.
+
+    Raises:
+        BundleError: A bundle that is incomplete or changed.
+        InputError: No model there.
+    """
+    if (path / MANIFEST_FILE).exists():
+        return bundle_judge(load_bundle(path))
+    from ichlite.models.saved import load
+
+    half = dict.fromkeys(CLASSES, 0.5)
+    return Judge(path.name, load(path), Calibration(), BARE, half, half)
+
+
+def bundle_judge(bundle: Bundle) -> Judge:
+    """Bundle → a judge with its calibration, rules and thresholds."""
+    scan = {**dict.fromkeys(CLASSES, 0.5), **(bundle.rule.thresholds or {})}
+    slices = {**scan, **bundle.manifest.get("decision", {}).get("slice_thresholds", {})}
+    return Judge(bundle.label, bundle, bundle.calibration, bundle.rule, slices, scan)
+
+
+def logits_of(model: Any, store: Store, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Bundle or Keras model, store and row numbers → logits (image, 5)."""
+    if isinstance(model, Bundle):
+        runtime = Runtime(model)
+        return np.stack([runtime.run_hu(np.asarray(store.hu[row]))[0] for row in rows])
+    from ichlite.models.saved import predict
+
+    return predict(model, store, rows)
+
+
+def judge_rows(judge: Judge, store: Store, rows: NDArray[np.int64]) -> Judged:
+    """Judge, store and row numbers → slices and scans, judged."""
+    return judge_logits(
+        logits_of(judge.model, store, rows), store, rows, judge.calibration, judge.rule
+    )
+
+
+def judge_logits(
+    logits: NDArray[np.float32],
+    store: Store,
+    rows: NDArray[np.int64],
+    calibration: Calibration,
+    rule: Rule,
+) -> Judged:
+    """Logits of a store's rows → slices and scans, judged by calibration and rule.
+
+    Args:
+        logits: (image, 5), in the order of `rows`.
+        store: Says which rows are one series, and in which order.
+        rows: Row numbers.
+        calibration: Of logits.
+        rule: Slices to scans.
+
+    Returns:
+        Slices in the order of `rows`; scans by series.
+    """
+    subtypes = np.asarray(store.labels, np.uint8)[rows]
+    labels = np.column_stack([subtypes.any(axis=1), subtypes]).astype(np.uint8)
+    patients = np.asarray(store.patient)[rows].astype(str)
+    positions = np.asarray(store.position_mm)[rows]
+    series = np.asarray(store.series)[rows].astype(str)
+    slices = np.empty((len(rows), len(CLASSES)))
+    scan_labels, scans, scan_patients = [], [], []
+    for name in np.unique(series):
+        members = np.flatnonzero(series == name)
+        members = members[np.argsort(positions[members], kind="stable")]
+        decision = decide(logits[members], calibration, rule)
+        slices[members] = [[p[key] for key in CLASSES] for p in decision.slices]
+        scans.append([decision.scan[key] for key in CLASSES])
+        scan_labels.append(labels[members].max(axis=0))
+        scan_patients.append(patients[members[0]])
+    return Judged(
+        Cases(labels, slices, patients),
+        Cases(np.array(scan_labels), np.array(scans), np.array(scan_patients)),
+    )

@@ -1,0 +1,255 @@
+"""Labels and scores in, numbers out; an undefined metric is None with a reason, never 0.5.
+
+ROC AUC and average precision are computed from ranks, exactly, ties included. Pure numpy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ichlite.labels import ANY, NAMES
+
+NO_POSITIVES = "no positive image"
+NO_NEGATIVES = "no negative image"
+
+RSNA_WEIGHTS: Mapping[str, float] = {ANY: 2 / 7, **dict.fromkeys(NAMES, 1 / 7)}
+RSNA_CLIP = 1e-5
+
+
+def roc_auc(labels: ArrayLike, scores: ArrayLike) -> float | None:
+    """Chance that a positive scores above a negative, ties counting half.
+
+    Args:
+        labels: (image,) 0/1.
+        scores: (image,), higher is more suspicious; any monotonic scale.
+
+    Returns:
+        In [0, 1]; None when one class is absent.
+
+    Source:
+        Hanley and McNeil, Radiology 143 (1982) 29-36: the Mann-Whitney statistic.
+
+    Example:
+        >>> roc_auc([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
+        0.75
+        >>> roc_auc([1, 1], [0.1, 0.4]) is None
+        True
+    """
+    y, s = _arrays(labels, scores)
+    positives = int(y.sum())
+    negatives = len(y) - positives
+    if positives == 0 or negatives == 0:
+        return None
+    _, place, ties = np.unique(s, return_inverse=True, return_counts=True)
+    rank = np.cumsum(ties) - (ties - 1) / 2
+    rank_sum = float(rank[place[y]].sum())
+    return (rank_sum - positives * (positives + 1) / 2) / (positives * negatives)
+
+
+def average_precision(labels: ArrayLike, scores: ArrayLike) -> float | None:
+    """Precision averaged over the recall steps of all thresholds.
+
+    Args:
+        labels: (image,) 0/1.
+        scores: (image,), higher is more suspicious.
+
+    Returns:
+        In (0, 1]; None without positives.
+
+    Example:
+        >>> round(average_precision([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8]), 4)
+        0.8333
+    """
+    y, s = _arrays(labels, scores)
+    if not y.any():
+        return None
+    true, called = _curve(y, s)
+    gained = np.diff(true, prepend=0)
+    return float(np.sum(gained * true / called) / true[-1])
+
+
+def roc_curve(
+    labels: ArrayLike, scores: ArrayLike
+) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """Labels and scores → (1 - specificity, sensitivity) from (0, 0) to (1, 1), or None."""
+    y, s = _arrays(labels, scores)
+    if not y.any() or y.all():
+        return None
+    true, called = _curve(y, s)
+    false = called - true
+    return (
+        np.concatenate([[0.0], false / false[-1]]),
+        np.concatenate([[0.0], true / true[-1]]),
+    )
+
+
+def precision_recall_curve(
+    labels: ArrayLike, scores: ArrayLike
+) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """Labels and scores → (recall, precision) at each threshold, or None without positives."""
+    y, s = _arrays(labels, scores)
+    if not y.any():
+        return None
+    true, called = _curve(y, s)
+    return true / true[-1], true / called
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Metrics of one subtype, or their mean; None where undefined.
+
+    Attributes:
+        roc_auc, average_precision: Over all thresholds.
+        sensitivity, specificity, accuracy, balanced_accuracy: At the threshold.
+        positives: Positive images.
+        undefined: Metric name → why it is None.
+    """
+
+    roc_auc: float | None
+    average_precision: float | None
+    sensitivity: float | None
+    specificity: float | None
+    accuracy: float | None
+    balanced_accuracy: float | None
+    positives: int
+    undefined: Mapping[str, str]
+
+
+METRICS = (
+    "roc_auc", "average_precision", "sensitivity", "specificity", "accuracy", "balanced_accuracy",
+)  # fmt: skip
+_NEED_POSITIVES = ("roc_auc", "average_precision", "sensitivity", "balanced_accuracy")
+_NEED_NEGATIVES = ("roc_auc", "specificity", "balanced_accuracy")
+
+
+def score_class(labels: ArrayLike, probabilities: ArrayLike, *, threshold: float = 0.5) -> Scores:
+    """One subtype's labels and probabilities → its metrics.
+
+    Args:
+        labels: (image,) 0/1.
+        probabilities: (image,).
+        threshold: A probability of at least this is called positive.
+
+    Returns:
+        The metrics.
+
+    Example:
+        >>> score_class([0, 1], [0.2, 0.9]).balanced_accuracy
+        1.0
+        >>> score_class([0, 0], [0.2, 0.9]).undefined["sensitivity"]
+        'no positive image'
+    """
+    y, p = _arrays(labels, probabilities)
+    called = p >= threshold
+    positives, negatives = int(y.sum()), int((~y).sum())
+    sensitivity = float((called & y).sum() / positives) if positives else None
+    specificity = float((~called & ~y).sum() / negatives) if negatives else None
+    both = (
+        (sensitivity + specificity) / 2
+        if sensitivity is not None and specificity is not None
+        else None
+    )
+    undefined: dict[str, str] = {}
+    if not positives:
+        undefined |= dict.fromkeys(_NEED_POSITIVES, NO_POSITIVES)
+    if not negatives:
+        undefined |= dict.fromkeys(_NEED_NEGATIVES, NO_NEGATIVES)
+    return Scores(
+        roc_auc=roc_auc(y, p),
+        average_precision=average_precision(y, p),
+        sensitivity=sensitivity,
+        specificity=specificity,
+        accuracy=float((called == y).mean()) if len(y) else None,
+        balanced_accuracy=both,
+        positives=positives,
+        undefined=undefined,
+    )
+
+
+def mean_scores(per_class: Mapping[str, Scores]) -> Scores:
+    """Each subtype's metrics → their plain mean over the subtypes where they are defined.
+
+    A mean over fewer than all subtypes says so in `undefined`.
+    """
+    means: dict[str, float | None] = {}
+    undefined = {}
+    for metric in METRICS:
+        values = {name: getattr(scores, metric) for name, scores in per_class.items()}
+        defined = [v for v in values.values() if v is not None]
+        means[metric] = float(np.mean(defined)) if defined else None
+        missing = [name for name, v in values.items() if v is None]
+        if missing:
+            undefined[metric] = f"undefined for {', '.join(missing)}"
+    positives = sum(scores.positives for scores in per_class.values())
+    return Scores(**means, positives=positives, undefined=undefined)
+
+
+def validation_auc(
+    labels: NDArray[np.uint8], logits: NDArray[np.float32]
+) -> dict[str, float | None]:
+    """(image, 5) labels and logits → ROC AUC a subtype, and `mean` over the defined ones.
+
+    Example:
+        >>> y = np.array([[1, 0, 0, 0, 0], [0, 0, 0, 0, 0]], np.uint8)
+        >>> validation_auc(y, y.astype(np.float32))["mean"]
+        1.0
+    """
+    aucs = {name: roc_auc(labels[:, i], logits[:, i]) for i, name in enumerate(NAMES)}
+    defined = [auc for auc in aucs.values() if auc is not None]
+    return {**aucs, "mean": float(np.mean(defined)) if defined else None}
+
+
+def rsna_log_loss(labels: ArrayLike, probabilities: ArrayLike) -> float:
+    """The challenge's score: log loss weighed 2 for `any` and 1 for each subtype, over 7.
+
+    Args:
+        labels: (image, 6) 0/1: `any`, then the subtypes.
+        probabilities: (image, 6), clipped to [1e-5, 1 - 1e-5].
+
+    Returns:
+        The mean over images, natural-log units; lower is better.
+
+    Source:
+        RSNA Intracranial Hemorrhage Detection 2019, evaluation page.
+
+    Example:
+        >>> round(rsna_log_loss([[0] * 6], [[0.5] * 6]), 4)
+        0.6931
+    """
+    y = np.asarray(labels, np.float64)
+    p = np.clip(np.asarray(probabilities, np.float64), RSNA_CLIP, 1 - RSNA_CLIP)
+    losses = -(y * np.log(p) + (1 - y) * np.log1p(-p))
+    return float((losses * np.array(list(RSNA_WEIGHTS.values()))).sum(axis=1).mean())
+
+
+def all_negative_accuracy(labels: ArrayLike) -> float | None:
+    """(image, 5) labels → mean accuracy of answering no to everything; None without images.
+
+    Example:
+        >>> all_negative_accuracy([[1, 0, 0, 0, 0], [0, 0, 0, 0, 0]])
+        0.9
+    """
+    y = np.asarray(labels)
+    return float(1.0 - y.mean()) if y.size else None
+
+
+def _arrays(labels: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    y, s = np.asarray(labels).astype(bool), np.asarray(scores, np.float64)
+    if y.shape != s.shape or y.ndim != 1:
+        raise ValueError(f"labels {y.shape} and scores {s.shape} must be two equal 1-d arrays")
+    if np.isnan(s).any():
+        raise ValueError("a score is not a number")
+    return y, s
+
+
+def _curve(
+    y: NDArray[np.bool_], s: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """True positives and calls at each distinct threshold, highest first."""
+    order = np.argsort(-s, kind="stable")
+    last = np.flatnonzero(np.append(np.diff(s[order]) != 0, True))
+    return np.cumsum(y[order], dtype=np.int64)[last], np.asarray(last + 1, np.int64)

@@ -1,0 +1,1 @@
+"""Tensor in; calibrated decision out: bundle, runtime, decision, heatmap, pipeline."""

@@ -1,0 +1,202 @@
+"""Logits of a scan's slices in; calibrated probabilities of each slice and of the scan out. Pure.
+
+The order of steps, each on the output of the one before:
+
+1. calibrate: p = sigmoid(logit / temperature + bias), per subtype;
+2. smooth: weighted mean of the *probabilities* of neighbouring slices. Probabilities and not
+   logits, because they are bounded: one slice with an artefact cannot drown its neighbours;
+3. `any` of a slice: by the rule `any_rule`, never below the largest subtype;
+4. scan: by the rule `scan_rule`, on each subtype and on `any`;
+5. urgent: scan `any` at or above its threshold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ichlite.errors import InputError, UnknownName
+from ichlite.labels import ANY, NAMES
+
+AnyRule = Literal["max", "noisy_or"]
+ScanRule = Literal["max", "top3_mean"]
+
+TOP_SLICES = 3
+"""Slices that `top3_mean` averages: a bleed of 1 cm shows on two to four 5 mm slices."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """From logits to probabilities, per subtype in the order of `labels.SUBTYPES`.
+
+    Attributes:
+        temperature: Positive divisors of the logits.
+        bias: Added after the division.
+    """
+
+    temperature: tuple[float, ...] = (1.0,) * len(NAMES)
+    bias: tuple[float, ...] = (0.0,) * len(NAMES)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """How slices become a scan.
+
+    Attributes:
+        neighbour_weights: Of the slices around a slice, itself in the middle; an odd count. At
+            the ends of a scan the weights that are left are scaled to sum to 1.
+        any_rule: `max`: the largest subtype; `noisy_or`: 1 - product of (1 - p).
+        scan_rule: `max`: the highest slice; `top3_mean`: mean of the three highest slices.
+        thresholds: `any` and each subtype name → probability from which a scan counts as positive.
+    """
+
+    neighbour_weights: tuple[float, ...] = (0.25, 0.5, 0.25)
+    any_rule: AnyRule = "max"
+    scan_rule: ScanRule = "top3_mean"
+    thresholds: Mapping[str, float] = field(default_factory=lambda: {ANY: 0.5})
+
+    def __post_init__(self) -> None:
+        if self.any_rule not in get_args(AnyRule):
+            raise UnknownName("any_rule", self.any_rule, list(get_args(AnyRule)))
+        if self.scan_rule not in get_args(ScanRule):
+            raise UnknownName("scan_rule", self.scan_rule, list(get_args(ScanRule)))
+
+    def threshold(self, name: str) -> float:
+        """Take `any` or a subtype's name; give its threshold.
+
+        Example:
+            >>> Rule(thresholds={"any": 0.3}).threshold("any")
+            0.3
+        """
+        return self.thresholds[name]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the logits of a scan mean.
+
+    Attributes:
+        slices: One mapping a slice: `any` and each subtype name → smoothed probability.
+        scan: `any` and each subtype name → probability.
+        urgent: Scan `any` reaches its threshold.
+    """
+
+    slices: tuple[Mapping[str, float], ...]
+    scan: Mapping[str, float]
+    urgent: bool
+
+
+def calibrate(logits: NDArray[np.floating], calibration: Calibration) -> NDArray[np.float64]:
+    """Take logits (..., 5); give probabilities (..., 5) in [0, 1].
+
+    Raises:
+        InputError: A logit is NaN or infinite; it is never read as a negative.
+
+    Example:
+        >>> calibrate(np.zeros((1, 5)), Calibration(bias=(0, 0, 0, 0, -800.0))).tolist()
+        [[0.5, 0.5, 0.5, 0.5, 0.0]]
+    """
+    values = np.asarray(logits, np.float64)
+    if not np.isfinite(values).all():
+        raise InputError(
+            "the model gave no number for a slice",
+            found="NaN or infinity",
+            expected="finite logits",
+            remedy="this scan has no result; please report it",
+        )
+    scores = values / np.asarray(calibration.temperature) + np.asarray(calibration.bias)
+    with np.errstate(over="ignore", under="ignore"):
+        small = np.exp(-np.abs(scores))
+        return np.asarray(np.where(scores >= 0, 1.0, small) / (1.0 + small))
+
+
+def smooth(probabilities: NDArray[np.float64], weights: tuple[float, ...]) -> NDArray[np.float64]:
+    """Take probabilities (slice, 5) and weights; give their weighted mean over neighbours.
+
+    Args:
+        probabilities: Slices in order along the slice normal.
+        weights: An odd count, itself in the middle, with a positive middle.
+
+    Returns:
+        Same shape; the weights that fall off an end are left out and the rest scaled to sum to 1.
+
+    Example:
+        >>> smooth(np.array([[0.0], [1.0], [0.0]]), (0.25, 0.5, 0.25)).ravel().round(3).tolist()
+        [0.333, 0.5, 0.333]
+    """
+    slices, half = len(probabilities), len(weights) // 2
+    total = np.zeros_like(probabilities)
+    used = np.zeros((slices, 1))
+    for shift, weight in zip(range(-half, half + 1), weights, strict=True):
+        first, last = max(0, -shift), min(slices, slices - shift)
+        if first < last:
+            total[first:last] += weight * probabilities[first + shift : last + shift]
+            used[first:last] += weight
+    return np.clip(total / used, 0.0, 1.0)
+
+
+def any_probability(probabilities: NDArray[np.float64], rule: AnyRule) -> NDArray[np.float64]:
+    """Take subtype probabilities (slice, 5); give that of any bleed (slice,).
+
+    It is never below the largest subtype.
+
+    Example:
+        >>> any_probability(np.array([[0.5, 0.5, 0.0, 0.0, 0.0]]), "noisy_or").tolist()
+        [0.75]
+    """
+    largest = probabilities.max(axis=-1)
+    if rule == "max":
+        return np.asarray(largest)
+    # Rounding may leave the product one step short of the largest subtype.
+    return np.asarray(np.maximum(largest, 1.0 - np.prod(1.0 - probabilities, axis=-1)))
+
+
+def scan_probability(probabilities: NDArray[np.float64], rule: ScanRule) -> NDArray[np.float64]:
+    """Take (slice, class) probabilities; give one probability a class for the scan.
+
+    Example:
+        >>> column = np.array([[0.1], [0.9], [0.6], [0.3]])
+        >>> scan_probability(column, "top3_mean").round(3).tolist(), scan_probability(column, "max")
+        ([0.6], array([0.9]))
+    """
+    highest_first = -np.sort(-probabilities, axis=0)
+    kept = highest_first[: 1 if rule == "max" else TOP_SLICES]
+    return np.asarray(kept.mean(axis=0))
+
+
+def decide(logits: NDArray[np.floating], calibration: Calibration, rule: Rule) -> Decision:
+    """Take the logits (slice, 5) of one scan; give what they mean.
+
+    Args:
+        logits: Slices in order along the slice normal, subtypes in the order of `labels.SUBTYPES`.
+        calibration: The bundle's.
+        rule: The bundle's.
+
+    Raises:
+        InputError: No slices, not five subtypes, or a logit that is not finite.
+
+    Example:
+        >>> rule = Rule(thresholds={"any": 0.5})
+        >>> decision = decide(np.full((4, 5), -2.0), Calibration(), rule)
+        >>> decision.urgent, round(decision.scan["any"], 3)
+        (False, 0.119)
+    """
+    if logits.ndim != 2 or len(logits) == 0 or logits.shape[1] != len(NAMES):
+        raise InputError(
+            "no decision on these logits",
+            found=f"shape {logits.shape}",
+            expected=f"(slices, {len(NAMES)}) with at least one slice",
+        )
+    subtypes = smooth(calibrate(logits, calibration), rule.neighbour_weights)
+    table = np.column_stack([any_probability(subtypes, rule.any_rule), subtypes])
+    keys = (ANY, *NAMES)
+    scan = dict(zip(keys, scan_probability(table, rule.scan_rule).tolist(), strict=True))
+    return Decision(
+        slices=tuple(dict(zip(keys, row, strict=True)) for row in table.tolist()),
+        scan=scan,
+        urgent=scan[ANY] >= rule.threshold(ANY),
+    )

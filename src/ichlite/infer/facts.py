@@ -1,0 +1,75 @@
+"""A bundle in; the facts that a person or an inventory asks of it out."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from ichlite import __version__
+from ichlite.infer.bundle import Bundle
+from ichlite.labels import NAMES
+
+MODEL_CARD = "model-card.md"
+_PACKAGES = ("ai-edge-litert", "numpy", "pydicom", "pillow")
+
+
+def bundle_facts(bundle: Bundle) -> dict[str, dict[str, Any]]:
+    """Take a bundle; give its facts by section, ready for JSON.
+
+    Example:
+        >>> from ichlite.infer.bundle import load_bundle
+        >>> sorted(bundle_facts(load_bundle()))
+        ['bundle', 'calibration', 'cost', 'decision', 'input', 'metrics', 'training', 'versions']
+    """
+    manifest = bundle.manifest
+    rule = bundle.rule
+    return {
+        "bundle": {
+            "name": bundle.name,
+            "version": bundle.version,
+            "model": manifest.get("model"),
+            "precision": manifest.get("precision"),
+            "bytes": len(bundle.model),
+            "sha256": manifest["files"]["model.tflite"],
+            "path": str(bundle.path),
+        },
+        "input": {
+            "grid": f"{manifest['input']['rows']}x{manifest['input']['columns']}",
+            **{f"window {w.name}": f"{w.centre_hu}/{w.width_hu} HU" for w in bundle.windows},
+        },
+        "calibration": {
+            name: f"sigmoid(logit / {temperature:g} + {bias:g})"
+            for name, temperature, bias in zip(
+                NAMES, bundle.calibration.temperature, bundle.calibration.bias, strict=True
+            )
+        },
+        "decision": {
+            "neighbour_weights": list(rule.neighbour_weights),
+            "any_rule": rule.any_rule,
+            "scan_rule": rule.scan_rule,
+            "thresholds": dict(rule.thresholds),
+        },
+        "cost": dict(manifest.get("cost") or {}),
+        "metrics": dict(manifest.get("metrics") or {}),
+        "training": dict(manifest.get("training") or {}),
+        "versions": {
+            "ichlite": __version__,
+            "python": platform.python_version(),
+            **{package: _version(package) for package in _PACKAGES},
+        },
+    }
+
+
+def model_card(bundle: Bundle) -> str:
+    """Take a bundle; give its model card, empty when the bundle has none."""
+    if MODEL_CARD not in bundle.manifest["files"]:
+        return ""
+    return (bundle.path / MODEL_CARD).read_text(encoding="utf-8")
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,48 @@
+"""A class activation map in; a picture-sized map in [0, 1] of where the evidence is, out. Pure.
+
+The model pools its last features by their mean, so each place of its last grid has logits of its
+own whose mean is the slice's logits: the map is the model's own arithmetic, not an estimate. The
+grid is coarse (LightFCN: 4x4 for 256x256 pixels), so a map points to a region, never to an edge.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ichlite.ct.tensor import GRID
+from ichlite.infer.decision import Calibration, calibrate
+
+
+def heatmap(
+    activation: NDArray[np.float32], calibration: Calibration, subtype: int | None = None
+) -> NDArray[np.float32]:
+    """Take a slice's class activation map; give the evidence for a bleed at each pixel.
+
+    Args:
+        activation: (row, column, 5) float32 logits of each place, from `Runtime.run`.
+        calibration: The bundle's; turns a place's logits into a probability.
+        subtype: Index into `labels.SUBTYPES`; None for the largest of the five.
+
+    Returns:
+        (256, 256) float32 in [0, 1], bilinear between the centres of the grid's places.
+
+    Example:
+        >>> warm = heatmap(np.zeros((4, 4, 5), np.float32), Calibration())
+        >>> warm.shape, float(warm.min()), float(warm.max())
+        ((256, 256), 0.5, 0.5)
+    """
+    probabilities = calibrate(activation, calibration)
+    chosen = probabilities.max(axis=-1) if subtype is None else probabilities[..., subtype]
+    enlarged = _enlarge(_enlarge(chosen).T).T
+    return np.clip(enlarged, 0.0, 1.0).astype(np.float32)
+
+
+def _enlarge(grid: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(places, …) in; (256, …), linear between the centres of places and flat beyond, out."""
+    places = len(grid)
+    centre = np.clip((np.arange(GRID) + 0.5) * places / GRID - 0.5, 0, places - 1)
+    before = np.minimum(centre.astype(int), max(places - 2, 0))
+    after = np.minimum(before + 1, places - 1)
+    share = (centre - before)[:, None]
+    return np.asarray(grid[before] * (1 - share) + grid[after] * share)

@@ -1,0 +1,180 @@
+"""Paths in; what ichlite says of each series, and each file it did not read, out.
+
+One series at a time: its volume is dropped before the next is read, so memory does not grow with
+the number of studies. A series that fails says why and the others are still read.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from ichlite.ct.series import find_series
+from ichlite.errors import SeriesError
+from ichlite.infer.bundle import Bundle
+from ichlite.infer.reader import Reader
+from ichlite.records import ReadResult, ScanResult, Series, SkippedFile
+
+Visit = Callable[[ScanResult], None]
+
+
+def read_paths(
+    paths: Sequence[str | Path],
+    *,
+    bundle: Bundle | None = None,
+    force: bool = False,
+    threads: int = 1,
+    keep_pixels: bool = False,
+    visit: Visit | None = None,
+    pixels_for_visit: bool = False,
+) -> ReadResult:
+    """Take files and folders; give a result for each CT series and a reason for each other file.
+
+    Args:
+        paths: Files or folders, searched through all sub-folders.
+        bundle: The model; None for the embedded one.
+        force: Judge series that the gate refused; what has no HU is still not judged.
+        threads: Threads that read files and run the model; the result is the same for any number.
+        keep_pixels: Keep each series' HU and activation maps in its result.
+        visit: Called with each result as it is ready.
+        pixels_for_visit: Give `visit` the pixels and then drop them: for reports on many studies
+            without all of them in memory.
+
+    Returns:
+        Results in a stable order, whatever the order and names of the files.
+
+    Raises:
+        BundleError: The bundle cannot be used. Bad input raises nothing: it is in the result.
+
+    Example:
+        >>> from ichlite.samples import SAMPLES
+        >>> read_paths([SAMPLES[0].folder]).studies[0].status
+        'analysed'
+    """
+    with Reader(bundle, threads) as reader:
+        return read_with(
+            reader,
+            paths,
+            force=force,
+            keep_pixels=keep_pixels,
+            visit=visit,
+            pixels_for_visit=pixels_for_visit,
+        )
+
+
+def read_with(
+    reader: Reader,
+    paths: Sequence[str | Path],
+    *,
+    force: bool = False,
+    keep_pixels: bool = False,
+    visit: Visit | None = None,
+    pixels_for_visit: bool = False,
+) -> ReadResult:
+    """As `read_paths`, with a model that is already loaded, for reading again and again."""
+    findable, skipped = _findable(paths)
+    found: tuple[Series, ...] = ()
+    if findable:
+        found, unread = find_series(findable)
+        skipped += unread
+    studies = []
+    crowded = _crowded_folders(found)
+    for series in found:
+        result = reader.read(series, force=force, keep_pixels=keep_pixels or pixels_for_visit)
+        result = replace(result, notes=result.notes + _crowd_notes(series, crowded))
+        if visit is not None:
+            visit(result)
+        studies.append(result if keep_pixels else _without_pixels(result))
+    return ReadResult(
+        reader.bundle.label, tuple(studies), skipped, warnings=tuple(crowded.values())
+    )
+
+
+def read_scan(
+    path: str | Path,
+    *,
+    bundle: Bundle | None = None,
+    force: bool = False,
+    threads: int = 1,
+    keep_pixels: bool = False,
+) -> ScanResult:
+    """Take a file or folder with one readable head CT series; give its result.
+
+    Args:
+        path: File or folder.
+        bundle: The model; None for the embedded one.
+        force: Judge the series although the gate objects.
+        threads: Threads that read files and run the model.
+        keep_pixels: Keep its HU and activation maps in the result.
+
+    Raises:
+        SeriesError: There is no series that was analysed, or more than one.
+        BundleError: The bundle cannot be used.
+
+    Example:
+        >>> from ichlite.samples import SAMPLES
+        >>> len(read_scan(SAMPLES[0].folder).slices)
+        28
+    """
+    result = read_paths(
+        [path], bundle=bundle, force=force, threads=threads, keep_pixels=keep_pixels
+    )
+    analysed = [scan for scan in result.studies if scan.status == "analysed"]
+    if len(analysed) == 1:
+        return analysed[0]
+    if analysed:
+        raise SeriesError(
+            f"{path} is not one scan",
+            found=f"{len(analysed)} series",
+            expected="one",
+            remedy="use read_paths",
+        )
+    raise SeriesError(f"{path} holds no series that can be analysed", found=_why_not(result))
+
+
+def _why_not(result: ReadResult) -> str:
+    reasons = [reason for scan in result.studies for reason in scan.reasons]
+    reasons = reasons or [f"{file.file}: {file.reason}" for file in result.skipped]
+    if not reasons:
+        return "nothing"
+    more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
+    return reasons[0] + more
+
+
+def _without_pixels(result: ScanResult) -> ScanResult:
+    return replace(result, hu=None, activation_maps=None)
+
+
+def _findable(paths: Sequence[str | Path]) -> tuple[list[str], tuple[SkippedFile, ...]]:
+    """Paths in; those with files in them, and why each other one was skipped, out."""
+    kept, skipped = [], []
+    for path in map(str, paths):
+        if not os.path.lexists(path):
+            skipped.append(SkippedFile(path, "does not exist"))
+        elif Path(path).is_dir() and not any(files for _, _, files in os.walk(path)):
+            skipped.append(SkippedFile(path, "an empty folder: no files to read"))
+        else:
+            kept.append(path)
+    return kept, tuple(skipped)
+
+
+def _crowded_folders(found: Sequence[Series]) -> dict[str, str]:
+    """Series in; the folders that hold more than one patient, with a line on each, out."""
+    patients = defaultdict(set)
+    for series in found:
+        for header in series.slices:
+            if header.patient_id:
+                patients[str(Path(header.path).parent)].add(header.patient_id)
+    return {
+        folder: f"folder {folder} holds {len(ids)} patients; each series is read by itself"
+        for folder, ids in sorted(patients.items())
+        if len(ids) > 1
+    }
+
+
+def _crowd_notes(series: Series, crowded: dict[str, str]) -> tuple[str, ...]:
+    folders = {str(Path(header.path).parent) for header in series.slices}
+    return tuple(line for folder, line in crowded.items() if folder in folders)

@@ -1,0 +1,133 @@
+"""One series in; what the bundle says of it, or why it says nothing, out."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ichlite.ct.gate import judge_series, judge_volume
+from ichlite.ct.tensor import read_volume
+from ichlite.errors import IchliteError, UsageError
+from ichlite.infer.bundle import Bundle, load_bundle
+from ichlite.infer.decision import decide
+from ichlite.infer.runtime import Runtime
+from ichlite.labels import NAMES
+from ichlite.records import ScanResult, Series, SliceScores
+
+
+class Reader:
+    """A bundle made ready to read series after series, on one thread or more.
+
+    The result does not depend on the number of threads: each slice is read and judged by itself,
+    by a model of its thread's own.
+
+    Args:
+        bundle: Checked bundle; None for the embedded one.
+        threads: Threads that read files and run the model.
+
+    Example:
+        >>> with Reader() as reader:
+        ...     reader.bundle.manifest["schema"]
+        'ichlite-bundle/1'
+    """
+
+    def __init__(self, bundle: Bundle | None = None, threads: int = 1) -> None:
+        if threads < 1:
+            raise UsageError(
+                "nothing can be read", found=f"{threads} threads", expected="1 or more"
+            )
+        self.bundle = load_bundle() if bundle is None else bundle
+        self._runtimes = [Runtime(self.bundle) for _ in range(threads)]
+        self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
+
+    def __enter__(self) -> Reader:
+        """Give itself; the threads end with the `with` block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the threads."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+    def read(self, series: Series, *, force: bool = False, keep_pixels: bool = False) -> ScanResult:
+        """Take a series; give its result, or why there is none. Raises nothing for bad input.
+
+        Args:
+            series: As `find_series` made it.
+            force: Judge it although the gate objects; the objections stay in `reasons`.
+            keep_pixels: Keep HU and activation maps, for a report.
+        """
+        try:
+            return self._read(series, force=force, keep_pixels=keep_pixels)
+        except IchliteError as error:
+            return _not_analysed(series, (str(error),))
+        except MemoryError:
+            return _not_analysed(series, ("its pixels do not fit into memory",))
+        except Exception as error:  # noqa: BLE001
+            # A trust boundary: headers and pixels come from unknown devices, and a fault that
+            # they provoke in one series must not take the results of the others with it.
+            line = f"internal error {type(error).__name__}: {error}; please report it"
+            return _not_analysed(series, (str(IchliteError(line)),))
+
+    def _read(self, series: Series, *, force: bool, keep_pixels: bool) -> ScanResult:
+        reasons = judge_series(series)
+        if reasons and not force:
+            return _not_analysed(series, reasons)
+        volume = read_volume(series, map if self._pool is None else self._pool.map)
+        reasons += judge_volume(volume)
+        if reasons and not force:
+            return _not_analysed(series, reasons, volume.notes)
+        logits, maps = self._infer(volume.hu)
+        decision = decide(logits, self.bundle.calibration, self.bundle.rule)
+        positions_mm = series.positions_mm or (None,) * len(series.slices)
+        return ScanResult(
+            study=series.study_uid,
+            series=series.series_uid,
+            files=tuple(header.path for header in series.slices),
+            status="analysed",
+            reasons=reasons,
+            scan=decision.scan,
+            slices=tuple(
+                SliceScores(header.path, position_mm, probabilities)
+                for header, position_mm, probabilities in zip(
+                    series.slices, positions_mm, decision.slices, strict=True
+                )
+            ),
+            urgent=decision.urgent,
+            notes=series.notes + volume.notes,
+            hu=volume.hu if keep_pixels else None,
+            activation_maps=maps if keep_pixels else None,
+        )
+
+    def _infer(self, hu: NDArray[np.int16]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """(slice, 256, 256) HU in; (slice, 5) logits and (slice, rows, columns, 5) maps out."""
+        logits = np.empty((len(hu), len(NAMES)), np.float32)
+        maps = np.empty((len(hu), *self._runtimes[0].map_shape, len(NAMES)), np.float32)
+
+        def run(first: int) -> None:
+            for index in range(first, len(hu), len(self._runtimes)):
+                logits[index], maps[index] = self._runtimes[first].run_hu(hu[index])
+
+        starts = range(len(self._runtimes))
+        if self._pool is None:
+            run(0)
+        else:
+            list(self._pool.map(run, starts))
+        return logits, maps
+
+
+def _not_analysed(
+    series: Series, reasons: tuple[str, ...], notes: tuple[str, ...] = ()
+) -> ScanResult:
+    return ScanResult(
+        study=series.study_uid,
+        series=series.series_uid,
+        files=tuple(header.path for header in series.slices),
+        status="not_analysed",
+        reasons=reasons,
+        scan=None,
+        slices=(),
+        notes=series.notes + notes,
+    )

@@ -1,0 +1,199 @@
+"""HU slices on the model's grid in; logits and class activation maps out, by LiteRT on the CPU.
+
+The step from HU to what the model takes (windows, and quantization where the model is int8) is
+the same for every pixel of the same HU, so it is computed once for each of the 4096 possible HU
+and then looked up, straight into the interpreter's own input memory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ichlite.ct.tensor import GRID, HU_MAX, HU_MIN
+from ichlite.ct.windows import apply_windows
+from ichlite.errors import BundleError, UsageError
+from ichlite.infer.bundle import Bundle
+from ichlite.infer.quiet import without_chatter
+from ichlite.labels import NAMES
+
+INPUT_SHAPE = (1, GRID, GRID, 3)
+
+
+@dataclass(frozen=True, slots=True)
+class Quantization:
+    """real = scale * (stored - zero_point); read from the model file, never assumed."""
+
+    scale: float
+    zero_point: int
+
+
+def quantise(real: NDArray[np.float32], quantization: Quantization) -> NDArray[np.int8]:
+    """Take real values; give the nearest int8 values, halves to even, clipped to [-128, 127].
+
+    Example:
+        >>> quantise(np.array([0.0, 0.25, 1.0], np.float32), Quantization(1 / 255, -128)).tolist()
+        [-128, -64, 127]
+    """
+    stored = np.rint(real / np.float32(quantization.scale)) + np.float32(quantization.zero_point)
+    return np.asarray(np.clip(stored, -128, 127), np.int8)
+
+
+def dequantise(stored: NDArray[np.int8], quantization: Quantization) -> NDArray[np.float32]:
+    """Take int8 values; give the real values they stand for.
+
+    Example:
+        >>> dequantise(np.array([-128, 127], np.int8), Quantization(0.5, 27)).tolist()
+        [-77.5, 50.0]
+    """
+    shifted = stored.astype(np.float32) - np.float32(quantization.zero_point)
+    return np.asarray(shifted * np.float32(quantization.scale), np.float32)
+
+
+class Runtime:
+    """A bundle's model, ready to run on one slice at a time.
+
+    Not to be shared between threads at the same time: make one for each.
+
+    Args:
+        bundle: Checked bundle.
+        threads: CPU threads of one inference.
+
+    Raises:
+        BundleError: The model file is no LiteRT model or has other inputs or outputs.
+    """
+
+    def __init__(self, bundle: Bundle, threads: int = 1) -> None:
+        if threads < 1:
+            raise UsageError(
+                "the model cannot run", found=f"{threads} threads", expected="1 or more"
+            )
+        self.bundle = bundle
+        self._interpreter = _interpreter(bundle, threads)
+        self._input, self._logits, self._cam = _tensors(bundle, self._interpreter)
+        self._table = self._input_table()
+
+    @property
+    def map_shape(self) -> tuple[int, int]:
+        """Rows and columns of the class activation map."""
+        rows, columns = self._cam["shape"][1:3]
+        return int(rows), int(columns)
+
+    def run(self, x: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Take one slice's windows; give its logits and class activation map.
+
+        Args:
+            x: (256, 256, 3) float32 in [0, 1], from `ct.tensor.model_input`.
+
+        Returns:
+            (5,) float32 logits and (rows, columns, 5) float32 logits of each place.
+        """
+        _check_shape(x, INPUT_SHAPE[1:], np.float32)
+        quantization = _quantization(self._input)
+        tensor = self._interpreter.tensor(self._input["index"])
+        tensor()[0] = x if quantization is None else quantise(x, quantization)
+        return self._invoke()
+
+    def run_hu(self, hu: NDArray[np.int16]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Take one slice in HU; give exactly what `run(model_input(hu))` gives, sooner.
+
+        Args:
+            hu: (256, 256) int16, HU in [-1024, 3071].
+
+        Returns:
+            (5,) float32 logits and (rows, columns, 5) float32 logits of each place.
+        """
+        self.load(hu)
+        return self._invoke()
+
+    def load(self, hu: NDArray[np.int16]) -> None:
+        """Take one slice in HU; put its windows into the model's input memory.
+
+        Args:
+            hu: (256, 256) int16, HU in [-1024, 3071].
+        """
+        _check_shape(hu, INPUT_SHAPE[1:3], np.int16)
+        tensor = self._interpreter.tensor(self._input["index"])
+        # mode="clip" writes into `out` without a buffer between, and cannot run off the table.
+        np.take(self._table, hu - np.int16(HU_MIN), axis=0, out=tensor()[0], mode="clip")
+
+    def invoke(self) -> None:
+        """Run the model on what its input memory holds, and nothing else: for measuring."""
+        self._interpreter.invoke()
+
+    def _invoke(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        self._interpreter.invoke()
+        return self._output(self._logits), self._output(self._cam)
+
+    def _output(self, details: dict[str, Any]) -> NDArray[np.float32]:
+        values = self._interpreter.get_tensor(details["index"])[0]
+        quantization = _quantization(details)
+        return values if quantization is None else dequantise(values, quantization)
+
+    def _input_table(self) -> NDArray[np.float32] | NDArray[np.int8]:
+        """(4096, 3): what the model takes for each HU from -1024 to 3071."""
+        every_hu = np.arange(HU_MIN, HU_MAX + 1, dtype=np.int16)
+        channels = apply_windows(every_hu, self.bundle.windows)
+        quantization = _quantization(self._input)
+        return channels if quantization is None else quantise(channels, quantization)
+
+
+def _interpreter(bundle: Bundle, threads: int) -> Any:
+    from ai_edge_litert.interpreter import Interpreter
+
+    try:
+        with without_chatter():
+            interpreter = Interpreter(model_content=bundle.model, num_threads=threads)
+            interpreter.allocate_tensors()
+    except (RuntimeError, ValueError) as error:
+        raise BundleError(
+            f"bundle {bundle.path}: LiteRT cannot load the model", found=str(error).strip()
+        ) from error
+    return interpreter
+
+
+def _tensors(bundle: Bundle, interpreter: Any) -> tuple[dict[str, Any], ...]:
+    """Give the details of the input, the logits (1, 5) and the map (1, rows, columns, 5)."""
+    inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
+    logits = [d for d in outputs if tuple(d["shape"]) == (1, len(NAMES))]
+    maps = [d for d in outputs if len(d["shape"]) == 4 and d["shape"][3] == len(NAMES)]
+    if (
+        len(inputs) != 1
+        or tuple(inputs[0]["shape"]) != INPUT_SHAPE
+        or len(logits) != 1
+        or len(maps) != 1
+    ):
+        shapes = [tuple(int(n) for n in d["shape"]) for d in [*inputs, *outputs]]
+        raise BundleError(
+            f"bundle {bundle.path}: the model has other inputs or outputs",
+            found=shapes,
+            expected=f"{INPUT_SHAPE} to (1, {len(NAMES)}) and (1, rows, columns, {len(NAMES)})",
+        )
+    chosen = (inputs[0], logits[0], maps[0])
+    for details in chosen:
+        if details["dtype"] not in (np.float32, np.int8):
+            raise BundleError(
+                f"bundle {bundle.path}: tensor {details['name']} has another type",
+                found=details["dtype"].__name__,
+                expected="float32 or int8",
+            )
+    return chosen
+
+
+def _quantization(details: dict[str, Any]) -> Quantization | None:
+    if details["dtype"] is np.float32:
+        return None
+    scale, zero_point = details["quantization"]
+    return Quantization(float(scale), int(zero_point))
+
+
+def _check_shape(array: NDArray[Any], shape: tuple[int, ...], dtype: type[np.generic]) -> None:
+    if array.shape != shape or array.dtype != dtype:
+        raise UsageError(
+            "the model cannot take this slice",
+            found=f"{array.dtype} {array.shape}",
+            expected=f"{dtype.__name__} {shape}",
+        )

@@ -1,0 +1,45 @@
+"""A model's name in, an untrained Keras model out: every architecture ichlite can train."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+
+from ichlite.errors import UnknownName
+from ichlite.models.light_fcn import light_fcn
+from ichlite.models.mobilenet_v2 import mobilenet_v2
+from ichlite.models.sfcn import sfcn
+from ichlite.models.sfcn_depthwise import sfcn_depthwise
+
+__all__ = ["MODELS", "build", "light_fcn", "mobilenet_v2", "sfcn", "sfcn_depthwise"]
+
+MODELS: Mapping[str, Callable[..., keras.Model]] = {
+    "light_fcn": light_fcn,
+    "sfcn": sfcn,
+    "sfcn_depthwise": sfcn_depthwise,
+    "mobilenet_v2": mobilenet_v2,
+}
+
+
+def build(name: str, **hyperparameters: Any) -> keras.Model:
+    """A name of `MODELS` and that model's keyword arguments → the untrained model.
+
+    Args:
+        name: Key of `MODELS`.
+        hyperparameters: Passed on to the architecture's function.
+
+    Returns:
+        A model (batch, size, size, 3), windows in [0, 1] → logits (batch, 5).
+
+    Raises:
+        UnknownName: No such model; lists the choices.
+
+    Example:
+        >>> build("light_fcn", size=128).output_shape
+        (None, 5)
+    """
+    if name not in MODELS:
+        raise UnknownName("model", name, list(MODELS))
+    return MODELS[name](**hyperparameters)

@@ -1,0 +1,218 @@
+"""A seed and a count in, a prepared store of phantoms out; the order of work changes no byte."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+
+from ichlite.data.store import StoreRow, StoreWriter
+from ichlite.errors import StoreError, UsageError
+from ichlite.labels import ANY, NAMES
+from ichlite.phantom.balance import mix_named
+from ichlite.phantom.subject import Subject, generate_subject
+
+Progress = Callable[[int, int], None]
+SMALLEST_GRID, LARGEST_GRID = 32, 1024
+
+GENERATOR_VERSION = 1
+"""Raised when the same seed would give other bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What was generated.
+
+    Attributes:
+        images, patients: Counts.
+        positives: Slices with any blood and with each subtype.
+        store_hash: Of a store; None for DICOM.
+    """
+
+    images: int
+    patients: int
+    positives: dict[str, int]
+    store_hash: str | None = None
+
+    def as_json(self) -> dict[str, object]:
+        """Return the record as a JSON-able dict."""
+        return {
+            "images": self.images,
+            "patients": self.patients,
+            "positives": dict(self.positives),
+            "store_hash": self.store_hash,
+        }
+
+
+class Tally:
+    """Counts subjects as they come."""
+
+    def __init__(self) -> None:
+        self.images = 0
+        self.patients = 0
+        self.positives = dict.fromkeys((ANY, *NAMES), 0)
+
+    def add(self, subject: Subject) -> None:
+        """Count one subject."""
+        self.images += len(subject.labels)
+        self.patients += 1
+        self.positives[ANY] += int(subject.labels.any(1).sum())
+        for name, count in zip(NAMES, subject.labels.sum(0), strict=True):
+            self.positives[name] += int(count)
+
+    def made(self, store_hash: str | None = None) -> Made:
+        """Return the counts."""
+        return Made(self.images, self.patients, self.positives, store_hash)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to generate.
+
+    Attributes:
+        subjects: How many.
+        seed: Of the whole set.
+        balance: `paper` or `training`; see `balance.BALANCES`.
+        grid: Rows = columns.
+    """
+
+    subjects: int
+    seed: int
+    balance: str = "paper"
+    grid: int = 256
+
+    def subject(self, index: int) -> Subject:
+        """Return subject `index`."""
+        return generate_subject(self.seed, index, mix_named(self.balance), grid=self.grid)
+
+
+def split_of(seed: int, index: int) -> str:
+    """Return the split (80/10/10) of a subject, fixed by seed and index.
+
+    Example:
+        >>> [split_of(0, k) for k in range(10)].count("train") in (8,)
+        True
+    """
+    tenth = np.random.default_rng([seed, index // 10, 7]).permutation(10)[index % 10]
+    return "validation" if tenth == 8 else "test" if tenth == 9 else "train"
+
+
+def patient_name(seed: int, index: int) -> str:
+    """Return the patient's name.
+
+    Example:
+        >>> patient_name(3, 12)
+        'PHANTOM-3-00012'
+    """
+    return f"PHANTOM-{seed}-{index:05d}"
+
+
+def store_rows(subject: Subject, seed: int) -> list[StoreRow]:
+    """Return the store rows of a subject's slices."""
+    patient = patient_name(seed, subject.index)
+    split = split_of(seed, subject.index)
+    rows = []
+    for k, labels in enumerate(subject.labels):
+        spot = subject.lesion[k]
+        rows.append(
+            StoreRow(
+                image=f"{patient}-{k:03d}",
+                patient=patient,
+                study=f"{patient}-S",
+                series=f"{patient}-S-1",
+                position_mm=float(subject.position_mm[k]),
+                labels=tuple(int(v) for v in labels),
+                lesion=None if np.isnan(spot[0]) else (float(spot[0]), float(spot[1])),
+                split=split,
+            )
+        )
+    return rows
+
+
+def _one_thread() -> None:
+    """Keep each worker process on one core, and quiet when the user interrupts."""
+    import signal
+
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = "1"
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def subjects_of(order: Order, processes: int = 1) -> Iterator[Subject]:
+    """Yield the subjects of an order, by index, made by `processes` processes.
+
+    Raises:
+        UsageError: Counts below one, a matrix out of range, an unknown balance.
+        StoreError: A worker process died.
+    """
+    if order.subjects < 1 or processes < 1:
+        raise UsageError(
+            "subjects and processes are counts",
+            found=f"{order.subjects} and {processes}",
+            expected="1 or more",
+        )
+    if not SMALLEST_GRID <= order.grid <= LARGEST_GRID:
+        raise UsageError(
+            "unfit matrix", found=order.grid, expected=f"{SMALLEST_GRID} to {LARGEST_GRID}"
+        )
+    mix_named(order.balance)
+    if processes == 1:
+        yield from map(order.subject, range(order.subjects))
+        return
+    context = get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=context, initializer=_one_thread) as pool:
+        ahead: deque[Future[Subject]] = deque()
+        try:
+            for index in range(order.subjects):
+                ahead.append(pool.submit(order.subject, index))
+                if len(ahead) > 2 * processes:  # no more in memory than the workers need
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        except BrokenProcessPool as fault:
+            raise StoreError(
+                "a worker process ended early", remedy="try fewer processes: each needs 1 GB"
+            ) from fault
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def write_store(
+    path: Path, order: Order, *, processes: int = 1, progress: Progress | None = None
+) -> Made:
+    """Generate a store of phantoms.
+
+    Args:
+        path: Folder to make.
+        order: What to generate; its grid must be 256.
+        processes: Worker processes; changes no byte.
+        progress: Called with (subjects done, subjects in all).
+
+    Returns:
+        Counts and the store's hash.
+
+    Raises:
+        StoreError: `path` holds something already.
+        UsageError: Counts below one, an unknown balance.
+    """
+    generator = {
+        "version": GENERATOR_VERSION,
+        "subjects": order.subjects,
+        "balance": order.balance,
+        "atlas": "MNI ICBM 152 nonlinear symmetric 2009a (nilearn)",
+    }
+    tally = Tally()
+    with StoreWriter(path, kind="phantom", seed=order.seed, generator=generator) as writer:
+        for done, subject in enumerate(subjects_of(order, processes), start=1):
+            writer.add(subject.hu, store_rows(subject, order.seed))
+            tally.add(subject)
+            if progress is not None:
+                progress(done, order.subjects)
+    return tally.made(str(writer.hash))

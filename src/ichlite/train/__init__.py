@@ -1,0 +1,1 @@
+"""A prepared store in, a trained Keras model out: losses, batches, recipe, fit."""

@@ -1,0 +1,100 @@
+"""Model in, `.keras` file out and back: weights, optimiser and step in one file, written whole.
+
+The step of a run is its optimiser's iteration count, so weights and step cannot disagree.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import keras
+import numpy as np
+
+from ichlite.errors import UsageError
+from ichlite.models.saved import load
+
+LAST = "last.keras"
+
+
+def save(model: keras.Model, path: Path) -> None:
+    """Model → file, whole or not at all."""
+    part = path.with_name(f".{path.name}.part.keras")
+    model.save(part)
+    part.replace(path)
+
+
+def start_from(model: keras.Model, init: Path) -> None:
+    """Copy the weights of a checkpoint of the same architecture into a model.
+
+    Raises:
+        UsageError: Another architecture.
+    """
+    weights = load(init).get_weights()
+    if [w.shape for w in weights] != [tuple(w.shape) for w in model.weights]:
+        raise UsageError(
+            f"{init.name} has other weights than {model.name}",
+            found=f"{len(weights)} arrays",
+            expected=f"{len(model.weights)} arrays of the same shapes",
+        )
+    model.set_weights(weights)
+
+
+@contextmanager
+def averaged(model: keras.Model) -> Iterator[None]:
+    """Within: the model has the optimiser's averaged weights, if it keeps any; after: its own."""
+    if not model.optimizer.use_ema:
+        yield
+        return
+    variables = model.trainable_variables
+    own = _copies(variables)
+    model.optimizer.finalize_variable_values(variables)
+    # Copies: on JAX a variable and its average would share memory, which predicting then frees.
+    _assign(variables, _copies(variables))
+    try:
+        yield
+    finally:
+        _assign(variables, own)
+
+
+def _copies(variables: list[Any]) -> list[Any]:
+    return [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]
+
+
+def _assign(variables: list[Any], values: list[Any]) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+class Interrupt:
+    """Within: a first Ctrl-C or SIGTERM only sets `.asked`, so that a step ends and is saved.
+
+    A second one stops at once. Outside the main thread, where Python allows no signal handlers,
+    it does nothing.
+    """
+
+    SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def __enter__(self) -> Interrupt:
+        self._before = {}
+        if threading.current_thread() is threading.main_thread():
+            self._before = {s: signal.signal(s, self._ask) for s in self.SIGNALS}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True

@@ -1,0 +1,111 @@
+"""Slices with lesion positions in, small lesion-aimed crops out: what the first steps train on.
+
+A bleed is a few pixels of 65,536; aimed crops show the network what it looks like first. Half of
+a batch holds a lesion, half comes from slices without any bleed, inside the head.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ichlite.errors import StoreError
+
+HEAD_HU = -200
+"""Pixels above this are taken for head."""
+TRIES = 8
+"""Attempts to hit the head before any place is taken (slices above the head are empty)."""
+EDGE_PIXELS = 16
+"""The lesion's centre stays this far inside its crop."""
+
+
+class CropSampler:
+    """Training split → batches of crops with labels.
+
+    Args:
+        labels: (image, 5) 0/1.
+        lesion: (image, 2) row and column of the largest bleed's centre, NaN when none.
+        size: Side of a crop in pixels.
+
+    Raises:
+        StoreError: No slice with a lesion position, or none without a bleed.
+    """
+
+    def __init__(
+        self, labels: NDArray[np.uint8], lesion: NDArray[np.float32], *, size: int
+    ) -> None:
+        bleeding = labels.any(axis=1)
+        self.positive = np.flatnonzero(bleeding & np.isfinite(lesion).all(axis=1))
+        self.negative = np.flatnonzero(~bleeding)
+        if len(self.positive) == 0 or len(self.negative) == 0:
+            raise StoreError(
+                "lesion-aimed crops need slices with a lesion position and slices without a bleed",
+                found=f"{len(self.positive)} and {len(self.negative)}",
+                remedy="train with --crop-steps 0",
+            )
+        self.labels = labels
+        self.lesion = lesion
+        self.size = size
+
+    def batch(
+        self,
+        hu: NDArray[np.int16],
+        rows: NDArray[np.int64],
+        count: int,
+        rng: np.random.Generator,
+    ) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
+        """The store's slices → `count` crops and their labels.
+
+        Args:
+            hu: (row of the store, row, column) int16, HU.
+            rows: The store's row of each training image, in the order of `labels`.
+            count: Crops; the first half, rounded up, hold a lesion.
+            rng: Every random number comes from here.
+
+        Returns:
+            (count, size, size) int16 HU and (count, 5) labels. A crop with a lesion keeps all
+            labels of its slice.
+        """
+        wanted = -(-count // 2)
+        images = np.concatenate(
+            [rng.choice(self.positive, wanted), rng.choice(self.negative, count - wanted)]
+        )
+        crops = np.empty((count, self.size, self.size), np.int16)
+        for number, image in enumerate(images):
+            frame = hu[rows[image]]
+            aimed = number < wanted
+            row, column = self._near_lesion(image, rng) if aimed else self._in_head(frame, rng)
+            crops[number] = crop(frame, row, column, self.size)
+        return crops, self.labels[images]
+
+    def _near_lesion(self, image: int, rng: np.random.Generator) -> tuple[int, int]:
+        reach = self.size // 2 - EDGE_PIXELS
+        row, column = np.rint(self.lesion[image]).astype(int) + rng.integers(-reach, reach + 1, 2)
+        return int(row), int(column)
+
+    def _in_head(self, frame: NDArray[np.int16], rng: np.random.Generator) -> tuple[int, int]:
+        rows, columns = rng.integers(0, frame.shape, (TRIES, 2)).T
+        hits = np.flatnonzero(frame[rows, columns] > HEAD_HU)
+        first = int(hits[0]) if len(hits) else 0
+        return int(rows[first]), int(columns[first])
+
+
+def crop(frame: NDArray[np.int16], row: int, column: int, size: int) -> NDArray[np.int16]:
+    """(row, column) slice → the square of `size` pixels about a place, moved into the frame.
+
+    Args:
+        frame: (rows, columns), each at least `size`.
+        row: Of the centre.
+        column: Of the centre.
+        size: Side in pixels.
+
+    Returns:
+        A (size, size) view.
+
+    Example:
+        >>> crop(np.arange(16, dtype=np.int16).reshape(4, 4), 0, 3, 2).tolist()
+        [[2, 3], [6, 7]]
+    """
+    top = min(max(row - size // 2, 0), frame.shape[0] - size)
+    left = min(max(column - size // 2, 0), frame.shape[1] - size)
+    return frame[top : top + size, left : left + size]

@@ -1,0 +1,141 @@
+"""A run's recipe, data and versions in, train.json out: what made this model, to make it again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from ichlite import __version__
+from ichlite.data.store import SPLITS, Store
+from ichlite.errors import UsageError
+from ichlite.labels import NAMES
+from ichlite.train.recipe import Recipe
+
+SCHEMA = "ichlite-train/1"
+FILE = "train.json"
+PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "jax", "numpy")
+SAME = ("recipe", "data", "init_sha256")
+"""Keys that must agree for a run to go on."""
+
+
+def describe(
+    recipe: Recipe, store: Store, *, store_name: str, init: Path | None = None
+) -> dict[str, Any]:
+    """Recipe, store and starting weights → the manifest of a run that begins.
+
+    Args:
+        recipe: The run's arguments.
+        store: What it trains on.
+        store_name: The store folder's name; not its path, which says nothing elsewhere.
+        init: Checkpoint whose weights the run starts from.
+
+    Returns:
+        JSON-ready; the same inputs give the same `recipe`, `data` and `init_sha256`.
+    """
+    labels, split = np.asarray(store.labels), np.asarray(store.split)
+    counts = {name: len(store.rows(name)) for name in SPLITS}
+    positives = labels[split == "train"].sum(axis=0)
+    return {
+        "schema": SCHEMA,
+        "command": command(recipe, store_name, init),
+        "recipe": recipe.as_dict(),
+        "data": {
+            "store": store_name,
+            "kind": store.meta.get("kind"),
+            "store_hash": store.hash,
+            "split_hash": split_hash(store),
+            "images": counts,
+            "train_positives": {n: int(p) for n, p in zip(NAMES, positives, strict=True)},
+        },
+        "init_sha256": None if init is None else hashlib.sha256(init.read_bytes()).hexdigest(),
+        "versions": {"ichlite": __version__, "python": platform.python_version(), **_versions()},
+        "backend": keras.backend.backend(),
+        "machine": platform.machine(),
+    }
+
+
+def command(recipe: Recipe, store_name: str, init: Path | None = None) -> str:
+    """Recipe and the store's name → the shell command that runs it.
+
+    Example:
+        >>> command(Recipe(loss="ldam", augment=True), "phantoms")
+        'ichlite train phantoms OUT --loss ldam --augment'
+    """
+    words = ["ichlite", "train", store_name, "OUT"]
+    default = Recipe().as_dict()
+    for name, value in recipe.as_dict().items():
+        option = "--" + name.replace("_", "-")
+        if value == default[name]:
+            continue
+        if isinstance(value, bool):
+            words.append(option if value else option.replace("--", "--no-", 1))
+        else:
+            words += [option, str(value)]
+    if init is not None:
+        words += ["--init", init.name]
+    return " ".join(words)
+
+
+def split_hash(store: Store) -> str:
+    """Store → SHA-256 over which image is in which split, independent of row order."""
+    pairs = sorted(zip(map(str, store.patient), map(str, store.split), strict=True))
+    return hashlib.sha256("\n".join(f"{p}\t{s}" for p, s in pairs).encode()).hexdigest()
+
+
+def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
+    """Folder and manifest → train.json, whole or not at all."""
+    part = folder / f"{FILE}.part"
+    part.write_text(json.dumps(manifest, indent=2) + "\n")
+    part.replace(folder / FILE)
+
+
+def read_manifest(folder: Path) -> dict[str, Any] | None:
+    """Run folder → its manifest; None when no run began there."""
+    path = folder / FILE
+    if not path.exists():
+        return None
+    manifest: dict[str, Any] = json.loads(path.read_text())
+    return manifest
+
+
+def check_same(begun: dict[str, Any], asked: dict[str, Any], folder: Path) -> None:
+    """Manifest on disk and manifest asked for → nothing.
+
+    Raises:
+        UsageError: They differ in something that would make the resumed run another run.
+    """
+    differing = [
+        f"{key}.{name}" if name else key
+        for key in SAME
+        for name in (sorted({*begun[key], *asked[key]}) if isinstance(asked[key], dict) else [""])
+        if _at(begun, key, name) != _at(asked, key, name)
+    ]
+    if differing:
+        first = differing[0].split(".")
+        raise UsageError(
+            f"{folder.name} holds a run with other {', '.join(differing)}",
+            found=_at(begun, first[0], first[-1] if len(first) > 1 else ""),
+            expected=_at(asked, first[0], first[-1] if len(first) > 1 else ""),
+            remedy="give another OUT, or repeat the command that began the run to resume it",
+        )
+
+
+def _at(manifest: dict[str, Any], key: str, name: str) -> Any:
+    return manifest[key].get(name) if name else manifest[key]
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

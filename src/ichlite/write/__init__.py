@@ -1,0 +1,1 @@
+"""Results in; text out: JSON, CSV, HTML and the terminal's triage list, one file each."""

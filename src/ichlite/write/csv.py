@@ -1,0 +1,69 @@
+"""A `ReadResult` in; a table with one row a slice, and one a thing not analysed, out."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+
+from ichlite.labels import ANY, NAMES
+from ichlite.records import ReadResult, ScanResult
+
+COLUMNS = (
+    "study",
+    "series",
+    "status",
+    "urgent",
+    "file",
+    "position_mm",
+    ANY,
+    *NAMES,
+    "reason",
+)
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def to_csv(result: ReadResult) -> str:
+    """Take a result; give comma-separated text, probabilities with six decimals.
+
+    A series that was not analysed, and a skipped file, has one row with a reason and no
+    probabilities: an empty cell is never a negative.
+
+    Example:
+        >>> print(to_csv(ReadResult("b 1", (), ())), end="")
+        study,series,status,urgent,file,position_mm,any,epidural,...,subdural,reason
+    """
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
+    writer.writeheader()
+    for scan in result.studies:
+        writer.writerows(_rows(scan))
+    for file in result.skipped:
+        writer.writerow(
+            {"status": "skipped", "file": _cell(file.file), "reason": _cell(file.reason)}
+        )
+    return text.getvalue()
+
+
+def _rows(scan: ScanResult) -> Iterator[dict[str, str]]:
+    common = {
+        "study": _cell(scan.study),
+        "series": _cell(scan.series),
+        "status": scan.status,
+        "urgent": "" if scan.urgent is None else str(scan.urgent).lower(),
+        "reason": _cell(" | ".join(scan.reasons)),
+    }
+    if not scan.slices:
+        yield common
+    for scores in scan.slices:
+        position_mm = scores.position_mm
+        yield common | {
+            "file": _cell(scores.file),
+            "position_mm": "" if position_mm is None else f"{position_mm:.3f}",
+            **{name: f"{scores.probabilities[name]:.6f}" for name in (ANY, *NAMES)},
+        }
+
+
+def _cell(text: str) -> str:
+    """Text from a file or its name; a spreadsheet must not take it for a formula."""
+    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text

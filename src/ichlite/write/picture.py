@@ -1,0 +1,70 @@
+"""HU slices and heat maps in; small pictures, as data URIs for a self-contained page, out."""
+
+from __future__ import annotations
+
+import base64
+import io
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ichlite.ct.windows import BRAIN, apply_windows
+
+JPEG_QUALITY = 88
+HEAT_OPACITY = 0.62
+"""Opacity of the overlay where the map is 1; where it is 0 the slice shows untouched."""
+
+HEAT_STOPS: tuple[tuple[float, tuple[int, int, int]], ...] = (
+    (0.0, (92, 16, 110)),
+    (0.4, (200, 50, 70)),
+    (0.7, (246, 130, 20)),
+    (1.0, (252, 230, 90)),
+)
+"""Colours of the overlay: dark violet to yellow, growing steadily lighter, so grey prints read."""
+
+
+def grey_slice(hu: NDArray[np.int16]) -> NDArray[np.uint8]:
+    """Take (row, column) HU; give the slice in the brain window, 8-bit grey.
+
+    Example:
+        >>> grey_slice(np.array([[-5, 40, 80]], np.int16)).tolist()
+        [[0, 128, 255]]
+    """
+    return np.rint(apply_windows(hu, [BRAIN])[..., 0] * 255).astype(np.uint8)
+
+
+def overlay(grey: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Take a grey slice and a map in [0, 1] of the same shape; give them as one RGB picture.
+
+    Example:
+        >>> overlay(np.full((1, 1), 90, np.uint8), np.zeros((1, 1), np.float32)).tolist()
+        [[[90, 90, 90]]]
+    """
+    colour = heat_colours(heat)
+    opacity = (HEAT_OPACITY * heat)[..., None]
+    return np.asarray(np.rint(grey[..., None] * (1 - opacity) + colour * opacity), np.uint8)
+
+
+def heat_colours(heat: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Take values in [0, 1]; give their RGB colours, 0 to 255, on a last axis."""
+    at = [stop for stop, _ in HEAT_STOPS]
+    return np.stack(
+        [np.interp(heat, at, [rgb[channel] for _, rgb in HEAT_STOPS]) for channel in range(3)],
+        axis=-1,
+    )
+
+
+def data_uri(pixels: NDArray[np.uint8], side: int | None = None) -> str:
+    """Take a grey or RGB picture; give it as a JPEG data URI.
+
+    Args:
+        pixels: (row, column) or (row, column, 3) uint8.
+        side: Longest side of the result in pixels; None leaves the size as it is.
+    """
+    image = Image.fromarray(pixels)
+    if side is not None:
+        image.thumbnail((side, side), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=JPEG_QUALITY, optimize=True)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

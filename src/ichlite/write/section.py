@@ -1,0 +1,186 @@
+"""One analysed scan with its pixels in; its section of the report, as HTML, out.
+
+Everything that comes from a file or its name goes through `html.escape`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ichlite.errors import UsageError
+from ichlite.infer.bundle import Bundle
+from ichlite.infer.heatmap import heatmap
+from ichlite.labels import ANY, NAMES, SUBTYPES
+from ichlite.records import ScanResult
+from ichlite.write.chart import probability_chart
+from ichlite.write.picture import HEAT_STOPS, data_uri, grey_slice, overlay
+from ichlite.write.triage import common_folder, verdict
+
+SHOWN_SLICES = 4
+"""Slices shown large, highest `any` first."""
+
+MOST_THUMBNAILS = 56
+THUMBNAIL_PIXELS = 96
+
+
+def scan_section(scan: ScanResult, bundle: Bundle) -> str:
+    """Take an analysed scan with pixels; give its figures, chart, pictures and table.
+
+    Raises:
+        UsageError: The scan was read without `keep_pixels`, or not analysed.
+    """
+    if scan.scan is None or scan.hu is None or scan.activation_maps is None:
+        raise UsageError(
+            "no report on a scan without pixels", remedy="read it with keep_pixels=True"
+        )
+    return "".join(
+        [
+            _figures(scan.scan, len(scan.slices)),
+            f'<p class="uid">study {escape(scan.study)}<br>series {escape(scan.series)}</p>',
+            _remarks(scan),
+            _chart(scan, bundle),
+            _highest_slices(scan, scan.hu, scan.activation_maps, bundle),
+            _filmstrip(scan, scan.hu),
+            _slice_table(scan),
+        ]
+    )
+
+
+def badge(scan: ScanResult) -> str:
+    """Take a result; give its place in the triage as a coloured word, never colour alone."""
+    look = "none" if scan.scan is None else "urgent" if scan.urgent else "unflagged"
+    forced = " forced" if scan.scan is not None and scan.reasons else ""
+    return f'<span class="badge {look}{forced}">{verdict(scan)}</span>'
+
+
+def place(scan: ScanResult) -> str:
+    """Take a result; give the place of its files, escaped, free to wrap after each folder."""
+    return escape(common_folder(scan)).replace("/", "/<wbr>")
+
+
+def items(lines: Sequence[str]) -> str:
+    """Take lines from anywhere; give them as escaped list items.
+
+    Example:
+        >>> items(("1 < 2",))
+        '<li>1 &lt; 2</li>'
+    """
+    return "".join(f"<li>{escape(line)}</li>" for line in lines)
+
+
+def _figures(scores: Mapping[str, float], slices: int) -> str:
+    subtypes = "".join(
+        f'<div><dt><i style="background:{s.colour}"></i>{s.name}</dt>'
+        f"<dd>{scores[s.name]:.2f}</dd></div>"
+        for s in SUBTYPES
+    )
+    return (
+        f'<dl class="facts"><div><dt>any haemorrhage</dt><dd class="big">{scores[ANY]:.2f}</dd>'
+        f"</div>{subtypes}<div><dt>slices</dt><dd>{slices}</dd></div></dl>"
+    )
+
+
+def _remarks(scan: ScanResult) -> str:
+    forced = tuple(f"judged by force, although {reason}" for reason in scan.reasons)
+    lines = items(forced + scan.notes)
+    return f'<ul class="remarks">{lines}</ul>' if lines else ""
+
+
+def _chart(scan: ScanResult, bundle: Bundle) -> str:
+    threshold = bundle.rule.threshold(ANY)
+    return (
+        f"<figure>{probability_chart(scan, threshold)}<figcaption>Calibrated probability of each "
+        f"slice, smoothed over its neighbours. Red dashes: threshold of “any”, {threshold:.2f}."
+        "</figcaption></figure>"
+    )
+
+
+def _highest_slices(
+    scan: ScanResult, hu: NDArray[np.int16], maps: NDArray[np.float32], bundle: Bundle
+) -> str:
+    order = sorted(range(len(scan.slices)), key=lambda i: (-scan.slices[i].probabilities[ANY], i))
+    pairs = "".join(
+        _pair(scan, index, hu[index], maps[index], bundle) for index in order[:SHOWN_SLICES]
+    )
+    rows, columns = maps.shape[1:3]
+    stops = ", ".join(f"rgb{colour} {value:.0%}" for value, colour in HEAT_STOPS)
+    return (
+        f'<h3>Highest slices</h3><div class="pairs">{pairs}</div>'
+        '<p class="note">Left: brain window 40/80. Right: the same with the class activation map '
+        "of the slice's leading subtype, as a probability "
+        f'(<span class="scale">0 <span style="background:linear-gradient(90deg, {stops})"></span> '
+        f"1</span>). The map is coarse: {rows}x{columns} places over the whole slice. It points "
+        "to a region, never to an edge, and shows what the model used, not what is there.</p>"
+    )
+
+
+def _pair(
+    scan: ScanResult,
+    index: int,
+    hu: NDArray[np.int16],
+    activation: NDArray[np.float32],
+    bundle: Bundle,
+) -> str:
+    scores = scan.slices[index]
+    leading = max(range(len(NAMES)), key=lambda i: scores.probabilities[NAMES[i]])
+    subtype = SUBTYPES[leading]
+    grey = grey_slice(hu)
+    warm = overlay(grey, heatmap(activation, bundle.calibration, leading))
+    title = f"slice {index + 1} of {len(scan.slices)}"
+    where = "" if scores.position_mm is None else f" at {scores.position_mm:.1f} mm"
+    return (
+        f'<figure class="pair"><div>'
+        f'<img src="{data_uri(grey)}" alt="{title}, brain window" width="256" height="256">'
+        f'<img src="{data_uri(warm)}" alt="{title}, map of {subtype.name}" width="256" '
+        f'height="256"></div><figcaption><b>{title}</b>{where}'
+        f'<span class="scores">any {scores.probabilities[ANY]:.2f}'
+        f'<i style="background:{subtype.colour}"></i>{subtype.name} '
+        f"{scores.probabilities[subtype.name]:.2f}</span>"
+        f'<span class="file">{escape(Path(scores.file).name)}</span></figcaption></figure>'
+    )
+
+
+def _filmstrip(scan: ScanResult, hu: NDArray[np.int16]) -> str:
+    step = -(-len(scan.slices) // MOST_THUMBNAILS)
+    cells = []
+    for index in range(0, len(scan.slices), step):
+        scores = scan.slices[index].probabilities
+        leading = max(SUBTYPES, key=lambda s: scores[s.name])
+        cells.append(
+            f'<span class="thumb" style="--p:{scores[ANY]:.3f};--c:{leading.colour}" '
+            f'title="slice {index + 1}: any {scores[ANY]:.2f}">'
+            f'<img src="{data_uri(grey_slice(hu[index]), THUMBNAIL_PIXELS)}" '
+            f'alt="slice {index + 1}"><i></i><small>{index + 1}</small></span>'
+        )
+    heading = "All slices" if step == 1 else f"Every {step}th slice"
+    return (
+        f'<h3>{heading}, feet to head</h3><div class="strip">{"".join(cells)}</div>'
+        '<p class="note">The bar under a slice is as long as its probability of any haemorrhage '
+        "and has the colour of its leading subtype.</p>"
+    )
+
+
+def _slice_table(scan: ScanResult) -> str:
+    head = "".join(f'<th scope="col" class="num">{s.abbreviation}</th>' for s in SUBTYPES)
+    rows = []
+    for number, scores in enumerate(scan.slices, 1):
+        position = "" if scores.position_mm is None else f"{scores.position_mm:.1f}"
+        cells = "".join(
+            f'<td class="num">{scores.probabilities[name]:.3f}</td>' for name in (ANY, *NAMES)
+        )
+        rows.append(
+            f'<tr><td class="num">{number}</td><td class="num">{position}</td>{cells}'
+            f'<td class="place">{escape(scores.file)}</td></tr>'
+        )
+    return (
+        "<details><summary>Probabilities of every slice</summary>"
+        '<div class="wide"><table><thead><tr><th scope="col" class="num">slice</th>'
+        f'<th scope="col" class="num">mm</th><th scope="col" class="num">any</th>{head}'
+        f'<th scope="col">file</th></tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+        "</details>"
+    )

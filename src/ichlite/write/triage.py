@@ -1,0 +1,165 @@
+"""A `ReadResult` in; the order of urgency, and the terminal's triage list, out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ichlite.labels import ANY, SUBTYPES
+from ichlite.records import ReadResult, ScanResult
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+DISCLAIMER = "Research use only. Not a medical device."
+MOST_SKIPPED_LINES = 20
+"""More skipped files than this are counted by reason; `--json` has them all."""
+
+_EXAMPLES = 3
+
+
+def by_urgency(studies: Iterable[ScanResult]) -> list[ScanResult]:
+    """Take results; give the analysed ones, most urgent first.
+
+    Urgent before not urgent, then by the scan's `any`, ties by study and series.
+    """
+    analysed = [scan for scan in studies if scan.scan is not None]
+    return sorted(analysed, key=lambda s: (not s.urgent, -(s.scan or {})[ANY], s.study, s.series))
+
+
+def not_analysed(studies: Iterable[ScanResult]) -> list[ScanResult]:
+    """Take results; give those without one, in their stable order."""
+    return [scan for scan in studies if scan.scan is None]
+
+
+def verdict(scan: ScanResult) -> str:
+    """Take a result; give its place in the triage in words.
+
+    What was judged although the input check refused it says so: a forced number is no plain one.
+
+    Example:
+        >>> verdict(ScanResult("1", "2", (), "not_analysed", ("a chest",), None, ()))
+        'no result'
+    """
+    if scan.scan is None:
+        return "no result"
+    return ("urgent" if scan.urgent else "not flagged") + (", forced" if scan.reasons else "")
+
+
+def common_folder(scan: ScanResult) -> str:
+    """Take a result; give the place of its files, as the caller named it.
+
+    Example:
+        >>> common_folder(ScanResult("1", "2", ("a/x/1", "a/y/2"), "not_analysed", (), None, ()))
+        'a'
+    """
+    if len(scan.files) < 2:
+        return "".join(scan.files)
+    folders = [str(Path(file).parent) for file in scan.files]
+    try:
+        return os.path.commonpath(folders) or "."
+    except ValueError:
+        # Absolute and relative paths, or two drives, have nothing in common.
+        return folders[0]
+
+
+def printable(text: str) -> str:
+    r"""Take text from a file or its name; give it without terminal control characters.
+
+    A header may hold escape sequences; a terminal would obey them.
+
+    Example:
+        >>> printable("head\x1b[2J")
+        'head [2J'
+    """
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
+def print_triage(result: ReadResult, console: Console) -> None:
+    """Take a result and a console; print the list: analysed, not analysed, skipped."""
+    from rich.table import Table
+    from rich.text import Text
+
+    analysed = by_urgency(result.studies)
+    if analysed:
+        table = Table(title=f"Triage by {result.bundle}", title_justify="left", box=None)
+        table.add_column("")
+        table.add_column("any", justify="right")
+        for subtype in SUBTYPES:
+            table.add_column(subtype.abbreviation, justify="right")
+        table.add_column("slices", justify="right")
+        table.add_column("series", overflow="fold")
+        for scan in analysed:
+            table.add_row(*_row(scan))
+        console.print(table)
+    _print_remarks(analysed, result.warnings, console)
+    rest = not_analysed(result.studies)
+    if rest:
+        console.print(Text("\nNot analysed (this is not a negative)", style="bold"))
+        for scan in rest:
+            _print_item(console, _place(scan), scan.reasons)
+    if result.skipped:
+        console.print(Text(f"\nSkipped files: {len(result.skipped)}", style="bold"))
+        for place, reason in _skipped_lines(result):
+            _print_item(console, place, (reason,))
+    if result.warnings:
+        console.print(Text("\nWarnings", style="bold"))
+        for line in result.warnings:
+            console.print(Text(f"  {printable(line)}"), soft_wrap=True)
+    console.print(Text(f"\n{DISCLAIMER}", style="dim"))
+
+
+def _row(scan: ScanResult) -> list[Text]:
+    from rich.text import Text
+
+    scores = scan.scan or {}
+    numbers = [Text(f"{scores[s.name]:.2f}", style=_shade(scores[s.name])) for s in SUBTYPES]
+    return [
+        Text(verdict(scan).upper(), style="bold red") if scan.urgent else Text(verdict(scan)),
+        Text(f"{scores[ANY]:.2f}", style="bold"),
+        *numbers,
+        Text(str(len(scan.slices))),
+        Text(_place(scan)),
+    ]
+
+
+def _shade(probability: float) -> str:
+    return "bold" if probability >= 0.5 else "dim"
+
+
+def _print_remarks(
+    analysed: Iterable[ScanResult], warnings: Collection[str], console: Console
+) -> None:
+    """What a scan's numbers need beside them; warnings on all the input are printed once, below."""
+    for scan in analysed:
+        forced = [f"judged by force, although {reason}" for reason in scan.reasons]
+        notes = [note for note in scan.notes if note not in warnings]
+        _print_item(console, _place(scan), [*forced, *notes])
+
+
+def _print_item(console: Console, place: str, lines: Iterable[str]) -> None:
+    from rich.text import Text
+
+    for line in lines:
+        console.print(Text(f"  {place}: {printable(line)}"), soft_wrap=True)
+
+
+def _skipped_lines(result: ReadResult) -> list[tuple[str, str]]:
+    if len(result.skipped) <= MOST_SKIPPED_LINES:
+        return [(printable(file.file), file.reason) for file in result.skipped]
+    by_reason: dict[str, list[str]] = {}
+    for file in result.skipped:
+        by_reason.setdefault(file.reason, []).append(file.file)
+    lines = []
+    for reason, files in sorted(by_reason.items(), key=lambda item: (-len(item[1]), item[0])):
+        examples = ", ".join(printable(file) for file in files[:_EXAMPLES])
+        more = " …" if len(files) > _EXAMPLES else ""
+        lines.append((f"{len(files)} files ({examples}{more})", reason))
+    return lines
+
+
+def _place(scan: ScanResult) -> str:
+    return printable(common_folder(scan) or scan.series)

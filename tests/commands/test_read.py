@@ -1,0 +1,225 @@
+import json
+import os
+import shutil
+
+import jsonschema
+import pytest
+from tests.dicom_files import head_slice, write_ct_slice, write_head_series
+
+from ichlite.write.json import SCHEMA_FILE
+
+
+@pytest.fixture(scope="session")
+def schema():
+    return json.loads(SCHEMA_FILE.read_text())
+
+
+def read_json(ichlite, *words):
+    outcome = ichlite("read", "--json", *words)
+    assert "Traceback" not in outcome.err
+    return outcome.exit_code, json.loads(outcome.out)
+
+
+def test_a_head_is_0_with_one_document_and_a_silent_stderr(ichlite, head_series, schema):
+    outcome = ichlite("read", head_series, "--json")
+    assert (outcome.exit_code, outcome.err) == (0, "")
+    document = json.loads(outcome.out)
+    jsonschema.validate(document, schema)
+    assert document["studies"][0]["status"] == "analysed"
+
+
+def test_the_list_for_people(ichlite, head_series):
+    outcome = ichlite("read", head_series)
+    assert (outcome.exit_code, outcome.err) == (0, "")
+    assert str(head_series) in outcome.out
+    assert "Not a medical device" in outcome.out
+
+
+def empty(folder):
+    (folder / "bad").mkdir()
+
+
+def missing(folder):
+    pass
+
+
+def text_file(folder):
+    (folder / "bad").write_text("hello")
+
+
+def archive(folder):
+    write_head_series(folder / "inside", 2)
+    shutil.make_archive(str(folder / "bad"), "zip", folder / "inside")
+    (folder / "bad.zip").rename(folder / "bad")
+    shutil.rmtree(folder / "inside")
+
+
+def not_ct(folder):
+    write_ct_slice(
+        folder / "bad", head_slice(0.5), Modality="MR", SOPClassUID="1.2.840.10008.5.1.4.1.1.4"
+    )
+
+
+def scout(folder):
+    write_ct_slice(folder / "bad", head_slice(0.5), ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
+
+
+def chest(folder):
+    write_head_series(folder / "bad", 20, BodyPartExamined="CHEST")
+
+
+def plastic_head(folder):
+    empty_skull = head_slice(0.5, side=256)
+    empty_skull[empty_skull < 100] = -1000
+    for index in range(20):
+        write_ct_slice(
+            folder / "bad" / str(index),
+            empty_skull,
+            SOPInstanceUID=f"1.2.3.{index + 1}",
+            ImagePositionPatient=[-120.0, -120.0, 5.0 * index],
+        )
+
+
+def truncated(folder):
+    for file in write_head_series(folder / "bad", 20):
+        file.write_bytes(file.read_bytes()[:-999])
+
+
+def gap(folder):
+    files = write_head_series(folder / "bad", 28)
+    for file in files[10:14]:
+        file.unlink()
+
+
+def mixed_series(folder):
+    write_head_series(folder / "bad", 20)
+    tilted = [1.0, 0.0, 0.0, 0.0, 0.9, 0.43589]
+    write_ct_slice(
+        folder / "bad" / "other",
+        head_slice(0.5),
+        SeriesInstanceUID="1.2.826.0.1.3680043.8.498.1.1",
+        SOPInstanceUID="1.2.3.4.5",
+        ImageOrientationPatient=tilted,
+    )
+
+
+def two_patients_in_one_series(folder):
+    for index, file in enumerate(write_head_series(folder / "bad", 20)):
+        if index >= 10:
+            write_ct_slice(
+                file,
+                head_slice(index / 19),
+                PatientID="somebody else",
+                SOPInstanceUID=f"1.2.3.{index}",
+                ImagePositionPatient=[-120.0, -120.0, 5.0 * index],
+            )
+
+
+def huge_header(folder):
+    write_ct_slice(folder / "bad", head_slice(0.5), Rows=20000, Columns=20000)
+
+
+def no_rescale(folder):
+    write_head_series(folder / "bad", 20, RescaleSlope=None)
+
+
+BAD = [
+    empty,
+    missing,
+    text_file,
+    archive,
+    not_ct,
+    scout,
+    chest,
+    plastic_head,
+    truncated,
+    gap,
+    mixed_series,
+    two_patients_in_one_series,
+    huge_header,
+    no_rescale,
+]
+
+
+@pytest.mark.parametrize("make", BAD, ids=lambda make: make.__name__)
+def test_bad_input_is_1_with_a_line_each_and_the_other_study_is_read(
+    ichlite, head_series, tmp_path, schema, make
+):
+    make(tmp_path)
+    alone_code, alone = read_json(ichlite, tmp_path / "bad")
+    both_code, both = read_json(ichlite, tmp_path / "bad", head_series)
+    assert (alone_code, both_code) == (1, 1)
+    for document in (alone, both):
+        jsonschema.validate(document, schema)
+    analysed = [s for s in both["studies"] if s["status"] == "analysed"]
+    assert [f.startswith(str(head_series)) for s in analysed for f in s["files"]] == [True] * 28
+    reasons = [r for s in alone["studies"] for r in s["reasons"]]
+    reasons += [f["reason"] for f in alone["skipped"]]
+    assert reasons
+    assert all(s["status"] == "not_analysed" and s["scan"] is None for s in alone["studies"])
+
+
+def test_two_patients_in_one_folder_is_1_and_said(ichlite, tmp_path):
+    write_head_series(tmp_path, 20, side=256, study="1", PatientID="A")
+    for file in write_head_series(tmp_path / "b", 20, side=256, study="2", PatientID="B"):
+        file.rename(tmp_path / f"b{file.name}")
+    (tmp_path / "b").rmdir()
+    code, document = read_json(ichlite, tmp_path)
+    assert code == 1
+    assert "2 patients" in document["warnings"][0]
+    assert "2 patients" in ichlite("read", tmp_path).out
+
+
+def test_force_judges_a_single_slice_and_keeps_the_objection(ichlite, tmp_path):
+    write_ct_slice(tmp_path / "one", head_slice(0.5))
+    code, document = read_json(ichlite, tmp_path, "--force")
+    assert code == 0
+    assert document["studies"][0]["status"] == "analysed"
+    assert document["studies"][0]["reasons"]
+    assert "judged by force" in ichlite("read", tmp_path, "--force").out
+
+
+def test_files_are_written_whole(ichlite, head_series, tmp_path):
+    html, csv = tmp_path / "r.html", tmp_path / "r.csv"
+    outcome = ichlite("read", head_series, "--html", html, "--csv", csv, "--json", "--threads", 2)
+    assert outcome.exit_code == 0
+    assert json.loads(outcome.out)["studies"]
+    assert html.read_text().rstrip().endswith("</html>")
+    assert len(csv.read_text().splitlines()) == 29
+
+
+def test_where_nothing_can_be_written_the_result_is_still_printed(ichlite, head_series, tmp_path):
+    outcome = ichlite("read", head_series, "--json", "--html", tmp_path / "nowhere" / "r.html")
+    assert outcome.exit_code == 1
+    assert "cannot write" in outcome.err
+    assert outcome.err.count("\n") == 1
+    assert json.loads(outcome.out)["studies"][0]["status"] == "analysed"
+
+
+def test_another_bundle(ichlite, head_series, tmp_path):
+    from ichlite.infer.bundle import EMBEDDED
+
+    shutil.copytree(EMBEDDED, tmp_path / "mine")
+    assert ichlite("read", head_series, "--bundle", tmp_path / "mine").exit_code == 0
+    with (tmp_path / "mine" / "model.tflite").open("ab") as model:
+        model.write(b"x")
+    outcome = ichlite("read", head_series, "--bundle", tmp_path / "mine")
+    assert outcome.exit_code == 1
+    assert outcome.out == ""
+    assert "model.tflite was changed" in outcome.err
+    assert outcome.err.count("\n") == 1
+
+
+def test_a_file_name_that_is_no_text(ichlite, head_series, tmp_path):
+    (tmp_path / os.fsdecode(b"caf\xe9")).mkdir()
+    folder = next(p for p in tmp_path.iterdir())
+    for file in head_series.iterdir():
+        shutil.copyfile(file, folder / file.name)
+    (folder / "note.txt").write_text("hello")
+    html, csv = tmp_path / "r.html", tmp_path / "r.csv"
+    code, document = read_json(ichlite, folder, "--html", html, "--csv", csv)
+    assert code == 1
+    assert document["studies"][0]["files"][0] == str(folder / "IM0000")
+    assert html.read_text().count("caf") > 28
+    assert csv.read_text().count("caf") == 29
+    assert "caf" in ichlite("read", folder).out

@@ -1,0 +1,112 @@
+"""Commands of the training side: one JSON document on stdout, errors in one line, exit codes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import pytest
+from tests.toy import make_store
+
+from ichlite.data.store import Store
+from ichlite.models import MODELS, light_fcn
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return make_store(tmp_path_factory.mktemp("toy") / "toys", patients=15)
+
+
+@pytest.fixture(autouse=True)
+def small_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    def tiny(**hyperparameters: Any) -> keras.Model:
+        return light_fcn(expansions=(8, 8), width=4, head_width=8, **hyperparameters)
+
+    monkeypatch.setitem(MODELS, "light_fcn", tiny)  # type: ignore[arg-type]
+
+
+def test_train_compress_evaluate(ichlite: Run, store: Store, tmp_path: Path) -> None:
+    run, bundle = tmp_path / "run", tmp_path / "bundle"
+    words = ("--epochs", 1, "--steps-per-epoch", 2, "--batch-size", 4, "--learning-rate", 0.001)
+    trained = ichlite("train", store.path, run, *words, "--json")
+    assert trained.exit_code == 0, trained.err
+    document = json.loads(trained.out)
+    assert document["steps"] == 2
+    assert Path(document["model"]).exists()
+
+    other = ichlite("train", store.path, run, *words, "--loss", "focal")
+    assert other.exit_code == 2
+    assert other.err.count("\n") == 1
+    assert "recipe.loss" in other.err
+
+    compressed = ichlite("compress", run, store.path, bundle, "--precision", "float32", "--json")
+    assert compressed.exit_code == 0, compressed.err
+    document = json.loads(compressed.out)
+    assert document["parity"]["max_probability_difference"] < 1e-4
+
+    for model in (bundle, run):
+        judged = ichlite("evaluate", model, store.path, "--out", tmp_path / "report", "--json")
+        assert judged.exit_code == 0, judged.err
+        document = json.loads(judged.out)
+        assert document["slices"] == len(store.rows("test"))
+        assert set(document["per_class"]["epidural"]) >= {"roc_auc", "positives"}
+        assert "any" in document
+        assert document["data"] == "toys, test split"
+    assert "| any |" in ichlite("evaluate", bundle, store.path, "--split", "validation").out
+
+
+def test_evaluate_wants_one_source(ichlite: Run, store: Store, tmp_path: Path) -> None:
+    assert ichlite("evaluate", tmp_path).exit_code == 2
+    both = ichlite("evaluate", tmp_path, store.path, "--rsna", tmp_path)
+    assert both.exit_code == 2
+    assert "one of the two" in both.err
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (("train", "nowhere", "out"), "is not a prepared store"),
+        (("compress", "nowhere", "store", "out"), "no training manifest"),
+        (("evaluate", "nowhere", "store"), "no model at nowhere"),
+        (("evaluate", "nowhere", "--rsna", "images"), "no bundle at"),
+    ],
+)
+def test_what_is_missing_is_said_in_one_line(
+    ichlite: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], line: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = ichlite(*words)
+    assert done.exit_code == 1
+    assert line in done.err
+    assert done.err.count("\n") == 1
+    assert done.out == ""
+
+
+@pytest.mark.parametrize(("option", "value"), [("--model", "resnet"), ("--loss", "mse")])
+def test_unknown_names_list_the_choices(
+    ichlite: Run, store: Store, tmp_path: Path, option: str, value: str
+) -> None:
+    done = ichlite("train", store.path, tmp_path / "run", option, value)
+    assert done.exit_code == 2
+    assert "expected one of" in done.err
+    assert not (tmp_path / "run").exists()
+
+
+def test_rsna_scan_is_judged_from_its_files(
+    ichlite: Run, rsna_scan: Path, shared_data: Path
+) -> None:
+    from ichlite.infer.bundle import EMBEDDED
+
+    labels = shared_data / "rsna-dev" / "stage_2_train.csv"
+    done = ichlite("evaluate", EMBEDDED, "--rsna", rsna_scan, "--labels", labels, "--json")
+    assert done.exit_code == 0, done.err
+    document = json.loads(done.out)
+    assert document["scan"]["scans"] == 1
+    assert document["slices"] == len(list(rsna_scan.rglob("*.dcm")))
+    assert document["unlabelled"] == 0
+    assert document["not_judged"] == []

@@ -1,0 +1,236 @@
+"""Export: the bundle reads back, keeps the Keras model's answers, and says what it is."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from ai_edge_litert.interpreter import Interpreter
+from tests.toy import make_store
+
+from ichlite.compress import export as export_module
+from ichlite.compress.export import Exported, calibration_rows, export
+from ichlite.compress.flatbuffer import tidy
+from ichlite.compress.graph import with_activation_map
+from ichlite.compress.quantize import PRECISIONS, to_tflite
+from ichlite.ct.tensor import model_input
+from ichlite.data.store import Store
+from ichlite.errors import InputError, UnknownName, UsageError
+from ichlite.evaluate.judge import CLASSES, load_judge, logits_of
+from ichlite.evaluate.metrics import validation_auc
+from ichlite.infer.bundle import load_bundle
+from ichlite.infer.runtime import Runtime
+from ichlite.labels import NAMES
+from ichlite.models import light_fcn
+from ichlite.models.saved import predict
+from ichlite.train import manifest as train_manifest
+from ichlite.train.batches import Batches
+from ichlite.train.losses import Bce
+from ichlite.train.recipe import Recipe
+
+every_precision = pytest.mark.parametrize("precision", PRECISIONS)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return make_store(tmp_path_factory.mktemp("toy") / "store", patients=25)
+
+
+@pytest.fixture(scope="module")
+def model(store: Store) -> keras.Model:
+    """A small LightFCN, trained until it knows some of the toys' bleeds."""
+    keras.utils.set_random_seed(1)
+    model = light_fcn(expansions=(16, 16, 16), width=8, head_width=16, bn_momentum=0.8)
+    model.compile(keras.optimizers.Adam(0.01), Bce(), jit_compile=False)
+    batches = Batches(store, Recipe(batch_size=8))
+    for step in range(60):
+        model.train_on_batch(*batches.step(step))
+    return model
+
+
+@pytest.fixture(scope="module")
+def training(store: Store) -> dict[str, Any]:
+    return train_manifest.describe(Recipe(), store, store_name="toy")
+
+
+@pytest.fixture(scope="module")
+def bundles(
+    store: Store, model: keras.Model, training: dict[str, Any],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[str, Exported]:  # fmt: skip
+    folder = tmp_path_factory.mktemp("bundles")
+    return {p: export(model, store, folder / p, precision=p, training=training) for p in PRECISIONS}
+
+
+@every_precision
+def test_the_bundle_loads_and_gives_both_outputs(
+    bundles: dict[str, Exported], store: Store, precision: str
+) -> None:
+    bundle = load_bundle(bundles[precision].path)
+    logits, cam = Runtime(bundle).run(model_input(np.asarray(store.hu[4])))
+    assert logits.shape == (5,)
+    assert cam.shape == (16, 16, 5)
+    np.testing.assert_allclose(cam.mean(axis=(0, 1)), logits, atol=1e-4)
+    assert bundles[precision].model_bytes == len(bundle.model)
+
+
+def test_float32_is_the_keras_model(
+    bundles: dict[str, Exported], store: Store, model: keras.Model
+) -> None:
+    rows = np.arange(0, len(store), 3)
+    found = logits_of(load_bundle(bundles["float32"].path), store, rows)
+    np.testing.assert_allclose(found, predict(model, store, rows), atol=1e-4)
+    assert bundles["float32"].manifest["parity"]["max_probability_difference"] < 1e-5
+
+
+def test_int8_keeps_the_auc(bundles: dict[str, Exported], store: Store, model: keras.Model) -> None:
+    rows = np.arange(len(store))
+    logits = predict(model, store, rows)
+    found = logits_of(load_bundle(bundles["int8"].path), store, rows)
+    before, after = (validation_auc(store.labels, z)["mean"] for z in (logits, found))
+    assert before > 0.7
+    assert abs(before - after) <= 0.005
+    parity = bundles["int8"].manifest["parity"]
+    assert 1e-5 < parity["max_probability_difference"] < 0.2
+    assert parity["mean_probability_difference"] < 0.02
+
+
+def test_int8_is_full_integer_but_for_the_mean(bundles: dict[str, Exported]) -> None:
+    interpreter = Interpreter(model_content=load_bundle(bundles["int8"].path).model)
+    interpreter.allocate_tensors()
+    operators = [
+        op["op_name"] for op in interpreter._get_ops_details() if op["op_name"] != "DELEGATE"
+    ]
+    assert operators[-2:] == ["DEQUANTIZE", "MEAN"]
+    assert "DEQUANTIZE" not in operators[:-2]
+    assert "QUANTIZE" not in operators
+    inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
+    assert [(d["name"], d["dtype"]) for d in inputs] == [("windows", np.int8)]
+    assert {d["name"]: d["dtype"] for d in outputs} == {"logits": np.float32, "cam": np.int8}
+
+
+@every_precision
+def test_batch_normalisation_is_folded(bundles: dict[str, Exported], precision: str) -> None:
+    interpreter = Interpreter(model_content=load_bundle(bundles[precision].path).model)
+    operators = [op["op_name"] for op in interpreter._get_ops_details()]
+    # stem, 3 x (expand, project), head, cam; 3 residual additions and not one for a bias or BN.
+    assert operators.count("CONV_2D") == 9
+    assert operators.count("DEPTHWISE_CONV_2D") == 3
+    assert operators.count("ADD") == 3
+    assert not {"MUL", "SUB", "RSQRT"} & set(operators)
+
+
+def test_weights_are_aligned_in_the_file(model: keras.Model) -> None:
+    content = tidy(to_tflite(with_activation_map(model), "float32"))
+    assert tidy(content) == content
+    from ai_edge_litert import schema_py_generated as schema
+
+    whole = schema.Model.GetRootAs(content, 0)
+    for number in range(whole.BuffersLength()):
+        data = whole.Buffers(number).DataAsNumpy()
+        if isinstance(data, np.ndarray):
+            start = data.__array_interface__["data"][0]
+            base = np.frombuffer(content, np.uint8).__array_interface__["data"][0]
+            assert (start - base) % 16 == 0
+
+
+def test_unknown_precision_lists_the_choices(model: keras.Model) -> None:
+    with pytest.raises(UnknownName, match="float32, int8"):
+        to_tflite(model, "int4")
+
+
+def test_a_model_without_the_named_layers_is_refused() -> None:
+    image = keras.Input((256, 256, 3))
+    other = keras.Model(image, keras.layers.GlobalAveragePooling2D()(image))
+    with pytest.raises(InputError, match="features and logits"):
+        with_activation_map(other)
+
+
+@every_precision
+def test_manifest_says_all_that_reading_needs(
+    bundles: dict[str, Exported], store: Store, precision: str
+) -> None:
+    path = bundles[precision].path
+    manifest = json.loads((path / "manifest.json").read_text())
+    assert manifest["schema"] == "ichlite-bundle/1"
+    assert manifest["name"] == f"light_fcn-{precision}"
+    assert manifest["subtypes"] == list(NAMES)
+    assert set(manifest["decision"]["thresholds"]) == set(CLASSES)
+    assert set(manifest["files"]) == {"model.tflite", "model-card.md"}
+    assert manifest["training"]["data"]["store_hash"] == store.hash
+    assert manifest["parity"]["images"] == min(512, len(store.rows("train")))
+    assert manifest["metrics"]["slices"] == len(store.rows("test"))
+    assert str(path.parent) not in json.dumps(manifest)
+    judge = load_judge(path)
+    assert dict(judge.slice_thresholds) == manifest["decision"]["slice_thresholds"]
+    assert dict(judge.scan_thresholds) == manifest["decision"]["thresholds"]
+
+
+def test_model_card_says_what_it_is_and_is_not(
+    bundles: dict[str, Exported], training: dict[str, Any]
+) -> None:
+    card = (bundles["int8"].path / "model-card.md").read_text()
+    assert "Not a medical device" in card
+    assert "trained on toy images" in card
+    assert "| subdural |" in card
+    assert training["command"] in card
+    phantoms = {**bundles["int8"].manifest, "training": json.loads(json.dumps(training))}
+    phantoms["training"]["data"]["kind"] = "phantom"
+    from ichlite.compress.card import model_card
+
+    assert "synthetic phantoms only" in model_card(phantoms)
+
+
+def test_a_folder_that_is_no_bundle_is_left_alone(
+    tmp_path: Path, store: Store, model: keras.Model, training: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    (tmp_path / "thesis.txt").write_text("years of work")
+    monkeypatch.setattr(export_module, "to_tflite", lambda *_: pytest.fail("went on"))
+    with pytest.raises(UsageError, match="is not empty and no bundle"):
+        export(model, store, tmp_path, precision="float32", training=training)
+    assert (tmp_path / "thesis.txt").exists()
+
+
+def test_calibration_slices_show_blood(store: Store) -> None:
+    rows = calibration_rows(store, 20, 0)
+    assert len(set(rows.tolist())) == 20
+    assert (store.split[rows] == "train").all()
+    assert store.labels[rows].any(axis=1).sum() >= 10
+    np.testing.assert_array_equal(rows, calibration_rows(store, 20, 0))
+    assert not np.array_equal(rows, calibration_rows(store, 20, 1))
+    everything = calibration_rows(store, 10_000, 0)
+    np.testing.assert_array_equal(everything, store.rows("train"))
+
+
+def test_judging_the_store_is_the_road_of_reading(
+    bundles: dict[str, Exported], store: Store
+) -> None:
+    from ichlite.evaluate.judge import judge_rows
+    from ichlite.infer.decision import decide
+
+    judge = load_judge(bundles["int8"].path)
+    rows = store.rows("test")
+    judged = judge_rows(judge, store, rows)
+    one = np.flatnonzero(store.series[rows] == store.series[rows][0])
+    runtime = Runtime(judge.model)
+    logits = np.stack([runtime.run_hu(np.asarray(store.hu[r]))[0] for r in rows[one]])
+    expected = decide(logits, judge.calibration, judge.rule)
+    np.testing.assert_allclose(
+        judged.slices.probabilities[one],
+        [[p[key] for key in CLASSES] for p in expected.slices],
+    )
+    assert len(judged.scans.labels) == len(set(store.series[rows]))
+    # Order of rows must not matter: shuffled, each slice keeps its probabilities.
+    order = np.random.default_rng(0).permutation(len(rows))
+    shuffled = judge_rows(judge, store, rows[order])
+    np.testing.assert_allclose(shuffled.slices.probabilities, judged.slices.probabilities[order])
+    flat = replace(judge, rule=replace(judge.rule, neighbour_weights=(1.0,)))
+    assert not np.allclose(
+        judge_rows(flat, store, rows).slices.probabilities, judged.slices.probabilities
+    )

@@ -1,0 +1,198 @@
+"""The prepared store: whole or absent, consistent or refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from ichlite.data.store import COLUMNS, Store, StoreRow, StoreWriter
+from ichlite.errors import StoreError
+
+
+def row(k: int, split: str = "train", **changes: object) -> StoreRow:
+    values: dict[str, object] = {
+        "image": f"image-{k}",
+        "patient": f"patient-{k // 2}",
+        "study": "s",
+        "series": "t",
+        "position_mm": 5.0 * k,
+        "labels": (0, 1, 0, 0, k % 2),
+        "lesion": (10.5, 20.5) if k % 2 else None,
+        "split": split,
+    }
+    return StoreRow(**(values | changes))  # type: ignore[arg-type]
+
+
+def images(n: int) -> NDArray[np.int16]:
+    rng = np.random.default_rng(n)
+    return rng.integers(-1024, 3072, (n, 256, 256)).astype(np.int16)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """A store of six images: four for training, one each to validate and test."""
+    splits = ["train", "train", "validation", "train", "test", "train"]
+    with StoreWriter(tmp_path / "store", kind="phantom", seed=3) as writer:
+        writer.add(images(2), [row(k, splits[k]) for k in range(2)])
+        writer.add(images(4), [row(k, splits[k]) for k in range(2, 6)])
+    return tmp_path / "store"
+
+
+def test_what_is_opened_is_what_was_added(store: Path) -> None:
+    opened = Store.open(store, verify=True)
+    np.testing.assert_array_equal(opened.hu, np.concatenate([images(2), images(4)]))
+    assert opened.labels.tolist() == [[0, 1, 0, 0, k % 2] for k in range(6)]
+    assert opened.position_mm.tolist() == [0, 5, 10, 15, 20, 25]
+    assert np.isnan(opened.lesion[0]).all()
+    assert opened.lesion[1].tolist() == [10.5, 20.5]
+    assert opened.meta["images"] == len(opened) == 6
+    assert opened.meta["patients"] == 3
+    assert opened.meta["seed"] == 3
+    assert isinstance(opened.hu, np.memmap)
+
+
+def test_select_takes_a_split_in_order(store: Path) -> None:
+    opened = Store.open(store)
+    train = opened.select("train")
+    assert train.image.tolist() == ["image-0", "image-1", "image-3", "image-5"]
+    np.testing.assert_array_equal(train.hu, opened.hu[[0, 1, 3, 5]])
+    assert opened.rows("test").tolist() == [4]
+    with pytest.raises(StoreError, match="train, validation, test"):
+        opened.select("dev")
+
+
+def test_a_contiguous_selection_stays_mapped(store: Path) -> None:
+    assert isinstance(Store.open(store).take(np.arange(1, 4)).hu, np.memmap)
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    name=st.text(min_size=1, max_size=20).filter(lambda t: "\0" not in t),
+    position=st.none() | st.floats(-500, 500),
+)
+def test_any_name_survives(
+    name: str, position: float | None, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return
+    path = tmp_path_factory.mktemp("any") / "store"
+    with StoreWriter(path, kind="csv") as writer:
+        writer.add(images(1), [row(1, patient=name, position_mm=position)])
+    opened = Store.open(path)
+    assert opened.patient.tolist() == [name.rstrip("\0")]
+    assert np.isnan(opened.position_mm[0]) == (position is None)
+
+
+def test_an_empty_store_opens(tmp_path: Path) -> None:
+    with StoreWriter(tmp_path / "none", kind="phantom"):
+        pass
+    opened = Store.open(tmp_path / "none")
+    assert opened.hu.shape == (0, 256, 256)
+    assert opened.labels.shape == (0, 5)
+
+
+def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
+    def fail() -> None:
+        with StoreWriter(tmp_path / "store", kind="phantom") as writer:
+            writer.add(images(1), [row(0)])
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_part_left_by_a_crash_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "store.part").mkdir()
+    (tmp_path / "store.part" / "hu.npy").write_bytes(b"half")
+    with StoreWriter(tmp_path / "store", kind="phantom") as writer:
+        writer.add(images(1), [row(0)])
+    assert len(Store.open(tmp_path / "store")) == 1
+
+
+def test_a_full_folder_is_left_alone(store: Path) -> None:
+    with pytest.raises(StoreError, match="not empty"):
+        StoreWriter(store, kind="phantom")
+    assert len(Store.open(store)) == 6
+
+
+@pytest.mark.parametrize(
+    ("hu", "rows", "message"),
+    [
+        (np.zeros((1, 128, 128), np.int16), [row(0)], "found int16"),
+        (np.zeros((1, 256, 256), np.float32), [row(0)], "found float32"),
+        (np.zeros((2, 256, 256), np.int16), [row(0)], r"expected int16 \(1"),
+        (np.zeros((1, 256, 256), np.int16), [row(0, labels=(1, 0))], "found 2 labels"),
+        (np.zeros((1, 256, 256), np.int16), [row(0, "dev")], "split 'dev'"),
+    ],
+)
+def test_what_does_not_fit_is_refused(
+    hu: NDArray[np.int16], rows: list[StoreRow], message: str, tmp_path: Path
+) -> None:
+    with (
+        pytest.raises(StoreError, match=message),
+        StoreWriter(tmp_path / "store", kind="phantom") as writer,
+    ):
+        writer.add(hu, rows)
+
+
+def test_a_missing_store_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="ichlite phantom"):
+        Store.open(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("text", ["not json", "[]", '{"schema": "other/1"}'])
+def test_another_description_is_refused(text: str, store: Path) -> None:
+    (store / "store.json").write_text(text)
+    with pytest.raises(StoreError):
+        Store.open(store)
+
+
+def test_a_truncated_file_is_refused(store: Path) -> None:
+    data = (store / "hu.npy").read_bytes()
+    (store / "hu.npy").write_bytes(data[: len(data) // 2])
+    with pytest.raises(StoreError, match="cannot be read"):
+        Store.open(store)
+
+
+def test_a_lost_row_is_refused(store: Path) -> None:
+    lines = (store / "index.csv").read_text().splitlines(keepends=True)
+    (store / "index.csv").write_text("".join(lines[:-1]))
+    with pytest.raises(StoreError, match="does not fit"):
+        Store.open(store)
+
+
+def test_other_columns_are_refused(store: Path) -> None:
+    text = (store / "index.csv").read_text()
+    (store / "index.csv").write_text(text.replace("subdural", "SDH"))
+    with pytest.raises(StoreError, match="other columns"):
+        Store.open(store)
+
+
+def test_a_changed_byte_is_found_by_verify(store: Path) -> None:
+    data = bytearray((store / "hu.npy").read_bytes())
+    data[-1] ^= 1
+    (store / "hu.npy").write_bytes(bytes(data))
+    assert len(Store.open(store)) == 6
+    with pytest.raises(StoreError, match="changed since"):
+        Store.open(store, verify=True)
+
+
+def test_the_files_are_what_the_contract_says(store: Path) -> None:
+    header = (store / "index.csv").read_text().splitlines()[0]
+    assert header == ",".join(COLUMNS)
+    assert header == (
+        "image,patient,study,series,position_mm,epidural,intraparenchymal,intraventricular,"
+        "subarachnoid,subdural,lesion_row,lesion_column,split"
+    )
+    meta = json.loads((store / "store.json").read_text())
+    assert meta["schema"] == "ichlite-store/1"
+    assert np.load(store / "hu.npy").flags.c_contiguous

@@ -1,0 +1,103 @@
+import hashlib
+import json
+import shutil
+
+import pytest
+
+from ichlite.errors import BundleError
+from ichlite.infer.bundle import EMBEDDED, load_bundle
+
+
+@pytest.fixture
+def folder(tmp_path):
+    shutil.copytree(EMBEDDED, tmp_path / "bundle")
+    return tmp_path / "bundle"
+
+
+def edit(folder, change):
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text())
+    change(manifest)
+    path.write_text(json.dumps(manifest))
+
+
+def test_the_embedded_bundle_is_whole():
+    bundle = load_bundle()
+    assert bundle.manifest["schema"] == "ichlite-bundle/1"
+    assert [w.name for w in bundle.windows] == ["brain", "subdural", "soft_tissue"]
+    assert bundle.label == f"{bundle.name} {bundle.version}"
+    assert len(bundle.model) == (EMBEDDED / "model.tflite").stat().st_size
+
+
+def test_one_changed_byte_names_the_file_and_both_hashes(folder):
+    model = folder / "model.tflite"
+    expected = hashlib.sha256(model.read_bytes()).hexdigest()
+    changed = bytearray(model.read_bytes())
+    changed[len(changed) // 2] ^= 1
+    model.write_bytes(changed)
+    found = hashlib.sha256(changed).hexdigest()
+    with pytest.raises(BundleError) as caught:
+        load_bundle(folder)
+    line = str(caught.value)
+    assert "model.tflite" in line
+    assert found in line
+    assert expected in line
+    assert "\n" not in line
+
+
+def test_a_changed_model_card_is_noticed_too(folder):
+    with (folder / "model-card.md").open("a") as card:
+        card.write("Cleared for clinical use.")
+    with pytest.raises(BundleError, match=r"model-card\.md was changed"):
+        load_bundle(folder)
+
+
+def test_a_missing_file(folder):
+    (folder / "model.tflite").unlink()
+    with pytest.raises(BundleError, match=r"model\.tflite cannot be read"):
+        load_bundle(folder)
+
+
+def test_no_bundle_there(tmp_path):
+    with pytest.raises(BundleError, match="no bundle at"):
+        load_bundle(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"schema": "ichlite-bundle/2"}'])
+def test_a_manifest_that_is_none(folder, text):
+    (folder / "manifest.json").write_text(text)
+    with pytest.raises(BundleError):
+        load_bundle(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda m: m["subtypes"].reverse(), "subtypes"),
+        (lambda m: m["input"].update(rows=512), "rows"),
+        (lambda m: m["input"].update(hu_min=0), "hu_min"),
+        (lambda m: m["input"]["windows"].pop(), "windows"),
+        (lambda m: m["input"]["windows"][0].update(width_hu=0), "width"),
+        (lambda m: m["input"]["windows"][0].pop("centre_hu"), "centre_hu"),
+        (lambda m: m.pop("calibration"), "calibration"),
+        (lambda m: m.pop("files"), "files"),
+        (lambda m: m["files"].pop("model.tflite"), "lists no model.tflite"),
+        (lambda m: m["files"].update({"../x": "0"}), "outside its folder"),
+        (lambda m: m["calibration"].update(temperature=[1.0] * 4), "temperature"),
+        (lambda m: m["calibration"].update(temperature=[1, 1, 0, 1, 1]), "temperature"),
+        (lambda m: m["calibration"].update(bias=[float("nan")] * 5), "bias"),
+        (lambda m: m["decision"].update(neighbour_weights=[0.5, 0.5]), "neighbour_weights"),
+        (lambda m: m["decision"].update(neighbour_weights=[]), "neighbour_weights"),
+        (lambda m: m["decision"].update(any_rule="sum"), "any_rule"),
+        (lambda m: m["decision"].update(thresholds={}), "thresholds"),
+        (lambda m: m["decision"]["thresholds"].update(any=1.5), "thresholds"),
+        (lambda m: m.update(files=[]), "lists no model.tflite"),
+        (lambda m: m.update(input=None), "incomplete or wrong"),
+    ],
+)
+def test_each_wrong_entry_is_named_in_one_line(folder, change, words):
+    edit(folder, change)
+    with pytest.raises(BundleError) as caught:
+        load_bundle(folder)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,116 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from ichlite.errors import InputError, UnknownName
+from ichlite.infer.decision import (
+    Calibration,
+    Rule,
+    any_probability,
+    calibrate,
+    decide,
+    scan_probability,
+    smooth,
+)
+from ichlite.labels import ANY, NAMES
+
+LOGITS = arrays(
+    np.float32,
+    st.tuples(st.integers(1, 12), st.just(5)),
+    elements=st.floats(-1000, 1000, width=32),
+)
+RULES = st.builds(
+    Rule,
+    neighbour_weights=st.sampled_from([(1.0,), (0.25, 0.5, 0.25), (0.1, 0.2, 0.4, 0.2, 0.1)]),
+    any_rule=st.sampled_from(["max", "noisy_or"]),
+    scan_rule=st.sampled_from(["max", "top3_mean"]),
+)
+
+
+def test_calibration_by_hand():
+    calibration = Calibration(temperature=(2.0,) * 5, bias=(1.0,) * 5)
+    p = calibrate(np.array([[3.0, 0.0, -2.0, 100.0, -4000.0]]), calibration)[0]
+    assert p[0] == pytest.approx(1 / (1 + math.exp(-2.5)), abs=1e-15)
+    assert p[1] == pytest.approx(1 / (1 + math.exp(-1)), abs=1e-15)
+    assert p[2] == 0.5
+    assert p[3] == pytest.approx(1.0, abs=1e-20)
+    assert p[4] == 0.0
+
+
+@given(LOGITS, RULES)
+def test_probabilities_are_probabilities_and_any_is_never_below_a_subtype(logits, rule):
+    decision = decide(logits, Calibration(), rule)
+    for scores in (*decision.slices, decision.scan):
+        assert set(scores) == {ANY, *NAMES}
+        assert all(0.0 <= scores[name] <= 1.0 for name in scores)
+        assert scores[ANY] >= max(scores[name] for name in NAMES)
+    assert decision.urgent == (decision.scan[ANY] >= rule.threshold(ANY))
+
+
+@given(LOGITS, RULES)
+def test_more_evidence_never_lowers_the_scan(logits, rule):
+    before = decide(logits, Calibration(), rule).scan
+    more = logits.copy()
+    more[len(more) // 2] += 5.0
+    after = decide(more, Calibration(), rule).scan
+    assert all(after[name] >= before[name] - 1e-12 for name in before)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_logit_that_is_no_number_is_an_error_and_never_a_negative(bad):
+    logits = np.zeros((12, 5), np.float32)
+    logits[7, 3] = bad
+    with pytest.raises(InputError, match="no number"):
+        decide(logits, Calibration(), Rule())
+
+
+@pytest.mark.parametrize("shape", [(0, 5), (3, 4), (5,)])
+def test_wrong_shapes_are_refused(shape):
+    with pytest.raises(InputError, match="no decision"):
+        decide(np.zeros(shape, np.float32), Calibration(), Rule())
+
+
+def test_smoothing_by_hand():
+    column = np.array([[1.0], [0.0], [0.0], [0.4]])
+    smoothed = smooth(column, (0.25, 0.5, 0.25)).ravel()
+    assert smoothed == pytest.approx([0.5 / 0.75, 0.25, 0.1, 0.2 / 0.75], abs=1e-15)
+
+
+def test_smoothing_leaves_a_constant_and_a_single_slice_as_they_are():
+    assert smooth(np.full((6, 5), 0.3), (0.25, 0.5, 0.25)) == pytest.approx(np.full((6, 5), 0.3))
+    assert smooth(np.array([[0.7]]), (0.25, 0.5, 0.25)).tolist() == [[0.7]]
+
+
+def test_weights_wider_than_the_scan():
+    two = smooth(np.array([[0.0], [1.0]]), (0.1, 0.2, 0.4, 0.2, 0.1)).ravel()
+    assert two == pytest.approx([0.2 / 0.6, 0.4 / 0.6])
+
+
+def test_any_rules_by_hand():
+    p = np.array([[0.2, 0.5, 0.0, 0.0, 0.0]])
+    assert any_probability(p, "max").tolist() == [0.5]
+    assert any_probability(p, "noisy_or") == pytest.approx([0.6])
+
+
+def test_scan_rules_by_hand():
+    column = np.array([[0.1], [0.9], [0.5], [0.4]])
+    assert scan_probability(column, "max").tolist() == [0.9]
+    assert scan_probability(column, "top3_mean") == pytest.approx([0.6])
+    assert scan_probability(column[:2], "top3_mean") == pytest.approx([0.5])
+
+
+def test_urgent_at_the_threshold_itself():
+    rule = Rule(neighbour_weights=(1.0,), thresholds={ANY: 0.5})
+    assert decide(np.zeros((3, 5)), Calibration(), rule).urgent
+    assert not decide(np.full((3, 5), -1e-6), Calibration(), rule).urgent
+
+
+def test_unknown_rules_list_the_choices():
+    with pytest.raises(UnknownName, match="max, noisy_or"):
+        Rule(any_rule="sum")
+    with pytest.raises(UnknownName, match="max, top3_mean"):
+        Rule(scan_rule="median")

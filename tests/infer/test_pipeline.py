@@ -1,0 +1,225 @@
+import random
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.dicom_files import head_slice, write_ct_slice, write_head_series
+
+from ichlite.ct.series import find_series
+from ichlite.ct.tensor import model_input
+from ichlite.errors import SeriesError, UsageError
+from ichlite.infer import reader as reader_module
+from ichlite.infer.bundle import load_bundle
+from ichlite.infer.decision import decide
+from ichlite.infer.pipeline import read_paths, read_scan, read_with
+from ichlite.infer.reader import Reader
+from ichlite.infer.runtime import Runtime
+from ichlite.labels import ANY
+
+
+def numbers(result):
+    """All that a result says, apart from what files are called."""
+    return [
+        (s.study, s.series, s.status, s.reasons, s.scan, s.urgent, s.notes) for s in result.studies
+    ] + [tuple((p.position_mm, p.probabilities) for p in s.slices) for s in result.studies]
+
+
+def test_a_head_is_analysed_slice_by_slice(head_series):
+    result = read_paths([head_series])
+    (scan,) = result.studies
+    assert scan.status == "analysed"
+    assert scan.reasons == ()
+    assert result.skipped == ()
+    assert result.warnings == ()
+    assert len(scan.slices) == len(scan.files) == 28
+    assert [s.file for s in scan.slices] == sorted(str(p) for p in head_series.iterdir())
+    positions = [s.position_mm for s in scan.slices]
+    assert positions == sorted(positions)
+    assert scan.hu is None
+    assert scan.activation_maps is None
+
+
+def test_the_pipeline_is_training_preprocessing_then_model_then_decision(head_series):
+    bundle = load_bundle()
+    scan = read_scan(head_series, keep_pixels=True)
+    runtime = Runtime(bundle)
+    logits = np.stack([runtime.run(model_input(hu))[0] for hu in scan.hu])
+    expected = decide(logits, bundle.calibration, bundle.rule)
+    assert scan.scan == expected.scan
+    assert tuple(s.probabilities for s in scan.slices) == expected.slices
+    assert scan.urgent == expected.urgent
+
+
+def test_shuffled_renamed_and_in_sub_folders_gives_the_same_bits(head_series, tmp_path):
+    rng = random.Random(4)
+    files = sorted(head_series.iterdir())
+    rng.shuffle(files)
+    for number, file in enumerate(files):
+        target = tmp_path / f"d{number % 3}" / ("deep" if number % 2 else "") / f"x{number}.img"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, target)
+    expected = numbers(read_paths([head_series]))
+    assert numbers(read_paths([tmp_path])) == expected
+    assert numbers(read_paths([str(f) for f in files])) == expected
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_threads_do_not_change_a_bit(head_series, tmp_path, threads):
+    write_head_series(tmp_path / "b", 20, side=256, study="7", seed=5)
+    paths = [head_series, tmp_path]
+    one = read_paths(paths, keep_pixels=True)
+    more = read_paths(paths, keep_pixels=True, threads=threads)
+    assert one == more
+    for a, b in zip(one.studies, more.studies, strict=True):
+        assert np.array_equal(a.hu, b.hu)
+        assert np.array_equal(a.activation_maps, b.activation_maps)
+
+
+def test_no_threads_at_all():
+    with pytest.raises(UsageError, match="0 threads"):
+        Reader(threads=0)
+
+
+def test_a_refused_series_has_reasons_and_no_numbers_and_the_others_are_read(head_series, tmp_path):
+    write_head_series(tmp_path, 3, study="2")
+    result = read_paths([head_series, tmp_path])
+    assert [s.status for s in result.studies] == ["not_analysed", "analysed"]
+    refused = result.studies[0]
+    assert refused.reasons
+    assert refused.scan is None
+    assert refused.slices == ()
+    assert refused.urgent is None
+    assert len(refused.files) == 3
+
+
+def test_force_judges_what_the_gate_refused_and_keeps_its_reasons(tmp_path):
+    write_ct_slice(tmp_path / "one", head_slice(0.5))
+    (refused,) = read_paths([tmp_path]).studies
+    (forced,) = read_paths([tmp_path], force=True).studies
+    assert refused.status == "not_analysed"
+    assert forced.status == "analysed"
+    assert set(refused.reasons) <= set(forced.reasons)
+    assert len(forced.slices) == 1
+    assert forced.scan[ANY] == forced.slices[0].probabilities[ANY]
+
+
+def test_force_cannot_make_hu_out_of_nothing(tmp_path):
+    write_head_series(tmp_path, 12, RescaleIntercept=None)
+    (scan,) = read_paths([tmp_path], force=True).studies
+    assert scan.status == "not_analysed"
+    assert "Rescale" in " ".join(scan.reasons)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_truncated_slice_takes_its_series_and_no_other(head_series, tmp_path, threads):
+    files = write_head_series(tmp_path, 28, side=256, study="3")
+    files[9].write_bytes(files[9].read_bytes()[:-4000])
+    result = read_paths([head_series, tmp_path], threads=threads)
+    by_study = {s.study: s for s in result.studies}
+    assert sorted(s.status for s in by_study.values()) == ["analysed", "not_analysed"]
+    assert str(files[9]) in {f.file for f in result.skipped} | set(
+        next(s for s in by_study.values() if s.status == "not_analysed").files
+    )
+
+
+def test_a_fault_in_our_own_code_loses_one_series_only(head_series, tmp_path, monkeypatch):
+    write_head_series(tmp_path, 20, side=256, study="4")
+    real = reader_module.judge_volume
+
+    def fails_once(volume):
+        if len(volume.hu) == 20:
+            raise ZeroDivisionError("a bug\non two lines")
+        return real(volume)
+
+    monkeypatch.setattr(reader_module, "judge_volume", fails_once)
+    result = read_paths([head_series, tmp_path])
+    assert [s.status for s in result.studies] == ["not_analysed", "analysed"]
+    (reason,) = result.studies[0].reasons
+    assert reason.startswith("internal error ZeroDivisionError: a bug")
+    assert "\n" not in reason
+
+
+def test_a_model_without_numbers_is_never_a_negative(head_series, monkeypatch):
+    def nothing(self, hu):
+        return np.full(5, np.nan, np.float32), np.zeros((4, 4, 5), np.float32)
+
+    monkeypatch.setattr(Runtime, "run_hu", nothing)
+    (scan,) = read_paths([head_series]).studies
+    assert scan.status == "not_analysed"
+    assert "no number" in scan.reasons[0]
+
+
+def test_missing_and_empty_paths_are_named_and_the_rest_is_read(head_series, tmp_path):
+    (tmp_path / "empty" / "inner").mkdir(parents=True)
+    result = read_paths([tmp_path / "nowhere", head_series, tmp_path / "empty"])
+    assert [s.status for s in result.studies] == ["analysed"]
+    reasons = {Path(f.file).name: f.reason for f in result.skipped}
+    assert reasons["nowhere"] == "does not exist"
+    assert "empty folder" in reasons["empty"]
+
+
+def test_nothing_to_read_at_all(tmp_path):
+    result = read_paths([tmp_path])
+    assert result.studies == ()
+    assert len(result.skipped) == 1
+
+
+def test_two_patients_in_one_folder_are_read_each_by_itself_and_said(tmp_path):
+    write_head_series(tmp_path, 20, side=256, study="1", PatientID="A")
+    for file in write_head_series(tmp_path / "b", 20, side=256, study="2", PatientID="B"):
+        file.rename(tmp_path / f"b{file.name}")
+    result = read_paths([tmp_path])
+    assert [s.status for s in result.studies] == ["analysed", "analysed"]
+    (warning,) = result.warnings
+    assert f"{tmp_path} holds 2 patients" in warning
+    assert all(warning in s.notes for s in result.studies)
+
+
+def test_each_input_file_is_in_exactly_one_place(head_series, tmp_path):
+    write_head_series(tmp_path, 3, study="2")
+    (tmp_path / "notes.txt").write_text("hello")
+    result = read_paths([head_series, tmp_path])
+    places = [f for s in result.studies for f in s.files] + [f.file for f in result.skipped]
+    files = [str(p) for folder in (head_series, tmp_path) for p in folder.rglob("*") if p.is_file()]
+    assert sorted(places) == sorted(files)
+
+
+def test_visit_sees_pixels_that_are_then_dropped(head_series):
+    seen = []
+    result = read_paths([head_series], visit=seen.append, pixels_for_visit=True)
+    assert seen[0].hu.shape == (28, 256, 256)
+    assert seen[0].activation_maps.shape[::3] == (28, 5)
+    assert result.studies[0].hu is None
+
+
+def test_read_scan_takes_one_scan_only(head_series, tmp_path):
+    assert read_scan(head_series).status == "analysed"
+    for study in ("1", "2"):
+        write_head_series(tmp_path / study, 20, side=256, study=study)
+    with pytest.raises(SeriesError, match="2 series"):
+        read_scan(tmp_path)
+    (tmp_path / "none").mkdir()
+    with pytest.raises(SeriesError, match="empty folder"):
+        read_scan(tmp_path / "none")
+
+
+def test_a_reader_reads_again_and_again(head_series):
+    with Reader() as reader:
+        assert read_with(reader, [head_series]) == read_with(reader, [head_series])
+        (series,) = find_series([head_series])[0]
+        assert reader.read(series).scan == read_with(reader, [head_series]).studies[0].scan
+
+
+def test_the_real_head_of_the_package_is_analysed():
+    from ichlite.samples import GE_HEAD
+
+    result = read_paths(GE_HEAD.files)
+    assert [s.status for s in result.studies] == ["analysed"]
+    assert len(result.studies[0].slices) == 28
+
+
+def test_the_real_head_of_the_package_equals_the_original(ge_head):
+    from ichlite.samples import GE_HEAD
+
+    assert numbers(read_paths(GE_HEAD.files)) == numbers(read_paths(list(ge_head.rglob("*.dcm"))))

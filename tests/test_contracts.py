@@ -1,0 +1,265 @@
+"""Laws that every model and every loss keeps; a new one is tested by being in its table."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from ichlite.compress.graph import with_activation_map
+from ichlite.models import MODELS, build
+from ichlite.train.losses import LOSSES, Bce, Focal, Ldam, bce, focal, ldam
+
+PARAMS = {
+    "light_fcn": 86_853,
+    "sfcn": 998_469,
+    "sfcn_depthwise": 136_111,
+    "mobilenet_v2": 2_264_389,
+}
+MARGINS = (0.5, 0.27, 0.3, 0.28, 0.26)
+FUNCTIONS = {
+    "bce": bce,
+    "focal": lambda y, z: focal(y, z, gamma=2.0),
+    "ldam": lambda y, z: ldam(y, z, margins=MARGINS),
+}
+OBJECTS = {"bce": Bce(), "focal": Focal(gamma=2.0), "ldam": Ldam(margins=MARGINS)}
+
+every_model = pytest.mark.parametrize("name", MODELS)
+every_loss = pytest.mark.parametrize("name", LOSSES)
+
+labels_5 = arrays(np.int64, (4, 5), elements=st.integers(0, 1))
+logits_5 = arrays(np.float32, (4, 5), elements=st.floats(-30, 30, width=32))
+
+
+def windows(count: int, size: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).random((count, size, size, 3), np.float32)
+
+
+# Models
+
+
+def test_every_model_and_loss_is_under_these_laws() -> None:
+    assert set(PARAMS) == set(MODELS)
+    assert set(FUNCTIONS) == set(OBJECTS) == set(LOSSES)
+
+
+@every_model
+def test_model_has_exactly_its_parameters(name: str) -> None:
+    assert build(name).count_params() == PARAMS[name]
+    assert build(name, size=None).count_params() == PARAMS[name]
+
+
+@every_model
+def test_model_gives_five_logits_of_any_sign(name: str) -> None:
+    model = build(name, size=64)
+    assert model.output_shape == (None, 5)
+    assert model.get_layer("logits").activation is keras.activations.linear
+
+
+@every_model
+def test_same_weights_take_crops_and_frames(name: str) -> None:
+    model = build(name, size=None)
+    for size in (64, 128):
+        fixed = build(name, size=size)
+        fixed.set_weights(model.get_weights())
+        x = windows(2, size)
+        np.testing.assert_allclose(model(x), fixed(x), rtol=1e-4, atol=1e-5)
+
+
+@every_model
+def test_an_image_is_judged_by_itself(name: str) -> None:
+    model = build(name, size=64)
+    x = windows(3, 64)
+    alone = np.concatenate([model(x[i : i + 1]) for i in range(3)])
+    np.testing.assert_allclose(model(x), alone, rtol=1e-4, atol=1e-5)
+
+
+@every_model
+def test_activation_map_averages_to_the_logits(name: str) -> None:
+    model = build(name)
+    kernel, bias = model.get_layer("logits").get_weights()
+    model.get_layer("logits").set_weights([kernel, bias + np.arange(5)])
+    x = windows(1, 256)
+    both = with_activation_map(model)(x)
+    np.testing.assert_allclose(both["logits"], model(x), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(np.mean(both["cam"], axis=(1, 2)), model(x), rtol=1e-4, atol=1e-4)
+
+
+@every_model
+def test_same_seed_same_weights(name: str) -> None:
+    def weights(seed: int) -> list[np.ndarray]:
+        keras.utils.set_random_seed(seed)
+        return build(name, size=64).get_weights()
+
+    one, again, other = weights(1), weights(1), weights(2)
+    assert all(np.array_equal(a, b) for a, b in zip(one, again, strict=True))
+    assert not all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+@every_model
+def test_every_weight_learns_and_stays_finite(name: str) -> None:
+    keras.utils.set_random_seed(0)
+    model = build(name, size=64, dropout=0.0)
+    x, y = windows(4, 64), np.eye(5, dtype=np.float32)[:4]
+    with tf.GradientTape() as tape:
+        loss = Bce()(y, model(x, training=True))
+    gradients = tape.gradient(loss, model.trainable_variables)
+    assert all(g is not None and np.isfinite(g).all() for g in gradients)
+    assert np.abs(gradients[0]).max() > 0
+
+
+@every_model
+def test_saved_and_loaded_is_the_same_model(name: str, tmp_path: Path) -> None:
+    model = build(name, size=64)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras", compile=False)
+    x = windows(2, 64)
+    np.testing.assert_array_equal(model(x), again(x))
+
+
+@every_model
+def test_dropout_and_momentum_reach_the_layers(name: str) -> None:
+    model = build(name, dropout=0.3, bn_momentum=0.9, size=64)
+    assert model.get_layer("dropout").rate == 0.3
+    norms = [x for x in model.layers if isinstance(x, keras.layers.BatchNormalization)]
+    assert norms
+    assert {norm.momentum for norm in norms} == {0.9}
+
+
+# Losses
+
+
+@every_loss
+@settings(max_examples=25, deadline=None)
+@given(labels=labels_5, logits=logits_5)
+def test_loss_is_one_finite_number_an_image_and_not_negative(
+    name: str, labels: np.ndarray, logits: np.ndarray
+) -> None:
+    loss = np.asarray(FUNCTIONS[name](labels, logits))
+    assert loss.shape == (4,)
+    assert np.isfinite(loss).all()
+    assert (loss >= 0).all()
+
+
+@every_loss
+@settings(max_examples=25, deadline=None)
+@given(labels=labels_5, logits=logits_5, order=st.permutations(range(4)))
+def test_loss_follows_its_image(
+    name: str, labels: np.ndarray, logits: np.ndarray, order: list[int]
+) -> None:
+    loss = np.asarray(FUNCTIONS[name](labels, logits))
+    np.testing.assert_allclose(
+        FUNCTIONS[name](labels[order], logits[order]), loss[order], rtol=1e-6
+    )
+
+
+@every_loss
+@settings(max_examples=25, deadline=None)
+@given(labels=labels_5, logits=logits_5)
+def test_the_truer_the_logits_the_smaller_the_loss(
+    name: str, labels: np.ndarray, logits: np.ndarray
+) -> None:
+    truer = logits + np.where(labels == 1, 1.0, -1.0).astype(np.float32)
+    before, after = FUNCTIONS[name](labels, logits), FUNCTIONS[name](labels, truer)
+    # Both vanish beyond float32 where the logits are already far on the right side.
+    assert (np.asarray(after) <= np.asarray(before) + 1e-7).all()
+
+
+@every_loss
+@pytest.mark.parametrize("logit", [-100.0, -1.0, 0.0, 1.0, 100.0])
+@pytest.mark.parametrize("label", [0, 1])
+def test_gradients_are_finite(name: str, logit: float, label: int) -> None:
+    z = tf.fill((2, 5), tf.constant(logit, tf.float32))
+    with tf.GradientTape() as tape:
+        tape.watch(z)
+        loss = FUNCTIONS[name](np.full((2, 5), label), z)
+    gradient = tape.gradient(loss, z).numpy()
+    assert np.isfinite(loss.numpy()).all()
+    assert np.isfinite(gradient).all()
+    # Wrong by 100 must still pull, whatever the loss.
+    if (label == 1) == (logit == -100.0) and abs(logit) == 100.0:
+        assert np.abs(gradient).min() > 0.1
+
+
+@every_loss
+def test_loss_takes_lists_and_whole_numbers(name: str) -> None:
+    labels, logits = [[1, 0, 0, 1, 0]], [[2.0, -1.0, 0.0, 1.0, -3.0]]
+    once = FUNCTIONS[name](labels, logits)
+    arrays_too = FUNCTIONS[name](np.array(labels, bool), np.array(logits, np.float32))
+    np.testing.assert_array_equal(once, arrays_too)
+    assert np.asarray(FUNCTIONS[name](labels, [[2, -1, 0, 1, -3]]))[0] == np.asarray(once)[0]
+
+
+@every_loss
+def test_class_is_the_mean_of_the_function(name: str) -> None:
+    rng = np.random.default_rng(3)
+    labels = rng.integers(0, 2, (8, 5))
+    logits = rng.normal(0, 3, (8, 5)).astype(np.float32)
+    whole = float(OBJECTS[name](labels, logits))
+    assert whole == pytest.approx(float(np.mean(FUNCTIONS[name](labels, logits))), rel=1e-6)
+
+
+@every_loss
+def test_loss_is_rebuilt_from_its_config(name: str) -> None:
+    labels, logits = [[1, 0, 0, 1, 0]], [[2.0, -1.0, 0.0, 1.0, -3.0]]
+    again = keras.losses.deserialize(json.loads(json.dumps(keras.losses.serialize(OBJECTS[name]))))
+    assert type(again) is LOSSES[name]
+    assert float(again(labels, logits)) == float(OBJECTS[name](labels, logits))
+
+
+_VALUES = """
+import json, sys
+import keras
+import numpy as np
+from ichlite.train.losses import bce, focal, ldam
+given = json.loads(sys.argv[1])
+y, z = given["labels"], given["logits"]
+model = keras.saving.load_model(given["model"], compile=False)
+values = {
+    "bce": bce(y, z),
+    "focal": focal(y, z, gamma=2.0),
+    "ldam": ldam(y, z, margins=given["margins"]),
+    "logits": model(np.random.default_rng(0).random((1, 64, 64, 3), np.float32)),
+}
+print(keras.backend.backend())
+print(json.dumps({name: np.asarray(value).tolist() for name, value in values.items()}))
+"""
+
+
+def test_tensorflow_and_jax_give_the_same_values(tmp_path: Path) -> None:
+    pytest.importorskip("jax")
+    assert keras.backend.backend() == "tensorflow"
+    rng = np.random.default_rng(7)
+    labels = rng.integers(0, 2, (64, 5)).tolist()
+    logits = np.append(rng.normal(0, 5, (62, 5)), [[100.0] * 5, [-100.0] * 5], 0).tolist()
+    model = build("light_fcn", expansions=(8,), width=8, size=64)
+    model.save(tmp_path / "model.keras")
+    here = {name: function(labels, logits) for name, function in FUNCTIONS.items()}
+    here["logits"] = model(windows(1, 64))
+    given = {
+        "labels": labels, "logits": logits, "margins": MARGINS,
+        "model": str(tmp_path / "model.keras"),
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", _VALUES, json.dumps(given)],
+        env={**os.environ, "KERAS_BACKEND": "jax"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    backend, document = done.stdout.splitlines()[-2:]
+    assert backend == "jax"
+    there = json.loads(document)
+    assert set(there) == set(here)
+    for name, values in here.items():
+        np.testing.assert_allclose(there[name], values, rtol=2e-5, atol=1e-6, err_msg=name)

@@ -1,0 +1,229 @@
+"""A run: its files, its best epoch, resuming where it stopped, refusing to become another."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from tests.toy import make_store
+
+from ichlite.data.store import Store
+from ichlite.errors import InputError, UsageError
+from ichlite.evaluate.metrics import validation_auc
+from ichlite.models import MODELS, light_fcn
+from ichlite.models.saved import load, predict
+from ichlite.train import fit as fit_module
+from ichlite.train.checkpoint import averaged
+from ichlite.train.fit import Progress, Run, fit, learning_rate, prepare
+from ichlite.train.recipe import Recipe
+
+RECIPE = Recipe(
+    epochs=2, batch_size=6, steps_per_epoch=3, crop_steps=2, crop_size=64, learning_rate=0.003,
+    loss="ldam", schedule="cosine", warmup_steps=2, clipnorm=1.0, ema_momentum=0.5, augment=True,
+)  # fmt: skip
+STEPS = 2 + 2 * 3
+
+
+@pytest.fixture(autouse=True, scope="module")
+def small_and_eager() -> Iterator[None]:
+    """LightFCN with few channels, and no tracing of graphs, which takes longer than the steps."""
+
+    def tiny(**hyperparameters: Any) -> keras.Model:
+        return light_fcn(expansions=(8, 8), width=4, head_width=8, **hyperparameters)
+
+    tf.config.run_functions_eagerly(True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(MODELS, "light_fcn", tiny)  # type: ignore[arg-type]
+        yield
+    tf.config.run_functions_eagerly(False)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return make_store(tmp_path_factory.mktemp("toy") / "store", patients=15)
+
+
+def run(store: Store, folder: Path, recipe: Recipe = RECIPE, **options: Any) -> Any:
+    return fit(recipe, store, folder, score=validation_auc, **options)
+
+
+def rows_of(folder: Path) -> list[dict[str, str]]:
+    with (folder / "history.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+class Finished(NamedTuple):
+    """A run that went through, and the steps that it reported."""
+
+    run: Run
+    seen: list[int]
+
+    @property
+    def folder(self) -> Path:
+        return self.run.folder
+
+
+@pytest.fixture(scope="module")
+def finished(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    seen: list[int] = []
+    folder = tmp_path_factory.mktemp("fit") / "run"
+    done = run(store, folder, on_step=lambda p: seen.append(p.step), store_name="toy")
+    return Finished(done, seen)
+
+
+def test_a_run_leaves_all_its_files(store: Store, finished: Finished) -> None:
+    assert finished.seen == list(range(1, STEPS + 1))
+    assert (finished.run.steps, finished.run.resumed_at) == (STEPS, 0)
+    rows = rows_of(finished.folder)
+    assert [(r["step"], r["epoch"], r["phase"]) for r in rows] == [
+        ("2", "0", "crops"), ("5", "1", "frames"), ("8", "2", "frames"),
+    ]  # fmt: skip
+    best = max(float(r["validation_mean_roc_auc"]) for r in rows)
+    assert finished.run.best == pytest.approx(best)
+    assert list((finished.folder / "tensorboard").iterdir())
+    manifest = json.loads((finished.folder / "train.json").read_text())
+    assert manifest["data"]["store_hash"] == store.hash
+    assert manifest["data"]["images"] == {"train": 54, "validation": 18, "test": 18}
+    assert manifest["recipe"]["loss"] == "ldam"
+    assert manifest["result"] == {"steps": STEPS, "validation_mean_auc": pytest.approx(best)}
+    assert "--crop-steps 2" in manifest["command"]
+    assert str(finished.folder.parent) not in json.dumps(manifest)
+
+
+def test_best_is_the_model_of_the_best_score(store: Store, finished: Finished) -> None:
+    rows = store.rows("validation")
+    auc = validation_auc(store.labels[rows], predict(load(finished.folder), store, rows))["mean"]
+    assert auc == pytest.approx(finished.run.best, abs=1e-5)
+
+
+def stop_at(step: int, number: int = signal.SIGINT) -> Callable[[Progress], None]:
+    def stop(progress: Progress) -> None:
+        if progress.step == step:
+            os.kill(os.getpid(), number)
+
+    return stop
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_goes_on_where_it_stopped(
+    store: Store, finished: Finished, tmp_path: Path, number: int
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(store, tmp_path / "run", on_step=stop_at(4, number))
+    seen: list[int] = []
+    done = run(store, tmp_path / "run", on_step=lambda p: seen.append(p.step))
+    assert done.resumed_at == 4
+    assert seen == [5, 6, 7, 8]
+    broken, whole = rows_of(tmp_path / "run"), rows_of(finished.folder)
+    assert [r["step"] for r in broken] == [r["step"] for r in whole]
+    # The optimiser, its schedule and the data go on as if nothing had happened.
+    for column in ("learning_rate", "validation_bce"):
+        np.testing.assert_allclose(
+            [float(r[column]) for r in broken], [float(r[column]) for r in whole], rtol=0.05
+        )
+
+
+def test_a_killed_run_goes_on_from_its_last_checkpoint(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fit_module, "CHECKPOINT_SECONDS", 0.0)
+
+    def die(progress: Progress) -> None:
+        if progress.step == 7:
+            raise OSError("power cut")
+
+    with pytest.raises(OSError, match="power cut"):
+        run(store, tmp_path / "run", on_step=die)
+    assert run(store, tmp_path / "run").resumed_at == 6
+    assert [r["step"] for r in rows_of(tmp_path / "run")] == ["2", "5", "8"]
+
+
+def test_a_finished_run_is_not_run_again(store: Store, finished: Finished) -> None:
+    before = (finished.folder / "best.keras").read_bytes()
+    again = run(
+        store, finished.folder, on_step=lambda _: pytest.fail("trained again"), store_name="toy"
+    )
+    assert again.resumed_at == STEPS
+    assert again.best == pytest.approx(finished.run.best)
+    assert (finished.folder / "best.keras").read_bytes() == before
+
+
+def test_another_recipe_or_store_is_refused(
+    store: Store, finished: Finished, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=r"recipe.loss.*found ldam.*expected bce"):
+        run(store, finished.folder, replace(RECIPE, loss="bce"), store_name="toy")
+    other = make_store(tmp_path / "other", patients=15, seed=1)
+    with pytest.raises(UsageError, match="data"):
+        run(other, finished.folder, store_name="toy")
+
+
+def test_a_refused_run_leaves_no_folder_that_refuses_later(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(UsageError):
+        run(store, tmp_path / "run", replace(RECIPE, model="resnet"))
+    assert run(store, tmp_path / "run", replace(RECIPE, epochs=0)).steps == 2
+
+
+def test_init_starts_from_a_checkpoint(store: Store, finished: Finished, tmp_path: Path) -> None:
+    start = finished.folder / "best.keras"
+    still = Recipe(batch_size=6, epochs=1, steps_per_epoch=2, learning_rate=1e-9)
+    run(store, tmp_path / "second", still, init=start)
+    one, two = load(start), load(tmp_path / "second")
+    for a, b in zip(one.trainable_variables, two.trainable_variables, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+    light_fcn(expansions=(16,), width=4, head_width=8).save(tmp_path / "other.keras")
+    with pytest.raises(UsageError, match="other weights"):
+        run(store, tmp_path / "third", init=tmp_path / "other.keras")
+
+
+def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no model at"):
+        load(tmp_path)
+    (tmp_path / "best.keras").write_text("PK")
+    with pytest.raises(InputError, match="is no Keras model"):
+        load(tmp_path)
+
+
+def test_the_seed_makes_the_weights(store: Store) -> None:
+    positives = np.full(5, 4)
+    one, again, other = (prepare(replace(RECIPE, seed=s), positives, 10) for s in (1, 1, 2))
+    weights = [np.concatenate([w.ravel() for w in m.get_weights()]) for m in (one, again, other)]
+    np.testing.assert_array_equal(weights[0], weights[1])
+    assert not np.array_equal(weights[0], weights[2])
+
+
+def test_averaged_weights_are_only_lent(store: Store) -> None:
+    model = prepare(RECIPE, np.full(5, 4), 10)
+    x, y = np.zeros((2, 64, 64, 3), np.float32), np.eye(5, dtype=np.float32)[:2]
+    for _ in range(3):
+        model.train_on_batch(x, y)
+    own = [np.array(v) for v in model.trainable_variables]
+    with averaged(model):
+        lent = [np.array(v) for v in model.trainable_variables]
+    assert any(not np.array_equal(a, b) for a, b in zip(own, lent, strict=True))
+    for value, variable in zip(own, model.trainable_variables, strict=True):
+        np.testing.assert_array_equal(value, variable)
+
+
+def test_cosine_warms_up_and_comes_down() -> None:
+    rates = [
+        float(learning_rate(replace(RECIPE, learning_rate=1.0, warmup_steps=10), 110)(step))
+        for step in range(0, 111, 10)
+    ]
+    assert rates[0] == pytest.approx(0.01)
+    assert rates[1] == pytest.approx(1.0)
+    assert rates[6] == pytest.approx(0.505, abs=0.01)
+    assert rates[-1] == pytest.approx(0.01)
+    assert all(a > b for a, b in pairwise(rates[1:]))
+    assert learning_rate(Recipe(), 100) == 0.01

@@ -1,0 +1,56 @@
+import os
+import stat
+
+import pytest
+
+from ichlite.errors import IchliteError
+from ichlite.write import files
+from ichlite.write.files import write_text
+
+
+def test_it_writes_what_it_is_given_and_leaves_nothing_else(tmp_path):
+    target = tmp_path / "report.html"
+    target.write_text("old")
+    write_text(target, "näw\n")
+    assert target.read_bytes() == "näw\n".encode()
+    assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_others_may_read_it_as_far_as_the_umask_says(tmp_path):
+    before = os.umask(0o027)
+    try:
+        write_text(tmp_path / "x", "")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "x").stat().st_mode) == 0o640
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_a_failure_half_way_leaves_the_old_file_and_no_other(tmp_path, monkeypatch, error):
+    target = tmp_path / "report.html"
+    target.write_text("old")
+
+    class FullDisk:
+        def __init__(self, descriptor, *_, **__):
+            self.descriptor = descriptor
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            os.close(self.descriptor)
+
+        def write(self, text):
+            os.write(self.descriptor, text[: len(text) // 2].encode())
+            raise error
+
+    monkeypatch.setattr(files.os, "fdopen", FullDisk)
+    with pytest.raises((IchliteError, KeyboardInterrupt)):
+        write_text(target, "new and longer")
+    assert target.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_a_folder_that_is_not_there(tmp_path):
+    with pytest.raises(IchliteError, match=r"cannot write .*No such file"):
+        write_text(tmp_path / "nowhere" / "x", "")

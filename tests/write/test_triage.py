@@ -1,0 +1,102 @@
+import io
+
+from rich.console import Console
+
+from ichlite.labels import ANY, NAMES
+from ichlite.records import ReadResult, ScanResult, SkippedFile, SliceScores
+from ichlite.write.triage import by_urgency, common_folder, not_analysed, print_triage, verdict
+
+
+def scan(study, any_=None, *, urgent=None, files=("a/1", "a/2"), reasons=(), notes=()):
+    if any_ is None:
+        return ScanResult(study, "s", files, "not_analysed", reasons, None, (), notes=notes)
+    scores = {ANY: any_, **dict.fromkeys(NAMES, 0.1)}
+    slices = tuple(SliceScores(file, None, scores) for file in files)
+    return ScanResult(study, "s", files, "analysed", reasons, scores, slices, urgent, notes)
+
+
+def printed(result):
+    text = io.StringIO()
+    print_triage(result, Console(file=text, width=160))
+    return text.getvalue()
+
+
+def test_urgent_first_then_probability_then_name():
+    scans = [
+        scan("1", 0.4, urgent=False),
+        scan("2", 0.9, urgent=True),
+        scan("3"),
+        scan("4", 0.4, urgent=False),
+        scan("5", 0.95, urgent=True),
+    ]
+    for order in (scans, scans[::-1]):
+        assert [s.study for s in by_urgency(order)] == ["5", "2", "1", "4"]
+    assert [s.study for s in not_analysed(scans)] == ["3"]
+
+
+def test_the_list_says_everything_and_never_calls_a_missing_result_negative():
+    text = printed(
+        ReadResult(
+            "b 1",
+            (
+                scan("1", 0.91, urgent=True, files=("x/1", "x/2"), notes=("12-bit repair",)),
+                scan("2", files=("y/1", "y/2"), reasons=("a chest", "too thick")),
+            ),
+            (SkippedFile("z.txt", "not a DICOM file"),),
+            ("folder x holds 2 patients",),
+        )
+    )
+    assert "URGENT" in text
+    assert "0.91" in text
+    assert "x: 12-bit repair" in text
+    assert "Not analysed (this is not a negative)" in text
+    assert "y: a chest" in text
+    assert "y: too thick" in text
+    assert "z.txt: not a DICOM file" in text
+    assert "folder x holds 2 patients" in text
+    assert "Research use only. Not a medical device." in text
+    assert text.count("not flagged") == 0
+
+
+def test_a_forced_number_is_never_plainly_not_flagged():
+    forced = scan("1", 0.1, urgent=False, reasons=("a chest",))
+    assert verdict(forced) == "not flagged, forced"
+    assert "not flagged, forced" in printed(ReadResult("b 1", (forced,), ()))
+    assert verdict(scan("1", 0.1, urgent=False)) == "not flagged"
+    assert verdict(scan("1", 0.9, urgent=True)) == "urgent"
+
+
+def test_a_warning_on_all_the_input_is_said_once():
+    line = "folder x holds 2 patients"
+    scans = (scan("1", 0.1, notes=(line,)), scan("2", 0.1, notes=(line,)))
+    assert printed(ReadResult("b 1", scans, (), (line,))).count(line) == 1
+
+
+def test_many_skipped_files_are_counted_by_reason():
+    skipped = tuple(SkippedFile(f"f{i}", "a report" if i % 3 else "no DICOM") for i in range(60))
+    text = printed(ReadResult("b 1", (), skipped))
+    assert "Skipped files: 60" in text
+    assert "40 files (f1, f2, f4 …): a report" in text
+    assert "20 files (f0, f3, f6 …): no DICOM" in text
+
+
+def test_a_file_name_cannot_command_the_terminal_or_the_markup():
+    text = printed(
+        ReadResult(
+            "b 1",
+            (scan("1", 0.5, files=("\x1b[2J[red]x/1", "\x1b[2J[red]x/2")),),
+            (SkippedFile("\x1b]0;gone\x07", "line\nbreak"),),
+        )
+    )
+    assert "\x1b" not in text
+    assert "\x07" not in text
+    assert "[red]x" in text
+    assert "line break" in text
+
+
+def test_common_folder():
+    assert common_folder(scan("1", files=("a/b/1", "a/c/2"))) == "a"
+    assert common_folder(scan("1", files=("a/b/1",))) == "a/b/1"
+    assert common_folder(scan("1", files=("1", "2"))) == "."
+    assert common_folder(scan("1", files=("/a/1", "b/2"))) == "/a"
+    assert common_folder(scan("1", files=())) == ""
