@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from ichlite.ct.tensor import HU_MIN
 from ichlite.train import augment
-from ichlite.train.augment import AIR_HU, Augmenter, shift
+from ichlite.train.augment import Augmenter, shift
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +17,7 @@ def augmenter() -> Augmenter:
 
 def frame(value: int = 40) -> np.ndarray:
     """An asymmetric frame: a block up and left of the middle."""
-    hu = np.full((256, 256), AIR_HU, np.int16)
+    hu = np.full((256, 256), HU_MIN, np.int16)
     hu[60:100, 40:120] = value
     return hu
 
