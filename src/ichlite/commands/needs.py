@@ -20,8 +20,8 @@ def need_train() -> None:
     # Read when TensorFlow is imported: errors only. What it still says, at import, is muted.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    from ichlite.train.quiet import muted
+    from ichlite.quiet import STDERR, STDOUT, native_output_held
 
-    with muted():
+    with native_output_held(STDOUT, STDERR):
         import keras  # noqa: F401
     logging.getLogger("tensorflow").setLevel(logging.ERROR)

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import keras
 import numpy as np
@@ -25,13 +25,13 @@ from ichlite.ct.windows import PAPER_WINDOWS
 from ichlite.data.feed import split_rows
 from ichlite.errors import UsageError
 from ichlite.evaluate.calibrate import fit_calibration
-from ichlite.evaluate.judge import bundle_judge, judge_logits, judge_rows, logits_of
-from ichlite.evaluate.metrics import validation_auc
+from ichlite.evaluate.judge import Judged, bundle_judge, judge_logits, judge_rows, logits_of
+from ichlite.evaluate.metrics import roc_auc, validation_auc
 from ichlite.evaluate.operating_points import RULE, thresholds
 from ichlite.evaluate.summary import summarise
 from ichlite.infer.bundle import MANIFEST_FILE, MODEL_FILE, SCHEMA, Bundle, load_bundle
-from ichlite.infer.decision import Calibration, Rule
-from ichlite.labels import NAMES
+from ichlite.infer.decision import AnyRule, Calibration, Rule
+from ichlite.labels import ANY, NAMES
 from ichlite.models.saved import predict
 
 if TYPE_CHECKING:
@@ -103,8 +103,7 @@ def export(
     logits = logits_of(bare, store, validation)
     labels = np.asarray(store.labels, np.uint8)[validation]
     calibration = fit_calibration(labels, logits)
-    rule = Rule()
-    judged = judge_logits(logits, store, validation, calibration, rule)
+    rule, judged, any_aucs = _best_rule(logits, store, validation, calibration)
 
     report("comparing with the Keras model")
     manifest: dict[str, Any] = {
@@ -123,6 +122,7 @@ def export(
         "decision": {
             "neighbour_weights": list(rule.neighbour_weights),
             "any_rule": rule.any_rule,
+            "any_rule_validation_auc": any_aucs,
             "scan_rule": rule.scan_rule,
             "thresholds": thresholds(judged.scans.labels_of(), judged.scans.probabilities_of()),
             "slice_thresholds": thresholds(
@@ -164,6 +164,25 @@ def calibration_rows(store: Store, count: int, seed: int) -> NDArray[np.int64]:
     half = [rng.permutation(rows[bleeding])[: count // 2]]
     rest = rng.permutation(np.setdiff1d(rows, half[0]))
     return np.sort(np.concatenate([*half, rest[: count - len(half[0])]]))
+
+
+def _best_rule(
+    logits: NDArray[np.float32],
+    store: Store,
+    rows: NDArray[np.int64],
+    calibration: Calibration,
+) -> tuple[Rule, Judged, dict[str, float | None]]:
+    """The rule whose `any` best tells validation slices apart, its judgement, and the AUC of each."""
+    judged = {
+        name: judge_logits(logits, store, rows, calibration, Rule(any_rule=name))
+        for name in get_args(AnyRule)
+    }
+    aucs = {
+        name: roc_auc(one.slices.labels_of()[ANY], one.slices.probabilities_of()[ANY])
+        for name, one in judged.items()
+    }
+    best = max(judged, key=lambda name: aucs[name] or 0.0)
+    return Rule(any_rule=best), judged[best], aucs
 
 
 def _input_spec() -> dict[str, Any]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ichlite.compress.graph import freeze
 from ichlite.errors import IchliteError, UnknownName
-from ichlite.train.quiet import muted
+from ichlite.quiet import STDERR, STDOUT, native_output_held
 
 Precision = Literal["float32", "int8"]
 PRECISIONS: tuple[Precision, ...] = ("float32", "int8")
@@ -50,7 +50,7 @@ def to_tflite(
         )
     import tensorflow as tf
 
-    with muted():
+    with native_output_held(STDOUT, STDERR):
         converter = tf.lite.TFLiteConverter.from_concrete_functions([freeze(model)])
         if precision == "int8":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]

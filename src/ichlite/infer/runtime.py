@@ -17,8 +17,8 @@ from ichlite.ct.tensor import GRID, HU_MAX, HU_MIN
 from ichlite.ct.windows import apply_windows
 from ichlite.errors import BundleError, UsageError
 from ichlite.infer.bundle import Bundle
-from ichlite.infer.quiet import without_chatter
 from ichlite.labels import NAMES
+from ichlite.quiet import STDERR, native_output_held
 
 INPUT_SHAPE = (1, GRID, GRID, 3)
 
@@ -145,7 +145,7 @@ def _interpreter(bundle: Bundle, threads: int) -> Any:
     from ai_edge_litert.interpreter import Interpreter
 
     try:
-        with without_chatter():
+        with native_output_held(STDERR, dropping=b"INFO:"):
             interpreter = Interpreter(model_content=bundle.model, num_threads=threads)
             interpreter.allocate_tensors()
     except (RuntimeError, ValueError) as error:
