@@ -172,7 +172,7 @@ def _best_rule(
     rows: NDArray[np.int64],
     calibration: Calibration,
 ) -> tuple[Rule, Judged, dict[str, float | None]]:
-    """The rule whose `any` best tells validation slices apart, its judgement, and the AUC of each."""
+    """The rule whose `any` tells validation slices apart best; what it judges; the AUC of each."""
     judged = {
         name: judge_logits(logits, store, rows, calibration, Rule(any_rule=name))
         for name in get_args(AnyRule)
