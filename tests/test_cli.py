@@ -71,7 +71,9 @@ def test_an_interrupt_is_130_and_one_line(ichlite, monkeypatch):
 
 def test_ctrl_c_in_a_real_process():
     code = (
-        "import sys, time\n"
+        "import signal, sys, time\n"
+        # A shell starts background jobs with SIGINT ignored, and children inherit that.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "import ichlite.infer.bundle as bundle\n"
         "bundle.load_bundle = lambda *_: (print('ready', flush=True), time.sleep(30))\n"
         "sys.argv = ['ichlite', 'info']\n"
