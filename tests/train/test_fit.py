@@ -19,7 +19,7 @@ import tensorflow as tf
 from tests.toy import make_store
 
 from ichlite.data.store import Store
-from ichlite.errors import InputError, UsageError
+from ichlite.errors import IchliteError, InputError, StoreError, UsageError
 from ichlite.evaluate.metrics import validation_auc
 from ichlite.models import MODELS, light_fcn
 from ichlite.models.saved import load, predict
@@ -227,3 +227,17 @@ def test_cosine_warms_up_and_comes_down() -> None:
     assert rates[-1] == pytest.approx(0.01)
     assert all(a > b for a, b in pairwise(rates[1:]))
     assert learning_rate(Recipe(), 100) == 0.01
+
+
+def test_a_store_without_validation_is_refused_before_the_folder_is_made(tmp_path: Path) -> None:
+    whole = make_store(tmp_path / "store")
+    only_train = replace(whole, split=np.full(len(whole), "train"))
+    with pytest.raises(StoreError, match="the validation split is empty"):
+        fit(RECIPE, only_train, tmp_path / "run", score=validation_auc)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_diverges_stops_with_a_reason(tmp_path: Path) -> None:
+    recipe = replace(RECIPE, learning_rate=1e30, schedule="constant", clipnorm=None)
+    with pytest.raises(IchliteError, match="diverged"):
+        fit(recipe, make_store(tmp_path / "store"), tmp_path / "run", score=validation_auc)

@@ -39,7 +39,7 @@ def compress(
         )
     written = export(
         load(model),
-        Store.open(store),
+        Store.open(store, verify=True),
         out,
         precision=precision,
         training=training,

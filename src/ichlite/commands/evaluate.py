@@ -76,7 +76,7 @@ def _store(model: Path, store: Path, split: str) -> tuple[Judge, Judged, dict[st
     from ichlite.evaluate.judge import judge_rows, load_judge
 
     judge = load_judge(model)
-    opened = Store.open(store)
+    opened = Store.open(store, verify=True)
     judged = judge_rows(judge, opened, split_rows(opened, split))
     return judge, judged, {"data": f"{store.name}, {split} split", "store_hash": opened.hash}
 

@@ -72,7 +72,7 @@ def train(
         gamma=gamma,
         max_margin=max_margin,
     )
-    opened = Store.open(store)
+    opened = Store.open(store, verify=True)
     images = len(split_rows(opened, "train"))
 
     def show(row: Row) -> None:

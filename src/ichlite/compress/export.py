@@ -19,11 +19,11 @@ from ichlite.compress.card import model_card
 from ichlite.compress.flatbuffer import tidy
 from ichlite.compress.flops import flops, one_slice
 from ichlite.compress.graph import with_activation_map
-from ichlite.compress.quantize import to_tflite
+from ichlite.compress.quantize import PRECISIONS, to_tflite
 from ichlite.ct.tensor import GRID, HU_MAX, HU_MIN, model_input
 from ichlite.ct.windows import PAPER_WINDOWS
 from ichlite.data.feed import split_rows
-from ichlite.errors import UsageError
+from ichlite.errors import UnknownName, UsageError
 from ichlite.evaluate.calibrate import fit_calibration
 from ichlite.evaluate.judge import Judged, bundle_judge, judge_logits, judge_rows, logits_of
 from ichlite.evaluate.metrics import roc_auc, validation_auc
@@ -87,10 +87,10 @@ def export(
     Raises:
         UsageError: The folder holds something else.
     """
-    if folder.exists() and any(folder.iterdir()) and not (folder / MANIFEST_FILE).exists():
-        raise UsageError(
-            f"{folder} is not empty and no bundle", remedy="give a new folder for the bundle"
-        )
+    if precision not in PRECISIONS:
+        raise UnknownName("precision", precision, list(PRECISIONS))
+    part = _part_of(folder)
+    validation = split_rows(store, "validation")
     label = name or f"{training['recipe']['model']}-{precision}"
     images = calibration_rows(store, CALIBRATION_IMAGES, seed)
     report(f"converting {model.name} to {precision} with {len(images)} calibration slices")
@@ -99,7 +99,6 @@ def export(
 
     bare = Bundle(label, __version__, folder, {}, PAPER_WINDOWS, Calibration(), Rule(), content)
     report("running the validation split")
-    validation = split_rows(store, "validation")
     logits = logits_of(bare, store, validation)
     labels = np.asarray(store.labels, np.uint8)[validation]
     calibration = fit_calibration(labels, logits)
@@ -136,9 +135,6 @@ def export(
         "quantization": {"seed": seed, "images": len(images), "split": "train"},
         "parity": _parity(model, bare, store, images, validation, logits),
     }
-    part = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
     (part / MODEL_FILE).write_bytes(content)
     _write_manifest(part, manifest)
     report("measuring on the test split")
@@ -164,6 +160,30 @@ def calibration_rows(store: Store, count: int, seed: int) -> NDArray[np.int64]:
     half = [rng.permutation(rows[bleeding])[: count // 2]]
     rest = rng.permutation(np.setdiff1d(rows, half[0]))
     return np.sort(np.concatenate([*half, rest[: count - len(half[0])]]))
+
+
+def _part_of(folder: Path) -> Path:
+    """A bundle's folder in; the folder beside it that is filled first, made, out.
+
+    Raises:
+        UsageError: The folder holds anything but a bundle, or cannot be made.
+    """
+    names = {MANIFEST_FILE, MODEL_FILE, CARD_FILE}
+    part = folder.with_name(f".{folder.name}.part")
+    try:
+        others = {entry.name for entry in folder.iterdir()} - names if folder.exists() else set()
+        if not others:
+            shutil.rmtree(part, ignore_errors=True)
+            part.mkdir(parents=True)
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be written", found=error.strerror) from None
+    if others:
+        raise UsageError(
+            f"{folder} is not empty and no bundle",
+            found=sorted(others)[0],
+            remedy="give a new folder for the bundle",
+        )
+    return part
 
 
 def _best_rule(

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from ichlite.ct.tensor import GRID, model_input
 from ichlite.ct.windows import PAPER_WINDOWS, apply_windows
-from ichlite.data.store import Store
-from ichlite.errors import StoreError
+from ichlite.data.store import SPLITS, Store
+from ichlite.errors import StoreError, UnknownName
 
 T = TypeVar("T")
 
@@ -43,11 +43,14 @@ def split_rows(store: Store, split: str) -> NDArray[np.int64]:
     Row numbers rather than a smaller store: its pixels would not fit in memory.
 
     Raises:
+        UnknownName: There is no such split.
         StoreError: The split is empty.
     """
+    if split not in SPLITS:
+        raise UnknownName("split", split, list(SPLITS))
     rows = store.rows(split)
     if len(rows) == 0:
-        raise StoreError(f"the {split} split is empty", remedy="prepare the store again")
+        raise StoreError(f"the {split} split is empty", remedy="make a store of more patients")
     return rows
 
 

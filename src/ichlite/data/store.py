@@ -263,14 +263,14 @@ class Store:
             hu = np.load(path / "hu.npy", mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError) as fault:
             raise StoreError(
-                f"{path / 'hu.npy'} cannot be read", found=fault, remedy="prepare it again"
+                f"{path / 'hu.npy'} cannot be read", found=fault, remedy="make it again"
             ) from fault
         if hu.shape != (len(rows["image"]), GRID, GRID) or hu.dtype != np.int16:
             raise StoreError(
                 f"{path}: hu.npy does not fit index.csv",
                 found=f"{hu.dtype} {hu.shape}",
                 expected=f"int16 ({len(rows['image'])}, {GRID}, {GRID})",
-                remedy="prepare it again",
+                remedy="make it again",
             )
         if verify and store_hash(path) != meta.get("hash"):
             raise StoreError(
@@ -331,10 +331,10 @@ def _read_meta(path: Path) -> dict[str, Any]:
         raise StoreError(
             f"{path} is not a prepared store",
             found="no readable store.json",
-            remedy="make one with `ichlite phantom` or `ichlite prepare`",
+            remedy="make one with `ichlite phantom`",
         ) from fault
     except ValueError as fault:
-        raise StoreError(f"{file} is not JSON", remedy="prepare it again") from fault
+        raise StoreError(f"{file} is not JSON", remedy="make it again") from fault
     if not isinstance(meta, dict) or meta.get("schema") != SCHEMA:
         found = meta.get("schema") if isinstance(meta, dict) else type(meta).__name__
         raise StoreError(f"{file} has another schema", found=found, expected=SCHEMA)
@@ -347,11 +347,11 @@ def _read_index(path: Path) -> dict[str, list[str]]:
         with file.open(newline="", encoding="utf-8") as lines:
             table = list(csv.reader(lines))
     except OSError as fault:
-        raise StoreError(f"{file} cannot be read", remedy="prepare it again") from fault
+        raise StoreError(f"{file} cannot be read", remedy="make it again") from fault
     if not table or tuple(table[0]) != COLUMNS:
         raise StoreError(f"{file} has other columns", expected=", ".join(COLUMNS))
     if any(len(row) != len(COLUMNS) for row in table):
-        raise StoreError(f"{file} has rows of another length", remedy="prepare it again")
+        raise StoreError(f"{file} has rows of another length", remedy="make it again")
     columns: Iterable[tuple[str, ...]] = zip(*table[1:], strict=True)
     cells = [list(c) for c in columns] or [[] for _ in COLUMNS]
     return dict(zip(COLUMNS, cells, strict=True))

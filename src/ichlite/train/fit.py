@@ -5,6 +5,7 @@ Running the same command again resumes: the optimiser's iteration count says whe
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from ichlite.ct.tensor import GRID
 from ichlite.data.feed import ahead, split_rows
 from ichlite.data.store import Store
+from ichlite.errors import IchliteError
 from ichlite.labels import NAMES
 from ichlite.models import build
 from ichlite.models.saved import BEST, load, predict
@@ -90,12 +92,15 @@ def fit(
 
     Raises:
         UsageError: The folder holds a run with other arguments or other data.
+        StoreError: The training or the validation split is empty.
+        IchliteError: The loss became infinite or undefined.
         KeyboardInterrupt: After Ctrl-C or SIGTERM, with the run saved.
     """
     asked = manifest.describe(recipe, store, store_name=store_name, init=init)
     begun = manifest.read_manifest(folder)
     if begun is not None:
         manifest.check_same(begun, asked, folder)
+    split_rows(store, "validation")
     batches = Batches(store, recipe)
     total = recipe.total_steps(len(batches.labels))
     model = prepare(recipe, batches.labels.sum(axis=0), total)
@@ -190,6 +195,12 @@ class _Sitting:
         losses: list[float] = []
         for step, (windows, labels) in zip(steps, ahead(batches.step, steps), strict=True):
             losses.append(float(self.model.train_on_batch(windows, labels)))
+            if not math.isfinite(losses[-1]):
+                raise IchliteError(
+                    f"training diverged at step {step + 1}",
+                    found=f"a loss of {losses[-1]}",
+                    remedy="use a lower learning rate or --clipnorm 1, in a new run folder",
+                )
             now = time.monotonic()
             rate = len(losses) * self.recipe.batch_size / (now - since)
             on_step(Progress(step + 1, steps.stop, losses[-1], rate))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -67,7 +68,9 @@ class Recipe:
         for name, least in at_least.items():
             if getattr(self, name) < least:
                 raise UsageError(name, found=getattr(self, name), expected=f"at least {least}")
-        if self.learning_rate <= 0:
+        if self.epochs + self.crop_steps == 0:
+            raise UsageError("nothing to train", found="0 epochs", expected="1 or more")
+        if not 0 < self.learning_rate < math.inf:
             raise UsageError("learning_rate", found=self.learning_rate, expected="above 0")
         for name in ("dropout", "bn_momentum", "ema_momentum"):
             share = getattr(self, name)
