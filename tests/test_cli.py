@@ -6,7 +6,7 @@ from statistics import median
 
 import pytest
 
-from ichlite import __version__, cli
+from ichlite import __version__
 from ichlite.errors import IchliteError, UsageError
 
 COMMANDS = ["demo", "read", "info", "bench", "phantom", "train", "evaluate", "compress", "models"]
@@ -56,7 +56,7 @@ def test_an_ichlite_error_is_one_line_and_its_own_exit_code(ichlite, monkeypatch
         def fail(*_, error=error, **__):
             raise error
 
-        monkeypatch.setattr(cli, "app", fail)
+        monkeypatch.setattr("ichlite.app.app", fail)
         outcome = ichlite("read", "x")
         assert outcome == (code, "", f"ichlite: error: {error}\n")
 
@@ -112,3 +112,80 @@ def test_help_is_quick():
         )
         times_s.append(time.perf_counter() - start_s)
     assert median(times_s) < 0.9
+
+
+def in_a_shell(line, *words):
+    return subprocess.run(
+        ["bash", "-c", line, sys.executable, *map(str, words)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "err"),
+    [
+        (
+            '"$0" -m ichlite read "$1" --json --html "$2" | head -1 >&2; exit ${PIPESTATUS[0]}',
+            None,
+            "{\n",
+        ),
+        (
+            '"$0" -m ichlite read "$1" --json --html "$2" > /dev/full',
+            1,
+            "ichlite: error: stdout cannot be written: No space left on device\n",
+        ),
+        (
+            '"$0" -m ichlite read "$1" --html "$2" > /dev/full',
+            1,
+            "ichlite: error: stdout cannot be written: No space left on device\n",
+        ),
+        ('"$0" -m ichlite read "$1" --html "$2" >&-', 0, ""),
+        ('"$0" -m ichlite read "$1" --html "$2" 2>&-', 0, ""),
+    ],
+)
+def test_reports_are_written_whatever_becomes_of_the_streams(
+    head_series, tmp_path, line, code, err
+):
+    outcome = in_a_shell(line, head_series, tmp_path / "r.html")
+    assert (tmp_path / "r.html").read_text().rstrip().endswith("</html>")
+    assert outcome.stderr == err
+    assert code in (None, outcome.returncode)
+
+
+def test_an_interrupt_during_imports_is_130_and_one_line():
+    code = (
+        "import sys\n"
+        "class Interrupt:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'typer': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupt())\n"
+        "from ichlite.cli import main\n"
+        "main()\n"
+    )
+    outcome = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (outcome.returncode, outcome.stderr) == (130, "ichlite: interrupted\n")
+
+
+def test_the_training_side_without_its_packages_says_what_to_install():
+    hide = (
+        "import sys, importlib.util as u\n"
+        "real = u.find_spec\n"
+        "u.find_spec = lambda name, *a: None if name == 'keras' else real(name, *a)\n"
+        "sys.modules['keras'] = None\n"
+        "import ichlite\n"
+        "assert {'models', 'read_paths', 'Bundle'} <= set(dir(ichlite))\n"
+        "for load in (lambda: ichlite.models, lambda: __import__('ichlite.models')):\n"
+        "    try: load()\n"
+        "    except ImportError as error: print(error)\n"
+    )
+    outcome = subprocess.run([sys.executable, "-c", hide], capture_output=True, text=True)
+    line = "keras is not installed; install it with: pip install 'ichlite[train]'\n"
+    assert (outcome.stdout, outcome.stderr) == (line * 2, "")
+
+
+def test_help_on_a_full_disk_is_one_line():
+    outcome = in_a_shell('"$0" -m ichlite read --help > /dev/full')
+    line = "ichlite: error: stdout cannot be written: No space left on device\n"
+    assert (outcome.returncode, outcome.stderr) == (1, line)

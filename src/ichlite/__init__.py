@@ -6,6 +6,7 @@ Research use only. Not a medical device.
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
@@ -30,5 +31,14 @@ def __getattr__(name: str) -> object:
     if name in _HOME:
         return getattr(import_module(_HOME[name]), name)
     if name in _SUBPACKAGES:
+        if find_spec("keras") is None:
+            from ichlite.errors import MissingExtra
+
+            raise ImportError(str(MissingExtra("train", "keras")), name="keras")
         return import_module(f"ichlite.{name}")
     raise AttributeError(f"module 'ichlite' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Name the public parts, also those that are not loaded yet."""
+    return sorted({*globals(), *__all__})

@@ -1,98 +1,103 @@
 """The `ichlite` command: words in; out: a result on stdout, one line on an error, an exit code.
 
 Exit codes: 0 done; 1 the work failed for at least one input, said which and why; 2 wrong usage;
-130 interrupted. Commands import what they need in their bodies, so that `--help` is quick.
+130 interrupted. Everything else is imported inside `main`, so that an interrupt during imports,
+too, ends in one line.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
-from typing import Annotated
-
-import typer
-
-from ichlite import __version__
-from ichlite.commands import (
-    bench,
-    compress,
-    demo,
-    evaluate,
-    info,
-    models,
-    phantom,
-    read,
-    train,
-)
-from ichlite.commands.console import say
-from ichlite.errors import IchliteError
+from contextlib import suppress
+from typing import TextIO, cast
 
 INTERRUPTED = 130
-EPILOG = "Research use only. Not a medical device."
-
-app = typer.Typer(
-    name="ichlite",
-    help="Head CT in, intracranial haemorrhage triage out. Example: ichlite read STUDY_FOLDER",
-    epilog=EPILOG,
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        sys.stdout.write(f"ichlite {__version__}\n")
-        raise typer.Exit
-
-
-@app.callback()
-def ichlite(
-    version: Annotated[
-        bool,
-        typer.Option(
-            "--version", callback=_print_version, is_eager=True, help="Print the version."
-        ),
-    ] = False,
-) -> None:
-    """Head CT in, intracranial haemorrhage triage out. Example: ichlite read STUDY_FOLDER."""
-
-
-_COMMANDS: tuple[tuple[Callable[..., None], str, str], ...] = (
-    (demo.demo, demo.EPILOG, "Read the sample studies, write a report."),
-    (read.read, read.EPILOG, "Read head CT studies: files or folders."),
-    (info.info, info.EPILOG, "Show what the bundle is and how it decides."),
-    (bench.bench, bench.EPILOG, "Measure inference, and files to result."),
-    (phantom.phantom, phantom.EPILOG, "Make synthetic head CT with bleeds."),
-    (train.train, train.EPILOG, "Train a model on a prepared store."),
-    (evaluate.evaluate, evaluate.EPILOG, "Measure a model on labelled images."),
-    (compress.compress, compress.EPILOG, "Turn a trained model into a bundle."),
-    (models.models, models.EPILOG, "List the architectures and their costs."),
-)
-"""Every command with its example and its line in `ichlite --help`: first use a model, then make."""
-
-for _command, _epilog, _line in _COMMANDS:
-    app.command(_command.__name__, epilog=_epilog, short_help=_line)(_command)
 
 
 def main() -> None:
     """Run the command line of this process; always ends in SystemExit."""
+    _open_closed_streams()
     try:
-        app(prog_name="ichlite")
-    except IchliteError as error:
-        say(f"error: {error}")
-        sys.exit(error.exit_code)
+        code = _run()
     except KeyboardInterrupt:
-        say("interrupted")
-        sys.exit(INTERRUPTED)
-    except BrokenPipeError:
-        # The reader of our output (head, less) has gone; nothing is wrong with the work.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        code = INTERRUPTED
+    if code == INTERRUPTED:
+        _say("interrupted")
+    sys.exit(code)
+
+
+def _run() -> int | str | None:
+    from ichlite import app
+    from ichlite.errors import IchliteError
+
+    stdout = sys.stdout
+    watched = _Watched(stdout)
+    sys.stdout = cast("TextIO", watched)
+    code: int | str | None = 0
+    try:
+        app.app(prog_name="ichlite")
+        watched.flush()
+    except IchliteError as error:
+        _say(f"error: {error}")
+        code = error.exit_code
+    except OSError:
+        if watched.fault is None:
+            raise
     except SystemExit as stop:
-        if stop.code == INTERRUPTED:
-            say("interrupted")
-        raise
+        code = stop.code
+    finally:
+        sys.stdout = stdout
+    with suppress(OSError):
+        watched.flush()
+    if watched.fault is None:
+        return code
+    if not isinstance(watched.fault, BrokenPipeError):
+        _say(f"error: stdout cannot be written: {watched.fault.strerror}")
+    # When the reader of our output (head, less) has gone, nothing is wrong with the work.
+    _discard_stdout()
+    return code or 1
+
+
+class _Watched:
+    """stdout that remembers why it took no more, to tell that from faults of other files."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self.fault: OSError | None = None
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except OSError as error:
+            self.fault = error
+            raise
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError as error:
+            self.fault = error
+            raise
+
+
+def _discard_stdout() -> None:
+    """Let what waits for stdout go nowhere; else Python complains about it once more at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _open_closed_streams() -> None:
+    """Where a stream was closed by the caller (`>&-`) Python has None; write to nowhere instead."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
+
+
+def _say(line: str) -> None:
+    from ichlite.commands.console import say
+
+    say(line)

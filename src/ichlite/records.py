@@ -46,6 +46,8 @@ class SliceHeader:
         rescale_slope, rescale_intercept: To HU; None when the file does not say.
         pixel_padding_value: Stored value of pixels outside the scan circle.
         lossy_compressed: The pixels went through lossy compression at some time.
+        patient_name, patient_birth_date, patient_sex, study_date, frame_of_reference_uid: As in the
+            file; only compared among slices, never shown.
     """
 
     path: str
@@ -73,6 +75,11 @@ class SliceHeader:
     slice_thickness_mm: float | None = None
     instance_number: int | None = None
     lossy_compressed: bool = False
+    patient_name: str | None = None
+    patient_birth_date: str | None = None
+    patient_sex: str | None = None
+    study_date: str | None = None
+    frame_of_reference_uid: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -219,7 +219,50 @@ def test_a_file_name_that_is_no_text(ichlite, head_series, tmp_path):
     html, csv = tmp_path / "r.html", tmp_path / "r.csv"
     code, document = read_json(ichlite, folder, "--html", html, "--csv", csv)
     assert code == 1
-    assert document["studies"][0]["files"][0] == str(folder / "IM0000")
+    assert document["studies"][0]["files"][0] == str(tmp_path / r"caf\xe9" / "IM0000")
     assert html.read_text().count("caf") > 28
     assert csv.read_text().count("caf") == 29
     assert "caf" in ichlite("read", folder).out
+
+
+def test_an_output_that_cannot_be_meant_is_2_before_any_reading(ichlite, head_series, tmp_path):
+    image = head_series / "IM0000"
+    before = image.read_bytes()
+    (tmp_path / "link").symlink_to(image)
+    same = tmp_path / "same"
+    for words in (
+        [image, "--html", image],
+        [image, "--csv", tmp_path / "link"],
+        [head_series, "--csv", same, "--html", tmp_path / "." / "same"],
+        [head_series, "--csv", "-"],
+        [head_series, "--html", "-"],
+    ):
+        outcome = ichlite("read", *words)
+        assert (outcome.exit_code, outcome.out, outcome.err.count("\n")) == (2, "", 1)
+    assert image.read_bytes() == before
+    assert not same.exists()
+
+
+def test_an_image_inside_a_folder_is_not_overwritten_and_the_result_printed(ichlite, tmp_path):
+    image = write_head_series(tmp_path, 20)[3]
+    before = image.read_bytes()
+    outcome = ichlite("read", tmp_path, "--json", "--html", image)
+    assert outcome.exit_code == 1
+    assert "one of the input files" in outcome.err
+    assert json.loads(outcome.out)["studies"]
+    assert image.read_bytes() == before
+
+
+def test_force_never_judges_two_people_as_one_scan(ichlite, tmp_path):
+    two_patients_in_one_series(tmp_path)
+    code, document = read_json(ichlite, tmp_path / "bad", "--force")
+    assert code == 1
+    (scan,) = document["studies"]
+    assert scan["scan"] is None
+    assert "force does not apply" in scan["reasons"][-1]
+
+
+def test_help_names_the_exit_codes(ichlite):
+    text = " ".join(ichlite("read", "--help").out.split())
+    for words in ("0 every series", "1 a file", "2 wrong usage", "130 interrupted"):
+        assert words in text

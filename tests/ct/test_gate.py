@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tests.dicom_files import write_head_series
 
-from ichlite.ct.gate import judge_series, judge_volume
+from ichlite.ct.gate import coverage_notes, judge_series, judge_volume
 from ichlite.ct.series import find_series
 from ichlite.ct.tensor import GRID, HU_MAX, HU_MIN, read_volume
 from ichlite.records import HeadVolume
@@ -26,7 +26,9 @@ def with_header(series, which=slice(None), **change):
 
 
 def with_pixels(head, image):
-    return HeadVolume(head.series, np.broadcast_to(image, (28, GRID, GRID)).astype(np.int16))
+    hu = np.repeat(np.asarray(image, np.int16)[None], 28, axis=0)
+    hu[np.arange(28), 0, np.arange(28)] = -900  # no two images are the same
+    return HeadVolume(head.series, hu)
 
 
 def disc(radius, row=128, column=128, wide=1.0):
@@ -61,6 +63,11 @@ def test_a_head_passes(head):
         ({"pixel_spacing_mm": None}, "pixel size is not known"),
         ({"pixel_spacing_mm": (1.6, 1.6)}, "field of view is not that of a head"),
         ({"pixel_spacing_mm": (0.5, 0.5)}, "field of view is not that of a head"),
+        ({"image_orientation": (0.0,) * 6}, "not two perpendicular unit vectors"),
+        ({"image_orientation": (2.0, 0.0, 0.0, 0.0, 1.0, 0.0)}, "not two perpendicular unit"),
+        ({"image_orientation": (1.0, 0.0, 0.0, 0.6, 0.8, 0.0)}, "not two perpendicular unit"),
+        ({"pixel_spacing_mm": (-0.9, -0.9)}, "PixelSpacing must be positive"),
+        ({"pixel_spacing_mm": (0.0, 0.9)}, "PixelSpacing must be positive"),
         ({"pixel_spacing_mm": (0.9, 1.2)}, "pixels are not square"),
     ],
 )
@@ -107,6 +114,61 @@ def test_too_little_of_a_head_is_a_reason(head, count, says):
         positions_mm=head.series.positions_mm[:count],
     )
     assert any(says in reason for reason in judge_series(few))
+
+
+def test_a_scan_longer_than_a_head_is_a_reason(head):
+    long = replace(head.series, positions_mm=tuple(10.6 * i for i in range(28)))
+    assert any("longer than a head; found 297 mm" in one for one in judge_series(long))
+
+
+def test_slices_too_far_apart_are_a_reason(head):
+    far = replace(head.series, slice_spacing_mm=10.0)
+    assert judge_series(far) == ("slices too far apart; found 10.0 mm; expected at most 8",)
+    assert judge_series(replace(head.series, slice_spacing_mm=8.0)) == ()
+
+
+def with_slice(head, index, image):
+    hu = head.hu.copy()
+    hu[index] = image
+    return HeadVolume(head.series, hu)
+
+
+@pytest.mark.parametrize("value", [-1024, 0, 40])
+def test_an_empty_slice_among_those_with_brain_is_refused(head, value):
+    (reason,) = judge_volume(with_slice(head, 9, value))
+    assert reason == "slice 10 of 28 holds no image; found one value in all its pixels"
+
+
+def test_empty_slices_at_the_ends_pass(head):
+    assert judge_volume(with_slice(head, -1, -1024)) == ()
+    assert judge_volume(with_slice(head, 0, -1024)) == ()
+
+
+@pytest.mark.parametrize("rows", [slice(0, 64), slice(192, None), slice(100, None)])
+def test_a_partly_lost_slice_is_refused(head, rows):
+    rng = np.random.default_rng(0)
+    noisy = head.hu + rng.integers(0, 9, head.hu.shape, dtype=np.int16)
+    assert judge_volume(HeadVolume(head.series, noisy)) == ()
+    noisy[9, rows] = -1024
+    (reason,) = judge_volume(HeadVolume(head.series, noisy))
+    assert reason.startswith("slice 10 of 28 is partly lost")
+
+
+def test_one_image_under_two_names_is_refused(head):
+    (reason,) = judge_volume(with_slice(head, 9, head.hu[12]))
+    assert reason.startswith("2 slices show the same image; found slices 10, 13 of 28")
+
+
+def test_a_scan_that_ends_inside_the_brain_is_noted(head):
+    rims = head.hu.copy()
+    rims[[0, -1]] = -1000
+    assert coverage_notes(HeadVolume(head.series, rims)) == ()
+    for index, name in ((0, "lowest"), (-1, "highest")):
+        cut = rims.copy()
+        cut[index] = head.hu[12]
+        assert coverage_notes(HeadVolume(head.series, cut)) == (
+            f"the {name} slice still shows brain: the head may not be covered",
+        )
 
 
 def test_tissue_left_out_between_slices_is_a_reason(head):

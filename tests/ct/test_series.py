@@ -80,6 +80,40 @@ def test_a_path_that_does_not_exist_is_an_error(tmp_path):
         find_series([tmp_path / "gone"])
 
 
+def test_a_path_that_cannot_be_looked_at_is_one_line(tmp_path):
+    with pytest.raises(InputError, match="cannot be opened: File name too long"):
+        find_series([tmp_path / ("x" * 300)])
+    with pytest.raises(InputError, match="is no file name"):
+        find_series(["a\0b"])
+
+
+def test_a_folder_that_vanishes_or_is_shut_is_skipped_in_one_line(scan, monkeypatch):
+    def shut(path):
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(os, "scandir", shut)
+    found, skipped = find_series([scan])
+    assert found == ()
+    assert [one.reason for one in skipped] == ["folder cannot be opened: Permission denied"]
+
+
+def test_a_position_beyond_sense_is_refused(scan):
+    write_ct_slice(
+        scan / "IM0005",
+        head_slice(0.4, side=32),
+        SOPInstanceUID=UID_ROOT + "1.1.6",
+        ImagePositionPatient=[0.0, 0.0, 1e300],
+    )
+    _, (skipped,) = find_series([scan])
+    assert "ImagePositionPatient makes no sense" in skipped.reason
+
+
+def test_slices_all_at_one_place_are_a_fault(tmp_path):
+    write_head_series(tmp_path, COUNT, side=32, ImagePositionPatient=[0.0, 0.0, 0.0])
+    series, _ = only(find_series([tmp_path]))
+    assert "all slices are at one position; found 12 slices at 1 position" in series.faults[0]
+
+
 def test_other_files_are_skipped_each_with_its_reason(scan):
     (scan / "notes.txt").write_text("not an image")
     (scan / "empty").touch()
@@ -139,7 +173,7 @@ def test_identical_copies_are_left_out_and_noted(scan):
     series, skipped = only(find_series([scan]))
     assert len(series.slices) == COUNT
     assert series.faults == ()
-    assert series.notes == ("1 copies of slices were left out",)
+    assert series.notes == ("1 copy of a slice was left out",)
     assert [one.reason for one in skipped] == [f"a copy of {scan / 'IM0004'}"]
     assert accounted(scan, (series,), skipped)
 
@@ -155,7 +189,7 @@ def test_one_uid_with_two_images_is_a_fault_and_order_still_settled(scan, tmp_pa
 
     changed(scan / "zz")
     series, skipped = only(find_series([scan]))
-    assert "1 SOPInstanceUID stand for different images" in series.faults
+    assert "1 SOPInstanceUID stands for different images" in series.faults
     assert accounted(scan, (series,), skipped)
     first = read_volume(series).hu
     (scan / "zz").unlink()

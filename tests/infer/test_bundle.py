@@ -63,7 +63,9 @@ def test_no_bundle_there(tmp_path):
         load_bundle(tmp_path / "nowhere")
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"schema": "ichlite-bundle/2"}'])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "null", "[" * 100_000, '{"a": 1e999}', '{"schema": "ichlite-bundle/2"}']
+)
 def test_a_manifest_that_is_none(folder, text):
     (folder / "manifest.json").write_text(text)
     with pytest.raises(BundleError):
@@ -85,14 +87,29 @@ def test_a_manifest_that_is_none(folder, text):
         (lambda m: m["files"].update({"../x": "0"}), "outside its folder"),
         (lambda m: m["calibration"].update(temperature=[1.0] * 4), "temperature"),
         (lambda m: m["calibration"].update(temperature=[1, 1, 0, 1, 1]), "temperature"),
-        (lambda m: m["calibration"].update(bias=[float("nan")] * 5), "bias"),
+        (lambda m: m["calibration"].update(bias=[float("nan")] * 5), "NaN"),
         (lambda m: m["decision"].update(neighbour_weights=[0.5, 0.5]), "neighbour_weights"),
         (lambda m: m["decision"].update(neighbour_weights=[]), "neighbour_weights"),
         (lambda m: m["decision"].update(any_rule="sum"), "any_rule"),
         (lambda m: m["decision"].update(thresholds={}), "thresholds"),
         (lambda m: m["decision"]["thresholds"].update(any=1.5), "thresholds"),
-        (lambda m: m.update(files=[]), "lists no model.tflite"),
+        (lambda m: m.update(files=[]), "files is no object"),
         (lambda m: m.update(input=None), "incomplete or wrong"),
+        (lambda m: m["input"]["windows"][0].update(width_hu=200_000), "width_hu"),
+        (lambda m: m["input"]["windows"][0].update(centre_hu=True), "centre_hu"),
+        (lambda m: m["input"]["windows"][0].update(centre_hu=10**400), "centre_hu"),
+        (lambda m: m.update(name=""), "name"),
+        (lambda m: m.update(version=3), "version"),
+        (lambda m: m.update(precision=[]), "precision"),
+        (lambda m: m["decision"]["thresholds"].pop("subdural"), "thresholds"),
+        (lambda m: m["decision"]["thresholds"].update(epidural=True), "thresholds epidural"),
+        (lambda m: m["decision"].pop("any_rule"), "any_rule"),
+        (lambda m: m["decision"].pop("scan_rule"), "scan_rule"),
+        (lambda m: m["decision"].pop("neighbour_weights"), "neighbour_weights"),
+        (lambda m: m["decision"].update(any_rule=[]), "any_rule"),
+        (lambda m: m["files"].pop("model-card.md"), "does not list"),
+        (lambda m: m.update(metrics=[1]), "metrics is no object"),
+        (lambda m: m.update(cost="x"), "cost is no object"),
     ],
 )
 def test_each_wrong_entry_is_named_in_one_line(folder, change, words):

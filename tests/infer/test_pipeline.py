@@ -223,3 +223,15 @@ def test_the_real_head_of_the_package_equals_the_original(ge_head):
     from ichlite.samples import GE_HEAD
 
     assert numbers(read_paths(GE_HEAD.files)) == numbers(read_paths(list(ge_head.rglob("*.dcm"))))
+
+
+def test_one_path_and_a_bundle_folder_need_no_wrapping(head_series):
+    expected = numbers(read_paths([head_series]))
+    assert numbers(read_paths(head_series, bundle=load_bundle().path)) == expected
+    assert numbers(read_paths(str(head_series), bundle=str(load_bundle().path))) == expected
+
+
+def test_more_threads_than_cores_hold_no_more_models(monkeypatch):
+    monkeypatch.setattr(reader_module, "_usable_cores", lambda: 2)
+    with Reader(threads=64) as reader:
+        assert len(reader._runtimes) == 2

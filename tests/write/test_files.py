@@ -54,3 +54,32 @@ def test_a_failure_half_way_leaves_the_old_file_and_no_other(tmp_path, monkeypat
 def test_a_folder_that_is_not_there(tmp_path):
     with pytest.raises(IchliteError, match=r"cannot write .*No such file"):
         write_text(tmp_path / "nowhere" / "x", "")
+
+
+def test_the_mode_of_an_existing_file_is_kept(tmp_path):
+    target = tmp_path / "x"
+    target.write_text("old")
+    target.chmod(0o600)
+    write_text(target, "new")
+    assert (target.read_text(), stat.S_IMODE(target.stat().st_mode)) == ("new", 0o600)
+
+
+def test_a_link_stays_a_link_and_its_target_is_written(tmp_path):
+    (tmp_path / "to").mkdir()
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "to" / "x")
+    write_text(link, "text")
+    assert link.is_symlink()
+    assert (tmp_path / "to" / "x").read_text() == "text"
+
+
+def test_a_pipe_stays_a_pipe(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        write_text(pipe, "text")
+        assert os.read(reader, 99) == b"text"
+    finally:
+        os.close(reader)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)

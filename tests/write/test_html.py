@@ -14,7 +14,7 @@ from ichlite.labels import ANY, NAMES, SUBTYPES
 from ichlite.records import ReadResult, SkippedFile, SliceScores
 from ichlite.write.chart import HEIGHT, nice_ticks, probability_chart
 from ichlite.write.html import Report
-from ichlite.write.picture import data_uri, grey_slice, heat_colours, overlay
+from ichlite.write.picture import data_uri, grey_slice, heat_colours, overlay, relative
 from ichlite.write.section import scan_section
 
 EVIL = '<script>alert("x")</script><img src=http://evil.example/x onerror=y>&\'"'
@@ -191,3 +191,13 @@ def test_pictures():
     luminance = heat_colours(np.linspace(0, 1, 50)) @ [0.2126, 0.7152, 0.0722]
     assert (np.diff(luminance) > 0).all()
     assert data_uri(np.zeros((256, 256), np.uint8), 96).startswith("data:image/jpeg;base64,/9j/")
+
+
+def test_a_map_of_low_probabilities_is_still_seen(read, bundle):
+    faint = relative(np.array([[0.0, 0.002, 0.004]], np.float32))
+    assert np.ptp(overlay(np.full((1, 3), 90, np.uint8), faint)[0, :, 0].astype(int)) > 50
+    assert not relative(np.zeros((2, 2), np.float32)).any()
+    text = page_of(read, bundle)
+    assert "relative to this slice's strongest cell" in text
+    assert text.count("strongest cell 0.") == 4
+    assert "any (broad band)" in text

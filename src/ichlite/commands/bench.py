@@ -27,7 +27,9 @@ def bench(
     ] = 9,
     threads: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Only this many threads; default: 1 and all cores."),
+        typer.Option(
+            min=1, metavar="N", help="Only so many threads, at most one a core; default: 1 and all."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
@@ -41,7 +43,7 @@ def bench(
     from ichlite.samples import GE_HEAD
 
     loaded = load_bundle(bundle)
-    counts = all_core_counts() if threads is None else (threads,)
+    counts = all_core_counts() if threads is None else (min(threads, max(all_core_counts())),)
     name = "embedded" if bundle is None else loaded.name
     with progress("measuring") as advance:
         # The scan comes first: its peak memory is that of reading, not of the other models.
@@ -68,7 +70,8 @@ def _print(document: dict[str, Any]) -> None:
 
     lines = [f"{document['machine']['cpu']}, {document['machine']['cores']} cores", ""]
     lines += [
-        f"{run['model']:<16} {run['precision']:<8} {run['threads']} threads  "
+        f"{run['model']:<16} {run['precision']:<8} {run['threads']} "
+        f"thread{'s' * (run['threads'] != 1)}  "
         f"p50 {run['p50_ms']:.2f} ms  p95 {run['p95_ms']:.2f} ms  {run['bytes']} bytes"
         for run in document["runs"]
     ]

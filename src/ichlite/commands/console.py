@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -35,12 +35,17 @@ def print_json(document: object) -> None:
     Raises:
         ValueError: A number in it is NaN or infinite, which JSON cannot say.
     """
-    sys.stdout.write(json.dumps(document, indent=2, allow_nan=False) + "\n")
+    from ichlite.write.plain import unicode_document
+
+    text = json.dumps(unicode_document(document), indent=2, allow_nan=False)
+    sys.stdout.write(text + "\n")
 
 
 def say(line: str) -> None:
     """Take one line for the reader; print it on stderr as `ichlite: line`."""
-    sys.stderr.write(f"ichlite: {line}\n")
+    # Where stderr takes nothing there is nobody to tell.
+    with suppress(OSError):
+        sys.stderr.write(f"ichlite: {line}\n")
 
 
 def stdout_console() -> Console:

@@ -22,7 +22,7 @@ def info(
     from ichlite.commands.console import print_json
     from ichlite.infer.bundle import load_bundle
     from ichlite.infer.facts import bundle_facts, model_card
-    from ichlite.write.triage import printable
+    from ichlite.write.plain import printable
 
     loaded = load_bundle(bundle)
     facts = bundle_facts(loaded)

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ichlite.infer.bundle import Bundle
     from ichlite.records import ReadResult
 
 EPILOG = (
     "Example: ichlite read studies/ --html report.html --csv slices.csv. "
-    "Exit code 1 when a file was skipped, a series was not analysed, or a folder mixes patients."
+    "Exit codes: 0 every series was analysed; 1 a file was skipped, a series was not analysed, a "
+    "folder mixes patients, or a report was not written; 2 wrong usage; 130 interrupted."
 )
 
 
@@ -26,13 +29,17 @@ def read(
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="One row a slice.")] = None,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Report with images.")] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Judge series that the input check refuses.")
+        bool, typer.Option("--force", help="Judge series the input check refuses.")
     ] = False,
-    threads: Annotated[int, typer.Option(min=1, metavar="N", help="Same result for any.")] = 1,
+    threads: Annotated[
+        int, typer.Option(min=1, metavar="N", help="At most one a core; same result for any.")
+    ] = 1,
 ) -> None:
     """Read head CT studies: every series gets a result or a reason why not."""
     from ichlite.infer.bundle import load_bundle
+    from ichlite.write.files import check_outputs
 
+    check_outputs(paths, [("--csv", csv), ("--html", html)])
     loaded = load_bundle(bundle)
     result = read_and_write(
         paths, loaded, as_json=as_json, csv=csv, html=html, force=force, threads=threads
@@ -54,10 +61,11 @@ def read_and_write(
     """Take paths and where to write; write it all, print the list or JSON, give the result."""
     import sys
 
-    from ichlite.commands.console import progress, stdout_console
+    from ichlite.commands.console import progress, say, stdout_console
+    from ichlite.errors import IchliteError
     from ichlite.infer.pipeline import read_paths
     from ichlite.records import ScanResult
-    from ichlite.write.files import write_text
+    from ichlite.write.csv import to_csv
 
     report = None
     if html is not None:
@@ -79,7 +87,17 @@ def read_and_write(
             visit=visit,
             pixels_for_visit=report is not None,
         )
-    # The result first: a disk that is full must not keep it from the reader.
+    # Reports before stdout, whose reader may have gone; what fails must not keep the rest back.
+    problems: list[IchliteError] = []
+    for path, make in (
+        (csv, lambda: to_csv(result)),
+        (html, lambda: "" if report is None else report.page(result)),
+    ):
+        if path is not None:
+            try:
+                _write_report(path, make, result)
+            except IchliteError as error:
+                problems.append(error)
     if as_json:
         from ichlite.write.json import to_json
 
@@ -88,13 +106,22 @@ def read_and_write(
         from ichlite.write.triage import print_triage
 
         print_triage(result, stdout_console())
-    if csv is not None:
-        from ichlite.write.csv import to_csv
-
-        write_text(csv, to_csv(result))
-    if html is not None and report is not None:
-        write_text(html, report.page(result))
+    for problem in problems[:-1]:
+        say(f"error: {problem}")
+    if problems:
+        raise problems[-1]
     return result
+
+
+def _write_report(path: Path, make: Callable[[], str], result: ReadResult) -> None:
+    from ichlite.errors import IchliteError
+    from ichlite.write.files import is_input, write_text
+
+    if is_input(path, result):
+        raise IchliteError(
+            f"{path} is one of the input files and was left as it is", remedy="give another name"
+        )
+    write_text(path, make())
 
 
 def succeeded(result: ReadResult) -> bool:

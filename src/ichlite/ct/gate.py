@@ -8,17 +8,25 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ichlite.ct.brain import grid_pixel_mm, measure_brain
 from ichlite.ct.header import is_localizer
+from ichlite.ct.lost import empty_slices, same_images
 from ichlite.ct.stack import GAP_RATIO, slice_normal
 from ichlite.records import HeadVolume, Series, SliceHeader
 
 MIN_SLICES = 10
-MIN_COVERAGE_MM = 80.0
+COVERAGE_RANGE_MM = (80.0, 280.0)
+"""One of 2,214 series of the RSNA test table is longer (319 mm); a head
+stacked twice is 300 mm and more."""
+
+MAX_SPACING_MM = 8.0
+"""The widest median spacing in that table is 6 mm."""
+
 MAX_TILT_DEGREES = 35.0
 """Gantries tilt to 30 degrees; sagittal and coronal planes lie at 90."""
 
@@ -39,14 +47,9 @@ _CONTRAST_SERIES = re.compile(
 )
 _SHARP_KERNEL = re.compile(r"^(BONE|EDGE|LUNG|[BHJ][rfu]?[6-9]\d)", re.IGNORECASE)
 
-_COARSE = 4
-_BONE_HU = 250
-_AIR_HU = -300
-_SOLID_BELOW_HU = 150
-_BRAIN_HU = (-10, 90)
-_MIN_BRAIN_CM2 = 30.0
-_MIN_BRAIN_SHARE = 0.85
 _MAX_MEASURED_SLICES = 16
+_CUT_BRAIN_CM2 = 50.0
+_UNIT_TOLERANCE = 1e-2
 _SPACING_WHEN_UNKNOWN_MM = 5.0
 
 
@@ -75,9 +78,8 @@ def judge_series(series: Series) -> tuple[str, ...]:
 def judge_volume(volume: HeadVolume) -> tuple[str, ...]:
     """A volume in; the reasons its pixels give against being a head with a brain out.
 
-    A brain is tissue of -10 to 90 HU from which, in all four directions of the slice, bone comes
-    before air. That holds in a head and hardly anywhere else: chest and belly have air or fat, a
-    plastic head has nothing in its skull, water phantoms have no skull.
+    It must show brain inside bone, with brain's HU; and no slice among those with brain may be
+    empty, partly lost, or another slice's image.
 
     Args:
         volume: As `read_volume` made it.
@@ -87,8 +89,8 @@ def judge_volume(volume: HeadVolume) -> tuple[str, ...]:
     """
     count = len(volume.hu)
     step = max(1, math.ceil(count / _MAX_MEASURED_SLICES))
-    pixel_mm = _grid_pixel_mm(volume.series.slices[0])
-    measured = [_measure(image, pixel_mm) for image in volume.hu[::step]]
+    pixel_mm = grid_pixel_mm(volume.series.slices[0])
+    measured = [measure_brain(image, pixel_mm) for image in volume.hu[::step]]
     brains = [one for one in measured if one is not None]
     spacing_mm = _mean_spacing_mm(volume.series) * step
     brain_cm3 = sum(one.area_cm2 for one in brains) * spacing_mm / 10
@@ -112,13 +114,35 @@ def judge_volume(volume: HeadVolume) -> tuple[str, ...]:
             "the tissue inside the skull is uniform, as in a test phantom; "
             f"found a spread of {spread_hu:.1f} HU; expected at least {MIN_BRAIN_SPREAD_HU}"
         )
-    return tuple(reasons)
+    shows_brain = partial(_shows_brain, volume.hu, pixel_mm)
+    return (*reasons, *empty_slices(volume.hu, shows_brain), *same_images(volume.hu))
+
+
+def coverage_notes(volume: HeadVolume) -> tuple[str, ...]:
+    """A volume in; a note for each end of the scan that lies inside the brain out.
+
+    Args:
+        volume: As `read_volume` made it.
+
+    Returns:
+        None, one or two lines. A scan that ends at the skull base or above the vertex has none.
+    """
+    pixel_mm = grid_pixel_mm(volume.series.slices[0])
+    notes = []
+    for end, image in (("lowest", volume.hu[0]), ("highest", volume.hu[-1])):
+        brain = measure_brain(image, pixel_mm)
+        if brain is not None and brain.area_cm2 >= _CUT_BRAIN_CM2:
+            notes.append(f"the {end} slice still shows brain: the head may not be covered")
+    return tuple(notes)
 
 
 def _plane_reasons(header: SliceHeader) -> list[str]:
     if header.image_orientation is None:
         return ["the orientation of the slices is not known; expected ImageOrientationPatient"]
-    row = np.array(header.image_orientation[:3])
+    row, column = np.array(header.image_orientation).reshape(2, 3)
+    lengths = np.array([row @ row, column @ column]) ** 0.5
+    if np.abs(lengths - 1).max() > _UNIT_TOLERANCE or abs(row @ column) > _UNIT_TOLERANCE:
+        return ["ImageOrientationPatient is not two perpendicular unit vectors"]
     upright = math.cos(math.radians(MAX_TILT_DEGREES))
     tilt_cosine = min(1.0, float(slice_normal(header.image_orientation)[2]))
     if tilt_cosine < upright:
@@ -143,17 +167,32 @@ def _size_reasons(series: Series) -> list[str]:
         reasons.append(f"too few slices for a scan; found {found}; expected at least {MIN_SLICES}")
     if count > 1 and series.positions_mm:
         coverage_mm = series.positions_mm[-1] - series.positions_mm[0] + _mean_spacing_mm(series)
-        if coverage_mm < MIN_COVERAGE_MM:
+        least, most = COVERAGE_RANGE_MM
+        if coverage_mm < least:
             reasons.append(
                 "the scan does not cover a head; "
-                f"found {coverage_mm:.0f} mm; expected at least {MIN_COVERAGE_MM:.0f}"
+                f"found {coverage_mm:.0f} mm; expected at least {least:.0f}"
             )
+        if coverage_mm > most:
+            reasons.append(
+                "the scan is longer than a head; "
+                f"found {coverage_mm:.0f} mm; expected at most {most:.0f}"
+            )
+    if series.slice_spacing_mm is not None and series.slice_spacing_mm > MAX_SPACING_MM:
+        reasons.append(
+            "slices too far apart; "
+            f"found {series.slice_spacing_mm:.1f} mm; expected at most {MAX_SPACING_MM:.0f}"
+        )
     reasons += _thickness_reasons(series)
     header = series.slices[0]
     if header.pixel_spacing_mm is None:
         reasons.append("the pixel size is not known; expected PixelSpacing")
         return reasons
     between_rows, between_columns = header.pixel_spacing_mm
+    if min(between_rows, between_columns) <= 0:
+        found = f"{between_rows:g} x {between_columns:g} mm"
+        reasons.append(f"PixelSpacing must be positive; found {found}")
+        return reasons
     field_mm = max(between_rows * header.rows, between_columns * header.columns)
     low, high = FIELD_OF_VIEW_RANGE_MM
     if not low <= field_mm <= high:
@@ -161,7 +200,7 @@ def _size_reasons(series: Series) -> list[str]:
             "the field of view is not that of a head scan; "
             f"found {field_mm:.0f} mm; expected {low:.0f} to {high:.0f}"
         )
-    if not 0.99 <= between_rows / max(between_columns, 1e-6) <= 1.01:
+    if not 0.99 <= between_rows / between_columns <= 1.01:
         reasons.append(
             f"the pixels are not square; found {between_rows:g} x {between_columns:g} mm"
         )
@@ -212,67 +251,13 @@ def _content_reasons(series: Series) -> list[str]:
     return list(dict.fromkeys(reasons))
 
 
-@dataclass(frozen=True, slots=True)
-class _Brain:
-    """What one slice has of brain inside bone."""
-
-    area_cm2: float
-    pixels: int
-    sum_hu: float
-    sum_hu2: float
-
-
-def _measure(hu: NDArray[np.int16], pixel_mm: float) -> _Brain | None:
-    """One slice on the model's grid in; its brain out, None when it has too little."""
-    coarse = _coarse_means(hu)
-    inside = _enclosed_by_bone(coarse)
-    inside &= coarse < _SOLID_BELOW_HU
-    low, high = _BRAIN_HU
-    values = coarse[inside]
-    brain = values[(values >= low) & (values <= high)].astype(np.float64)
-    area_cm2 = len(brain) * (_COARSE * pixel_mm / 10) ** 2
-    if area_cm2 < _MIN_BRAIN_CM2 or len(brain) < _MIN_BRAIN_SHARE * len(values):
-        return None
-    return _Brain(area_cm2, len(brain), float(brain.sum()), float(brain @ brain))
-
-
-def _coarse_means(hu: NDArray[np.int16]) -> NDArray[np.int16]:
-    """Means of 4x4 pixels, in two steps that stay within int16."""
-    rows = hu[0::4] + hu[1::4] + hu[2::4] + hu[3::4]
-    rows >>= 2
-    means: NDArray[np.int16] = rows[:, 0::4] + rows[:, 1::4] + rows[:, 2::4] + rows[:, 3::4]
-    means >>= 2
-    return means
-
-
-def _enclosed_by_bone(hu: NDArray[np.int16]) -> NDArray[np.bool_]:
-    """Where bone comes before air to the left, right, front and back."""
-    bone = hu > _BONE_HU
-    stop = bone | (hu < _AIR_HU)
-    side = len(hu)
-    # A stop is worth twice its rank from the start of the ray, plus 1 for bone, so that the running
-    # maximum is the nearest stop and its last bit says which kind.
-    rank = np.arange(2, 2 * side + 2, 2, dtype=np.int16)
-    last_bit = np.ones((side, side), np.int16)
-    for flip in (False, True):
-        for axis in (0, 1):
-            ranks = rank if axis else rank[:, None]
-            worth = np.where(stop, (np.flip(ranks) if flip else ranks) + bone, 0).astype(np.int16)
-            seen_from = np.flip(worth, axis) if flip else worth
-            nearest = np.maximum.accumulate(seen_from, axis=axis)
-            last_bit &= np.flip(nearest, axis) if flip else nearest
-    return last_bit.astype(np.bool_) & ~stop
-
-
 def _few_but_brains(slices: int, brains: int) -> bool:
     """Whether most of a handful of slices show brain; their number is `judge_series`' matter."""
     return slices < MIN_SLICES and 2 * brains >= slices
 
 
-def _grid_pixel_mm(header: SliceHeader) -> float:
-    """Millimetres a pixel of the model's grid."""
-    spacing = header.pixel_spacing_mm or (0.49, 0.49)
-    return max(header.rows * spacing[0], header.columns * spacing[1]) / 256
+def _shows_brain(hu: NDArray[np.int16], pixel_mm: float, index: int) -> bool:
+    return measure_brain(hu[index], pixel_mm) is not None
 
 
 def _mean_spacing_mm(series: Series) -> float:

@@ -101,6 +101,8 @@ def read_header(path: str) -> SliceHeader | Refusal:
         status = Path(path).stat()
         if not stat.S_ISREG(status.st_mode):
             return Refusal(path, "not a regular file")  # opening a pipe could wait for ever
+        if status.st_size == 0:
+            return Refusal(path, "empty file")  # so are those of /proc, of which some never end
         with FileIO(path) as file:
             first = read_first_bytes(file)
             kind = _not_dicom(first)
@@ -244,6 +246,11 @@ def _slice_header(path: str, values: Values, layout: PixelLayout) -> SliceHeader
     return SliceHeader(
         path=path,
         patient_id=values.text("PatientID") or "",
+        patient_name=values.text("PatientName"),
+        patient_birth_date=values.text("PatientBirthDate"),
+        patient_sex=values.text("PatientSex"),
+        study_date=values.text("StudyDate"),
+        frame_of_reference_uid=values.text("FrameOfReferenceUID"),
         study_uid=values.required_text("StudyInstanceUID"),
         series_uid=values.required_text("SeriesInstanceUID"),
         instance_uid=values.required_text("SOPInstanceUID"),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
 from io import FileIO
-from pathlib import Path
 
 from ichlite.ct.header import Refusal, is_localizer, read_header
 from ichlite.ct.stack import stack_slices
@@ -33,7 +33,7 @@ def find_series(
         by path.
 
     Raises:
-        InputError: A path does not exist.
+        InputError: A path does not exist, or cannot be looked at.
         SeriesError: No files at all.
     """
     files, unread = _files(paths)
@@ -82,18 +82,35 @@ def _files(
     names: dict[str, str] = {}
     skipped: list[SkippedFile] = []
     for path in sorted({os.fspath(one) for one in given}):
-        if not os.path.lexists(path):
-            raise InputError(f"{path} does not exist", expected="a file or folder")
-        if Path(path).is_dir():
+        if _is_folder(path):
             _list_folder(path, names, skipped)
         else:
             _add_file(path, os.path.realpath(path), names, skipped)
     return sorted(names.values()), skipped
 
 
+def _is_folder(path: str) -> bool:
+    """Whether a path that the caller gave is a folder; raises InputError when it is not there."""
+    try:
+        os.lstat(path)
+        with suppress(FileNotFoundError):  # a dangling link is listed, then skipped
+            return stat.S_ISDIR(os.stat(path).st_mode)  # noqa: PTH116  as given, not tidied
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(f"{path} does not exist", expected="a file or folder") from None
+    except OSError as error:
+        raise InputError(f"file or folder cannot be opened: {error.strerror}: {path}") from None
+    except ValueError:  # a NUL in the name
+        raise InputError(f"{path} is no file name", expected="a file or folder") from None
+    return False
+
+
 def _list_folder(path: str, names: dict[str, str], skipped: list[SkippedFile]) -> None:
     """Add every file below a folder; links to folders are named, not followed (they may loop)."""
-    folders = [(path, os.path.realpath(path))]
+    try:
+        folders = [(path, os.path.realpath(path))]
+    except OSError as error:
+        skipped.append(SkippedFile(path, f"folder cannot be opened: {error.strerror}"))
+        return
     while folders:
         folder, real_folder = folders.pop()
         try:
@@ -105,14 +122,17 @@ def _list_folder(path: str, names: dict[str, str], skipped: list[SkippedFile]) -
         for entry in entries:
             name = os.path.join(folder, entry.name)  # noqa: PTH118  as text: 10 times faster
             real = os.path.join(real_folder, entry.name)  # noqa: PTH118
-            if entry.is_dir(follow_symlinks=False):
-                folders.append((name, real))
-            elif not entry.is_symlink():
-                _add_file(name, real, names, skipped)
-            elif Path(name).is_dir():
-                skipped.append(SkippedFile(name, "link to a folder: not followed"))
-            else:
-                _add_file(name, os.path.realpath(name), names, skipped)
+            try:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append((name, real))
+                elif not entry.is_symlink():
+                    _add_file(name, real, names, skipped)
+                elif entry.is_dir():
+                    skipped.append(SkippedFile(name, "link to a folder: not followed"))
+                else:
+                    _add_file(name, os.path.realpath(name), names, skipped)
+            except OSError as error:  # gone since it was listed, or forbidden
+                skipped.append(SkippedFile(name, f"cannot be opened or read: {error.strerror}"))
 
 
 def _add_file(name: str, real: str, names: dict[str, str], skipped: list[SkippedFile]) -> None:
@@ -140,7 +160,8 @@ def _without_copies(
                 copies.append(SkippedFile(header.path, f"a copy of {first.path}"))
         kept += by_content.values()
         differing += len(by_content) > 1
-    faults = [f"{differing} SOPInstanceUID stand for different images"] if differing else []
+    several = f"{differing} SOPInstanceUIDs stand" if differing > 1 else "1 SOPInstanceUID stands"
+    faults = [f"{several} for different images"] if differing else []
     return kept, copies, faults
 
 
@@ -166,4 +187,7 @@ def _losses(reasons: list[str]) -> list[str]:
 
 
 def _copies_note(copies: list[SkippedFile]) -> list[str]:
-    return [f"{len(copies)} copies of slices were left out"] if copies else []
+    if not copies:
+        return []
+    one = len(copies) == 1
+    return ["1 copy of a slice was left out" if one else f"{len(copies)} copies were left out"]

@@ -9,6 +9,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ichlite.ct.mixtures import find_mixtures
 from ichlite.records import Series, SliceHeader
 
 _T = TypeVar("_T", bound=Hashable)
@@ -22,8 +23,6 @@ GAP_RATIO = 1.7
 WHOLE_REPEAT_SHARE = 0.8
 """When this share of the positions occurs more than once, the series holds two whole scans."""
 
-_SPACING_TOLERANCE = 1e-3
-_COSINE_TOLERANCE = 1e-3
 _NEIGHBOURS = 6
 _SAME_RATIO = 1.1
 _OVERLAP_RATIO = 4.5
@@ -46,9 +45,9 @@ def stack_slices(
     Returns:
         Slices by position along the slice normal, then by SOPInstanceUID; `faults` names what keeps
         them from being one whole volume: two patients, studies, matrices, pixel spacings or
-        orientations, unknown positions, gaps, two whole scans in one.
+        orientations, unknown positions, gaps, two whole scans in one (see also `find_mixtures`).
     """
-    found_faults = [*faults, *_mixtures(headers)]
+    found_faults = [*faults, *find_mixtures(headers)]
     found_notes = list(notes)
     known = _positions(headers)
     if known is None:
@@ -137,36 +136,6 @@ def _order_equals(
     )
 
 
-def _mixtures(headers: Sequence[SliceHeader]) -> list[str]:
-    first = headers[0]
-    faults = []
-    for what, values in (
-        ("patients", {header.patient_id for header in headers}),
-        ("studies", {header.study_uid for header in headers}),
-        ("matrices", {f"{header.rows}x{header.columns}" for header in headers}),
-    ):
-        if len(values) > 1:
-            # Identities stay out of messages; matrices may be named.
-            named = f"{len(values)} ({', '.join(sorted(values))})" if what == "matrices" else ""
-            faults.append(f"mixed {what} in one series; found {named or len(values)}; expected 1")
-    if not _all_close(
-        [header.pixel_spacing_mm for header in headers],
-        _SPACING_TOLERANCE * (first.pixel_spacing_mm or (1.0, 1.0))[0],
-    ):
-        faults.append("mixed pixel spacings in one series; expected 1")
-    if not _all_close([header.image_orientation for header in headers], _COSINE_TOLERANCE):
-        faults.append("mixed orientations in one series; expected 1")
-    return faults
-
-
-def _all_close(values: Sequence[tuple[float, ...] | None], tolerance: float) -> bool:
-    known = [value for value in values if value is not None]
-    if len(known) != len(values):
-        return not known
-    table = np.array(known)
-    return bool(np.all(table.max(axis=0) - table.min(axis=0) <= tolerance))
-
-
 def _gaps(positions_mm: NDArray[np.float64]) -> list[str]:
     """A line for each place where slices are missing.
 
@@ -208,10 +177,13 @@ def _repeats(positions_mm: NDArray[np.float64]) -> tuple[list[str], list[str]]:
     repeated = len(positions_mm) - len(distinct)
     if repeated == 0:
         return [], []
-    found = f"{repeated} of {len(distinct)} positions occur more than once"
-    if len(distinct) == 1 or repeated >= WHOLE_REPEAT_SHARE * len(distinct):
-        return [f"two scans in one series; found {found}"], []
-    return [], [found]
+    positions = "1 position" if len(distinct) == 1 else f"{len(distinct)} positions"
+    found = f"{len(positions_mm)} slices at {positions}"
+    if len(distinct) == 1:
+        return [f"all slices are at one position; found {found}; expected one slice a position"], []
+    if repeated >= WHOLE_REPEAT_SHARE * len(distinct):
+        return [f"two scans in one series; found {found}; expected one slice a position"], []
+    return [], [f"some slices share a position; found {found}"]
 
 
 def _distinct(positions_mm: NDArray[np.float64]) -> NDArray[np.float64]:

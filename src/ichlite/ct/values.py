@@ -12,10 +12,14 @@ TAGS: dict[str, int] = {
     "ImageType": 0x00080008,
     "SOPClassUID": 0x00080016,
     "SOPInstanceUID": 0x00080018,
+    "StudyDate": 0x00080020,
     "Modality": 0x00080060,
     "StudyDescription": 0x00081030,
     "SeriesDescription": 0x0008103E,
+    "PatientName": 0x00100010,
     "PatientID": 0x00100020,
+    "PatientBirthDate": 0x00100030,
+    "PatientSex": 0x00100040,
     "ContrastBolusAgent": 0x00180010,
     "BodyPartExamined": 0x00180015,
     "SliceThickness": 0x00180050,
@@ -26,6 +30,7 @@ TAGS: dict[str, int] = {
     "InstanceNumber": 0x00200013,
     "ImagePositionPatient": 0x00200032,
     "ImageOrientationPatient": 0x00200037,
+    "FrameOfReferenceUID": 0x00200052,
     "SamplesPerPixel": 0x00280002,
     "PhotometricInterpretation": 0x00280004,
     "NumberOfFrames": 0x00280008,
@@ -43,6 +48,14 @@ TAGS: dict[str, int] = {
     "RescaleType": 0x00281054,
 }
 """DICOM keyword → tag (group << 16 | element), of all that a CT slice's header is asked for."""
+
+_LARGEST_MM = {
+    "ImagePositionPatient": 1e5,
+    "ImageOrientationPatient": 1e5,
+    "PixelSpacing": 1e5,
+    "SliceThickness": 1e5,
+}
+"""No scanner is 100 m long; beyond that, arithmetic on the values could overflow."""
 
 WANTED = frozenset(TAGS.values())
 
@@ -105,7 +118,7 @@ class Values:
         return int.from_bytes(raw, "big" if self._big_endian else "little", signed=signed)
 
     def numbers(self, keyword: str, count: int) -> tuple[float, ...] | None:
-        """Exactly `count` finite decimal numbers."""
+        """Exactly `count` decimal numbers, none so large that it makes no sense."""
         text = self.text(keyword)
         if text is None:
             return None
@@ -116,6 +129,12 @@ class Values:
         if len(numbers) != count or not all(math.isfinite(number) for number in numbers):
             raise UnreadableFile(
                 f"{keyword} is not {count} number{'s'[: count > 1]}", found=repr(text[:60])
+            )
+        if keyword in _LARGEST_MM and max(map(abs, numbers)) > _LARGEST_MM[keyword]:
+            raise UnreadableFile(
+                f"{keyword} makes no sense",
+                found=repr(text[:60]),
+                expected=f"at most {_LARGEST_MM[keyword]:.0f}",
             )
         return numbers
 

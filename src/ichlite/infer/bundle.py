@@ -7,8 +7,6 @@ SHA-256. Everything is checked before anything is judged: one changed byte is an
 from __future__ import annotations
 
 import hashlib
-import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,17 +15,25 @@ from typing import Any, cast
 from ichlite.ct.tensor import GRID, HU_MAX, HU_MIN
 from ichlite.ct.windows import Window
 from ichlite.errors import BundleError, IchliteError
-from ichlite.infer.decision import AnyRule, Calibration, Rule, ScanRule
-from ichlite.labels import ANY, NAMES
+from ichlite.infer.decision import Calibration, Rule
+from ichlite.infer.manifest import (
+    calibration_of,
+    check_sections,
+    parse,
+    rule_of,
+    section,
+    text_at,
+    windows_of,
+)
+from ichlite.labels import NAMES
 
 SCHEMA = "ichlite-bundle/1"
 MODEL_FILE = "model.tflite"
 MANIFEST_FILE = "manifest.json"
+CARD_FILE = "model-card.md"
 EMBEDDED = Path(__file__).resolve().parents[1] / "assets" / "bundle"
 """The bundle that is shipped with ichlite."""
 
-DEFAULT_ANY_RULE = "max"
-DEFAULT_SCAN_RULE = "top3_mean"
 CHANNELS = 3
 
 
@@ -80,7 +86,7 @@ def load_bundle(path: Path | str | None = None) -> Bundle:
     manifest = _manifest(folder)
     try:
         return _bundle(folder, manifest)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         missing = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise BundleError(
             f"bundle {folder}: {MANIFEST_FILE} is incomplete or wrong",
@@ -91,7 +97,7 @@ def load_bundle(path: Path | str | None = None) -> Bundle:
 
 def _manifest(folder: Path) -> Mapping[str, Any]:
     try:
-        manifest = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
+        manifest = parse((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
     except OSError as error:
         raise BundleError(
             f"no bundle at {folder}",
@@ -100,7 +106,7 @@ def _manifest(folder: Path) -> Mapping[str, Any]:
         ) from error
     except ValueError as error:
         raise BundleError(
-            f"bundle {folder}: {MANIFEST_FILE} is not JSON", found=str(error)
+            f"bundle {folder}: {MANIFEST_FILE} is not the JSON of a bundle", found=str(error)
         ) from error
     schema = manifest.get("schema") if isinstance(manifest, dict) else None
     if schema != SCHEMA:
@@ -111,9 +117,10 @@ def _manifest(folder: Path) -> Mapping[str, Any]:
 
 
 def _bundle(folder: Path, manifest: Mapping[str, Any]) -> Bundle:
-    contents = _checked_files(folder, manifest["files"])
+    contents = _checked_files(folder, section(manifest, "files"))
+    check_sections(manifest)
     _check_equal(folder, "subtypes", list(manifest["subtypes"]), list(NAMES))
-    spec = manifest["input"]
+    spec = section(manifest, "input")
     for key, expected in (
         ("rows", GRID),
         ("columns", GRID),
@@ -123,21 +130,19 @@ def _bundle(folder: Path, manifest: Mapping[str, Any]) -> Bundle:
         _check_equal(folder, f"input {key}", spec[key], expected)
     _check_equal(folder, "number of windows", len(spec["windows"]), CHANNELS)
     try:
-        windows = tuple(
-            Window(str(w["name"]), int(w["centre_hu"]), int(w["width_hu"])) for w in spec["windows"]
-        )
-        rule = _rule(manifest["decision"])
-    except BundleError:
-        raise
+        windows = windows_of(spec)
+        rule = rule_of(section(manifest, "decision"))
     except IchliteError as error:
         raise BundleError(f"bundle {folder}: {error}") from error
+    text_at(manifest, "model")
+    text_at(manifest, "precision")
     return Bundle(
-        name=str(manifest["name"]),
-        version=str(manifest["version"]),
+        name=text_at(manifest, "name"),
+        version=text_at(manifest, "version"),
         path=folder,
         manifest=manifest,
         windows=windows,
-        calibration=_calibration(manifest["calibration"]),
+        calibration=calibration_of(section(manifest, "calibration")),
         rule=rule,
         model=contents[MODEL_FILE],
     )
@@ -146,6 +151,11 @@ def _bundle(folder: Path, manifest: Mapping[str, Any]) -> Bundle:
 def _checked_files(folder: Path, listed: Mapping[str, str]) -> dict[str, bytes]:
     if MODEL_FILE not in listed:
         raise BundleError(f"bundle {folder} lists no {MODEL_FILE}", found=sorted(listed))
+    if CARD_FILE not in listed and (folder / CARD_FILE).exists():
+        raise BundleError(
+            f"bundle {folder} holds a {CARD_FILE} that {MANIFEST_FILE} does not list",
+            expected="its SHA-256 there",
+        )
     contents = {}
     for name, expected in sorted(listed.items()):
         if Path(name).name != name:
@@ -174,34 +184,3 @@ def _check_equal(folder: Path, what: str, found: object, expected: object) -> No
             found=found,
             expected=expected,
         )
-
-
-def _calibration(fields: Mapping[str, Any]) -> Calibration:
-    temperature = _numbers("temperature", fields["temperature"], len(NAMES))
-    if min(temperature) <= 0:
-        raise ValueError(f"temperature {temperature}, not positive")
-    return Calibration(temperature, _numbers("bias", fields["bias"], len(NAMES)))
-
-
-def _rule(fields: Mapping[str, Any]) -> Rule:
-    weights = _numbers("neighbour_weights", fields["neighbour_weights"], None)
-    if len(weights) % 2 == 0 or min(weights) < 0 or weights[len(weights) // 2] <= 0:
-        raise ValueError(f"neighbour_weights {weights}")
-    thresholds = {key: float(fields["thresholds"][key]) for key in fields["thresholds"]}
-    if ANY not in thresholds or not all(0 <= value <= 1 for value in thresholds.values()):
-        raise ValueError(f"thresholds {thresholds}, without `{ANY}` or outside [0, 1]")
-    return Rule(
-        neighbour_weights=weights,
-        any_rule=cast("AnyRule", fields.get("any_rule", DEFAULT_ANY_RULE)),
-        scan_rule=cast("ScanRule", fields.get("scan_rule", DEFAULT_SCAN_RULE)),
-        thresholds=thresholds,
-    )
-
-
-def _numbers(name: str, values: object, count: int | None) -> tuple[float, ...]:
-    if not isinstance(values, list) or (count is not None and len(values) != count) or not values:
-        raise ValueError(f"{name} {values!r}, not {count or 'some'} numbers")
-    numbers = tuple(float(value) for value in values)
-    if not all(math.isfinite(number) for number in numbers):
-        raise ValueError(f"{name} {values!r}, not finite")
-    return numbers

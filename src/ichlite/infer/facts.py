@@ -7,10 +7,9 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from ichlite import __version__
-from ichlite.infer.bundle import Bundle
+from ichlite.infer.bundle import CARD_FILE, MODEL_FILE, Bundle
 from ichlite.labels import NAMES
 
-MODEL_CARD = "model-card.md"
 _PACKAGES = ("ai-edge-litert", "numpy", "pydicom", "pillow")
 
 
@@ -31,7 +30,7 @@ def bundle_facts(bundle: Bundle) -> dict[str, dict[str, Any]]:
             "model": manifest.get("model"),
             "precision": manifest.get("precision"),
             "bytes": len(bundle.model),
-            "sha256": manifest["files"]["model.tflite"],
+            "sha256": manifest["files"][MODEL_FILE],
             "path": str(bundle.path),
         },
         "input": {
@@ -63,9 +62,9 @@ def bundle_facts(bundle: Bundle) -> dict[str, dict[str, Any]]:
 
 def model_card(bundle: Bundle) -> str:
     """Take a bundle; give its model card, empty when the bundle has none."""
-    if MODEL_CARD not in bundle.manifest["files"]:
+    if CARD_FILE not in bundle.manifest["files"]:
         return ""
-    return (bundle.path / MODEL_CARD).read_text(encoding="utf-8")
+    return (bundle.path / CARD_FILE).read_text(encoding="utf-8", errors="replace")
 
 
 def _version(package: str) -> str | None:

@@ -19,12 +19,14 @@ from ichlite.infer.reader import Reader
 from ichlite.records import ReadResult, ScanResult, Series, SkippedFile
 
 Visit = Callable[[ScanResult], None]
+Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+"""One path, or many."""
 
 
 def read_paths(
-    paths: Sequence[str | Path],
+    paths: Paths,
     *,
-    bundle: Bundle | None = None,
+    bundle: Bundle | str | Path | None = None,
     force: bool = False,
     threads: int = 1,
     keep_pixels: bool = False,
@@ -34,10 +36,12 @@ def read_paths(
     """Take files and folders; give a result for each CT series and a reason for each other file.
 
     Args:
-        paths: Files or folders, searched through all sub-folders.
-        bundle: The model; None for the embedded one.
-        force: Judge series that the gate refused; what has no HU is still not judged.
-        threads: Threads that read files and run the model; the result is the same for any number.
+        paths: A file or folder, or several; searched through all sub-folders.
+        bundle: The model, or its folder; None for the embedded one.
+        force: Judge series that the gate refused; what has no HU, or mixes patients or studies,
+            is still not judged.
+        threads: Threads that read files and run the model, no more than there are cores; the
+            result is the same for any number.
         keep_pixels: Keep each series' HU and activation maps in its result.
         visit: Called with each result as it is ready.
         pixels_for_visit: Give `visit` the pixels and then drop them: for reports on many studies
@@ -51,7 +55,7 @@ def read_paths(
 
     Example:
         >>> from ichlite.samples import SAMPLES
-        >>> read_paths([SAMPLES[0].folder]).studies[0].status
+        >>> read_paths(SAMPLES[0].folder).studies[0].status
         'analysed'
     """
     with Reader(bundle, threads) as reader:
@@ -67,7 +71,7 @@ def read_paths(
 
 def read_with(
     reader: Reader,
-    paths: Sequence[str | Path],
+    paths: Paths,
     *,
     force: bool = False,
     keep_pixels: bool = False,
@@ -96,7 +100,7 @@ def read_with(
 def read_scan(
     path: str | Path,
     *,
-    bundle: Bundle | None = None,
+    bundle: Bundle | str | Path | None = None,
     force: bool = False,
     threads: int = 1,
     keep_pixels: bool = False,
@@ -105,7 +109,7 @@ def read_scan(
 
     Args:
         path: File or folder.
-        bundle: The model; None for the embedded one.
+        bundle: The model, or its folder; None for the embedded one.
         force: Judge the series although the gate objects.
         threads: Threads that read files and run the model.
         keep_pixels: Keep its HU and activation maps in the result.
@@ -148,10 +152,11 @@ def _without_pixels(result: ScanResult) -> ScanResult:
     return replace(result, hu=None, activation_maps=None)
 
 
-def _findable(paths: Sequence[str | Path]) -> tuple[list[str], tuple[SkippedFile, ...]]:
+def _findable(paths: Paths) -> tuple[list[str], tuple[SkippedFile, ...]]:
     """Paths in; those with files in them, and why each other one was skipped, out."""
     kept, skipped = [], []
-    for path in map(str, paths):
+    several = [paths] if isinstance(paths, str | os.PathLike) else paths
+    for path in (os.fspath(one) for one in several):
         if not os.path.lexists(path):
             skipped.append(SkippedFile(path, "does not exist"))
         elif Path(path).is_dir() and not any(files for _, _, files in os.walk(path)):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ichlite.ct.gate import judge_series, judge_volume
+from ichlite.ct.gate import coverage_notes, judge_series, judge_volume
 from ichlite.ct.tensor import read_volume
 from ichlite.errors import IchliteError, UsageError
 from ichlite.infer.bundle import Bundle, load_bundle
@@ -15,6 +17,8 @@ from ichlite.infer.decision import decide
 from ichlite.infer.runtime import Runtime
 from ichlite.labels import NAMES
 from ichlite.records import ScanResult, Series, SliceScores
+
+NOT_FORCED = "force does not apply: one result cannot stand for two patients or studies"
 
 
 class Reader:
@@ -24,8 +28,8 @@ class Reader:
     by a model of its thread's own.
 
     Args:
-        bundle: Checked bundle; None for the embedded one.
-        threads: Threads that read files and run the model.
+        bundle: Checked bundle, or the folder of one; None for the embedded one.
+        threads: Threads that read files and run the model; never more than there are cores.
 
     Example:
         >>> with Reader() as reader:
@@ -33,12 +37,14 @@ class Reader:
         'ichlite-bundle/1'
     """
 
-    def __init__(self, bundle: Bundle | None = None, threads: int = 1) -> None:
+    def __init__(self, bundle: Bundle | str | Path | None = None, threads: int = 1) -> None:
         if threads < 1:
             raise UsageError(
                 "nothing can be read", found=f"{threads} threads", expected="1 or more"
             )
-        self.bundle = load_bundle() if bundle is None else bundle
+        # Each thread holds a model of its own: more than cores costs memory and gains nothing.
+        threads = min(threads, _usable_cores())
+        self.bundle = bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
         self._runtimes = [Runtime(self.bundle) for _ in range(threads)]
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
 
@@ -56,7 +62,8 @@ class Reader:
 
         Args:
             series: As `find_series` made it.
-            force: Judge it although the gate objects; the objections stay in `reasons`.
+            force: Judge it although the gate objects; the objections stay in `reasons`. Slices of
+                two patients or studies are never judged as one scan.
             keep_pixels: Keep HU and activation maps, for a report.
         """
         try:
@@ -75,6 +82,8 @@ class Reader:
         reasons = judge_series(series)
         if reasons and not force:
             return _not_analysed(series, reasons)
+        if _mixes_people(series):
+            return _not_analysed(series, (*reasons, NOT_FORCED))
         volume = read_volume(series, map if self._pool is None else self._pool.map)
         reasons += judge_volume(volume)
         if reasons and not force:
@@ -96,7 +105,7 @@ class Reader:
                 )
             ),
             urgent=decision.urgent,
-            notes=series.notes + volume.notes,
+            notes=series.notes + volume.notes + coverage_notes(volume),
             hu=volume.hu if keep_pixels else None,
             activation_maps=maps if keep_pixels else None,
         )
@@ -116,6 +125,20 @@ class Reader:
         else:
             list(self._pool.map(run, starts))
         return logits, maps
+
+
+def _usable_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _mixes_people(series: Series) -> bool:
+    """Whether the slices are of more than one patient or study, whatever else is the matter."""
+    return (
+        len({header.patient_id for header in series.slices}) > 1
+        or len({header.study_uid for header in series.slices}) > 1
+    )
 
 
 def _not_analysed(

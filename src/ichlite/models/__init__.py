@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import keras
+from ichlite.errors import MissingExtra, UnknownName
 
-from ichlite.errors import UnknownName
+try:
+    import keras
+except ModuleNotFoundError as error:
+    raise ImportError(str(MissingExtra("train", str(error.name))), name=error.name) from error
+
 from ichlite.models.light_fcn import light_fcn
 from ichlite.models.mobilenet_v2 import mobilenet_v2
 from ichlite.models.sfcn import sfcn

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from ichlite.labels import ANY, NAMES
 from ichlite.records import ReadResult, ScanResult
+from ichlite.write.plain import printable
 
 COLUMNS = (
     "study",
@@ -20,7 +21,7 @@ COLUMNS = (
     *NAMES,
     "reason",
 )
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA_STARTS = ("=", "+", "-", "@")
 
 
 def to_csv(result: ReadResult) -> str:
@@ -65,5 +66,7 @@ def _rows(scan: ScanResult) -> Iterator[dict[str, str]]:
 
 
 def _cell(text: str) -> str:
-    """Text from a file or its name; a spreadsheet must not take it for a formula."""
-    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+    """Text from a file or its name; printable, and no formula to a spreadsheet."""
+    shown = printable(text)
+    # A tab or line break at the start has become a space, which a spreadsheet may strip.
+    return f"'{shown}" if shown.lstrip().startswith(_FORMULA_STARTS) else shown

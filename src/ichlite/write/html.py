@@ -1,12 +1,11 @@
 """Results in; one self-contained HTML page out: no script, nothing fetched from anywhere.
 
-Everything that comes from a file or its name goes through `html.escape`.
+Everything that comes from a file or its name goes through `html_text`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
 from string import Template
 
@@ -14,6 +13,7 @@ from ichlite import __version__
 from ichlite.infer.bundle import Bundle
 from ichlite.labels import ANY, SUBTYPES
 from ichlite.records import ReadResult, ScanResult
+from ichlite.write.plain import html_text
 from ichlite.write.section import badge, items, place, scan_section
 from ichlite.write.triage import DISCLAIMER, by_urgency, not_analysed
 
@@ -62,9 +62,9 @@ class Report:
         )
         return Template((_HERE / "report.html").read_text(encoding="utf-8")).substitute(
             style=(_HERE / "report.css").read_text(encoding="utf-8"),
-            disclaimer=escape(DISCLAIMER),
-            version=escape(__version__),
-            bundle=escape(self.bundle.label),
+            disclaimer=html_text(DISCLAIMER),
+            version=html_text(__version__),
+            bundle=html_text(self.bundle.label),
             counts=_counts(result, analysed),
             triage=_triage(analysed),
             unanswered=_unanswered(result),
@@ -126,7 +126,7 @@ def _unanswered(result: ReadResult) -> str:
         listed = "".join(
             f'<li>{badge(scan)} <b class="place">{place(scan)}</b>'
             f'<ul class="reasons">{items(scan.reasons)}{items(scan.notes)}</ul>'
-            f'<p class="uid">{_files(len(scan.files))}, series {escape(scan.series)}</p></li>'
+            f'<p class="uid">{_files(len(scan.files))}, series {html_text(scan.series)}</p></li>'
             for scan in rest
         )
         parts.append(
@@ -135,7 +135,8 @@ def _unanswered(result: ReadResult) -> str:
         )
     if result.skipped:
         rows = "".join(
-            f'<tr><td class="place">{escape(file.file)}</td><td>{escape(file.reason)}</td></tr>'
+            f'<tr><td class="place">{html_text(file.file)}</td>'
+            f"<td>{html_text(file.reason)}</td></tr>"
             for file in result.skipped
         )
         opened = " open" if len(result.skipped) <= OPEN_SKIPPED else ""
@@ -154,9 +155,10 @@ def _method(bundle: Bundle) -> str:
     rule = bundle.rule
     weights = ", ".join(f"{weight:g}" for weight in rule.neighbour_weights)
     return (
-        f"Model {escape(bundle.label)}: {escape(str(bundle.manifest.get('model')))}, "
-        f"{escape(str(bundle.manifest.get('precision')))}. The logits of each slice are calibrated "
-        f"to probabilities and smoothed over neighbouring slices (weights {weights}); “any” is "
+        f"Model {html_text(bundle.label)}: {html_text(str(bundle.manifest.get('model')))}, "
+        f"{html_text(str(bundle.manifest.get('precision')))}. The logits of each slice are "
+        "calibrated to probabilities and smoothed over neighbouring slices "
+        f"(weights {weights}); “any” is "
         f"{_ANY_RULES[rule.any_rule]}; a scan's value is {_SCAN_RULES[rule.scan_rule]}; a scan is "
         f"urgent from {rule.threshold(ANY):.2f} on."
     )

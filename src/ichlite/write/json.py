@@ -8,6 +8,7 @@ from typing import Any
 
 from ichlite import __version__
 from ichlite.records import ReadResult, ScanResult, SliceScores
+from ichlite.write.plain import unicode_document
 
 SCHEMA = "ichlite-read/1"
 SCHEMA_FILE = Path(__file__).resolve().parent / "schema" / "read-1.json"
@@ -34,12 +35,12 @@ def read_document(result: ReadResult) -> dict[str, Any]:
 def to_json(result: ReadResult) -> str:
     r"""Take a result; give its document as text, in ASCII alone.
 
-    File names may be any bytes; those that are no UTF-8 come out as `\udcXX` escapes.
+    File names may be any bytes; those that are no UTF-8 come out as the text `\xe9`.
 
     Raises:
         ValueError: A number is NaN or infinite, which JSON cannot say.
     """
-    return json.dumps(read_document(result), indent=2, allow_nan=False) + "\n"
+    return json.dumps(unicode_document(read_document(result)), indent=2, allow_nan=False) + "\n"
 
 
 def _scan(scan: ScanResult) -> dict[str, Any]:

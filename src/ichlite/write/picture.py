@@ -46,6 +46,17 @@ def overlay(grey: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.ui
     return np.asarray(np.rint(grey[..., None] * (1 - opacity) + colour * opacity), np.uint8)
 
 
+def relative(heat: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Take a map of probabilities; give it as shares of its own largest value.
+
+    Example:
+        >>> relative(np.array([[0.0, 0.25, 0.5]], np.float32)).tolist()
+        [[0.0, 0.5, 1.0]]
+    """
+    strongest = heat.max()
+    return np.asarray(heat / strongest if strongest > 0 else heat, np.float32)
+
+
 def heat_colours(heat: NDArray[np.floating]) -> NDArray[np.float64]:
     """Take values in [0, 1]; give their RGB colours, 0 to 255, on a last axis."""
     at = [stop for stop, _ in HEAT_STOPS]

@@ -1,12 +1,11 @@
 """One analysed scan with its pixels in; its section of the report, as HTML, out.
 
-Everything that comes from a file or its name goes through `html.escape`.
+Everything that comes from a file or its name goes through `html_text`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +14,11 @@ from numpy.typing import NDArray
 from ichlite.errors import UsageError
 from ichlite.infer.bundle import Bundle
 from ichlite.infer.heatmap import heatmap
-from ichlite.labels import ANY, NAMES, SUBTYPES
+from ichlite.labels import ANY, ANY_COLOUR, NAMES, SUBTYPES
 from ichlite.records import ScanResult
 from ichlite.write.chart import probability_chart
-from ichlite.write.picture import HEAT_STOPS, data_uri, grey_slice, overlay
+from ichlite.write.picture import HEAT_STOPS, data_uri, grey_slice, overlay, relative
+from ichlite.write.plain import html_text
 from ichlite.write.triage import common_folder, verdict
 
 SHOWN_SLICES = 4
@@ -41,7 +41,7 @@ def scan_section(scan: ScanResult, bundle: Bundle) -> str:
     return "".join(
         [
             _figures(scan.scan, len(scan.slices)),
-            f'<p class="uid">study {escape(scan.study)}<br>series {escape(scan.series)}</p>',
+            f'<p class="uid">study {html_text(scan.study)}<br>series {html_text(scan.series)}</p>',
             _remarks(scan),
             _chart(scan, bundle),
             _highest_slices(scan, scan.hu, scan.activation_maps, bundle),
@@ -60,7 +60,7 @@ def badge(scan: ScanResult) -> str:
 
 def place(scan: ScanResult) -> str:
     """Take a result; give the place of its files, escaped, free to wrap after each folder."""
-    return escape(common_folder(scan)).replace("/", "/<wbr>")
+    return html_text(common_folder(scan)).replace("/", "/<wbr>")
 
 
 def items(lines: Sequence[str]) -> str:
@@ -70,7 +70,7 @@ def items(lines: Sequence[str]) -> str:
         >>> items(("1 < 2",))
         '<li>1 &lt; 2</li>'
     """
-    return "".join(f"<li>{escape(line)}</li>" for line in lines)
+    return "".join(f"<li>{html_text(line)}</li>" for line in lines)
 
 
 def _figures(scores: Mapping[str, float], slices: int) -> str:
@@ -95,9 +95,16 @@ def _chart(scan: ScanResult, bundle: Bundle) -> str:
     threshold = bundle.rule.threshold(ANY)
     return (
         f"<figure>{probability_chart(scan, threshold)}<figcaption>Calibrated probability of each "
-        f"slice, smoothed over its neighbours. Red dashes: threshold of “any”, {threshold:.2f}."
-        "</figcaption></figure>"
+        "slice, smoothed over its neighbours. "
+        f"{_key(ANY_COLOUR, 'any (broad band)', ANY)}"
+        f"{''.join(_key(s.colour, s.name) for s in SUBTYPES)}"
+        f"Red dashes: threshold of “any”, {threshold:.2f}.</figcaption></figure>"
     )
+
+
+def _key(colour: str, name: str, kind: str = "") -> str:
+    shown = f"var(--any, {colour})" if kind == ANY else colour
+    return f'<span class="key {kind}"><i style="background:{shown}"></i>{name}</span> '
 
 
 def _highest_slices(
@@ -112,10 +119,12 @@ def _highest_slices(
     return (
         f'<h3>Highest slices</h3><div class="pairs">{pairs}</div>'
         '<p class="note">Left: brain window 40/80. Right: the same with the class activation map '
-        "of the slice's leading subtype, as a probability "
+        "of the slice's leading subtype, coloured relative to this slice's strongest cell "
         f'(<span class="scale">0 <span style="background:linear-gradient(90deg, {stops})"></span> '
-        f"1</span>). The map is coarse: {rows}x{columns} places over the whole slice. It points "
-        "to a region, never to an edge, and shows what the model used, not what is there.</p>"
+        "strongest</span>), whose probability stands below: a bright place in a slice of low "
+        f"probability is no finding. The map is coarse: {rows}x{columns} cells over the whole "
+        "slice. It points to a region, never to an edge, and shows what the model used, not what "
+        "is there.</p>"
     )
 
 
@@ -130,7 +139,8 @@ def _pair(
     leading = max(range(len(NAMES)), key=lambda i: scores.probabilities[NAMES[i]])
     subtype = SUBTYPES[leading]
     grey = grey_slice(hu)
-    warm = overlay(grey, heatmap(activation, bundle.calibration, leading))
+    heat = heatmap(activation, bundle.calibration, leading)
+    warm = overlay(grey, relative(heat))
     title = f"slice {index + 1} of {len(scan.slices)}"
     where = "" if scores.position_mm is None else f" at {scores.position_mm:.1f} mm"
     return (
@@ -141,7 +151,8 @@ def _pair(
         f'<span class="scores">any {scores.probabilities[ANY]:.2f}'
         f'<i style="background:{subtype.colour}"></i>{subtype.name} '
         f"{scores.probabilities[subtype.name]:.2f}</span>"
-        f'<span class="file">{escape(Path(scores.file).name)}</span></figcaption></figure>'
+        f'<span class="file">map: {subtype.name}, strongest cell {heat.max():.2g}</span>'
+        f'<span class="file">{html_text(Path(scores.file).name)}</span></figcaption></figure>'
     )
 
 
@@ -175,7 +186,7 @@ def _slice_table(scan: ScanResult) -> str:
         )
         rows.append(
             f'<tr><td class="num">{number}</td><td class="num">{position}</td>{cells}'
-            f'<td class="place">{escape(scores.file)}</td></tr>'
+            f'<td class="place">{html_text(scores.file)}</td></tr>'
         )
     return (
         "<details><summary>Probabilities of every slice</summary>"

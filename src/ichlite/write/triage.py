@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ichlite.labels import ANY, SUBTYPES
 from ichlite.records import ReadResult, ScanResult
+from ichlite.write.plain import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -64,18 +65,6 @@ def common_folder(scan: ScanResult) -> str:
     except ValueError:
         # Absolute and relative paths, or two drives, have nothing in common.
         return folders[0]
-
-
-def printable(text: str) -> str:
-    r"""Take text from a file or its name; give it without terminal control characters.
-
-    A header may hold escape sequences; a terminal would obey them.
-
-    Example:
-        >>> printable("head\x1b[2J")
-        'head [2J'
-    """
-    return "".join(c if c.isprintable() else " " for c in text)
 
 
 def print_triage(result: ReadResult, console: Console) -> None:
@@ -157,7 +146,8 @@ def _skipped_lines(result: ReadResult) -> list[tuple[str, str]]:
     for reason, files in sorted(by_reason.items(), key=lambda item: (-len(item[1]), item[0])):
         examples = ", ".join(printable(file) for file in files[:_EXAMPLES])
         more = " …" if len(files) > _EXAMPLES else ""
-        lines.append((f"{len(files)} files ({examples}{more})", reason))
+        count = "1 file" if len(files) == 1 else f"{len(files)} files"
+        lines.append((f"{count} ({examples}{more})", reason))
     return lines
 
 

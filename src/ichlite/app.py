@@ -1,0 +1,73 @@
+"""The commands in; the `ichlite` application, a Typer app with all of them mounted, out.
+
+Commands import what they need in their bodies, so that `--help` is quick.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from ichlite import __version__
+from ichlite.commands import (
+    bench,
+    compress,
+    demo,
+    evaluate,
+    info,
+    models,
+    phantom,
+    read,
+    train,
+)
+
+EPILOG = "Research use only. Not a medical device."
+
+app = typer.Typer(
+    name="ichlite",
+    help="Head CT in, intracranial haemorrhage triage out. Example: ichlite read STUDY_FOLDER",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"ichlite {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def ichlite(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Head CT in, intracranial haemorrhage triage out. Example: ichlite read STUDY_FOLDER."""
+
+
+_COMMANDS: tuple[tuple[Callable[..., None], str, str], ...] = (
+    (demo.demo, demo.EPILOG, "Read the sample studies, write a report."),
+    (read.read, read.EPILOG, "Read head CT studies: files or folders."),
+    (info.info, info.EPILOG, "Show what the bundle is and how it decides."),
+    (bench.bench, bench.EPILOG, "Measure inference, and files to result."),
+    (phantom.phantom, phantom.EPILOG, "Make synthetic head CT with bleeds."),
+    (train.train, train.EPILOG, "Train a model on a prepared store."),
+    (evaluate.evaluate, evaluate.EPILOG, "Measure a model on labelled images."),
+    (compress.compress, compress.EPILOG, "Turn a trained model into a bundle."),
+    (models.models, models.EPILOG, "List the architectures and their costs."),
+)
+"""Every command with its example and its line in `ichlite --help`: first use a model, then make."""
+
+for _command, _epilog, _line in _COMMANDS:
+    app.command(_command.__name__, epilog=_epilog, short_help=_line)(_command)

@@ -1,0 +1,141 @@
+"""The HU slices of a volume in; a line for those whose pixels were lost or repeated out.
+
+A transfer or an export that breaks off leaves zeros where pixels were; one that goes wrong writes
+one image under several names. Both look like a whole series in the headers.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+_LOST_SHARE = 0.25
+"""Rows of one value at one end of an image: at most 0.09 in the real scans at hand."""
+
+_JUMP_SHARE = 0.125
+"""Even noiseless air above a head does not grow by this from one slice to the next."""
+
+_TISSUE_HU = -300
+_TISSUE_SHARE = 0.05
+_SAMPLE = 8
+_NAMED = 4
+
+
+def empty_slices(hu: NDArray[np.int16], shows_brain: Callable[[int], bool]) -> list[str]:
+    """Slices in; a line for those of one value, and one for those partly of one value, out.
+
+    Only slices with brain both below and above them are named: air above the vertex may be empty.
+
+    Args:
+        hu: (slice, row, column) int16 HU, feet to head.
+        shows_brain: Index of a slice → whether it shows brain; asked only when one is suspected.
+
+    Example:
+        >>> head = np.arange(3 * 64, dtype=np.int16).reshape(3, 8, 8)
+        >>> head[1] = 0
+        >>> empty_slices(head, lambda index: index != 1)[0]
+        'slice 2 of 3 holds no image; found one value in all its pixels'
+    """
+    count, rows, _ = hu.shape
+    least = int(_LOST_SHARE * rows)
+    suspects = [
+        index for index in _with_flat_end(hu, least) if _is_lost(hu, int(index), least, rows)
+    ]
+    if not suspects:
+        return []
+    with_brain = [index for index in range(count) if shows_brain(index)]
+    within = [index for index in suspects if with_brain and with_brain[0] < index < with_brain[-1]]
+    whole = [index for index in within if _is_flat(hu[index])]
+    partly = [index for index in within if index not in whole]
+    lines = []
+    if whole:
+        hold, pixels = ("holds", "its") if len(whole) == 1 else ("hold", "their")
+        lines.append(
+            f"{_named(whole, count)} {hold} no image; found one value in all {pixels} pixels"
+        )
+    if partly:
+        are = "is" if len(partly) == 1 else "are"
+        share = max(max(_flat_rows(hu[index])) for index in partly) / rows
+        lines.append(
+            f"{_named(partly, count)} {are} partly lost; "
+            f"found one value in {share:.0%} of the rows; expected an image"
+        )
+    return lines
+
+
+def same_images(hu: NDArray[np.int16]) -> list[str]:
+    """Slices in; a line when some that show tissue are alike in every pixel out.
+
+    Args:
+        hu: (slice, row, column) int16 HU.
+
+    Example:
+        >>> head = np.arange(3 * 64, dtype=np.int16).reshape(3, 8, 8)
+        >>> head[2] = head[0]
+        >>> same_images(head)
+        ['2 slices show the same image; found slices 1, 3 of 3 alike in every pixel']
+    """
+    count, rows, _ = hu.shape
+    tissue = (hu[:, ::_SAMPLE, ::_SAMPLE] > _TISSUE_HU).mean(axis=(1, 2)) >= _TISSUE_SHARE
+    # The middle row tells images apart; only those that share it are compared as a whole.
+    by_row: dict[bytes, list[int]] = defaultdict(list)
+    for index in np.flatnonzero(tissue).tolist():
+        by_row[hu[index, rows // 2].tobytes()].append(index)
+    by_image: dict[bytes, list[int]] = defaultdict(list)
+    for group in by_row.values():
+        if len(group) > 1:
+            for index in group:
+                by_image[hu[index].tobytes()].append(index)
+    return [
+        f"{len(alike)} slices show the same image; "
+        f"found {_named(alike, count)} alike in every pixel"
+        for alike in by_image.values()
+        if len(alike) > 1 and not _is_flat(hu[alike[0]])
+    ]
+
+
+def _with_flat_end(hu: NDArray[np.int16], least: int) -> NDArray[np.intp]:
+    """Slices whose first or last `least` rows may be of one value: two rows of each are looked at.
+
+    All slices at once, so that whole ones cost next to nothing.
+    """
+    flat = np.zeros(len(hu), np.bool_)
+    for outer, inner in ((0, least - 1), (-1, -least)):
+        corner = hu[:, outer, :1]
+        flat |= (hu[:, inner] == corner).all(axis=1) & (hu[:, outer] == corner).all(axis=1)
+    return np.flatnonzero(flat)
+
+
+def _is_lost(hu: NDArray[np.int16], index: int, least: int, rows: int) -> bool:
+    """Whether a slice is of one value, or has many more rows of one value than a neighbour has."""
+    if _is_flat(hu[index]):
+        return True
+    neighbours = [_flat_rows(hu[one]) for one in (index - 1, index + 1) if 0 <= one < len(hu)]
+    return any(
+        flat >= least and flat - min(one[end] for one in neighbours) >= _JUMP_SHARE * rows
+        for end, flat in enumerate(_flat_rows(hu[index]))
+        if neighbours
+    )
+
+
+def _is_flat(image: NDArray[np.int16]) -> bool:
+    return bool((image == image[0, 0]).all())
+
+
+def _flat_rows(image: NDArray[np.int16]) -> tuple[int, int]:
+    """How many rows are of one value at the first and at the last row of an image."""
+    counts = []
+    for seen in (image, image[::-1]):
+        varied = (seen != seen[0, 0]).any(axis=1)
+        counts.append(int(varied.argmax()) if varied.any() else len(seen))
+    return counts[0], counts[1]
+
+
+def _named(indices: Sequence[int], count: int) -> str:
+    """Indices in; their numbers from the feet, the first few of them, out."""
+    numbers = ", ".join(str(index + 1) for index in indices[:_NAMED])
+    more = f" and {len(indices) - _NAMED} more" if len(indices) > _NAMED else ""
+    return f"slice{'s'[: len(indices) > 1]} {numbers}{more} of {count}"

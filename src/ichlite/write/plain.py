@@ -1,0 +1,57 @@
+"""Text from headers and file names in; text that any reader of a result can show out. Pure."""
+
+from __future__ import annotations
+
+from html import escape
+
+
+def unicode_text(text: str) -> str:
+    r"""Take text; give it as strict Unicode: bytes of a file name that are no UTF-8 as `\xe9`.
+
+    Example:
+        >>> unicode_text("caf\udce9")
+        'caf\\xe9'
+    """
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:
+        # A surrogate that stands for no byte; Python makes none of file names, JSON may hold one.
+        return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def printable(text: str) -> str:
+    r"""Take text from a file or its name; give it in one line without control characters.
+
+    A header may hold escape sequences; a terminal would obey them.
+
+    Example:
+        >>> printable("head\x1b[2J")
+        'head [2J'
+    """
+    return "".join(c if c.isprintable() else " " for c in unicode_text(text))
+
+
+def html_text(text: str) -> str:
+    r"""Take text from a file or its name; give it printable and escaped for HTML.
+
+    Example:
+        >>> html_text("1 < 2\x1b")
+        '1 &lt; 2 '
+    """
+    return escape(printable(text))
+
+
+def unicode_document(value: object) -> object:
+    r"""Take a JSON-able document; give it with every text in it as strict Unicode.
+
+    Example:
+        >>> unicode_document({"files": ["caf\udce9", 1]})
+        {'files': ['caf\\xe9', 1]}
+    """
+    if isinstance(value, str):
+        return unicode_text(value)
+    if isinstance(value, dict):
+        return {unicode_document(key): unicode_document(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [unicode_document(one) for one in value]
+    return value
