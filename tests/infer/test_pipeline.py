@@ -232,6 +232,6 @@ def test_one_path_and_a_bundle_folder_need_no_wrapping(head_series):
 
 
 def test_more_threads_than_cores_hold_no_more_models(monkeypatch):
-    monkeypatch.setattr(reader_module, "_usable_cores", lambda: 2)
+    monkeypatch.setattr(reader_module, "usable_cores", lambda: 2)
     with Reader(threads=64) as reader:
         assert len(reader._runtimes) == 2

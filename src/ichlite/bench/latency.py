@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ichlite.bench.machine import peak_rss_mb, usable_cores
+from ichlite.bench.machine import peak_rss_mb
 from ichlite.ct.gate import judge_series, judge_volume
 from ichlite.ct.hounsfield import read_stored, to_hu
 from ichlite.ct.series import find_series
@@ -25,7 +25,7 @@ from ichlite.errors import InputError
 from ichlite.infer.bundle import Bundle
 from ichlite.infer.decision import decide
 from ichlite.infer.pipeline import read_with
-from ichlite.infer.reader import Reader
+from ichlite.infer.reader import Reader, usable_cores
 from ichlite.infer.runtime import Runtime
 from ichlite.records import HeadVolume
 

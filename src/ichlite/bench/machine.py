@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import sys
 from importlib.metadata import version
 from pathlib import Path
 
 from ichlite import __version__
+from ichlite.infer.reader import usable_cores
 
 _CPU_INFO = Path("/proc/cpuinfo")
 _PACKAGES = ("ai-edge-litert", "numpy", "pydicom")
@@ -29,13 +29,6 @@ def describe_machine() -> dict[str, object]:
         "ichlite": __version__,
         "packages": {package: version(package) for package in _PACKAGES},
     }
-
-
-def usable_cores() -> int:
-    """Give the number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def peak_rss_mb() -> float | None:

@@ -43,7 +43,7 @@ class Reader:
                 "nothing can be read", found=f"{threads} threads", expected="1 or more"
             )
         # Each thread holds a model of its own: more than cores costs memory and gains nothing.
-        threads = min(threads, _usable_cores())
+        threads = min(threads, usable_cores())
         self.bundle = bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
         self._runtimes = [Runtime(self.bundle) for _ in range(threads)]
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
@@ -127,7 +127,8 @@ class Reader:
         return logits, maps
 
 
-def _usable_cores() -> int:
+def usable_cores() -> int:
+    """Nothing in; the number of cores that this process may use out."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
