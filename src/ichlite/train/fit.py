@@ -53,9 +53,9 @@ class Run:
 
     Attributes:
         folder: With best.keras, last.keras, history.csv, tensorboard/, train.json.
-        steps: Optimiser steps done, all sittings together.
+        steps: Optimiser steps done, all stretches together.
         best: Highest validation mean AUC; None when it was never defined.
-        resumed_at: Step that this sitting began at.
+        resumed_at: Step that this stretch began at.
     """
 
     folder: Path
@@ -116,10 +116,10 @@ def fit(
         manifest.write_manifest(folder, asked)
     start = int(model.optimizer.iterations)
     history = History(folder, until_step=start)
-    sitting = _Sitting(recipe, store, folder, score, model, history, on_epoch)
+    stretch = _Stretch(recipe, store, folder, score, model, history, on_epoch)
     try:
         with checkpoint.Interrupt() as interrupt:
-            sitting.train(batches, range(start, total), interrupt, on_step)
+            stretch.train(batches, range(start, total), interrupt, on_step)
     finally:
         history.close()
     best = history.best()
@@ -172,7 +172,7 @@ def learning_rate(recipe: Recipe, total: int) -> Any:
 
 
 @dataclass
-class _Sitting:
+class _Stretch:
     """One stretch of training between a start and an end or interrupt."""
 
     recipe: Recipe
