@@ -19,7 +19,7 @@ from pathlib import Path
 SAMPLES = Path(__file__).resolve().parents[1] / "src" / "ichlite" / "assets" / "samples"
 
 PHANTOM_SEED = 5
-PHANTOM_SUBJECT = 2
+PHANTOM_SUBJECT = 0
 """A parenchymal bleed that broke into the ventricles; not among the training phantoms."""
 
 

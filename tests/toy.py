@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ichlite.data.store import Store, StoreRow, StoreWriter
+from ichlite.data.rows import StoreRow
+from ichlite.data.store import Store
+from ichlite.data.writer import StoreWriter
 from ichlite.labels import NAMES
 
 SLICES = 6

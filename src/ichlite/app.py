@@ -20,8 +20,12 @@ from ichlite.commands import (
     info,
     models,
     phantom,
+    prepare,
     read,
+    reproduce,
+    score,
     train,
+    tune,
 )
 
 EPILOG = "Research use only. Not a medical device."
@@ -62,9 +66,13 @@ _COMMANDS: tuple[tuple[Callable[..., None], str, str], ...] = (
     (info.info, info.EPILOG, "Show what the bundle is and how it decides."),
     (bench.bench, bench.EPILOG, "Measure inference, and files to result."),
     (phantom.phantom, phantom.EPILOG, "Make synthetic head CT with bleeds."),
+    (prepare.prepare, prepare.EPILOG, "Read a data set into a prepared store."),
     (train.train, train.EPILOG, "Train a model on a prepared store."),
+    (tune.tune, tune.EPILOG, "Search better hyperparameters by Hyperband."),
     (evaluate.evaluate, evaluate.EPILOG, "Measure a model on labelled images."),
     (compress.compress, compress.EPILOG, "Turn a trained model into a bundle."),
+    (score.score, score.EPILOG, "Judge an archive of studies, into Parquet."),
+    (reproduce.reproduce, reproduce.EPILOG, "Set the paper beside new measurements."),
     (models.models, models.EPILOG, "List the architectures and their costs."),
 )
 """Every command with its example and its line in `ichlite --help`: first use a model, then make."""

@@ -26,6 +26,7 @@ class IchliteError(Exception):
         found: What was there.
         expected: What should have been there.
         remedy: What the reader can do about it.
+        code: Short name of the fault for programs, such as `short_pixel_data`.
 
     Example:
         >>> str(IchliteError("slice 3 has no RescaleSlope", expected="one", remedy="export again"))
@@ -41,7 +42,9 @@ class IchliteError(Exception):
         found: object | None = None,
         expected: object | None = None,
         remedy: str | None = None,
+        code: str | None = None,
     ) -> None:
+        self.code = code
         parts = [what]
         if found is not None:
             parts.append(f"found {found}")

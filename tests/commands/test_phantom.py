@@ -19,7 +19,8 @@ def test_a_store_is_made_and_described(ichlite: Ichlite, tmp_path: Path) -> None
     done = ichlite("phantom", out, "--subjects", 1, "--seed", 2, "--json")
     assert done.exit_code == 0, done.err
     made = json.loads(done.out)
-    store = Store.open(out, verify=True)
+    store = Store.open(out)
+    store.verify()
     assert made["images"] == len(store)
     assert made["store_hash"] == store.hash
     assert made["positives"]["any"] == int(store.labels.any(1).sum())

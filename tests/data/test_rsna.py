@@ -24,15 +24,17 @@ def test_lines_of_any_order_become_one_row_an_image(tmp_path: Path) -> None:
     body = lines("ID_b", (1, 0, 0, 1, 0, 0)) + lines("ID_a", (0,) * 6)
     found = read_labels(write(tmp_path / "labels.csv", body[::-1]))
     assert found.labels == {"ID_b": (1, 0, 0, 1, 0, 0), "ID_a": (0,) * 6}
-    assert (found.duplicates, found.conflicts) == (0, ())
+    assert found.findings == ()
 
 
 def test_repeats_are_dropped_and_contradictions_reported(tmp_path: Path) -> None:
     body = lines("ID_a", (0,) * 6) * 2 + lines("ID_b", (0,) * 6) + ["ID_b_subdural,1"]
     found = read_labels(write(tmp_path / "labels.csv", [*body, "ID_c_any,1"]))
     assert set(found.labels) == {"ID_a"}
-    assert found.duplicates == 7
-    assert found.conflicts == ("ID_b", "ID_c")
+    kinds = [(one.kind, one.item) for one in found.findings]
+    assert kinds.count(("duplicate_label_rows", "ID_a")) == 6
+    assert ("conflicting_labels", "ID_b") in kinds
+    assert ("incomplete_labels", "ID_c") in kinds
 
 
 def test_gzip_is_read_too(tmp_path: Path) -> None:
@@ -57,5 +59,5 @@ def test_other_files_are_refused(tmp_path: Path, text: str) -> None:
 def test_the_real_table(shared_data: Path) -> None:
     found = read_labels(shared_data / "rsna-dev" / "stage_2_train.csv")
     assert len(found.labels) == 422
-    assert found.conflicts == ()
+    assert found.findings == ()
     assert all(row[0] == max(row[1:]) for row in found.labels.values())

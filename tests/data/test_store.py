@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +13,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from ichlite.data.store import COLUMNS, Store, StoreRow, StoreWriter
+from ichlite.data.parts import part_path, write_part
+from ichlite.data.rows import COLUMNS, StoreRow, write_index
+from ichlite.data.store import Store
+from ichlite.data.writer import StoreWriter
 from ichlite.errors import StoreError
 
 
 def row(k: int, split: str = "train", **changes: object) -> StoreRow:
     values: dict[str, object] = {
         "image": f"image-{k}",
-        "patient": f"patient-{k // 2}",
+        "patient": f"patient-{k}",
         "study": "s",
         "series": "t",
         "position_mm": 5.0 * k,
@@ -45,30 +50,77 @@ def store(tmp_path: Path) -> Path:
 
 
 def test_what_is_opened_is_what_was_added(store: Path) -> None:
-    opened = Store.open(store, verify=True)
-    np.testing.assert_array_equal(opened.hu, np.concatenate([images(2), images(4)]))
+    opened = Store.open(store)
+    opened.verify()
+    everything = np.concatenate([images(2), images(4)])
+    np.testing.assert_array_equal(opened.hu[:], everything)
+    np.testing.assert_array_equal(opened.hu[np.array([4, 0])], everything[[4, 0]])
+    np.testing.assert_array_equal(opened.hu[3], everything[3])
     assert opened.labels.tolist() == [[0, 1, 0, 0, k % 2] for k in range(6)]
+    assert opened.any.tolist() == [1] * 6
     assert opened.position_mm.tolist() == [0, 5, 10, 15, 20, 25]
     assert np.isnan(opened.lesion[0]).all()
     assert opened.lesion[1].tolist() == [10.5, 20.5]
     assert opened.meta["images"] == len(opened) == 6
-    assert opened.meta["patients"] == 3
+    assert opened.meta["patients"] == 6
     assert opened.meta["seed"] == 3
-    assert isinstance(opened.hu, np.memmap)
 
 
-def test_select_takes_a_split_in_order(store: Path) -> None:
+def test_rows_of_a_split_come_in_order(store: Path) -> None:
     opened = Store.open(store)
-    train = opened.select("train")
-    assert train.image.tolist() == ["image-0", "image-1", "image-3", "image-5"]
-    np.testing.assert_array_equal(train.hu, opened.hu[[0, 1, 3, 5]])
+    assert opened.image[opened.rows("train")].tolist() == [f"image-{k}" for k in (0, 1, 3, 5)]
     assert opened.rows("test").tolist() == [4]
+    assert opened.rows("unused").tolist() == []
     with pytest.raises(StoreError, match="train, validation, test"):
-        opened.select("dev")
+        opened.rows("dev")
 
 
-def test_a_contiguous_selection_stays_mapped(store: Path) -> None:
-    assert isinstance(Store.open(store).take(np.arange(1, 4)).hu, np.memmap)
+def test_slices_go_to_another_process(store: Path) -> None:
+    opened = Store.open(store)
+    first = opened.hu[0]
+    again = pickle.loads(pickle.dumps(opened.hu))
+    np.testing.assert_array_equal(again[0], first)
+
+
+def test_parts_hold_a_fixed_number_of_slices(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("parts", "writer"):
+        monkeypatch.setattr(f"ichlite.data.{module}.PART_IMAGES", 4)
+    monkeypatch.setattr("ichlite.data.parts._OPEN_FILES", 2)
+    with StoreWriter(tmp_path / "store", kind="toy") as writer:
+        writer.add(images(10), [row(k) for k in range(10)])
+    opened = Store.open(tmp_path / "store")
+    assert len(list((tmp_path / "store" / "parts").iterdir())) == 3
+    for k in (9, 0, 4, 8, 1):
+        np.testing.assert_array_equal(opened.hu[k], images(10)[k])
+
+
+@pytest.mark.parametrize("shared", ["patient", "pixels"])
+def test_a_doctored_split_is_refused(shared: str, tmp_path: Path) -> None:
+    """Even when whoever moved the image also mended the hash."""
+    path = tmp_path / "store"
+    pixels = images(2)
+    if shared == "pixels":
+        pixels[1] = pixels[0]
+    owner = {"patient": "one"} if shared == "patient" else {}
+    with StoreWriter(path, kind="toy") as writer:
+        writer.add(pixels, [row(0, **owner), row(1, **owner)])
+    assert len(Store.open(path)) == 2
+    lines = (path / "index.csv").read_text().splitlines()
+    cells = [line.split(",") for line in lines[1:]]
+    cells[1][COLUMNS.index("split")] = "test"
+    meta = json.loads((path / "store.json").read_text())
+    meta["hash"] = write_index(path, cells)
+    (path / "store.json").write_text(json.dumps(meta))
+    with pytest.raises(StoreError, match="the split leaks"):
+        Store.open(path)
+
+
+def test_air_on_two_sides_is_no_leak(tmp_path: Path) -> None:
+    with StoreWriter(tmp_path / "store", kind="toy") as writer:
+        writer.add(np.full((2, 256, 256), -1024, np.int16), [row(0), row(1, "test")])
+    assert Store.open(tmp_path / "store").pixel_sha256 == ("constant -1024",) * 2
 
 
 @settings(max_examples=20, deadline=None)
@@ -112,7 +164,7 @@ def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
 
 def test_a_part_left_by_a_crash_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "store.part").mkdir()
-    (tmp_path / "store.part" / "hu.npy").write_bytes(b"half")
+    (tmp_path / "store.part" / "index.csv").write_bytes(b"half")
     with StoreWriter(tmp_path / "store", kind="phantom") as writer:
         writer.add(images(1), [row(0)])
     assert len(Store.open(tmp_path / "store")) == 1
@@ -156,17 +208,23 @@ def test_another_description_is_refused(text: str, store: Path) -> None:
         Store.open(store)
 
 
-def test_a_truncated_file_is_refused(store: Path) -> None:
-    data = (store / "hu.npy").read_bytes()
-    (store / "hu.npy").write_bytes(data[: len(data) // 2])
+def test_a_truncated_part_is_refused_when_read(store: Path) -> None:
+    part = part_path(store / "parts", 0)
+    part.write_bytes(part.read_bytes()[:4000])
     with pytest.raises(StoreError, match="cannot be read"):
-        Store.open(store)
+        Store.open(store).hu[0]
+
+
+def test_a_lost_part_is_refused_when_read(store: Path) -> None:
+    part_path(store / "parts", 0).unlink()
+    with pytest.raises(StoreError, match="cannot be read"):
+        Store.open(store).hu[np.array([0])]
 
 
 def test_a_lost_row_is_refused(store: Path) -> None:
     lines = (store / "index.csv").read_text().splitlines(keepends=True)
     (store / "index.csv").write_text("".join(lines[:-1]))
-    with pytest.raises(StoreError, match="does not fit"):
+    with pytest.raises(StoreError, match="changed since"):
         Store.open(store)
 
 
@@ -177,22 +235,32 @@ def test_other_columns_are_refused(store: Path) -> None:
         Store.open(store)
 
 
-def test_a_changed_byte_is_found_by_verify(store: Path) -> None:
-    data = bytearray((store / "hu.npy").read_bytes())
-    data[-1] ^= 1
-    (store / "hu.npy").write_bytes(bytes(data))
-    assert len(Store.open(store)) == 6
+def test_damage_to_a_slice_is_found_when_it_is_read(store: Path) -> None:
+    part = part_path(store / "parts", 0)
+    data = bytearray(part.read_bytes())
+    data[len(data) // 2] ^= 1
+    part.write_bytes(bytes(data))
+    opened = Store.open(store)
+    with pytest.raises(StoreError, match="cannot be read"):
+        opened.hu[:]
+
+
+def test_other_pixels_are_found_by_verify(store: Path) -> None:
+    other = images(6)
+    other[5, 0, 0] ^= 1
+    write_part(part_path(store / "parts", 0), other)
     with pytest.raises(StoreError, match="changed since"):
-        Store.open(store, verify=True)
+        Store.open(store).verify()
 
 
 def test_the_files_are_what_the_contract_says(store: Path) -> None:
     header = (store / "index.csv").read_text().splitlines()[0]
     assert header == ",".join(COLUMNS)
     assert header == (
-        "image,patient,study,series,position_mm,epidural,intraparenchymal,intraventricular,"
-        "subarachnoid,subdural,lesion_row,lesion_column,split"
+        "slot,image,patient,study,series,position_mm,any,epidural,intraparenchymal,"
+        "intraventricular,subarachnoid,subdural,lesion_row,lesion_column,split,source,"
+        "source_sha256,pixel_sha256"
     )
     meta = json.loads((store / "store.json").read_text())
-    assert meta["schema"] == "ichlite-store/1"
-    assert np.load(store / "hu.npy").flags.c_contiguous
+    assert meta["schema"] == "ichlite-store/2"
+    assert meta["hash"] == hashlib.sha256((store / "index.csv").read_bytes()).hexdigest()

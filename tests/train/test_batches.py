@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,29 @@ def test_seed_and_step_make_the_batch(store: Store, augment: bool) -> None:
     assert not np.array_equal(other.step(2)[0], Batches(store, recipe).step(2)[0])
 
 
+def test_a_seed_means_the_batches_that_it_always_meant(store: Store) -> None:
+    # Runs that were begun long ago are resumed and compared: these values must not change.
+    batches = Batches(store, Recipe(batch_size=6, seed=3))
+    assert batches.images(0).tolist() == [5, 8, 11, 13, 14, 34]
+    assert batches.images(6).tolist() == [3, 6, 12, 17, 26, 31]
+    changed = Batches(store, Recipe(batch_size=6, seed=3, crop_steps=1, crop_size=64, augment=True))
+    (crops, crop_labels), (frames, frame_labels) = changed.step(0), changed.step(1)
+    assert crops.sum(dtype=np.float64) == pytest.approx(23398.57, abs=0.02)
+    assert frames.sum(dtype=np.float64) == pytest.approx(184343.29, abs=0.02)
+    assert crop_labels.sum(axis=0).tolist() == [1, 0, 2, 1, 0]
+    assert frame_labels.sum(axis=0).tolist() == [0, 0, 1, 1, 0]
+
+
+@pytest.mark.parametrize("crop_steps", [0, 2])
+def test_batches_for_the_device_are_the_same_in_hu(store: Store, crop_steps: int) -> None:
+    recipe = Recipe(batch_size=6, crop_steps=crop_steps, crop_size=64, augment=True)
+    hu, labels = Batches(store, replace(recipe, device_windows=True)).step(1)
+    windows, same_labels = Batches(store, recipe).step(1)
+    assert hu.dtype == np.int16
+    np.testing.assert_array_equal(to_windows(hu), windows)
+    np.testing.assert_array_equal(labels, same_labels)
+
+
 def test_frames_are_the_reading_path_of_their_rows(store: Store) -> None:
     batches = Batches(store, Recipe(batch_size=8))
     windows, labels = batches.step(4)
@@ -91,7 +115,22 @@ def test_ahead_keeps_order_and_runs_elsewhere() -> None:
         return step**2
 
     assert list(ahead(make, range(20), depth=2)) == [step**2 for step in range(20)]
-    assert threads == {"batches"}
+    assert threads == {"batches_0"}
+
+
+def test_ahead_keeps_order_with_several_threads() -> None:
+    running: set[str] = set()
+    together = threading.Barrier(3, timeout=10)
+
+    def make(step: int) -> int:
+        running.add(threading.current_thread().name)
+        if step < 3:
+            together.wait()
+        time.sleep(0.002 * (step % 3))
+        return step**2
+
+    assert list(ahead(make, range(20), threads=3)) == [step**2 for step in range(20)]
+    assert len(running) == 3
 
 
 def test_ahead_hands_failures_on() -> None:

@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import pairwise
@@ -24,9 +25,11 @@ from ichlite.evaluate.metrics import validation_auc
 from ichlite.models import MODELS, light_fcn
 from ichlite.models.saved import load, predict
 from ichlite.train import fit as fit_module
+from ichlite.train.batches import Batches
 from ichlite.train.checkpoint import averaged
-from ichlite.train.fit import Progress, Run, fit, learning_rate, prepare
+from ichlite.train.fit import Progress, Run, fit
 from ichlite.train.recipe import Recipe
+from ichlite.train.setup import learning_rate, prepare
 
 RECIPE = Recipe(
     epochs=2, batch_size=6, steps_per_epoch=3, crop_steps=2, crop_size=64, learning_rate=0.003,
@@ -241,3 +244,151 @@ def test_a_run_that_diverges_stops_with_a_reason(tmp_path: Path) -> None:
     recipe = replace(RECIPE, learning_rate=1e30, schedule="constant", clipnorm=None)
     with pytest.raises(IchliteError, match="diverged"):
         fit(recipe, make_store(tmp_path / "store"), tmp_path / "run", score=validation_auc)
+
+
+def test_a_seed_means_the_weights_that_it_always_meant() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(MODELS, "light_fcn", light_fcn)  # type: ignore[arg-type]
+        prepared = prepare(Recipe(seed=3), np.full(5, 4), 10)
+    stem, logits = (prepared.get_layer(name).get_weights()[0] for name in ("stem", "logits"))
+    np.testing.assert_allclose(stem[0, 0, 0, :2], [-0.00057097, -0.13361688], atol=1e-7)
+    np.testing.assert_allclose(logits[0, :2], [-0.23195446, -0.1084718], atol=1e-7)
+    assert prepared.get_layer("dropout").seed_generator.state.numpy().tolist() == [591400508, 0]
+
+
+@pytest.mark.parametrize("loss", ["bce", "focal", "ldam"])
+def test_training_is_the_bare_loop_of_the_papers_losses(
+    store: Store, tmp_path: Path, loss: str
+) -> None:
+    recipe = Recipe(loss=loss, epochs=1, batch_size=6, steps_per_epoch=2, learning_rate=0.003)
+    run(store, tmp_path / "run", recipe)
+    batches = Batches(store, recipe)
+    model = prepare(recipe, batches.labels.sum(axis=0), 2)
+    for step in range(2):
+        model.train_on_batch(*batches.step(step))
+    for mine, theirs in zip(
+        load(tmp_path / "run" / "last.keras").get_weights(), model.get_weights(), strict=True
+    ):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-7)
+
+
+DRW = replace(RECIPE, loss="ldam_drw", defer_share=0.6, augment=False, ema_momentum=None)
+SWITCH = round(0.6 * STEPS)
+
+
+def losses_of(store: Store, folder: Path, recipe: Recipe) -> list[float]:
+    losses: list[float] = []
+    run(store, folder, recipe, on_step=lambda progress: losses.append(progress.loss))
+    return losses
+
+
+def all_weights(folder: Path) -> np.ndarray:
+    model = load(folder / "last.keras", compiled=True)
+    return np.concatenate([np.ravel(v) for v in [*model.weights, *model.optimizer.variables]])
+
+
+class Deferred(NamedTuple):
+    """A run of `DRW` that was never stopped."""
+
+    folder: Path
+    losses: list[float]
+
+
+@pytest.fixture(scope="module")
+def deferred(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Deferred:
+    folder = tmp_path_factory.mktemp("drw") / "whole"
+    return Deferred(folder, losses_of(store, folder, DRW))
+
+
+@pytest.mark.parametrize("step", [SWITCH - 1, SWITCH, SWITCH + 1])
+def test_a_resumed_run_is_the_uninterrupted_one(
+    store: Store, deferred: Deferred, tmp_path: Path, step: int
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(store, tmp_path / "run", DRW, on_step=stop_at(step))
+    losses = losses_of(store, tmp_path / "run", DRW)
+    np.testing.assert_allclose(losses, deferred.losses[step:], rtol=1e-5)
+    np.testing.assert_allclose(
+        all_weights(tmp_path / "run"), all_weights(deferred.folder), rtol=1e-4, atol=1e-6
+    )
+
+
+def test_the_loss_changes_at_its_step_and_the_optimiser_does_not(
+    store: Store, deferred: Deferred, tmp_path: Path
+) -> None:
+    plain = losses_of(store, tmp_path / "ldam", replace(DRW, loss="ldam"))
+    np.testing.assert_allclose(deferred.losses[:SWITCH], plain[:SWITCH], rtol=1e-5)
+    assert abs(deferred.losses[SWITCH] - plain[SWITCH]) > 1e-3
+    last = load(deferred.folder / "last.keras", compiled=True)
+    assert int(last.optimizer.iterations) == STEPS
+
+
+def test_a_run_begun_before_an_argument_existed_goes_on(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(store, tmp_path / "run", DRW, on_step=stop_at(STEPS - 1))
+    file = tmp_path / "run" / "train.json"
+    begun = json.loads(file.read_text())
+    for name in ("beta", "device_windows", "precision"):
+        del begun["recipe"][name]
+    file.write_text(json.dumps(begun))
+    with pytest.raises(UsageError, match=r"recipe.beta.*found 0.9999.*expected 0.9;"):
+        run(store, tmp_path / "run", replace(DRW, beta=0.9))
+    assert run(store, tmp_path / "run", DRW).resumed_at == STEPS - 1
+
+
+def test_windows_made_on_the_device_train_the_same_model(
+    store: Store, deferred: Deferred, tmp_path: Path
+) -> None:
+    device = replace(DRW, device_windows=True)
+    with pytest.raises(KeyboardInterrupt):
+        run(store, tmp_path / "run", device, on_step=stop_at(SWITCH))
+    losses = losses_of(store, tmp_path / "run", device)
+    np.testing.assert_allclose(losses, deferred.losses[SWITCH:], rtol=1e-4)
+    for kind in ("best.keras", "last.keras"):
+        assert load(tmp_path / "run" / kind).input_shape == (None, None, None, 3)
+    np.testing.assert_allclose(
+        all_weights(tmp_path / "run"), all_weights(deferred.folder), rtol=1e-3, atol=1e-4
+    )
+
+
+def test_bfloat16_trains_and_leaves_a_float32_model(
+    store: Store, deferred: Deferred, tmp_path: Path
+) -> None:
+    half = replace(DRW, precision="bfloat16")
+    with pytest.raises(KeyboardInterrupt):
+        run(store, tmp_path / "run", half, on_step=stop_at(3))
+    losses: list[float] = []
+    done = run(store, tmp_path / "run", half, on_step=lambda p: losses.append(p.loss))
+    np.testing.assert_allclose(losses, deferred.losses[3:], rtol=0.1)
+    # In earnest: the same to the last bits would be no bfloat16 at all.
+    assert not np.allclose(losses, deferred.losses[3:], rtol=1e-6)
+    for kind in ("best.keras", "last.keras"):
+        model = load(tmp_path / "run" / kind)
+        assert {layer.dtype_policy.name for layer in model.layers} == {"float32"}
+        assert {v.dtype for v in model.trainable_variables} == {"float32"}
+    rows = store.rows("validation")
+    logits = predict(load(tmp_path / "run"), store, rows)
+    assert validation_auc(store.labels[rows], logits)["mean"] == pytest.approx(done.best, abs=1e-5)
+
+
+def test_waiting_for_batches_is_counted(finished: Finished) -> None:
+    def batches() -> Iterator[int]:
+        for batch in range(3):
+            time.sleep(0.05)
+            yield batch
+
+    clock = fit_module._Clock()
+    for _ in clock.waiting(batches()):
+        time.sleep(0.1)
+    assert 0.15 <= clock.waited < clock.seconds() - 0.3
+    for row in rows_of(finished.folder):
+        assert 0 <= float(row["wait_share"]) <= 1
+
+
+@pytest.mark.parametrize(("count", "message"), [(0, "from 1 to 1"), (2, "KERAS_BACKEND=jax")])
+def test_devices_that_are_not_there_are_refused(
+    store: Store, tmp_path: Path, count: int, message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        run(store, tmp_path / "run", device_count=count)
+    assert not (tmp_path / "run").exists()

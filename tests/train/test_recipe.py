@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
+
 import pytest
 
+from ichlite.commands.train import train
 from ichlite.errors import IchliteError, UnknownName, UsageError
+from ichlite.train.manifest import command
 from ichlite.train.recipe import Recipe
 
 
@@ -18,7 +22,8 @@ def test_defaults_are_the_papers() -> None:
     ("name", "value"),
     [("epochs", -1), ("batch_size", 0), ("learning_rate", 0.0), ("dropout", 1.0), ("crop_size", 8),
      ("seed", -1), ("ema_momentum", 1.5), ("steps_per_epoch", 0),
-     ("learning_rate", float("nan")), ("learning_rate", float("inf"))],
+     ("learning_rate", float("nan")), ("learning_rate", float("inf")), ("beta", 1.0),
+     ("defer_share", 1.1), ("precision", "float16")],
 )  # fmt: skip
 def test_nonsense_is_refused_by_name(name: str, value: float) -> None:
     with pytest.raises(IchliteError, match=name) as refused:
@@ -29,6 +34,27 @@ def test_nonsense_is_refused_by_name(name: str, value: float) -> None:
 def test_unknown_schedule_lists_the_choices() -> None:
     with pytest.raises(UnknownName, match="constant, cosine"):
         Recipe(schedule="linear")  # type: ignore[arg-type]
+
+
+def test_only_deferred_weights_change_the_loss_on_the_way() -> None:
+    drw = Recipe(loss="ldam_drw", defer_share=0.5)
+    assert [drw.loss_at(step, 4) for step in range(4)] == ["ldam", "ldam", "ldam_drw", "ldam_drw"]
+    assert Recipe(loss="ldam_drw", defer_share=0.0).loss_at(0, 4) == "ldam_drw"
+    assert Recipe(loss="ldam_drw", defer_share=1.0).loss_at(3, 4) == "ldam"
+    assert {Recipe(loss="focal").loss_at(step, 4) for step in range(4)} == {"focal"}
+
+
+def test_every_argument_is_an_option_with_the_same_default() -> None:
+    options = inspect.signature(train).parameters
+    for name, value in Recipe().as_dict().items():
+        assert options[name].default == value, name
+
+
+def test_a_command_says_the_recipe() -> None:
+    recipe = Recipe(loss="ldam_drw", beta=0.99, device_windows=True, precision="bfloat16")
+    assert command(recipe, "store") == (
+        "ichlite train store OUT --loss ldam_drw --beta 0.99 --device-windows --precision bfloat16"
+    )
 
 
 def test_steps() -> None:

@@ -39,7 +39,7 @@ def compress(
         )
     written = export(
         load(model),
-        Store.open(store, verify=True),
+        Store.open(store),
         out,
         precision=precision,
         training=training,

@@ -76,7 +76,7 @@ def _store(model: Path, store: Path, split: str) -> tuple[Judge, Judged, dict[st
     from ichlite.evaluate.judge import judge_rows, load_judge
 
     judge = load_judge(model)
-    opened = Store.open(store, verify=True)
+    opened = Store.open(store)
     judged = judge_rows(judge, opened, split_rows(opened, split))
     return judge, judged, {"data": f"{store.name}, {split} split", "store_hash": opened.hash}
 
@@ -99,6 +99,6 @@ def _rsna(
         "data": f"RSNA images of {folder.name}",
         "unlabelled": archive.unlabelled,
         "not_judged": list(archive.unread),
-        "label_conflicts": list(table.conflicts),
+        "label_conflicts": [f.item for f in table.findings if f.kind == "conflicting_labels"],
     }
     return judge, archive.judged, facts

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ichlite.commands.needs import need_train
+from ichlite.commands.needs import TRAIN_PACKAGES, need_train
 
 if TYPE_CHECKING:
     from ichlite.train.logs import Row
+    from ichlite.train.recipe import Recipe
 
 EPILOG = "Example: ichlite train phantoms runs/ldam --loss ldam --epochs 5 --seed 1"
 
@@ -19,7 +20,12 @@ def train(
     store: Annotated[Path, typer.Argument(help="Prepared store to train on.")],
     out: Annotated[Path, typer.Argument(help="Run folder; the same command again resumes.")],
     model: Annotated[str, typer.Option(help="Architecture; see `ichlite models`.")] = "light_fcn",
-    loss: Annotated[str, typer.Option(help="bce, focal or ldam.")] = "bce",
+    loss: Annotated[
+        str,
+        typer.Option(
+            help="bce, focal, ldam, ldam_drw, class_balanced, asymmetric or distribution_balanced."
+        ),
+    ] = "bce",
     epochs: Annotated[int, typer.Option(help="Of full frames.")] = 5,
     batch_size: Annotated[int, typer.Option(help="Images a step.")] = 64,
     learning_rate: Annotated[float, typer.Option(help="Of Adam.")] = 0.01,
@@ -40,16 +46,37 @@ def train(
     ] = None,
     gamma: Annotated[float, typer.Option(help="Of the focal loss.")] = 2.0,
     max_margin: Annotated[float, typer.Option(help="Of LDAM, in logits.")] = 0.5,
+    beta: Annotated[float, typer.Option(help="Of class-balanced weights.")] = 0.9999,
+    defer_share: Annotated[
+        float, typer.Option(help="Share of the steps for which ldam_drw is plain LDAM.")
+    ] = 0.8,
+    device_windows: Annotated[
+        bool, typer.Option(help="Send HU to the device and make windows there.")
+    ] = False,
+    precision: Annotated[str, typer.Option(help="float32 or bfloat16.")] = "float32",
+    devices: Annotated[
+        int | None, typer.Option(help="Devices to share each batch; all there are, if not given.")
+    ] = None,
+    width: Annotated[int | None, typer.Option(help="LightFCN: between blocks.")] = None,
+    expansion: Annotated[int | None, typer.Option(help="LightFCN: inside block 1.")] = None,
+    head_width: Annotated[int | None, typer.Option(help="LightFCN: last feature map.")] = None,
     init: Annotated[Path | None, typer.Option(help="Checkpoint to start from.")] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Train on a Ray cluster: local, auto or HOST:PORT."),
+    ] = None,
+    workers: Annotated[
+        int, typer.Option(min=1, help="With --ray: processes, which share each batch.")
+    ] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
     """Train a model on a prepared store; the best epoch by validation mean AUC is kept."""
-    need_train()
+    if ray is None:
+        need_train()
     from ichlite.commands.console import print_json, progress, say
     from ichlite.data.feed import split_rows
     from ichlite.data.store import Store
-    from ichlite.evaluate.metrics import validation_auc
-    from ichlite.train.fit import fit
+    from ichlite.errors import UsageError
     from ichlite.train.recipe import Recipe
 
     recipe = Recipe(
@@ -71,15 +98,30 @@ def train(
         ema_momentum=ema_momentum,
         gamma=gamma,
         max_margin=max_margin,
+        width=width,
+        expansion=expansion,
+        head_width=head_width,
+        beta=beta,
+        defer_share=defer_share,
+        device_windows=device_windows,
+        precision=precision,  # type: ignore[arg-type]  # Recipe checks it
     )
-    opened = Store.open(store, verify=True)
+    opened = Store.open(store)
     images = len(split_rows(opened, "train"))
+    if ray is not None:
+        if devices is not None:
+            raise UsageError("--devices", found="--ray", expected="--workers, one device each")
+        _on_ray(ray, recipe, store, out, workers=workers, init=init, as_json=as_json)
+        return
+    from ichlite.evaluate.metrics import validation_auc
+    from ichlite.train.fit import fit
 
     def show(row: Row) -> None:
         auc = row["validation_mean_roc_auc"]
         say(
             f"epoch {row['epoch']} ({row['phase']}): loss {row['loss']:.4f}, validation mean AUC "
-            f"{'undefined' if auc is None else f'{auc:.4f}'}, {row['images_per_s']:.1f} images/s"
+            f"{'undefined' if auc is None else f'{auc:.4f}'}, {row['images_per_s']:.1f} images/s, "
+            f"{row['wait_share']:.0%} of the time without a batch"
         )
 
     with progress("training", total=recipe.total_steps(images)) as advance:
@@ -90,6 +132,7 @@ def train(
             score=validation_auc,
             store_name=store.name,
             init=init,
+            device_count=devices,
             on_step=lambda _: advance(1),
             on_epoch=show,
         )
@@ -107,3 +150,30 @@ def train(
         )
     else:
         say(f"best model: {run.folder / 'best.keras'}")
+
+
+def _on_ray(
+    address: str,
+    recipe: Recipe,
+    store: Path,
+    out: Path,
+    *,
+    workers: int,
+    init: Path | None,
+    as_json: bool,
+) -> None:
+    from ichlite.commands.console import print_json, require, say
+
+    require("ray", "ray", "jax")
+    require("train", *TRAIN_PACKAGES)
+    from ichlite.cluster.session import session
+    from ichlite.cluster.train import train as train_on
+
+    with session(address) as cluster:
+        say(f"training by {workers} processes on {cluster.nodes} nodes")
+        run = train_on(recipe, store, out, cluster, workers=workers, init=init)
+    model = out / "best.keras"
+    if as_json:
+        print_json({"run": str(out), "model": str(model), "workers": workers, **run})
+    else:
+        say(f"best model: {model}")

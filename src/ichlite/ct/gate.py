@@ -41,7 +41,7 @@ MIN_BRAIN_SPREAD_HU = 2.5
 """Grey matter, white matter and CSF differ; a block of water or plastic does not."""
 
 _HEAD_WORDS = ("HEAD", "BRAIN", "SKULL", "NEURO", "CRANI", "CEREB", "ENCEPH")
-_NO_CONTRAST = frozenset({"NONE", "NO", "N", "C-", "-", "0", "WITHOUT", "UNENHANCED", "NATIVE"})
+NO_CONTRAST = frozenset({"NONE", "NO", "N", "C-", "-", "0", "WITHOUT", "UNENHANCED", "NATIVE"})
 _CONTRAST_SERIES = re.compile(
     r"\b(post[ _-]?contrast|with[ _]contrast|cect|cta|angio\w*|perfusion)\b|\bc\+", re.IGNORECASE
 )
@@ -237,7 +237,7 @@ def _content_reasons(series: Series) -> list[str]:
                 f"expected {low:.0f} to {high:.0f}"
             )
         agent = (header.contrast_agent or "").upper()
-        if agent and agent not in _NO_CONTRAST:
+        if agent and agent not in NO_CONTRAST:
             reasons.append(f"contrast agent was given; found {agent}; expected a plain scan")
         if _CONTRAST_SERIES.search(header.series_description or ""):
             reasons.append(f"not a plain scan; found SeriesDescription {header.series_description}")

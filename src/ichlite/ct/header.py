@@ -81,11 +81,15 @@ class Refusal:
         reason: One line.
         lost_from_series: SeriesInstanceUID of the CT series that lacks a slice because of this
             damaged file; None when nothing is lost (another kind of file) or it is not known.
+        damaged: Whether it claims to be a CT slice that cannot be used, not another kind of file.
+        code: Short name of the fault, as `IchliteError.code`.
     """
 
     path: str
     reason: str
     lost_from_series: str | None = None
+    damaged: bool = False
+    code: str | None = None
 
 
 def read_header(path: str) -> SliceHeader | Refusal:
@@ -144,13 +148,14 @@ def _header(path: str, elements: Elements, file_bytes: int) -> SliceHeader | Ref
         return Refusal(path, str(error))
     try:
         if elements.fault is not None:
-            return Refusal(path, elements.fault, values.text("SeriesInstanceUID"))
+            return Refusal(path, elements.fault, values.text("SeriesInstanceUID"), damaged=True)
         _check_pixels(values, elements)
         return _slice_header(path, values, _layout(values, elements, file_bytes))
     except NotCT as error:
         return Refusal(path, str(error))
     except UnreadableFile as error:
-        return Refusal(path, str(error), values.text("SeriesInstanceUID"))
+        series = values.text("SeriesInstanceUID")
+        return Refusal(path, str(error), series, damaged=True, code=error.code)
 
 
 def _check_kind(values: Values, elements: Elements) -> None:
@@ -229,7 +234,12 @@ def _check_native_length(expected: int, declared: int | None, available: int) ->
         raise UnreadableFile("uncompressed pixel data have no length")
     found = min(declared, available)
     if found < expected:
-        raise UnreadableFile("pixel data is short", found=f"{found} bytes", expected=expected)
+        raise UnreadableFile(
+            "pixel data is short",
+            found=f"{found} bytes",
+            expected=expected,
+            code="short_pixel_data",
+        )
     if declared > expected + 1:
         raise UnreadableFile("pixel data is long", found=f"{declared} bytes", expected=expected)
 

@@ -21,7 +21,7 @@ HU_MAX = 3071
 
 OFFSET_NOTE = "12-bit values were stored 1000 too low and wrapped; repaired"
 LOSSY_NOTE = "pixels went through lossy compression"
-_PADDING_NOTE = "PixelPaddingValue lies among tissue values; pixels equal to it read as air"
+PADDING_NOTE = "PixelPaddingValue lies among tissue values; pixels equal to it read as air"
 
 _AIR_LIKE_HU = -500
 """Padding below this is outside the head with everything darker; above it only equality counts."""
@@ -86,6 +86,7 @@ def to_hu(
                 f"{header.path}: 12-bit signed values with RescaleIntercept {intercept:g}",
                 expected="an intercept near -1024",
                 remedy="the offset of such files is not known; export again",
+                code="signed_12_bit",
             )
         stored = (stored + np.uint16(1000)) & np.uint16(0x0FFF)
         intercept = -1000.0
@@ -108,6 +109,7 @@ def _read_native(header: SliceHeader, dtype: np.dtype[np.int16]) -> NDArray[np.i
             f"{header.path}: pixel data is short",
             found=f"{found} bytes",
             expected=stored.nbytes,
+            code="short_pixel_data",
         )
     return stored
 
@@ -131,6 +133,7 @@ def _checked_rescale(header: SliceHeader) -> tuple[float, float]:
             f"{header.path} has no {missing}",
             expected="one",
             remedy="HU are not guessed; export again with rescale values",
+            code="missing_rescale",
         )
     if header.rescale_type not in (None, "HU"):
         raise HounsfieldError(
@@ -163,7 +166,7 @@ def _padding(
     if padding_hu <= _AIR_LIKE_HU:
         return stored <= value, []
     mask = stored == value
-    return mask, [_PADDING_NOTE] if padding_hu < HU_MAX and mask.any() else []
+    return mask, [PADDING_NOTE] if padding_hu < HU_MAX and mask.any() else []
 
 
 def _rescaled(

@@ -36,7 +36,7 @@ def find_series(
         InputError: A path does not exist, or cannot be looked at.
         SeriesError: No files at all.
     """
-    files, unread = _files(paths)
+    files, unread = files_below(paths)
     if not files and not unread:
         raise SeriesError("no files to read", expected="at least one DICOM file")
     by_series: dict[str, list[SliceHeader]] = defaultdict(list)
@@ -74,10 +74,10 @@ def content_hash(header: SliceHeader) -> str:
     return digest.hexdigest()
 
 
-def _files(
+def files_below(
     paths: Iterable[str | os.PathLike[str]] | str | os.PathLike[str],
 ) -> tuple[list[str], list[SkippedFile]]:
-    """Each file once, named as the caller would name it; and what is no file to read."""
+    """Files and folders in; each file once, as the caller would name it, and what is none, out."""
     given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     names: dict[str, str] = {}
     skipped: list[SkippedFile] = []

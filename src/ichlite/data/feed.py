@@ -5,9 +5,10 @@ The windows come from `ct.tensor.model_input`, the one preprocessing path of tra
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
-from queue import Full, Queue
-from threading import Event, Thread
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import TypeVar
 
 import numpy as np
@@ -15,7 +16,8 @@ from numpy.typing import NDArray
 
 from ichlite.ct.tensor import GRID, model_input
 from ichlite.ct.windows import PAPER_WINDOWS, apply_windows
-from ichlite.data.store import SPLITS, Store
+from ichlite.data.rows import SPLITS
+from ichlite.data.store import Store
 from ichlite.errors import StoreError, UnknownName
 
 T = TypeVar("T")
@@ -54,13 +56,16 @@ def split_rows(store: Store, split: str) -> NDArray[np.int64]:
     return rows
 
 
-def ahead(make: Callable[[int], T], steps: range, *, depth: int = AHEAD) -> Iterator[T]:
-    """A function of the step and the steps → its results in order, made ahead in one thread.
+def ahead(
+    make: Callable[[int], T], steps: range, *, depth: int = AHEAD, threads: int = 1
+) -> Iterator[T]:
+    """A function of the step and the steps → its results in order, made ahead in other threads.
 
     Args:
-        make: Called once a step, in another thread.
+        make: Called once a step, by several threads at a time if there are.
         steps: Which steps.
-        depth: Results kept ready.
+        depth: Results kept ready or in the making, beside one a further thread.
+        threads: How many.
 
     Yields:
         `make(step)` for each step.
@@ -72,35 +77,13 @@ def ahead(make: Callable[[int], T], steps: range, *, depth: int = AHEAD) -> Iter
         >>> list(ahead(lambda step: step * 10, range(3)))
         [0, 10, 20]
     """
-    ready: Queue[tuple[T | None, BaseException | None]] = Queue(maxsize=depth)
-    stopped = Event()
-
-    def put(item: tuple[T | None, BaseException | None]) -> None:
-        while not stopped.is_set():
-            try:
-                ready.put(item, timeout=0.1)
-            except Full:
-                continue
-            return
-
-    def work() -> None:
-        for step in steps:
-            if stopped.is_set():
-                return
-            try:
-                put((make(step), None))
-            except BaseException as failure:  # noqa: BLE001 (handed to the consumer, who raises it)
-                put((None, failure))
-                return
-
-    thread = Thread(target=work, name="batches", daemon=True)
-    thread.start()
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="batches")
+    waiting = iter(steps)
+    ready = deque(pool.submit(make, step) for step in islice(waiting, depth + threads))
     try:
-        for _ in steps:
-            result, failure = ready.get()
-            if failure is not None:
-                raise failure
-            yield result  # type: ignore[misc]
+        while ready:
+            result = ready.popleft().result()
+            ready.extend(pool.submit(make, step) for step in islice(waiting, 1))
+            yield result
     finally:
-        stopped.set()
-        thread.join()
+        pool.shutdown(wait=True, cancel_futures=True)

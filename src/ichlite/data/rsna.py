@@ -1,22 +1,30 @@
-"""RSNA 2019's label file in, six 0/1 labels an image out.
+"""RSNA 2019 in Kaggle's layout in, its index out: `stage_2_train.csv`, `stage_2_train_images/`.
 
-`stage_2_train.csv` has one line for each image and class, `ID_<image>_<class>,<0 or 1>`; some
-lines stand there twice.
+The table has one line for each image and class, `ID_<image>_<class>,<0 or 1>`; some lines stand
+there twice. Files are named like the images. A patient may have several studies.
 """
 
 from __future__ import annotations
 
-import csv
-import gzip
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO, cast
 
+from ichlite.data.assemble import assemble
+from ichlite.data.audit import Finding
+from ichlite.data.dicom_folder import Found, walk
+from ichlite.data.index import ImageRecord, Index, Progress
+from ichlite.data.label_table import binary, check_any, read_rows
 from ichlite.errors import InputError
 from ichlite.labels import ANY, NAMES
 
 CLASSES: tuple[str, ...] = (ANY, *NAMES)
 HEADER = ["ID", "Label"]
+TABLE = "stage_2_train.csv"
+IMAGES = "stage_2_train_images"
+TEST_IMAGES = "stage_2_test_images"
+
+_PLACE = {name: place for place, name in enumerate(CLASSES)}
+_ALL_SEEN = (1 << len(CLASSES)) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +33,86 @@ class RsnaLabels:
 
     Attributes:
         labels: Image, such as `ID_000259ccf`, → labels in the order of `CLASSES`.
-        duplicates: Lines that repeat an earlier one.
-        conflicts: Images with two different labels for one class, or without one, dropped.
+        findings: Lines that stand twice; images dropped for contradictions or missing classes.
     """
 
     labels: dict[str, tuple[int, ...]]
-    duplicates: int
-    conflicts: tuple[str, ...]
+    findings: tuple[Finding, ...]
+
+
+def read(root: Path, progress: Progress) -> Index:
+    """Folder of the RSNA 2019 download → its index.
+
+    Args:
+        root: Holds `stage_2_train.csv` (or `.csv.gz`) and `stage_2_train_images/`, or the images
+            anywhere below.
+        progress: Called with (files done, files in all).
+
+    Returns:
+        Every labelled image with a readable header; findings say what is not in it and why.
+
+    Raises:
+        InputError: No label table, or no image that it names.
+    """
+    table = root / TABLE if (root / TABLE).exists() else root / f"{TABLE}.gz"
+    labelled = read_labels(table)
+    under = (IMAGES,) if (root / IMAGES).is_dir() else ("",)
+    found, odd = walk(root, progress, under=under)
+    findings = [one for one in odd if one.item != table.name] + list(labelled.findings)
+    dropped = {_image(one.item) for one in findings if one.action == "quarantined"}
+    by_name: dict[str, list[Found]] = {}
+    for one in found:
+        by_name.setdefault(_image(one.source), []).append(one)
+    images = []
+    for name, same in by_name.items():
+        if name not in labelled.labels:
+            if name not in dropped:
+                findings += [Finding("image_without_label", one.source) for one in same]
+            continue
+        for one in same:
+            if one.patient:
+                images.append(_record(name, one, labelled.labels[name]))
+            else:
+                findings.append(Finding("missing_patient", one.source))
+    findings += [
+        Finding("label_without_image", name)
+        for name in labelled.labels
+        if name not in by_name and name not in dropped
+    ]
+    findings += _in_test_images(root, {one.patient for one in images}, progress)
+    return assemble(
+        "rsna", root, "slice", images, findings, f"{IMAGES}/ID_….dcm, named as in {TABLE}"
+    )
+
+
+def _image(source: str) -> str:
+    return Path(source).stem
+
+
+def _record(name: str, one: Found, labels: tuple[int, ...]) -> ImageRecord:
+    return ImageRecord(
+        image=name,
+        patient=one.patient,
+        study=one.study,
+        series=one.series,
+        position_mm=one.position_mm,
+        labels=labels[1:],
+        any=labels[0],
+        source=one.source,
+    )
+
+
+def _in_test_images(root: Path, patients: set[str], progress: Progress) -> list[Finding]:
+    """What the unlabelled test images of the challenge add: whether they share patients."""
+    if not (root / TEST_IMAGES).is_dir():
+        return []
+    found, _ = walk(root, progress, under=(TEST_IMAGES,))
+    detail = f"{len(found)} images; the challenge never gave their labels"
+    shared = sorted(patients & {one.patient for one in found})
+    return [
+        Finding("image_without_label", TEST_IMAGES, detail),
+        *(Finding("patient_in_two_splits", p, f"also in {TEST_IMAGES}") for p in shared),
+    ]
 
 
 def read_labels(path: Path) -> RsnaLabels:
@@ -41,58 +122,52 @@ def read_labels(path: Path) -> RsnaLabels:
         path: `stage_2_train.csv`, or one in its layout.
 
     Returns:
-        The labels.
+        The labels, without the images of a finding that quarantines.
 
     Raises:
-        InputError: No such file, another header, an unknown class or a label that is not 0 or 1.
+        InputError: No such file, another header, or a line that is no label.
     """
-    values: dict[str, dict[str, int]] = {}
-    bad: set[str] = set()
-    duplicates = 0
-    try:
-        with _open(path) as file:
-            lines = csv.reader(file)
-            header = next(lines, None)
-            if header != HEADER:
-                raise InputError(
-                    f"{path.name} is no RSNA label file", found=header, expected=HEADER
-                )
-            for number, line in enumerate(lines, start=2):
-                image, name, label = _parse(line, path, number)
-                classes = values.setdefault(image, {})
-                if name in classes:
-                    duplicates += 1
-                    if classes[name] != label:
-                        bad.add(image)
-                classes[name] = label
-    except (OSError, UnicodeDecodeError, csv.Error) as failure:
-        raise InputError(f"{path.name} cannot be read", found=failure) from failure
-    bad |= {image for image, classes in values.items() if len(classes) < len(CLASSES)}
-    return RsnaLabels(
-        labels={
-            image: tuple(classes[name] for name in CLASSES)
-            for image, classes in values.items()
-            if image not in bad
-        },
-        duplicates=duplicates,
-        conflicts=tuple(sorted(bad)),
-    )
+    # Bits of the classes seen and of the classes labelled 1: 750 thousand images fit in memory.
+    seen: dict[str, int] = {}
+    ones: dict[str, int] = {}
+    findings: list[Finding] = []
+    conflicts: set[str] = set()
+    for number, row in read_rows(path, HEADER, kind="RSNA label file"):
+        image, place, label = _parse(row, path, number)
+        before = seen.get(image, 0)
+        if before >> place & 1 and (ones[image] >> place & 1) != label:
+            conflicts.add(image)
+        elif before >> place & 1:
+            said = f"{CLASSES[place]}, line {number}"
+            findings.append(Finding("duplicate_label_rows", image, said))
+        seen[image] = before | 1 << place
+        ones[image] = ones.get(image, 0) | label << place
+    findings += [Finding("conflicting_labels", image) for image in sorted(conflicts)]
+    incomplete = [image for image, bits in seen.items() if bits != _ALL_SEEN]
+    findings += [Finding("incomplete_labels", image, _missing(seen[image])) for image in incomplete]
+    bad = conflicts.union(incomplete)
+    labels = {
+        image: tuple(bits >> place & 1 for place in range(len(CLASSES)))
+        for image, bits in ones.items()
+        if image not in bad
+    }
+    for image, six in labels.items():
+        findings += check_any(image, six[1:], six[0])
+    return RsnaLabels(labels, tuple(findings))
 
 
-def _open(path: Path) -> TextIO:
-    """Label file, plain or gzipped → its text."""
-    if path.suffix == ".gz":
-        return cast("TextIO", gzip.open(path, "rt", newline=""))
-    return path.open(newline="")
-
-
-def _parse(line: list[str], path: Path, number: int) -> tuple[str, str, int]:
-    """`["ID_000259ccf_any", "0"]` → ("ID_000259ccf", "any", 0)."""
-    image, _, name = (line[0] if len(line) == len(HEADER) else "").rpartition("_")
-    if not image or name not in CLASSES or line[1] not in {"0", "1"}:
+def _parse(row: dict[str, str], path: Path, number: int) -> tuple[str, int, int]:
+    """`{"ID": "ID_000259ccf_any", "Label": "0"}` → ("ID_000259ccf", place of `any`, 0)."""
+    image, _, name = row["ID"].rpartition("_")
+    label = binary(row["Label"])
+    if not image or name not in _PLACE or label is None:
         raise InputError(
             f"{path.name} line {number} is no RSNA label",
-            found=",".join(line),
+            found=",".join(row.values()),
             expected=f"ID_<image>_<one of {', '.join(CLASSES)}>,<0 or 1>",
         )
-    return image, name, int(line[1])
+    return image, _PLACE[name], label
+
+
+def _missing(bits: int) -> str:
+    return "no " + ", ".join(name for name, place in _PLACE.items() if not bits >> place & 1)

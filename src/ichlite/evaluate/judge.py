@@ -132,10 +132,10 @@ def judge_logits(
         rule: Slices to scans.
 
     Returns:
-        Slices in the order of `rows`; scans by series.
+        Slices in the order of `rows`, none where the store has labels of scans alone; scans by
+        series.
     """
-    subtypes = np.asarray(store.labels, np.uint8)[rows]
-    labels = np.column_stack([subtypes.any(axis=1), subtypes]).astype(np.uint8)
+    labels = np.column_stack([store.any[rows], store.labels[rows]]).astype(np.uint8)
     patients = np.asarray(store.patient)[rows].astype(str)
     positions = np.asarray(store.position_mm)[rows]
     series = np.asarray(store.series)[rows].astype(str)
@@ -149,7 +149,8 @@ def judge_logits(
         scans.append([decision.scan[key] for key in CLASSES])
         scan_labels.append(labels[members].max(axis=0))
         scan_patients.append(patients[members[0]])
+    known = slice(None) if store.label_level == "slice" else slice(0)
     return Judged(
-        Cases(labels, slices, patients),
+        Cases(labels[known], slices[known], patients[known]),
         Cases(np.array(scan_labels), np.array(scans), np.array(scan_patients)),
     )

@@ -40,17 +40,19 @@ def summarise(
 
     Returns:
         JSON-ready: `data`, `slices`, `per_class`, `mean`, `any`, `all_negative_accuracy`,
-        `rsna_log_loss`, `thresholds`, `scan`, `patients`.
+        `rsna_log_loss` (None without slices), `thresholds`, `scan`, `patients`.
     """
     slices = _table(judged.slices, slice_thresholds, bootstrap, seed)
     scans = _table(judged.scans, scan_thresholds, bootstrap, seed)
     return {
         "data": data,
         "slices": len(judged.slices.labels),
-        "patients": len(set(judged.slices.patients.tolist())),
+        "patients": len(set(judged.scans.patients.tolist())),
         **slices,
         "all_negative_accuracy": all_negative_accuracy(judged.slices.labels[:, 1:]),
-        "rsna_log_loss": rsna_log_loss(judged.slices.labels, judged.slices.probabilities),
+        "rsna_log_loss": rsna_log_loss(judged.slices.labels, judged.slices.probabilities)
+        if len(judged.slices.labels)
+        else None,
         "thresholds": {name: slice_thresholds[name] for name in CLASSES},
         "scan": {
             "scans": len(judged.scans.labels),

@@ -45,7 +45,23 @@ def load(path: Path, *, compiled: bool = False) -> keras.Model:
 
 
 def predict(model: keras.Model, store: Store, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Model and row numbers of a store → logits (image, 5)."""
+    """Model, of windows or of HU (`from_hu`), and row numbers of a store → logits (image, 5)."""
+    takes_hu = len(model.input_shape) == 3
     parts = [rows[first : first + BATCH] for first in range(0, len(rows), BATCH)]
-    windows = ahead(lambda part: to_windows(store.hu[parts[part]]), range(len(parts)))
-    return np.concatenate([np.asarray(model.predict_on_batch(x)) for x in windows])
+
+    def images(part: int) -> NDArray[np.float32] | NDArray[np.int16]:
+        hu = store.hu[_whole_shares(parts[part])]
+        return hu if takes_hu else to_windows(hu)
+
+    logits = [
+        np.asarray(model.predict_on_batch(x))[: len(part)]
+        for part, x in zip(parts, ahead(images, range(len(parts))), strict=True)
+    ]
+    return np.concatenate(logits)
+
+
+def _whole_shares(rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Rows, the last repeated until each device of a distribution gets as many as the others."""
+    distribution = keras.distribution.distribution()
+    devices = 1 if distribution is None else distribution.num_model_replicas
+    return np.pad(rows, (0, -len(rows) % devices), mode="edge")

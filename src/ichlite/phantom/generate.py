@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 
-from ichlite.data.store import StoreRow, StoreWriter
-from ichlite.errors import StoreError, UsageError
+from ichlite.data.rows import StoreRow
+from ichlite.data.workers import in_processes
+from ichlite.data.writer import StoreWriter
+from ichlite.errors import UsageError
 from ichlite.labels import ANY, NAMES
 from ichlite.phantom.balance import mix_named
 from ichlite.phantom.subject import Subject, generate_subject
@@ -22,7 +19,7 @@ from ichlite.phantom.subject import Subject, generate_subject
 Progress = Callable[[int, int], None]
 SMALLEST_GRID, LARGEST_GRID = 32, 1024
 
-GENERATOR_VERSION = 1
+GENERATOR_VERSION = 2
 """Raised when the same seed would give other bytes."""
 
 
@@ -136,15 +133,6 @@ def store_rows(subject: Subject, seed: int) -> list[StoreRow]:
     return rows
 
 
-def _one_thread() -> None:
-    """Keep each worker process on one core, and quiet when the user interrupts."""
-    import signal
-
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[name] = "1"
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
 def subjects_of(order: Order, processes: int = 1) -> Iterator[Subject]:
     """Yield the subjects of an order, by index, made by `processes` processes.
 
@@ -163,25 +151,7 @@ def subjects_of(order: Order, processes: int = 1) -> Iterator[Subject]:
             "unfit matrix", found=order.grid, expected=f"{SMALLEST_GRID} to {LARGEST_GRID}"
         )
     mix_named(order.balance)
-    if processes == 1:
-        yield from map(order.subject, range(order.subjects))
-        return
-    context = get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=context, initializer=_one_thread) as pool:
-        ahead: deque[Future[Subject]] = deque()
-        try:
-            for index in range(order.subjects):
-                ahead.append(pool.submit(order.subject, index))
-                if len(ahead) > 2 * processes:  # no more in memory than the workers need
-                    yield ahead.popleft().result()
-            while ahead:
-                yield ahead.popleft().result()
-        except BrokenProcessPool as fault:
-            raise StoreError(
-                "a worker process ended early", remedy="try fewer processes: each needs 1 GB"
-            ) from fault
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    yield from in_processes(order.subject, range(order.subjects), processes)
 
 
 def write_store(

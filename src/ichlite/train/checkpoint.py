@@ -29,6 +29,21 @@ def save(model: keras.Model, path: Path) -> None:
     part.replace(path)
 
 
+def resume(path: Path, fresh: keras.Model) -> keras.Model:
+    """Checkpoint of a run and the model as that run began → the model that goes on, compiled.
+
+    A Keras file holds no state of random numbers, but dropout draws once a step from the seed that
+    it began with: so it goes on with the numbers that it would have had.
+    """
+    model = load(path, compiled=True)
+    steps = int(model.optimizer.iterations)
+    for layer, first in zip(model.layers, fresh.layers, strict=True):
+        if isinstance(layer, keras.layers.Dropout) and layer.rate > 0:
+            seed, drawn = keras.ops.convert_to_numpy(first.seed_generator.state)
+            layer.seed_generator.state.assign([seed, drawn + steps])
+    return model
+
+
 def start_from(model: keras.Model, init: Path) -> None:
     """Copy the weights of a checkpoint of the same architecture into a model.
 

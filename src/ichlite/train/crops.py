@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ichlite.data.parts import Slices
 from ichlite.errors import StoreError
 
 HEAD_HU = -200
@@ -49,7 +50,7 @@ class CropSampler:
 
     def batch(
         self,
-        hu: NDArray[np.int16],
+        hu: NDArray[np.int16] | Slices,
         rows: NDArray[np.int64],
         count: int,
         rng: np.random.Generator,

@@ -7,39 +7,42 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from ichlite.ct.tensor import GRID
 from ichlite.data.feed import ahead, split_rows
 from ichlite.data.store import Store
-from ichlite.errors import IchliteError
 from ichlite.labels import NAMES
-from ichlite.models import build
-from ichlite.models.saved import BEST, load, predict
-from ichlite.train import checkpoint, manifest
+from ichlite.models.saved import BEST, predict
+from ichlite.train import checkpoint, devices, manifest
 from ichlite.train.batches import Batches
+from ichlite.train.learner import DIVERGED, Learner
 from ichlite.train.logs import History, Row
-from ichlite.train.losses import build_loss
 from ichlite.train.recipe import Recipe
+from ichlite.train.setup import prepare
+
+__all__ = ["DIVERGED", "Progress", "Run", "Score", "fit"]
 
 Score = Callable[[NDArray[np.uint8], NDArray[np.float32]], dict[str, float | None]]
 """Labels and logits (image, 5) → ROC AUC of each subtype and `mean`, None where undefined."""
 
 CHECKPOINT_SECONDS = 120.0
-FLOOR = 0.01
-"""The cosine schedule ends at this share of the learning rate."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a run is, after a step."""
+    """Where a run is, after a step.
+
+    Attributes:
+        step: Of `total`, from 1.
+        loss: The newest that is known: on JAX some steps old, and NaN before the first.
+        images_per_s: Since the last epoch.
+    """
 
     step: int
     total: int
@@ -72,6 +75,7 @@ def fit(
     score: Score,
     store_name: str = "STORE",
     init: Path | None = None,
+    device_count: int | None = None,
     on_step: Callable[[Progress], None] = lambda _: None,
     on_epoch: Callable[[Row], None] = lambda _: None,
 ) -> Run:
@@ -84,6 +88,7 @@ def fit(
         score: Validation score; the best epoch has the highest `mean`.
         store_name: For the manifest.
         init: Checkpoint to start from instead of random weights.
+        device_count: Devices of this machine to train on; None: all that the backend can use.
         on_step: Called after each step.
         on_epoch: Called with each row of the history.
 
@@ -91,7 +96,8 @@ def fit(
         The finished run.
 
     Raises:
-        UsageError: The folder holds a run with other arguments or other data.
+        UsageError: The folder holds a run with other arguments or other data, or there are not
+            so many devices.
         StoreError: The training or the validation split is empty.
         IchliteError: The loss became infinite or undefined.
         KeyboardInterrupt: After Ctrl-C or SIGTERM, with the run saved.
@@ -101,27 +107,28 @@ def fit(
     if begun is not None:
         manifest.check_same(begun, asked, folder)
     split_rows(store, "validation")
-    batches = Batches(store, recipe)
+    batches = Batches(store, recipe, share=devices.process_share())
     total = recipe.total_steps(len(batches.labels))
-    model = prepare(recipe, batches.labels.sum(axis=0), total)
-    if init is not None:
-        checkpoint.start_from(model, init)
-    # Everything that can be refused is refused by now; only then is there a folder.
-    folder.mkdir(parents=True, exist_ok=True)
-    last = folder / checkpoint.LAST
-    if begun is not None and last.exists():
-        model = load(last, compiled=True)
-        model.jit_compile = _jit()
-    else:
-        manifest.write_manifest(folder, asked)
-    start = int(model.optimizer.iterations)
-    history = History(folder, until_step=start)
-    stretch = _Stretch(recipe, store, folder, score, model, history, on_epoch)
-    try:
-        with checkpoint.Interrupt() as interrupt:
-            stretch.train(batches, range(start, total), interrupt, on_step)
-    finally:
-        history.close()
+    with devices.spread(device_count, recipe.batch_size):
+        model = prepare(recipe, batches.labels.sum(axis=0), total, images=len(batches.labels))
+        if init is not None:
+            checkpoint.start_from(model, init)
+        # Everything that can be refused is refused by now; only then is there a folder.
+        folder.mkdir(parents=True, exist_ok=True)
+        last = folder / checkpoint.LAST
+        if begun is not None and last.exists():
+            model = checkpoint.resume(last, model)
+        else:
+            manifest.write_manifest(folder, asked)
+        learner = Learner(model, recipe, batches.labels, total)
+        start = learner.iterations
+        history = History(folder, until_step=start)
+        stretch = _Stretch(recipe, store, folder, score, learner, history, on_epoch)
+        try:
+            with checkpoint.Interrupt() as interrupt:
+                stretch.train(batches, range(start, total), interrupt, on_step)
+        finally:
+            history.close()
     best = history.best()
     if start < total or begun is None or "result" not in begun:
         manifest.write_manifest(
@@ -130,45 +137,28 @@ def fit(
     return Run(folder, total, best, start)
 
 
-def prepare(recipe: Recipe, positives: NDArray[np.int64], total: int) -> keras.Model:
-    """Recipe, positives a subtype and all steps → an untrained, compiled model of any input size.
+@dataclass
+class _Clock:
+    """Time since the last epoch, and how much of it went on waiting for batches."""
 
-    Args:
-        recipe: Of the run.
-        positives: (5,) of the training split.
-        total: Optimiser steps, for the schedule.
+    since: float = field(default_factory=time.monotonic)
+    waited: float = 0.0
 
-    Returns:
-        The model; the same seed gives the same weights.
-    """
-    keras.utils.set_random_seed(recipe.seed)
-    size = None if recipe.crop_steps else GRID
-    model = build(recipe.model, dropout=recipe.dropout, bn_momentum=recipe.bn_momentum, size=size)
-    optimizer = keras.optimizers.Adam(
-        learning_rate(recipe, total),
-        clipnorm=recipe.clipnorm,
-        use_ema=recipe.ema_momentum is not None,
-        ema_momentum=recipe.ema_momentum or 0.99,
-    )
-    loss = build_loss(
-        recipe.loss, positives=positives, gamma=recipe.gamma, max_margin=recipe.max_margin
-    )
-    model.compile(optimizer, loss, jit_compile=_jit())
-    return model
+    def waiting(self, batches: Iterator[Any]) -> Iterator[Any]:
+        """Pass batches on, timing how long each makes its taker wait."""
+        while True:
+            asked = time.monotonic()
+            batch = next(batches, None)
+            self.waited += time.monotonic() - asked
+            if batch is None:
+                return
+            yield batch
 
+    def seconds(self) -> float:
+        return time.monotonic() - self.since
 
-def learning_rate(recipe: Recipe, total: int) -> Any:
-    """Recipe and all steps → a learning rate or a Keras schedule of it."""
-    if recipe.schedule == "constant":
-        return recipe.learning_rate
-    warmup = min(recipe.warmup_steps, total - 1)
-    return keras.optimizers.schedules.CosineDecay(
-        recipe.learning_rate * FLOOR if warmup else recipe.learning_rate,
-        decay_steps=max(1, total - warmup),
-        alpha=FLOOR,
-        warmup_target=recipe.learning_rate if warmup else None,
-        warmup_steps=warmup,
-    )
+    def restart(self) -> None:
+        self.since, self.waited = time.monotonic(), 0.0
 
 
 @dataclass
@@ -179,7 +169,7 @@ class _Stretch:
     store: Store
     folder: Path
     score: Score
-    model: keras.Model
+    learner: Learner
     history: History
     on_epoch: Callable[[Row], None]
 
@@ -191,62 +181,61 @@ class _Stretch:
         on_step: Callable[[Progress], None],
     ) -> None:
         epoch_steps = self.recipe.epoch_steps(len(batches.labels))
-        saved = since = time.monotonic()
         losses: list[float] = []
-        for step, (windows, labels) in zip(steps, ahead(batches.step, steps), strict=True):
-            losses.append(float(self.model.train_on_batch(windows, labels)))
-            if not math.isfinite(losses[-1]):
-                raise IchliteError(
-                    f"training diverged at step {step + 1}",
-                    found=f"a loss of {losses[-1]}",
-                    remedy="use a lower learning rate or --clipnorm 1, in a new run folder",
-                )
-            now = time.monotonic()
-            rate = len(losses) * self.recipe.batch_size / (now - since)
-            on_step(Progress(step + 1, steps.stop, losses[-1], rate))
+        clock, saved, first = _Clock(), time.monotonic(), steps.start
+        made = ahead(
+            lambda step: self.learner.put(batches.step(step)), steps, threads=devices.loaders()
+        )
+        for step, batch in zip(steps, clock.waiting(made), strict=True):
+            losses += self.learner.step(step, batch)
+            rate = (step + 1 - first) * self.recipe.batch_size / clock.seconds()
+            on_step(Progress(step + 1, steps.stop, losses[-1] if losses else math.nan, rate))
             in_epoch, rest = divmod(step + 1 - self.recipe.crop_steps, epoch_steps)
             crops_end = self.recipe.crop_steps > 0 and step + 1 == self.recipe.crop_steps
             if crops_end or (step + 1 > self.recipe.crop_steps and rest == 0):
-                self._end_epoch(step + 1, max(in_epoch, 0), float(np.mean(losses)), rate, since)
-                losses, saved, since = [], time.monotonic(), time.monotonic()
-            elif interrupt.asked or now - saved > CHECKPOINT_SECONDS:
-                checkpoint.save(self.model, self.folder / checkpoint.LAST)
+                losses += self.learner.finish()
+                rate = (step + 1 - first) * self.recipe.batch_size / clock.seconds()
+                self._end_epoch(step + 1, max(in_epoch, 0), float(np.mean(losses)), rate, clock)
+                clock.restart()
+                losses, saved, first = [], time.monotonic(), step + 1
+            elif interrupt.asked or time.monotonic() - saved > CHECKPOINT_SECONDS:
+                losses += self.learner.finish()
+                with self.learner.plain() as model:
+                    checkpoint.save(model, self.folder / checkpoint.LAST)
                 saved = time.monotonic()
             if interrupt.asked:
                 raise KeyboardInterrupt
 
-    def _end_epoch(self, step: int, epoch: int, loss: float, rate: float, since: float) -> None:
+    def _end_epoch(self, step: int, epoch: int, loss: float, rate: float, clock: _Clock) -> None:
+        trained_s = clock.seconds()
         rows = split_rows(self.store, "validation")
         labels = np.asarray(self.store.labels, np.uint8)[rows]
         best = self.history.best()
-        with checkpoint.averaged(self.model):
-            logits = predict(self.model, self.store, rows)
-            scores = self.score(labels, logits)
-            mean = scores["mean"]
-            if best is None or (mean is not None and mean > best):
-                checkpoint.save(self.model, self.folder / BEST)
-        row = {
-            "step": step,
-            "epoch": epoch,
-            "phase": "crops" if step <= self.recipe.crop_steps else "frames",
-            "learning_rate": float(self.model.optimizer.learning_rate),
-            "loss": loss,
-            "validation_bce": _bce(labels, logits),
-            "validation_mean_roc_auc": mean,
-            **{f"validation_roc_auc_{name}": scores[name] for name in NAMES},
-            "images_per_s": rate,
-            "seconds": time.monotonic() - since,
-        }
-        self.history.add(row)
-        self.on_epoch(row)
-        checkpoint.save(self.model, self.folder / checkpoint.LAST)
+        with self.learner.plain() as model:
+            with checkpoint.averaged(model):
+                logits = predict(self.learner.outer, self.store, rows)
+                scores = self.score(labels, logits)
+                mean = scores["mean"]
+                if best is None or (mean is not None and mean > best):
+                    checkpoint.save(model, self.folder / BEST)
+            row = {
+                "step": step,
+                "epoch": epoch,
+                "phase": "crops" if step <= self.recipe.crop_steps else "frames",
+                "learning_rate": float(model.optimizer.learning_rate),
+                "loss": loss,
+                "validation_bce": _bce(labels, logits),
+                "validation_mean_roc_auc": mean,
+                **{f"validation_roc_auc_{name}": scores[name] for name in NAMES},
+                "images_per_s": rate,
+                "seconds": clock.seconds(),
+                "wait_share": clock.waited / trained_s,
+            }
+            self.history.add(row)
+            self.on_epoch(row)
+            checkpoint.save(model, self.folder / checkpoint.LAST)
 
 
 def _bce(labels: NDArray[np.uint8], logits: NDArray[np.float32]) -> float:
     z = logits.astype(np.float64)
     return float(np.mean(np.logaddexp(0.0, z) - labels * z))
-
-
-def _jit() -> bool | str:
-    # XLA on CPU TensorFlow is five times slower than its own kernels; JAX needs it.
-    return False if keras.backend.backend() == "tensorflow" else "auto"

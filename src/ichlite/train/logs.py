@@ -10,10 +10,13 @@ from typing import Any
 from ichlite.labels import NAMES
 
 Row = Mapping[str, Any]
+"""A value a column; `wait_share` is the share of the training time of an epoch, validation not
+counted, in which no batch was ready: the device was busy for the rest, or the host behind it."""
 
 COLUMNS: tuple[str, ...] = (
     "step", "epoch", "phase", "learning_rate", "loss", "validation_bce", "validation_mean_roc_auc",
     *(f"validation_roc_auc_{name}" for name in NAMES), "images_per_s", "seconds",
+    "wait_share",
 )  # fmt: skip
 
 

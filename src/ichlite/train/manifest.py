@@ -13,7 +13,9 @@ import keras
 import numpy as np
 
 from ichlite import __version__
-from ichlite.data.store import SPLITS, Store
+from ichlite.data.rows import SPLITS
+from ichlite.data.split import split_hash
+from ichlite.data.store import Store
 from ichlite.errors import UsageError
 from ichlite.labels import NAMES
 from ichlite.train.recipe import Recipe
@@ -50,7 +52,7 @@ def describe(
             "store": store_name,
             "kind": store.meta.get("kind"),
             "store_hash": store.hash,
-            "split_hash": split_hash(store),
+            "split_hash": split_hash(store.patient, store.split),
             "images": counts,
             "train_positives": {n: int(p) for n, p in zip(NAMES, positives, strict=True)},
         },
@@ -83,12 +85,6 @@ def command(recipe: Recipe, store_name: str, init: Path | None = None) -> str:
     return " ".join(words)
 
 
-def split_hash(store: Store) -> str:
-    """Store → SHA-256 over which image is in which split, independent of row order."""
-    pairs = sorted(zip(map(str, store.patient), map(str, store.split), strict=True))
-    return hashlib.sha256("\n".join(f"{p}\t{s}" for p, s in pairs).encode()).hexdigest()
-
-
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
     """Folder and manifest → train.json, whole or not at all."""
     part = folder / f"{FILE}.part"
@@ -108,9 +104,12 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
 def check_same(begun: dict[str, Any], asked: dict[str, Any], folder: Path) -> None:
     """Manifest on disk and manifest asked for → nothing.
 
+    A run begun before the recipe had some argument was run with what is its default now.
+
     Raises:
         UsageError: They differ in something that would make the resumed run another run.
     """
+    begun = {**begun, "recipe": {**Recipe().as_dict(), **begun["recipe"]}}
     differing = [
         f"{key}.{name}" if name else key
         for key in SAME

@@ -10,6 +10,11 @@ from ichlite.errors import UnknownName, UsageError
 
 Schedule = Literal["constant", "cosine"]
 SCHEDULES: tuple[str, ...] = ("constant", "cosine")
+Precision = Literal["float32", "bfloat16"]
+PRECISIONS: tuple[str, ...] = ("float32", "bfloat16")
+WIDTHS = ("width", "expansion", "head_width")
+BLOCKS = 5
+"""Expansion blocks of the paper's LightFCN."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,13 @@ class Recipe:
         ema_momentum: Of an average of the weights that is validated and saved as best; None: none.
         gamma: Of focal loss.
         max_margin: Of LDAM, in logits.
+        beta: Of class-balanced weights, which `class_balanced` and `ldam_drw` use.
+        defer_share: Of all steps, for which `ldam_drw` is plain LDAM.
+        device_windows: Batches carry HU, and the device makes the windows.
+        precision: Of the layers while training; weights, logits, loss, validation and the saved
+            model are float32 in either.
+        width, expansion, head_width: Of LightFCN: channels between its blocks, inside the first
+            block (each next one has twice as many), of the last feature map; None: the paper's.
     """
 
     model: str = "light_fcn"
@@ -55,27 +67,56 @@ class Recipe:
     ema_momentum: float | None = None
     gamma: float = 2.0
     max_margin: float = 0.5
+    width: int | None = None
+    expansion: int | None = None
+    head_width: int | None = None
+    beta: float = 0.9999
+    defer_share: float = 0.8
+    device_windows: bool = False
+    precision: Precision = "float32"
 
     def __post_init__(self) -> None:
         if self.schedule not in SCHEDULES:
             raise UnknownName("schedule", self.schedule, list(SCHEDULES))
+        if self.precision not in PRECISIONS:
+            raise UnknownName("precision", self.precision, list(PRECISIONS))
         at_least = {
             "epochs": 0, "batch_size": 1, "crop_steps": 0, "crop_size": 32, "warmup_steps": 0,
             "seed": 0,
         }  # fmt: skip
         if self.steps_per_epoch is not None:
             at_least["steps_per_epoch"] = 1
+        at_least |= dict.fromkeys(_given(self, WIDTHS), 1)
         for name, least in at_least.items():
             if getattr(self, name) < least:
                 raise UsageError(name, found=getattr(self, name), expected=f"at least {least}")
+        if _given(self, WIDTHS) and self.model != "light_fcn":
+            raise UsageError(
+                "only light_fcn has widths to choose", found=self.model, expected="light_fcn"
+            )
         if self.epochs + self.crop_steps == 0:
             raise UsageError("nothing to train", found="0 epochs", expected="1 or more")
         if not 0 < self.learning_rate < math.inf:
             raise UsageError("learning_rate", found=self.learning_rate, expected="above 0")
-        for name in ("dropout", "bn_momentum", "ema_momentum"):
+        for name in ("dropout", "bn_momentum", "ema_momentum", "beta"):
             share = getattr(self, name)
             if share is not None and not 0 <= share < 1:
                 raise UsageError(name, found=share, expected="at least 0 and below 1")
+        if not 0 <= self.defer_share <= 1:
+            raise UsageError("defer_share", found=self.defer_share, expected="from 0 to 1")
+
+    def widths(self) -> dict[str, Any]:
+        """The widths as `models.build` takes them; empty where they are the architecture's own.
+
+        Example:
+            >>> Recipe(expansion=16).widths()
+            {'expansions': (16, 32, 64, 128, 256)}
+        """
+        widths = {name: getattr(self, name) for name in _given(self, WIDTHS)}
+        if "expansion" in widths:
+            first = widths.pop("expansion")
+            widths["expansions"] = tuple(first * 2**block for block in range(BLOCKS))
+        return widths
 
     def epoch_steps(self, images: int) -> int:
         """Training images → optimiser steps of one epoch."""
@@ -85,6 +126,21 @@ class Recipe:
         """Training images → optimiser steps of the whole run, crops included."""
         return self.crop_steps + self.epochs * self.epoch_steps(images)
 
+    def loss_at(self, step: int, total: int) -> str:
+        """Step, from 0, and all steps → the loss in force: `ldam_drw` begins as `ldam`.
+
+        Example:
+            >>> recipe = Recipe(loss="ldam_drw", defer_share=0.8)
+            >>> recipe.loss_at(7, 10), recipe.loss_at(8, 10)
+            ('ldam', 'ldam_drw')
+        """
+        deferred = self.loss == "ldam_drw" and step < round(self.defer_share * total)
+        return "ldam" if deferred else self.loss
+
     def as_dict(self) -> dict[str, Any]:
         """The attributes by name, as a manifest keeps them."""
         return asdict(self)
+
+
+def _given(recipe: Recipe, names: tuple[str, ...]) -> list[str]:
+    return [name for name in names if getattr(recipe, name) is not None]

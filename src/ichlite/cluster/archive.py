@@ -1,0 +1,129 @@
+"""An archive's folder in; its studies, found by their headers on all machines, out."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ichlite.errors import InputError
+from ichlite.records import SkippedFile
+
+FILES_A_TASK = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """What is read together: all series of one StudyInstanceUID.
+
+    Attributes:
+        uid: StudyInstanceUID; of a series that mixes studies, the first of them.
+        files: Its files, as `ichlite read` would name them; damaged ones that belong to it, too.
+    """
+
+    uid: str
+    files: tuple[str, ...]
+
+    @property
+    def digest(self) -> str:
+        """Of the files' names: another one means that the study has other files."""
+        return hashlib.sha256(b"\0".join(map(os.fsencode, self.files))).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """What a folder holds.
+
+    Attributes:
+        studies: By UID.
+        skipped: Files of no study, each with its reason.
+        warnings: Folders that mix patients.
+    """
+
+    studies: tuple[Study, ...]
+    skipped: tuple[SkippedFile, ...]
+    warnings: tuple[str, ...]
+
+
+def find_studies(folder: Path) -> Archive:
+    """Folder → its studies; headers are read by tasks on the connected Ray cluster.
+
+    Args:
+        folder: Seen under the same path by every machine.
+
+    Raises:
+        InputError: No such folder, or no files in it.
+    """
+    import ray
+
+    from ichlite.ct.series import files_below
+
+    if not folder.is_dir():
+        raise InputError(f"no archive at {folder}", expected="a folder of DICOM studies")
+    files, skipped = files_below([folder])
+    if not files:
+        raise InputError(f"no files in {folder}", expected="DICOM studies")
+    rows = [
+        {"names": [os.fsencode(name) for name in files[first : first + FILES_A_TASK]]}
+        for first in range(0, len(files), FILES_A_TASK)
+    ]
+    headers = ray.data.from_items(rows, override_num_blocks=len(rows)).flat_map(_headers)
+    return group(headers.iter_rows(), skipped)
+
+
+def group(headers: Iterable[dict[str, Any]], skipped: Sequence[SkippedFile] = ()) -> Archive:
+    """Header rows as `_headers` gives them, in any order → the archive.
+
+    A series is never divided, so each is judged as `ichlite read` judges it in the whole archive.
+    """
+    files: dict[str, list[str]] = defaultdict(list)
+    study_of: dict[str, str] = {}
+    patients: dict[str, set[str]] = defaultdict(set)
+    refused: list[tuple[str, str, str]] = []
+    for row in headers:
+        name = os.fsdecode(row["name"])
+        if row["reason"]:
+            refused.append((name, row["reason"], row["series"]))
+            continue
+        files[row["series"]].append(name)
+        study_of[row["series"]] = min(row["study"], study_of.get(row["series"], row["study"]))
+        if row["patient"]:
+            patients[str(Path(name).parent)].add(row["patient"])
+    left = list(skipped)
+    for name, reason, series in refused:
+        if series in files:
+            files[series].append(name)  # its series lacks a slice, and must say so
+        else:
+            left.append(SkippedFile(name, reason))
+    together: dict[str, list[str]] = defaultdict(list)
+    for series, names in files.items():
+        together[study_of[series]] += names
+    return Archive(
+        tuple(Study(uid, tuple(sorted(names))) for uid, names in sorted(together.items())),
+        tuple(sorted(left, key=lambda one: (one.file, one.reason))),
+        tuple(
+            f"folder {where} holds {len(ids)} patients; each series is read by itself"
+            for where, ids in sorted(patients.items())
+            if len(ids) > 1
+        ),
+    )
+
+
+def _headers(row: dict[str, Any]) -> list[dict[str, Any]]:
+    """Names → a row each; `reason` is empty where the header was read."""
+    from ichlite.ct.header import Refusal, read_header
+
+    rows = []
+    for name in row["names"]:
+        found = read_header(os.fsdecode(name))
+        if isinstance(found, Refusal):
+            ids = {"study": "", "series": found.lost_from_series or "", "patient": ""}
+            rows.append({"name": name, "reason": found.reason, **ids})
+        else:
+            ids = {"study": found.study_uid, "series": found.series_uid}
+            rows.append({"name": name, "reason": "", "patient": found.patient_id, **ids})
+    return rows

@@ -1,0 +1,144 @@
+"""`ichlite prepare`: a data set's folder in; a prepared store, its audit and Table 1 out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from ichlite.data.prepare import Engine, Prepared, Report
+
+EPILOG = "Example: ichlite prepare rsna rsna-2019 store --processes 8 --table1"
+FAILED = 1
+
+
+def prepare(
+    kind: Annotated[str, typer.Argument(help="rsna, cq500, ct-ich, csv, phantom, or tables.")],
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="The data set's folder.")],
+    out: Annotated[
+        Path | None, typer.Argument(help="The store; the same command again resumes.")
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            help="paper (patients with a bleed, 6122:765:765), all, test, or given "
+            "[default: rsna paper, cq500 test, phantom given, tables and others all]."
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the split.")] = 0,
+    processes: Annotated[int, typer.Option(help="Of this machine; changes no byte.")] = 1,
+    ray: Annotated[
+        str | None, typer.Option(help="Address of a Ray cluster that shares SRC and OUT.")
+    ] = None,
+    table1: Annotated[bool, typer.Option("--table1", help="Print Table 1 for the split.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """Read a data set in its own layout into a prepared store, with an audit of every fault."""
+    from ichlite.commands.console import print_json, require, say
+    from ichlite.errors import UsageError
+
+    require("train", "h5py", "hdf5plugin", "nibabel")
+    if kind == "tables":
+        _tables(source, out, split, seed, as_json=as_json)
+        return
+    if out is None:
+        raise UsageError("prepare needs OUT", expected="the store's folder")
+    from ichlite.data.prepare import prepare as run
+
+    with _bars() as report:
+        made = run(
+            kind, source, out, preset=split, seed=seed, engine=_engine(ray, processes),
+            report=report,
+        )  # fmt: skip
+    document = _document(out, made)
+    if made.done == 0:
+        say(f"{out} is up to date: nothing to do")
+    if as_json:
+        print_json(document)
+    else:
+        _print(out, made, table1=table1)
+    if document["quarantined"]:
+        lost = ", ".join(f"{kind} {count}" for kind, count in document["quarantined"].items())
+        say(f"left out: {lost}; see {out / 'audit.md'}")
+        raise typer.Exit(FAILED)
+
+
+def _engine(ray: str | None, processes: int) -> Engine:
+    if ray is None:
+        from ichlite.data.prepare import local_engine
+
+        return local_engine(processes)
+    from ichlite.cluster.prepare import ray_engine
+
+    return ray_engine(ray)
+
+
+def _document(out: Path, made: Prepared) -> dict[str, Any]:
+    from ichlite.data.store import Store
+    from ichlite.data.table1 import table_of_store
+
+    said = made.description
+    return {
+        "out": str(out),
+        "kind": said["kind"],
+        "label_level": said["label_level"],
+        "images": said["images_found"],
+        "slices": said["images"],
+        "patients": said["patients"],
+        "studies": said["studies"],
+        "slices_prepared_now": made.done,
+        "seconds": round(made.seconds, 3),
+        "slices_per_s": round(made.done / made.seconds, 1) if made.done else None,
+        "split": said["split"],
+        "seed": said["seed"],
+        "split_hash": said["split_hash"],
+        "store_hash": said["hash"],
+        **said["audit"],
+        "table1": table_of_store(Store.open(out)).counts,
+    }
+
+
+def _print(out: Path, made: Prepared, *, table1: bool) -> None:
+    from ichlite.data.store import Store
+    from ichlite.data.table1 import table_of_store
+
+    said = made.description
+    line = f"{said['images']:,} slices of {said['patients']:,} patients in {out}"
+    typer.echo(f"{line}; audit: {out / 'audit.md'}")
+    if table1:
+        typer.echo(table_of_store(Store.open(out)).markdown(), nl=False)
+
+
+def _tables(source: Path, out: Path | None, split: str | None, seed: int, *, as_json: bool) -> None:
+    from ichlite.commands.console import print_json
+    from ichlite.data.tables import read_tables, split_tables
+
+    read = read_tables(source)
+    dealt = split_tables(read, preset=split or "all", seed=seed, out=out)
+    if as_json:
+        print_json(dealt.as_json())
+    else:
+        typer.echo(dealt.markdown(), nl=False)
+
+
+@contextmanager
+def _bars() -> Iterator[Report]:
+    """Give a function that shows one progress bar a stage."""
+    from ichlite.commands.console import progress
+
+    with ExitStack() as stack:
+        now: dict[str, Any] = {"stage": None, "done": 0, "advance": lambda _: None}
+
+        def report(stage: str, done: int, total: int) -> None:
+            if stage != now["stage"]:
+                stack.close()
+                now.update(stage=stage, done=0)
+                now["advance"] = stack.enter_context(progress(stage, total=total))
+            now["advance"](done - now["done"])
+            now["done"] = done
+
+        yield report

@@ -1,0 +1,77 @@
+"""`ichlite score`: an archive of studies in; Parquet data sets of results, made on Ray, out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+EPILOG = (
+    "Example: ichlite score archive/ scores/ --ray auto. The same command again goes on. Exit "
+    "codes as of `ichlite read`: 1 when a series was not analysed or a file was skipped."
+)
+SHOWN = 20
+"""Lines about what was not analysed; all of it is in the data set."""
+
+
+def score(
+    archive: Annotated[Path, typer.Argument(help="Folder of studies, any tree.")],
+    out: Annotated[Path, typer.Argument(help="Folder for the data sets slices and studies.")],
+    bundle: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Bundle folder; default: the embedded one.")
+    ] = None,
+    ray: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Ray cluster: local, auto or HOST:PORT.")
+    ] = "local",
+    force: Annotated[
+        bool, typer.Option("--force", help="Judge series the input check refuses.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """Read every study of an archive on many cores or machines, into Parquet."""
+    from ichlite.commands.console import print_json, progress, require, say
+
+    require("ray", "ray", "pyarrow")
+    from ichlite.cluster.score import score, succeeded
+    from ichlite.cluster.session import session
+
+    with session(ray) as cluster, progress("scoring studies") as advance:
+        summary = score(
+            archive,
+            out,
+            cluster,
+            bundle=bundle,
+            force=force,
+            on_found=lambda count: say(
+                f"{count} studies to read on {cluster.cpus} cores, {cluster.nodes} nodes"
+            ),
+            on_studies=advance,
+        )
+    for line in _problems(summary):
+        say(line)
+    if as_json:
+        print_json(summary)
+    else:
+        say(
+            f"{summary['scored']} studies in {summary['seconds']:.1f} s "
+            f"({summary['studies_per_s']:.2f} studies/s), {summary['scored_before']} done before: "
+            f"{summary['series']['analysed']} series analysed, "
+            f"{summary['series']['not_analysed']} not, {summary['slices']} slices in {out}"
+        )
+    if not succeeded(summary):
+        raise typer.Exit(1)
+
+
+def _problems(summary: dict[str, Any]) -> list[str]:
+    from ichlite.write.plain import printable
+
+    lines = [
+        f"not analysed: study {row['study']}: {' | '.join(row['reasons'])}"
+        for row in summary["not_analysed"]
+    ]
+    lines += [f"skipped: {row['file']}: {row['reason']}" for row in summary["skipped_files"]]
+    lines += summary["warnings"]
+    lines += [f"study {uid} has other files than when it was read" for uid in summary["changed"]]
+    more = [f"and {len(lines) - SHOWN} more; see the data set"] if len(lines) > SHOWN else []
+    return [printable(line) for line in lines[:SHOWN]] + more

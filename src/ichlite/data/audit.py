@@ -1,0 +1,148 @@
+"""Findings of reading and preparing in, counts by name and the audit report out.
+
+Every kind of fault has one name, in `KINDS`, and stands under it in the report, whatever data set
+it was found in.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+from ichlite.errors import UnknownName
+
+Action = Literal["repaired", "quarantined", "noted"]
+ACTIONS: Mapping[Action, str] = MappingProxyType(
+    {
+        "quarantined": "Left out of the store",
+        "repaired": "Repaired",
+        "noted": "Noted, nothing changed",
+    }
+)
+NAMED = 20
+FINDINGS_FILE = "findings.csv"
+
+KINDS: Mapping[str, tuple[Action, str]] = MappingProxyType(
+    {
+        # labels
+        "duplicate_label_rows": ("repaired", "a label stands twice, both times the same"),
+        "conflicting_labels": ("quarantined", "a label stands twice, and differs"),
+        "incomplete_labels": ("quarantined", "a label is missing or is not 0 or 1"),
+        "any_disagrees": ("noted", "`any` and the subtypes contradict each other"),
+        "image_without_label": ("noted", "a file that the label table does not name"),
+        "label_without_image": ("noted", "a label whose file is not there"),
+        "missing_patient": ("quarantined", "it is not known whose image it is"),
+        "patient_in_two_splits": ("repaired", "one patient in two given splits; moved to one"),
+        "path_outside_root": ("quarantined", "a label whose path leaves the folder"),
+        "mask_disagrees": ("noted", "the bleed mask and the labels contradict each other"),
+        # files and headers
+        "not_an_image": ("noted", "a file that holds no CT image"),
+        "unusual_file_name": ("noted", "a control character in a file name"),
+        "duplicate_image_name": ("quarantined", "two files claim one image name"),
+        "unreadable_header": ("quarantined", "a damaged header"),
+        "missing_rescale": ("quarantined", "no RescaleSlope or RescaleIntercept: HU not known"),
+        "signed_12_bit": ("quarantined", "12-bit signed with intercept 0: HU not known"),
+        "repeated_position": ("noted", "several slices of a series at one position"),
+        "unknown_position": ("noted", "a slice whose position is not known"),
+        "contrast_series": ("noted", "a series with contrast agent, left out by the rule"),
+        "series_not_chosen": ("noted", "another series of the study was chosen by the rule"),
+        "no_usable_series": ("quarantined", "a study without a series that the rule allows"),
+        "slice_count_mismatch": ("quarantined", "labels and volume count different slices"),
+        "unknown_orientation": ("noted", "a volume that does not say how it lies"),
+        "unusable_mask": ("noted", "a bleed mask that is damaged or does not fit its volume"),
+        # pixels
+        "short_pixel_data": ("quarantined", "fewer pixel bytes than rows x columns need"),
+        "undecodable_pixels": ("quarantined", "pixels that cannot be read or decoded"),
+        "twelve_bit_offset": ("repaired", "12-bit values stored 1000 too low and wrapped"),
+        "padding_in_tissue": ("noted", "PixelPaddingValue lies among tissue; such pixels are air"),
+        "lossy_pixels": ("noted", "pixels went through lossy compression"),
+        "duplicate_pixels": ("noted", "the same pixels in several images of one patient"),
+        "duplicate_pixels_across_patients": ("noted", "the same pixels under several patients"),
+        "duplicate_pixels_other_labels": ("noted", "the same pixels with different labels"),
+    }
+)
+"""Name of a fault → what is done about it, and what it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One case of a fault.
+
+    Attributes:
+        kind: Key of `KINDS`.
+        item: What it is about: a file, an image, a series, a patient.
+        detail: One line more, or empty.
+
+    Raises:
+        UnknownName: The kind is not in `KINDS`.
+
+    Example:
+        >>> Finding("signed_12_bit", "ID_1.dcm").action
+        'quarantined'
+    """
+
+    kind: str
+    item: str
+    detail: str = ""
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise UnknownName("finding", self.kind, list(KINDS))
+
+    @property
+    def action(self) -> Action:
+        """What is done about it."""
+        return KINDS[self.kind][0]
+
+
+def counts_by_action(findings: Iterable[Finding]) -> dict[str, dict[str, int]]:
+    """Findings → action → kind → how many; every action is there, kinds that occurred alone.
+
+    Example:
+        >>> counts_by_action([Finding("signed_12_bit", "a")])["quarantined"]
+        {'signed_12_bit': 1}
+    """
+    kinds = Counter(finding.kind for finding in findings)
+    counts: dict[str, dict[str, int]] = {str(action): {} for action in ACTIONS}
+    for kind in KINDS:
+        if kinds[kind]:
+            counts[KINDS[kind][0]][kind] = kinds[kind]
+    return counts
+
+
+def audit_markdown(facts: Mapping[str, object], findings: Sequence[Finding], table: str) -> str:
+    """Facts of the set, findings and Table 1 → the audit report.
+
+    Args:
+        facts: Name → value, shown as they are.
+        findings: All of them; of each kind the first `NAMED` are shown, the rest is in the CSV.
+        table: Markdown.
+
+    Returns:
+        Markdown.
+    """
+    lines = ["# Audit", "", "| | |", "|---|---|"]
+    lines += [f"| {_cell(name)} | {_cell(str(value))} |" for name, value in facts.items()]
+    lines += ["", "## Images by split", "", table.rstrip()]
+    counts = counts_by_action(findings)
+    for action, title in ACTIONS.items():
+        lines += ["", f"## {title}", ""]
+        if not counts[action]:
+            lines.append("Nothing.")
+        for kind, count in counts[action].items():
+            lines += [f"### {kind}: {count:,}", "", f"{KINDS[kind][1]}.".capitalize(), ""]
+            same = [one for one in findings if one.kind == kind]
+            lines += [f"- `{_cell(one.item)}` {_cell(one.detail)}".rstrip() for one in same[:NAMED]]
+            if count > NAMED:
+                lines.append(f"- and {count - NAMED:,} more in `{FINDINGS_FILE}`")
+            lines.append("")
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _cell(text: str) -> str:
+    """Text → the same without what would break a line or a table."""
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return shown.replace("|", "\\|").replace("`", "'")

@@ -1,0 +1,166 @@
+"""A folder of DICOM files in; one small record for each CT image, and what was odd, out.
+
+Only headers are read. Nothing of them is kept but who, where and in which order, so that a folder
+of a million files fits in memory.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+
+from ichlite.ct.header import Refusal, read_header
+from ichlite.ct.stack import REPEAT_TOLERANCE_MM, slice_normal
+from ichlite.data.audit import Finding
+from ichlite.data.index import Progress
+from ichlite.errors import InputError
+from ichlite.records import SliceHeader, Vector3
+
+Orientation = tuple[float, float, float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One CT image of a folder.
+
+    Attributes:
+        source: File below the folder, with `/`.
+        patient, study, series, instance: PatientID and the UIDs, as in the file; the patient may
+            be empty.
+        position_mm: Along the slice normal of its series, feet to head; None when unknown.
+        series_description, contrast_agent, slice_thickness_mm: As in the file; None when absent.
+    """
+
+    source: str
+    patient: str
+    study: str
+    series: str
+    instance: str
+    position_mm: float | None
+    series_description: str | None = None
+    contrast_agent: str | None = None
+    slice_thickness_mm: float | None = None
+
+
+def walk(
+    root: Path, progress: Progress, *, under: tuple[str, ...] = ("",)
+) -> tuple[list[Found], list[Finding]]:
+    """Folder → its CT images in the order of their paths, and findings about the rest.
+
+    Args:
+        root: The data set.
+        progress: Called with (files done, files in all).
+        under: Sub-folders of `root` to search, to any depth; links to folders are not followed.
+
+    Returns:
+        Images; findings `not_an_image`, `unreadable_header`, `short_pixel_data`,
+        `unusual_file_name`, `repeated_position` and `unknown_position`.
+
+    Raises:
+        InputError: A folder is not there or cannot be listed.
+    """
+    sources = [source for folder in under for source, _, _ in list_files(root, folder)]
+    findings: list[Finding] = []
+    found: list[Found] = []
+    places: list[tuple[Orientation, Vector3] | None] = []
+    for done, source in enumerate(sources, start=1):
+        if not source.isprintable():
+            findings.append(Finding("unusual_file_name", source))
+        header = read_header(os.path.join(root, source))  # noqa: PTH118  as text: 10 times faster
+        if isinstance(header, Refusal):
+            findings.append(_refused(source, header))
+        else:
+            found.append(_found(source, header))
+            places.append(_place(header))
+        if done % 100 == 0 or done == len(sources):
+            progress(done, len(sources))
+    placed = _with_positions(found, places)
+    findings += _position_findings(placed)
+    return placed, findings
+
+
+def list_files(root: Path, under: str = "") -> Iterator[tuple[str, int, int]]:
+    """Folder → (file below `root`, bytes, time of change in ns), in the order of the names.
+
+    Raises:
+        InputError: The folder is not there or cannot be listed.
+    """
+    top = os.path.join(root, under)  # noqa: PTH118
+    try:
+        with os.scandir(top) as listing:
+            entries = sorted(listing, key=lambda entry: entry.name)
+    except OSError as fault:
+        raise InputError(f"{top} cannot be listed", found=fault.strerror) from fault
+    for entry in entries:
+        name = f"{under}/{entry.name}" if under else entry.name
+        if entry.is_dir(follow_symlinks=False):
+            yield from list_files(root, name)
+        elif entry.is_file():
+            status = entry.stat()
+            yield name, status.st_size, status.st_mtime_ns
+
+
+def _refused(source: str, refusal: Refusal) -> Finding:
+    if not refusal.damaged:
+        return Finding("not_an_image", source, refusal.reason)
+    kind = refusal.code if refusal.code == "short_pixel_data" else "unreadable_header"
+    return Finding(kind, source, refusal.reason)
+
+
+def _found(source: str, header: SliceHeader) -> Found:
+    return Found(
+        source=source,
+        patient=header.patient_id,
+        study=header.study_uid,
+        series=header.series_uid,
+        instance=header.instance_uid,
+        position_mm=None,
+        series_description=header.series_description,
+        contrast_agent=header.contrast_agent,
+        slice_thickness_mm=header.slice_thickness_mm,
+    )
+
+
+def _place(header: SliceHeader) -> tuple[Orientation, Vector3] | None:
+    if header.image_orientation is None or header.image_position_mm is None:
+        return None
+    return header.image_orientation, header.image_position_mm
+
+
+def _with_positions(
+    found: list[Found], places: list[tuple[Orientation, Vector3] | None]
+) -> list[Found]:
+    """Project each image's position on the normal that its series' first image (by path) has."""
+    normals: dict[str, tuple[float, ...]] = {}
+    placed = []
+    for one, place in zip(found, places, strict=True):
+        if place is None:
+            placed.append(one)
+            continue
+        orientation, corner = place
+        if one.series not in normals:
+            normals[one.series] = tuple(float(v) for v in slice_normal(orientation))
+        height = sum(a * b for a, b in zip(corner, normals[one.series], strict=True))
+        placed.append(replace(one, position_mm=round(height, 3)))
+    return placed
+
+
+def _position_findings(found: Iterable[Found]) -> list[Finding]:
+    heights: dict[str, list[float]] = defaultdict(list)
+    findings = []
+    for one in found:
+        if one.position_mm is None:
+            findings.append(Finding("unknown_position", one.source))
+        else:
+            heights[one.series].append(one.position_mm)
+    for series, mm in sorted(heights.items()):
+        repeated = sum(b - a < REPEAT_TOLERANCE_MM for a, b in pairwise(sorted(mm)))
+        if repeated:
+            findings.append(
+                Finding("repeated_position", series, f"{repeated} of {len(mm)} slices repeat one")
+            )
+    return findings

@@ -1,0 +1,214 @@
+"""A folder of DICOM files with a label table in, its index out; and what `ichlite phantom` writes.
+
+A path of the table is a file, and its labels are of that slice; or a folder, and its labels are of
+the scan, for which one series stands (see `series_choice`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+from ichlite.ct.header import read_header
+from ichlite.data.assemble import assemble
+from ichlite.data.audit import Finding
+from ichlite.data.dicom_folder import Found, walk
+from ichlite.data.folder_table import (
+    PHANTOM_NAMES,
+    SAME_NAMES,
+    TABLE,
+    FolderRow,
+    find_folder_table,
+    read_folder_table,
+)
+from ichlite.data.index import ImageRecord, Index, LabelLevel, Progress
+from ichlite.data.lesion import on_grid
+from ichlite.data.series_choice import choose_series, folder_of
+from ichlite.errors import InputError
+from ichlite.records import SliceHeader
+
+LEAKED_TO = "train"
+"""Where a patient of two given splits goes, so that validation and test stay clean."""
+
+
+def read(root: Path, progress: Progress) -> Index:
+    """Folder with a label table → its index.
+
+    Args:
+        root: Holds DICOM files at any depth and, at its top, `labels.csv` or a single `*.csv`, with
+            `folder_table.COLUMNS` and any of `folder_table.OPTIONAL`.
+        progress: Called with (files done, files in all).
+
+    Returns:
+        Every labelled image; findings say what is not in it and why.
+
+    Raises:
+        InputError: No table or several, paths to both files and folders, an unknown split, a lesion
+            outside its image, or no image that the table names.
+    """
+    return _read("csv", root, find_folder_table(root), SAME_NAMES, progress)
+
+
+def read_phantom(root: Path, progress: Progress) -> Index:
+    """Folder that `ichlite phantom --format dicom` wrote → its index; its splits are kept.
+
+    Args:
+        root: Holds `labels.csv` and a folder a phantom.
+        progress: Called with (files done, files in all).
+
+    Returns:
+        Every slice, with its lesion on the 256 grid.
+
+    Raises:
+        InputError: As `read`.
+    """
+    return _read("phantom", root, root / TABLE, PHANTOM_NAMES, progress)
+
+
+def settle_splits(images: Iterable[ImageRecord]) -> tuple[list[ImageRecord], list[Finding]]:
+    """Given splits → one a patient, and a finding for each patient who had two.
+
+    A split that is given for some images of a patient holds for all of them.
+
+    Example:
+        >>> image = ImageRecord("a", "p", "s", "t", None, (0,) * 5, 0, "a", split="test")
+        >>> images, findings = settle_splits([image, replace(image, image="b", split="train")])
+        >>> [one.split for one in images], findings[0].kind
+        (['train', 'train'], 'patient_in_two_splits')
+    """
+    images = list(images)
+    given: dict[str, set[str]] = {}
+    for one in images:
+        if one.split is not None:
+            given.setdefault(one.patient, set()).add(one.split)
+    settled = {
+        patient: LEAKED_TO if len(splits) > 1 else next(iter(splits))
+        for patient, splits in given.items()
+    }
+    findings = [
+        Finding("patient_in_two_splits", patient, f"{', '.join(sorted(splits))}; now {LEAKED_TO}")
+        for patient, splits in sorted(given.items())
+        if len(splits) > 1
+    ]
+    return [replace(one, split=settled.get(one.patient)) for one in images], findings
+
+
+def _read(
+    kind: str, root: Path, table: Path, names: Mapping[str, str], progress: Progress
+) -> Index:
+    rows, findings = read_folder_table(table, names)
+    dropped = {one.item for one in findings if one.action == "quarantined"}
+    level = _level(root, rows)
+    found, odd = walk(root, progress)
+    findings += [one for one in odd if root / one.item != table]
+    pair = _slices if level == "slice" else _scans
+    images, noted = pair(root, rows, found, dropped)
+    images, leaks = settle_splits(images)
+    findings += [*noted, *leaks]
+    answered = {one.item for one in findings}
+    paired = {_named(one.source, rows, level) for one in images}
+    findings += [
+        Finding("label_without_image", path)
+        for path in rows
+        if path not in paired and path not in answered
+    ]
+    expected = "files or folders as in the table's paths"
+    return assemble(kind, root, level, images, findings, expected)
+
+
+def _level(root: Path, rows: Mapping[str, FolderRow]) -> LabelLevel:
+    """Whether the paths are files or folders; raises InputError when they are both."""
+    folders = [path for path in rows if (root / path).is_dir()]
+    files = [path for path in rows if (root / path).is_file()]
+    if folders and files:
+        raise InputError(
+            "labels of slices and of scans in one table",
+            found=f"file {files[0]}, folder {folders[0]}",
+            expected="paths to files, or paths to folders",
+        )
+    for path in folders:
+        above = _named(path, set(folders), "scan")
+        if above is not None:
+            raise InputError("labelled folders lie in each other", found=f"{above} and {path}")
+        if rows[path].image or rows[path].lesion:
+            raise InputError(f"{path} is a folder: it has no image name and no lesion position")
+    return "scan" if folders else "slice"
+
+
+def _slices(
+    root: Path, rows: Mapping[str, FolderRow], found: Iterable[Found], dropped: Container[str]
+) -> tuple[list[ImageRecord], list[Finding]]:
+    """Files → records of those that the table names, findings about those that it does not."""
+    images = []
+    findings = []
+    for one in found:
+        if one.source in rows:
+            row = rows[one.source]
+            lesion = None if row.lesion is None else _placed(root, one, row.lesion)
+            images.append(_record(one, row, lesion))
+        elif one.source not in dropped:
+            findings.append(Finding("image_without_label", one.source))
+    return images, findings
+
+
+def _scans(
+    _root: Path, rows: Mapping[str, FolderRow], found: Iterable[Found], dropped: Container[str]
+) -> tuple[list[ImageRecord], list[Finding]]:
+    """Files → records of one series a folder that the table names, findings about the rest."""
+    scans: dict[str, list[Found]] = {}
+    unnamed: Counter[str] = Counter()
+    for one in found:
+        path = _named(one.source, rows, "scan")
+        if path is not None:
+            scans.setdefault(path, []).append(one)
+        elif _named(one.source, dropped, "scan") is None:
+            unnamed[folder_of(one.source) or "."] += 1
+    images: list[ImageRecord] = []
+    findings = [
+        Finding("image_without_label", folder, f"{count} images")
+        for folder, count in unnamed.items()
+    ]
+    for path, members in scans.items():
+        chosen, left_out = choose_series(path, members)
+        findings += left_out
+        images += (_record(one, rows[path], None) for one in chosen)
+    return images, findings
+
+
+def _named(source: str, paths: Container[str], level: LabelLevel) -> str | None:
+    """File → the path that labels it: its own, or that of a folder above it."""
+    if level == "slice":
+        return source if source in paths else None
+    return next((str(path) for path in PurePosixPath(source).parents if str(path) in paths), None)
+
+
+def _record(one: Found, row: FolderRow, lesion: tuple[float, float] | None) -> ImageRecord:
+    return ImageRecord(
+        image=row.image or one.source,
+        patient=row.patient,
+        study=row.study or one.study,
+        series=row.series or one.series,
+        position_mm=one.position_mm,
+        labels=row.labels,
+        any=row.any,
+        source=one.source,
+        lesion=lesion,
+        split=row.split,
+    )
+
+
+def _placed(root: Path, one: Found, lesion: tuple[float, float]) -> tuple[float, float]:
+    """Lesion in pixels of the image's own matrix → on the 256 grid (reads the header again)."""
+    header = read_header(str(root / one.source))
+    if not isinstance(header, SliceHeader):
+        raise InputError(f"{one.source} changed while it was read", found=header.reason)
+    row, column = lesion
+    if not (-0.5 <= row <= header.rows - 0.5 and -0.5 <= column <= header.columns - 0.5):
+        raise InputError(
+            f"the lesion of {one.source} lies outside the image",
+            found=f"row {row:g}, column {column:g}",
+            expected=f"within {header.rows} rows and {header.columns} columns",
+        )
+    return on_grid(row, column, header.rows, header.columns)

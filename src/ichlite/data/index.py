@@ -1,0 +1,76 @@
+"""What a reader of a data set gives: one record an image, before a pixel is read, and its findings.
+
+A reader walks a folder in the data set's own layout and pairs images with labels; `prepare` takes
+its `Index` and does the rest (pixels, duplicates, splits, store) in the same way for all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from ichlite.data.audit import Finding
+from ichlite.labels import NAMES
+
+LabelLevel = Literal["slice", "scan"]
+NO_LABELS: tuple[int, ...] = (0,) * len(NAMES)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRecord:
+    """One image and what is known of it before its pixels are read.
+
+    Attributes:
+        image: Unique name within the data set.
+        patient, study, series: Whose it is and where it came from.
+        position_mm: Along the slice normal, feet to head; None when unknown.
+        labels: 0 or 1 for each subtype, in the order of `labels.NAMES`.
+        any: 0 or 1: any haemorrhage.
+        source: File below the data set's folder, with `/`; slice k (from 0) of a NIfTI volume is
+            `ct_scans/049.nii#k`.
+        lesion: (row, column) of the largest bleed in pixels of the 256 grid; None when there is
+            none or it is not known.
+        split: `train`, `validation` or `test` where the data set prescribes it; else None.
+    """
+
+    image: str
+    patient: str
+    study: str
+    series: str
+    position_mm: float | None
+    labels: tuple[int, ...]
+    any: int
+    source: str
+    lesion: tuple[float, float] | None = None
+    split: str | None = None
+
+    def order(self) -> tuple[str, str, str, float, str]:
+        """Sorting key: patient, study, series, position (unknown first), image."""
+        position = float("-inf") if self.position_mm is None else self.position_mm
+        return self.patient, self.study, self.series, position, self.image
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """A data set as its reader found it.
+
+    Attributes:
+        kind: `rsna`, `cq500`, `ct-ich`, `csv` or `phantom`.
+        root: The folder that every `source` is below.
+        label_level: Whether labels are of the slice, or of the scan that the slice is in.
+        images: Sorted by `ImageRecord.order`; each `image` and each `source` once.
+        findings: What was repaired, left out or noticed while reading, one entry a case.
+    """
+
+    kind: str
+    root: Path
+    label_level: LabelLevel
+    images: tuple[ImageRecord, ...]
+    findings: tuple[Finding, ...]
+
+
+Progress = Callable[[int, int], None]
+Reader = Callable[[Path, Progress], Index]
+"""Folder, progress(files done, files in all) → index. Raises InputError when it is no such set."""

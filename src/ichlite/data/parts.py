@@ -1,0 +1,136 @@
+"""HU slices in, compressed HDF5 files of up to 512 out; and slices of many such files as one array.
+
+One chunk is one slice, so that training reads single random slices; bytes are shuffled by bit and
+compressed with Zstandard, and a checksum of each chunk is compared whenever it is read. ADR 13 has
+the measurements behind this choice.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ichlite.ct.tensor import GRID
+from ichlite.data.whole import replacing
+from ichlite.errors import StoreError
+
+PART_IMAGES = 512
+"""Slices of one file: 25 MB, and two seconds of work to make again after a kill."""
+
+_OPEN_FILES = 256
+_DATASET = "hu"
+
+
+def part_path(folder: Path, number: int) -> Path:
+    """Return the file of a part, numbered from 0."""
+    return folder / f"{number:05d}.h5"
+
+
+def write_part(path: Path, hu: NDArray[np.int16]) -> None:
+    """Slices → one file, whole or not at all.
+
+    Args:
+        path: Of the file; its folder exists.
+        hu: (n, 256, 256) int16 HU, n at most `PART_IMAGES`.
+    """
+    import h5py
+    import hdf5plugin
+
+    zstd = hdf5plugin.Blosc(cname="zstd", clevel=1, shuffle=hdf5plugin.Blosc.BITSHUFFLE)
+    with replacing(path) as part, h5py.File(part, "w", libver="v110") as file:
+        file.create_dataset(
+            _DATASET, data=hu, dtype="<i2", chunks=(1, GRID, GRID), fletcher32=True, **zstd
+        )
+
+
+class Slices:
+    """The slices of a store's parts, as one read-only array in the order of its rows.
+
+    Safe between threads, and to send to another process.
+
+    Args:
+        folder: Of the parts.
+        slots: (N,) number of each row's slice, counted through the parts from 0.
+
+    Attributes:
+        shape: (N, 256, 256).
+        dtype: int16.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> write_part(part_path(folder, 0), np.full((3, 256, 256), 40, np.int16))
+        >>> slices = Slices(folder, np.array([0, 2]))
+        >>> slices.shape, int(slices[1][0, 0]), slices[np.array([0, 1])].shape
+        ((2, 256, 256), 40, (2, 256, 256))
+    """
+
+    def __init__(self, folder: Path, slots: NDArray[np.int64]) -> None:
+        self.folder = folder
+        self.slots = slots
+        self.shape = (len(slots), GRID, GRID)
+        self.dtype = np.dtype(np.int16)
+        self._reset()
+
+    def _reset(self) -> None:
+        self._open: OrderedDict[int, Any] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __getstate__(self) -> tuple[Path, NDArray[np.int64]]:
+        return self.folder, self.slots
+
+    def __setstate__(self, state: tuple[Path, NDArray[np.int64]]) -> None:
+        self.__init__(*state)  # type: ignore[misc]
+
+    def __len__(self) -> int:
+        return len(self.slots)
+
+    def __getitem__(self, key: int | np.integer[Any] | slice | NDArray[Any]) -> NDArray[np.int16]:
+        """Row number → (256, 256); slice or array of row numbers → (n, 256, 256)."""
+        if isinstance(key, int | np.integer):
+            return self._read(int(self.slots[key]))
+        slots = self.slots[key]
+        hu = np.empty((len(slots), GRID, GRID), np.int16)
+        for place, slot in enumerate(slots):
+            hu[place] = self._read(int(slot))
+        return hu
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.asarray(self[:], dtype)
+
+    def take(self, rows: NDArray[np.int64]) -> Slices:
+        """Return the slices of these rows, in this order; nothing is read."""
+        return Slices(self.folder, self.slots[rows])
+
+    def _read(self, slot: int) -> NDArray[np.int16]:
+        number, place = divmod(slot, PART_IMAGES)
+        with self._lock:
+            try:
+                hu: NDArray[np.int16] = self._part(number)[place]
+            except (OSError, KeyError, ValueError, IndexError) as fault:
+                raise StoreError(
+                    f"{part_path(self.folder, number)} cannot be read",
+                    found=" ".join(str(fault).split())[:120],
+                    remedy="run `ichlite prepare` or `ichlite phantom` again",
+                ) from fault
+        return hu
+
+    def _part(self, number: int) -> Any:
+        """The open data set of a part; the least recently used file makes room."""
+        found = self._open.get(number)
+        if found is None:
+            import h5py
+            import hdf5plugin  # noqa: F401  (registers the decompressor)
+
+            found = h5py.File(part_path(self.folder, number), "r")[_DATASET]
+            self._open[number] = found
+            if len(self._open) > _OPEN_FILES:
+                self._open.popitem(last=False)[1].file.close()
+        else:
+            self._open.move_to_end(number)
+        return found

@@ -1,0 +1,136 @@
+"""Sources of one part in; its file of HU slices, and what each source turned out to be, out.
+
+This is all of `prepare` that touches pixels, so it is what runs in other processes and machines. A
+part is made whole or not at all, and the same sources give the same part wherever it is made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ichlite.ct.header import Refusal, read_header
+from ichlite.ct.hounsfield import LOSSY_NOTE, OFFSET_NOTE, PADDING_NOTE
+from ichlite.ct.tensor import read_slice
+from ichlite.data.parts import part_path, write_part
+from ichlite.data.rows import pixel_sha256
+from ichlite.data.whole import write_json
+from ichlite.errors import InputError
+
+_NOTES = {
+    OFFSET_NOTE: "twelve_bit_offset",
+    LOSSY_NOTE: "lossy_pixels",
+    PADDING_NOTE: "padding_in_tissue",
+}
+_OWN_KINDS = ("short_pixel_data", "missing_rescale", "signed_12_bit")
+NIFTI_MARK = ".nii"
+
+
+@dataclass(frozen=True, slots=True)
+class PartTask:
+    """What to make: part `number` in `folder`, of `sources` below `root`, in this order."""
+
+    folder: Path
+    number: int
+    root: Path
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PixelResult:
+    """What became of one source.
+
+    Attributes:
+        source_sha256: Of the file's bytes; empty when it could not be read.
+        pixel_sha256: See `rows.pixel_sha256`; None when the source gave no slice.
+        findings: (kind, detail) of `audit.KINDS`.
+    """
+
+    source_sha256: str
+    pixel_sha256: str | None
+    findings: tuple[tuple[str, str], ...] = ()
+
+
+def result_path(folder: Path, number: int) -> Path:
+    """Return the file that says a part is done, and with what result."""
+    return folder / f"{number:05d}.json"
+
+
+def make_part(task: PartTask) -> int:
+    """Task → number of sources worked on: 0 when the part was there already.
+
+    Slices that could be read stand in the part's file in the order of their sources, without gaps.
+    """
+    if result_path(task.folder, task.number).exists():
+        return 0
+    results, slices = [], []
+    for source in task.sources:
+        result, hu = read_source(task.root, source)
+        results.append(result)
+        if hu is not None:
+            slices.append(hu)
+    if slices:
+        write_part(part_path(task.folder, task.number), np.stack(slices))
+    write_json(result_path(task.folder, task.number), [asdict(one) for one in results])
+    return len(task.sources)
+
+
+def read_results(folder: Path, number: int) -> list[PixelResult]:
+    """Read what `make_part` wrote about a part."""
+    lines = json.loads(result_path(folder, number).read_text(encoding="utf-8"))
+    return [
+        PixelResult(
+            one["source_sha256"],
+            one["pixel_sha256"],
+            tuple((kind, detail) for kind, detail in one["findings"]),
+        )
+        for one in lines
+    ]
+
+
+def read_source(root: Path, source: str) -> tuple[PixelResult, NDArray[np.int16] | None]:
+    """A source below the data set's folder → what it is, and (256, 256) int16 HU or None."""
+    try:
+        if NIFTI_MARK in source and "#" in source:
+            hu, findings, digest = _from_nifti(root, source)
+        else:
+            hu, findings, digest = _from_dicom(root / source)
+    except InputError as fault:
+        kind = fault.code if fault.code in _OWN_KINDS else "undecodable_pixels"
+        # The path is the item of the finding; the detail is without it, to be the same anywhere.
+        detail = str(fault).replace(f"{root / source}: ", "").replace(str(root / source), "it")
+        return PixelResult("", None, ((kind, detail),)), None
+    return PixelResult(digest, pixel_sha256(hu), findings), hu
+
+
+def _from_dicom(path: Path) -> tuple[NDArray[np.int16], tuple[tuple[str, str], ...], str]:
+    header = read_header(str(path))
+    if isinstance(header, Refusal):
+        raise InputError(header.reason, code=header.code)
+    hu, note = read_slice(header)
+    findings = tuple((kind, "") for text, kind in _NOTES.items() if note and text in note)
+    return hu, findings, _file_sha256(path)
+
+
+def _from_nifti(
+    root: Path, source: str
+) -> tuple[NDArray[np.int16], tuple[tuple[str, str], ...], str]:
+    from ichlite.data.nifti import read_nifti_slice
+
+    name, _, number = source.rpartition("#")
+    path = root / name
+    return read_nifti_slice(path, int(number)), (), _volume_sha256(path)
+
+
+def _file_sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+_volume_sha256 = lru_cache(maxsize=4)(_file_sha256)

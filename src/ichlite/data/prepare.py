@@ -1,0 +1,204 @@
+"""A data set's folder in, a prepared store and its audit out. Resumes wherever it was killed.
+
+files → inventory key → reader's index (`plan`) → parts of pixels (`pixels`, in any number of
+processes or machines) → duplicates, split, index, audit (`finish`). Each arrow leaves a whole
+file, and a step whose file is there is not done again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from ichlite.data import cq500, ct_ich, folder, rsna
+from ichlite.data.finish import Choice, finish_store
+from ichlite.data.index import Index, Reader
+from ichlite.data.inventory import archives_in, inventory_key, remove_unpacked, unpack
+from ichlite.data.parts import PART_IMAGES
+from ichlite.data.pixels import PartTask, make_part, result_path
+from ichlite.data.plan import read_plan, write_plan
+from ichlite.data.rows import INDEX_FILE
+from ichlite.data.store import META_FILE, PARTS_FOLDER, read_meta
+from ichlite.data.whole import remove_parts
+from ichlite.data.workers import in_processes
+from ichlite.errors import StoreError, UnknownName, UsageError
+
+READERS: Mapping[str, tuple[Reader, str]] = MappingProxyType(
+    {
+        "rsna": (rsna.read, "paper"),
+        "cq500": (cq500.read, "test"),
+        "ct-ich": (ct_ich.read, "all"),
+        "csv": (folder.read, "all"),
+        "phantom": (folder.read_phantom, "given"),
+    }
+)
+"""Kind of data set → its reader, and the split it gets when none is asked for."""
+
+Report = Callable[[str, int, int], None]
+"""Called with the name of a stage, what is done of it, and what it has in all."""
+
+Engine = Callable[[Sequence[PartTask]], Iterator[int]]
+"""Makes parts (`pixels.make_part`) somewhere, in any order; yields the images of each when done."""
+
+UNPACKED = "unpacked"
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What `prepare` gave.
+
+    Attributes:
+        description: `store.json`.
+        done: Images whose pixels were read this time; 0 when all was there.
+        seconds: This time, from the first file to the finished store.
+    """
+
+    description: Mapping[str, Any]
+    done: int
+    seconds: float
+
+
+def local_engine(processes: int) -> Engine:
+    """Give the engine that makes parts in processes of this machine.
+
+    Raises:
+        UsageError: Fewer than one process.
+    """
+    if processes < 1:
+        raise UsageError("processes is a count", found=processes, expected="1 or more")
+    return partial(in_processes, make_part, processes=processes)
+
+
+def prepare(
+    kind: str,
+    root: Path,
+    out: Path,
+    *,
+    preset: str | None = None,
+    seed: int = 0,
+    engine: Engine | None = None,
+    report: Report = lambda _stage, _done, _total: None,
+) -> Prepared:
+    """Prepare a data set, or go on preparing it; where all is done, do nothing.
+
+    Args:
+        kind: Key of `READERS`.
+        root: The data set's folder, or one of its archives and tables, which are unpacked.
+        out: The store's folder; not inside `root`.
+        preset: Key of `split.PRESETS`; None: that of `READERS`. Another preset or seed than last
+            time splits anew without reading a pixel.
+        seed: Of the split.
+        engine: Where pixels are read; None: in this process.
+        report: Progress.
+
+    Returns:
+        The store's description, and what was done.
+
+    Raises:
+        UnknownName: No such kind or preset.
+        UsageError: `out` lies inside `root`, or the set gives no split and `given` is asked for.
+        InputError: The folder is not such a data set, or no image of it can be read.
+        StoreError: `out` holds something else.
+    """
+    if kind not in READERS:
+        raise UnknownName("kind of data set", kind, list(READERS))
+    reader, usual = READERS[kind]
+    choice = Choice(usual if preset is None else preset, seed)
+    _check_place(root, out)
+    start_s = time.monotonic()
+    key = inventory_key(root, kind)
+    finished = _finished(out, key, choice)
+    if finished is not None:
+        return Prepared(finished, 0, time.monotonic() - start_s)
+    _check_empty(out)
+    index = _planned(reader, root, out, key, report)
+    done = _make_parts(out, index, engine or local_engine(1), report)
+    description = finish_store(out, index, choice, key)
+    remove_unpacked(out / UNPACKED)
+    return Prepared(description, done, time.monotonic() - start_s)
+
+
+def _check_place(root: Path, out: Path) -> None:
+    inner, outer = out.resolve(), root.resolve()
+    if inner == outer or outer in inner.parents:
+        raise UsageError(
+            f"{out} lies inside the data set", remedy=f"name a folder outside of {root}"
+        )
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out} is a file", expected="a folder to make")
+
+
+def _finished(out: Path, key: str, choice: Choice) -> dict[str, Any] | None:
+    """The description of a finished store of the same files and the same split, if that is here."""
+    if not (out / META_FILE).exists():
+        return None
+    meta = read_meta(out)
+    if meta.get("generator", {}).get("files") != key:
+        raise StoreError(
+            f"{out} holds another store",
+            found=f"kind {meta.get('kind')}, {meta.get('images')} images of other or older files",
+            remedy="name a new folder or remove this one",
+        )
+    same = (meta["split"], meta["seed"]) == (choice.preset, choice.seed)
+    return meta if same else None
+
+
+def _check_empty(out: Path) -> None:
+    """Raise unless the folder is new, empty, or was begun by `prepare`."""
+    if not out.exists() or not any(out.iterdir()):
+        return
+    known = {PARTS_FOLDER, META_FILE, INDEX_FILE}
+    begun = {entry.name for entry in out.iterdir()}
+    if not (begun & known or any(name.startswith(("plan", ".", UNPACKED)) for name in begun)):
+        raise StoreError(f"{out} is not empty", remedy="name a new folder or remove this one")
+
+
+def _planned(reader: Reader, root: Path, out: Path, key: str, report: Report) -> Index:
+    """The plan that was begun, or a new one from the reader."""
+    out.mkdir(parents=True, exist_ok=True)
+    remove_parts(out)
+    archives = archives_in(root)
+    source = root if not archives else out / UNPACKED
+    index = read_plan(out, source, key)
+    if archives and (index is None or _parts_missing(out, index)):
+        unpack(archives, source, partial(report, "unpacking archives"))
+    if index is None:
+        index = reader(source, partial(report, "reading headers"))
+        write_plan(out, index, key)
+    return index
+
+
+def _parts_missing(out: Path, index: Index) -> bool:
+    return bool(_tasks(out, index))
+
+
+def _tasks(out: Path, index: Index) -> list[PartTask]:
+    """The parts that are still to make."""
+    folder_ = out / PARTS_FOLDER
+    return [
+        PartTask(
+            folder_,
+            first // PART_IMAGES,
+            index.root,
+            tuple(image.source for image in index.images[first : first + PART_IMAGES]),
+        )
+        for first in range(0, len(index.images), PART_IMAGES)
+        if not result_path(folder_, first // PART_IMAGES).exists()
+    ]
+
+
+def _make_parts(out: Path, index: Index, engine: Engine, report: Report) -> int:
+    (out / PARTS_FOLDER).mkdir(exist_ok=True)
+    remove_parts(out / PARTS_FOLDER)
+    tasks = _tasks(out, index)
+    total = sum(len(task.sources) for task in tasks)
+    done = 0
+    for images in engine(tasks):
+        done += images
+        report("preparing slices", done, total)
+    return done

@@ -1,0 +1,150 @@
+"""The rows of a store: one record an image in, `index.csv` out, and back as columns."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ichlite.data.whole import replacing
+from ichlite.errors import StoreError
+from ichlite.labels import ANY, NAMES
+
+INDEX_FILE = "index.csv"
+SPLITS = ("train", "validation", "test")
+UNUSED = "unused"
+"""Split of images that the chosen split leaves out, such as patients without any bleed."""
+
+COLUMNS: tuple[str, ...] = (
+    "slot",
+    "image",
+    "patient",
+    "study",
+    "series",
+    "position_mm",
+    ANY,
+    *NAMES,
+    "lesion_row",
+    "lesion_column",
+    "split",
+    "source",
+    "source_sha256",
+    "pixel_sha256",
+)
+CONSTANT = "constant"
+"""Stands in place of the pixel hash of a slice of one value (air above a head)."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreRow:
+    """One image's line in `index.csv`.
+
+    Attributes:
+        image: Unique name.
+        patient, study, series: Where it came from.
+        position_mm: Along the slice normal; None when unknown.
+        labels: 0 or 1 for each subtype, in the order of `labels.NAMES`.
+        lesion: (row, column) of the largest bleed in 256-grid pixels; None when there is none or
+            it is not known.
+        split: `train`, `validation`, `test` or `unused`.
+        any: 0 or 1: any bleed; None: the largest of `labels`.
+        source: File that it was read from, below the data set's folder.
+        source_sha256: Of that file's bytes.
+    """
+
+    image: str
+    patient: str
+    study: str
+    series: str
+    position_mm: float | None
+    labels: tuple[int, ...]
+    lesion: tuple[float, float] | None
+    split: str
+    any: int | None = None
+    source: str = ""
+    source_sha256: str = ""
+
+    def cells(self, slot: int, pixel_sha256: str) -> list[str]:
+        """Slot and pixel hash → the row as the text cells of `index.csv`.
+
+        Raises:
+            StoreError: Labels or split do not fit.
+        """
+        if len(self.labels) != len(NAMES) or self.split not in (*SPLITS, UNUSED):
+            raise StoreError(
+                f"row of image {self.image} does not fit the store",
+                found=f"{len(self.labels)} labels, split {self.split!r}",
+                expected=f"{len(NAMES)} labels, split one of {', '.join((*SPLITS, UNUSED))}",
+            )
+        position = "" if self.position_mm is None else f"{self.position_mm:.3f}"
+        spot = ("", "") if self.lesion is None else tuple(f"{v:.1f}" for v in self.lesion)
+        any_bleed = max(self.labels) if self.any is None else self.any
+        return [
+            str(slot), self.image, self.patient, self.study, self.series, position,
+            *(str(int(v)) for v in (any_bleed, *self.labels)), *spot, self.split,
+            self.source, self.source_sha256, pixel_sha256,
+        ]  # fmt: skip
+
+
+def pixel_sha256(hu: NDArray[np.int16]) -> str:
+    """One slice → SHA-256 of its HU, little-endian; of a constant slice its value instead.
+
+    Example:
+        >>> pixel_sha256(np.full((256, 256), -1024, np.int16))
+        'constant -1024'
+    """
+    first = hu.flat[0]
+    if (hu == first).all():
+        return f"{CONSTANT} {int(first)}"
+    return hashlib.sha256(np.ascontiguousarray(hu, "<i2").data).hexdigest()
+
+
+def write_index(folder: Path, rows: Iterable[list[str]]) -> str:
+    """Cells of the rows → `index.csv`, whole or not at all; returns its SHA-256."""
+    path = folder / INDEX_FILE
+    with replacing(path) as part:
+        with part.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
+            lines = csv.writer(file, lineterminator="\n")
+            lines.writerow(COLUMNS)
+            lines.writerows(rows)
+        return _sha256(part)
+
+
+def index_hash(folder: Path) -> str:
+    """Return the SHA-256 of a store's `index.csv`, which names the hash of every slice."""
+    return _sha256(folder / INDEX_FILE)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_index(folder: Path) -> dict[str, list[str]]:
+    """`index.csv` → the cells of each column, by name of `COLUMNS`.
+
+    Raises:
+        StoreError: It is missing or has other columns.
+    """
+    path = folder / INDEX_FILE
+    columns: list[list[str]] = [[] for _ in COLUMNS]
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            lines = csv.reader(file)
+            if tuple(next(lines, ())) != COLUMNS:
+                raise StoreError(f"{path} has other columns", expected=", ".join(COLUMNS))
+            for line in lines:
+                if len(line) != len(COLUMNS):
+                    raise StoreError(f"{path} has rows of another length", remedy="make it again")
+                for cells, cell in zip(columns, line, strict=True):
+                    # Patients, studies and labels repeat; one text each keeps large sets small.
+                    cells.append(sys.intern(cell))
+    except (OSError, UnicodeDecodeError, csv.Error) as fault:
+        raise StoreError(f"{path} cannot be read", found=fault, remedy="make it again") from fault
+    return dict(zip(COLUMNS, columns, strict=True))

@@ -1,0 +1,47 @@
+"""Files that are written whole or not at all, whenever the process is killed."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+PART_SUFFIX = ".part"
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A path → a name beside it to write to; it takes the path's place when the block ends well.
+
+    Example:
+        >>> import tempfile
+        >>> target = Path(tempfile.mkdtemp()) / "a.txt"
+        >>> with replacing(target) as part:
+        ...     _ = part.write_text("whole")
+        >>> target.read_text()
+        'whole'
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}{PART_SUFFIX}")
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Path and JSON-able document → the file."""
+    with replacing(path) as part:
+        text = json.dumps(document, indent=1, sort_keys=True, allow_nan=False)
+        part.write_text(text + "\n", encoding="utf-8")
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove what killed processes left half written."""
+    for part in folder.glob(f".*{PART_SUFFIX}"):
+        with suppress(OSError):
+            part.unlink()

@@ -1,0 +1,139 @@
+"""Slices and their rows in, as they come; a prepared store out. For sets that are generated.
+
+Sets that are read from files are made by `prepare`, which resumes.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ichlite.ct.tensor import GRID
+from ichlite.data.parts import PART_IMAGES, part_path, write_part
+from ichlite.data.rows import StoreRow, pixel_sha256, write_index
+from ichlite.data.store import META_FILE, PARTS_FOLDER, SCHEMA
+from ichlite.data.whole import write_json
+from ichlite.errors import StoreError
+
+
+class StoreWriter:
+    """Writes a store image by image; use as a context manager. The store is whole or absent.
+
+    Args:
+        path: Folder to make; must not exist, or be empty.
+        kind: `phantom`, …
+        seed: Of the generator.
+        generator: Anything JSON-able that says how it was made.
+
+    Attributes:
+        images: Written so far.
+        hash: Of the finished store, as in `store.json`; empty before.
+
+    Raises:
+        StoreError: `path` holds something already.
+
+    Example:
+        >>> import tempfile
+        >>> from ichlite.data.store import Store
+        >>> folder = Path(tempfile.mkdtemp()) / "store"
+        >>> row = StoreRow("a", "p", "s", "t", 1.0, (0, 0, 0, 0, 1), (10.0, 20.0), "train")
+        >>> with StoreWriter(folder, kind="phantom", seed=1) as writer:
+        ...     writer.add(np.zeros((1, 256, 256), np.int16), [row])
+        >>> Store.open(folder).labels.tolist()
+        [[0, 0, 0, 0, 1]]
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        kind: str,
+        seed: int | None = None,
+        generator: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.path = Path(path)
+        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            raise StoreError(
+                f"{self.path} is not empty", remedy="name a new folder or remove this one"
+            )
+        self.part = self.path.with_name(self.path.name + ".part")
+        self.kind, self.seed, self.generator = kind, seed, dict(generator or {})
+        self.images = 0
+        self.patients: set[str] = set()
+        if self.part.exists():
+            shutil.rmtree(self.part)
+        (self.part / PARTS_FOLDER).mkdir(parents=True)
+        self.hash = ""
+        self._cells: list[list[str]] = []
+        self._waiting: list[NDArray[np.int16]] = []
+        self._written = 0
+
+    def add(self, hu: NDArray[np.int16], rows: Sequence[StoreRow]) -> None:
+        """Append images and their rows.
+
+        Args:
+            hu: (n, 256, 256) int16 HU.
+            rows: n rows, same order.
+
+        Raises:
+            StoreError: Shapes, type or labels do not fit.
+        """
+        if hu.shape != (len(rows), GRID, GRID) or hu.dtype != np.int16:
+            raise StoreError(
+                "images do not fit the store",
+                found=f"{hu.dtype} {hu.shape}",
+                expected=f"int16 ({len(rows)}, {GRID}, {GRID})",
+            )
+        for image, row in zip(hu, rows, strict=True):
+            self._cells.append(row.cells(self.images, pixel_sha256(image)))
+            self.patients.add(row.patient)
+            self._waiting.append(image.copy())
+            self.images += 1
+            if len(self._waiting) == PART_IMAGES:
+                self._write_waiting()
+
+    def _write_waiting(self) -> None:
+        number = self._written // PART_IMAGES
+        write_part(part_path(self.part / PARTS_FOLDER, number), np.stack(self._waiting))
+        self._written += len(self._waiting)
+        self._waiting = []
+
+    def finish(self) -> None:
+        """Write what waits, the index and the description, and rename the store into place."""
+        if self._waiting:
+            self._write_waiting()
+        self.hash = write_index(self.part, self._cells)
+        description = {
+            "schema": SCHEMA,
+            "kind": self.kind,
+            "label_level": "slice",
+            "images": self.images,
+            "patients": len(self.patients),
+            "seed": self.seed,
+            "hash": self.hash,
+            "generator": self.generator,
+        }
+        write_json(self.part / META_FILE, description)
+        if self.path.exists():
+            self.path.rmdir()
+        self.part.replace(self.path)
+
+    def __enter__(self) -> StoreWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.finish()
+        else:
+            shutil.rmtree(self.part, ignore_errors=True)

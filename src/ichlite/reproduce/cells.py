@@ -1,0 +1,173 @@
+"""A measured and a published number in; the text of a cell, and tables as Markdown and CSV, out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from ichlite.evaluate.intervals import Interval
+
+Unit = Literal["count", "flops", "percent", "bytes", "ms"]
+NOT_RUN = "not run"
+FAR = 2.0
+"""From this factor on, two numbers are compared by it and not in per cent."""
+CSV_HEADER: tuple[str, ...] = (
+    "table", "row", "column", "unit", "value", "low_95", "high_95", "seeds", "published",
+    "difference", "note",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One number beside the paper's.
+
+    Attributes:
+        value: Measured here, mean over seeds; None: not run, or undefined.
+        unit: Of value, interval and published.
+        interval: 95 % over patients.
+        seeds: Over which the value is the mean; 0 where seeds play no part.
+        published: In the paper; None where it has no such cell.
+        note: Beside the number.
+        missing: Said in the place of a value that is None.
+    """
+
+    value: float | None
+    unit: Unit
+    interval: Interval | None = None
+    seeds: int = 0
+    published: float | None = None
+    note: str = ""
+    missing: str = NOT_RUN
+
+    @property
+    def difference(self) -> float | None:
+        """Measured minus published; None when one is missing."""
+        if self.value is None or self.published is None:
+            return None
+        return self.value - self.published
+
+    @property
+    def value_text(self) -> str:
+        """The measured number, or why there is none.
+
+        Example:
+            >>> Cell(91.234, "percent").value_text, Cell(None, "ms").value_text
+            ('91.23', 'not run')
+        """
+        return self.missing if self.value is None else number_text(self.value, self.unit)
+
+    @property
+    def interval_text(self) -> str:
+        """The interval; empty when there is none."""
+        if self.interval is None:
+            return ""
+        low, high = (number_text(end, self.unit) for end in self.interval)
+        return f"{low} to {high}"
+
+    @property
+    def published_text(self) -> str:
+        """The published number; empty when there is none."""
+        return "" if self.published is None else number_text(self.published, self.unit)
+
+    @property
+    def difference_text(self) -> str:
+        """The difference in points where the unit is per cent; else in per cent, or as a factor.
+
+        Example:
+            >>> Cell(92.0, "percent", published=90.5).difference_text
+            '+1.50'
+            >>> Cell(1.23, "ms", published=61.5).difference_text
+            'x 0.02'
+        """
+        if self.value is None or self.difference is None or self.published is None:
+            return ""
+        if self.unit == "percent":
+            return f"{self.difference:+.2f}"
+        ratio = self.value / self.published
+        near = 1 / FAR < ratio < FAR
+        return f"{(ratio - 1) * 100:+.1f} %" if near else f"x {ratio:.2g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of the paper, measured again.
+
+    Attributes:
+        number: In the paper.
+        title: What it shows.
+        row_titles: Of the leading columns with words.
+        columns: Titles of the columns with cells.
+        rows: Words and cells of each row.
+        notes: Below the table.
+    """
+
+    number: int
+    title: str
+    row_titles: tuple[str, ...]
+    columns: tuple[str, ...]
+    rows: tuple[tuple[tuple[str, ...], tuple[Cell, ...]], ...]
+    notes: tuple[str, ...] = ()
+
+
+def number_text(value: float, unit: Unit) -> str:
+    """A number and its unit → the text, as precise as it is worth.
+
+    Example:
+        >>> number_text(316632, "bytes"), number_text(187862789, "flops")
+        ('317 KB', '187.9 M')
+    """
+    if unit == "percent":
+        return f"{value:.2f}"
+    if unit == "ms":
+        return f"{value:.2f} ms"
+    if unit == "bytes":
+        return f"{value / 1e6:.2f} MB" if value >= 1e6 else f"{value / 1e3:.0f} KB"
+    if unit == "flops":
+        return f"{value / 1e6:,.1f} M"
+    return f"{value:,.0f}"
+
+
+def markdown(table: Table) -> str:
+    """Table → Markdown; under each number the published one and the difference."""
+    header = [*table.row_titles, *table.columns]
+    align = ["---"] * len(table.row_titles) + ["---:"] * len(table.columns)
+    lines = [_line(header), _line(align)]
+    lines += [_line([*words, *map(_markdown_cell, cells)]) for words, cells in table.rows]
+    lines += ["", *(f"- {note}" for note in table.notes)] if table.notes else []
+    return "\n".join(lines) + "\n"
+
+
+def csv_rows(table: Table) -> list[list[str]]:
+    """Table → a header and one row a cell, numbers in full."""
+    body = [
+        [
+            str(table.number), " / ".join(words), column, cell.unit, _full(cell.value),
+            *(("", "") if cell.interval is None else map(_full, cell.interval)),
+            str(cell.seeds) if cell.seeds else "", _full(cell.published), _full(cell.difference),
+            cell.note if cell.value is not None else cell.missing,
+        ]
+        for words, cells in table.rows
+        for column, cell in zip(table.columns, cells, strict=True)
+    ]  # fmt: skip
+    return [list(CSV_HEADER), *body]
+
+
+def _markdown_cell(cell: Cell) -> str:
+    parts = [cell.value_text if cell.value is None else f"**{cell.value_text}**"]
+    if cell.interval is not None:
+        parts.append(cell.interval_text)
+    if cell.note and cell.value is not None:
+        parts.append(cell.note)
+    if cell.published is not None:
+        difference = f" ({cell.difference_text})" if cell.difference is not None else ""
+        parts.append(f"paper {cell.published_text}{difference}")
+    return "<br>".join(parts)
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _full(value: float | None) -> str:
+    return "" if value is None else f"{value:.10g}"

@@ -1,0 +1,160 @@
+"""A report in; report.md, claims.md, report.html and a CSV a table, written into a folder, out."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Sequence
+from io import StringIO
+from pathlib import Path
+
+from ichlite.reproduce import cells
+from ichlite.reproduce.html import page
+from ichlite.reproduce.noise import TEST
+from ichlite.reproduce.report import Report
+from ichlite.reproduce.summary import Difference
+from ichlite.reproduce.verdicts import VERDICTS, WORDS, Claim, name_of
+from ichlite.write.files import write_text
+
+TITLE = "The paper, row by row"
+TABLES_FOLDER = "tables"
+FIGURES_FOLDER = "figures"
+DIFFERENCE_HEADER: tuple[str, ...] = (
+    "Metric", "Compared", "Difference, points", "95 % over seeds", "Beyond the seeds' noise",
+    "95 % over patients", "Beyond the patients' noise",
+)  # fmt: skip
+
+
+def write_report(report: Report, out: Path) -> tuple[Path, ...]:
+    """Report and folder → the files written, whole or not at all.
+
+    Args:
+        report: With its pictures on disk below the folder.
+        out: Must exist.
+
+    Returns:
+        report.md, report.html, claims.md, tables/table1.csv to table5.csv and the pictures.
+
+    Raises:
+        IchliteError: A file cannot be written.
+    """
+    texts = {
+        out / "report.md": report_markdown(report, out),
+        out / "report.html": page(report, difference_rows(report.differences)),
+        out / "claims.md": claims_markdown(report),
+    }
+    (out / TABLES_FOLDER).mkdir(exist_ok=True)
+    for table in report.tables:
+        texts[out / TABLES_FOLDER / f"table{table.number}.csv"] = _csv(cells.csv_rows(table))
+    for path, text in texts.items():
+        write_text(path, text)
+    return (*texts, *(picture.path for picture in report.pictures))
+
+
+def report_markdown(report: Report, out: Path) -> str:
+    """Report and its folder → Markdown with pictures as relative links."""
+    parts = [
+        f"# {TITLE}\n",
+        f"> **{report.warning}**\n",
+        "\n".join(f"- **{name}**: {_code(name, words)}" for name, words in report.facts) + "\n",
+        "## Claims\n",
+        f"{verdict_counts(report.claims)}. Rules and evidence: [claims.md](claims.md).\n",
+        _claims_table(report.claims),
+    ]
+    for table in report.tables:
+        parts += [f"## Table {table.number}. {table.title}\n", cells.markdown(table)]
+    parts += ["## Which differences exceed the noise\n", f"The test: {TEST}.\n"]
+    parts.append("No correction for the number of comparisons.\n")
+    parts.append(_markdown_table(difference_rows(report.differences)))
+    parts.append("## Figures\n")
+    for picture in report.pictures:
+        place = picture.path.relative_to(out).as_posix()
+        parts += [
+            f"### {picture.title}\n",
+            f"![{picture.title}]({place})\n",
+            f"{picture.caption}\n",
+        ]
+    parts += ["## Runs\n", _markdown_table(report.runs)]
+    return "\n".join(parts)
+
+
+def claims_markdown(report: Report) -> str:
+    """Report → the claims, each with its rule and evidence, as Markdown."""
+    parts = [
+        "# What the paper says, and whether it holds here\n",
+        f"> **{report.warning}**\n",
+        "\n".join(f"- **{name}**: {_code(name, words)}" for name, words in report.facts) + "\n",
+        f"{verdict_counts(report.claims)}.\n",
+        f"Performance is compared over seeds: {TEST}. With fewer than two seeds on a side nothing "
+        "is told. Counts, bytes and times are compared as they are.\n",
+        _claims_table(report.claims),
+    ]
+    for claim in report.claims:
+        parts += [
+            f"## {claim.sentence}\n",
+            f"Section: {claim.section}. **{claim.verdict.capitalize()}.**\n",
+            f"Rule: {claim.rule}.\n",
+            "\n".join(f"- {line}" for line in claim.evidence) + "\n",
+        ]
+    return "\n".join(parts)
+
+
+def verdict_counts(claims: Sequence[Claim]) -> str:
+    """Claims → how many have each verdict, in words.
+
+    Example:
+        >>> verdict_counts([])
+        'Holds: 0, does not hold: 0, cannot be told here: 0'
+    """
+    counts = Counter(claim.verdict for claim in claims)
+    words = ", ".join(f"{verdict}: {counts[verdict]}" for verdict in VERDICTS)
+    return words.capitalize()
+
+
+def difference_rows(found: Sequence[Difference]) -> list[list[str]]:
+    """Differences → a header and one row each, in percentage points."""
+    rows = [list(DIFFERENCE_HEADER)]
+    for one in found:
+        seeds = one.seeds
+        rows.append(
+            [
+                WORDS[one.metric],
+                f"{name_of(one.first)} - {name_of(one.second)}",
+                f"{seeds.difference * 100:+.2f}",
+                _ends(seeds.low, seeds.high),
+                "too few seeds" if seeds.low is None else _yes(seeds.above is not None),
+                "" if one.patients is None else _ends(*one.patients),
+                "" if one.beyond_patients is None else _yes(one.beyond_patients),
+            ]
+        )
+    return rows
+
+
+def _ends(low: float | None, high: float | None) -> str:
+    return "" if low is None or high is None else f"{low * 100:+.2f} to {high * 100:+.2f}"
+
+
+def _yes(told: bool) -> str:
+    return "yes" if told else "no"
+
+
+def _code(name: str, words: str) -> str:
+    return f"`{words}`" if name == "Command" else words
+
+
+def _claims_table(claims: Sequence[Claim]) -> str:
+    rows = [["Section", "The paper says", "Here"]]
+    rows += [[claim.section, claim.sentence, f"**{claim.verdict}**"] for claim in claims]
+    return _markdown_table(rows)
+
+
+def _markdown_table(rows: Sequence[Sequence[str]]) -> str:
+    header, *body = rows
+    lines = [header, ["---"] * len(header), *body]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def _csv(rows: Sequence[Sequence[str]]) -> str:
+    text = StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()

@@ -1,0 +1,146 @@
+"""Which models, losses, epochs and seeds in; the paper's training runs, in a useful order, out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from ichlite.errors import UnknownName, UsageError
+from ichlite.models import MODELS
+from ichlite.train.losses import LOSSES
+from ichlite.train.recipe import Recipe
+
+T = TypeVar("T")
+
+PAPER_MODELS: tuple[str, ...] = ("mobilenet_v2", "sfcn", "sfcn_depthwise", "light_fcn")
+PAPER_LOSSES: tuple[str, ...] = ("bce", "focal", "ldam")
+MODEL_LOSS = "bce"
+"""With which the models are compared."""
+LOSS_MODEL = "light_fcn"
+"""With which the losses are compared."""
+QUICKEST_FIRST: tuple[str, ...] = ("light_fcn", "sfcn_depthwise", "mobilenet_v2", "sfcn")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Group:
+    """What is compared: one model with one loss, over several seeds.
+
+    Attributes:
+        model, loss: Keys of `models.MODELS` and `losses.LOSSES`.
+        epochs: Of full frames.
+    """
+
+    model: str
+    loss: str
+    epochs: int
+
+    @property
+    def name(self) -> str:
+        """As run folders begin.
+
+        Example:
+            >>> Group("light_fcn", "ldam", 6).name
+            'light_fcn-ldam-e6'
+        """
+        return f"{self.model}-{self.loss}-e{self.epochs}"
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRun:
+    """One training run: its group and the whole recipe."""
+
+    group: Group
+    recipe: Recipe
+
+    @property
+    def name(self) -> str:
+        """Of the run's folder."""
+        return f"{self.group.name}-s{self.recipe.seed}"
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """The runs of the paper's tables.
+
+    Attributes:
+        models: Groups of Tables 2, 3 and 4, in the paper's order.
+        losses: Groups of Table 5.
+        seeds: Of every group.
+        runs: All runs, each once, in the order in which they are trained.
+    """
+
+    models: tuple[Group, ...]
+    losses: tuple[Group, ...]
+    seeds: tuple[int, ...]
+    runs: tuple[PlannedRun, ...]
+
+
+def paper_grid(
+    base: Recipe,
+    *,
+    models: Sequence[str] = PAPER_MODELS,
+    losses: Sequence[str] = PAPER_LOSSES,
+    seeds: Sequence[int] = (1, 2, 3),
+    model_epochs: int = 5,
+    loss_epochs: int = 6,
+) -> Grid:
+    """Models, losses, seeds and epochs → the runs to train.
+
+    All of one seed come before the next; within a seed the losses, then the quick models, then the
+    slow ones, so that a grid that is not finished tells something.
+
+    Args:
+        base: What all runs share; its model, loss, epochs and seed are replaced.
+        models: Keys of `models.MODELS`; all with BCE.
+        losses: Keys of `losses.LOSSES`; all with LightFCN.
+        seeds: At least one, each once.
+        model_epochs: Of the comparison of models.
+        loss_epochs: Of the comparison of losses.
+
+    Returns:
+        The grid; a run that both comparisons need is there once.
+
+    Raises:
+        UnknownName: No such model or loss.
+        UsageError: No seeds, or one twice.
+
+    Example:
+        >>> grid = paper_grid(Recipe(), models=["light_fcn"], losses=["ldam"], seeds=[1])
+        >>> [run.name for run in grid.runs]
+        ['light_fcn-ldam-e6-s1', 'light_fcn-bce-e5-s1']
+    """
+    for name in models:
+        if name not in MODELS:
+            raise UnknownName("model", name, list(MODELS))
+    for name in losses:
+        if name not in LOSSES:
+            raise UnknownName("loss", name, list(LOSSES))
+    if not seeds or len(set(seeds)) != len(seeds):
+        raise UsageError("seeds", found=list(seeds), expected="at least one, each once")
+    of_models = tuple(
+        Group(name, MODEL_LOSS, model_epochs) for name in _in_order(models, PAPER_MODELS)
+    )
+    of_losses = tuple(
+        Group(LOSS_MODEL, name, loss_epochs) for name in _in_order(losses, PAPER_LOSSES)
+    )
+    quickest = _in_order(
+        of_models, [Group(name, MODEL_LOSS, model_epochs) for name in QUICKEST_FIRST]
+    )
+    groups = list(dict.fromkeys([*of_losses, *quickest]))
+    runs = tuple(
+        PlannedRun(
+            group,
+            replace(base, model=group.model, loss=group.loss, epochs=group.epochs, seed=seed),
+        )
+        for seed in seeds
+        for group in groups
+    )
+    return Grid(of_models, of_losses, tuple(seeds), runs)
+
+
+def _in_order(wanted: Sequence[T], order: Sequence[T]) -> list[T]:
+    """What is wanted, each once: first what has a place in the order, then the rest as given."""
+    return [one for one in order if one in wanted] + [
+        one for one in dict.fromkeys(wanted) if one not in order
+    ]

@@ -1,0 +1,267 @@
+"""A plan and a store in; trials, each a run folder of our own loop, out: KerasTuner's Hyperband.
+
+KerasTuner chooses the values and who goes on; `train.fit` trains. A trial that goes on from a
+shorter one starts from a copy of its run folder: weights, optimiser and order of images go on.
+"""
+
+from __future__ import annotations
+
+import io
+import shutil
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import keras_tuner
+
+from ichlite.data.store import Store
+from ichlite.errors import IchliteError, UsageError
+from ichlite.train import manifest
+from ichlite.train.fit import DIVERGED, Progress, Score, fit
+from ichlite.train.space import OBJECTIVE, WIDTH_CHOICES, Plan, Space
+from ichlite.train.team import role
+
+FOLDER = "search"
+RUN = "run"
+NOTE = "note.txt"
+WORST = 0.0
+"""Score of a trial that diverged: it ends last, and its bracket goes on without it."""
+POLL_SECONDS = 0.05
+
+
+def search(
+    plan: Plan,
+    store: Store,
+    out: Path,
+    *,
+    score: Score,
+    store_name: str = "STORE",
+    max_trials: int | None = None,
+    on_step: Callable[[Progress], None] = lambda _: None,
+    on_trial: Callable[[dict[str, Any]], None] = lambda _: None,
+) -> list[dict[str, Any]]:
+    """Run the search, or go on with it, alone or in this process's role.
+
+    Args:
+        plan: Of the search.
+        store: Trained and validated on.
+        out: Its `search` folder holds every trial; shared by chief and workers.
+        score: Validation score; a trial's is its best epoch's `mean`.
+        store_name: For the manifests.
+        max_trials: Begin no more trials than these, earlier stretches included.
+        on_step: Called after each step of a trial that runs here.
+        on_trial: Called with the row of each trial that ended here.
+
+    Returns:
+        A row a trial, in the order of their beginning.
+
+    Raises:
+        IchliteError: A trial failed for a reason that every trial would.
+    """
+    with _keras_tuner_quiet():
+        with redirect_stdout(io.StringIO()):  # "Reloading Tuner from …"
+            tuner = _Tuner(plan, store, out, score, store_name, max_trials, on_step, on_trial)
+        try:
+            tuner.search(verbose=0)
+        except keras_tuner.errors.FatalError as failure:
+            if isinstance(failure.__cause__, IchliteError):
+                raise failure.__cause__ from failure
+            raise
+        except RuntimeError as failure:
+            if "consecutive failures" not in str(failure):
+                raise
+            line = str(failure).strip().splitlines()[-1]
+            raise IchliteError("too many trials failed one after the other", found=line) from None
+        return [] if role() == "worker" else tuner.rows()
+
+
+class _Oracle(keras_tuner.oracles.HyperbandOracle):  # type: ignore[misc]
+    """Hyperband whose state on disk is whole after a kill at any point."""
+
+    trials: dict[str, Any]
+    _retry_queue: list[str]
+
+    def save(self) -> None:
+        path = Path(self._get_oracle_fname())
+        part = path.with_suffix(".part")
+        super(keras_tuner.Oracle, self).save(str(part))
+        part.replace(path)
+
+    def _save_trial(self, trial: Any) -> None:
+        path = Path(self._get_trial_dir(trial.trial_id)) / "trial.json"
+        part = path.with_suffix(".part")
+        trial.save(str(part))
+        part.replace(path)
+
+    def reload(self) -> None:
+        super().reload()
+        # Killed between writing a trial and writing that it exists: it is made again, the same.
+        self.trials = {name: self.trials[name] for name in self.start_order}
+        # Killed between a trial's end and writing that nobody works on it any more.
+        again = dict.fromkeys(self._retry_queue)
+        self._retry_queue = [name for name in again if name not in self.end_order]
+
+
+class _Tuner(keras_tuner.Tuner):  # type: ignore[misc]
+    """Runs each trial as `train.fit` in a folder of its own."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        store: Store,
+        out: Path,
+        score: Score,
+        store_name: str,
+        max_trials: int | None,
+        on_step: Callable[[Progress], None],
+        on_trial: Callable[[dict[str, Any]], None],
+    ) -> None:
+        self.plan, self.store, self.fit_score, self.store_name = plan, store, score, store_name
+        self.on_step, self.on_trial = on_step, on_trial
+        oracle = _Oracle(
+            keras_tuner.Objective(OBJECTIVE, "max"),
+            max_epochs=plan.max_epochs,
+            factor=plan.factor,
+            hyperband_iterations=plan.iterations,
+            seed=plan.recipe.seed + 1,  # KerasTuner takes 0 for "any"
+            hyperparameters=_hyperparameters(plan.space),
+            allow_new_entries=False,
+        )
+        oracle.max_trials = max_trials
+        oracle.verbose = 0
+        super().__init__(oracle=oracle, directory=str(out), project_name=FOLDER)
+
+    def _get_tuner_fname(self) -> str:
+        # One name for the chief and for a search alone, so that either goes on with the other's.
+        name = self.tuner_id if self._is_worker() else "tuner"
+        return str(Path(self.project_dir) / f"{name}.json")
+
+    def on_search_begin(self) -> None:
+        self.save()
+
+    def pre_create_trial(self) -> None:
+        if self._is_worker():
+            # A worker with nothing to do asks again at once; let others have the cores.
+            time.sleep(POLL_SECONDS)
+
+    def run_trial(self, trial: Any, *_: Any, **__: Any) -> dict[str, float]:
+        values = trial.hyperparameters.values
+        recipe = self.plan.recipe_of(values, int(values["tuner/epochs"]))
+        folder = self.run_folder(trial.trial_id)
+        note = folder.parent / NOTE
+        try:
+            if "tuner/trial_id" in values:
+                before = self.run_folder(values["tuner/trial_id"])
+                asked = manifest.describe(recipe, self.store, store_name=self.store_name)
+                go_on_from(before, folder, asked)
+            run = fit(
+                recipe,
+                self.store,
+                folder,
+                score=self.fit_score,
+                store_name=self.store_name,
+                on_step=self.on_step,
+            )
+        except IchliteError as failure:
+            if failure.code != DIVERGED:
+                raise keras_tuner.errors.FatalRuntimeError(str(failure)) from failure
+            note.write_text(f"{failure}\n")
+            return {OBJECTIVE: WORST}
+        except Exception as failure:
+            # Out of memory, say: KerasTuner counts the trial as failed; the table says why.
+            note.write_text(f"{type(failure).__name__}: {failure}\n")
+            raise
+        note.unlink(missing_ok=True)
+        if run.best is None:
+            undefined = UsageError(
+                "the validation AUC is undefined",
+                remedy="make a store whose validation split has positive and negative images",
+            )
+            raise keras_tuner.errors.FatalRuntimeError(str(undefined)) from undefined
+        return {OBJECTIVE: run.best}
+
+    def on_trial_end(self, trial: Any) -> None:
+        super().on_trial_end(trial)
+        self.on_trial(self.row(self.oracle.get_trial(trial.trial_id)))
+
+    def run_folder(self, trial_id: str) -> Path:
+        return Path(self.get_trial_dir(trial_id)) / RUN
+
+    def rows(self) -> list[dict[str, Any]]:
+        return [self.row(self.oracle.trials[name]) for name in self.oracle.start_order]
+
+    def row(self, trial: Any) -> dict[str, Any]:
+        values = first = trial.hyperparameters.values
+        while "tuner/trial_id" in first:  # of those, KerasTuner names the newest bracket
+            first = self.oracle.get_trial(first["tuner/trial_id"]).hyperparameters.values
+        recipe = self.plan.recipe_of(values, int(values["tuner/epochs"]))
+        note = self.run_folder(trial.trial_id).parent / NOTE
+        reason = note.read_text().strip() if note.exists() else ""
+        return {
+            "trial": trial.trial_id,
+            "status": str(trial.status).lower(),
+            "bracket": int(first["tuner/bracket"]),
+            "round": int(values["tuner/round"]),
+            "goes_on_from": values.get("tuner/trial_id"),
+            "epochs": recipe.epochs,
+            "epochs_here": recipe.epochs - int(values["tuner/initial_epoch"]),
+            "batch_size": recipe.batch_size,
+            "learning_rate": recipe.learning_rate,
+            "dropout": recipe.dropout,
+            "width": recipe.width,
+            "expansion": recipe.expansion,
+            "head_width": recipe.head_width,
+            OBJECTIVE: None if reason else trial.score,
+            "note": reason,
+        }
+
+
+def go_on_from(before: Path, folder: Path, asked: dict[str, Any]) -> None:
+    """A shorter run's folder → the folder of a longer one that has got that far.
+
+    Args:
+        before: A finished run of the same recipe with fewer epochs.
+        folder: Made, whole or not at all; left alone when it is there.
+        asked: Manifest of the longer run.
+    """
+    if folder.exists():
+        return
+    part = folder.with_name(folder.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    shutil.copytree(before, part)
+    manifest.write_manifest(part, asked)
+    part.replace(folder)
+
+
+def _hyperparameters(space: Space) -> Any:
+    chosen = keras_tuner.HyperParameters()
+    chosen.Choice("batch_size", list(space.batch_sizes))
+    for name, (low, high), sampling in (
+        ("learning_rate", space.learning_rate, "log"),
+        ("dropout", space.dropout, "linear"),
+    ):
+        if low == high:
+            chosen.Fixed(name, low)
+        else:
+            chosen.Float(name, low, high, sampling=sampling)
+    if space.widths:
+        for name, choices in WIDTH_CHOICES.items():
+            chosen.Choice(name, list(choices))
+    return chosen
+
+
+@contextmanager
+def _keras_tuner_quiet() -> Iterator[None]:
+    """Within: KerasTuner's own use of what Python and KerasTuner have deprecated is not told."""
+    with warnings.catch_warnings():
+        for message in (
+            r"currentThread\(\) is deprecated",
+            r"getName\(\) is deprecated",
+            # A trial that was killed between its score and its end is told its score again.
+            "The use case of calling `self.oracle.update_trial",
+        ):
+            warnings.filterwarnings("ignore", message, DeprecationWarning)
+        yield

@@ -1,0 +1,186 @@
+"""A compiled model and batches in, one optimiser step after another out, on either backend.
+
+TensorFlow takes Keras' `train_on_batch`. On JAX that call hands every variable over and back and
+waits for the loss, which costs more than a small network's step on a GPU; so there the state stays
+on the device from step to step, and the host waits only for losses some steps old.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from ichlite.errors import IchliteError
+from ichlite.models.from_hu import from_hu
+from ichlite.train.batches import Batch
+from ichlite.train.recipe import Recipe
+from ichlite.train.setup import jit, loss_of
+
+DIVERGED = "diverged"
+"""`code` of the error that says that the loss became infinite or undefined."""
+LAG = 4
+"""Steps that the host may be ahead of a JAX device; divergence is found so much later."""
+
+
+class Learner:
+    """What trains a model: its loss at each step, its precision, and where its windows are made.
+
+    Args:
+        model: As `setup.prepare` or a checkpoint gives it: of windows, float32, compiled.
+        recipe: Of the run.
+        labels: (image, 5) of the training split.
+        total: Optimiser steps of the whole run.
+
+    Attributes:
+        outer: The model that takes batches as the recipe makes them: `model`, or around it one of
+            HU. For scoring within `plain`.
+    """
+
+    def __init__(
+        self, model: keras.Model, recipe: Recipe, labels: NDArray[np.uint8], total: int
+    ) -> None:
+        self._model, self._recipe, self._total = model, recipe, total
+        self._positives, self._images = labels.sum(axis=0), len(labels)
+        self.outer = from_hu(model) if recipe.device_windows else model
+        # Kept, because Keras knows it in this thread only, and batches are made in others.
+        self._distribution = keras.distribution.distribution()
+        self._loss_name = ""
+        self._pending: deque[tuple[int, Any]] = deque()
+        self._lag = LAG if keras.backend.backend() == "jax" else 0
+        self._train: Callable[[Any, Any], Any]
+        self._state: Any = None
+        self._compute_in(recipe.precision)
+
+    @property
+    def iterations(self) -> int:
+        """Optimiser steps that the model had when it was made or loaded."""
+        return int(self._model.optimizer.iterations)
+
+    def put(self, batch: Batch) -> Any:
+        """A batch → the same on the device, so that the copy and other steps overlap."""
+        if keras.backend.backend() != "jax":
+            return batch
+        return _to_devices(batch, self._distribution)
+
+    def step(self, step: int, batch: Any) -> list[float]:
+        """Number of the step, from 0, and its batch → the losses that became known, oldest first.
+
+        Raises:
+            IchliteError: A loss is infinite or undefined.
+        """
+        name = self._recipe.loss_at(step, self._total)
+        if name != self._loss_name:
+            self._compile(name)
+        self._pending.append((step, self._train(*batch)))
+        return self._known(self._lag)
+
+    def finish(self) -> list[float]:
+        """Wait for the device → the losses not yet told.
+
+        Raises:
+            IchliteError: A loss is infinite or undefined.
+        """
+        return self._known(0)
+
+    @contextmanager
+    def plain(self) -> Iterator[keras.Model]:
+        """Within: the model as it is saved and scored, float32, with the weights of the last step.
+
+        All losses must have been told (`finish`).
+        """
+        if self._state is not None:
+            for variables, values in zip(self._variables(), self._state, strict=True):
+                for variable, value in zip(variables, values, strict=True):
+                    variable.assign(value)
+            # Read again at the next step: scoring may give the arrays of these variables away.
+            self._state = None
+        self._compute_in("float32")
+        try:
+            yield self._model
+        finally:
+            self._compute_in(self._recipe.precision)
+
+    def _known(self, lag: int) -> list[float]:
+        losses = []
+        while len(self._pending) > lag:
+            step, loss = self._pending.popleft()
+            losses.append(float(loss))
+            if not math.isfinite(losses[-1]):
+                raise IchliteError(
+                    f"training diverged at step {step + 1}",
+                    found=f"a loss of {losses[-1]}",
+                    remedy="use a lower learning rate or --clipnorm 1, in a new run folder",
+                    code=DIVERGED,
+                )
+        return losses
+
+    def _compile(self, name: str) -> None:
+        """Train with this loss from now on, with the optimiser as it is."""
+        loss = loss_of(self._recipe, name, self._positives, self._images)
+        optimizer = self._model.optimizer
+        for model in {id(m): m for m in (self._model, self.outer)}.values():
+            model.compile(optimizer, loss, jit_compile=jit())
+        if keras.backend.backend() == "jax":
+            if not optimizer.built:
+                optimizer.build(self._model.trainable_variables)
+            compiled = _jax_step(self.outer, optimizer, loss)
+
+            def train(images: Any, labels: Any) -> Any:
+                if self._state is None:
+                    self._state = [[v.value for v in group] for group in self._variables()]
+                loss_now, self._state = compiled(self._state, images, labels)
+                return loss_now
+
+            self._train = train
+        else:
+            self._train = self.outer.train_on_batch
+        self._loss_name = name
+
+    def _variables(self) -> list[list[Any]]:
+        model = self.outer
+        return [
+            model.trainable_variables, model.non_trainable_variables, model.optimizer.variables
+        ]  # fmt: skip
+
+    def _compute_in(self, precision: str) -> None:
+        """Set what the layers compute in; variables are float32 always, and logits too."""
+        policy = "float32" if precision == "float32" else f"mixed_{precision}"
+        for layer in self._model.layers:
+            if layer.name != "logits" and not isinstance(layer, keras.layers.InputLayer):
+                layer.dtype_policy = policy
+
+
+def _jax_step(model: keras.Model, optimizer: Any, loss: keras.losses.Loss) -> Any:
+    """Model, optimiser and loss → a compiled (state, images, labels) → (loss, state)."""
+    import jax
+
+    def loss_of_weights(weights: Any, others: Any, images: Any, labels: Any) -> Any:
+        logits, others = model.stateless_call(weights, others, images, training=True)
+        return loss(labels, logits), others
+
+    def step(state: Any, images: Any, labels: Any) -> Any:
+        weights, others, moments = state
+        gradient_of = jax.value_and_grad(loss_of_weights, has_aux=True)
+        (value, others), gradients = gradient_of(weights, others, images, labels)
+        weights, moments = optimizer.stateless_apply(moments, gradients, weights)
+        return value, [weights, others, moments]
+
+    return jax.jit(step)
+
+
+def _to_devices(batch: Batch, distribution: Any) -> Any:
+    import jax
+
+    if distribution is None:
+        return jax.device_put(batch)
+    layouts = tuple(distribution.get_data_layout(array.shape).backend_layout for array in batch)
+    if jax.process_count() > 1:  # each process has its part of the batch
+        return tuple(map(jax.make_array_from_process_local_data, layouts, batch))
+    return jax.device_put(batch, layouts)

@@ -1,0 +1,116 @@
+"""Labels and logits in, one loss an image out: cross-entropy and its kin for rare subtypes.
+
+The functions are pure: (batch, subtype) labels 0/1 and logits → (batch,), the mean over subtypes.
+The classes are thin `keras.losses.Loss` wrappers, to compile with. All use `keras.ops` alone, so
+they run on every Keras backend, and softplus forms, so that values and gradients stay finite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import keras
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ichlite.errors import UnknownName, UsageError
+from ichlite.labels import NAMES
+from ichlite.train.losses.balance import (
+    class_balanced,
+    class_balanced_weights,
+    distribution_balanced,
+)
+from ichlite.train.losses.classes import (
+    Asymmetric,
+    Bce,
+    ClassBalanced,
+    DistributionBalanced,
+    Focal,
+    Ldam,
+)
+from ichlite.train.losses.cross_entropy import asymmetric, bce, focal
+from ichlite.train.losses.margin import ldam, ldam_margins
+
+__all__ = [
+    "LOSSES",
+    "Asymmetric",
+    "Bce",
+    "ClassBalanced",
+    "DistributionBalanced",
+    "Focal",
+    "Ldam",
+    "asymmetric",
+    "bce",
+    "build_loss",
+    "class_balanced",
+    "class_balanced_weights",
+    "distribution_balanced",
+    "focal",
+    "ldam",
+    "ldam_margins",
+]
+
+LOSSES: Mapping[str, type[keras.losses.Loss]] = {
+    "bce": Bce,
+    "focal": Focal,
+    "ldam": Ldam,
+    "class_balanced": ClassBalanced,
+    "asymmetric": Asymmetric,
+    "distribution_balanced": DistributionBalanced,
+    "ldam_drw": Ldam,
+}
+
+
+def build_loss(
+    name: str,
+    *,
+    positives: ArrayLike,
+    images: int | None = None,
+    gamma: float = 2.0,
+    max_margin: float = 0.5,
+    beta: float = 0.9999,
+) -> keras.losses.Loss:
+    """A name of `LOSSES` and the training data's counts → the loss to compile with.
+
+    Args:
+        name: Key of `LOSSES`. `ldam_drw` is LDAM with its weights, the second part of that
+            training; its first part is `ldam` (`Recipe.loss_at` says which is when).
+        positives: (5,) positives a subtype in the training split.
+        images: Of the training split; `class_balanced`, `distribution_balanced` and `ldam_drw`
+            need it.
+        gamma: Of the focal loss.
+        max_margin: Of LDAM.
+        beta: Of class-balanced weights.
+
+    Returns:
+        A `keras.losses.Loss`.
+
+    Raises:
+        UnknownName: No such loss; lists the choices.
+        UsageError: The counts are not enough for this loss.
+
+    Example:
+        >>> build_loss("ldam", positives=[16, 1, 1, 1, 1]).margins
+        [0.25, 0.5, 0.5, 0.5, 0.5]
+    """
+    if name not in LOSSES:
+        raise UnknownName("loss", name, list(LOSSES))
+    if name == "bce":
+        return Bce()
+    if name == "focal":
+        return Focal(gamma=gamma)
+    if name == "asymmetric":
+        return Asymmetric()
+    counts = np.asarray(positives)
+    if counts.shape != (len(NAMES),):
+        raise UsageError("positives", found=counts.shape, expected=(len(NAMES),))
+    if name == "ldam":
+        return Ldam(margins=ldam_margins(counts, max_margin=max_margin))
+    if images is None:
+        raise UsageError(f"loss {name}", expected="the number of training images")
+    if name == "distribution_balanced":
+        return DistributionBalanced(positives=counts, images=images)
+    weights = class_balanced_weights(counts, images, beta=beta)
+    if name == "class_balanced":
+        return ClassBalanced(weights=weights)
+    return Ldam(margins=ldam_margins(counts, max_margin=max_margin), weights=weights)

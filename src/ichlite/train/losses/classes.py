@@ -1,0 +1,234 @@
+"""Constants in, `keras.losses.Loss` objects out: thin wrappers, to compile a model with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ichlite.errors import UsageError
+from ichlite.train.losses.balance import class_balanced, distribution_balanced
+from ichlite.train.losses.cross_entropy import asymmetric, bce, focal
+from ichlite.train.losses.margin import ldam
+from ichlite.train.losses.tensors import check_counts
+
+
+@keras.saving.register_keras_serializable(package="ichlite")
+class Bce(keras.losses.Loss):  # type: ignore[misc]
+    """`bce` to compile a model with.
+
+    Example:
+        >>> round(float(Bce()([[1, 0]], [[0.0, 0.0]])), 4)
+        0.6931
+    """
+
+    def __init__(self, name: str = "bce", **keras_options: Any) -> None:
+        super().__init__(name=name, **keras_options)
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """(batch, 5) labels and logits → (batch,)."""
+        return bce(y_true, y_pred)
+
+
+@keras.saving.register_keras_serializable(package="ichlite")
+class Focal(keras.losses.Loss):  # type: ignore[misc]
+    """`focal` to compile a model with.
+
+    Args:
+        gamma: At least 0; 0 is cross-entropy.
+        alpha: Weight of positives, for all subtypes or one each; None weighs both classes 1.
+        name: Of the loss.
+        keras_options: `reduction` and `dtype` of `keras.losses.Loss`.
+
+    Example:
+        >>> round(float(Focal(gamma=2.0)([[1]], [[0.0]])), 4)
+        0.1733
+    """
+
+    def __init__(
+        self,
+        gamma: float = 2.0,
+        alpha: float | Sequence[float] | None = None,
+        name: str = "focal",
+        **keras_options: Any,
+    ) -> None:
+        if gamma < 0:
+            raise UsageError("focal loss", found=f"gamma {gamma}", expected="at least 0")
+        super().__init__(name=name, **keras_options)
+        self.gamma = gamma
+        self.alpha = alpha
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """(batch, 5) labels and logits → (batch,)."""
+        return focal(y_true, y_pred, gamma=self.gamma, alpha=self.alpha)
+
+    def get_config(self) -> dict[str, Any]:
+        """What builds this loss again."""
+        return {**super().get_config(), "gamma": self.gamma, "alpha": self.alpha}
+
+
+@keras.saving.register_keras_serializable(package="ichlite")
+class Ldam(keras.losses.Loss):  # type: ignore[misc]
+    """`ldam` to compile a model with.
+
+    Args:
+        margins: (5,), in logits; see `ldam_margins`.
+        weights: (2, 5), of negatives and of positives; None weighs all 1.
+        name: Of the loss.
+        keras_options: `reduction` and `dtype` of `keras.losses.Loss`.
+
+    Example:
+        >>> round(float(Ldam(margins=[0.5])([[1]], [[0.5]])), 4)
+        0.6931
+    """
+
+    def __init__(
+        self,
+        margins: ArrayLike,
+        weights: ArrayLike | None = None,
+        name: str = "ldam",
+        **keras_options: Any,
+    ) -> None:
+        super().__init__(name=name, **keras_options)
+        self.margins = _at_least_0("LDAM margins", margins)
+        self.weights = None if weights is None else _at_least_0("LDAM weights", weights)
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """(batch, 5) labels and logits → (batch,)."""
+        return ldam(y_true, y_pred, margins=self.margins, weights=self.weights)
+
+    def get_config(self) -> dict[str, Any]:
+        """What builds this loss again."""
+        return {**super().get_config(), "margins": self.margins, "weights": self.weights}
+
+
+@keras.saving.register_keras_serializable(package="ichlite")
+class ClassBalanced(keras.losses.Loss):  # type: ignore[misc]
+    """`class_balanced` to compile a model with.
+
+    Args:
+        weights: (2, 5), of negatives and of positives; see `class_balanced_weights`.
+        name: Of the loss.
+        keras_options: `reduction` and `dtype` of `keras.losses.Loss`.
+
+    Example:
+        >>> round(float(ClassBalanced(weights=[[0.5], [1.5]])([[1]], [[0.0]])), 4)
+        1.0397
+    """
+
+    def __init__(
+        self, weights: ArrayLike, name: str = "class_balanced", **keras_options: Any
+    ) -> None:
+        super().__init__(name=name, **keras_options)
+        self.weights = _at_least_0("class-balanced weights", weights)
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """(batch, 5) labels and logits → (batch,)."""
+        return class_balanced(y_true, y_pred, weights=self.weights)
+
+    def get_config(self) -> dict[str, Any]:
+        """What builds this loss again."""
+        return {**super().get_config(), "weights": self.weights}
+
+
+@keras.saving.register_keras_serializable(package="ichlite")
+class Asymmetric(keras.losses.Loss):  # type: ignore[misc]
+    """`asymmetric` to compile a model with.
+
+    Args:
+        gamma_positive: Focusing of positives, at least 0.
+        gamma_negative: Focusing of negatives, at least 0.
+        clip: Probability below which negatives are dropped, in [0, 1).
+        name: Of the loss.
+        keras_options: `reduction` and `dtype` of `keras.losses.Loss`.
+
+    Example:
+        >>> round(float(Asymmetric()([[1]], [[0.0]])), 4)
+        0.6931
+    """
+
+    def __init__(
+        self,
+        gamma_positive: float = 0.0,
+        gamma_negative: float = 4.0,
+        clip: float = 0.05,
+        name: str = "asymmetric",
+        **keras_options: Any,
+    ) -> None:
+        _at_least_0("gammas of the asymmetric loss", [gamma_positive, gamma_negative])
+        if not 0 <= clip < 1:
+            raise UsageError(
+                "clip of the asymmetric loss", found=clip, expected="at least 0 and below 1"
+            )
+        super().__init__(name=name, **keras_options)
+        self.gamma_positive = gamma_positive
+        self.gamma_negative = gamma_negative
+        self.clip = clip
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """(batch, 5) labels and logits → (batch,)."""
+        return asymmetric(y_true, y_pred, **self._options())
+
+    def get_config(self) -> dict[str, Any]:
+        """What builds this loss again."""
+        return {**super().get_config(), **self._options()}
+
+    def _options(self) -> dict[str, float]:
+        return {
+            "gamma_positive": self.gamma_positive,
+            "gamma_negative": self.gamma_negative,
+            "clip": self.clip,
+        }
+
+
+@keras.saving.register_keras_serializable(package="ichlite")
+class DistributionBalanced(keras.losses.Loss):  # type: ignore[misc]
+    """`distribution_balanced` to compile a model with.
+
+    Args:
+        positives: (5,) images of the training data with each subtype.
+        images: Of the training data.
+        options: alpha, beta, mu, lambda_ and kappa of `distribution_balanced`, where they are not
+            its defaults.
+        name: Of the loss.
+        keras_options: `reduction` and `dtype` of `keras.losses.Loss`.
+
+    Example:
+        >>> round(float(DistributionBalanced(positives=[2], images=4)([[1]], [[0.0]])), 4)
+        0.7622
+    """
+
+    def __init__(
+        self,
+        positives: ArrayLike,
+        images: int,
+        options: Mapping[str, float] | None = None,
+        name: str = "distribution_balanced",
+        **keras_options: Any,
+    ) -> None:
+        super().__init__(name=name, **keras_options)
+        self.positives = check_counts(name, positives, images).tolist()
+        self.images = int(images)
+        self.options = dict(options or {})
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """(batch, 5) labels and logits → (batch,)."""
+        return distribution_balanced(
+            y_true, y_pred, positives=self.positives, images=self.images, **self.options
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        """What builds this loss again."""
+        own = {"positives": self.positives, "images": self.images, "options": self.options}
+        return {**super().get_config(), **own}
+
+
+def _at_least_0(name: str, values: ArrayLike) -> Any:
+    """Numbers → the same as lists, which a Keras file can hold."""
+    numbers = np.asarray(values, dtype=np.float64)
+    if not np.all(np.isfinite(numbers) & (numbers >= 0)):
+        raise UsageError(name, found=numbers.tolist(), expected="at least 0")
+    return numbers.tolist()

@@ -1,0 +1,60 @@
+"""Labels, logits and constants of any array kind in, float tensors that fit each other out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+from numpy.typing import ArrayLike, NDArray
+
+from ichlite.errors import UsageError
+
+
+def pair(labels: Any, logits: Any) -> tuple[Any, Any]:
+    """Labels and logits of any array kind → two float tensors of one shape.
+
+    Raises:
+        UsageError: They differ in shape.
+    """
+    z = ops.convert_to_tensor(logits)
+    if not keras.backend.is_float_dtype(z.dtype):
+        z = ops.cast(z, keras.config.floatx())
+    y = ops.cast(ops.convert_to_tensor(labels), z.dtype)
+    known = all(None not in tuple(t.shape) for t in (y, z))
+    if len(y.shape) != len(z.shape) or (known and tuple(y.shape) != tuple(z.shape)):
+        # Broadcasting (batch,) labels over (batch, 5) logits would train on nonsense.
+        raise UsageError("labels do not fit the logits", found=tuple(y.shape), expected=z.shape)
+    return y, z
+
+
+def constant(name: str, values: ArrayLike, logits: Any) -> Any:
+    """One number a subtype, or several rows of them → a tensor of the logits' type.
+
+    Raises:
+        UsageError: Another number of subtypes than the logits have.
+    """
+    numbers = np.asarray(values, dtype=np.float64)
+    tensor = ops.convert_to_tensor(numbers, dtype=logits.dtype)
+    if numbers.shape[-1:] != tuple(logits.shape[-1:]):
+        raise UsageError(
+            f"{name} do not fit the logits", found=numbers.shape, expected=logits.shape
+        )
+    return tensor
+
+
+def check_counts(loss: str, positives: ArrayLike, images: int) -> NDArray[np.float64]:
+    """Positives a subtype of so many images → the same as float64.
+
+    Raises:
+        UsageError: A subtype is in no image or in all, so that one of its classes is empty.
+    """
+    counts = np.asarray(positives, dtype=np.float64)
+    if counts.ndim != 1 or not np.all((counts >= 1) & (counts <= images - 1)):
+        raise UsageError(
+            f"{loss} needs images with and without each subtype",
+            found=f"positives {counts.tolist()} of {images} images",
+            remedy="add images of the missing kind, or train with --loss bce or focal",
+        )
+    return counts

@@ -1,0 +1,85 @@
+"""A recipe and the training split's counts in, a compiled Keras model out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from ichlite.ct.tensor import GRID
+from ichlite.models import build
+from ichlite.train.losses import build_loss
+from ichlite.train.recipe import Recipe
+
+FLOOR = 0.01
+"""The cosine schedule ends at this share of the learning rate."""
+
+
+def prepare(
+    recipe: Recipe, positives: NDArray[np.int64], total: int, *, images: int | None = None
+) -> keras.Model:
+    """Recipe, positives a subtype and all steps → an untrained, compiled model of any input size.
+
+    Args:
+        recipe: Of the run.
+        positives: (5,) of the training split.
+        total: Optimiser steps, for the schedule.
+        images: Of the training split; the losses that weigh need it.
+
+    Returns:
+        The model; the same seed gives the same weights.
+    """
+    keras.utils.set_random_seed(recipe.seed)
+    size = None if recipe.crop_steps else GRID
+    model = build(
+        recipe.model,
+        dropout=recipe.dropout,
+        bn_momentum=recipe.bn_momentum,
+        size=size,
+        **recipe.widths(),
+    )
+    optimizer = keras.optimizers.Adam(
+        learning_rate(recipe, total),
+        clipnorm=recipe.clipnorm,
+        use_ema=recipe.ema_momentum is not None,
+        ema_momentum=recipe.ema_momentum or 0.99,
+    )
+    name = recipe.loss_at(0, total)
+    model.compile(optimizer, loss_of(recipe, name, positives, images), jit_compile=jit())
+    return model
+
+
+def loss_of(
+    recipe: Recipe, name: str, positives: NDArray[np.int64], images: int | None
+) -> keras.losses.Loss:
+    """Recipe, the loss in force (`Recipe.loss_at`) and the training split's counts → that loss."""
+    return build_loss(
+        name,
+        positives=positives,
+        images=images,
+        gamma=recipe.gamma,
+        max_margin=recipe.max_margin,
+        beta=recipe.beta,
+    )
+
+
+def learning_rate(recipe: Recipe, total: int) -> Any:
+    """Recipe and all steps → a learning rate or a Keras schedule of it."""
+    if recipe.schedule == "constant":
+        return recipe.learning_rate
+    warmup = min(recipe.warmup_steps, total - 1)
+    return keras.optimizers.schedules.CosineDecay(
+        recipe.learning_rate * FLOOR if warmup else recipe.learning_rate,
+        decay_steps=max(1, total - warmup),
+        alpha=FLOOR,
+        warmup_target=recipe.learning_rate if warmup else None,
+        warmup_steps=warmup,
+    )
+
+
+def jit() -> bool | str:
+    """Whether Keras compiles a step with XLA."""
+    # XLA on CPU TensorFlow is five times slower than its own kernels; JAX needs it.
+    return False if keras.backend.backend() == "tensorflow" else "auto"

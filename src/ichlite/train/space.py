@@ -1,0 +1,130 @@
+"""A base recipe and what may vary in, the search space of `ichlite tune` and its recipes out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from ichlite.errors import UsageError
+from ichlite.train.recipe import WIDTHS, Recipe
+
+OBJECTIVE = "validation_mean_roc_auc"
+"""What is made as high as possible: a trial's best epoch's."""
+TUNED = ("batch_size", "learning_rate", "dropout")
+"""What the paper's search varied (section 3.2)."""
+WIDTH_CHOICES: Mapping[str, tuple[int, ...]] = {
+    "width": (16, 24, 32, 48),
+    "expansion": (8, 16, 32, 48),
+    "head_width": (32, 64, 128),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """What a search may choose from.
+
+    Attributes:
+        batch_sizes: Any of these.
+        learning_rate: Between these two, by its logarithm.
+        dropout: Between these two.
+        widths: LightFCN's widths, too (`WIDTH_CHOICES`).
+    """
+
+    batch_sizes: tuple[int, ...] = (16, 32, 64, 128)
+    learning_rate: tuple[float, float] = (1e-4, 3e-2)
+    dropout: tuple[float, float] = (0.0, 0.5)
+    widths: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.batch_sizes or min(self.batch_sizes) < 1:
+            raise UsageError("batch sizes", found=self.batch_sizes, expected="each at least 1")
+        low, high = self.learning_rate
+        if not 0 < low <= high < math.inf:
+            raise UsageError("learning rates", found=f"{low} to {high}", expected="above 0, rising")
+        low, high = self.dropout
+        if not 0 <= low <= high < 1:
+            raise UsageError("dropout", found=f"{low} to {high}", expected="in [0, 1), rising")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A whole search: the same plan on the same store is the same search.
+
+    Attributes:
+        recipe: What every trial has in common; its seed is the search's, too.
+        space: What differs.
+        max_epochs: Of the longest trials.
+        factor: One of so many trials goes on to so many times the epochs.
+        iterations: Times the whole of Hyperband is run.
+    """
+
+    recipe: Recipe = field(default_factory=Recipe)
+    space: Space = field(default_factory=Space)
+    max_epochs: int = 9
+    factor: int = 3
+    iterations: int = 1
+
+    def __post_init__(self) -> None:
+        for name, least in (("max_epochs", 1), ("factor", 2), ("iterations", 1)):
+            if getattr(self, name) < least:
+                raise UsageError(name, found=getattr(self, name), expected=f"at least {least}")
+        # What depends on a run's length is another thing in a trial that goes on to be longer.
+        if self.recipe.schedule != "constant":
+            raise UsageError("a search", found="a cosine schedule", expected="a constant one")
+        if self.recipe.loss_at(0, 100) != self.recipe.loss:
+            raise UsageError("a search", found=self.recipe.loss, expected="one loss all the time")
+        if self.space.widths and self.recipe.model != "light_fcn":
+            raise UsageError("--widths", found=self.recipe.model, expected="light_fcn")
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready; two plans are the same search if this is equal."""
+        recipe = {k: v for k, v in self.recipe.as_dict().items() if k not in {"epochs", *TUNED}}
+        space = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self.space).items()}
+        return {
+            "recipe": recipe,
+            "space": space,
+            "max_epochs": self.max_epochs,
+            "factor": self.factor,
+            "iterations": self.iterations,
+        }
+
+    def recipe_of(self, values: Mapping[str, Any], epochs: int) -> Recipe:
+        """A trial's values → its recipe, rounded so that a command line can say it exactly.
+
+        Example:
+            >>> Plan().recipe_of({"learning_rate": 0.00123456, "dropout": 0.251}, 3).learning_rate
+            0.00123
+        """
+        chosen = {name: values[name] for name in (*TUNED, *WIDTHS) if name in values}
+        if "learning_rate" in chosen:
+            chosen["learning_rate"] = float(f"{chosen['learning_rate']:.3g}")
+        if "dropout" in chosen:
+            chosen["dropout"] = round(float(chosen["dropout"]), 2)
+        return replace(self.recipe, epochs=epochs, **chosen)
+
+    def size(self) -> tuple[int, int]:
+        """Trials and epochs of the whole search, when nothing fails and no budget ends it.
+
+        Source:
+            Li et al., JMLR 18 (2018) 1-52, algorithm 1; KerasTuner's rounding.
+
+        Example:
+            >>> Plan(max_epochs=9, factor=3).size()
+            (23, 75)
+        """
+        last = math.ceil(1 + math.log(self.max_epochs, self.factor))
+        brackets = 0
+        while self.max_epochs / self.factor**brackets >= 1:
+            brackets += 1
+        trials = epochs = 0
+        for bracket in range(brackets):
+            before = 0
+            for left in range(bracket, -1, -1):
+                count = math.ceil(last / (bracket + 1) * self.factor**left)
+                until = math.ceil(self.max_epochs / self.factor**left)
+                trials += count
+                epochs += count * (until - before)
+                before = until
+        return trials * self.iterations, epochs * self.iterations

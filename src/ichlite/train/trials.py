@@ -1,0 +1,101 @@
+"""A search's trials in; the best one, a verdict against the paper's defaults, and tables out."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+from ichlite.train.recipe import WIDTHS
+from ichlite.train.space import OBJECTIVE, TUNED
+
+COLUMNS = (
+    "trial", "status", "bracket", "round", "goes_on_from", "epochs", "epochs_here", *TUNED, *WIDTHS,
+    OBJECTIVE, "note",
+)  # fmt: skip
+
+
+def best_trial(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """Rows → the completed one with the highest score, the first of equals; None without any.
+
+    Example:
+        >>> best_trial([{"status": "completed", OBJECTIVE: 0.7, "trial": "0"}])["trial"]
+        '0'
+    """
+    scored = [r for r in rows if r["status"] == "completed" and r[OBJECTIVE] is not None]
+    return max(scored, key=lambda row: float(row[OBJECTIVE]), default=None)
+
+
+def verdict(
+    best: Sequence[float | None], defaults: Sequence[float | None], *, epochs: int, trials: int
+) -> tuple[bool, str]:
+    """AUC of the best trial and of the defaults, first with the search's seed, then with others.
+
+    With other seeds only they decide: the search's own score is the highest of many on the same
+    images, and so is too high.
+
+    Args:
+        best: The best trial's recipe; None where a run diverged.
+        defaults: The paper's defaults, as many, same seeds, same epochs.
+        epochs: Of each of these runs.
+        trials: Of the search.
+
+    Returns:
+        Whether something better was found, and a sentence that says so.
+
+    Example:
+        >>> verdict([0.8], [0.9], epochs=3, trials=4)[1]
+        "tuning found nothing better than the paper's defaults: validation mean AUC 0.8000 ..."
+    """
+    fresh = list(zip(best[1:], defaults[1:], strict=True))
+    pairs = fresh or [(best[0], defaults[0])]
+    numbers = [(_number(tuned), _number(paper)) for tuned, paper in pairs]
+    tuned_mean, paper_mean = (fmean(side) for side in zip(*numbers, strict=True))
+    found = tuned_mean > paper_mean
+    what = "better hyperparameters" if found else "nothing better"
+    than = "than the paper's defaults: validation mean AUC"
+    scores = f"{_text(tuned_mean)} against {_text(paper_mean)} of the defaults"
+    if fresh:
+        wins = sum(tuned > paper for tuned, paper in numbers)
+        how = f"mean over {len(fresh)} other seeds, higher in {wins} of them"
+    else:
+        how = (
+            f"one seed; the best of {trials} trials, chosen on the same validation images, so its "
+            "own score is too high: repeat with other seeds before believing a small difference"
+        )
+    line = f"tuning found {what} {than} {scores} after {epochs} epochs ({how})"
+    return found, line
+
+
+def to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows → comma-separated text with a header."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def to_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows → a Markdown table, the best score first; columns that nobody used are left out."""
+    used = [c for c in COLUMNS if any(row[c] not in (None, "") for row in rows)]
+    ordered = sorted(rows, key=lambda row: -_number(row[OBJECTIVE]))
+    lines = [used, ["---"] * len(used)]
+    lines += [[_cell(row[c]) for c in used] for row in ordered]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _number(score: float | None) -> float:
+    return 0.0 if score is None else float(score)
+
+
+def _text(score: float) -> str:
+    return f"{score:.4f}" if score else "no score (diverged)"
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "" if value is None else str(value).replace("|", r"\|").replace("\n", " ")

@@ -1,0 +1,369 @@
+"""Preparing: every fault under its own name, no slice lost, and the same store after any kill."""
+
+from __future__ import annotations
+
+import csv
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.dicom_files import UID_ROOT, write_ct_slice
+
+from ichlite.data.audit import KINDS
+from ichlite.data.pixels import PartTask, make_part
+from ichlite.data.prepare import READERS, Prepared, local_engine, prepare
+from ichlite.data.rsna import CLASSES
+from ichlite.data.store import Store
+from ichlite.errors import InputError, StoreError, UnknownName, UsageError
+
+SIDE = 32
+SLICES = 4
+
+
+def pixels(seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 2000, (SIDE, SIDE)).astype(np.int16)
+
+
+def add_slice(root: Path, name: str, patient: int, number: int, **changes: object) -> Path:
+    """One file of the set; each study has one series, slices 5 mm apart."""
+    study = f"{UID_ROOT}{patient}"
+    header: dict[str, object] = {
+        "PatientID": f"ID_p{patient}",
+        "StudyInstanceUID": study,
+        "SeriesInstanceUID": f"{study}.1",
+        "SOPInstanceUID": f"{study}.1.{number}",
+        "ImagePositionPatient": [0.0, 0.0, 5.0 * number],
+        "RescaleIntercept": "-1024",
+    }
+    image = changes.pop("pixels", pixels(100 * patient + number))
+    path = root / "stage_2_train_images" / f"{name}.dcm"
+    return write_ct_slice(path, image, **{**header, **changes})  # type: ignore[arg-type]
+
+
+def label_lines(name: str, six: tuple[int, ...]) -> list[str]:
+    return [f"{name}_{one},{label}" for one, label in zip(CLASSES, six, strict=True)]
+
+
+@pytest.fixture
+def kaggle(tmp_path: Path) -> Path:
+    """Ten patients of four slices in Kaggle's layout; the first seven bleed in slice 2."""
+    root = tmp_path / "rsna"
+    lines = ["ID,Label"]
+    for patient in range(10):
+        for number in range(SLICES):
+            name = f"ID_{patient:02d}{number}"
+            add_slice(root, name, patient, number)
+            bleeds = int(patient < 7 and number == 2)
+            lines += label_lines(name, (bleeds, 0, bleeds, 0, 0, 0))
+    (root / "stage_2_train.csv").write_text("\n".join(lines) + "\n")
+    return root
+
+
+def add_labels(root: Path, lines: list[str]) -> None:
+    with (root / "stage_2_train.csv").open("a") as file:
+        file.write("\n".join(lines) + "\n")
+
+
+def findings(out: Path) -> list[dict[str, str]]:
+    with (out / "findings.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def kinds(out: Path) -> Counter[str]:
+    return Counter(one["kind"] for one in findings(out))
+
+
+def test_every_slice_and_label_is_in_the_store(kaggle: Path, tmp_path: Path) -> None:
+    made = prepare("rsna", kaggle, tmp_path / "out")
+    store = Store.open(tmp_path / "out")
+    store.verify()
+    assert (made.done, len(store)) == (40, 40)
+    expected = [int(n[3:5]) < 7 and n[5] == "2" for n in store.image.tolist()]
+    assert store.any.astype(bool).tolist() == expected
+    assert store.labels[:, 1].astype(bool).tolist() == expected
+    assert store.position_mm[:4].tolist() == [0, 5, 10, 15]
+    assert set(store.split[store.patient > "ID_p6"]) == {"unused"}
+    assert Counter(store.split.tolist()) == {
+        "train": 20, "validation": 4, "test": 4, "unused": 12,
+    }  # fmt: skip
+    assert findings(tmp_path / "out") == []
+
+
+def test_a_second_run_does_nothing(kaggle: Path, tmp_path: Path) -> None:
+    first = prepare("rsna", kaggle, tmp_path / "out")
+    before = {file: file.stat().st_mtime_ns for file in (tmp_path / "out").rglob("*")}
+
+    def no_engine(tasks: Sequence[PartTask]) -> Iterator[int]:
+        raise AssertionError(f"{len(tasks)} parts were made again")
+
+    again = prepare("rsna", kaggle, tmp_path / "out", engine=no_engine)
+    assert again.done == 0
+    assert again.description == first.description
+    assert {file: file.stat().st_mtime_ns for file in (tmp_path / "out").rglob("*")} == before
+
+
+def test_another_split_reads_no_pixel(kaggle: Path, tmp_path: Path) -> None:
+    first = prepare("rsna", kaggle, tmp_path / "out")
+    other = prepare("rsna", kaggle, tmp_path / "out", preset="all", seed=3)
+    assert other.done == 0
+    assert other.description["hash"] != first.description["hash"]
+    assert "unused" not in Store.open(tmp_path / "out").split
+    back = prepare("rsna", kaggle, tmp_path / "out")
+    assert back.description["hash"] == first.description["hash"]
+
+
+def test_processes_change_no_byte(
+    kaggle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("parts", "pixels", "prepare", "finish"):
+        monkeypatch.setattr(f"ichlite.data.{module}.PART_IMAGES", 8, raising=False)
+    one = prepare("rsna", kaggle, tmp_path / "one")
+    two = prepare("rsna", kaggle, tmp_path / "two", engine=_in_reverse)
+    assert one.description == two.description
+    assert (tmp_path / "one" / "index.csv").read_bytes() == (
+        tmp_path / "two" / "index.csv"
+    ).read_bytes()
+    Store.open(tmp_path / "two").verify()
+
+
+def _in_reverse(tasks: Sequence[PartTask]) -> Iterator[int]:
+    assert len(tasks) == 5
+    return map(make_part, reversed(tasks))
+
+
+def test_two_processes_make_the_same_store(kaggle: Path, tmp_path: Path) -> None:
+    one = prepare("rsna", kaggle, tmp_path / "one")
+    two = prepare("rsna", kaggle, tmp_path / "two", engine=local_engine(2))
+    assert one.description["hash"] == two.description["hash"]
+
+
+RUN = """
+import sys
+import ichlite.data.parts, ichlite.data.finish, ichlite.data.prepare
+from pathlib import Path
+for module in (ichlite.data.parts, ichlite.data.finish, ichlite.data.prepare):
+    module.PART_IMAGES = 3
+print("begun", flush=True)
+made = ichlite.data.prepare.prepare("rsna", Path(sys.argv[1]), Path(sys.argv[2]))
+print(made.description["hash"], flush=True)
+"""
+
+
+def run_once(root: Path, out: Path, kill_after_s: float | None) -> str | None:
+    """Prepare in a process of its own; kill it after so long, None: let it finish."""
+    words = [sys.executable, "-c", RUN, str(root), str(out)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "begun\n"
+        if kill_after_s is not None:
+            time.sleep(kill_after_s)
+            child.send_signal(signal.SIGKILL)
+        said = child.stdout.read().strip()
+    return said or None
+
+
+def test_a_kill_at_any_point_gives_the_same_store(
+    kaggle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start_s = time.monotonic()
+    whole = run_once(kaggle, tmp_path / "whole", None)
+    usual_s = time.monotonic() - start_s
+    out = tmp_path / "killed"
+    killed = 0
+    rng = random.Random(7)
+    for _ in range(6):
+        # Mostly short: the work itself takes a fraction of what starting Python does.
+        if run_once(kaggle, out, rng.uniform(0, 0.3 * usual_s) ** 2) is None:
+            killed += 1
+    assert run_once(kaggle, out, None) == whole
+    assert killed > 0
+    assert not list(out.rglob("*.part"))
+    monkeypatch.setattr("ichlite.data.parts.PART_IMAGES", 3)
+    store = Store.open(out)
+    store.verify()
+    assert len(store) == 40
+
+
+def test_each_planted_fault_has_its_own_name(kaggle: Path, tmp_path: Path) -> None:
+    """Faults 1 to 10, as the real set has them, in a copy."""
+    images = kaggle / "stage_2_train_images"
+    short = images / "ID_000.dcm"
+    short.write_bytes(short.read_bytes()[:-500])
+    add_labels(kaggle, label_lines("ID_001", (0,) * 6))
+    add_labels(kaggle, ["ID_010_epidural,1"])
+    offset = (pixels(1).clip(0, 1999) + 3096).astype(np.uint16) & 0x0FFF
+    twelve = {"BitsStored": 12, "HighBit": 11}
+    add_slice(kaggle, "ID_012", 1, 2, pixels=offset, RescaleIntercept="0", **twelve)
+    add_slice(kaggle, "ID_013", 1, 3, RescaleIntercept="0", **twelve)
+    add_slice(kaggle, "ID_021", 2, 0, pixels=pixels(999))
+    add_slice(kaggle, "ID_new\nline", 2, 9)
+    (images / "notes.txt").write_text("hello")
+    add_slice(kaggle, "ID_031", 3, 1, pixels=pixels(100 * 4 + 1))
+    add_slice(kaggle, "ID_051", 5, 1, RescaleSlope=None)
+    add_labels(kaggle, label_lines("ID_gone", (0,) * 6))
+    add_labels(kaggle, label_lines("ID_half", (0,) * 6)[:3])
+    add_slice(kaggle, "ID_062", 6, 2, PatientID="")
+    made = prepare("rsna", kaggle, tmp_path / "out", preset="all")
+    named = {(one["kind"], one["item"]) for one in findings(tmp_path / "out")}
+    folder = "stage_2_train_images"
+    assert named == {
+        ("short_pixel_data", f"{folder}/ID_000.dcm"),
+        ("duplicate_label_rows", "ID_001"),
+        ("conflicting_labels", "ID_010"),
+        ("twelve_bit_offset", f"{folder}/ID_012.dcm"),
+        ("signed_12_bit", f"{folder}/ID_013.dcm"),
+        ("repeated_position", f"{UID_ROOT}2.1"),
+        ("unusual_file_name", f"{folder}/ID_new\nline.dcm"),
+        ("image_without_label", f"{folder}/ID_new\nline.dcm"),
+        ("not_an_image", f"{folder}/notes.txt"),
+        ("duplicate_pixels_across_patients", "ID_031"),
+        ("missing_rescale", f"{folder}/ID_051.dcm"),
+        ("label_without_image", "ID_gone"),
+        ("incomplete_labels", "ID_half"),
+        ("missing_patient", f"{folder}/ID_062.dcm"),
+    }
+    store = Store.open(tmp_path / "out")
+    left_out = {"ID_000", "ID_010", "ID_013", "ID_051", "ID_062"}
+    assert len(store) == 40 - len(left_out) == made.description["images"]
+    assert not left_out & set(store.image.tolist())
+    assert made.description["audit"]["repaired"] == {
+        "duplicate_label_rows": 6, "twelve_bit_offset": 1,
+    }  # fmt: skip
+    sides = {str(store.split[store.patient == f"ID_p{k}"][0]) for k in (3, 4)}
+    assert len(sides) == 1, "patients 3 and 4 share a slice's pixels"
+    report = (tmp_path / "out" / "audit.md").read_text()
+    assert all(f"### {kind}: " in report for kind, _ in named)
+    assert "ID_new\\nline.dcm" in report
+
+
+def test_patients_of_the_challenges_test_set_are_named(kaggle: Path, tmp_path: Path) -> None:
+    add_slice(kaggle, "ID_x", 3, 0)
+    there = kaggle / "stage_2_train_images" / "ID_x.dcm"
+    (kaggle / "stage_2_test_images").mkdir()
+    there.rename(kaggle / "stage_2_test_images" / "ID_x.dcm")
+    prepare("rsna", kaggle, tmp_path / "out")
+    assert kinds(tmp_path / "out") == {"image_without_label": 1, "patient_in_two_splits": 1}
+
+
+def test_twelve_bit_offset_is_put_right(kaggle: Path, tmp_path: Path) -> None:
+    true = np.full((SIDE, SIDE), 40, np.int16)
+    true[:8] = -1000
+    stored = ((true + 1000 - 1000) % 4096).astype(np.uint16)
+    add_slice(
+        kaggle, "ID_000", 0, 0, pixels=stored, RescaleIntercept="0", BitsStored=12, HighBit=11
+    )
+    prepare("rsna", kaggle, tmp_path / "out")
+    store = Store.open(tmp_path / "out")
+    hu = store.hu[int(np.flatnonzero(store.image == "ID_000")[0])]
+    assert set(np.unique(hu).tolist()) == {-1000, 40}
+
+
+@pytest.mark.parametrize("form", [".tar.xz", ".zip"])
+def test_archives_are_unpacked(kaggle: Path, tmp_path: Path, form: str) -> None:
+    import shutil
+
+    plain = prepare("rsna", kaggle, tmp_path / "plain")
+    packed = tmp_path / "packed"
+    packed.mkdir()
+    shutil.copy(kaggle / "stage_2_train.csv", packed)
+    kind = {".tar.xz": "xztar", ".zip": "zip"}[form]
+    shutil.make_archive(str(packed / "images"), kind, kaggle, "stage_2_train_images")
+    made = prepare("rsna", packed, tmp_path / "out")
+    assert made.description["hash"] == plain.description["hash"]
+    assert not list((tmp_path / "out").glob("unpacked*"))
+    assert prepare("rsna", packed, tmp_path / "out").done == 0
+
+
+def test_a_damaged_archive_is_named(kaggle: Path, tmp_path: Path) -> None:
+    packed = tmp_path / "packed"
+    packed.mkdir()
+    (packed / "images.tar.xz").write_bytes(b"\xfd7zXZ\x00nothing")
+    with pytest.raises(InputError, match=r"images\.tar\.xz cannot be unpacked"):
+        prepare("rsna", packed, tmp_path / "out")
+
+
+def test_a_changed_set_is_not_mixed_into_a_store(kaggle: Path, tmp_path: Path) -> None:
+    prepare("rsna", kaggle, tmp_path / "out")
+    add_slice(kaggle, "ID_new", 3, 9)
+    with pytest.raises(StoreError, match="name a new folder"):
+        prepare("rsna", kaggle, tmp_path / "out")
+
+
+def test_a_changed_set_is_not_mixed_into_a_begun_store(kaggle: Path, tmp_path: Path) -> None:
+    def stop(tasks: Sequence[PartTask]) -> Iterator[int]:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        prepare("rsna", kaggle, tmp_path / "out", engine=stop)
+    with pytest.raises(StoreError, match=r"no readable store\.json"):
+        Store.open(tmp_path / "out")
+    add_slice(kaggle, "ID_new", 3, 9)
+    with pytest.raises(StoreError, match="begun from other files"):
+        prepare("rsna", kaggle, tmp_path / "out")
+
+
+def test_a_folder_with_other_things_is_left_alone(kaggle: Path, tmp_path: Path) -> None:
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.txt").write_text("years of work")
+    with pytest.raises(StoreError, match="not empty"):
+        prepare("rsna", kaggle, tmp_path / "thesis")
+
+
+def test_wrong_usage_is_refused(kaggle: Path, tmp_path: Path) -> None:
+    with pytest.raises(UnknownName, match="rsna, cq500"):
+        prepare("mnist", kaggle, tmp_path / "out")
+    with pytest.raises(UsageError, match="inside the data set"):
+        prepare("rsna", kaggle, kaggle / "out")
+    with pytest.raises(UnknownName, match="paper, all"):
+        prepare("rsna", kaggle, tmp_path / "out", preset="half")
+    with pytest.raises(UsageError, match="gives no split"):
+        prepare("rsna", kaggle, tmp_path / "out2", preset="given")
+
+
+def test_a_folder_without_labels_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for kind in READERS:
+        with pytest.raises(InputError):
+            prepare(kind, tmp_path / "empty", tmp_path / "out")
+    with pytest.raises(InputError, match="is no folder"):
+        prepare("rsna", tmp_path / "nowhere", tmp_path / "out")
+
+
+def test_every_finding_has_a_name_and_a_line() -> None:
+    for kind, (action, line) in KINDS.items():
+        assert kind.replace("_", "").isalnum()
+        assert action in {"repaired", "quarantined", "noted"}
+        assert len(line) > 10
+
+
+@pytest.fixture(scope="module")
+def real(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Prepared]:
+    source = shared_data / "rsna-dev"
+    out = tmp_path_factory.mktemp("real") / "store"
+    return out, prepare("rsna", source, out, preset="all", engine=local_engine(2))
+
+
+def test_real_labels_equal_the_table_for_every_slice(
+    real: tuple[Path, Prepared], shared_data: Path
+) -> None:
+    out, made = real
+    truth: dict[str, dict[str, int]] = {}
+    with (shared_data / "rsna-dev" / "stage_2_train.csv").open() as file:
+        for line in csv.DictReader(file):
+            image, _, name = line["ID"].rpartition("_")
+            truth.setdefault(image, {})[name] = int(line["Label"])
+    store = Store.open(out)
+    assert len(store) == len(truth) == 422
+    for image, any_bleed, labels in zip(store.image, store.any, store.labels, strict=True):
+        six = dict(zip(CLASSES, [int(any_bleed), *map(int, labels)], strict=True))
+        assert truth[str(image)] == six
+    assert made.description["audit"]["quarantined"] == {}
+    assert json.loads((out / "store.json").read_text())["studies"] == 12

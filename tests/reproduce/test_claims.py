@@ -1,0 +1,200 @@
+"""Each claim's rule, on results with numbers of one's choice, both ways and undecided."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.reproduce.synthetic import costs, summary
+
+from ichlite.labels import NAMES
+from ichlite.reproduce.claims import Ground, judge
+from ichlite.reproduce.summary import Summary
+from ichlite.reproduce.verdicts import FAILS, HOLDS, UNTOLD, VERDICTS, Claim
+
+FLAT = dict.fromkeys(NAMES, 0.5)
+
+
+def claims(found: Summary | None = None, **options: Any) -> dict[str, Claim]:
+    ground = {
+        "costs": costs(),
+        "kind": "phantom",
+        "studies": 30,
+        "positive_studies": 12,
+        "rarest": "epidural",
+        "data": "data: toys",
+    }
+    ground |= options
+    judged = judge(Ground(summary=found or summary(), **ground))
+    assert len({one.key for one in judged}) == len(judged)
+    assert all(one.verdict in VERDICTS and one.evidence and one.rule for one in judged)
+    return {one.key: one for one in judged}
+
+
+def with_losses(**changes: dict[str, float]) -> Summary:
+    return summary(losses={loss: changes.get(loss, {}) for loss in ("bce", "focal", "ldam")})
+
+
+def test_without_runs_only_costs_are_told() -> None:
+    told = {key for key, one in claims().items() if one.verdict != UNTOLD}
+    assert told == {
+        "params_26x", "time_3x", "smaller_footprint", "fewer_params", "less_time", "fewer_flops",
+        "depthwise_reduces_params", "expansions_reduce_flops", "size_reduced", "params_10x_sfcn",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("key", "model", "change", "verdict"),
+    [
+        ("params_26x", "light_fcn", {}, HOLDS),
+        ("params_26x", "light_fcn", {"params": 100_000}, FAILS),
+        ("time_3x", "light_fcn", {}, HOLDS),
+        ("time_3x", "light_fcn", {"latency_float32_ms": {"p50": 2.0, "p95": 2.0}}, FAILS),
+        ("less_time", "sfcn", {"latency_float32_ms": {"p50": 1.0, "p95": 1.0}}, FAILS),
+        ("smaller_footprint", "sfcn", {"tflite_float32_bytes": 1000}, FAILS),
+        ("fewer_params", "sfcn", {"params": 1000}, FAILS),
+        ("fewer_flops", "mobilenet_v2", {"flops_256": 1e6}, FAILS),
+        ("fewer_flops", "mobilenet_v2", {"flops_256": None}, UNTOLD),
+        ("depthwise_reduces_params", "sfcn_depthwise", {"params": 2e6}, FAILS),
+        ("expansions_reduce_flops", "light_fcn", {}, FAILS),
+        ("expansions_reduce_flops", "light_fcn", {"flops_256": 1e6}, HOLDS),
+        ("size_reduced", "light_fcn", {}, HOLDS),
+        ("size_reduced", "light_fcn", {"h5_adam_bytes": 8e6}, FAILS),
+        ("size_exact", "light_fcn", {}, UNTOLD),
+        ("size_exact", "light_fcn", {"h5_adam_bytes": 1.72e6}, HOLDS),
+        ("params_10x_sfcn", "light_fcn", {}, HOLDS),
+        ("params_10x_sfcn", "light_fcn", {"params": 200_000}, FAILS),
+    ],
+)
+def test_costs(key: str, model: str, change: dict[str, Any], verdict: str) -> None:
+    assert claims(costs=costs(**{model: change}))[key].verdict == verdict
+
+
+def test_times_say_that_they_are_not_of_a_pi() -> None:
+    for key in ("time_3x", "less_time"):
+        assert "not on the paper's Raspberry Pi" in " ".join(claims()[key].evidence)
+
+
+@pytest.mark.parametrize("metric", ["sensitivity", "roc_auc"])
+def test_ldam_highest(metric: str) -> None:
+    key = f"ldam_highest_{metric}"
+    assert claims(with_losses(ldam={metric: 0.9}))[key].verdict == HOLDS
+    assert claims(with_losses(ldam={metric: 0.7}))[key].verdict == FAILS
+    assert claims(with_losses(ldam={metric: 0.9}, focal={metric: 0.95}))[key].verdict == FAILS
+    assert claims(with_losses(ldam={metric: 0.8005}))[key].verdict == UNTOLD
+    assert claims(with_losses(ldam={metric: 0.9}, bce={metric: 0.9}))[key].verdict == UNTOLD
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "sensitivity", "roc_auc"])
+def test_bce_above_focal(metric: str) -> None:
+    key = f"bce_above_focal_{metric}"
+    assert claims(with_losses(bce={metric: 0.9}))[key].verdict == HOLDS
+    assert claims(with_losses(bce={metric: 0.7}))[key].verdict == FAILS
+    assert claims(with_losses())[key].verdict == UNTOLD
+
+
+def test_ldam_trade_off_and_best_overall() -> None:
+    both = claims(with_losses(ldam={"balanced_accuracy": 0.9, "roc_auc": 0.9}))
+    assert both["ldam_trade_off"].verdict == both["ldam_best_overall"].verdict == HOLDS
+    one = claims(with_losses(ldam={"balanced_accuracy": 0.9, "roc_auc": 0.7}))
+    assert (one["ldam_trade_off"].verdict, one["ldam_best_overall"].verdict) == (HOLDS, FAILS)
+
+
+def test_one_seed_or_a_missing_loss_tells_nothing() -> None:
+    values = {"bce": {}, "focal": {}, "ldam": {"sensitivity": 0.99}}
+    single = claims(summary(losses=values, seeds=(1,)))["ldam_highest_sensitivity"]
+    assert single.verdict == UNTOLD
+    assert "too few seeds" in single.evidence[0]
+    del values["focal"]
+    missing = claims(summary(losses=values))["ldam_highest_sensitivity"]
+    assert missing.verdict == UNTOLD
+    assert "Focal: not run" in missing.evidence
+
+
+def test_evidence_names_numbers_seeds_patients_and_data() -> None:
+    values = {"bce": {}, "focal": {}, "ldam": {"sensitivity": 0.9}}
+    lines = claims(summary(losses=values, draws=50))["ldam_highest_sensitivity"].evidence
+    assert "LDAM 90.00 %, BCE 80.00 %: +10.00 points, 95 % over seeds" in lines[0]
+    assert "over patients +10.00 to +10.00" in lines[0]
+    assert "(seeds 1, 2, 3 and 1, 2, 3)" in lines[0]
+    assert lines[-1] == "data: toys"
+
+
+@pytest.mark.parametrize(
+    ("light", "verdict"),
+    [
+        ({}, HOLDS),
+        ({"roc_auc": 0.79}, HOLDS),
+        ({"roc_auc": 0.75}, FAILS),
+        ({"balanced_accuracy": 0.75}, FAILS),
+        ({"roc_auc": 0.7795}, UNTOLD),
+    ],
+)
+@pytest.mark.parametrize("key", ["similar_to_sfcn", "no_compromise", "not_degraded"])
+def test_similar_performance(key: str, light: dict[str, float], verdict: str) -> None:
+    models = {"mobilenet_v2": {}, "sfcn": {}, "sfcn_depthwise": {}, "light_fcn": light}
+    assert claims(summary(models=models))[key].verdict == verdict
+
+
+def test_residual_improves() -> None:
+    better = {"roc_auc": 0.9, "balanced_accuracy": 0.9}
+    for values, verdict in ((better, HOLDS), ({}, UNTOLD), ({**better, "roc_auc": 0.7}, FAILS)):
+        found = summary(models={"sfcn_depthwise": {}, "light_fcn": values})
+        assert claims(found)["residual_improves"].verdict == verdict
+
+
+def test_epidural_low() -> None:
+    models = {"mobilenet_v2": {}, "sfcn": {}, "light_fcn": {}}
+    low = {name: {**FLAT, "epidural": 0.1} for name in models}
+
+    def verdict(sensitivities: dict[str, dict[str, float]], **options: str) -> str:
+        found = summary(models=models, sensitivities=sensitivities)
+        return claims(found, **options)["epidural_low"].verdict
+
+    assert verdict(low) == HOLDS
+    assert verdict(low, rarest="subdural") == UNTOLD
+    assert verdict({**low, "sfcn": FLAT}) == UNTOLD
+    assert verdict({**low, "sfcn": {**FLAT, "epidural": 0.9}}) == FAILS
+    two = summary(models={"sfcn": {}, "light_fcn": {}}, sensitivities=low)
+    assert claims(two)["epidural_low"].verdict == UNTOLD
+
+
+def test_ivh_highest() -> None:
+    models = {"sfcn": {}, "light_fcn": {}}
+    high = {name: {**FLAT, "intraventricular": 0.9} for name in models}
+    for own, verdict in (
+        (high, HOLDS),
+        ({**high, "sfcn": FLAT}, UNTOLD),
+        ({**high, "light_fcn": {**FLAT, "subdural": 0.9}}, FAILS),
+    ):
+        found = summary(models=models, sensitivities=own)
+        assert claims(found)["ivh_highest"].verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "verdict"), [(0.95, HOLDS), (0.9, UNTOLD), (0.85, FAILS), (None, UNTOLD)]
+)
+def test_above_the_baseline(accuracy: float | None, verdict: str) -> None:
+    found = summary(models={"light_fcn": {"accuracy": accuracy}})
+    assert claims(found)["above_baseline"].verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("kind", "studies", "positive", "verdicts"),
+    [
+        ("phantom", 21744, 7652, (UNTOLD, UNTOLD)),
+        ("rsna", 21744, 8882, (HOLDS, FAILS)),
+        ("rsna", 21744, 7652, (HOLDS, HOLDS)),
+        ("rsna", 12, 4, (UNTOLD, UNTOLD)),
+        ("rsna", 25000, 8882, (FAILS, FAILS)),
+    ],
+)
+def test_scans(kind: str, studies: int, positive: int, verdicts: tuple[str, str]) -> None:
+    found = claims(kind=kind, studies=studies, positive_studies=positive)
+    assert (found["scans_21744"].verdict, found["positive_scans_7652"].verdict) == verdicts
+
+
+def test_order_is_that_of_the_paper() -> None:
+    sections = [one.section for one in claims().values()]
+    assert sections == sorted(sections, key=lambda s: (s != "abstract", s))
+    assert {"abstract", "2.1", "3.1", "3.3", "3.4", "3.5", "4"} <= set(sections)

@@ -1,0 +1,74 @@
+"""What models cost: counted once, timed turn by turn."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.reproduce.synthetic import costs
+
+from ichlite.models import MODELS, light_fcn
+from ichlite.reproduce.cells import markdown
+from ichlite.reproduce.costs import h5_bytes, interleaved_ms, measured_costs
+from ichlite.reproduce.tables import table_4
+
+
+def test_every_piece_has_its_turn_in_every_round() -> None:
+    calls: list[str] = []
+    work = {(name, "float32"): lambda name=name: calls.append(name) for name in "abc"}
+    times = interleaved_ms(work, 5)
+    assert all(len(one) == 5 for one in times.values())
+    assert calls[-15:] == list("abc") * 5
+
+
+def test_costs_on_disk_are_used_when_they_are_of_all_models(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "costs.json"
+    path.write_text(json.dumps(costs()))
+    asked: list[Any] = []
+
+    def measure(names: list[str], *, turns: int) -> dict[str, Any]:
+        asked.append(names)
+        return costs()
+
+    monkeypatch.setattr("ichlite.reproduce.costs.measure_costs", measure)
+    assert measured_costs(["sfcn", "light_fcn"], path) == costs()
+    assert asked == []
+    measured_costs(["another"], path)
+    assert asked == [["another"]]
+
+
+def test_another_backend_measures_nothing_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("keras.backend.backend", lambda: "jax")
+    document = measured_costs(["light_fcn"], tmp_path / "costs.json")
+    assert document["models"] == {}
+    assert not (tmp_path / "costs.json").exists()
+    assert "KERAS_BACKEND=tensorflow" in " ".join(table_4(document).notes)
+    assert "not measured" in markdown(table_4(document))
+
+
+def test_a_small_model_is_counted_and_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ichlite.reproduce.costs import measure_costs
+
+    def tiny(**hyperparameters: Any) -> Any:
+        return light_fcn(expansions=(8, 8), width=4, head_width=8, **hyperparameters)
+
+    monkeypatch.setitem(MODELS, "light_fcn", tiny)  # type: ignore[arg-type]
+    document = measure_costs(["light_fcn"], turns=3)
+    json.dumps(document, allow_nan=False)
+    found = document["models"]["light_fcn"]
+    assert found["params"] == tiny().count_params()
+    assert found["flops_224"] < found["flops_256"]
+    assert found["tflite_int8_bytes"] < found["tflite_float32_bytes"] < found["h5_adam_bytes"]
+    assert 0 < found["latency_float32_ms"]["p50"] <= found["latency_float32_ms"]["p95"]
+    assert document["machine"]["cpu"]
+
+
+def test_h5_holds_adams_state() -> None:
+    params = MODELS["light_fcn"]().count_params()
+    assert params * 4 * 3 < h5_bytes("light_fcn") < params * 4 * 4

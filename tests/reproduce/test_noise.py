@@ -1,0 +1,62 @@
+"""Differences against the noise of the seeds."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import ttest_ind
+
+from ichlite.reproduce.noise import compare, compare_to
+
+shares = st.lists(st.integers(0, 1000).map(lambda n: n / 1000), min_size=2, max_size=6)
+
+
+@given(shares, shares)
+def test_agrees_with_the_pooled_t_test(first: list[float], second: list[float]) -> None:
+    found = compare(first, second)
+    assert found is not None
+    assert found.low is not None
+    if len(set(first)) == 1 or len(set(second)) == 1:
+        return  # SciPy warns of constant samples
+    test = ttest_ind(first, second)
+    limits = test.confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx((limits.low, limits.high), abs=1e-9)
+    assert (found.above is not None) == (test.pvalue < 0.05) or abs(test.pvalue - 0.05) < 1e-9
+
+
+@given(shares, shares)
+def test_swapping_turns_the_sign(first: list[float], second: list[float]) -> None:
+    one, other = compare(first, second), compare(second, first)
+    assert one is not None
+    assert other is not None
+    assert one.difference == pytest.approx(-other.difference)
+    assert one.above is None if other.above is None else one.above is not other.above
+
+
+def test_one_seed_tells_nothing() -> None:
+    for first, second in (([0.9], [0.1, 0.1, 0.1]), ([0.9, 0.9, 0.9], [0.1])):
+        found = compare(first, second)
+        assert found is not None
+        assert found.above is None
+        assert found.low is None
+    assert compare([], [0.1]) is None
+
+
+def test_margin_moves_the_interval() -> None:
+    found = compare([0.80, 0.81, 0.82], [0.81, 0.82, 0.83])
+    assert found is not None
+    assert found.above is None
+    assert found.shifted(0.1).above is True
+    assert found.shifted(-0.1).above is False
+
+
+def test_against_a_fixed_number() -> None:
+    scores = [0.90, 0.91, 0.92]
+    for fixed, above in ((0.85, True), (0.91, None), (0.97, False)):
+        found = compare_to(scores, fixed)
+        assert found is not None
+        assert found.above is above
+    single = compare_to([0.9], 0.1)
+    assert single is not None
+    assert single.above is None
