@@ -47,5 +47,5 @@ $(LIGHT): $(BIN)/pip pyproject.toml constraints.txt
 	@touch $@
 
 $(FULL): $(BIN)/pip pyproject.toml constraints.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,node,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,ray,node,dev]'
 	@touch $(LIGHT) $@

@@ -26,7 +26,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from ichlite.bench.machine import describe_machine
 from ichlite.data.prepare import Engine, local_engine, prepare
-from ichlite.data.rsna import CLASSES, IMAGES, TABLE
+from ichlite.data.readers.rsna import CLASSES, IMAGES, TABLE
 from ichlite.samples import GE_HEAD
 
 SLICES_A_SCAN = 32

@@ -108,10 +108,14 @@ def test_a_worker_that_is_killed_costs_nothing(archive: Path, cluster: str, tmp_
 
 
 def test_the_command_prints_one_document(
-    ichlite: Callable[..., Any], archive: Path, cluster: str, tmp_path: Path
+    ichlite: Callable[..., Any],
+    archive: Path,
+    cluster: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    one = archive / "case 0"
-    done = ichlite("score", one, tmp_path / "scores", "--ray", cluster, "--json")
+    monkeypatch.chdir(archive)  # Ray's processes run elsewhere
+    done = ichlite("score", "case 0", tmp_path / "scores", "--ray", cluster, "--json")
     assert done.exit_code == 0, done.err
     document = json.loads(done.out)
     assert (document["studies"], document["slices"], document["nodes"]) == (1, 24, 2)

@@ -20,7 +20,7 @@ from tests.dicom_files import UID_ROOT, write_ct_slice
 from ichlite.data.audit import KINDS
 from ichlite.data.pixels import PartTask, make_part
 from ichlite.data.prepare import READERS, Prepared, local_engine, prepare
-from ichlite.data.rsna import CLASSES
+from ichlite.data.readers.rsna import CLASSES
 from ichlite.data.store import Store
 from ichlite.errors import InputError, StoreError, UnknownName, UsageError
 

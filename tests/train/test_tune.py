@@ -167,6 +167,7 @@ def test_a_budget_ends_the_search_and_a_larger_one_goes_on(store: Store, tmp_pat
     first = rows_of(tmp_path / "out")[0]
     assert run(store, tmp_path / "out", max_trials=2)["trials"] == 2
     assert rows_of(tmp_path / "out")[0] == first
+    assert [row["trial"] for row in rows_of(tmp_path / "out")] == ["0000", "0001"]
 
 
 def test_another_search_in_the_same_folder_is_refused(

@@ -1,8 +1,8 @@
 """Parts to make in, the same parts made on all machines of a Ray cluster out.
 
 The data set and the store lie in storage that every machine reaches under the same path. A part is
-a file that is whole or absent, so a machine that dies loses nothing but the part in its hands, which
-Ray gives to another.
+a file that is whole or absent, so a machine that dies loses nothing but the part in its hands,
+which Ray gives to another.
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ def score(
     loaded = load_bundle(bundle)
     _same_order(out, loaded, force=force)
     started = time.monotonic()
-    found = find_studies(archive.absolute() if cluster.nodes > 1 else archive)
+    found = find_studies(archive.absolute())  # workers have other current folders
     done = parts.begin(out)
     parts.write_skipped(out, found.skipped)
     left = [study for study in found.studies if unicode_text(study.uid) not in done]

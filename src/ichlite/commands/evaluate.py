@@ -85,7 +85,7 @@ def _rsna(
     model: Path, folder: Path, labels: Path | None, threads: int
 ) -> tuple[Judge, Judged, dict[str, Any]]:
     from ichlite.commands.console import say
-    from ichlite.data.rsna import read_labels
+    from ichlite.data.readers.rsna import read_labels
     from ichlite.evaluate.archive import judge_archive
     from ichlite.evaluate.judge import bundle_judge
     from ichlite.infer.bundle import load_bundle

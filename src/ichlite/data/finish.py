@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +11,14 @@ import numpy as np
 
 from ichlite.data.audit import FINDINGS_FILE, Finding, audit_markdown, counts_by_action
 from ichlite.data.duplicates import find_duplicates
-from ichlite.data.index import ImageRecord, Index
 from ichlite.data.parts import PART_IMAGES
 from ichlite.data.pixels import read_results
+from ichlite.data.readers.index import ImageRecord, Index
 from ichlite.data.rows import StoreRow, write_index
 from ichlite.data.split import check_leakage, groups_of, split_hash, split_patients
 from ichlite.data.store import META_FILE, PARTS_FOLDER, SCHEMA
 from ichlite.data.table1 import Table1, table1
-from ichlite.data.whole import replacing, write_json
+from ichlite.data.whole import replacing, write_csv, write_json
 from ichlite.errors import InputError, UsageError
 
 AUDIT_FILE = "audit.md"
@@ -173,13 +172,11 @@ def _write_audit(
     out: Path, description: dict[str, Any], findings: Iterable[Finding], counts: Table1
 ) -> None:
     ordered = sorted(findings, key=lambda one: (one.kind, one.item, one.detail))
-    with (
-        replacing(out / FINDINGS_FILE) as part,
-        part.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
-    ):
-        lines = csv.writer(file, lineterminator="\n")
-        lines.writerow(["action", "kind", "item", "detail"])
-        lines.writerows([one.action, one.kind, one.item, one.detail] for one in ordered)
+    write_csv(
+        out / FINDINGS_FILE,
+        ["action", "kind", "item", "detail"],
+        ([one.action, one.kind, one.item, one.detail] for one in ordered),
+    )
     facts = {
         name: description[name]
         for name in ("kind", "label_level", "images_found", "images", "patients", "studies",

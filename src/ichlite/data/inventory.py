@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-from ichlite.data.dicom_folder import list_files
+from ichlite.data.readers.dicom_folder import list_files
 from ichlite.errors import InputError
 
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".zip")

@@ -121,7 +121,7 @@ def _from_dicom(path: Path) -> tuple[NDArray[np.int16], tuple[tuple[str, str], .
 def _from_nifti(
     root: Path, source: str
 ) -> tuple[NDArray[np.int16], tuple[tuple[str, str], ...], str]:
-    from ichlite.data.nifti import read_nifti_slice
+    from ichlite.data.readers.nifti import read_nifti_slice
 
     name, _, number = source.rpartition("#")
     path = root / name

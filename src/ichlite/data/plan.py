@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ichlite.data.audit import Finding
-from ichlite.data.index import ImageRecord, Index
+from ichlite.data.readers.index import ImageRecord, Index
 from ichlite.data.whole import replacing
 from ichlite.errors import StoreError
 

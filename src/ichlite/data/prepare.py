@@ -15,13 +15,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from ichlite.data import cq500, ct_ich, folder, rsna
 from ichlite.data.finish import Choice, finish_store
-from ichlite.data.index import Index, Reader
 from ichlite.data.inventory import archives_in, inventory_key, remove_unpacked, unpack
 from ichlite.data.parts import PART_IMAGES
 from ichlite.data.pixels import PartTask, make_part, result_path
 from ichlite.data.plan import read_plan, write_plan
+from ichlite.data.readers import cq500, ct_ich, folder, rsna
+from ichlite.data.readers.index import Index, Reader
 from ichlite.data.rows import INDEX_FILE
 from ichlite.data.store import META_FILE, PARTS_FOLDER, read_meta
 from ichlite.data.whole import remove_parts

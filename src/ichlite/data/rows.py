@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ichlite.data.whole import replacing
+from ichlite.data.whole import write_csv
 from ichlite.errors import StoreError
 from ichlite.labels import ANY, NAMES
 
@@ -107,22 +107,13 @@ def pixel_sha256(hu: NDArray[np.int16]) -> str:
 
 def write_index(folder: Path, rows: Iterable[list[str]]) -> str:
     """Cells of the rows → `index.csv`, whole or not at all; returns its SHA-256."""
-    path = folder / INDEX_FILE
-    with replacing(path) as part:
-        with part.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
-            lines = csv.writer(file, lineterminator="\n")
-            lines.writerow(COLUMNS)
-            lines.writerows(rows)
-        return _sha256(part)
+    write_csv(folder / INDEX_FILE, COLUMNS, rows)
+    return index_hash(folder)
 
 
 def index_hash(folder: Path) -> str:
     """Return the SHA-256 of a store's `index.csv`, which names the hash of every slice."""
-    return _sha256(folder / INDEX_FILE)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
+    with (folder / INDEX_FILE).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

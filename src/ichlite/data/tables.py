@@ -7,7 +7,6 @@ slice; labels are taken where they stand beside.
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,16 +14,17 @@ from typing import Any
 import numpy as np
 
 from ichlite.data.audit import Finding
-from ichlite.data.label_table import labels_of, read_rows
+from ichlite.data.readers.label_table import labels_of, read_rows
 from ichlite.data.rows import UNUSED
 from ichlite.data.split import check_leakage, groups_of, split_hash, split_patients
 from ichlite.data.table1 import Table1, table1
-from ichlite.data.whole import replacing
+from ichlite.data.whole import write_csv
 from ichlite.errors import InputError
 from ichlite.labels import ANY, NAMES
 
 KEYS = ("PatientID", "StudyInstanceUID")
 LABELS = (ANY, *NAMES)
+_UNKNOWN = ("",) * len(LABELS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,12 +162,14 @@ def split_tables(tables: Tables, *, preset: str, seed: int, out: Path | None = N
     check_leakage(patients, no_pixels, sides)
     table, unlabelled = _table(tables, studies, patients, sides)
     if out is not None:
-        with replacing(out) as part, part.open("w", newline="", encoding="utf-8") as file:
-            lines = csv.writer(file, lineterminator="\n")
-            lines.writerow(["study", "patient", "split", *LABELS])
-            for study, patient, side in zip(studies, patients, sides, strict=True):
-                six = tables.studies[study].labels or ("",) * len(LABELS)
-                lines.writerow([study, patient, side, *six])
+        write_csv(
+            out,
+            ["study", "patient", "split", *LABELS],
+            [
+                [study, patient, side, *map(str, tables.studies[study].labels or _UNKNOWN)]
+                for study, patient, side in zip(studies, patients, sides, strict=True)
+            ],
+        )
     return Dealt(tables, split, preset, seed, table, unlabelled)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ichlite.data.rsna import RsnaLabels
+from ichlite.data.readers.rsna import RsnaLabels
 from ichlite.errors import InputError
 from ichlite.evaluate.judge import CLASSES, Cases, Judged
 from ichlite.infer.bundle import Bundle

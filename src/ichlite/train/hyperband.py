@@ -83,6 +83,13 @@ class _Oracle(keras_tuner.oracles.HyperbandOracle):  # type: ignore[misc]
 
     trials: dict[str, Any]
     _retry_queue: list[str]
+    budget: int | None = None
+
+    def populate_space(self, trial_id: str) -> Any:
+        # Not KerasTuner's max_trials, by which trials of a larger budget would be named otherwise.
+        if self.budget is not None and len(self.trials) >= self.budget:
+            return {"status": "STOPPED"}
+        return super().populate_space(trial_id)
 
     def save(self) -> None:
         path = Path(self._get_oracle_fname())
@@ -130,7 +137,7 @@ class _Tuner(keras_tuner.Tuner):  # type: ignore[misc]
             hyperparameters=_hyperparameters(plan.space),
             allow_new_entries=False,
         )
-        oracle.max_trials = max_trials
+        oracle.budget = max_trials
         oracle.verbose = 0
         super().__init__(oracle=oracle, directory=str(out), project_name=FOLDER)
 

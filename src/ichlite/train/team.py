@@ -112,7 +112,8 @@ def run_team(words: Sequence[str], workers: int, *, cores: int, say: Callable[[s
                     team[name] = _start(words, {**common, **each, "KERASTUNER_TUNER_ID": name})
                 time.sleep(POLL_SECONDS)
             if code:
-                raise IchliteError(
+                kind = UsageError if code == UsageError.exit_code else IchliteError
+                raise kind(
                     "the chief of the search failed",
                     found=f"exit code {code}",
                     remedy="see its message above; the same command goes on",

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from ichlite.data.assemble import assemble
 from ichlite.data.audit import Finding
-from ichlite.data.index import ImageRecord, Index, Progress
-from ichlite.data.label_table import (
+from ichlite.data.readers.assemble import assemble
+from ichlite.data.readers.index import ImageRecord, Index, Progress
+from ichlite.data.readers.label_table import (
     check_any,
     find_table,
     is_blank,
@@ -20,8 +20,8 @@ from ichlite.data.label_table import (
     merge_rows,
     read_rows,
 )
-from ichlite.data.lesion import largest_bleed
-from ichlite.data.nifti import read_mask_plane, read_nifti_geometry
+from ichlite.data.readers.lesion import largest_bleed
+from ichlite.data.readers.nifti import read_mask_plane, read_nifti_geometry
 from ichlite.errors import InputError
 from ichlite.labels import NAMES
 

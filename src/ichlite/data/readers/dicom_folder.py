@@ -16,7 +16,7 @@ from pathlib import Path
 from ichlite.ct.header import Refusal, read_header
 from ichlite.ct.stack import REPEAT_TOLERANCE_MM, slice_normal
 from ichlite.data.audit import Finding
-from ichlite.data.index import Progress
+from ichlite.data.readers.index import Progress
 from ichlite.errors import InputError
 from ichlite.records import SliceHeader, Vector3
 

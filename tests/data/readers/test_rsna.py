@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ichlite.data.rsna import CLASSES, read_labels
+from ichlite.data.readers.rsna import CLASSES, read_labels
 from ichlite.errors import InputError
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tests.dicom_files import write_ct_slice
 
-from ichlite.data.dicom_folder import list_files, walk
+from ichlite.data.readers.dicom_folder import list_files, walk
 from ichlite.errors import InputError
 
 PIXELS = np.zeros((16, 16), np.int16)

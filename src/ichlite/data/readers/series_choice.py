@@ -15,9 +15,9 @@ from itertools import pairwise
 from pathlib import PurePosixPath
 from statistics import median
 
-from ichlite.ct.gate import NO_CONTRAST, MIN_SLICES
+from ichlite.ct.gate import MIN_SLICES, NO_CONTRAST
 from ichlite.data.audit import Finding
-from ichlite.data.dicom_folder import Found
+from ichlite.data.readers.dicom_folder import Found
 
 PREFERRED_MM = 5
 """Slice thickness of a plain head CT."""

@@ -12,10 +12,10 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from ichlite.ct.header import read_header
-from ichlite.data.assemble import assemble
 from ichlite.data.audit import Finding
-from ichlite.data.dicom_folder import Found, walk
-from ichlite.data.folder_table import (
+from ichlite.data.readers.assemble import assemble
+from ichlite.data.readers.dicom_folder import Found, walk
+from ichlite.data.readers.folder_table import (
     PHANTOM_NAMES,
     SAME_NAMES,
     TABLE,
@@ -23,9 +23,9 @@ from ichlite.data.folder_table import (
     find_folder_table,
     read_folder_table,
 )
-from ichlite.data.index import ImageRecord, Index, LabelLevel, Progress
-from ichlite.data.lesion import on_grid
-from ichlite.data.series_choice import choose_series, folder_of
+from ichlite.data.readers.index import ImageRecord, Index, LabelLevel, Progress
+from ichlite.data.readers.lesion import on_grid
+from ichlite.data.readers.series_choice import choose_series, folder_of
 from ichlite.errors import InputError
 from ichlite.records import SliceHeader
 

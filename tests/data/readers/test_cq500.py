@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from tests.dicom_files import UID_ROOT, write_ct_slice
 
 from ichlite.data.audit import Finding
-from ichlite.data.cq500 import READERS, SIGNS, TABLE, read, read_majorities
-from ichlite.data.index import Index
+from ichlite.data.readers.cq500 import READERS, SIGNS, TABLE, read, read_majorities
+from ichlite.data.readers.index import Index
 from ichlite.errors import InputError
 from ichlite.labels import NAMES
 

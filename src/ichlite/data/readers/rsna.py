@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ichlite.data.assemble import assemble
 from ichlite.data.audit import Finding
-from ichlite.data.dicom_folder import Found, walk
-from ichlite.data.index import ImageRecord, Index, Progress
-from ichlite.data.label_table import binary, check_any, read_rows
+from ichlite.data.readers.assemble import assemble
+from ichlite.data.readers.dicom_folder import Found, walk
+from ichlite.data.readers.index import ImageRecord, Index, Progress
+from ichlite.data.readers.label_table import binary, check_any, read_rows
 from ichlite.errors import InputError
 from ichlite.labels import ANY, NAMES
 

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from tests.nifti_files import SPACING_MM, write_volume
 
 from ichlite.data.audit import Finding
-from ichlite.data.ct_ich import TABLE, read, read_slice_labels
-from ichlite.data.index import Index
-from ichlite.data.nifti import read_nifti_slice
+from ichlite.data.readers.ct_ich import TABLE, read, read_slice_labels
+from ichlite.data.readers.index import Index
+from ichlite.data.readers.nifti import read_nifti_slice
 from ichlite.errors import InputError
 from ichlite.labels import NAMES
 

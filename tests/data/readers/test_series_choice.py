@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ichlite.ct.gate import MIN_SLICES
-from ichlite.data.dicom_folder import Found
-from ichlite.data.series_choice import choose_series, is_contrast_name
+from ichlite.data.readers.dicom_folder import Found
+from ichlite.data.readers.series_choice import choose_series, is_contrast_name
 
 CONTRAST = [
     "CT POST CONTRAST", "CT POST CONTRAST-4", "CT 5mm POST CONTRAST", "CT 55mm Contrast",

@@ -10,12 +10,12 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from ichlite.data.assemble import assemble
 from ichlite.data.audit import Finding
-from ichlite.data.dicom_folder import Found, walk
-from ichlite.data.index import ImageRecord, Index, Progress
-from ichlite.data.label_table import check_any, find_table, labels_of, merge_rows, read_rows
-from ichlite.data.series_choice import choose_series
+from ichlite.data.readers.assemble import assemble
+from ichlite.data.readers.dicom_folder import Found, walk
+from ichlite.data.readers.index import ImageRecord, Index, Progress
+from ichlite.data.readers.label_table import check_any, find_table, labels_of, merge_rows, read_rows
+from ichlite.data.readers.series_choice import choose_series
 from ichlite.labels import SUBTYPES
 
 TABLE = "reads.csv"

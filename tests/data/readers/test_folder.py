@@ -15,9 +15,9 @@ from tests.dicom_files import UID_ROOT, write_ct_slice
 from ichlite.ct.header import read_header
 from ichlite.ct.tensor import read_slice
 from ichlite.data.audit import Finding
-from ichlite.data.folder import read, read_phantom, settle_splits
-from ichlite.data.folder_table import COLUMNS, path_within
-from ichlite.data.index import ImageRecord, Index
+from ichlite.data.readers.folder import read, read_phantom, settle_splits
+from ichlite.data.readers.folder_table import COLUMNS, path_within
+from ichlite.data.readers.index import ImageRecord, Index
 from ichlite.errors import InputError
 from ichlite.labels import NAMES
 from ichlite.phantom import studies

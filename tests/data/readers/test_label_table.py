@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ichlite.data.label_table import (
+from ichlite.data.readers.label_table import (
     binary,
     check_any,
     find_table,

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ichlite.data.audit import Finding
-from ichlite.data.index import ImageRecord, Index, LabelLevel
+from ichlite.data.readers.index import ImageRecord, Index, LabelLevel
 from ichlite.errors import InputError
 
 

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from types import MappingProxyType
 
 from ichlite.data.audit import Finding
-from ichlite.data.label_table import check_any, is_blank, labels_of, merge_rows, read_rows
+from ichlite.data.readers.label_table import check_any, is_blank, labels_of, merge_rows, read_rows
 from ichlite.data.rows import SPLITS
 from ichlite.errors import InputError
 from ichlite.labels import ANY, NAMES
