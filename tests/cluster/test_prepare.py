@@ -1,0 +1,53 @@
+"""`prepare --ray`: the store of one process, though a worker dies on the way."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from tests.cluster.conftest import workers_named
+from tests.kaggle import make_set
+
+from ichlite.cluster.prepare import ray_engine
+from ichlite.data.prepare import prepare
+from ichlite.errors import StoreError
+
+
+@pytest.fixture(autouse=True)
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("prepare", "finish"):
+        monkeypatch.setattr(f"ichlite.data.{module}.PART_IMAGES", 2)
+
+
+def test_a_worker_that_is_killed_costs_nothing(cluster: str, tmp_path: Path) -> None:
+    root = make_set(tmp_path / "rsna")
+    alone = prepare("rsna", root, tmp_path / "alone")
+    killed: list[int] = []
+
+    def kill_one(stage: str, _done: int, _total: int) -> None:
+        if stage == "preparing slices" and not killed:
+            killed.extend(workers_named("Map(_make_row)")[:1] or workers_named("IDLE")[:1])
+            os.kill(killed[0], signal.SIGKILL)
+
+    made = prepare("rsna", root, tmp_path / "ray", engine=ray_engine(cluster), report=kill_one)
+    assert killed
+    assert made.done == 40
+    assert made.description == alone.description
+    for folder in ("alone", "ray"):
+        assert len(list((tmp_path / folder / "parts").glob("*.h5"))) == 20
+    again = prepare("rsna", root, tmp_path / "ray", engine=ray_engine("no:1"))
+    assert again.done == 0
+
+
+def test_parts_that_are_made_elsewhere_are_noticed(
+    cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a cluster whose machines do not share the folder."""
+    root = make_set(tmp_path / "rsna")
+    monkeypatch.setattr(
+        "ichlite.cluster.prepare.result_path", lambda _folder, number: tmp_path / str(number)
+    )
+    with pytest.raises(StoreError, match="storage that all machines share"):
+        prepare("rsna", root, tmp_path / "out", engine=ray_engine(cluster))
