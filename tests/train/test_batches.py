@@ -153,3 +153,10 @@ def test_ahead_stops_when_nobody_wants_more() -> None:
     before = len(made)
     time.sleep(0.05)
     assert len(made) == before < 10
+
+
+def test_scan_labels_train_nothing(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "store", patients=5)
+    scans = replace(store, meta={**store.meta, "label_level": "scan"})
+    with pytest.raises(StoreError, match="found labels of scans"):
+        Batches(scans, Recipe())

@@ -8,6 +8,27 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ichlite.commands.needs import need_train
+from ichlite.commands.recipe_options import (
+    Augment,
+    BatchSize,
+    Beta,
+    BnMomentum,
+    Clipnorm,
+    CropSize,
+    CropSteps,
+    DeferShare,
+    DeviceWindows,
+    Dropout,
+    EmaMomentum,
+    Gamma,
+    LearningRate,
+    MaxMargin,
+    Precision,
+    Schedule,
+    StepsPerEpoch,
+    WarmupSteps,
+    recipe_from,
+)
 
 if TYPE_CHECKING:
     from ichlite.reproduce.plan import PlannedRun
@@ -31,35 +52,28 @@ def reproduce(
         bool, typer.Option("--no-train", help="Report on finished runs alone.")
     ] = False,
     bootstrap: Annotated[int, typer.Option(help="Draws of patients; 0: no intervals.")] = 1000,
-    batch_size: Annotated[int, typer.Option(help="Images a step.")] = 64,
-    learning_rate: Annotated[float, typer.Option(help="Of Adam.")] = 0.01,
-    dropout: Annotated[float, typer.Option(help="Before the last layer.")] = 0.1,
-    schedule: Annotated[str, typer.Option(help="constant or cosine.")] = "constant",
-    warmup_steps: Annotated[int, typer.Option(help="Of the cosine schedule.")] = 0,
-    steps_per_epoch: Annotated[
-        int | None, typer.Option(help="Instead of one pass over the training split.")
-    ] = None,
-    augment: Annotated[bool, typer.Option(help="Move, flip, shift HU, add noise.")] = False,
-    crop_steps: Annotated[int, typer.Option(help="Steps on lesion-aimed crops first.")] = 0,
-    crop_size: Annotated[int, typer.Option(help="Side of a crop in pixels.")] = 128,
-    bn_momentum: Annotated[float, typer.Option(help="Of batch normalisation.")] = 0.99,
-    clipnorm: Annotated[float | None, typer.Option(help="Longest gradient.")] = None,
-    ema_momentum: Annotated[
-        float | None, typer.Option(help="Validate and save averaged weights.")
-    ] = None,
-    gamma: Annotated[float, typer.Option(help="Of the focal loss.")] = 2.0,
-    max_margin: Annotated[float, typer.Option(help="Of LDAM, in logits.")] = 0.5,
-    beta: Annotated[float, typer.Option(help="Of class-balanced weights.")] = 0.9999,
-    defer_share: Annotated[
-        float, typer.Option(help="Share of the steps for which ldam_drw is plain LDAM.")
-    ] = 0.8,
-    device_windows: Annotated[
-        bool, typer.Option(help="Send HU to the device and make windows there.")
-    ] = False,
-    precision: Annotated[str, typer.Option(help="float32 or bfloat16.")] = "float32",
+    batch_size: BatchSize = 64,
+    learning_rate: LearningRate = 0.01,
+    dropout: Dropout = 0.1,
+    schedule: Schedule = "constant",
+    warmup_steps: WarmupSteps = 0,
+    steps_per_epoch: StepsPerEpoch = None,
+    augment: Augment = False,
+    crop_steps: CropSteps = 0,
+    crop_size: CropSize = 128,
+    bn_momentum: BnMomentum = 0.99,
+    clipnorm: Clipnorm = None,
+    ema_momentum: EmaMomentum = None,
+    gamma: Gamma = 2.0,
+    max_margin: MaxMargin = 0.5,
+    beta: Beta = 0.9999,
+    defer_share: DeferShare = 0.8,
+    device_windows: DeviceWindows = False,
+    precision: Precision = "float32",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
     """Train what is missing, measure, and set the paper's tables beside the published numbers."""
+    given = locals()
     need_train()
     from ichlite.commands.console import print_json, progress, say
     from ichlite.data.store import Store
@@ -69,32 +83,11 @@ def reproduce(
     from ichlite.reproduce.measure import measure_all
     from ichlite.reproduce.plan import paper_grid
     from ichlite.reproduce.report import command_of, make_report
-    from ichlite.train.recipe import Recipe
 
     for option, count, least in (("--seeds", seeds, 1), ("--bootstrap", bootstrap, 0)):
         if count < least:
             raise UsageError(option, found=count, expected=f"at least {least}")
-    base = Recipe(
-        seed=seed,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        dropout=dropout,
-        schedule=schedule,  # type: ignore[arg-type]  # Recipe checks it
-        warmup_steps=warmup_steps,
-        steps_per_epoch=steps_per_epoch,
-        augment=augment,
-        crop_steps=crop_steps,
-        crop_size=crop_size,
-        bn_momentum=bn_momentum,
-        clipnorm=clipnorm,
-        ema_momentum=ema_momentum,
-        gamma=gamma,
-        max_margin=max_margin,
-        beta=beta,
-        defer_share=defer_share,
-        device_windows=device_windows,
-        precision=precision,  # type: ignore[arg-type]  # Recipe checks it
-    )
+    base = recipe_from(given)
     grid = paper_grid(
         base,
         models=_names(models),

@@ -8,6 +8,33 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ichlite.commands.needs import TRAIN_PACKAGES, need_train
+from ichlite.commands.recipe_options import (
+    Augment,
+    BatchSize,
+    Beta,
+    BnMomentum,
+    Clipnorm,
+    CropSize,
+    CropSteps,
+    DeferShare,
+    DeviceWindows,
+    Dropout,
+    EmaMomentum,
+    Epochs,
+    Expansion,
+    Gamma,
+    HeadWidth,
+    LearningRate,
+    Loss,
+    MaxMargin,
+    Model,
+    Precision,
+    Schedule,
+    StepsPerEpoch,
+    WarmupSteps,
+    Width,
+    recipe_from,
+)
 
 if TYPE_CHECKING:
     from ichlite.train.logs import Row
@@ -19,47 +46,34 @@ EPILOG = "Example: ichlite train phantoms runs/ldam --loss ldam --epochs 5 --see
 def train(
     store: Annotated[Path, typer.Argument(help="Prepared store to train on.")],
     out: Annotated[Path, typer.Argument(help="Run folder; the same command again resumes.")],
-    model: Annotated[str, typer.Option(help="Architecture; see `ichlite models`.")] = "light_fcn",
-    loss: Annotated[
-        str,
-        typer.Option(
-            help="bce, focal, ldam, ldam_drw, class_balanced, asymmetric or distribution_balanced."
-        ),
-    ] = "bce",
-    epochs: Annotated[int, typer.Option(help="Of full frames.")] = 5,
-    batch_size: Annotated[int, typer.Option(help="Images a step.")] = 64,
-    learning_rate: Annotated[float, typer.Option(help="Of Adam.")] = 0.01,
-    dropout: Annotated[float, typer.Option(help="Before the last layer.")] = 0.1,
+    model: Model = "light_fcn",
+    loss: Loss = "bce",
+    epochs: Epochs = 5,
+    batch_size: BatchSize = 64,
+    learning_rate: LearningRate = 0.01,
+    dropout: Dropout = 0.1,
     seed: Annotated[int, typer.Option(help="Of weights, order and augmentation.")] = 0,
-    schedule: Annotated[str, typer.Option(help="constant or cosine.")] = "constant",
-    warmup_steps: Annotated[int, typer.Option(help="Of the cosine schedule.")] = 0,
-    steps_per_epoch: Annotated[
-        int | None, typer.Option(help="Instead of one pass over the training split.")
-    ] = None,
-    augment: Annotated[bool, typer.Option(help="Move, flip, shift HU, add noise.")] = False,
-    crop_steps: Annotated[int, typer.Option(help="Steps on lesion-aimed crops first.")] = 0,
-    crop_size: Annotated[int, typer.Option(help="Side of a crop in pixels.")] = 128,
-    bn_momentum: Annotated[float, typer.Option(help="Of batch normalisation.")] = 0.99,
-    clipnorm: Annotated[float | None, typer.Option(help="Longest gradient.")] = None,
-    ema_momentum: Annotated[
-        float | None, typer.Option(help="Validate and save averaged weights.")
-    ] = None,
-    gamma: Annotated[float, typer.Option(help="Of the focal loss.")] = 2.0,
-    max_margin: Annotated[float, typer.Option(help="Of LDAM, in logits.")] = 0.5,
-    beta: Annotated[float, typer.Option(help="Of class-balanced weights.")] = 0.9999,
-    defer_share: Annotated[
-        float, typer.Option(help="Share of the steps for which ldam_drw is plain LDAM.")
-    ] = 0.8,
-    device_windows: Annotated[
-        bool, typer.Option(help="Send HU to the device and make windows there.")
-    ] = False,
-    precision: Annotated[str, typer.Option(help="float32 or bfloat16.")] = "float32",
+    schedule: Schedule = "constant",
+    warmup_steps: WarmupSteps = 0,
+    steps_per_epoch: StepsPerEpoch = None,
+    augment: Augment = False,
+    crop_steps: CropSteps = 0,
+    crop_size: CropSize = 128,
+    bn_momentum: BnMomentum = 0.99,
+    clipnorm: Clipnorm = None,
+    ema_momentum: EmaMomentum = None,
+    gamma: Gamma = 2.0,
+    max_margin: MaxMargin = 0.5,
+    beta: Beta = 0.9999,
+    defer_share: DeferShare = 0.8,
+    device_windows: DeviceWindows = False,
+    precision: Precision = "float32",
     devices: Annotated[
         int | None, typer.Option(help="Devices to share each batch; all there are, if not given.")
     ] = None,
-    width: Annotated[int | None, typer.Option(help="LightFCN: between blocks.")] = None,
-    expansion: Annotated[int | None, typer.Option(help="LightFCN: inside block 1.")] = None,
-    head_width: Annotated[int | None, typer.Option(help="LightFCN: last feature map.")] = None,
+    width: Width = None,
+    expansion: Expansion = None,
+    head_width: HeadWidth = None,
     init: Annotated[Path | None, typer.Option(help="Checkpoint to start from.")] = None,
     ray: Annotated[
         str | None,
@@ -71,41 +85,15 @@ def train(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
     """Train a model on a prepared store; the best epoch by validation mean AUC is kept."""
+    given = locals()
     if ray is None:
         need_train()
     from ichlite.commands.console import print_json, progress, say
     from ichlite.data.feed import split_rows
     from ichlite.data.store import Store
     from ichlite.errors import UsageError
-    from ichlite.train.recipe import Recipe
 
-    recipe = Recipe(
-        model=model,
-        loss=loss,
-        epochs=epochs,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        dropout=dropout,
-        seed=seed,
-        schedule=schedule,  # type: ignore[arg-type]  # Recipe checks it
-        warmup_steps=warmup_steps,
-        steps_per_epoch=steps_per_epoch,
-        augment=augment,
-        crop_steps=crop_steps,
-        crop_size=crop_size,
-        bn_momentum=bn_momentum,
-        clipnorm=clipnorm,
-        ema_momentum=ema_momentum,
-        gamma=gamma,
-        max_margin=max_margin,
-        width=width,
-        expansion=expansion,
-        head_width=head_width,
-        beta=beta,
-        defer_share=defer_share,
-        device_windows=device_windows,
-        precision=precision,  # type: ignore[arg-type]  # Recipe checks it
-    )
+    recipe = recipe_from(given)
     opened = Store.open(store)
     images = len(split_rows(opened, "train"))
     if ray is not None:

@@ -9,6 +9,26 @@ import typer
 
 from ichlite.commands.console import require
 from ichlite.commands.needs import TRAIN_PACKAGES, need_train
+from ichlite.commands.recipe_options import (
+    Augment,
+    Beta,
+    BnMomentum,
+    Clipnorm,
+    CropSize,
+    CropSteps,
+    DeviceWindows,
+    EmaMomentum,
+    Expansion,
+    Gamma,
+    HeadWidth,
+    Loss,
+    MaxMargin,
+    Model,
+    Precision,
+    StepsPerEpoch,
+    Width,
+    recipe_from,
+)
 
 if TYPE_CHECKING:
     from ichlite.train.space import Plan
@@ -41,56 +61,33 @@ def tune(
         tuple[float, float], typer.Option(metavar="LOW HIGH", help="Before the last layer.")
     ] = (0.0, 0.5),
     widths: Annotated[bool, typer.Option(help="LightFCN's widths, too.")] = False,
-    model: Annotated[str, typer.Option(help="Architecture; see `ichlite models`.")] = "light_fcn",
-    loss: Annotated[str, typer.Option(help="As of `ichlite train`.")] = "bce",
+    model: Model = "light_fcn",
+    loss: Loss = "bce",
     seed: Annotated[int, typer.Option(help="Of the search and of every trial.")] = 0,
-    steps_per_epoch: Annotated[
-        int | None, typer.Option(help="Instead of one pass over the training split.")
-    ] = None,
-    augment: Annotated[bool, typer.Option(help="Move, flip, shift HU, add noise.")] = False,
-    crop_steps: Annotated[int, typer.Option(help="Steps on lesion-aimed crops first.")] = 0,
-    crop_size: Annotated[int, typer.Option(help="Side of a crop in pixels.")] = 128,
-    bn_momentum: Annotated[float, typer.Option(help="Of batch normalisation.")] = 0.99,
-    clipnorm: Annotated[float | None, typer.Option(help="Longest gradient.")] = None,
-    ema_momentum: Annotated[
-        float | None, typer.Option(help="Validate and save averaged weights.")
-    ] = None,
-    gamma: Annotated[float, typer.Option(help="Of the focal loss.")] = 2.0,
-    max_margin: Annotated[float, typer.Option(help="Of LDAM, in logits.")] = 0.5,
-    beta: Annotated[float, typer.Option(help="Of class-balanced weights.")] = 0.9999,
-    device_windows: Annotated[bool, typer.Option(help="Make windows on the device.")] = False,
-    precision: Annotated[str, typer.Option(help="float32 or bfloat16.")] = "float32",
-    width: Annotated[int | None, typer.Option(help="LightFCN: between blocks.")] = None,
-    expansion: Annotated[int | None, typer.Option(help="LightFCN: inside block 1.")] = None,
-    head_width: Annotated[int | None, typer.Option(help="LightFCN: last feature map.")] = None,
+    steps_per_epoch: StepsPerEpoch = None,
+    augment: Augment = False,
+    crop_steps: CropSteps = 0,
+    crop_size: CropSize = 128,
+    bn_momentum: BnMomentum = 0.99,
+    clipnorm: Clipnorm = None,
+    ema_momentum: EmaMomentum = None,
+    gamma: Gamma = 2.0,
+    max_margin: MaxMargin = 0.5,
+    beta: Beta = 0.9999,
+    device_windows: DeviceWindows = False,
+    precision: Precision = "float32",
+    width: Width = None,
+    expansion: Expansion = None,
+    head_width: HeadWidth = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
     """Search batch size, learning rate and dropout by Hyperband; compare with the defaults."""
+    given = locals()
     require("train", *TRAIN_PACKAGES, "keras_tuner", "grpc")
     from ichlite.commands.console import print_json, say
-    from ichlite.train.recipe import Recipe
     from ichlite.train.space import Plan, Space
 
-    recipe = Recipe(
-        model=model,
-        loss=loss,
-        seed=seed,
-        steps_per_epoch=steps_per_epoch,
-        augment=augment,
-        crop_steps=crop_steps,
-        crop_size=crop_size,
-        bn_momentum=bn_momentum,
-        clipnorm=clipnorm,
-        ema_momentum=ema_momentum,
-        gamma=gamma,
-        max_margin=max_margin,
-        beta=beta,
-        device_windows=device_windows,
-        precision=precision,  # type: ignore[arg-type]  # Recipe checks it
-        width=width,
-        expansion=expansion,
-        head_width=head_width,
-    )
+    recipe = recipe_from(given, but=("batch_size", "learning_rate", "dropout"))
     sizes = Space().batch_sizes if batch_size is None else tuple(batch_size)
     space = Space(sizes, learning_rate, dropout, widths)
     plan = Plan(recipe, space, max_epochs, factor, hyperband_iterations)

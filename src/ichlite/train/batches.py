@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ichlite.data.feed import split_rows, to_windows
 from ichlite.data.store import Store
+from ichlite.errors import StoreError
 from ichlite.train.augment import Augmenter
 from ichlite.train.crops import CropSampler
 from ichlite.train.recipe import Recipe
@@ -36,10 +37,17 @@ class Batches:
             batch, and the parts in order are the batch that one process would make.
 
     Raises:
-        StoreError: The split is empty.
+        StoreError: The split is empty, or the labels are of scans.
     """
 
     def __init__(self, store: Store, recipe: Recipe, *, share: tuple[int, int] = (0, 1)) -> None:
+        if store.label_level != "slice":
+            raise StoreError(
+                f"{store.path} cannot train a slice model",
+                found=f"labels of {store.label_level}s",
+                expected="labels of slices",
+                remedy="use it to evaluate",
+            )
         self.share = share
         self.hu = store.hu
         self.rows = split_rows(store, "train")

@@ -1,0 +1,67 @@
+"""The options of all commands that train, each written once; what was given in, a `Recipe` out."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import fields
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from ichlite.train.recipe import Recipe
+
+Model = Annotated[str, typer.Option(help="Architecture; see `ichlite models`.")]
+Loss = Annotated[
+    str,
+    typer.Option(
+        help="bce, focal, ldam, ldam_drw, class_balanced, asymmetric or distribution_balanced."
+    ),
+]
+Epochs = Annotated[int, typer.Option(help="Of full frames.")]
+BatchSize = Annotated[int, typer.Option(help="Images a step.")]
+LearningRate = Annotated[float, typer.Option(help="Of Adam.")]
+Dropout = Annotated[float, typer.Option(help="Before the last layer.")]
+Schedule = Annotated[str, typer.Option(help="constant or cosine.")]
+WarmupSteps = Annotated[int, typer.Option(help="Of the cosine schedule.")]
+StepsPerEpoch = Annotated[
+    int | None, typer.Option(help="Instead of one pass over the training split.")
+]
+Augment = Annotated[bool, typer.Option(help="Move, flip, shift HU, add noise.")]
+CropSteps = Annotated[int, typer.Option(help="Steps on lesion-aimed crops first.")]
+CropSize = Annotated[int, typer.Option(help="Side of a crop in pixels.")]
+BnMomentum = Annotated[float, typer.Option(help="Of batch normalisation.")]
+Clipnorm = Annotated[float | None, typer.Option(help="Longest gradient.")]
+EmaMomentum = Annotated[float | None, typer.Option(help="Validate and save averaged weights.")]
+Gamma = Annotated[float, typer.Option(help="Of the focal loss.")]
+MaxMargin = Annotated[float, typer.Option(help="Of LDAM, in logits.")]
+Beta = Annotated[float, typer.Option(help="Of class-balanced weights.")]
+DeferShare = Annotated[
+    float, typer.Option(help="Share of the steps for which ldam_drw is plain LDAM.")
+]
+DeviceWindows = Annotated[bool, typer.Option(help="Send HU to the device and make windows there.")]
+Precision = Annotated[str, typer.Option(help="float32 or bfloat16.")]
+Width = Annotated[int | None, typer.Option(help="LightFCN: between blocks.")]
+Expansion = Annotated[int | None, typer.Option(help="LightFCN: inside block 1.")]
+HeadWidth = Annotated[int | None, typer.Option(help="LightFCN: last feature map.")]
+
+
+def recipe_from(given: Mapping[str, Any], *, but: Collection[str] = ()) -> Recipe:
+    """A command's arguments by name → the recipe of those that are a recipe's.
+
+    Args:
+        given: As `locals()` gives them at a command's start; other names do not matter, and what
+            is not among them has the recipe's default.
+        but: Names that mean something else in this command.
+
+    Raises:
+        UsageError: A value is out of range.
+
+    Example:
+        >>> recipe_from({"loss": "ldam", "store": "phantoms"}).loss
+        'ldam'
+    """
+    from ichlite.train.recipe import Recipe
+
+    names = {field.name for field in fields(Recipe)} - set(but)
+    return Recipe(**{name: value for name, value in given.items() if name in names})
