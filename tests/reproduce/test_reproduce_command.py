@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,14 @@ def test_from_store_to_report(ichlite: Run, store: Store, out: Path) -> None:
     same = {p for p in now if p.name != "summary.json"}
     assert {p: now[p] for p in same} == {p: changed[p] for p in same}
     assert json.loads(again.out)["claims"] == document["claims"]
+
+    # Results are enough: whoever has them needs no checkpoints.
+    shutil.rmtree(out / "runs")
+    kept = ichlite("reproduce", store.path, out, "--seeds", 1, *GRID, "--json")
+    assert set(states(kept).values()) == {"measured before"}
+    assert json.loads(kept.out)["claims"] == document["claims"]
+    fewer = ichlite("reproduce", store.path, out, "--seeds", 1, *GRID, "--bootstrap", 10)
+    assert (fewer.exit_code, "expected 10 redraws" in fewer.err) == (2, True)
 
     other = ichlite("reproduce", store.path, out, "--seeds", 1, *GRID, "--clipnorm", 1)
     assert other.exit_code == 2

@@ -1,4 +1,8 @@
-"""A grid and a store in, its runs trained out: finished ones are left, interrupted ones resume."""
+"""A grid and a store in, its runs trained out: finished ones are left, interrupted ones resume.
+
+A run also counts as done when its result is there and its run folder is not: results are small and
+can be kept, checkpoints need not be.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +18,12 @@ from ichlite.data.store import Store
 from ichlite.errors import IchliteError, UsageError
 from ichlite.evaluate.metrics import validation_auc
 from ichlite.reproduce.plan import PlannedRun
-from ichlite.reproduce.results import is_finished
+from ichlite.reproduce.results import is_finished, read_result, result_path
 from ichlite.train.fit import fit
 from ichlite.train.logs import Row
 from ichlite.train.manifest import check_same, describe, read_manifest
 
-State = Literal["finished before", "trained", "not run", "failed"]
+State = Literal["finished before", "measured before", "trained", "not run", "failed"]
 RUNS = "runs"
 
 
@@ -29,7 +33,8 @@ class Outcome:
 
     Attributes:
         run: Which.
-        state: `finished before`, `trained`, `not run` or `failed`.
+        state: `finished before`; `measured before`: its result is there, its run folder is not;
+            `trained`; `not run`; `failed`.
         reason: Of a failure; else empty.
     """
 
@@ -39,30 +44,39 @@ class Outcome:
 
     @property
     def finished(self) -> bool:
-        """Whether there is a model to judge."""
-        return self.state in {"finished before", "trained"}
+        """Whether it has a result, or a model to judge."""
+        return self.state in {"finished before", "measured before", "trained"}
 
 
 def check_runs(runs: Sequence[PlannedRun], store: Store, out: Path, store_name: str) -> None:
-    """Planned runs and the folder with those begun → nothing.
+    """Planned runs and the folder with those begun, or measured elsewhere → nothing.
 
     Raises:
-        UsageError: A folder holds a run with another recipe or other data; mixing the two would
-            compare what is not alike.
+        UsageError: A folder or a result is of a run with another recipe or other data; mixing the
+            two would compare what is not alike.
     """
     for run in runs:
-        begun = read_manifest(out / RUNS / run.name)
+        folder = out / RUNS / run.name
+        begun = read_manifest(folder)
+        if begun is None and (kept := read_result(result_path(out, run))) is not None:
+            begun, folder = dict(kept.document["train"]), result_path(out, run)
         if begun is not None:
-            asked = describe(run.recipe, store, store_name=store_name)
-            check_same(begun, asked, out / RUNS / run.name)
+            check_same(begun, describe(run.recipe, store, store_name=store_name), folder)
+
+
+def _state(run: PlannedRun, out: Path) -> State:
+    folder = out / RUNS / run.name
+    if is_finished(folder):
+        return "finished before"
+    if read_manifest(folder) is None and read_result(result_path(out, run)) is not None:
+        return "measured before"
+    return "not run"
 
 
 def steps_to_do(runs: Sequence[PlannedRun], store: Store, out: Path) -> int:
     """Planned runs → optimiser steps of those that are not finished, for a progress bar."""
     images = len(split_rows(store, "train"))
-    return sum(
-        run.recipe.total_steps(images) for run in runs if not is_finished(out / RUNS / run.name)
-    )
+    return sum(run.recipe.total_steps(images) for run in runs if _state(run, out) == "not run")
 
 
 def train_runs(
@@ -98,13 +112,12 @@ def train_runs(
     check_runs(runs, store, out, store_name)
     found = []
     for run in runs:
-        folder = out / RUNS / run.name
-        if is_finished(folder):
-            found.append(Outcome(run, "finished before"))
-        elif not train:
-            found.append(Outcome(run, "not run"))
+        state = _state(run, out)
+        if state != "not run" or not train:
+            found.append(Outcome(run, state))
         else:
             on_run(run)
+            folder = out / RUNS / run.name
             found.append(_train(run, store, folder, store_name, on_step, on_epoch))
     return tuple(found)
 

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from ichlite.data.store import Store
+from ichlite.errors import UsageError
 from ichlite.reproduce.campaign import RUNS, Outcome
 from ichlite.reproduce.costs import measured_costs
 from ichlite.reproduce.plan import PAPER_MODELS, Grid
-from ichlite.reproduce.results import measured
+from ichlite.reproduce.results import RESULTS, Result, measured, read_result, result_path
 from ichlite.reproduce.summary import Summary, as_document, summarise_runs
 from ichlite.write.files import write_text
-
-RESULTS = "results"
 
 
 def measure_all(
@@ -39,11 +38,16 @@ def measure_all(
 
     Returns:
         Summary of the groups, and the costs of the paper's four models and of others in the grid.
+
+    Raises:
+        UsageError: A kept result, whose model is not there, has other redraws.
     """
-    results = []
+    results: list[Result] = []
     for outcome in outcomes:
-        if outcome.finished:
-            run = outcome.run
+        run = outcome.run
+        if outcome.state == "measured before":
+            results.append(_kept(result_path(out, run), draws))
+        elif outcome.finished:
             folder = out / RUNS / run.name
             results.append(measured(run, folder, store, out / RESULTS, draws=draws))
         on_done()
@@ -54,3 +58,17 @@ def measure_all(
     text = json.dumps(as_document(summary), indent=2, allow_nan=False) + "\n"
     write_text(out / RESULTS / "summary.json", text)
     return summary, costs
+
+
+def _kept(path: Path, draws: int) -> Result:
+    """A result without its model → the result."""
+    result = read_result(path)
+    if result is None or result.document["inputs"]["draws"] != draws:
+        found = "no result" if result is None else f"{result.document['inputs']['draws']} redraws"
+        raise UsageError(
+            f"{path.name} was measured otherwise, and its model is not here",
+            found=found,
+            expected=f"{draws} redraws",
+            remedy="ask for as many with --bootstrap, or remove it to train again",
+        )
+    return result

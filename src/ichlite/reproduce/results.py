@@ -29,6 +29,8 @@ from ichlite.train.logs import read_history
 from ichlite.train.manifest import read_manifest
 
 SCHEMA = "ichlite-reproduce/1"
+RESULTS = "results"
+"""Folder of the results, below that of a reproduction."""
 THRESHOLD = 0.5
 """As the paper's: a probability of at least this is called positive."""
 DRAWS_SEED = 0
@@ -97,7 +99,7 @@ def measured(run: PlannedRun, folder: Path, store: Store, target: Path, *, draws
     }
     document_path, draws_path = target / f"{run.name}.json", target / f"{run.name}.npz"
     known = read_result(document_path)
-    if known is not None and known.document.get("inputs") == inputs:
+    if known is not None and known.document["inputs"] == inputs:
         return known
     target.mkdir(parents=True, exist_ok=True)
     start_s = time.monotonic()
@@ -132,6 +134,11 @@ def read_result(path: Path) -> Result | None:
         return Result(document) if not document["inputs"]["draws"] else None
     with np.load(redrawn) as arrays:
         return Result(document, arrays["draws"])
+
+
+def result_path(out: Path, run: PlannedRun) -> Path:
+    """Folder of a reproduction and a run → where the run's result stands."""
+    return out / RESULTS / f"{run.name}.json"
 
 
 def training_facts(history: list[dict[str, Any]]) -> dict[str, Any]:
