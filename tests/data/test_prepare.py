@@ -281,6 +281,29 @@ def test_a_folder_with_other_things_is_left_alone(kaggle: Path, tmp_path: Path) 
         prepare("rsna", kaggle, tmp_path / "thesis")
 
 
+def test_hidden_files_of_others_are_left_alone(kaggle: Path, tmp_path: Path) -> None:
+    (tmp_path / "repository" / ".git").mkdir(parents=True)
+    with pytest.raises(StoreError, match="not empty"):
+        prepare("rsna", kaggle, tmp_path / "repository")
+
+
+def test_two_at_once_do_not_mix(kaggle: Path, tmp_path: Path) -> None:
+    def meanwhile(tasks: Sequence[PartTask]) -> Iterator[int]:
+        words = [sys.executable, "-m", "ichlite", "prepare", "rsna", kaggle, tmp_path / "out"]
+        other = subprocess.run(list(map(str, words)), capture_output=True, text=True, check=False)
+        assert (other.returncode, other.stdout) == (1, "")
+        assert "is being written by another process" in other.stderr
+        return map(make_part, tasks)
+
+    assert prepare("rsna", kaggle, tmp_path / "out", engine=meanwhile).done == 40
+
+
+def test_a_place_that_takes_nothing_is_one_line(kaggle: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="cannot be written"):
+        prepare("rsna", kaggle, tmp_path / "file" / "out")
+
+
 def test_wrong_usage_is_refused(kaggle: Path, tmp_path: Path) -> None:
     with pytest.raises(UnknownName, match="rsna, cq500"):
         prepare("mnist", kaggle, tmp_path / "out")

@@ -101,8 +101,9 @@ def read_source(root: Path, source: str) -> tuple[PixelResult, NDArray[np.int16]
             hu, findings, digest = _from_nifti(root, source)
         else:
             hu, findings, digest = _from_dicom(root / source)
-    except InputError as fault:
-        kind = fault.code if fault.code in _OWN_KINDS else "undecodable_pixels"
+    except (InputError, OSError) as fault:
+        code = getattr(fault, "code", None)
+        kind = code if code in _OWN_KINDS else "undecodable_pixels"
         # The path is the item of the finding; the detail is without it, to be the same anywhere.
         detail = str(fault).replace(f"{root / source}: ", "").replace(str(root / source), "it")
         return PixelResult("", None, ((kind, detail),)), None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,12 +20,12 @@ from ichlite.data.finish import Choice, finish_store
 from ichlite.data.inventory import archives_in, inventory_key, remove_unpacked, unpack
 from ichlite.data.parts import PART_IMAGES
 from ichlite.data.pixels import PartTask, make_part, result_path
+from ichlite.data.plan import FILE as PLAN_FILE
 from ichlite.data.plan import read_plan, write_plan
 from ichlite.data.readers import cq500, ct_ich, folder, rsna
 from ichlite.data.readers.index import Index, Reader
-from ichlite.data.rows import INDEX_FILE
 from ichlite.data.store import META_FILE, PARTS_FOLDER, read_meta
-from ichlite.data.whole import remove_parts
+from ichlite.data.whole import LOCK_FILE, held, remove_parts
 from ichlite.data.workers import in_processes
 from ichlite.errors import StoreError, UnknownName, UsageError
 
@@ -116,11 +117,24 @@ def prepare(
     if finished is not None:
         return Prepared(finished, 0, time.monotonic() - start_s)
     _check_empty(out)
-    index = _planned(reader, root, out, key, report)
-    done = _make_parts(out, index, engine or local_engine(1), report)
-    description = finish_store(out, index, choice, key)
-    remove_unpacked(out / UNPACKED)
+    with _said_plainly(out), held(out):
+        index = _planned(reader, root, out, key, report)
+        done = _make_parts(out, index, engine or local_engine(1), report)
+        description = finish_store(out, index, choice, key)
+        remove_unpacked(out / UNPACKED)
     return Prepared(description, done, time.monotonic() - start_s)
+
+
+@contextmanager
+def _said_plainly(out: Path) -> Iterator[None]:
+    """Make the folder; within: a disk that is full or forbidden becomes one line."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as fault:
+        raise StoreError(
+            f"{out} cannot be written", found=fault.strerror or fault, remedy="see to the disk"
+        ) from fault
 
 
 def _check_place(root: Path, out: Path) -> None:
@@ -152,15 +166,13 @@ def _check_empty(out: Path) -> None:
     """Raise unless the folder is new, empty, or was begun by `prepare`."""
     if not out.exists() or not any(out.iterdir()):
         return
-    known = {PARTS_FOLDER, META_FILE, INDEX_FILE}
-    begun = {entry.name for entry in out.iterdir()}
-    if not (begun & known or any(name.startswith(("plan", ".", UNPACKED)) for name in begun)):
+    names = {entry.name for entry in out.iterdir()}
+    if not names & {LOCK_FILE, PLAN_FILE, META_FILE}:
         raise StoreError(f"{out} is not empty", remedy="name a new folder or remove this one")
 
 
 def _planned(reader: Reader, root: Path, out: Path, key: str, report: Report) -> Index:
     """The plan that was begun, or a new one from the reader."""
-    out.mkdir(parents=True, exist_ok=True)
     remove_parts(out)
     archives = archives_in(root)
     source = root if not archives else out / UNPACKED

@@ -10,7 +10,10 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from ichlite.errors import StoreError
+
 PART_SUFFIX = ".part"
+LOCK_FILE = ".lock"
 
 
 @contextmanager
@@ -66,6 +69,26 @@ def _quoted(cell: str) -> str:
         return cell
     doubled = cell.replace('"', '""')
     return f'"{doubled}"'
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Within: this process alone works in a folder; the lock ends with the process, however.
+
+    Raises:
+        StoreError: Another process works there.
+    """
+    import fcntl
+
+    with (folder / LOCK_FILE).open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as fault:
+            raise StoreError(
+                f"{folder} is being written by another process",
+                remedy="wait for it, or name another folder",
+            ) from fault
+        yield
 
 
 def remove_parts(folder: Path) -> None:
