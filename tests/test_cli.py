@@ -61,6 +61,24 @@ def test_an_ichlite_error_is_one_line_and_its_own_exit_code(ichlite, monkeypatch
         assert outcome == (code, "", f"ichlite: error: {error}\n")
 
 
+@pytest.mark.parametrize(
+    ("fault", "line"),
+    [
+        (OSError(28, "No space left on device", "a\nb"), "No space left on device: a b"),
+        (PermissionError(13, "Permission denied", b"x"), "Permission denied: x"),
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (OSError("something\nof HDF5"), "something of HDF5"),
+        (OSError(), "OSError"),
+    ],
+)
+def test_a_fault_that_nobody_translated_is_one_line(ichlite, monkeypatch, fault, line):
+    def fail(*_, **__):
+        raise fault
+
+    monkeypatch.setattr("ichlite.infer.bundle.load_bundle", fail)
+    assert ichlite("info") == (1, "", f"ichlite: error: {line}\n")
+
+
 def test_an_interrupt_is_130_and_one_line(ichlite, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt

@@ -41,9 +41,10 @@ def _run() -> int | str | None:
     except IchliteError as error:
         _say(f"error: {error}")
         code = error.exit_code
-    except OSError:
+    except OSError as error:
         if watched.fault is None:
-            raise
+            _say(f"error: {_words(error)}")
+            code = 1
     except SystemExit as stop:
         code = stop.code
     finally:
@@ -57,6 +58,15 @@ def _run() -> int | str | None:
     # When the reader of our output (head, less) has gone, nothing is wrong with the work.
     _discard_stdout()
     return code or 1
+
+
+def _words(error: OSError) -> str:
+    """A fault that nobody translated → what it says and of which file, in one line."""
+    from ichlite.errors import IchliteError
+
+    said = error.strerror or str(error) or type(error).__name__
+    place = "" if error.filename is None else f": {os.fsdecode(error.filename)}"
+    return str(IchliteError(said + place))
 
 
 class _Watched:

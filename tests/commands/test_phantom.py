@@ -36,12 +36,23 @@ def test_studies_are_made(ichlite: Ichlite, tmp_path: Path) -> None:
     assert len(list(out.rglob("*.dcm"))) >= 12
 
 
+def test_a_folder_that_cannot_be_made_is_one_line(ichlite: Ichlite, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for form in ("store", "dicom"):
+        words = ("--subjects", 1, "--format", form, "--grid", 128)
+        done = ichlite("phantom", tmp_path / "file" / "out", *words)
+        assert done.exit_code == 1
+        assert done.err.startswith("ichlite: error: Not a directory: ")
+        assert done.err.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (("--format", "png"), "expected one of dicom, store"),
         (("--balance", "even"), "expected one of paper, training"),
         (("--subjects", "0"), "1 or more"),
+        (("--seed", "-1"), "seed; found -1; expected at least 0"),
     ],
 )
 def test_wrong_words_are_one_line(

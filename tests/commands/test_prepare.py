@@ -82,6 +82,12 @@ def test_tables_alone_give_a_split(ichlite: Ichlite, tmp_path: Path) -> None:
     assert done.exit_code == 0, done.err
     assert json.loads(done.out)["studies"] == 20
     assert len((tmp_path / "split.csv").read_text().splitlines()) == 21
+    over = ichlite("prepare", "tables", tmp_path, tmp_path / "studies.csv")
+    assert (over.exit_code, "none of the tables" in over.err) == (2, True)
+    (tmp_path / "studies.csv").write_text("\n".join([*lines, ",s99"]) + "\n")
+    faulty = ichlite("prepare", "tables", tmp_path)
+    assert faulty.exit_code == 1
+    assert "left out: missing_patient studies.csv line 22" in faulty.err
 
 
 @pytest.mark.parametrize(
@@ -90,11 +96,15 @@ def test_tables_alone_give_a_split(ichlite: Ichlite, tmp_path: Path) -> None:
         (("mnist", "SRC", "OUT"), "unknown kind of data set"),
         (("rsna", "SRC"), "prepare needs OUT"),
         (("rsna", "SRC", "OUT", "--processes", "0"), "processes"),
+        (("rsna", "SRC", "OUT", "--seed", "-1"), "--seed"),
+        (("tables", "SRC", "--ray", "auto"), "no --ray"),
+        (("tables", "SRC", "--split", "given"), "unknown split"),
     ],
 )
 def test_wrong_usage_exits_2(
     words: tuple[str, ...], message: str, ichlite: Ichlite, tmp_path: Path
 ) -> None:
+    (tmp_path / "studies.csv").write_text("PatientID,StudyInstanceUID\np,s\n")
     paths = {"SRC": tmp_path, "OUT": tmp_path / "out"}
     done = ichlite("prepare", *(paths.get(word, word) for word in words))
     assert done.exit_code == 2
@@ -105,4 +115,5 @@ def test_another_folder_is_no_data_set(ichlite: Ichlite, tmp_path: Path) -> None
     (tmp_path / "src").mkdir()
     done = ichlite("prepare", "rsna", tmp_path / "src", tmp_path / "out")
     assert done.exit_code == 1
-    assert done.err.startswith("ichlite: error: stage_2_train.csv")
+    assert done.err.startswith("ichlite: error: no label table in")
+    assert done.err.endswith("expected stage_2_train.csv\n")

@@ -97,6 +97,42 @@ def test_unknown_names_list_the_choices(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (("train", "--workers", 2), "--workers 2 without --ray"),
+        (("train", "--seed", -1), "seed; found -1; expected at least 0"),
+        (("train", "--loss", "focal", "--gamma", "nan"), "gamma; found nan"),
+        (("tune", "--seed", -1), "seed; found -1; expected at least 0"),
+    ],
+)
+def test_what_cannot_be_meant_is_one_line(
+    ichlite: Run, store: Store, tmp_path: Path, words: tuple[Any, ...], line: str
+) -> None:
+    done = ichlite(words[0], store.path, tmp_path / "out", *words[1:])
+    assert (done.exit_code, done.err.count("\n")) == (2, 1)
+    assert line in done.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_search_of_no_trials_is_wrong_usage(ichlite: Run, tmp_path: Path) -> None:
+    done = ichlite("tune", "nowhere", tmp_path / "out", "--max-trials", 0)
+    assert done.exit_code == 2
+    assert "--max-trials" in done.err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"name": "web"}', '{"recipe": 1, "data": 2}'])
+def test_a_foreign_manifest_is_left_as_it_is(
+    ichlite: Run, store: Store, tmp_path: Path, text: str
+) -> None:
+    (tmp_path / "train.json").write_text(text)
+    done = ichlite("train", store.path, tmp_path)
+    assert (done.exit_code, done.err.count("\n")) == (2, 1)
+    assert f"{tmp_path / 'train.json'} is no manifest" in done.err
+    assert (tmp_path / "train.json").read_text() == text
+
+
 def test_rsna_scan_is_judged_from_its_files(
     ichlite: Run, rsna_scan: Path, shared_data: Path
 ) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import json
 import random
+import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -19,7 +21,7 @@ from tests.dicom_files import UID_ROOT
 from tests.kaggle import SIDE, add_slice, label_lines, make_set, pixels
 
 from ichlite.data.audit import KINDS
-from ichlite.data.pixels import PartTask, make_part
+from ichlite.data.pixels import PartTask, make_part, read_source
 from ichlite.data.prepare import READERS, Prepared, local_engine, prepare
 from ichlite.data.readers.rsna import CLASSES
 from ichlite.data.store import Store
@@ -232,8 +234,6 @@ def test_twelve_bit_offset_is_put_right(kaggle: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("form", [".tar.xz", ".zip"])
 def test_archives_are_unpacked(kaggle: Path, tmp_path: Path, form: str) -> None:
-    import shutil
-
     plain = prepare("rsna", kaggle, tmp_path / "plain")
     packed = tmp_path / "packed"
     packed.mkdir()
@@ -244,6 +244,97 @@ def test_archives_are_unpacked(kaggle: Path, tmp_path: Path, form: str) -> None:
     assert made.description["hash"] == plain.description["hash"]
     assert not list((tmp_path / "out").glob("unpacked*"))
     assert prepare("rsna", packed, tmp_path / "out").done == 0
+
+
+@pytest.mark.parametrize("form", ["tar", "tar.gz"])
+def test_no_archive_is_taken_for_whole_that_is_not(kaggle: Path, tmp_path: Path, form: str) -> None:
+    """tarfile alone takes a damaged member header for the end of the archive."""
+    packed = tmp_path / "packed"
+    packed.mkdir()
+    shutil.copy(kaggle / "stage_2_train.csv", packed)
+    archive = packed / f"images.{form}"
+    with tarfile.open(archive, "w:gz" if form == "tar.gz" else "w") as tar:
+        tar.add(kaggle / "stage_2_train_images", "stage_2_train_images")
+        at = tar.getmembers()[9].offset
+    data = bytearray(archive.read_bytes())
+    at = at if form == "tar" else len(data) // 2
+    data[at : at + 300] = b"\xff" * 300
+    archive.write_bytes(bytes(data))
+    with pytest.raises(InputError, match=r"images\.tar.* cannot be unpacked"):
+        prepare("rsna", packed, tmp_path / "out")
+    archive.write_bytes(bytes(data[: at // 2]))
+    with pytest.raises(InputError, match=r"images\.tar.* cannot be unpacked"):
+        prepare("rsna", packed, tmp_path / "out")
+
+
+def test_what_was_unpacked_for_other_files_is_not_used(kaggle: Path, tmp_path: Path) -> None:
+    packed = tmp_path / "packed"
+    packed.mkdir()
+    shutil.copy(kaggle / "stage_2_train.csv", packed)
+    names = sorted((kaggle / "stage_2_train_images").iterdir())
+    for part, count in (("a", 20), ("b", 20)):
+        with tarfile.open(packed / f"{part}.tar", "w") as tar:
+            for path in names[: 20 if part == "a" else None][-count:]:
+                tar.add(path, f"stage_2_train_images/{path.name}")
+    whole = (packed / "b.tar").read_bytes()
+    (packed / "b.tar").write_bytes(whole[:2000])
+    with pytest.raises(InputError, match=r"b\.tar cannot be unpacked"):
+        prepare("rsna", packed, tmp_path / "out")
+    (packed / "a.tar").write_bytes(whole)
+    (packed / "b.tar").write_bytes(whole)
+    made = prepare("rsna", packed, tmp_path / "out")
+    assert made.description["images"] == 20
+    assert not (tmp_path / "out" / "unpacked").exists()
+
+
+def test_a_folder_named_like_ours_is_left_alone(kaggle: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError):
+        prepare("rsna", tmp_path / "rsna" / "stage_2_train_images", tmp_path / "out")
+    (tmp_path / "out" / "unpacked").mkdir(parents=True)
+    (tmp_path / "out" / "unpacked" / "thesis").write_text("years of work")
+    prepare("rsna", kaggle, tmp_path / "out")
+    assert (tmp_path / "out" / "unpacked" / "thesis").exists()
+
+
+def test_a_set_below_a_folder_or_behind_a_link_is_read(kaggle: Path, tmp_path: Path) -> None:
+    (tmp_path / "below" / "kaggle").mkdir(parents=True)
+    shutil.copy(kaggle / "stage_2_train.csv", tmp_path / "below" / "kaggle")
+    link = tmp_path / "below" / "kaggle" / "stage_2_train_images"
+    link.symlink_to(kaggle / "stage_2_train_images")
+    (kaggle / "stage_2_train_images" / "loop").symlink_to(kaggle / "stage_2_train_images")
+    prepare("rsna", tmp_path / "below", tmp_path / "out")
+    assert len(Store.open(tmp_path / "out")) == 40
+    assert kinds(tmp_path / "out") == {"not_an_image": 1}
+    (kaggle / "stage_2_train_images" / "ID_000.dcm").unlink()
+    with pytest.raises(StoreError, match="other or older files"):
+        prepare("rsna", tmp_path / "below", tmp_path / "out")
+
+
+@pytest.mark.parametrize("lost", ["00000.h5", "00000.json", "empty 00000.h5", "empty 00000.json"])
+def test_a_lost_part_is_made_again(kaggle: Path, tmp_path: Path, lost: str) -> None:
+    first = prepare("rsna", kaggle, tmp_path / "out")
+    part = tmp_path / "out" / "parts" / lost.split()[-1]
+    part.unlink()
+    if lost.startswith("empty"):
+        part.touch()
+    again = prepare("rsna", kaggle, tmp_path / "out")
+    assert (again.done, again.description) == (40, first.description)
+    Store.open(tmp_path / "out").verify()
+
+
+def test_a_series_of_two_patients_is_named_and_kept_together(kaggle: Path, tmp_path: Path) -> None:
+    add_slice(kaggle, "ID_031", 3, 1, PatientID="ID_other", pixels=pixels(77))
+    prepare("rsna", kaggle, tmp_path / "out", preset="all")
+    assert kinds(tmp_path / "out") == {"series_of_several_patients": 1}
+    store = Store.open(tmp_path / "out")
+    assert len(set(store.split[store.series == f"{UID_ROOT}3.1"])) == 1
+
+
+def test_a_name_like_a_volumes_is_a_file_first(tmp_path: Path) -> None:
+    path = add_slice(tmp_path, "a.nii#7", 1, 1)
+    result, hu = read_source(path.parent, path.name)
+    assert hu is not None
+    assert result.findings == ()
 
 
 def test_a_damaged_archive_is_named(kaggle: Path, tmp_path: Path) -> None:

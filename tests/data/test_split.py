@@ -12,7 +12,11 @@ from ichlite.data.split import check_leakage, groups_of, split_hash, split_patie
 from ichlite.errors import StoreError, UnknownName
 
 images = st.lists(
-    st.tuples(st.integers(0, 30).map(str), st.integers(0, 60).map(lambda k: f"pixels {k}")),
+    st.tuples(
+        st.integers(0, 30).map(str),
+        st.integers(0, 60).map(str),
+        st.integers(0, 60).map(lambda k: f"pixels {k}"),
+    ),
     min_size=1,
     max_size=120,
 )
@@ -22,27 +26,27 @@ presets = st.sampled_from(["paper", "all", "test"])
 @settings(max_examples=60, deadline=None)
 @given(images=images, preset=presets, seed=st.integers(0, 5), data=st.data())
 def test_no_split_leaks(
-    images: list[tuple[str, str]], preset: str, seed: int, data: st.DataObject
+    images: list[tuple[str, str, str]], preset: str, seed: int, data: st.DataObject
 ) -> None:
-    patients, pixels = [list(side) for side in zip(*images, strict=True)]
+    patients, series, pixels = [list(side) for side in zip(*images, strict=True)]
     positive = data.draw(st.sets(st.sampled_from(sorted(set(patients)))))
-    split = split_patients(groups_of(patients, pixels), positive, preset=preset, seed=seed)
+    split = split_patients(groups_of(patients, series, pixels), positive, preset=preset, seed=seed)
     assert set(split) == set(patients)
-    check_leakage(patients, pixels, [split[patient] for patient in patients])
+    check_leakage(patients, series, pixels, [split[patient] for patient in patients])
     assert preset != "paper" or all(split[patient] != "unused" for patient in positive)
-    again = split_patients(groups_of(patients, pixels), positive, preset=preset, seed=seed)
+    again = split_patients(groups_of(patients, series, pixels), positive, preset=preset, seed=seed)
     assert again == split
 
 
 def test_order_of_images_changes_nothing() -> None:
-    patients, pixels = ["c", "a", "b", "d"], ["x", "y", "x", "z"]
-    groups = groups_of(patients, pixels)
-    assert groups == groups_of(patients[::-1], pixels[::-1])
+    patients, series, pixels = ["c", "a", "b", "d"], ["1", "2", "3", "4"], ["x", "y", "x", "z"]
+    groups = groups_of(patients, series, pixels)
+    assert groups == groups_of(patients[::-1], series[::-1], pixels[::-1])
     assert groups == {"a": "a", "b": "b", "c": "b", "d": "d"}
 
 
 def test_chains_of_duplicates_are_one_group() -> None:
-    groups = groups_of(["a", "b", "b", "c"], ["x", "x", "y", "y"])
+    groups = groups_of(["a", "b", "b", "c"], ["1", "2", "3", "3"], ["x", "x", "y", "z"])
     assert set(groups.values()) == {"a"}
 
 
@@ -75,17 +79,23 @@ def test_three_patients_are_enough_for_three_sides() -> None:
 
 
 @pytest.mark.parametrize(
-    ("patients", "pixels", "found"),
+    ("patients", "series", "pixels", "found"),
     [
-        (["a", "a"], ["x", "y"], "patient a in train and in test"),
-        (["a", "b"], ["x", "x"], "the pixels of a patient b image in train and in test"),
+        (["a", "a"], ["1", "2"], ["x", "y"], "patient a in train and in test"),
+        (["a", "b"], ["1", "1"], ["x", "y"], "series 1 in train and in test"),
+        (
+            ["a", "b"], ["1", "2"], ["x", "x"],
+            "the pixels of a patient b image in train and in test",
+        ),
     ],
-)
-def test_a_leak_is_found(patients: list[str], pixels: list[str], found: str) -> None:
+)  # fmt: skip
+def test_a_leak_is_found(
+    patients: list[str], series: list[str], pixels: list[str], found: str
+) -> None:
     with pytest.raises(StoreError, match=found):
-        check_leakage(patients, pixels, ["train", "test"])
-    check_leakage(patients, pixels, ["train", "train"])
-    check_leakage(patients, pixels, ["train", "unused"])
+        check_leakage(patients, series, pixels, ["train", "test"])
+    check_leakage(patients, series, pixels, ["train", "train"])
+    check_leakage(patients, series, pixels, ["train", "unused"])
 
 
 def test_the_hash_is_of_who_is_where() -> None:

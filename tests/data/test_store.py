@@ -25,7 +25,7 @@ def row(k: int, split: str = "train", **changes: object) -> StoreRow:
         "image": f"image-{k}",
         "patient": f"patient-{k}",
         "study": "s",
-        "series": "t",
+        "series": f"t-{k}",
         "position_mm": 5.0 * k,
         "labels": (0, 1, 0, 0, k % 2),
         "lesion": (10.5, 20.5) if k % 2 else None,
@@ -246,11 +246,14 @@ def test_damage_to_a_slice_is_found_when_it_is_read(store: Path) -> None:
 
 
 def test_other_pixels_are_found_by_verify(store: Path) -> None:
-    other = images(6)
+    other = np.concatenate([images(2), images(4)])
     other[5, 0, 0] ^= 1
     write_part(part_path(store / "parts", 0), other)
-    with pytest.raises(StoreError, match="changed since"):
+    with pytest.raises(StoreError, match="is another than when the store was written"):
         Store.open(store).verify()
+    with pytest.raises(StoreError, match="is another than when the store was written"):
+        Store.open(store).hu[np.array([5])]
+    assert Store.open(store).hu[4] is not None
 
 
 def test_the_files_are_what_the_contract_says(store: Path) -> None:

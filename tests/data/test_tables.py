@@ -56,6 +56,22 @@ def test_contradictions_are_findings(tmp_path: Path) -> None:
     assert [(one.kind, one.item) for one in tables.findings] == [("conflicting_labels", "s1")]
 
 
+def test_faults_of_rows_are_named(tmp_path: Path) -> None:
+    write(
+        tmp_path / "studies.csv",
+        ["PatientID", "StudyInstanceUID", *LABELS],
+        [
+            ["p1", "s1", *[0] * 6], ["", "s2", *[0] * 6], ["nan", "s3", *[0] * 6],
+            ["p4", "s4", 7, *[0] * 5], ["p5", "s5", *[""] * 6],
+        ],
+    )  # fmt: skip
+    tables = read_tables(tmp_path)
+    assert sorted(tables.studies) == ["s1", "s5"]
+    assert [one.kind for one in tables.findings] == [
+        "missing_patient", "missing_patient", "incomplete_labels",
+    ]  # fmt: skip
+
+
 def test_other_tables_are_refused(tmp_path: Path) -> None:
     write(tmp_path / "other.csv", ["Image", "any"], [["x", 1]])
     with pytest.raises(InputError, match="PatientID and StudyInstanceUID"):

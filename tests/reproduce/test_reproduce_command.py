@@ -5,18 +5,26 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import pytest
-from tests.reproduce.synthetic import costs
+from tests.reproduce.synthetic import costs, result
 from tests.toy import make_store
 
 from ichlite.data.store import Store
-from ichlite.errors import IchliteError
+from ichlite.errors import IchliteError, InputError
+from ichlite.labels import NAMES
 from ichlite.models import MODELS, light_fcn
 from ichlite.reproduce import campaign
+from ichlite.reproduce.campaign import check_runs
+from ichlite.reproduce.costs import measured_costs
+from ichlite.reproduce.plan import paper_grid
+from ichlite.reproduce.results import read_result
+from ichlite.train.recipe import Recipe
 
 Run = Callable[..., Any]
 TINY = ("--steps-per-epoch", 1, "--batch-size", 4, "--learning-rate", 0.001)
@@ -99,10 +107,13 @@ def check_pages(out: Path) -> None:
     claims = (out / "claims.md").read_text()
     for one in (page, text, claims):
         assert "Not comparable with the paper" in one
+        assert "The test split has only 2 patients" in one
         assert "ichlite reproduce toys OUT --seeds 1 --models light_fcn" in one
     assert "http" not in page.replace("http-equiv", "")
     assert page.count("data:image/") == 6
     assert "<script" not in page
+    assert text.count("only 2 patients") == page.count("only 2 patients") == 2
+    assert "| too few patients |" in text
     assert "not run" in text  # SFCN and MobileNetV2
     assert "Focal: not run" in claims
     for n in range(1, 6):
@@ -155,6 +166,64 @@ def test_a_failed_run_is_named_and_the_others_go_on(
     assert "training diverged" in (out / "report.md").read_text()
 
 
+def test_a_loss_that_cannot_be_is_refused_before_the_first_run(
+    ichlite: Run, store: Store, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = np.array(store.labels)
+    labels[store.rows("train"), NAMES.index("epidural")] = 0
+    without = replace(store, labels=labels)
+    monkeypatch.setattr(Store, "open", lambda _: without)
+    done = ichlite("reproduce", store.path, out, "--seeds", 1, *GRID)
+    assert (done.exit_code, done.err.count("\n")) == (2, 1)
+    assert "loss ldam: LDAM has no margin for a subtype without positives" in done.err
+    assert "or leave ldam out of --losses" in done.err
+    assert not (out / "runs").exists()
+    check_runs(paper_grid(Recipe()).runs, without, out, "toys", train=False)
+
+
+def test_labels_of_scans_are_refused(
+    ichlite: Run, store: Store, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_scans = replace(store, meta={**store.meta, "label_level": "scan"})
+    monkeypatch.setattr(Store, "open", lambda _: of_scans)
+    for words in ((), ("--no-train",)):
+        done = ichlite("reproduce", store.path, out, "--seeds", 1, *GRID, *words)
+        assert (done.exit_code, done.err.count("\n")) == (2, 1)
+        assert "labels of scans" in done.err
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"schema": "ichlite-reproduce/1"}', "\ud800"])
+def test_a_damaged_result_is_named(ichlite: Run, store: Store, out: Path, text: str) -> None:
+    file = out / "results" / "light_fcn-bce-e1-s1.json"
+    file.write_bytes(text.encode("utf-8", "surrogatepass"))
+    done = ichlite("reproduce", store.path, out, "--seeds", 1, *GRID)
+    assert (done.exit_code, done.err.count("\n")) == (1, 1)
+    assert f"{file} is damaged; remove it" in done.err
+
+
+def test_damaged_redraws_and_costs_are_named(tmp_path: Path) -> None:
+    kept = result(Recipe(), draws=5)
+    (tmp_path / "a.json").write_text(json.dumps(kept.document))
+    for content in (b"", b"PK", b"nonsense"):
+        (tmp_path / "a.npz").write_bytes(content)
+        with pytest.raises(InputError, match=r"a.npz is damaged; remove it"):
+            read_result(tmp_path / "a.json")
+    (tmp_path / "costs.json").write_text("{")
+    with pytest.raises(InputError, match=r"costs.json is damaged; remove it"):
+        measured_costs(["light_fcn"], tmp_path / "costs.json")
+
+
+def test_a_folder_of_something_else_is_left_as_it_is(
+    ichlite: Run, store: Store, tmp_path: Path
+) -> None:
+    (tmp_path / "report.md").write_text("mine")
+    done = ichlite("reproduce", store.path, tmp_path, "--no-train")
+    assert (done.exit_code, done.err.count("\n")) == (2, 1)
+    assert "`ichlite reproduce` did not make" in done.err
+    assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("report.md", "mine")]
+    assert ichlite("reproduce", store.path, tmp_path / "report.md", "--no-train").exit_code == 2
+
+
 @pytest.mark.parametrize(
     ("words", "line"),
     [
@@ -163,6 +232,8 @@ def test_a_failed_run_is_named_and_the_others_go_on(
         (("--seeds", 0), "--seeds"),
         (("--bootstrap", -1), "--bootstrap"),
         (("--dropout", 2), "dropout"),
+        (("--seed", -1), "seed; found -1"),
+        (("--gamma", "nan"), "gamma; found nan"),
     ],
 )
 def test_wrong_usage(

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from tests.reproduce.synthetic import costs, grid, result, summary
 from tests.toy import make_store
 
 from ichlite.data.store import Store
 from ichlite.reproduce.cells import Cell, Table, csv_rows, markdown
+from ichlite.reproduce.document import difference_rows
 from ichlite.reproduce.published import TABLES
+from ichlite.reproduce.report import patients_caution
 from ichlite.reproduce.results import training_facts
 from ichlite.reproduce.summary import differences, summarise_runs
 from ichlite.reproduce.tables import all_tables, table_1, table_5
@@ -119,6 +123,21 @@ def test_differences_of_pairs_over_seeds_and_patients() -> None:
     assert pairs["bce", "focal"].seeds.above is None
     assert pairs["bce", "focal"].beyond_patients is False
     assert differences(summary(losses={"bce": {}}).losses) == ()
+
+
+def test_too_few_patients_tell_nothing() -> None:
+    found = differences(summary(losses={"bce": {}, "ldam": {"sensitivity": 0.9}}, draws=20).losses)
+    last = [row[-1] for row in difference_rows(found, few_patients=False)[1:]]
+    assert set(last) == {"yes", "no"}
+    few = [row[-1] for row in difference_rows(found, few_patients=True)[1:]]
+    assert set(few) == {"too few patients"}
+
+
+@pytest.mark.parametrize(("patients", "few"), [(5, True), (45, True), (50, False)])
+def test_a_caution_on_few_test_patients(tmp_path: Path, patients: int, few: bool) -> None:
+    caution = patients_caution(make_store(tmp_path / "toys", patients=patients))
+    assert ("say little" in caution) is few
+    assert ("only 1 patient." in caution) is (patients == 5)
 
 
 def test_training_facts_with_and_without_waiting() -> None:

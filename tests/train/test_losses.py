@@ -115,6 +115,9 @@ def test_margins_that_do_not_fit_are_refused() -> None:
         Ldam(margins=[-0.1] * 5)
     with pytest.raises(UsageError, match="gamma"):
         Focal(gamma=-1.0)
+    for gamma in (math.nan, math.inf):
+        with pytest.raises(UsageError, match="gamma"):
+            Focal(gamma=gamma)
 
 
 def test_build_loss_knows_its_names_only() -> None:

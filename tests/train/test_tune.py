@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -173,8 +174,21 @@ def test_a_budget_ends_the_search_and_a_larger_one_goes_on(store: Store, tmp_pat
 def test_another_search_in_the_same_folder_is_refused(
     store: Store, finished: tuple[Path, dict[str, Any]]
 ) -> None:
-    with pytest.raises(UsageError, match="holds a search with other max_epochs"):
+    with pytest.raises(UsageError, match="holds a search with other --max-epochs; found 2;"):
         run(store, finished[0], Plan(PLAN.recipe, PLAN.space, max_epochs=4, factor=2))
+    other = Plan(replace(PLAN.recipe, loss="focal"), replace(PLAN.space, batch_sizes=(8,)), 2, 2)
+    with pytest.raises(UsageError, match="other --loss, --batch-size; found bce; expected focal;"):
+        run(store, finished[0], other)
+
+
+def test_a_folder_of_something_else_is_left_as_it_is(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "best.json").write_text("mine")
+    with pytest.raises(UsageError, match="`ichlite tune` did not make"):
+        run(store, tmp_path)
+    assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("best.json", "mine")]
+    (tmp_path / "tune.json").write_text("{")
+    with pytest.raises(UsageError, match=r"tune.json is damaged"):
+        run(store, tmp_path)
 
 
 def test_trials_that_diverge_end_last_and_say_why(store: Store, tmp_path: Path) -> None:

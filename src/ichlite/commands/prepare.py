@@ -42,7 +42,11 @@ def prepare(
     from ichlite.errors import UsageError
 
     require("train", "h5py", "hdf5plugin", "nibabel")
+    if seed < 0:
+        raise UsageError("--seed", found=seed, expected="at least 0")
     if kind == "tables":
+        if ray is not None or processes != 1:
+            raise UsageError("tables are read here", expected="no --ray and no --processes")
         _tables(source, out, split, seed, as_json=as_json)
         return
     if out is None:
@@ -114,15 +118,24 @@ def _print(out: Path, made: Prepared, *, table1: bool) -> None:
 
 
 def _tables(source: Path, out: Path | None, split: str | None, seed: int, *, as_json: bool) -> None:
-    from ichlite.commands.console import print_json
+    from ichlite.commands.console import print_json, say
     from ichlite.data.tables import read_tables, split_tables
+    from ichlite.errors import UsageError
 
     read = read_tables(source)
+    folder = source if source.is_dir() else source.parent
+    tables = [(folder / name).resolve() for name in read.names]
+    if out is not None and (out.is_dir() or out.resolve() in tables):
+        raise UsageError(f"{out} is no file to write", expected="a CSV that is none of the tables")
     dealt = split_tables(read, preset=split or "all", seed=seed, out=out)
     if as_json:
         print_json(dealt.as_json())
     else:
         typer.echo(dealt.markdown(), nl=False)
+    for finding in read.findings:
+        say(f"left out: {finding.kind} {finding.item}: {finding.detail}")
+    if read.findings:
+        raise typer.Exit(FAILED)
 
 
 @contextmanager

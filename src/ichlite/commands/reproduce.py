@@ -78,7 +78,7 @@ def reproduce(
     from ichlite.commands.console import print_json, progress, say
     from ichlite.data.store import Store
     from ichlite.errors import UsageError
-    from ichlite.reproduce.campaign import check_runs, steps_to_do, train_runs
+    from ichlite.reproduce.campaign import check_out, check_runs, steps_to_do, train_runs
     from ichlite.reproduce.document import FIGURES_FOLDER, verdict_counts, write_report
     from ichlite.reproduce.measure import measure_all
     from ichlite.reproduce.plan import paper_grid
@@ -97,7 +97,8 @@ def reproduce(
         loss_epochs=epochs_losses,
     )
     opened = Store.open(store)
-    check_runs(grid.runs, opened, out, store.name)
+    check_out(out)
+    check_runs(grid.runs, opened, out, store.name, train=not no_train)
 
     def show(run: PlannedRun, row: Row) -> None:
         auc = row["validation_mean_roc_auc"]

@@ -86,12 +86,19 @@ def train(
 ) -> None:
     """Train a model on a prepared store; the best epoch by validation mean AUC is kept."""
     given = locals()
+    from ichlite.errors import UsageError
+
+    if ray is None and workers > 1:
+        raise UsageError(
+            f"--workers {workers} without --ray",
+            expected="--ray local, auto or HOST:PORT with it",
+            remedy="without a cluster, all devices of this machine share each batch",
+        )
     if ray is None:
         need_train()
     from ichlite.commands.console import print_json, progress, say
     from ichlite.data.feed import split_rows
     from ichlite.data.store import Store
-    from ichlite.errors import UsageError
 
     recipe = recipe_from(given)
     opened = Store.open(store)

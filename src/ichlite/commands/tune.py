@@ -46,7 +46,7 @@ def tune(
     max_epochs: Annotated[int, typer.Option(help="Of the longest trials.")] = 9,
     factor: Annotated[int, typer.Option(help="One in so many trials goes on.")] = 3,
     hyperband_iterations: Annotated[int, typer.Option(help="Times the whole search.")] = 1,
-    max_trials: Annotated[int | None, typer.Option(help="Begin no more trials.")] = None,
+    max_trials: Annotated[int | None, typer.Option(min=1, help="Begin no more trials.")] = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes here; 0: this one.")] = 0,
     other_seeds: Annotated[
         int, typer.Option(min=0, help="Further seeds to compare best and defaults with.")

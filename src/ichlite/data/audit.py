@@ -35,7 +35,8 @@ KINDS: Mapping[str, tuple[Action, str]] = MappingProxyType(
         "image_without_label": ("noted", "a file that the label table does not name"),
         "label_without_image": ("noted", "a label whose file is not there"),
         "missing_patient": ("quarantined", "it is not known whose image it is"),
-        "patient_in_two_splits": ("repaired", "one patient in two given splits; moved to one"),
+        "patient_in_two_splits": ("noted", "one patient in two given splits; `given` takes train"),
+        "series_of_several_patients": ("noted", "one series under several patients"),
         "path_outside_root": ("quarantined", "a label whose path leaves the folder"),
         "mask_disagrees": ("noted", "the bleed mask and the labels contradict each other"),
         # files and headers
@@ -133,13 +134,17 @@ def audit_markdown(facts: Mapping[str, object], findings: Sequence[Finding], tab
         if not counts[action]:
             lines.append("Nothing.")
         for kind, count in counts[action].items():
-            lines += [f"### {kind}: {count:,}", "", f"{KINDS[kind][1]}.".capitalize(), ""]
+            lines += [f"### {kind}: {count:,}", "", _sentence(KINDS[kind][1]), ""]
             same = [one for one in findings if one.kind == kind]
             lines += [f"- `{_cell(one.item)}` {_cell(one.detail)}".rstrip() for one in same[:NAMED]]
             if count > NAMED:
                 lines.append(f"- and {count - NAMED:,} more in `{FINDINGS_FILE}`")
             lines.append("")
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def _cell(text: str) -> str:

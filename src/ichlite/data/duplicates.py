@@ -1,4 +1,4 @@
-"""Pixel hashes of a set's images in; findings about images that are the same out."""
+"""A set's rows and pixel hashes in; findings about what several patients share out."""
 
 from __future__ import annotations
 
@@ -36,3 +36,22 @@ def find_duplicates(rows: Sequence[StoreRow], pixels: Sequence[str]) -> list[Fin
             said = f"other labels than {names}{more}"
             findings.append(Finding("duplicate_pixels_other_labels", same[0].image, said))
     return findings
+
+
+def shared_series(rows: Sequence[StoreRow]) -> list[Finding]:
+    """Rows → one finding a series that stands under several patients.
+
+    Example:
+        >>> one = StoreRow("a", "p", "s", "t", None, (0,) * 5, None, "train")
+        >>> other = StoreRow("b", "q", "s", "t", None, (0,) * 5, None, "train")
+        >>> [(found.item, found.detail) for found in shared_series([one, other])]
+        [('t', 'patients p, q')]
+    """
+    owners: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        owners[row.series].add(row.patient)
+    return [
+        Finding("series_of_several_patients", series, f"patients {', '.join(sorted(who)[:_NAMED])}")
+        for series, who in owners.items()
+        if len(who) > 1
+    ]

@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 
 from ichlite.data.audit import FINDINGS_FILE, Finding, audit_markdown, counts_by_action
-from ichlite.data.duplicates import find_duplicates
+from ichlite.data.duplicates import find_duplicates, shared_series
 from ichlite.data.parts import PART_IMAGES
 from ichlite.data.pixels import read_results
 from ichlite.data.readers.index import ImageRecord, Index
 from ichlite.data.rows import StoreRow, write_index
-from ichlite.data.split import check_leakage, groups_of, split_hash, split_patients
+from ichlite.data.split import PRESETS, check_leakage, groups_of, split_hash, split_patients
 from ichlite.data.store import META_FILE, PARTS_FOLDER, SCHEMA
 from ichlite.data.table1 import Table1, table1
 from ichlite.data.whole import replacing, write_csv, write_json
-from ichlite.errors import InputError, UsageError
+from ichlite.errors import InputError, UnknownName, UsageError
 
 AUDIT_FILE = "audit.md"
 
@@ -30,6 +30,19 @@ class Choice:
 
     preset: str
     seed: int = 0
+
+
+def check_choice(choice: Choice) -> None:
+    """Raise unless there is such a split.
+
+    Raises:
+        UnknownName: No such preset.
+        UsageError: A seed below 0.
+    """
+    if choice.preset not in PRESETS:
+        raise UnknownName("split", choice.preset, list(PRESETS))
+    if choice.seed < 0:
+        raise UsageError("seed", found=choice.seed, expected="at least 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +90,13 @@ def finish_store(out: Path, index: Index, choice: Choice, key: str) -> dict[str,
         )
         for record, source in zip(kept.records, kept.sources, strict=True)
     ]
-    check_leakage([row.patient for row in rows], kept.pixels, [row.split for row in rows])
+    check_leakage(
+        [row.patient for row in rows],
+        [row.series for row in rows],
+        kept.pixels,
+        [row.split for row in rows],
+    )
+    findings += shared_series(rows)
     findings += find_duplicates(rows, kept.pixels)
     counts = table_of(rows, index.label_level)
     (out / META_FILE).unlink(missing_ok=True)
@@ -143,7 +162,11 @@ def _collect(out: Path, index: Index) -> tuple[_Kept, list[Finding]]:
 
 def _splits(kept: _Kept, index: Index, choice: Choice) -> tuple[dict[str, str], list[Finding]]:
     """Patient → split; findings of patients who were moved out of the side that was given."""
-    groups = groups_of([record.patient for record in kept.records], kept.pixels)
+    groups = groups_of(
+        [record.patient for record in kept.records],
+        [record.series for record in kept.records],
+        kept.pixels,
+    )
     if choice.preset != "given":
         positive = {record.patient for record in kept.records if record.any}
         return split_patients(groups, positive, preset=choice.preset, seed=choice.seed), []
@@ -158,7 +181,11 @@ def _splits(kept: _Kept, index: Index, choice: Choice) -> tuple[dict[str, str], 
         given[record.patient] = record.split
         sides.setdefault(groups[record.patient], set()).add(record.split)
     moved = [
-        Finding("patient_in_two_splits", patient, "shares pixels with another split; now in train")
+        Finding(
+            "patient_in_two_splits",
+            patient,
+            "shares a slice or series with another split; now in train",
+        )
         for patient, group in groups.items()
         if len(sides[group]) > 1 and given[patient] != "train"
     ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ichlite.ct.tensor import GRID
+from ichlite.data.rows import pixel_sha256
 from ichlite.data.whole import replacing
 from ichlite.errors import StoreError
 
@@ -51,11 +53,13 @@ def write_part(path: Path, hu: NDArray[np.int16]) -> None:
 class Slices:
     """The slices of a store's parts, as one read-only array in the order of its rows.
 
-    Safe between threads, and to send to another process.
+    A slice is compared with its hash when it is first read. Safe between threads, and to send to
+    another process.
 
     Args:
         folder: Of the parts.
         slots: (N,) number of each row's slice, counted through the parts from 0.
+        pixel_sha256: (N,) `rows.pixel_sha256` of each row's slice.
 
     Attributes:
         shape: (N, 256, 256).
@@ -65,26 +69,28 @@ class Slices:
         >>> import tempfile
         >>> folder = Path(tempfile.mkdtemp())
         >>> write_part(part_path(folder, 0), np.full((3, 256, 256), 40, np.int16))
-        >>> slices = Slices(folder, np.array([0, 2]))
+        >>> slices = Slices(folder, np.array([0, 2]), ["constant 40"] * 2)
         >>> slices.shape, int(slices[1][0, 0]), slices[np.array([0, 1])].shape
         ((2, 256, 256), 40, (2, 256, 256))
     """
 
-    def __init__(self, folder: Path, slots: NDArray[np.int64]) -> None:
+    def __init__(self, folder: Path, slots: NDArray[np.int64], pixel_sha256: Sequence[str]) -> None:
         self.folder = folder
         self.slots = slots
+        self.pixel_sha256 = pixel_sha256
         self.shape = (len(slots), GRID, GRID)
         self.dtype = np.dtype(np.int16)
         self._reset()
 
     def _reset(self) -> None:
         self._open: OrderedDict[int, Any] = OrderedDict()
+        self._checked = np.zeros(len(self.slots), bool)
         self._lock = threading.Lock()
 
-    def __getstate__(self) -> tuple[Path, NDArray[np.int64]]:
-        return self.folder, self.slots
+    def __getstate__(self) -> tuple[Path, NDArray[np.int64], Sequence[str]]:
+        return self.folder, self.slots, self.pixel_sha256
 
-    def __setstate__(self, state: tuple[Path, NDArray[np.int64]]) -> None:
+    def __setstate__(self, state: tuple[Path, NDArray[np.int64], Sequence[str]]) -> None:
         self.__init__(*state)  # type: ignore[misc]
 
     def __len__(self) -> int:
@@ -93,19 +99,27 @@ class Slices:
     def __getitem__(self, key: int | np.integer[Any] | slice | NDArray[Any]) -> NDArray[np.int16]:
         """Row number → (256, 256); slice or array of row numbers → (n, 256, 256)."""
         if isinstance(key, int | np.integer):
-            return self._read(int(self.slots[key]))
-        slots = self.slots[key]
-        hu = np.empty((len(slots), GRID, GRID), np.int16)
-        for place, slot in enumerate(slots):
-            hu[place] = self._read(int(slot))
+            return self._row(range(len(self))[int(key)])
+        rows = np.arange(len(self))[key]
+        hu = np.empty((len(rows), GRID, GRID), np.int16)
+        for place, row in enumerate(rows):
+            hu[place] = self._row(int(row))
         return hu
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return np.asarray(self[:], dtype)
 
-    def take(self, rows: NDArray[np.int64]) -> Slices:
-        """Return the slices of these rows, in this order; nothing is read."""
-        return Slices(self.folder, self.slots[rows])
+    def _row(self, row: int) -> NDArray[np.int16]:
+        hu = self._read(int(self.slots[row]))
+        if not self._checked[row]:
+            if pixel_sha256(hu) != self.pixel_sha256[row]:
+                raise StoreError(
+                    f"slice {row} of {self.folder} is another than when the store was written",
+                    expected=f"hash {self.pixel_sha256[row]}",
+                    remedy="make the store again in a new folder",
+                )
+            self._checked[row] = True
+        return hu
 
     def _read(self, slot: int) -> NDArray[np.int16]:
         number, place = divmod(slot, PART_IMAGES)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,6 +20,7 @@ from ichlite.ct.header import Refusal, read_header
 from ichlite.ct.hounsfield import LOSSY_NOTE, OFFSET_NOTE, PADDING_NOTE
 from ichlite.ct.tensor import read_slice
 from ichlite.data.parts import part_path, write_part
+from ichlite.data.readers.nifti import read_nifti_slice
 from ichlite.data.rows import pixel_sha256
 from ichlite.data.whole import write_json
 from ichlite.errors import InputError
@@ -29,7 +31,7 @@ _NOTES = {
     PADDING_NOTE: "padding_in_tissue",
 }
 _OWN_KINDS = ("short_pixel_data", "missing_rescale", "signed_12_bit")
-NIFTI_MARK = ".nii"
+_NIFTI_SLICE = re.compile(r"(?P<file>.+\.nii(\.gz)?)#(?P<slice>\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ def make_part(task: PartTask) -> int:
 
     Slices that could be read stand in the part's file in the order of their sources, without gaps.
     """
-    if result_path(task.folder, task.number).exists():
+    if is_whole(task.folder, task.number):
         return 0
     results, slices = [], []
     for source in task.sources:
@@ -75,15 +77,27 @@ def make_part(task: PartTask) -> int:
         results.append(result)
         if hu is not None:
             slices.append(hu)
+    part = part_path(task.folder, task.number)
     if slices:
-        write_part(part_path(task.folder, task.number), np.stack(slices))
-    write_json(result_path(task.folder, task.number), [asdict(one) for one in results])
+        write_part(part, np.stack(slices))
+    written = part.stat().st_size if slices else 0
+    document = {"bytes": written, "sources": [asdict(one) for one in results]}
+    write_json(result_path(task.folder, task.number), document)
     return len(task.sources)
+
+
+def is_whole(folder: Path, number: int) -> bool:
+    """Whether a part and its results are there, and the part as long as it was written."""
+    try:
+        wanted = json.loads(result_path(folder, number).read_bytes())["bytes"]
+        return not wanted or part_path(folder, number).stat().st_size == wanted
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def read_results(folder: Path, number: int) -> list[PixelResult]:
     """Read what `make_part` wrote about a part."""
-    lines = json.loads(result_path(folder, number).read_text(encoding="utf-8"))
+    lines = json.loads(result_path(folder, number).read_text(encoding="utf-8"))["sources"]
     return [
         PixelResult(
             one["source_sha256"],
@@ -96,9 +110,13 @@ def read_results(folder: Path, number: int) -> list[PixelResult]:
 
 def read_source(root: Path, source: str) -> tuple[PixelResult, NDArray[np.int16] | None]:
     """A source below the data set's folder → what it is, and (256, 256) int16 HU or None."""
+    findings: tuple[tuple[str, str], ...]
     try:
-        if NIFTI_MARK in source and "#" in source:
-            hu, findings, digest = _from_nifti(root, source)
+        volume = _NIFTI_SLICE.fullmatch(source)
+        if volume is not None and not (root / source).exists():
+            path = root / volume["file"]
+            hu = read_nifti_slice(path, int(volume["slice"]))
+            findings, digest = (), _volume_sha256(path)
         else:
             hu, findings, digest = _from_dicom(root / source)
     except (InputError, OSError) as fault:
@@ -117,16 +135,6 @@ def _from_dicom(path: Path) -> tuple[NDArray[np.int16], tuple[tuple[str, str], .
     hu, note = read_slice(header)
     findings = tuple((kind, "") for text, kind in _NOTES.items() if note and text in note)
     return hu, findings, _file_sha256(path)
-
-
-def _from_nifti(
-    root: Path, source: str
-) -> tuple[NDArray[np.int16], tuple[tuple[str, str], ...], str]:
-    from ichlite.data.readers.nifti import read_nifti_slice
-
-    name, _, number = source.rpartition("#")
-    path = root / name
-    return read_nifti_slice(path, int(number)), (), _volume_sha256(path)
 
 
 def _file_sha256(path: Path) -> str:

@@ -16,18 +16,21 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from ichlite.data.finish import Choice, finish_store
-from ichlite.data.inventory import archives_in, inventory_key, remove_unpacked, unpack
+from ichlite.data.archives import FOLDER as UNPACKED
+from ichlite.data.archives import archives_in, remove_unpacked, unpack
+from ichlite.data.finish import Choice, check_choice, finish_store
+from ichlite.data.inventory import inventory_key
 from ichlite.data.parts import PART_IMAGES
-from ichlite.data.pixels import PartTask, make_part, result_path
+from ichlite.data.pixels import PartTask, is_whole, make_part
 from ichlite.data.plan import FILE as PLAN_FILE
 from ichlite.data.plan import read_plan, write_plan
 from ichlite.data.readers import cq500, ct_ich, folder, rsna
 from ichlite.data.readers.index import Index, Reader
+from ichlite.data.rows import INDEX_FILE
 from ichlite.data.store import META_FILE, PARTS_FOLDER, read_meta
 from ichlite.data.whole import LOCK_FILE, held, remove_parts
 from ichlite.data.workers import in_processes
-from ichlite.errors import StoreError, UnknownName, UsageError
+from ichlite.errors import InputError, StoreError, UnknownName, UsageError
 
 READERS: Mapping[str, tuple[Reader, str]] = MappingProxyType(
     {
@@ -45,8 +48,6 @@ Report = Callable[[str, int, int], None]
 
 Engine = Callable[[Sequence[PartTask]], Iterator[int]]
 """Makes parts (`pixels.make_part`) somewhere, in any order; yields the images of each when done."""
-
-UNPACKED = "unpacked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,17 +112,19 @@ def prepare(
     reader, usual = READERS[kind]
     choice = Choice(usual if preset is None else preset, seed)
     _check_place(root, out)
+    check_choice(choice)
     start_s = time.monotonic()
     key = inventory_key(root, kind)
     finished = _finished(out, key, choice)
     if finished is not None:
+        remove_unpacked(out)
         return Prepared(finished, 0, time.monotonic() - start_s)
     _check_empty(out)
     with _said_plainly(out), held(out):
         index = _planned(reader, root, out, key, report)
         done = _make_parts(out, index, engine or local_engine(1), report)
         description = finish_store(out, index, choice, key)
-        remove_unpacked(out / UNPACKED)
+        remove_unpacked(out)
     return Prepared(description, done, time.monotonic() - start_s)
 
 
@@ -148,7 +151,7 @@ def _check_place(root: Path, out: Path) -> None:
 
 
 def _finished(out: Path, key: str, choice: Choice) -> dict[str, Any] | None:
-    """The description of a finished store of the same files and the same split, if that is here."""
+    """The description of a whole store of the same files and the same split, if that is here."""
     if not (out / META_FILE).exists():
         return None
     meta = read_meta(out)
@@ -159,7 +162,9 @@ def _finished(out: Path, key: str, choice: Choice) -> dict[str, Any] | None:
             remedy="name a new folder or remove this one",
         )
     same = (meta["split"], meta["seed"]) == (choice.preset, choice.seed)
-    return meta if same else None
+    images = int(meta["images_found"])
+    whole = all(is_whole(out / PARTS_FOLDER, number) for number in range(-(-images // PART_IMAGES)))
+    return meta if same and whole and (out / INDEX_FILE).exists() else None
 
 
 def _check_empty(out: Path) -> None:
@@ -175,18 +180,18 @@ def _planned(reader: Reader, root: Path, out: Path, key: str, report: Report) ->
     """The plan that was begun, or a new one from the reader."""
     remove_parts(out)
     archives = archives_in(root)
-    source = root if not archives else out / UNPACKED
+    source = out / UNPACKED if archives else root
     index = read_plan(out, source, key)
-    if archives and (index is None or _parts_missing(out, index)):
-        unpack(archives, source, partial(report, "unpacking archives"))
+    if archives and (index is None or _tasks(out, index)):
+        unpack(archives, out, key, partial(report, "unpacking archives"))
     if index is None:
-        index = reader(source, partial(report, "reading headers"))
+        try:
+            index = reader(source, partial(report, "reading headers"))
+        except InputError:
+            remove_unpacked(out)
+            raise
         write_plan(out, index, key)
     return index
-
-
-def _parts_missing(out: Path, index: Index) -> bool:
-    return bool(_tasks(out, index))
 
 
 def _tasks(out: Path, index: Index) -> list[PartTask]:
@@ -200,7 +205,7 @@ def _tasks(out: Path, index: Index) -> list[PartTask]:
             tuple(image.source for image in index.images[first : first + PART_IMAGES]),
         )
         for first in range(0, len(index.images), PART_IMAGES)
-        if not result_path(folder_, first // PART_IMAGES).exists()
+        if not is_whole(folder_, first // PART_IMAGES)
     ]
 
 

@@ -1,6 +1,7 @@
 """Patients and pixel hashes in; who trains, validates and tests, out, and the proof of no leak.
 
-The unit of a split is a group: a patient, with every other patient who shares a slice's pixels.
+The unit of a split is a group: a patient, with every other patient who shares a slice's pixels or a
+series.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from ichlite.errors import StoreError, UnknownName
 PAPER_PATIENTS = (6122, 765, 765)
 """Train, validation and test in the paper's Table 1, of patients with a bleed."""
 
+_PIXELS = "the pixels of a patient {} image"
+
 PRESETS: Mapping[str, str] = {
     "paper": "patients with a bleed alone, 6122 : 765 : 765",
     "all": "all patients, 6122 : 765 : 765",
@@ -25,13 +28,15 @@ PRESETS: Mapping[str, str] = {
 }
 
 
-def groups_of(patients: Sequence[str], pixels: Sequence[str]) -> dict[str, str]:
-    """Patient and pixel hash of each image → patient → the first patient of the group.
+def groups_of(
+    patients: Sequence[str], series: Sequence[str], pixels: Sequence[str]
+) -> dict[str, str]:
+    """Patient, series and pixel hash of each image → patient → the first patient of the group.
 
     Constant slices (air above a head) link nobody.
 
     Example:
-        >>> groups_of(["a", "b", "c"], ["x", "x", "y"])
+        >>> groups_of(["a", "b", "c"], ["1", "2", "3"], ["x", "x", "y"])
         {'a': 'a', 'b': 'a', 'c': 'c'}
     """
     parent: dict[str, str] = {patient: patient for patient in sorted(set(patients))}
@@ -42,14 +47,19 @@ def groups_of(patients: Sequence[str], pixels: Sequence[str]) -> dict[str, str]:
             patient = parent[patient]
         return patient
 
-    first: dict[str, str] = {}
-    for patient, pixel in zip(patients, pixels, strict=True):
-        if pixel.startswith(CONSTANT):
-            continue
-        one, other = top(first.setdefault(pixel, patient)), top(patient)
-        if one != other:
-            parent[max(one, other)] = min(one, other)
+    first: dict[tuple[str, str], str] = {}
+    for patient, *links in zip(patients, series, pixels, strict=True):
+        for link in _links(*links):
+            one, other = top(first.setdefault(link, patient)), top(patient)
+            if one != other:
+                parent[max(one, other)] = min(one, other)
     return {patient: top(patient) for patient in parent}
+
+
+def _links(series: str, pixel: str) -> list[tuple[str, str]]:
+    """What ties an image to others, beside its patient."""
+    own = [("series", series)]
+    return own if pixel.startswith(CONSTANT) else [*own, ("pixels", pixel)]
 
 
 def split_patients(
@@ -77,7 +87,7 @@ def split_patients(
         (6122, 765, 765)
     """
     if preset not in ("paper", "all", "test"):
-        raise UnknownName("split", preset, list(PRESETS))
+        raise UnknownName("split", preset, ["paper", "all", "test"])
     members: dict[str, list[str]] = defaultdict(list)
     for patient, group in groups.items():
         members[group].append(patient)
@@ -100,30 +110,30 @@ def split_patients(
     return split
 
 
-def check_leakage(patients: Sequence[str], pixels: Sequence[str], splits: Sequence[str]) -> None:
-    """Patient, pixel hash and split of each image → nothing, when no one is on two sides.
+def check_leakage(
+    patients: Sequence[str], series: Sequence[str], pixels: Sequence[str], splits: Sequence[str]
+) -> None:
+    """Patient, series, pixel hash and split of each image → nothing, when none is on two sides.
 
     Raises:
-        StoreError: A patient, or the same pixels, in two of train, validation and test.
+        StoreError: A patient, a series or the same pixels in two of train, validation and test.
 
     Example:
-        >>> check_leakage(["a", "b"], ["x", "x"], ["train", "test"])
+        >>> check_leakage(["a", "b"], ["1", "2"], ["x", "x"], ["train", "test"])
         Traceback (most recent call last):
         ichlite.errors.StoreError: the split leaks; found the pixels of a patient b image in ...
     """
     sides: dict[tuple[str, str], str] = {}
-    for patient, pixel, split in zip(patients, pixels, splits, strict=True):
+    for patient, one, pixel, split in zip(patients, series, pixels, splits, strict=True):
         if split == UNUSED:
             continue
-        what = f"patient {patient}", f"the pixels of a patient {patient} image"
-        for key, name in zip((("patient", patient), ("pixels", pixel)), what, strict=True):
-            if key[0] == "pixels" and pixel.startswith(CONSTANT):
-                continue
-            side = sides.setdefault(key, split)
+        for kind, name in (("patient", patient), *_links(one, pixel)):
+            side = sides.setdefault((kind, name), split)
             if side != split:
+                what = f"{kind} {name}" if kind != "pixels" else _PIXELS.format(patient)
                 raise StoreError(
                     "the split leaks",
-                    found=f"{name} in {side} and in {split}",
+                    found=f"{what} in {side} and in {split}",
                     expected=f"each in one of {', '.join(SPLITS)}",
                     remedy="make the store again with `ichlite prepare`",
                 )

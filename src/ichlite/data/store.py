@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ichlite.data.parts import Slices
-from ichlite.data.rows import SPLITS, UNUSED, index_hash, pixel_sha256, read_index
+from ichlite.data.rows import SPLITS, UNUSED, index_hash, read_index
 from ichlite.data.split import check_leakage
 from ichlite.errors import StoreError
 from ichlite.labels import ANY, NAMES
@@ -86,11 +86,26 @@ class Store:
                 expected=f"hash {meta.get('hash')}",
                 remedy="make it again",
             )
-        check_leakage(columns["patient"], columns["pixel_sha256"], columns["split"])
+        check_leakage(
+            columns["patient"], columns["series"], columns["pixel_sha256"], columns["split"]
+        )
+        try:
+            return cls._of(path, columns, meta)
+        except ValueError as fault:
+            raise StoreError(
+                f"{path} has an index that makes no sense", found=fault, remedy="make it again"
+            ) from fault
+
+    @classmethod
+    def _of(cls, path: Path, columns: dict[str, list[str]], meta: dict[str, Any]) -> Store:
         spots = [_numbers(columns["lesion_row"]), _numbers(columns["lesion_column"])]
         return cls(
             path=path,
-            hu=Slices(path / PARTS_FOLDER, np.array(columns["slot"], np.int64)),
+            hu=Slices(
+                path / PARTS_FOLDER,
+                np.array(columns["slot"], np.int64),
+                columns["pixel_sha256"],
+            ),
             labels=np.array([columns[n] for n in NAMES], np.uint8).T.reshape(-1, len(NAMES)),
             any=np.array(columns[ANY], np.uint8),
             image=np.array(columns["image"], np.str_),
@@ -115,18 +130,13 @@ class Store:
         return np.flatnonzero(self.split == split).astype(np.int64)
 
     def verify(self) -> None:
-        """Read every slice and compare its hash.
+        """Read every slice, and so compare its hash.
 
         Raises:
             StoreError: A slice cannot be read, or is another than when it was written.
         """
-        for row, expected in enumerate(self.pixel_sha256):
-            if pixel_sha256(self.hu[row]) != expected:
-                raise StoreError(
-                    f"image {self.image[row]} changed since it was written",
-                    expected=f"hash {expected}",
-                    remedy="make the store again",
-                )
+        for row in range(len(self)):
+            self.hu[row]
 
 
 def read_meta(path: Path) -> dict[str, Any]:

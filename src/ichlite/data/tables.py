@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from ichlite.data.audit import Finding
-from ichlite.data.readers.label_table import labels_of, read_rows
-from ichlite.data.rows import UNUSED
+from ichlite.data.audit import Finding, counts_by_action
+from ichlite.data.readers.label_table import is_blank, labels_of, read_rows
+from ichlite.data.rows import CONSTANT, UNUSED
 from ichlite.data.split import check_leakage, groups_of, split_hash, split_patients
 from ichlite.data.table1 import Table1, table1
 from ichlite.data.whole import write_csv
@@ -43,7 +43,7 @@ class Tables:
         names: Of the tables that were read.
         studies: By StudyInstanceUID.
         slices: Rows of tables with one row a slice.
-        findings: Contradictions; such studies are not in `studies`.
+        findings: Rows and studies that are left out: contradictions, missing patients or labels.
     """
 
     names: tuple[str, ...]
@@ -83,7 +83,7 @@ class Dealt:
             "seed": self.seed,
             "split_hash": split_hash(self.split.keys(), self.split.values()),
             "table1": self.table.counts,
-            "quarantined": len(self.tables.findings),
+            "quarantined": counts_by_action(self.tables.findings)["quarantined"],
         }
 
     def markdown(self) -> str:
@@ -104,25 +104,34 @@ def read_tables(root: Path) -> Tables:
     files = [root] if root.is_file() else sorted([*root.glob("*.csv"), *root.glob("*.csv.gz")])
     patients: dict[str, str] = {}
     labels: dict[str, tuple[int, ...]] = {}
-    conflicts: dict[str, str] = {}
+    faults: dict[str, Finding] = {}
     names, slices = [], 0
     for file in files:
-        seen: set[str] = set()
-        rows = 0
-        for _, row in read_rows(file, ()):
+        rows, studies = 0, set()
+        for number, row in read_rows(file, ()):
             if not set(KEYS) <= set(row):
                 break
             rows += 1
             patient, study = row["PatientID"], row["StudyInstanceUID"]
-            seen.add(study)
+            studies.add(study)
+            if is_blank(patient) or is_blank(study):
+                item = f"{file.name} line {number}"
+                faults[item] = Finding("missing_patient", item, "no patient or no study")
+                continue
             if patients.setdefault(study, patient) != patient:
-                conflicts[study] = f"patients {patients[study]} and {patient}"
-            six = labels_of(row, LABELS) if set(LABELS) <= set(row) else None
-            if six is not None and labels.setdefault(study, six) != six:
-                conflicts[study] = f"labels {labels[study]} and {six}"
+                said = f"patients {patients[study]} and {patient}"
+                faults[study] = Finding("conflicting_labels", study, said)
+            labelled = set(LABELS) <= set(row) and not all(is_blank(row[one]) for one in LABELS)
+            six = labels_of(row, LABELS) if labelled else None
+            if labelled and six is None:
+                said = f"{file.name} line {number}"
+                faults[study] = Finding("incomplete_labels", study, said)
+            elif six is not None and labels.setdefault(study, six) != six:
+                said = f"labels {labels[study]} and {six}"
+                faults[study] = Finding("conflicting_labels", study, said)
         if rows:
             names.append(file.name)
-            slices += rows if rows > len(seen) else 0
+            slices += rows if rows > len(studies) else 0
     if not names:
         raise InputError(
             f"no table of studies in {root}",
@@ -134,10 +143,10 @@ def read_tables(root: Path) -> Tables:
         {
             study: Study(patient, labels.get(study))
             for study, patient in patients.items()
-            if study not in conflicts
+            if study not in faults
         },
         slices,
-        tuple(Finding("conflicting_labels", study, said) for study, said in conflicts.items()),
+        tuple(faults.values()),
     )
 
 
@@ -155,11 +164,13 @@ def split_tables(tables: Tables, *, preset: str, seed: int, out: Path | None = N
     """
     studies = sorted(tables.studies)
     patients = [tables.studies[study].patient for study in studies]
-    no_pixels = [f"constant {study}" for study in studies]
+    no_pixels = [CONSTANT] * len(studies)
     positive = {one.patient for one in tables.studies.values() if one.labels and one.labels[0]}
-    split = split_patients(groups_of(patients, no_pixels), positive, preset=preset, seed=seed)
+    split = split_patients(
+        groups_of(patients, studies, no_pixels), positive, preset=preset, seed=seed
+    )
     sides = [split[patient] for patient in patients]
-    check_leakage(patients, no_pixels, sides)
+    check_leakage(patients, studies, no_pixels, sides)
     table, unlabelled = _table(tables, studies, patients, sides)
     if out is not None:
         write_csv(

@@ -137,7 +137,7 @@ def subjects_of(order: Order, processes: int = 1) -> Iterator[Subject]:
     """Yield the subjects of an order, by index, made by `processes` processes.
 
     Raises:
-        UsageError: Counts below one, a matrix out of range, an unknown balance.
+        UsageError: Counts below one, a negative seed, a matrix out of range, an unknown balance.
         StoreError: A worker process died.
     """
     if order.subjects < 1 or processes < 1:
@@ -146,6 +146,8 @@ def subjects_of(order: Order, processes: int = 1) -> Iterator[Subject]:
             found=f"{order.subjects} and {processes}",
             expected="1 or more",
         )
+    if order.seed < 0:
+        raise UsageError("seed", found=order.seed, expected="at least 0")
     if not SMALLEST_GRID <= order.grid <= LARGEST_GRID:
         raise UsageError(
             "unfit matrix", found=order.grid, expected=f"{SMALLEST_GRID} to {LARGEST_GRID}"

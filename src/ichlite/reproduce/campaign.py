@@ -12,16 +12,19 @@ from pathlib import Path
 from typing import Literal
 
 import keras
+import numpy as np
 
 from ichlite.data.feed import split_rows
 from ichlite.data.store import Store
 from ichlite.errors import IchliteError, UsageError
 from ichlite.evaluate.metrics import validation_auc
 from ichlite.reproduce.plan import PlannedRun
-from ichlite.reproduce.results import is_finished, read_result, result_path
+from ichlite.reproduce.results import RESULTS, is_finished, read_result, result_path
 from ichlite.train.fit import fit
 from ichlite.train.logs import Row
 from ichlite.train.manifest import check_same, describe, read_manifest
+from ichlite.train.recipe import Recipe
+from ichlite.train.setup import loss_of
 
 State = Literal["finished before", "measured before", "trained", "not run", "failed"]
 RUNS = "runs"
@@ -48,13 +51,46 @@ class Outcome:
         return self.state in {"finished before", "measured before", "trained"}
 
 
-def check_runs(runs: Sequence[PlannedRun], store: Store, out: Path, store_name: str) -> None:
-    """Planned runs and the folder with those begun, or measured elsewhere → nothing.
+def check_out(out: Path) -> None:
+    """Folder of a reproduction, or none yet → nothing.
 
     Raises:
-        UsageError: A folder or a result is of a run with another recipe or other data; mixing the
-            two would compare what is not alike.
+        UsageError: It holds something else, which the report could overwrite.
     """
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out} is no folder", remedy="give another OUT")
+    if out.is_dir() and any(out.iterdir()) and not any((out / f).is_dir() for f in (RUNS, RESULTS)):
+        raise UsageError(
+            f"{out} holds something that `ichlite reproduce` did not make",
+            expected=f"a new or empty folder, or one with {RUNS}/ or {RESULTS}/",
+            remedy="give another OUT",
+        )
+
+
+def check_runs(
+    runs: Sequence[PlannedRun], store: Store, out: Path, store_name: str, *, train: bool = True
+) -> None:
+    """Planned runs and the folder with those begun, or measured elsewhere → nothing.
+
+    Args:
+        runs: As planned.
+        store: To train and to judge on.
+        out: Folder of the reproduction.
+        store_name: For the manifests.
+        train: Whether runs that are not finished will be trained: then their losses must fit.
+
+    Raises:
+        UsageError: The store's labels are of scans; or a folder or a result is of a run with
+            another recipe or other data, and mixing the two would compare what is not alike; or
+            the training split has too few positives for a loss.
+        InputError: A result is damaged.
+    """
+    if store.label_level != "slice":
+        raise UsageError(
+            f"{store_name} cannot be used: models are trained and judged on slices",
+            found=f"labels of {store.label_level}s",
+            expected="a store with labels of slices",
+        )
     for run in runs:
         folder = out / RUNS / run.name
         begun = read_manifest(folder)
@@ -62,6 +98,20 @@ def check_runs(runs: Sequence[PlannedRun], store: Store, out: Path, store_name: 
             begun, folder = dict(kept.document["train"]), result_path(out, run)
         if begun is not None:
             check_same(begun, describe(run.recipe, store, store_name=store_name), folder)
+    if train:
+        _check_losses([run.recipe for run in runs if _state(run, out) == "not run"], store)
+
+
+def _check_losses(recipes: Sequence[Recipe], store: Store) -> None:
+    labels = np.asarray(store.labels)[split_rows(store, "train")]
+    positives = labels.sum(axis=0, dtype=np.int64)
+    for loss, recipe in {recipe.loss: recipe for recipe in recipes}.items():
+        try:
+            loss_of(recipe, loss, positives, len(labels))
+        except UsageError as error:
+            raise UsageError(
+                f"loss {loss}: {error}", remedy=f"or leave {loss} out of --losses"
+            ) from error
 
 
 def _state(run: PlannedRun, out: Path) -> State:
@@ -109,7 +159,7 @@ def train_runs(
         UsageError: A folder holds another run, or the recipe cannot be.
         KeyboardInterrupt: After Ctrl-C or SIGTERM, with the run saved.
     """
-    check_runs(runs, store, out, store_name)
+    check_runs(runs, store, out, store_name, train=train)
     found = []
     for run in runs:
         state = _state(run, out)

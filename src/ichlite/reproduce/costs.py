@@ -25,6 +25,7 @@ from ichlite.bench.machine import describe_machine
 from ichlite.compress.flops import flops, one_slice
 from ichlite.infer.runtime import Runtime
 from ichlite.models import build
+from ichlite.reproduce.results import read_document
 
 SCHEMA = "ichlite-reproduce-costs/1"
 SIZES = (256, 224)
@@ -48,11 +49,11 @@ def measured_costs(names: Sequence[str], path: Path, *, turns: int = TURNS) -> d
 
     Raises:
         UnknownName: No such model.
+        InputError: The file is damaged.
     """
-    if path.is_file():
-        known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if known.get("schema") == SCHEMA and set(names) <= set(known["models"]):
-            return known
+    known = read_document(path) or {}
+    if known.get("schema") == SCHEMA and set(names) <= set(known.get("models", ())):
+        return known
     if keras.backend.backend() != "tensorflow":
         return _document({}, None, 0)
     document = measure_costs(names, turns=turns)

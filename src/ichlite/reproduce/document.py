@@ -40,7 +40,7 @@ def write_report(report: Report, out: Path) -> tuple[Path, ...]:
     """
     texts = {
         out / "report.md": report_markdown(report, out),
-        out / "report.html": page(report, difference_rows(report.differences)),
+        out / "report.html": page(report, _differences(report)),
         out / "claims.md": claims_markdown(report),
     }
     (out / TABLES_FOLDER).mkdir(exist_ok=True)
@@ -55,7 +55,7 @@ def report_markdown(report: Report, out: Path) -> str:
     """Report and its folder → Markdown with pictures as relative links."""
     parts = [
         f"# {TITLE}\n",
-        f"> **{report.warning}**\n",
+        *_warnings(report),
         "\n".join(f"- **{name}**: {_code(name, words)}" for name, words in report.facts) + "\n",
         "## Claims\n",
         f"{verdict_counts(report.claims)}. Rules and evidence: [claims.md](claims.md).\n",
@@ -65,7 +65,9 @@ def report_markdown(report: Report, out: Path) -> str:
         parts += [f"## Table {table.number}. {table.title}\n", cells.markdown(table)]
     parts += ["## Which differences exceed the noise\n", f"The test: {TEST}.\n"]
     parts.append("No correction for the number of comparisons.\n")
-    parts.append(_markdown_table(difference_rows(report.differences)))
+    if report.caution:
+        parts.append(f"{report.caution}\n")
+    parts.append(_markdown_table(_differences(report)))
     parts.append("## Figures\n")
     for picture in report.pictures:
         place = picture.path.relative_to(out).as_posix()
@@ -82,7 +84,7 @@ def claims_markdown(report: Report) -> str:
     """Report → the claims, each with its rule and evidence, as Markdown."""
     parts = [
         "# What the paper says, and whether it holds here\n",
-        f"> **{report.warning}**\n",
+        *_warnings(report),
         "\n".join(f"- **{name}**: {_code(name, words)}" for name, words in report.facts) + "\n",
         f"{verdict_counts(report.claims)}.\n",
         f"Performance is compared over seeds: {TEST}. With fewer than two seeds on a side nothing "
@@ -111,8 +113,13 @@ def verdict_counts(claims: Sequence[Claim]) -> str:
     return words.capitalize()
 
 
-def difference_rows(found: Sequence[Difference]) -> list[list[str]]:
-    """Differences → a header and one row each, in percentage points."""
+def difference_rows(found: Sequence[Difference], *, few_patients: bool) -> list[list[str]]:
+    """Differences → a header and one row each, in percentage points.
+
+    Args:
+        found: Pairs.
+        few_patients: Too few to tell anything from redraws of them.
+    """
     rows = [list(DIFFERENCE_HEADER)]
     for one in found:
         seeds = one.seeds
@@ -124,10 +131,24 @@ def difference_rows(found: Sequence[Difference]) -> list[list[str]]:
                 _ends(seeds.low, seeds.high),
                 "too few seeds" if seeds.low is None else _yes(seeds.above is not None),
                 "" if one.patients is None else _ends(*one.patients),
-                "" if one.beyond_patients is None else _yes(one.beyond_patients),
+                _beyond_patients(one, few_patients=few_patients),
             ]
         )
     return rows
+
+
+def _beyond_patients(one: Difference, *, few_patients: bool) -> str:
+    if one.beyond_patients is None:
+        return ""
+    return "too few patients" if few_patients else _yes(one.beyond_patients)
+
+
+def _differences(report: Report) -> list[list[str]]:
+    return difference_rows(report.differences, few_patients=bool(report.caution))
+
+
+def _warnings(report: Report) -> list[str]:
+    return [f"> **{line}**\n" for line in (report.warning, report.caution) if line]
 
 
 def _ends(low: float | None, high: float | None) -> str:

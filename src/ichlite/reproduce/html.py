@@ -35,6 +35,8 @@ def page(report: Report, difference_rows: Sequence[Sequence[str]]) -> str:
         style=(_HERE / "page.css").read_text(encoding="utf-8"),
         version=html_text(__version__),
         warning=html_text(report.warning),
+        caution=_paragraph(report.caution, 'class="banner" role="note"'),
+        few=_paragraph(report.caution, 'class="soft"'),
         facts=_facts(report.facts),
         counts=_counts(report.claims),
         claims="".join(map(_claim, report.claims)),
@@ -45,6 +47,10 @@ def page(report: Report, difference_rows: Sequence[Sequence[str]]) -> str:
         plots="".join(figures[2:]),
         runs=_plain_table(report.runs),
     )
+
+
+def _paragraph(text: str, attributes: str) -> str:
+    return f"<p {attributes}>{html_text(text)}</p>" if text else ""
 
 
 def _facts(facts: Sequence[tuple[str, str]]) -> str:

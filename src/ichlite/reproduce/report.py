@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ichlite.data.rows import SPLITS
 from ichlite.data.store import Store
 from ichlite.models import build
@@ -25,6 +27,8 @@ RUNS_HEADER: tuple[str, ...] = (
     "Run", "State", "Test ROC AUC %", "Validation ROC AUC %", "Hours", "Images/s",
     "Waiting for batches %",
 )  # fmt: skip
+LEAST_PATIENTS = 10
+"""Of a test split; from fewer, redraws of patients tell too little of other patients."""
 _OF_A_RUN = ("model", "loss", "epochs", "seed")
 
 
@@ -43,6 +47,7 @@ class Report:
 
     Attributes:
         warning: Of the data, for the top of every page.
+        caution: Of the few patients that were judged on, likewise; empty where they are enough.
         facts: Name and words, for the reader.
         tables: The paper's five.
         pictures: Figures 1 and 2, and the plots.
@@ -52,6 +57,7 @@ class Report:
     """
 
     warning: str
+    caution: str
     facts: tuple[tuple[str, str], ...]
     tables: tuple[Table, ...]
     pictures: tuple[Picture, ...]
@@ -87,6 +93,7 @@ def make_report(
     figures.mkdir(parents=True, exist_ok=True)
     return Report(
         warning=data_warning(store),
+        caution=patients_caution(store),
         facts=_facts(outcomes, summary, costs, store, command, draws),
         tables=all_tables(summary, costs, store),
         pictures=_pictures(summary, costs, store, figures),
@@ -110,6 +117,18 @@ def data_warning(store: Store) -> str:
         f"Not comparable with the paper's data. Everything here was measured on {here} ({made}); "
         "the published numbers are of RSNA 2019. A difference between the two says nothing about "
         "either; what can be compared is how models and losses stand to one another."
+    )
+
+
+def patients_caution(store: Store) -> str:
+    """Store → what to know where its test split has few patients; else nothing."""
+    count = len(np.unique(np.asarray(store.patient)[store.rows("test")]))
+    if count >= LEAST_PATIENTS:
+        return ""
+    patients = "1 patient" if count == 1 else f"{count} patients"
+    return (
+        f"The test split has only {patients}. Intervals over so few patients say little: whoever "
+        "is not among them is not in the intervals either."
     )
 
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from ichlite.bench.machine import describe_machine
 from ichlite.data.feed import split_rows
 from ichlite.data.store import Store
+from ichlite.errors import InputError
 from ichlite.evaluate.metrics import all_negative_accuracy, mean_scores, score_class
 from ichlite.labels import NAMES
 from ichlite.models.saved import BEST, load, predict
@@ -123,17 +125,49 @@ def measured(run: PlannedRun, folder: Path, store: Store, target: Path, *, draws
 
 
 def read_result(path: Path) -> Result | None:
-    """`{run}.json` → the result with its redraws; None when there is none of this schema."""
-    if not path.is_file():
+    """`{run}.json` → the result with its redraws; None when there is none of this schema.
+
+    Raises:
+        InputError: It, or the file of its redraws, is damaged.
+    """
+    document = read_document(path)
+    if document is None or document.get("schema") != SCHEMA:
         return None
-    document = json.loads(path.read_text(encoding="utf-8"))
-    if document.get("schema") != SCHEMA:
-        return None
+    try:
+        result = Result(document)
+        _ = result.group, result.seed, [result.value(row, "roc_auc") for row in ROWS]
+        draws = document["inputs"]["draws"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise _damaged(path) from error
     redrawn = path.with_suffix(".npz")
     if not redrawn.is_file():
-        return Result(document) if not document["inputs"]["draws"] else None
-    with np.load(redrawn) as arrays:
-        return Result(document, arrays["draws"])
+        return None if draws else result
+    try:
+        with np.load(redrawn) as arrays:
+            return Result(document, arrays["draws"])
+    except (KeyError, TypeError, ValueError, EOFError, BadZipFile) as error:
+        raise _damaged(redrawn) from error
+
+
+def read_document(path: Path) -> dict[str, Any] | None:
+    """A file of `results/` → its JSON object; None when there is no file.
+
+    Raises:
+        InputError: It is no JSON object.
+    """
+    if not path.is_file():
+        return None
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise _damaged(path) from error
+    if not isinstance(document, dict):
+        raise _damaged(path)
+    return document
+
+
+def _damaged(path: Path) -> InputError:
+    return InputError(f"{path} is damaged", remedy="remove it; the same command makes it again")
 
 
 def result_path(out: Path, run: PlannedRun) -> Path:

@@ -93,11 +93,28 @@ def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:
-    """Run folder → its manifest; None when no run began there."""
+    """Run folder → its manifest; None when no run began there.
+
+    Raises:
+        UsageError: train.json is damaged, or another program's.
+    """
     path = folder / FILE
     if not path.exists():
         return None
-    manifest: dict[str, Any] = json.loads(path.read_text())
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        manifest = None
+    if not (
+        isinstance(manifest, dict)
+        and {*SAME} <= {*manifest}
+        and all(isinstance(manifest[key], dict) for key in ("recipe", "data"))
+    ):
+        raise UsageError(
+            f"{path} is no manifest of a training run",
+            expected="what `ichlite train` wrote",
+            remedy="give another folder, or remove the file",
+        )
     return manifest
 
 

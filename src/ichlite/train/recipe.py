@@ -96,8 +96,14 @@ class Recipe:
             )
         if self.epochs + self.crop_steps == 0:
             raise UsageError("nothing to train", found="0 epochs", expected="1 or more")
+        self._check_numbers()
+
+    def _check_numbers(self) -> None:
         if not 0 < self.learning_rate < math.inf:
             raise UsageError("learning_rate", found=self.learning_rate, expected="above 0")
+        for name in ("gamma", "max_margin"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise UsageError(name, found=getattr(self, name), expected="at least 0")
         for name in ("dropout", "bn_momentum", "ema_momentum", "beta"):
             share = getattr(self, name)
             if share is not None and not 0 <= share < 1:

@@ -7,7 +7,7 @@ had, and, if asked, both are trained again with other seeds. Running it again go
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 from ichlite.data.store import Store
 from ichlite.errors import IchliteError, UsageError
 from ichlite.train.fit import DIVERGED, Progress, Score, fit
-from ichlite.train.hyperband import search
+from ichlite.train.hyperband import FOLDER, search
 from ichlite.train.manifest import command
 from ichlite.train.recipe import WIDTHS, Recipe
 from ichlite.train.space import OBJECTIVE, TUNED, Plan
@@ -25,6 +25,13 @@ from ichlite.train.trials import best_trial, to_csv, to_markdown, verdict
 SCHEMA = "ichlite-tune/1"
 PLAN_FILE = "tune.json"
 TABLES = ("trials.csv", "trials.md")
+NAMED: Mapping[str, str] = {
+    "schema": "schema",
+    "store_hash": "data",
+    "batch_sizes": "--batch-size",
+    "iterations": "--hyperband-iterations",
+}
+"""What tune.json calls otherwise than the option that sets it."""
 
 
 def tune(
@@ -135,18 +142,48 @@ def _begin(plan: Plan, store: Store, out: Path) -> None:
     asked = {"schema": SCHEMA, "store_hash": store.hash, **plan.as_dict()}
     path = out / PLAN_FILE
     if path.exists():
-        begun = json.loads(path.read_text())
-        differing = sorted(k for k in {*begun, *asked} if begun.get(k) != asked.get(k))
+        begun, wanted = _options(_read_plan(path)), _options(asked)
+        differing = [k for k in {**wanted, **begun} if begun.get(k) != wanted.get(k)]
         if differing:
             raise UsageError(
                 f"{out.name} holds a search with other {', '.join(differing)}",
                 found=begun.get(differing[0]),
-                expected=asked.get(differing[0]),
+                expected=wanted.get(differing[0]),
                 remedy="give another OUT, or repeat the command that began the search to go on",
             )
     elif role() != "worker":
+        # A worker on another machine may have been here before its chief.
+        if out.is_dir() and any(there.name != FOLDER for there in out.iterdir()):
+            raise UsageError(
+                f"{out} holds something that `ichlite tune` did not make",
+                expected=f"a new or empty folder, or one with {PLAN_FILE}",
+                remedy="give another OUT",
+            )
         out.mkdir(parents=True, exist_ok=True)
         _write(path, asked)
+
+
+def _read_plan(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        document = None
+    if not isinstance(document, dict):
+        raise UsageError(f"{path} is damaged", remedy="give another OUT")
+    return document
+
+
+def _options(document: Mapping[str, Any]) -> dict[str, Any]:
+    """tune.json → its values by the option that sets each.
+
+    Example:
+        >>> _options({"recipe": {"bn_momentum": 0.9}, "space": {"batch_sizes": [8]}, "factor": 3})
+        {'--bn-momentum': 0.9, '--batch-size': [8], '--factor': 3}
+    """
+    flat: dict[str, Any] = {}
+    for name, value in document.items():
+        flat |= value if name in {"recipe", "space"} and isinstance(value, dict) else {name: value}
+    return {NAMED.get(name, "--" + name.replace("_", "-")): flat[name] for name in flat}
 
 
 def _score_of(

@@ -102,7 +102,7 @@ def test_optional_columns_win_over_headers(tmp_path: Path) -> None:
     write_table(tmp_path, row("1.dcm", **said, **place), row("2.dcm", "q", any=0))
     index = read_set(tmp_path)
     one, other = index.images
-    assert (one.study, one.series, one.image, one.split) == ("s", "t", "i", "test")
+    assert (one.study, one.series, one.image, one.split) == ("s", "p/t", "i", "test")
     assert (one.any, one.labels, one.lesion) == (1, (0,) * 5, (50.0, 100.0))
     assert (other.study, other.image, other.split, other.lesion) == (
         UID_ROOT + "1", "2.dcm", None, None,
@@ -259,8 +259,8 @@ def test_a_patient_in_two_given_splits_trains(tmp_path: Path) -> None:
     )
     index = read_set(tmp_path)
     assert [one.split for one in index.images] == ["train"] * 3 + ["test"] * 2 + [None]
-    assert index.findings == (Finding("patient_in_two_splits", "p", "test, train; now train"),)
-    assert index.findings[0].action == "repaired"
+    assert index.findings == (Finding("patient_in_two_splits", "p", "test, train"),)
+    assert index.findings[0].action == "noted"
 
 
 @given(

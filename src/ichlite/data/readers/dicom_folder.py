@@ -54,7 +54,7 @@ def walk(
     Args:
         root: The data set.
         progress: Called with (files done, files in all).
-        under: Sub-folders of `root` to search, to any depth; links to folders are not followed.
+        under: Sub-folders of `root` to search, to any depth, links followed.
 
     Returns:
         Images; findings `not_an_image`, `unreadable_header`, `short_pixel_data`,
@@ -84,24 +84,37 @@ def walk(
 
 
 def list_files(root: Path, under: str = "") -> Iterator[tuple[str, int, int]]:
-    """Folder → (file below `root`, bytes, time of change in ns), in the order of the names.
+    """Folder → (entry below `root`, bytes, time of change in ns), in the order of the names.
+
+    Links to folders are followed, since large sets are often linked into place; one that leads back
+    to a folder above it is given as an entry. So is whatever is no file: a pipe, a dangling link.
 
     Raises:
         InputError: The folder is not there or cannot be listed.
     """
+    yield from _list(root, under, ())
+
+
+def _list(
+    root: Path, under: str, above: tuple[tuple[int, int], ...]
+) -> Iterator[tuple[str, int, int]]:
     top = os.path.join(root, under)  # noqa: PTH118
     try:
+        status = os.stat(top)  # noqa: PTH116  as text: 10 times faster
         with os.scandir(top) as listing:
             entries = sorted(listing, key=lambda entry: entry.name)
     except OSError as fault:
         raise InputError(f"{top} cannot be listed", found=fault.strerror) from fault
+    here = (*above, (status.st_dev, status.st_ino))
     for entry in entries:
         name = f"{under}/{entry.name}" if under else entry.name
-        if entry.is_dir(follow_symlinks=False):
-            yield from list_files(root, name)
-        elif entry.is_file():
-            status = entry.stat()
-            yield name, status.st_size, status.st_mtime_ns
+        if entry.is_dir():
+            target = entry.stat()
+            if (target.st_dev, target.st_ino) not in here:
+                yield from _list(root, name, here)
+                continue
+        there = entry.stat(follow_symlinks=entry.is_file())
+        yield name, there.st_size, there.st_mtime_ns
 
 
 def _refused(source: str, refusal: Refusal) -> Finding:

@@ -88,7 +88,7 @@ def settle_splits(images: Iterable[ImageRecord]) -> tuple[list[ImageRecord], lis
         for patient, splits in given.items()
     }
     findings = [
-        Finding("patient_in_two_splits", patient, f"{', '.join(sorted(splits))}; now {LEAKED_TO}")
+        Finding("patient_in_two_splits", patient, ", ".join(sorted(splits)))
         for patient, splits in sorted(given.items())
         if len(splits) > 1
     ]
@@ -189,7 +189,7 @@ def _record(one: Found, row: FolderRow, lesion: tuple[float, float] | None) -> I
         image=row.image or one.source,
         patient=row.patient,
         study=row.study or one.study,
-        series=row.series or one.series,
+        series=f"{row.patient}/{row.series}" if row.series else one.series,
         position_mm=one.position_mm,
         labels=row.labels,
         any=row.any,

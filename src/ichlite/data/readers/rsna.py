@@ -13,7 +13,7 @@ from ichlite.data.audit import Finding
 from ichlite.data.readers.assemble import assemble
 from ichlite.data.readers.dicom_folder import Found, walk
 from ichlite.data.readers.index import ImageRecord, Index, Progress
-from ichlite.data.readers.label_table import binary, check_any, read_rows
+from ichlite.data.readers.label_table import binary, check_any, find_table, read_rows
 from ichlite.errors import InputError
 from ichlite.labels import ANY, NAMES
 
@@ -45,7 +45,7 @@ def read(root: Path, progress: Progress) -> Index:
 
     Args:
         root: Holds `stage_2_train.csv` (or `.csv.gz`) and `stage_2_train_images/`, or the images
-            anywhere below.
+            anywhere below; or a single folder does, as unzipping leaves it.
         progress: Called with (files done, files in all).
 
     Returns:
@@ -54,11 +54,12 @@ def read(root: Path, progress: Progress) -> Index:
     Raises:
         InputError: No label table, or no image that it names.
     """
-    table = root / TABLE if (root / TABLE).exists() else root / f"{TABLE}.gz"
+    table = find_table(root, TABLE)
     labelled = read_labels(table)
-    under = (IMAGES,) if (root / IMAGES).is_dir() else ("",)
-    found, odd = walk(root, progress, under=under)
-    findings = [one for one in odd if one.item != table.name] + list(labelled.findings)
+    top = table.parent.relative_to(root).as_posix().removeprefix(".")
+    folder, tests = (f"{top}/{one}" if top else one for one in (IMAGES, TEST_IMAGES))
+    found, odd = walk(root, progress, under=(folder if (root / folder).is_dir() else top,))
+    findings = [one for one in odd if root / one.item != table] + list(labelled.findings)
     dropped = {_image(one.item) for one in findings if one.action == "quarantined"}
     by_name: dict[str, list[Found]] = {}
     for one in found:
@@ -79,7 +80,7 @@ def read(root: Path, progress: Progress) -> Index:
         for name in labelled.labels
         if name not in by_name and name not in dropped
     ]
-    findings += _in_test_images(root, {one.patient for one in images}, progress)
+    findings += _in_test_images(root, tests, {one.patient for one in images}, progress)
     return assemble(
         "rsna", root, "slice", images, findings, f"{IMAGES}/ID_….dcm, named as in {TABLE}"
     )
@@ -102,16 +103,21 @@ def _record(name: str, one: Found, labels: tuple[int, ...]) -> ImageRecord:
     )
 
 
-def _in_test_images(root: Path, patients: set[str], progress: Progress) -> list[Finding]:
+def _in_test_images(
+    root: Path, folder: str, patients: set[str], progress: Progress
+) -> list[Finding]:
     """What the unlabelled test images of the challenge add: whether they share patients."""
-    if not (root / TEST_IMAGES).is_dir():
+    if not (root / folder).is_dir():
         return []
-    found, _ = walk(root, progress, under=(TEST_IMAGES,))
+    found, _ = walk(root, progress, under=(folder,))
     detail = f"{len(found)} images; the challenge never gave their labels"
     shared = sorted(patients & {one.patient for one in found})
     return [
-        Finding("image_without_label", TEST_IMAGES, detail),
-        *(Finding("patient_in_two_splits", p, f"also in {TEST_IMAGES}") for p in shared),
+        Finding("image_without_label", folder, detail),
+        *(
+            Finding("patient_in_two_splits", p, f"also in {TEST_IMAGES}, which is not used")
+            for p in shared
+        ),
     ]
 
 
@@ -131,21 +137,21 @@ def read_labels(path: Path) -> RsnaLabels:
     seen: dict[str, int] = {}
     ones: dict[str, int] = {}
     findings: list[Finding] = []
-    conflicts: set[str] = set()
+    conflicts: dict[str, str] = {}
     for number, row in read_rows(path, HEADER, kind="RSNA label file"):
         image, place, label = _parse(row, path, number)
         before = seen.get(image, 0)
         if before >> place & 1 and (ones[image] >> place & 1) != label:
-            conflicts.add(image)
+            conflicts[image] = f"{CLASSES[place]}, line {number} against an earlier one"
         elif before >> place & 1:
             said = f"{CLASSES[place]}, line {number}"
             findings.append(Finding("duplicate_label_rows", image, said))
         seen[image] = before | 1 << place
         ones[image] = ones.get(image, 0) | label << place
-    findings += [Finding("conflicting_labels", image) for image in sorted(conflicts)]
+    findings += [Finding("conflicting_labels", image, said) for image, said in conflicts.items()]
     incomplete = [image for image, bits in seen.items() if bits != _ALL_SEEN]
     findings += [Finding("incomplete_labels", image, _missing(seen[image])) for image in incomplete]
-    bad = conflicts.union(incomplete)
+    bad = {*conflicts, *incomplete}
     labels = {
         image: tuple(bits >> place & 1 for place in range(len(CLASSES)))
         for image, bits in ones.items()

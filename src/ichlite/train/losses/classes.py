@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -55,7 +56,7 @@ class Focal(keras.losses.Loss):  # type: ignore[misc]
         name: str = "focal",
         **keras_options: Any,
     ) -> None:
-        if gamma < 0:
+        if not 0 <= gamma < math.inf:
             raise UsageError("focal loss", found=f"gamma {gamma}", expected="at least 0")
         super().__init__(name=name, **keras_options)
         self.gamma = gamma

@@ -75,6 +75,6 @@ def ldam_margins(positives: ArrayLike, *, max_margin: float = 0.5) -> NDArray[np
             "LDAM has no margin for a subtype without positives",
             found=counts.tolist(),
             expected="one count of at least 1 for each subtype",
-            remedy="add images of the missing subtype, or train with --loss bce or focal",
+            remedy="add images of the missing subtype, or train with bce or focal",
         )
     return np.asarray(max_margin * (counts.min() / counts) ** 0.25)

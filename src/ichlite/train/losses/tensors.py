@@ -55,6 +55,6 @@ def check_counts(loss: str, positives: ArrayLike, images: int) -> NDArray[np.flo
         raise UsageError(
             f"{loss} needs images with and without each subtype",
             found=f"positives {counts.tolist()} of {images} images",
-            remedy="add images of the missing kind, or train with --loss bce or focal",
+            remedy="add images of the missing kind, or train with bce or focal",
         )
     return counts

@@ -1,0 +1,131 @@
+"""Archives of a data set in, their files in a folder of their own out; whole, or one line says why.
+
+Beside the folder `unpacked` lies `unpacked.json`: for which files it was made, and which archives
+are in it whole. Only a folder with that file is ever removed.
+"""
+
+from __future__ import annotations
+
+import json
+import lzma
+import shutil
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ichlite.data.whole import write_json
+from ichlite.errors import InputError, StoreError
+
+ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".zip")
+FOLDER = "unpacked"
+LEDGER = "unpacked.json"
+_READ_BYTES = 1 << 20
+_DAMAGE = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    lzma.LZMAError,
+    zlib.error,
+    EOFError,
+    OSError,
+    RuntimeError,  # a password is asked for
+    NotImplementedError,  # another kind of compression
+)
+
+
+def archives_in(root: Path) -> list[Path]:
+    """Folder → its archives, when it holds archives and tables but no folders; else none."""
+    entries = sorted(root.iterdir())
+    if any(entry.is_dir() for entry in entries):
+        return []
+    return [entry for entry in entries if entry.name.lower().endswith(ARCHIVES)]
+
+
+def unpack(archives: list[Path], out: Path, key: str, progress: Callable[[int, int], None]) -> Path:
+    """Archives → the folder with their files and with the files that lie beside them.
+
+    An archive that was unpacked whole before, from the same files, is not unpacked again.
+
+    Args:
+        archives: Of one folder.
+        out: `unpacked` is made in it.
+        key: Of the data set's files; what was unpacked for another is removed.
+        progress: Called with (archives done, archives in all).
+
+    Raises:
+        InputError: An archive is damaged, locked, or would write outside of the folder.
+        StoreError: `unpacked` is there and not ours.
+    """
+    target, ledger = out / FOLDER, out / LEDGER
+    whole = _ledger(ledger)
+    if whole is None and target.exists():
+        raise StoreError(f"{target} is in the way", remedy="name a new OUT or move it")
+    if whole is None or whole["key"] != key:
+        remove_unpacked(out)
+        whole = {"key": key, "whole": []}
+        write_json(ledger, whole)
+    target.mkdir(exist_ok=True)
+    for done, archive in enumerate(archives, start=1):
+        if archive.name not in whole["whole"]:
+            try:
+                _unpack_one(archive, target)
+            except _DAMAGE as fault:
+                said = " ".join(str(fault).split()) or type(fault).__name__
+                raise InputError(f"{archive.name} cannot be unpacked", found=said) from fault
+            whole["whole"].append(archive.name)
+            write_json(ledger, whole)
+        progress(done, len(archives))
+    for beside in archives[0].parent.iterdir():
+        if beside.is_file() and beside not in archives:
+            shutil.copy2(beside, target / beside.name)
+    return target
+
+
+def remove_unpacked(out: Path) -> None:
+    """Remove what `unpack` made in a folder; nothing else."""
+    if (out / LEDGER).exists():
+        shutil.rmtree(out / FOLDER, ignore_errors=True)
+        (out / LEDGER).unlink()
+
+
+def _ledger(path: Path) -> dict[str, Any] | None:
+    try:
+        read = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        read = None
+    # Whatever it was, it is ours: what lies beside was unpacked for nobody knows what.
+    return (
+        read
+        if isinstance(read, dict) and {"key", "whole"} <= set(read)
+        else {"key": None, "whole": []}
+    )
+
+
+def _unpack_one(archive: Path, target: Path) -> None:
+    if archive.name.lower().endswith(".zip"):
+        with zipfile.ZipFile(archive) as packed:
+            packed.extractall(target)  # noqa: S202  (zipfile keeps members below the target)
+        return
+    with tarfile.open(archive) as tar:
+        tar.extractall(target, filter="data")
+        _check_end(tar)
+
+
+def _check_end(tar: tarfile.TarFile) -> None:
+    """Raise unless zeros alone follow the last member: tarfile takes a damaged header for the end.
+
+    Reading to the end also makes gzip and xz compare their checksums.
+    """
+    stream: Any = tar.fileobj
+    stream.seek(tar.offset)
+    seen = 0
+    while block := stream.read(_READ_BYTES):
+        if block.count(0) != len(block):
+            raise tarfile.ReadError("a damaged member header")
+        seen += len(block)
+    if seen < tarfile.BLOCKSIZE:
+        raise tarfile.ReadError("no end mark: the archive is cut short")
