@@ -13,9 +13,10 @@ import argparse
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -25,8 +26,9 @@ from pydicom import dcmread
 from pydicom.uid import ExplicitVRLittleEndian
 
 from ichlite.bench.machine import describe_machine
-from ichlite.data.prepare import Engine, local_engine, prepare
+from ichlite.data.prepare import prepare
 from ichlite.data.readers.rsna import CLASSES, IMAGES, TABLE
+from ichlite.data.workers import Engine, local_engine
 from ichlite.samples import GE_HEAD
 
 SLICES_A_SCAN = 32
@@ -57,9 +59,12 @@ def write_set(root: Path, slices: int) -> None:
 
 
 @contextmanager
-def ways(with_ray: bool) -> Iterator[dict[str, Engine]]:
+def ways(with_ray: bool) -> Iterator[dict[str, Callable[[], AbstractContextManager[Engine]]]]:
     """Give each way to prepare by name."""
-    engines = {"one process": local_engine(1), "two processes": local_engine(2)}
+    engines: dict[str, Callable[[], AbstractContextManager[Engine]]] = {
+        "one process": partial(local_engine, 1),
+        "two processes": partial(local_engine, 2),
+    }
     if not with_ray:
         yield engines
         return
@@ -73,7 +78,7 @@ def ways(with_ray: bool) -> Iterator[dict[str, Engine]]:
         cluster.add_node(num_cpus=1, object_store_memory=200_000_000)
     try:
         with session(cluster.address):  # kept open, so that workers are started once
-            yield {**engines, "Ray, two nodes of one core": ray_engine(cluster.address)}
+            yield {**engines, "Ray, two nodes of one core": partial(ray_engine, cluster.address)}
     finally:
         cluster.shutdown()
 
@@ -91,10 +96,11 @@ def main() -> None:
         rates: dict[str, list[float]] = {way: [] for way in engines}
         hashes = set()
         for round_ in range(chosen.rounds + 1):
-            for way, engine in engines.items():
+            for way, make_engine in engines.items():
                 out = Path(name) / "store"
                 start = perf_counter()
-                made = prepare("rsna", root, out, engine=engine)
+                with make_engine() as engine:
+                    made = prepare("rsna", root, out, engine=engine)
                 if round_:  # the first round warms the page cache and starts workers
                     rates[way].append(chosen.slices / (perf_counter() - start))
                 hashes.add(made.description["hash"])

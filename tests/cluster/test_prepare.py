@@ -28,16 +28,18 @@ def test_a_worker_that_is_killed_costs_nothing(cluster: str, tmp_path: Path) -> 
 
     def kill_one(stage: str, _done: int, _total: int) -> None:
         if stage == "preparing slices" and not killed:
-            killed.extend(workers_named("Map(_make_row)")[:1] or workers_named("IDLE")[:1])
+            killed.extend(workers_named("_apply")[:1] or workers_named("IDLE")[:1])
             os.kill(killed[0], signal.SIGKILL)
 
-    made = prepare("rsna", root, tmp_path / "ray", engine=ray_engine(cluster), report=kill_one)
+    with ray_engine(cluster) as engine:
+        made = prepare("rsna", root, tmp_path / "ray", engine=engine, report=kill_one)
     assert killed
     assert made.done == 40
     assert made.description == alone.description
     for folder in ("alone", "ray"):
         assert len(list((tmp_path / folder / "parts").glob("*.h5"))) == 20
-    again = prepare("rsna", root, tmp_path / "ray", engine=ray_engine("no:1"))
+    with ray_engine("no:1") as nowhere:
+        again = prepare("rsna", root, tmp_path / "ray", engine=nowhere)
     assert again.done == 0
 
 
@@ -46,8 +48,16 @@ def test_parts_that_are_made_elsewhere_are_noticed(
 ) -> None:
     """As on a cluster whose machines do not share the folder."""
     root = make_set(tmp_path / "rsna")
-    monkeypatch.setattr(
-        "ichlite.cluster.prepare.result_path", lambda _folder, number: tmp_path / str(number)
-    )
-    with pytest.raises(StoreError, match="storage that all machines share"):
-        prepare("rsna", root, tmp_path / "out", engine=ray_engine(cluster))
+    monkeypatch.setattr("ichlite.data.prepare.is_whole", lambda _folder, _number: False)
+    with (
+        ray_engine(cluster) as engine,
+        pytest.raises(StoreError, match="storage that all machines share"),
+    ):
+        prepare("rsna", root, tmp_path / "out", engine=engine)
+
+
+def test_results_come_in_order_and_errors_as_they_are(cluster: str) -> None:
+    with ray_engine(cluster) as engine:
+        assert list(engine(abs, [-3, 2, -1])) == [3, 2, 1]
+        with pytest.raises(FileNotFoundError, match="nowhere"):
+            list(engine(os.listdir, ["/nowhere"]))

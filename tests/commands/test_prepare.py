@@ -55,6 +55,9 @@ def test_table_1_is_printed(ichlite: Ichlite, phantom_studies: Path, tmp_path: P
     assert done.exit_code == 0, done.err
     assert "| Patients | 1 | 1 | 1 |" in done.out
     assert "audit.md" in done.out
+    again = ichlite("prepare", "phantom", phantom_studies, tmp_path / "store", "--table1")
+    assert "nothing to do" not in again.err, "another split is another store"
+    assert "audit.md" in again.out
 
 
 def test_what_is_left_out_is_said_and_exits_1(
@@ -98,6 +101,7 @@ def test_tables_alone_give_a_split(ichlite: Ichlite, tmp_path: Path) -> None:
         (("rsna", "SRC", "OUT", "--processes", "0"), "processes"),
         (("rsna", "SRC", "OUT", "--seed", "-1"), "--seed"),
         (("tables", "SRC", "--ray", "auto"), "no --ray"),
+        (("rsna", "SRC", "OUT", "--ray", "auto", "--processes", "2"), "one of the two"),
         (("tables", "SRC", "--split", "given"), "unknown split"),
     ],
 )

@@ -12,8 +12,9 @@ import sys
 import tarfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,10 +22,11 @@ from tests.dicom_files import UID_ROOT
 from tests.kaggle import SIDE, add_slice, label_lines, make_set, pixels
 
 from ichlite.data.audit import KINDS
-from ichlite.data.pixels import PartTask, make_part, read_source
-from ichlite.data.prepare import READERS, Prepared, local_engine, prepare
+from ichlite.data.pixels import make_part, read_source
+from ichlite.data.prepare import READERS, Prepared, prepare
 from ichlite.data.readers.rsna import CLASSES
 from ichlite.data.store import Store
+from ichlite.data.workers import local_engine
 from ichlite.errors import InputError, StoreError, UnknownName, UsageError
 
 
@@ -67,8 +69,8 @@ def test_a_second_run_does_nothing(kaggle: Path, tmp_path: Path) -> None:
     first = prepare("rsna", kaggle, tmp_path / "out")
     before = {file: file.stat().st_mtime_ns for file in (tmp_path / "out").rglob("*")}
 
-    def no_engine(tasks: Sequence[PartTask]) -> Iterator[int]:
-        raise AssertionError(f"{len(tasks)} parts were made again")
+    def no_engine(_: Callable[[Any], Any], items: Sequence[Any], /) -> Iterator[Any]:
+        raise AssertionError(f"{len(items)} things were made again")
 
     again = prepare("rsna", kaggle, tmp_path / "out", engine=no_engine)
     assert again.done == 0
@@ -92,7 +94,7 @@ def test_processes_change_no_byte(
     for module in ("parts", "pixels", "prepare", "finish"):
         monkeypatch.setattr(f"ichlite.data.{module}.PART_IMAGES", 8, raising=False)
     one = prepare("rsna", kaggle, tmp_path / "one")
-    two = prepare("rsna", kaggle, tmp_path / "two", engine=_in_reverse)
+    two = prepare("rsna", kaggle, tmp_path / "two", engine=_backwards)
     assert one.description == two.description
     assert (tmp_path / "one" / "index.csv").read_bytes() == (
         tmp_path / "two" / "index.csv"
@@ -100,14 +102,15 @@ def test_processes_change_no_byte(
     Store.open(tmp_path / "two").verify()
 
 
-def _in_reverse(tasks: Sequence[PartTask]) -> Iterator[int]:
-    assert len(tasks) == 5
-    return map(make_part, reversed(tasks))
+def _backwards(function: Callable[[Any], Any], items: Sequence[Any], /) -> Iterator[Any]:
+    assert len(items) in {1, 5}, "one chunk of headers, five parts"
+    return reversed([function(item) for item in reversed(items)])
 
 
 def test_two_processes_make_the_same_store(kaggle: Path, tmp_path: Path) -> None:
     one = prepare("rsna", kaggle, tmp_path / "one")
-    two = prepare("rsna", kaggle, tmp_path / "two", engine=local_engine(2))
+    with local_engine(2) as engine:
+        two = prepare("rsna", kaggle, tmp_path / "two", engine=engine)
     assert one.description["hash"] == two.description["hash"]
 
 
@@ -115,6 +118,7 @@ RUN = """
 import sys
 import ichlite.data.parts, ichlite.data.finish, ichlite.data.prepare
 from pathlib import Path
+from typing import Any
 for module in (ichlite.data.parts, ichlite.data.finish, ichlite.data.prepare):
     module.PART_IMAGES = 3
 print("begun", flush=True)
@@ -151,7 +155,7 @@ def test_a_kill_at_any_point_gives_the_same_store(
             killed += 1
     assert run_once(kaggle, out, None) == whole
     assert killed > 0
-    assert not list(out.rglob("*.part"))
+    assert not list(out.rglob(".*.part*"))
     monkeypatch.setattr("ichlite.data.parts.PART_IMAGES", 3)
     store = Store.open(out)
     store.verify()
@@ -353,8 +357,10 @@ def test_a_changed_set_is_not_mixed_into_a_store(kaggle: Path, tmp_path: Path) -
 
 
 def test_a_changed_set_is_not_mixed_into_a_begun_store(kaggle: Path, tmp_path: Path) -> None:
-    def stop(tasks: Sequence[PartTask]) -> Iterator[int]:
-        raise KeyboardInterrupt
+    def stop(function: Callable[[Any], Any], items: Sequence[Any], /) -> Iterator[Any]:
+        if function is make_part:
+            raise KeyboardInterrupt
+        return map(function, items)
 
     with pytest.raises(KeyboardInterrupt):
         prepare("rsna", kaggle, tmp_path / "out", engine=stop)
@@ -379,20 +385,22 @@ def test_hidden_files_of_others_are_left_alone(kaggle: Path, tmp_path: Path) -> 
 
 
 def test_two_at_once_do_not_mix(kaggle: Path, tmp_path: Path) -> None:
-    def meanwhile(tasks: Sequence[PartTask]) -> Iterator[int]:
+    def meanwhile(function: Callable[[Any], Any], items: Sequence[Any], /) -> Iterator[Any]:
         words = [sys.executable, "-m", "ichlite", "prepare", "rsna", kaggle, tmp_path / "out"]
         other = subprocess.run(list(map(str, words)), capture_output=True, text=True, check=False)
         assert (other.returncode, other.stdout) == (1, "")
         assert "is being written by another process" in other.stderr
-        return map(make_part, tasks)
+        return map(function, items)
 
     assert prepare("rsna", kaggle, tmp_path / "out", engine=meanwhile).done == 40
 
 
 def test_a_place_that_takes_nothing_is_one_line(kaggle: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="cannot be written"):
-        prepare("rsna", kaggle, tmp_path / "file" / "out")
+    words = [sys.executable, "-m", "ichlite", "prepare", "rsna", kaggle, tmp_path / "file" / "out"]
+    done = subprocess.run(list(map(str, words)), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert done.stderr.startswith("ichlite: error: Not a directory")
 
 
 def test_wrong_usage_is_refused(kaggle: Path, tmp_path: Path) -> None:
@@ -426,7 +434,8 @@ def test_every_finding_has_a_name_and_a_line() -> None:
 def real(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Prepared]:
     source = shared_data / "rsna-dev"
     out = tmp_path_factory.mktemp("real") / "store"
-    return out, prepare("rsna", source, out, preset="all", engine=local_engine(2))
+    with local_engine(2) as engine:
+        return out, prepare("rsna", source, out, preset="all", engine=engine)
 
 
 def test_real_labels_equal_the_table_for_every_slice(

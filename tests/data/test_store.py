@@ -120,7 +120,7 @@ def test_a_doctored_split_is_refused(shared: str, tmp_path: Path) -> None:
 def test_air_on_two_sides_is_no_leak(tmp_path: Path) -> None:
     with StoreWriter(tmp_path / "store", kind="toy") as writer:
         writer.add(np.full((2, 256, 256), -1024, np.int16), [row(0), row(1, "test")])
-    assert Store.open(tmp_path / "store").pixel_sha256 == ("constant -1024",) * 2
+    assert Store.open(tmp_path / "store").hu.pixel_sha256 == ["constant -1024"] * 2
 
 
 @settings(max_examples=20, deadline=None)

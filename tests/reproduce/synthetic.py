@@ -52,6 +52,7 @@ def result(
         },
         "training": {
             "epochs": 5,
+            "judged_epoch": "4",
             "seconds": 360.0,
             "hours": 0.1,
             "images_per_s": 50.0,

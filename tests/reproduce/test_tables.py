@@ -149,7 +149,21 @@ def test_training_facts_with_and_without_waiting() -> None:
     assert training_facts([old])["wait_share"] is None
 
 
+def test_training_facts_say_which_epoch_is_judged() -> None:
+    crops = {"seconds": "1", "images_per_s": "9", "phase": "crops", "epoch": "0"}
+    rows = [
+        {**crops, "validation_mean_roc_auc": "0.8"},
+        {**crops, "validation_mean_roc_auc": "0.7", "phase": "frames", "epoch": "1"},
+        {**crops, "validation_mean_roc_auc": "", "phase": "frames", "epoch": "2"},
+    ]
+    facts = training_facts(rows)
+    assert (facts["judged_epoch"], facts["epochs"]) == ("crops", 2)
+    rows[1]["validation_mean_roc_auc"] = "0.9"
+    assert training_facts(rows)["judged_epoch"] == "1"
+
+
 def test_training_facts_of_no_history() -> None:
     assert training_facts([]) == {
-        "epochs": 0, "seconds": 0, "hours": 0.0, "images_per_s": None, "wait_share": None,
+        "epochs": 0, "judged_epoch": None, "seconds": 0, "hours": 0.0, "images_per_s": None,
+        "wait_share": None,
     }  # fmt: skip

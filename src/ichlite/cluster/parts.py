@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ichlite.cluster.archive import Study
+from ichlite.data.whole import remove_parts, replacing
 from ichlite.labels import ANY, NAMES
 from ichlite.records import ReadResult, ScanResult, SkippedFile
 from ichlite.write.plain import unicode_document
@@ -82,8 +83,7 @@ def begin(out: Path) -> dict[str, str]:
     """
     for name in (SLICES, STUDIES):
         (out / name).mkdir(parents=True, exist_ok=True)
-        for part in (out / name).glob(".*.part"):
-            part.unlink()
+        remove_parts(out / name)
     whole = {path.name for path in (out / STUDIES).glob("*.parquet")}
     for path in (out / SLICES).glob("*.parquet"):
         if path.name not in whole:
@@ -101,9 +101,8 @@ def read_studies(out: Path, columns: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def _write(path: Path, rows: list[dict[str, Any]], schema: pa.Schema) -> None:
-    part = path.with_name(f".{path.name}.part")
-    pq.write_table(pa.Table.from_pylist(unicode_document(rows), schema=schema), part)
-    part.replace(path)
+    with replacing(path) as part:
+        pq.write_table(pa.Table.from_pylist(unicode_document(rows), schema=schema), part)
 
 
 def _slice_rows(scan: ScanResult) -> list[dict[str, Any]]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import pickle
 import time
 from collections import Counter
@@ -20,6 +19,7 @@ from ichlite.cluster import parts
 from ichlite.cluster.archive import Archive, Study, find_studies
 from ichlite.cluster.parts import Read
 from ichlite.cluster.session import Cluster
+from ichlite.data.whole import write_json
 from ichlite.errors import IchliteError, StoreError, UsageError
 from ichlite.infer.bundle import Bundle, load_bundle
 from ichlite.infer.pipeline import read_with
@@ -190,9 +190,7 @@ def _same_order(out: Path, bundle: Bundle, *, force: bool) -> None:
     if out.exists() and any(out.iterdir()):
         raise UsageError(f"{out} is not empty", remedy="give another OUT")
     out.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}")
-    part.write_text(json.dumps(order, indent=2) + "\n")
-    part.replace(path)
+    write_json(path, order)
 
 
 def _summary(

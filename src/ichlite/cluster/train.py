@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ichlite.cluster.session import Cluster
+from ichlite.data.whole import write_json
 from ichlite.errors import IchliteError, UsageError
 from ichlite.train.recipe import Recipe
 
@@ -132,7 +133,7 @@ def work(order: Mapping[str, Any]) -> None:
             _fit(order, own, shared if rank == 0 else None)
             barrier()  # nobody leaves while another still computes
     except IchliteError as failure:
-        _write(
+        write_json(
             shared / STOP_FILE,
             {"error": str(failure), "code": failure.code, "usage": isinstance(failure, UsageError)},
         )
@@ -173,7 +174,7 @@ def _fit(order: Mapping[str, Any], own: Path, shared: Path | None) -> None:
         init=None if order["init"] is None else Path(order["init"]),
     )
     if shared is not None:
-        _write(
+        write_json(
             shared / DONE_FILE,
             {
                 "steps": run.steps,
@@ -198,9 +199,3 @@ def _outcome(shared: Path) -> dict[str, Any]:
         raise kind(stop["error"], code=stop["code"])
     document: dict[str, Any] = json.loads((shared / DONE_FILE).read_text())
     return document
-
-
-def _write(path: Path, document: Mapping[str, Any]) -> None:
-    part = path.with_suffix(f".{socket.gethostname()}.{os.getpid()}")
-    part.write_text(json.dumps(document) + "\n")
-    part.replace(path)

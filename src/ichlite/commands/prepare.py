@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
-    from ichlite.data.prepare import Engine, Prepared, Report
+    from ichlite.data.prepare import Prepared, Report
+    from ichlite.data.workers import Engine
 
 EPILOG = "Example: ichlite prepare rsna rsna-2019 store --processes 8 --table1"
 FAILED = 1
@@ -53,13 +54,10 @@ def prepare(
         raise UsageError("prepare needs OUT", expected="the store's folder")
     from ichlite.data.prepare import prepare as run
 
-    with _bars() as report:
-        made = run(
-            kind, source, out, preset=split, seed=seed, engine=_engine(ray, processes),
-            report=report,
-        )  # fmt: skip
+    with _bars() as report, _engine(ray, processes) as engine:
+        made = run(kind, source, out, preset=split, seed=seed, engine=engine, report=report)
     document = _document(out, made)
-    if made.done == 0:
+    if made.unchanged:
         say(f"{out} is up to date: nothing to do")
     if as_json:
         print_json(document)
@@ -71,9 +69,13 @@ def prepare(
         raise typer.Exit(FAILED)
 
 
-def _engine(ray: str | None, processes: int) -> Engine:
+def _engine(ray: str | None, processes: int) -> AbstractContextManager[Engine]:
+    from ichlite.errors import UsageError
+
+    if ray is not None and processes != 1:
+        raise UsageError("--processes", found="--ray", expected="one of the two")
     if ray is None:
-        from ichlite.data.prepare import local_engine
+        from ichlite.data.workers import local_engine
 
         return local_engine(processes)
     from ichlite.cluster.prepare import ray_engine
@@ -82,9 +84,6 @@ def _engine(ray: str | None, processes: int) -> Engine:
 
 
 def _document(out: Path, made: Prepared) -> dict[str, Any]:
-    from ichlite.data.store import Store
-    from ichlite.data.table1 import table_of_store
-
     said = made.description
     return {
         "out": str(out),
@@ -102,19 +101,18 @@ def _document(out: Path, made: Prepared) -> dict[str, Any]:
         "split_hash": said["split_hash"],
         "store_hash": said["hash"],
         **said["audit"],
-        "table1": table_of_store(Store.open(out)).counts,
+        "table1": said["table1"],
     }
 
 
 def _print(out: Path, made: Prepared, *, table1: bool) -> None:
-    from ichlite.data.store import Store
-    from ichlite.data.table1 import table_of_store
+    from ichlite.data.table1 import Table1
 
     said = made.description
     line = f"{said['images']:,} slices of {said['patients']:,} patients in {out}"
     typer.echo(f"{line}; audit: {out / 'audit.md'}")
     if table1:
-        typer.echo(table_of_store(Store.open(out)).markdown(), nl=False)
+        typer.echo(Table1(said["table1"], said["label_level"]).markdown(), nl=False)
 
 
 def _tables(source: Path, out: Path | None, split: str | None, seed: int, *, as_json: bool) -> None:

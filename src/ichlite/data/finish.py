@@ -119,6 +119,7 @@ def finish_store(out: Path, index: Index, choice: Choice, key: str) -> dict[str,
         "hash": store_hash,
         "generator": {"files": key},
         "audit": counts_by_action(findings),
+        "table1": counts.counts,
     }
     _write_audit(out, description, findings, counts)
     write_json(out / META_FILE, description)

@@ -106,9 +106,6 @@ class Slices:
             hu[place] = self._row(int(row))
         return hu
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        return np.asarray(self[:], dtype)
-
     def _row(self, row: int) -> NDArray[np.int16]:
         hu = self._read(int(self.slots[row]))
         if not self._checked[row]:

@@ -1,15 +1,15 @@
 """A data set's folder in, a prepared store and its audit out. Resumes wherever it was killed.
 
-files → inventory key → reader's index (`plan`) → parts of pixels (`pixels`, in any number of
-processes or machines) → duplicates, split, index, audit (`finish`). Each arrow leaves a whole
-file, and a step whose file is there is not done again.
+files → inventory key → reader's index (`plan`) → parts of pixels (`pixels`) → duplicates, split,
+index, audit (`finish`). Headers and pixels are read by an engine (`workers`): any number of
+processes or machines. Each arrow leaves a whole file, and a step whose file is there is not done
+again.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -29,7 +29,7 @@ from ichlite.data.readers.index import Index, Reader
 from ichlite.data.rows import INDEX_FILE
 from ichlite.data.store import META_FILE, PARTS_FOLDER, read_meta
 from ichlite.data.whole import LOCK_FILE, held, remove_parts
-from ichlite.data.workers import in_processes
+from ichlite.data.workers import Engine, in_this_process
 from ichlite.errors import InputError, StoreError, UnknownName, UsageError
 
 READERS: Mapping[str, tuple[Reader, str]] = MappingProxyType(
@@ -46,9 +46,6 @@ READERS: Mapping[str, tuple[Reader, str]] = MappingProxyType(
 Report = Callable[[str, int, int], None]
 """Called with the name of a stage, what is done of it, and what it has in all."""
 
-Engine = Callable[[Sequence[PartTask]], Iterator[int]]
-"""Makes parts (`pixels.make_part`) somewhere, in any order; yields the images of each when done."""
-
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
@@ -58,22 +55,13 @@ class Prepared:
         description: `store.json`.
         done: Images whose pixels were read this time; 0 when all was there.
         seconds: This time, from the first file to the finished store.
+        unchanged: The store was there, with this very split.
     """
 
     description: Mapping[str, Any]
     done: int
     seconds: float
-
-
-def local_engine(processes: int) -> Engine:
-    """Give the engine that makes parts in processes of this machine.
-
-    Raises:
-        UsageError: Fewer than one process.
-    """
-    if processes < 1:
-        raise UsageError("processes is a count", found=processes, expected="1 or more")
-    return partial(in_processes, make_part, processes=processes)
+    unchanged: bool = False
 
 
 def prepare(
@@ -83,7 +71,7 @@ def prepare(
     *,
     preset: str | None = None,
     seed: int = 0,
-    engine: Engine | None = None,
+    engine: Engine = in_this_process,
     report: Report = lambda _stage, _done, _total: None,
 ) -> Prepared:
     """Prepare a data set, or go on preparing it; where all is done, do nothing.
@@ -95,7 +83,7 @@ def prepare(
         preset: Key of `split.PRESETS`; None: that of `READERS`. Another preset or seed than last
             time splits anew without reading a pixel.
         seed: Of the split.
-        engine: Where pixels are read; None: in this process.
+        engine: Where headers and pixels are read.
         report: Progress.
 
     Returns:
@@ -106,6 +94,7 @@ def prepare(
         UsageError: `out` lies inside `root`, or the set gives no split and `given` is asked for.
         InputError: The folder is not such a data set, or no image of it can be read.
         StoreError: `out` holds something else.
+        OSError: `out` cannot be written.
     """
     if kind not in READERS:
         raise UnknownName("kind of data set", kind, list(READERS))
@@ -118,26 +107,15 @@ def prepare(
     finished = _finished(out, key, choice)
     if finished is not None:
         remove_unpacked(out)
-        return Prepared(finished, 0, time.monotonic() - start_s)
+        return Prepared(finished, 0, time.monotonic() - start_s, unchanged=True)
     _check_empty(out)
-    with _said_plainly(out), held(out):
-        index = _planned(reader, root, out, key, report)
-        done = _make_parts(out, index, engine or local_engine(1), report)
+    out.mkdir(parents=True, exist_ok=True)
+    with held(out):
+        index = _planned(reader, root, out, key, engine, report)
+        done = _make_parts(out, index, engine, report)
         description = finish_store(out, index, choice, key)
         remove_unpacked(out)
     return Prepared(description, done, time.monotonic() - start_s)
-
-
-@contextmanager
-def _said_plainly(out: Path) -> Iterator[None]:
-    """Make the folder; within: a disk that is full or forbidden becomes one line."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        yield
-    except OSError as fault:
-        raise StoreError(
-            f"{out} cannot be written", found=fault.strerror or fault, remedy="see to the disk"
-        ) from fault
 
 
 def _check_place(root: Path, out: Path) -> None:
@@ -176,7 +154,9 @@ def _check_empty(out: Path) -> None:
         raise StoreError(f"{out} is not empty", remedy="name a new folder or remove this one")
 
 
-def _planned(reader: Reader, root: Path, out: Path, key: str, report: Report) -> Index:
+def _planned(
+    reader: Reader, root: Path, out: Path, key: str, engine: Engine, report: Report
+) -> Index:
     """The plan that was begun, or a new one from the reader."""
     remove_parts(out)
     archives = archives_in(root)
@@ -186,7 +166,7 @@ def _planned(reader: Reader, root: Path, out: Path, key: str, report: Report) ->
         unpack(archives, out, key, partial(report, "unpacking archives"))
     if index is None:
         try:
-            index = reader(source, partial(report, "reading headers"))
+            index = reader(source, partial(report, "reading headers"), engine)
         except InputError:
             remove_unpacked(out)
             raise
@@ -215,7 +195,14 @@ def _make_parts(out: Path, index: Index, engine: Engine, report: Report) -> int:
     tasks = _tasks(out, index)
     total = sum(len(task.sources) for task in tasks)
     done = 0
-    for images in engine(tasks):
+    for images in engine(make_part, tasks):
         done += images
         report("preparing slices", done, total)
+    lost = _tasks(out, index)
+    if lost:
+        raise StoreError(
+            f"{len(lost)} parts are not where they were made",
+            found=f"no whole part {lost[0].number} in {out / PARTS_FOLDER} on this machine",
+            expected="storage that all machines share under one path",
+        )
     return done

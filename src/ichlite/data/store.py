@@ -39,7 +39,6 @@ class Store:
         image, patient, study, series, split: (N,) text.
         position_mm: (N,) float32, NaN where unknown.
         lesion: (N, 2) float32 row and column, NaN where none.
-        pixel_sha256: (N,) text, see `rows.pixel_sha256`.
         meta: `store.json`.
     """
 
@@ -54,7 +53,6 @@ class Store:
     position_mm: NDArray[np.float32]
     lesion: NDArray[np.float32]
     split: NDArray[np.str_]
-    pixel_sha256: tuple[str, ...]
     meta: Mapping[str, Any]
 
     def __len__(self) -> int:
@@ -115,7 +113,6 @@ class Store:
             position_mm=_numbers(columns["position_mm"]),
             lesion=np.stack(spots, 1),
             split=np.array(columns["split"], np.str_),
-            pixel_sha256=tuple(columns["pixel_sha256"]),
             meta=MappingProxyType(meta),
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import chain
@@ -12,7 +13,7 @@ from typing import Any
 
 from ichlite.errors import StoreError
 
-PART_SUFFIX = ".part"
+PART_MARK = ".part"
 LOCK_FILE = ".lock"
 
 
@@ -28,7 +29,10 @@ def replacing(path: Path) -> Iterator[Path]:
         >>> target.read_text()
         'whole'
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}{PART_SUFFIX}")
+    # Whoever writes has a name of its own, on storage that machines share, too; the kind of file
+    # (.keras, .h5) stays last, for writers that go by it.
+    writer = f"{platform.node()}.{os.getpid()}"
+    part = path.with_name(f".{path.stem}.{writer}{PART_MARK}{path.suffix}")
     try:
         yield part
         _to_disk(part)
@@ -51,7 +55,7 @@ def _to_disk(path: Path) -> None:
 def write_json(path: Path, document: Any) -> None:
     """Path and JSON-able document → the file."""
     with replacing(path) as part:
-        text = json.dumps(document, indent=1, sort_keys=True, allow_nan=False)
+        text = json.dumps(document, indent=2, allow_nan=False)
         part.write_text(text + "\n", encoding="utf-8")
 
 
@@ -104,6 +108,6 @@ def held(folder: Path) -> Iterator[None]:
 
 def remove_parts(folder: Path) -> None:
     """Remove what killed processes left half written."""
-    for part in folder.glob(f".*{PART_SUFFIX}"):
+    for part in folder.glob(f".*{PART_MARK}*"):
         with suppress(OSError):
             part.unlink()

@@ -1,16 +1,18 @@
-"""A function and its inputs in, its results in order out, computed by several processes."""
+"""A function and its items in, its results in order out, computed here or by several processes."""
 
 from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from functools import partial
 from multiprocessing import get_context
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
-from ichlite.errors import StoreError
+from ichlite.errors import StoreError, UsageError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -18,47 +20,88 @@ Result = TypeVar("Result")
 _PARENT_CHECK_S = 1.0
 
 
-def in_processes(
-    function: Callable[[Item], Result], items: Iterable[Item], processes: int
-) -> Iterator[Result]:
-    """Apply a function to each item; at most a few results wait, so memory stays flat.
+class Engine(Protocol):
+    """Something that applies a function to items: this process, several, or a Ray cluster.
 
-    Args:
-        function: Importable by name; with one process it is called right here.
-        items: Each can be pickled.
-        processes: 1 or more; changes nothing but the time.
+    The function is importable by name and each item can be pickled; results come in the order of
+    the items, and what computes them changes nothing but the time.
+    """
 
-    Yields:
-        The results in the order of the items.
+    def __call__(
+        self, function: Callable[[Item], Result], items: Sequence[Item], /
+    ) -> Iterator[Result]:
+        """Yield the function's result for each item."""
 
-    Raises:
-        StoreError: A process died.
+
+def in_this_process(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Apply a function to each item right here; an `Engine`.
 
     Example:
-        >>> list(in_processes(abs, [-1, 2], 1))
+        >>> list(in_this_process(abs, [-1, 2]))
         [1, 2]
     """
+    yield from map(function, items)
+
+
+@contextmanager
+def local_engine(processes: int) -> Iterator[Engine]:
+    """Within: an engine of this machine's processes, which start when they are first needed.
+
+    Args:
+        processes: 1 or more; one is this very process.
+
+    Raises:
+        UsageError: Fewer than one process.
+        StoreError: A process died.
+    """
+    if processes < 1:
+        raise UsageError("processes is a count", found=processes, expected="1 or more")
     if processes == 1:
-        yield from map(function, items)
+        yield in_this_process
         return
-    context = get_context("spawn")
     with ProcessPoolExecutor(
-        processes, mp_context=context, initializer=_begin, initargs=(os.getpid(),)
+        processes,
+        mp_context=get_context("spawn"),
+        initializer=_begin,
+        initargs=(os.getpid(),),
     ) as pool:
-        ahead: deque[Future[Result]] = deque()
         try:
-            for item in items:
-                ahead.append(pool.submit(function, item))
-                if len(ahead) > 2 * processes:  # no more in memory than the workers need
-                    yield ahead.popleft().result()
-            while ahead:
-                yield ahead.popleft().result()
+            # No more results in memory than keep the workers busy.
+            yield partial(_mapped, pool, 2 * processes)
         except BrokenProcessPool as fault:
             raise StoreError(
                 "a worker process ended early", remedy="try fewer processes: each needs 1 GB"
             ) from fault
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def in_processes(
+    function: Callable[[Item], Result], items: Iterable[Item], processes: int
+) -> Iterator[Result]:
+    """Apply a function to each item in an engine of its own; see `local_engine`.
+
+    Example:
+        >>> list(in_processes(abs, [-1, 2], 1))
+        [1, 2]
+    """
+    with local_engine(processes) as engine:
+        yield from engine(function, list(items))
+
+
+def _mapped(
+    pool: ProcessPoolExecutor,
+    most: int,
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+) -> Iterator[Result]:
+    ahead: deque[Future[Result]] = deque()
+    for item in items:
+        ahead.append(pool.submit(function, item))
+        if len(ahead) > most:
+            yield ahead.popleft().result()
+    while ahead:
+        yield ahead.popleft().result()
 
 
 def _begin(parent: int) -> None:

@@ -6,7 +6,6 @@ turns in one run, so that whatever else the machine does slows them alike.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import tempfile
@@ -23,6 +22,7 @@ from ichlite.bench.architectures import architecture_bundles
 from ichlite.bench.cost import cost
 from ichlite.bench.machine import describe_machine
 from ichlite.compress.flops import flops, one_slice
+from ichlite.data.whole import write_json
 from ichlite.infer.runtime import Runtime
 from ichlite.models import build
 from ichlite.reproduce.results import read_document
@@ -58,9 +58,7 @@ def measured_costs(names: Sequence[str], path: Path, *, turns: int = TURNS) -> d
         return _document({}, None, 0)
     document = measure_costs(names, turns=turns)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    part.replace(path)
+    write_json(path, document)
     return document
 
 

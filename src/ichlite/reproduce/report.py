@@ -24,7 +24,7 @@ from ichlite.reproduce.verdicts import Claim, name_of
 from ichlite.train.recipe import Recipe
 
 RUNS_HEADER: tuple[str, ...] = (
-    "Run", "State", "Test ROC AUC %", "Validation ROC AUC %", "Hours", "Images/s",
+    "Run", "State", "Judged epoch", "Test ROC AUC %", "Validation ROC AUC %", "Hours", "Images/s",
     "Waiting for batches %",
 )  # fmt: skip
 LEAST_PATIENTS = 10
@@ -203,7 +203,8 @@ def _facts(
         ("Recipe", _recipe_words(outcomes[0].run.recipe if outcomes else Recipe())),
         (
             "Judged",
-            f"the epoch with the best validation mean ROC AUC, on the test split, threshold 0.5; "
+            f"the epoch with the best validation mean ROC AUC (see Runs; crops: no epoch of full "
+            f"frames was better than the steps before), on the test split, threshold 0.5; "
             f"{draws:,} redraws of patients",
         ),
         ("Times", f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}, one thread"),
@@ -287,7 +288,7 @@ def _runs(outcomes: Sequence[Outcome], summary: Summary) -> tuple[tuple[str, ...
         result = known.get(outcome.run.name)
         state = outcome.state if not outcome.reason else f"{outcome.state}: {outcome.reason}"
         if result is None:
-            rows.append((outcome.run.name, state, "", "", "", "", ""))
+            rows.append((outcome.run.name, state, *[""] * (len(RUNS_HEADER) - 2)))
             continue
         training = result.document["training"]
         validation = result.document["train"]["result"]["validation_mean_auc"]
@@ -296,6 +297,7 @@ def _runs(outcomes: Sequence[Outcome], summary: Summary) -> tuple[tuple[str, ...
             (
                 outcome.run.name,
                 state,
+                training.get("judged_epoch") or "",
                 _percent(result.value("mean", "roc_auc")),
                 _percent(validation),
                 f"{training['hours']:.2f}",

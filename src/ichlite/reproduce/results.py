@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from ichlite.bench.machine import describe_machine
 from ichlite.data.feed import split_rows
 from ichlite.data.store import Store
+from ichlite.data.whole import write_json
 from ichlite.errors import InputError
 from ichlite.evaluate.metrics import all_negative_accuracy, mean_scores, score_class
 from ichlite.labels import NAMES
@@ -33,6 +34,8 @@ from ichlite.train.manifest import read_manifest
 SCHEMA = "ichlite-reproduce/1"
 RESULTS = "results"
 """Folder of the results, below that of a reproduction."""
+CROPS = "crops"
+"""Phase of the history's row before the first epoch of full frames."""
 THRESHOLD = 0.5
 """As the paper's: a probability of at least this is called positive."""
 DRAWS_SEED = 0
@@ -118,9 +121,7 @@ def measured(run: PlannedRun, folder: Path, store: Store, target: Path, *, draws
     draws_path.unlink(missing_ok=True)
     if redrawn is not None:
         np.savez_compressed(draws_path, draws=redrawn)
-    part = document_path.with_suffix(".part")
-    part.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    part.replace(document_path)
+    write_json(document_path, document)
     return Result(document, redrawn)
 
 
@@ -176,8 +177,10 @@ def result_path(out: Path, run: PlannedRun) -> Path:
 
 
 def training_facts(history: list[dict[str, Any]]) -> dict[str, Any]:
-    """Rows of history.csv → epochs, seconds, hours, images a second, and share of time waited.
+    """Rows of history.csv → epochs, which was best, hours, images a second, share of time waited.
 
+    The best is the first with the highest validation mean ROC AUC, whose weights are judged:
+    `crops` when none of full frames surpassed the steps on crops before them.
     Seconds include each epoch's validation; what an interrupt lost is not in them. The share is of
     the time in which no batch was ready for the device; None where the run did not note it.
 
@@ -188,8 +191,15 @@ def training_facts(history: list[dict[str, Any]]) -> dict[str, Any]:
     seconds = [float(row["seconds"]) for row in history]
     rates = [float(row["images_per_s"]) for row in history]
     waited = [float(row["wait_share"]) for row in history if row.get("wait_share")]
+    scored = [row for row in history if row.get("validation_mean_roc_auc")]
+    best = max(scored, key=lambda row: float(row["validation_mean_roc_auc"]), default=None)
     return {
-        "epochs": len(history),
+        "epochs": sum(row.get("phase") != CROPS for row in history),
+        "judged_epoch": None
+        if best is None
+        else CROPS
+        if best["phase"] == CROPS
+        else best["epoch"],
         "seconds": sum(seconds),
         "hours": sum(seconds) / 3600,
         "images_per_s": float(np.median(rates)) if rates else None,

@@ -16,6 +16,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from ichlite.data.whole import replacing
 from ichlite.errors import UsageError
 from ichlite.models.saved import load
 
@@ -24,9 +25,8 @@ LAST = "last.keras"
 
 def save(model: keras.Model, path: Path) -> None:
     """Model → file, whole or not at all."""
-    part = path.with_name(f".{path.name}.part.keras")
-    model.save(part)
-    part.replace(path)
+    with replacing(path) as part:
+        model.save(part)
 
 
 def resume(path: Path, fresh: keras.Model) -> keras.Model:

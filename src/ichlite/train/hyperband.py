@@ -18,6 +18,7 @@ from typing import Any
 import keras_tuner
 
 from ichlite.data.store import Store
+from ichlite.data.whole import replacing
 from ichlite.errors import IchliteError, UsageError
 from ichlite.train import manifest
 from ichlite.train.fit import DIVERGED, Progress, Score, fit
@@ -93,15 +94,13 @@ class _Oracle(keras_tuner.oracles.HyperbandOracle):  # type: ignore[misc]
 
     def save(self) -> None:
         path = Path(self._get_oracle_fname())
-        part = path.with_suffix(".part")
-        super(keras_tuner.Oracle, self).save(str(part))
-        part.replace(path)
+        with replacing(path) as part:
+            super(keras_tuner.Oracle, self).save(str(part))
 
     def _save_trial(self, trial: Any) -> None:
         path = Path(self._get_trial_dir(trial.trial_id)) / "trial.json"
-        part = path.with_suffix(".part")
-        trial.save(str(part))
-        part.replace(path)
+        with replacing(path) as part:
+            trial.save(str(part))
 
     def reload(self) -> None:
         super().reload()

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ichlite.data.whole import replacing
 from ichlite.labels import NAMES
 
 Row = Mapping[str, Any]
@@ -57,12 +58,10 @@ class History:
         self._board.close()
 
     def _write(self) -> None:
-        part = self.path.with_suffix(".part")
-        with part.open("w", newline="") as file:
+        with replacing(self.path) as part, part.open("w", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS)
             writer.writeheader()
             writer.writerows(self.rows)
-        part.replace(self.path)
 
 
 def read_history(path: Path) -> list[dict[str, Any]]:

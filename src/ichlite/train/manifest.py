@@ -16,6 +16,7 @@ from ichlite import __version__
 from ichlite.data.rows import SPLITS
 from ichlite.data.split import split_hash
 from ichlite.data.store import Store
+from ichlite.data.whole import write_json
 from ichlite.errors import UsageError
 from ichlite.labels import NAMES
 from ichlite.train.recipe import Recipe
@@ -87,9 +88,7 @@ def command(recipe: Recipe, store_name: str, init: Path | None = None) -> str:
 
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
     """Folder and manifest → train.json, whole or not at all."""
-    part = folder / f"{FILE}.part"
-    part.write_text(json.dumps(manifest, indent=2) + "\n")
-    part.replace(folder / FILE)
+    write_json(folder / FILE, manifest)
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ichlite.data.store import Store
+from ichlite.data.whole import write_json
 from ichlite.errors import IchliteError, UsageError
 from ichlite.train.fit import DIVERGED, Progress, Score, fit
 from ichlite.train.hyperband import FOLDER, search
@@ -134,7 +135,7 @@ def tune(
         "epochs_trained": sum(int(row["epochs_here"]) for row in rows),
         "tables": list(TABLES),
     }
-    _write(out / BEST_FILE, document)
+    write_json(out / BEST_FILE, document)
     return document
 
 
@@ -160,7 +161,7 @@ def _begin(plan: Plan, store: Store, out: Path) -> None:
                 remedy="give another OUT",
             )
         out.mkdir(parents=True, exist_ok=True)
-        _write(path, asked)
+        write_json(path, asked)
 
 
 def _read_plan(path: Path) -> dict[str, Any]:
@@ -217,9 +218,3 @@ def _of(recipe: Recipe, score: float | None, store_name: str) -> dict[str, Any]:
         OBJECTIVE: score,
         "command": command(recipe, store_name),
     }
-
-
-def _write(path: Path, document: dict[str, Any]) -> None:
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(document, indent=2) + "\n")
-    part.replace(path)

@@ -16,6 +16,7 @@ from ichlite.data.readers.dicom_folder import Found, walk
 from ichlite.data.readers.index import ImageRecord, Index, Progress
 from ichlite.data.readers.label_table import check_any, find_table, labels_of, merge_rows, read_rows
 from ichlite.data.readers.series_choice import choose_series
+from ichlite.data.workers import Engine, in_this_process
 from ichlite.labels import SUBTYPES
 
 TABLE = "reads.csv"
@@ -28,12 +29,13 @@ COLUMNS = ("name", *(f"{reader}:{sign}" for reader in READERS for sign in SIGNS)
 _SCAN = re.compile(r"CQ500[-_ ]?CT[-_ ]?0*(\d+)(?!\d)", re.IGNORECASE)
 
 
-def read(root: Path, progress: Progress) -> Index:
+def read(root: Path, progress: Progress, engine: Engine = in_this_process) -> Index:
     """Folder of CQ500 → its index.
 
     Args:
         root: Holds `reads.csv` and, at any depth, the folders of the scans.
         progress: Called with (files done, files in all).
+        engine: Where headers are read.
 
     Returns:
         The images of one series a labelled scan; findings say what is not in it and why.
@@ -44,7 +46,7 @@ def read(root: Path, progress: Progress) -> Index:
     table = find_table(root, TABLE)
     labels, findings = read_majorities(table)
     named = set(labels) | {one.item for one in findings}
-    found, odd = walk(root, progress)
+    found, odd = walk(root, progress, engine)
     findings += [one for one in odd if root / one.item != table]
     scans: dict[str, list[Found]] = {}
     for one in found:

@@ -7,6 +7,7 @@ slices are not the table's is left out whole, because nothing says which label i
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from ichlite.data.audit import Finding
@@ -22,6 +23,7 @@ from ichlite.data.readers.label_table import (
 )
 from ichlite.data.readers.lesion import largest_bleed
 from ichlite.data.readers.nifti import read_mask_plane, read_nifti_geometry
+from ichlite.data.workers import Engine, in_this_process
 from ichlite.errors import InputError
 from ichlite.labels import NAMES
 
@@ -39,13 +41,14 @@ Slice = tuple[int, int]
 """PatientNumber and SliceNumber."""
 
 
-def read(root: Path, progress: Progress) -> Index:
+def read(root: Path, progress: Progress, engine: Engine = in_this_process) -> Index:
     """Folder of CT-ICH v1.3.1 → its index.
 
     Args:
         root: Holds the table, `ct_scans/049.nii` … and `masks/049.nii` … (or .nii.gz), or one
             folder that does.
         progress: Called with (volumes done, volumes in all).
+        engine: Where headers and masks are read.
 
     Returns:
         The labelled slices; findings say what is not in it and why.
@@ -59,16 +62,23 @@ def read(root: Path, progress: Progress) -> Index:
     volumes, odd = _volumes(table.parent / SCANS)
     findings += odd
     images: list[ImageRecord] = []
-    for done, (number, volume) in enumerate(sorted(volumes.items()), start=1):
-        if number not in said:
-            findings.append(
-                Finding("image_without_label", f"{SCANS}/{volume.name}", f"no line in {TABLE}")
-            )
-        else:
-            records, noted = _patient(root, number, volume, labels, said[number])
-            images += records
-            findings += noted
-        progress(done, len(volumes))
+    of_patient: dict[int, dict[Slice, tuple[Labels, int]]] = {number: {} for number in said}
+    for key, one in labels.items():
+        of_patient[key[0]][key] = one
+    scans = [
+        _Scan(root, number, volume, of_patient[number], said[number])
+        for number, volume in sorted(volumes.items())
+        if number in said
+    ]
+    for done, (records, noted) in enumerate(engine(_read_scan, scans), start=1):
+        images += records
+        findings += noted
+        progress(done, len(scans))
+    findings += [
+        Finding("image_without_label", f"{SCANS}/{volume.name}", f"no line in {TABLE}")
+        for number, volume in sorted(volumes.items())
+        if number not in said
+    ]
     findings += [
         Finding("label_without_image", _patient_name(number), f"no volume in {SCANS}/")
         for number in sorted(said)
@@ -130,14 +140,20 @@ def _rows(
             yield line, (patient, number), labels_of(row, COLUMNS[2:])
 
 
-def _patient(
-    root: Path,
-    number: int,
-    volume: Path,
-    labels: dict[Slice, tuple[Labels, int]],
-    said: set[int],
-) -> tuple[list[ImageRecord], list[Finding]]:
+@dataclass(frozen=True, slots=True)
+class _Scan:
+    """One patient's volume below `root`, the labels of its slices, and the slices of the table."""
+
+    root: Path
+    number: int
+    volume: Path
+    labels: dict[Slice, tuple[Labels, int]]
+    said: set[int]
+
+
+def _read_scan(scan: _Scan) -> tuple[list[ImageRecord], list[Finding]]:
     """One patient's volume and labels → records of the slices, feet to head."""
+    number, volume, labels, said = scan.number, scan.volume, scan.labels, scan.said
     name = _patient_name(number)
     try:
         geometry = read_nifti_geometry(volume)
@@ -151,7 +167,7 @@ def _patient(
         findings.append(Finding("unknown_orientation", name))
     places, odd = _lesions(volume, geometry.slices, name)
     findings += odd
-    source = volume.relative_to(root).as_posix()
+    source = volume.relative_to(scan.root).as_posix()
     images = []
     for k, stored in enumerate(geometry.stored):
         key = (number, stored + 1)

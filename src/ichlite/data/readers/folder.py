@@ -26,6 +26,7 @@ from ichlite.data.readers.folder_table import (
 from ichlite.data.readers.index import ImageRecord, Index, LabelLevel, Progress
 from ichlite.data.readers.lesion import on_grid
 from ichlite.data.readers.series_choice import choose_series, folder_of
+from ichlite.data.workers import Engine, in_this_process
 from ichlite.errors import InputError
 from ichlite.records import SliceHeader
 
@@ -33,13 +34,14 @@ LEAKED_TO = "train"
 """Where a patient of two given splits goes, so that validation and test stay clean."""
 
 
-def read(root: Path, progress: Progress) -> Index:
+def read(root: Path, progress: Progress, engine: Engine = in_this_process) -> Index:
     """Folder with a label table → its index.
 
     Args:
         root: Holds DICOM files at any depth and, at its top, `labels.csv` or a single `*.csv`, with
             `folder_table.COLUMNS` and any of `folder_table.OPTIONAL`.
         progress: Called with (files done, files in all).
+        engine: Where headers are read.
 
     Returns:
         Every labelled image; findings say what is not in it and why.
@@ -48,15 +50,16 @@ def read(root: Path, progress: Progress) -> Index:
         InputError: No table or several, paths to both files and folders, an unknown split, a lesion
             outside its image, or no image that the table names.
     """
-    return _read("csv", root, find_folder_table(root), SAME_NAMES, progress)
+    return _read("csv", root, find_folder_table(root), SAME_NAMES, progress, engine)
 
 
-def read_phantom(root: Path, progress: Progress) -> Index:
+def read_phantom(root: Path, progress: Progress, engine: Engine = in_this_process) -> Index:
     """Folder that `ichlite phantom --format dicom` wrote → its index; its splits are kept.
 
     Args:
         root: Holds `labels.csv` and a folder a phantom.
         progress: Called with (files done, files in all).
+        engine: Where headers are read.
 
     Returns:
         Every slice, with its lesion on the 256 grid.
@@ -64,7 +67,7 @@ def read_phantom(root: Path, progress: Progress) -> Index:
     Raises:
         InputError: As `read`.
     """
-    return _read("phantom", root, root / TABLE, PHANTOM_NAMES, progress)
+    return _read("phantom", root, root / TABLE, PHANTOM_NAMES, progress, engine)
 
 
 def settle_splits(images: Iterable[ImageRecord]) -> tuple[list[ImageRecord], list[Finding]]:
@@ -96,12 +99,17 @@ def settle_splits(images: Iterable[ImageRecord]) -> tuple[list[ImageRecord], lis
 
 
 def _read(
-    kind: str, root: Path, table: Path, names: Mapping[str, str], progress: Progress
+    kind: str,
+    root: Path,
+    table: Path,
+    names: Mapping[str, str],
+    progress: Progress,
+    engine: Engine,
 ) -> Index:
     rows, findings = read_folder_table(table, names)
     dropped = {one.item for one in findings if one.action == "quarantined"}
     level = _level(root, rows)
-    found, odd = walk(root, progress)
+    found, odd = walk(root, progress, engine)
     findings += [one for one in odd if root / one.item != table]
     pair = _slices if level == "slice" else _scans
     images, noted = pair(root, rows, found, dropped)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from ichlite.data.audit import Finding
+from ichlite.data.workers import Engine
 from ichlite.labels import NAMES
 
 LabelLevel = Literal["slice", "scan"]
@@ -72,5 +73,7 @@ class Index:
 
 
 Progress = Callable[[int, int], None]
-Reader = Callable[[Path, Progress], Index]
-"""Folder, progress(files done, files in all) → index. Raises InputError when it is no such set."""
+Reader = Callable[[Path, Progress, Engine], Index]
+"""Folder, progress(files done, files in all), where headers are read → index.
+
+Raises InputError when the folder is no such set."""

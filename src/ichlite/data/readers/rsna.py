@@ -14,6 +14,7 @@ from ichlite.data.readers.assemble import assemble
 from ichlite.data.readers.dicom_folder import Found, walk
 from ichlite.data.readers.index import ImageRecord, Index, Progress
 from ichlite.data.readers.label_table import binary, check_any, find_table, read_rows
+from ichlite.data.workers import Engine, in_this_process
 from ichlite.errors import InputError
 from ichlite.labels import ANY, NAMES
 
@@ -40,13 +41,14 @@ class RsnaLabels:
     findings: tuple[Finding, ...]
 
 
-def read(root: Path, progress: Progress) -> Index:
+def read(root: Path, progress: Progress, engine: Engine = in_this_process) -> Index:
     """Folder of the RSNA 2019 download → its index.
 
     Args:
         root: Holds `stage_2_train.csv` (or `.csv.gz`) and `stage_2_train_images/`, or the images
             anywhere below; or a single folder does, as unzipping leaves it.
         progress: Called with (files done, files in all).
+        engine: Where headers are read.
 
     Returns:
         Every labelled image with a readable header; findings say what is not in it and why.
@@ -58,7 +60,7 @@ def read(root: Path, progress: Progress) -> Index:
     labelled = read_labels(table)
     top = table.parent.relative_to(root).as_posix().removeprefix(".")
     folder, tests = (f"{top}/{one}" if top else one for one in (IMAGES, TEST_IMAGES))
-    found, odd = walk(root, progress, under=(folder if (root / folder).is_dir() else top,))
+    found, odd = walk(root, progress, engine, under=(folder if (root / folder).is_dir() else top,))
     findings = [one for one in odd if root / one.item != table] + list(labelled.findings)
     dropped = {_image(one.item) for one in findings if one.action == "quarantined"}
     by_name: dict[str, list[Found]] = {}
@@ -80,7 +82,7 @@ def read(root: Path, progress: Progress) -> Index:
         for name in labelled.labels
         if name not in by_name and name not in dropped
     ]
-    findings += _in_test_images(root, tests, {one.patient for one in images}, progress)
+    findings += _in_test_images(root, tests, {one.patient for one in images}, progress, engine)
     return assemble(
         "rsna", root, "slice", images, findings, f"{IMAGES}/ID_….dcm, named as in {TABLE}"
     )
@@ -104,12 +106,12 @@ def _record(name: str, one: Found, labels: tuple[int, ...]) -> ImageRecord:
 
 
 def _in_test_images(
-    root: Path, folder: str, patients: set[str], progress: Progress
+    root: Path, folder: str, patients: set[str], progress: Progress, engine: Engine
 ) -> list[Finding]:
     """What the unlabelled test images of the challenge add: whether they share patients."""
     if not (root / folder).is_dir():
         return []
-    found, _ = walk(root, progress, under=(folder,))
+    found, _ = walk(root, progress, engine, under=(folder,))
     detail = f"{len(found)} images; the challenge never gave their labels"
     shared = sorted(patients & {one.patient for one in found})
     return [
