@@ -131,6 +131,8 @@ def test_an_archive_must_be_there(cluster: str, tmp_path: Path) -> None:
     with session(cluster) as there:
         with pytest.raises(InputError, match="no archive"):
             score(tmp_path / "nowhere", tmp_path / "out", there)
+        with pytest.raises(UsageError, match="lies inside of what is read"):
+            score(tmp_path, tmp_path / "out", there)
         (tmp_path / "empty").mkdir()
         with pytest.raises(InputError, match="no files"):
             score(tmp_path / "empty", tmp_path / "out", there)

@@ -45,6 +45,7 @@ def result(
         "run": f"{recipe.model}-{recipe.loss}-e{recipe.epochs}-s{recipe.seed}",
         "train": {
             "recipe": recipe.as_dict(),
+            "data": {"store": "toys", "hash": "0"},
             "versions": {"keras": "3", "tensorflow": "2"},
             "backend": "tensorflow",
             "machine": "x86_64",

@@ -201,6 +201,14 @@ def test_a_damaged_result_is_named(ichlite: Run, store: Store, out: Path, text: 
     assert f"{file} is damaged; remove it" in done.err
 
 
+def test_a_result_without_what_it_was_trained_on_is_damaged(tmp_path: Path) -> None:
+    document = result(Recipe()).document
+    document["train"].pop("data")
+    (tmp_path / "a.json").write_text(json.dumps(document))
+    with pytest.raises(InputError, match=r"a.json is damaged; remove it"):
+        read_result(tmp_path / "a.json")
+
+
 def test_damaged_redraws_and_costs_are_named(tmp_path: Path) -> None:
     kept = result(Recipe(), draws=5)
     (tmp_path / "a.json").write_text(json.dumps(kept.document))

@@ -19,7 +19,7 @@ from ichlite.cluster import parts
 from ichlite.cluster.archive import Archive, Study, find_studies
 from ichlite.cluster.parts import Read
 from ichlite.cluster.session import Cluster
-from ichlite.data.whole import write_json
+from ichlite.data.whole import check_place, write_json
 from ichlite.errors import IchliteError, StoreError, UsageError
 from ichlite.infer.bundle import Bundle, load_bundle
 from ichlite.infer.pipeline import read_with
@@ -61,12 +61,13 @@ def score(
         The summary: counts, what went wrong, speed.
 
     Raises:
-        UsageError: `out` was made with another bundle.
+        UsageError: `out` was made with another bundle, or lies inside the archive.
         InputError: There is no archive.
         BundleError: The bundle cannot be used.
     """
     import ray
 
+    check_place(archive, out)
     loaded = load_bundle(bundle)
     _same_order(out, loaded, force=force)
     started = time.monotonic()

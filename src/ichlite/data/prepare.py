@@ -28,9 +28,9 @@ from ichlite.data.readers import cq500, ct_ich, folder, rsna
 from ichlite.data.readers.index import Index, Reader
 from ichlite.data.rows import INDEX_FILE
 from ichlite.data.store import META_FILE, PARTS_FOLDER, read_meta
-from ichlite.data.whole import LOCK_FILE, held, remove_parts
+from ichlite.data.whole import LOCK_FILE, check_place, held, remove_parts
 from ichlite.data.workers import Engine, in_this_process
-from ichlite.errors import InputError, StoreError, UnknownName, UsageError
+from ichlite.errors import InputError, StoreError, UnknownName
 
 READERS: Mapping[str, tuple[Reader, str]] = MappingProxyType(
     {
@@ -100,7 +100,7 @@ def prepare(
         raise UnknownName("kind of data set", kind, list(READERS))
     reader, usual = READERS[kind]
     choice = Choice(usual if preset is None else preset, seed)
-    _check_place(root, out)
+    check_place(root, out)
     check_choice(choice)
     start_s = time.monotonic()
     key = inventory_key(root, kind)
@@ -116,16 +116,6 @@ def prepare(
         description = finish_store(out, index, choice, key)
         remove_unpacked(out)
     return Prepared(description, done, time.monotonic() - start_s)
-
-
-def _check_place(root: Path, out: Path) -> None:
-    inner, outer = out.resolve(), root.resolve()
-    if inner == outer or outer in inner.parents:
-        raise UsageError(
-            f"{out} lies inside the data set", remedy=f"name a folder outside of {root}"
-        )
-    if out.exists() and not out.is_dir():
-        raise UsageError(f"{out} is a file", expected="a folder to make")
 
 
 def _finished(out: Path, key: str, choice: Choice) -> dict[str, Any] | None:

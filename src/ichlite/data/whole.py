@@ -11,7 +11,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from ichlite.errors import StoreError
+from ichlite.errors import StoreError, UsageError
 
 PART_MARK = ".part"
 LOCK_FILE = ".lock"
@@ -104,6 +104,21 @@ def held(folder: Path) -> Iterator[None]:
                 remedy="wait for it, or name another folder",
             ) from fault
         yield
+
+
+def check_place(source: Path, out: Path) -> None:
+    """What is read, and the folder to write → nothing.
+
+    Raises:
+        UsageError: `out` lies inside of what is read, and would be read itself; or is a file.
+    """
+    inner, outer = out.resolve(), source.resolve()
+    if inner == outer or outer in inner.parents:
+        raise UsageError(
+            f"{out} lies inside of what is read", remedy=f"name a folder outside of {source}"
+        )
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out} is a file", expected="a folder to make")
 
 
 def remove_parts(folder: Path) -> None:

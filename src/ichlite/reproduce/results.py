@@ -137,6 +137,7 @@ def read_result(path: Path) -> Result | None:
     try:
         result = Result(document)
         _ = result.group, result.seed, [result.value(row, "roc_auc") for row in ROWS]
+        _ = [dict(document["train"][key]) for key in ("recipe", "data")]
         draws = document["inputs"]["draws"]
     except (KeyError, TypeError, ValueError) as error:
         raise _damaged(path) from error
