@@ -406,7 +406,7 @@ def test_a_place_that_takes_nothing_is_one_line(kaggle: Path, tmp_path: Path) ->
 def test_wrong_usage_is_refused(kaggle: Path, tmp_path: Path) -> None:
     with pytest.raises(UnknownName, match="rsna, cq500"):
         prepare("mnist", kaggle, tmp_path / "out")
-    with pytest.raises(UsageError, match="inside the data set"):
+    with pytest.raises(UsageError, match="lies inside of what is read"):
         prepare("rsna", kaggle, kaggle / "out")
     with pytest.raises(UnknownName, match="paper, all"):
         prepare("rsna", kaggle, tmp_path / "out", preset="half")
