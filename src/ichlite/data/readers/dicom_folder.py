@@ -23,7 +23,7 @@ from ichlite.records import SliceHeader, Vector3
 
 Orientation = tuple[float, float, float, float, float, float]
 Place = tuple[Orientation, Vector3]
-CHUNK_FILES = 256
+CHUNK_FILES = 512
 """Headers that an engine reads at a time."""
 
 
