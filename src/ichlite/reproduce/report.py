@@ -297,7 +297,7 @@ def _runs(outcomes: Sequence[Outcome], summary: Summary) -> tuple[tuple[str, ...
             (
                 outcome.run.name,
                 state,
-                training.get("judged_epoch") or "",
+                training.get("judged_epoch", "not noted") or "",
                 _percent(result.value("mean", "roc_auc")),
                 _percent(validation),
                 f"{training['hours']:.2f}",
