@@ -1,0 +1,206 @@
+"""An arm64 root and aarch64 wheels in; whether arm64 computes the integers of this machine, out.
+
+    sudo apt-get install qemu-user-static debootstrap
+    sudo debootstrap --arch=arm64 --variant=minbase --include=python3 bookworm ROOT
+    python scripts/arm64_wheels.py --python 3.11 --out WHEELS
+    python scripts/arm64_same_integers.py --system ROOT WHEELS --out benchmarks/results/arm64.json
+
+Runs `scripts/raw_outputs.py` and `ichlite read --json` here and under QEMU's emulation of the
+processors below, and compares every number. Counts only: an emulated time says nothing of a board.
+
+QEMU before 8.2 shows an emulated program the host's /proc/cpuinfo, and on the x86 one LiteRT's
+kernels crash (arm64's cpuinfo library finds no processor); so the root gets the board's own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ichlite.samples import SAMPLES
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+QEMU = "qemu-aarch64-static"
+
+
+@dataclass(frozen=True, slots=True)
+class Processor:
+    """A processor that QEMU emulates; numbers as its MIDR_EL1 has them.
+
+    Attributes:
+        board: What has it.
+        implementer, variant, part, revision: As in /proc/cpuinfo.
+    """
+
+    board: str
+    implementer: int
+    variant: int
+    part: int
+    revision: int
+
+    def cpuinfo(self, cores: int = 4) -> str:
+        """Give /proc/cpuinfo as Linux on arm64 writes it."""
+        one = (
+            f"BogoMIPS\t: 108.00\nFeatures\t: fp asimd\nCPU implementer\t: {self.implementer:#04x}\n"
+            f"CPU architecture: 8\nCPU variant\t: {self.variant:#x}\n"
+            f"CPU part\t: {self.part:#05x}\nCPU revision\t: {self.revision}\n\n"
+        )
+        return "".join(f"processor\t: {core}\n{one}" for core in range(cores))
+
+
+PROCESSORS = {
+    "cortex-a72": Processor("Raspberry Pi 4", 0x41, 0, 0xD08, 3),
+    "cortex-a76": Processor("Raspberry Pi 5", 0x41, 4, 0xD0B, 1),
+    "max": Processor("no board: every instruction that QEMU knows", 0x00, 0, 0x051, 0),
+}
+
+
+def compare_arrays(
+    ours: dict[str, NDArray[Any]], theirs: dict[str, NDArray[Any]]
+) -> dict[str, dict[str, Any]]:
+    """Take arrays by name from two machines; give what differs, by name.
+
+    Example:
+        >>> a = {"map": np.array([1, -128], np.int8)}
+        >>> compare_arrays(a, {"map": np.array([1, 127], np.int8)})["map"]
+        {'dtype': 'int8', 'values': 2, 'differing': 1, 'largest_difference': 255.0}
+    """
+    if {k: (a.shape, a.dtype) for k, a in ours.items()} != {
+        k: (a.shape, a.dtype) for k, a in theirs.items()
+    }:
+        raise SystemExit("the two machines wrote arrays of other names, shapes or types")
+    found = {}
+    for name, a in ours.items():
+        b = theirs[name]
+        differing = a != b
+        distance = np.abs(a.astype(np.float64) - b.astype(np.float64))
+        found[name] = {
+            "dtype": a.dtype.name,
+            "values": int(a.size),
+            "differing": int(differing.sum()),
+            "largest_difference": float(distance.max(initial=0.0)),
+        }
+    return found
+
+
+def compare_documents(ours: Any, theirs: Any) -> dict[str, Any]:
+    """Take two JSON documents; give how many values they hold and how far they are apart.
+
+    Example:
+        >>> compare_documents({"a": [0.5, True]}, {"a": [0.25, True]})
+        {'values': 2, 'differing': 1, 'largest_difference': 0.25}
+    """
+    a, b = dict(_leaves(ours)), dict(_leaves(theirs))
+    differing = [key for key in a.keys() | b.keys() if a.get(key) != b.get(key)]
+    numbers = [
+        abs(a[key] - b[key])
+        for key in differing
+        if all(isinstance(x.get(key), float | int) for x in (a, b))
+    ]
+    return {
+        "values": len(a),
+        "differing": len(differing),
+        "largest_difference": max(numbers, default=0.0),
+    }
+
+
+def _leaves(node: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(node, dict | list):
+        pairs = node.items() if isinstance(node, dict) else enumerate(node)
+        for name, child in pairs:
+            yield from _leaves(child, f"{key}/{name}")
+    else:
+        yield key, node
+
+
+def run(python: list[str], path: list[Path], folder: Path) -> dict[str, Any]:
+    """Take how Python is called and where its packages are; give what it computes."""
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, path)), "PYTHONSAFEPATH": "1"}
+    env |= {"PYTHONDONTWRITEBYTECODE": "1"}
+    npz = folder / "outputs.npz"
+
+    def output_of(*arguments: object) -> Any:
+        done = subprocess.run([*python, *map(str, arguments)], env=env, stdout=-1, check=False)
+        if done.returncode != 0:
+            raise SystemExit(f"{' '.join(python)} ended with {done.returncode}")
+        return json.loads(done.stdout)
+
+    machine = output_of(REPOSITORY / "scripts" / "raw_outputs.py", npz)
+    document = output_of("-m", "ichlite", "read", "--json", *(s.folder for s in SAMPLES))
+    with np.load(npz) as arrays:
+        return {"machine": machine, "arrays": dict(arrays), "document": document}
+
+
+def emulated(root: Path, libraries: Path, cpu: str, folder: Path) -> dict[str, Any]:
+    """Take an arm64 root and packages; give what the emulated processor computes there."""
+    if (root / "proc").is_symlink():  # as the first stage alone of debootstrap leaves it
+        raise SystemExit(f"{root}/proc is a link: finish the root with debootstrap's second stage")
+    (root / "proc" / "cpuinfo").write_text(PROCESSORS[cpu].cpuinfo())
+    python = [QEMU, "-cpu", cpu, "-L", str(root), str((root / "usr/bin/python3").resolve())]
+    return run(python, [REPOSITORY / "src", libraries], folder)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--system", nargs=2, type=Path, action="append", required=True, metavar=("ROOT", "WHEELS")
+    )
+    parser.add_argument("--cpu", action="append", choices=PROCESSORS, help="default: all")
+    parser.add_argument("--out", type=Path)
+    chosen = parser.parse_args()
+    version = subprocess.run([QEMU, "--version"], capture_output=True, text=True, check=True)
+    runs = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        ours = run([sys.executable], [REPOSITORY / "src"], folder)
+        for number, (root, wheels) in enumerate(chosen.system):
+            libraries = folder / f"libraries-{number}"
+            for wheel in sorted(wheels.glob("*.whl")):
+                zipfile.ZipFile(wheel).extractall(libraries)
+            for cpu in chosen.cpu or PROCESSORS:
+                theirs = emulated(root.resolve(), libraries, cpu, folder)
+                arrays = compare_arrays(ours["arrays"], theirs["arrays"])
+                runs.append(
+                    {
+                        "cpu": cpu,
+                        "board": PROCESSORS[cpu].board,
+                        "system": theirs["machine"]["system"],
+                        "python": theirs["machine"]["python"],
+                        "packages": theirs["machine"]["packages"],
+                        "outputs": arrays,
+                        "read_json": compare_documents(ours["document"], theirs["document"]),
+                    }
+                )
+                print(json.dumps(runs[-1]), file=sys.stderr, flush=True)
+    document = {
+        "date": datetime.now(UTC).date().isoformat(),
+        "command": "python scripts/arm64_same_integers.py --system ROOT WHEELS",
+        "qemu": version.stdout.splitlines()[0],
+        "native": {k: ours["machine"][k] for k in ("cpu", "system", "python", "packages")},
+        "emulated": runs,
+        "differing": sum(a["differing"] for r in runs for a in r["outputs"].values()),
+        "differing_read_json": sum(r["read_json"]["differing"] for r in runs),
+    }
+    text = json.dumps(document, indent=2) + "\n"
+    print(text, end="")
+    if chosen.out is not None:
+        chosen.out.write_text(text)
+    if document["differing"] or document["differing_read_json"]:
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()
