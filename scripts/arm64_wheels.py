@@ -125,6 +125,7 @@ def without_wheels(requirements: Sequence[str], options: Sequence[str]) -> list[
 
 
 def main() -> None:
+    """Print a table for each Python, or what has no wheel."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--python", choices=SYSTEMS, help="default: all")
     parser.add_argument("--machine", default="aarch64", help="such as armv7l, of a 32-bit system")

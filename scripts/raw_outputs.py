@@ -37,7 +37,9 @@ class RawModel:
         self._interpreter = Interpreter(model_content=load_bundle().model, num_threads=1)
         self._interpreter.allocate_tensors()
         (self._input,) = self._interpreter.get_input_details()
-        self._outputs = {len(d["shape"]): d["index"] for d in self._interpreter.get_output_details()}
+        self._outputs = {
+            len(d["shape"]): d["index"] for d in self._interpreter.get_output_details()
+        }
         scale, zero_point = self._input["quantization"]
         self.quantization = Quantization(float(scale), int(zero_point))
 
@@ -69,6 +71,7 @@ def raw_outputs() -> dict[str, NDArray[Any]]:
 
 
 def main() -> None:
+    """Write the arrays; print what the machine is as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path, metavar="OUT.npz")
     np.savez_compressed(parser.parse_args().out, **raw_outputs())
