@@ -3,7 +3,8 @@
     sudo apt-get install qemu-user-static debootstrap
     sudo debootstrap --arch=arm64 --variant=minbase --include=python3 bookworm ROOT
     python scripts/arm64_wheels.py --python 3.11 --out WHEELS
-    python scripts/arm64_same_integers.py --system ROOT WHEELS --out benchmarks/results/arm64.json
+    python scripts/arm64_same_integers.py --system ROOT WHEELS cortex-a72 \\
+        --system ROOT WHEELS cortex-a76 --out benchmarks/results/arm64.json
 
 Runs `scripts/raw_outputs.py` and `ichlite read --json` here and under QEMU's emulation of the
 processors below, and compares every number. Counts only: an emulated time says nothing of a board.
@@ -181,22 +182,24 @@ def compared(
 def main() -> None:
     """Run everything here and on each emulated processor, and say what differs."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--system", nargs=2, type=Path, action="append", required=True, metavar=("ROOT", "WHEELS")
-    )
-    parser.add_argument("--cpu", action="append", choices=PROCESSORS, help="default: all")
+    names = ("ROOT", "WHEELS", "CPU")
+    parser.add_argument("--system", nargs=3, action="append", required=True, metavar=names)
     parser.add_argument("--out", type=Path)
     chosen = parser.parse_args()
     version = subprocess.run([QEMU, "--version"], capture_output=True, text=True, check=True)
-    cpus = chosen.cpu or list(PROCESSORS)
+    systems: dict[tuple[Path, Path], list[str]] = {}
+    for root, wheels, cpu in chosen.system:
+        if cpu not in PROCESSORS:
+            parser.error(f"processor {cpu}: expected one of {', '.join(PROCESSORS)}")
+        systems.setdefault((Path(root), Path(wheels)), []).append(cpu)
     with tempfile.TemporaryDirectory() as name:
         ours = run([sys.executable], [REPOSITORY / "src"], Path(name))
-    with ThreadPoolExecutor(len(chosen.system)) as pool:
-        systems = pool.map(lambda pair: list(compared(ours, *pair, cpus)), chosen.system)
-        runs = [one for system in systems for one in system]
+    with ThreadPoolExecutor(len(systems)) as pool:
+        found = pool.map(lambda item: list(compared(ours, *item[0], item[1])), systems.items())
+        runs = [one for system in found for one in system]
     document = {
         "date": datetime.now(UTC).date().isoformat(),
-        "command": "python scripts/arm64_same_integers.py --system ROOT WHEELS",
+        "command": "python scripts/arm64_same_integers.py --system ROOT WHEELS CPU",
         "qemu": version.stdout.splitlines()[0],
         "native": {k: ours["machine"][k] for k in ("cpu", "system", "python", "packages")},
         "emulated": runs,

@@ -74,7 +74,7 @@ def main() -> None:
     """Write the arrays; print what the machine is as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path, metavar="OUT.npz")
-    np.savez_compressed(parser.parse_args().out, **raw_outputs())
+    np.savez(parser.parse_args().out, **raw_outputs())
     print(json.dumps(describe_machine()))
 
 
