@@ -3,14 +3,14 @@
     sudo apt-get install qemu-user-static debootstrap
     sudo debootstrap --arch=arm64 --variant=minbase --include=python3 bookworm ROOT
     python scripts/arm64_wheels.py --python 3.11 --out WHEELS
-    python scripts/arm64_same_integers.py --system ROOT WHEELS cortex-a72 \\
-        --system ROOT WHEELS cortex-a76 --out benchmarks/results/arm64.json
+    python scripts/arm64_same_integers.py --system ROOT WHEELS cortex-a72 --out arm64.json
 
 Runs `scripts/raw_outputs.py` and `ichlite read --json` here and under QEMU's emulation of the
 processors below, and compares every number. Counts only: an emulated time says nothing of a board.
 
-QEMU before 8.2 shows an emulated program the host's /proc/cpuinfo, and on the x86 one LiteRT's
-kernels crash (arm64's cpuinfo library finds no processor); so the root gets the board's own.
+QEMU 7.2 shows an emulated program the host's /proc/cpuinfo (10.0 does not), and with an x86 one
+LiteRT's kernels end in a segmentation fault on arm64; so the root gets the board's own. `--system`
+may be given again: other systems, other processors.
 """
 
 from __future__ import annotations
