@@ -1,0 +1,82 @@
+"""The embedded bundle in; what its model takes and gives for the samples, bit for bit, out.
+
+    python scripts/raw_outputs.py OUT.npz
+
+Runs on any machine that has the light half. `scripts/arm64_same_integers.py` runs it on two kinds
+of processor and compares the files. Each sample gives `hu` (slice, 256, 256) int16, `input`
+(slice, 256, 256, 3) int8, `map` (slice, 4, 4, 5) int8 and `logits` (slice, 5) float32; noise that
+fills the whole int8 range gives `input`, `map` and `logits`, too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+from numpy.typing import NDArray
+
+from ichlite.bench.machine import describe_machine
+from ichlite.ct.series import find_series
+from ichlite.ct.tensor import model_input, read_volume
+from ichlite.infer.bundle import load_bundle
+from ichlite.infer.runtime import INPUT_SHAPE, Quantization, quantise
+from ichlite.samples import SAMPLES
+
+NOISE_SLICES = 26
+NOISE_SEED = 7
+
+
+class RawModel:
+    """The embedded model as `ichlite read` runs it, with nothing done to what it gives."""
+
+    def __init__(self) -> None:
+        self._interpreter = Interpreter(model_content=load_bundle().model, num_threads=1)
+        self._interpreter.allocate_tensors()
+        (self._input,) = self._interpreter.get_input_details()
+        self._outputs = {
+            len(d["shape"]): d["index"] for d in self._interpreter.get_output_details()
+        }
+        scale, zero_point = self._input["quantization"]
+        self.quantization = Quantization(float(scale), int(zero_point))
+
+    def run(self, slices: NDArray[np.int8]) -> dict[str, NDArray[Any]]:
+        """Take (slice, 256, 256, 3) int8; give the stored `map` and `logits` of each."""
+        found: dict[str, list[NDArray[Any]]] = {"map": [], "logits": []}
+        for one in slices:
+            self._interpreter.set_tensor(self._input["index"], one[np.newaxis])
+            self._interpreter.invoke()
+            for name, rank in (("map", 4), ("logits", 2)):
+                found[name].append(self._interpreter.get_tensor(self._outputs[rank])[0])
+        return {name: np.stack(arrays) for name, arrays in found.items()}
+
+
+def raw_outputs() -> dict[str, NDArray[Any]]:
+    """Give every array by `<sample>.<name>`, and those of the noise."""
+    model = RawModel()
+    arrays: dict[str, NDArray[Any]] = {}
+    for sample in SAMPLES:
+        ((series,), _) = find_series([sample.folder])
+        hu = read_volume(series, map).hu
+        stored = np.stack([quantise(model_input(one), model.quantization) for one in hu])
+        arrays |= {f"{sample.name}.hu": hu, f"{sample.name}.input": stored}
+        arrays |= {f"{sample.name}.{name}": a for name, a in model.run(stored).items()}
+    rng = np.random.default_rng(NOISE_SEED)
+    noise = rng.integers(-128, 128, (NOISE_SLICES, *INPUT_SHAPE[1:]), dtype=np.int8)
+    arrays["noise.input"] = noise
+    return arrays | {f"noise.{name}": a for name, a in model.run(noise).items()}
+
+
+def main() -> None:
+    """Write the arrays; print what the machine is as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("out", type=Path, metavar="OUT.npz")
+    np.savez(parser.parse_args().out, **raw_outputs())
+    print(json.dumps(describe_machine()))
+
+
+if __name__ == "__main__":
+    main()
