@@ -1,9 +1,9 @@
 import json
 
 import pytest
+from ichlite.bench.latency import bench_model, bench_scan, write_uncompressed
 from pydicom import dcmread
 
-from ichlite.bench.latency import bench_model, bench_scan, write_uncompressed
 from ichlite.bench.machine import describe_machine, peak_rss_mb
 from ichlite.errors import InputError
 from ichlite.infer.bundle import load_bundle

@@ -11,16 +11,8 @@ from tests.reproduce.synthetic import costs
 
 from ichlite.models import MODELS, light_fcn
 from ichlite.reproduce.cells import markdown
-from ichlite.reproduce.costs import h5_bytes, interleaved_ms, measured_costs
+from ichlite.reproduce.costs import h5_bytes, measured_costs
 from ichlite.reproduce.tables import table_4
-
-
-def test_every_piece_has_its_turn_in_every_round() -> None:
-    calls: list[str] = []
-    work = {(name, "float32"): lambda name=name: calls.append(name) for name in "abc"}
-    times = interleaved_ms(work, 5)
-    assert all(len(one) == 5 for one in times.values())
-    assert calls[-15:] == list("abc") * 5
 
 
 def test_costs_on_disk_are_used_when_they_are_of_all_models(
