@@ -19,7 +19,7 @@ LIGHT_MODULES = (
     "ichlite.write.csv",
     "ichlite.write.html",
     "ichlite.write.triage",
-    "ichlite.bench.latency",
+    "ichlite.bench.document",
     "ichlite.samples",
     "ichlite.cli",
     "ichlite.node",

@@ -1,8 +1,9 @@
 """Names of architectures in; untrained models of them, as files that runtimes load, out.
 
-How long a model takes does not depend on what it has learned, so random weights will do. They are
-the same every time, statistics of batch normalisation included, so that a runtime that folds those
-wrongly is found out.
+How long a model takes does not depend on what it has learned, so random weights will do, the same
+every time. But batch normalisation gets weights, and statistics of real slices, as training would
+give it: without them the signal dies in a deep network, which would then say the same of every
+slice, whatever a runtime did to it, and compute with denormal numbers, which are slow.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def architecture_contenders(
     Args:
         name: Key of `models.MODELS`.
         runtimes: Keys of `RUNTIMES`.
-        slices: (slice, 256, 256, 3) windows, to calibrate int8 with.
+        slices: (slice, 256, 256, 3) windows, for those statistics and to calibrate int8 with.
         folder: Where the files go.
 
     Raises:
@@ -44,7 +45,7 @@ def architecture_contenders(
     """
     keras.utils.set_random_seed(SEED)
     model = build(name, size=GRID)
-    _vary_statistics(model)
+    _settle(model, slices)
     params, operations = model.count_params(), flops(one_slice(model, GRID))
     graph = with_activation_map(model)
     for precision in PRECISIONS:
@@ -62,15 +63,16 @@ def architecture_contenders(
             yield Contender(name, precision, runtime, path, params, operations)
 
 
-def _vary_statistics(model: keras.Model) -> None:
-    """Give every batch normalisation weights as after training, not those that do nothing."""
+def _settle(model: keras.Model, slices: NDArray[np.float32]) -> None:
+    """Give batch normalisations weights that do something, and statistics of what reaches them."""
     random = np.random.default_rng(SEED)
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
-            width = len(layer.get_weights()[0])
-            near_one = random.uniform(0.5, 1.5, (2, width))
-            near_zero = random.normal(0, 0.1, (2, width))
-            layer.set_weights([near_one[0], near_zero[0], near_zero[1], near_one[1]])
+            gamma, beta, *statistics = layer.get_weights()
+            gamma, beta = random.uniform(0.5, 1.5, gamma.shape), random.normal(0, 0.1, beta.shape)
+            layer.set_weights([gamma, beta, *statistics])
+            layer.momentum = 0.0  # the one batch decides
+    model(slices, training=True)
 
 
 def _to_onnx(model: keras.Model, path: Path) -> None:

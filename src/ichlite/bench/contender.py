@@ -82,6 +82,7 @@ class Worker:
         line = self._process.stdout.readline() if self._process.stdout is not None else ""
         if line:
             return json.loads(line)
+        self._process.wait()  # until all is said
         self._errors.seek(0)
         said = [one.strip() for one in self._errors.read().splitlines() if one.strip()]
         raise IchliteError(f"{self._name} cannot be measured", found=said[-1] if said else None)

@@ -95,7 +95,7 @@ def _flops(kind: str, operator: Any, inputs: list[Any], output: Any) -> int:
         return int(outputs * options.filterHeight * options.filterWidth)
     if kind == "MEAN":
         return prod(int(side) for side in inputs[0].shape)
-    if kind in ("ADD", "MUL"):
+    if kind in ("ADD", "MUL", "QUANTIZE", "DEQUANTIZE"):
         return outputs
     if kind in ("PAD", "RESHAPE"):
         return 0

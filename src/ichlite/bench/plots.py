@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,17 @@ _KINDS: Mapping[tuple[str, str], tuple[str, str]] = {
     ("keras", "float32"): ("Keras, TensorFlow", "#4a7c2c"),
 }
 """Label and colour of each runtime and precision, in the order in which they are drawn."""
-_STAGES = ("#33475b", "#5b7c99", "#8fb3cc", "#b9d3e0", "#d8c3a5", "#e8a87c", "#c38d9e", "#41b3a3")
-_LAYERS = {"CONV_2D": "o", "DEPTHWISE_CONV_2D": "s", "ADD": "^", "MAX_POOL_2D": "v"}
+_STAGES = (
+    *("#33475b", "#5b7c99", "#8fb3cc", "#c5dbe8", "#e3c9a4", "#e8a87c"),
+    *("#c38d9e", "#41b3a3", "#0b6e99", "#7a4b94"),
+)
+_LAYERS: Mapping[str, tuple[str, str]] = {
+    "CONV_2D": ("convolutions", "o"),
+    "DEPTHWISE_CONV_2D": ("depthwise convolutions", "s"),
+    "ADD": ("additions", "^"),
+    "MAX_POOL_2D": ("max-pools", "v"),
+}
+"""Label and marker of the layers that are drawn; the rest takes no time."""
 
 
 def plot_bench(document: Mapping[str, Any], path: Path) -> Path:
@@ -30,15 +39,20 @@ def plot_bench(document: Mapping[str, Any], path: Path) -> Path:
     Returns:
         The path.
     """
+    from matplotlib.patches import Patch
+
     runs = document["runs"]
     models = list(dict.fromkeys(run["model"] for run in runs))
     counts = sorted({run["threads"] for run in runs})
-    height_in = 1.3 + sum(0.32 + 0.2 * len(_of(runs, model, counts[0])) for model in models)
+    height_in = 1.7 + sum(0.32 + 0.2 * len(_of(runs, model, counts[0])) for model in models)
     with styled(5.6 * len(counts), height_in + 2.4) as figure:
         above, below = figure.subfigures(2, 1, height_ratios=(height_in, 2.4))
         panels = above.subplots(1, len(counts), sharex=True, squeeze=False)[0]
         for axes, count in zip(panels, counts, strict=True):
             _times(axes, runs, models, count)
+        found = {(run["runtime"], run["precision"]) for run in runs}
+        handles = [Patch(color=colour, label=label) for label, colour in _kinds(found)]
+        above.legend(handles=handles, loc="outside upper center", ncols=len(handles))
         _stages(below.subplots(), document["scan"])
         return save(figure, path)
 
@@ -50,8 +64,8 @@ def _times(axes: Any, runs: Sequence[Mapping[str, Any]], models: Sequence[str], 
         entries = _of(runs, model, count)
         ticks.append(place + (len(entries) - 1) / 2)
         for run in entries:
-            label, colour = _KINDS[run["runtime"], run["precision"]]
-            axes.barh(place, run["p50_ms"], 0.82, color=colour, label=label)
+            _, colour = _KINDS[run["runtime"], run["precision"]]
+            axes.barh(place, run["p50_ms"], 0.82, color=colour)
             axes.plot([run["p50_ms"], run["p95_ms"]], [place, place], color=INK, linewidth=1)
             axes.text(
                 max(run["p95_ms"], run["p50_ms"]) * 1.06, place, f"{run['p50_ms']:.2f}",
@@ -67,16 +81,13 @@ def _times(axes: Any, runs: Sequence[Mapping[str, Any]], models: Sequence[str], 
     axes.grid(visible=True, axis="x", color=RULE)
     axes.set_xlabel("milliseconds an inference: median, and line to the 95th percentile")
     axes.set_title(f"{count} thread{'s' * (count != 1)}")
-    handles, labels = axes.get_legend_handles_labels()
-    unique = dict(zip(labels, handles, strict=True))
-    if count == 1:
-        axes.legend(unique.values(), unique.keys(), loc="lower right", fontsize=8)
+    axes.xaxis.set_major_formatter("{x:g}")
 
 
 def _stages(axes: Any, scan: Mapping[str, Any]) -> None:
     """Draw where a slice's time goes, beside the whole and its limit."""
     left = 0.0
-    for (stage, ms), colour in zip(scan["stages_ms"].items(), _cycle(), strict=False):
+    for (stage, ms), colour in zip(scan["stages_ms"].items(), _STAGES, strict=True):
         axes.barh(0, ms, left=left, color=colour, label=f"{stage} {ms:.2f}")
         left += ms
     axes.barh(1, scan["ms_per_slice"], color=SOFT)
@@ -104,7 +115,7 @@ def plot_roofline(found: Mapping[str, Any], path: Path) -> Path:
     fastest, memory = (
         rate["bytes_per_s"] / 1e9 for rate in (found["bandwidths"][0], found["bandwidths"][-1])
     )
-    span = (0.03, 300.0)
+    span = (0.05, 30.0)
     with styled(8.2, 5.0) as figure:
         axes = figure.add_subplot()
         for rate, label, colour in ((fastest, "caches", "#0b6e99"), (memory, "memory", "#c05621")):
@@ -113,14 +124,14 @@ def plot_roofline(found: Mapping[str, Any], path: Path) -> Path:
                 [span[0], knee, span[1]], [span[0] * rate, peak, peak], color=colour,
                 label=f"{label}, {rate:.0f} GB/s",
             )  # fmt: skip
-        for kind, marker in _LAYERS.items():
+        for kind, (label, marker) in _LAYERS.items():
             layers = [layer for layer in found["layers"] if layer["kind"] == kind]
             axes.scatter(
                 [layer["flops"] / layer["bytes"] for layer in layers],
                 [layer["flops"] / layer["bound_ms"] / 1e6 for layer in layers],
                 [14 + 120 * layer["bound_ms"] / found["bound_ms"] for layer in layers],
                 marker=marker, color=SOFT, alpha=0.7, linewidth=0, zorder=3,
-                label=f"{kind.lower()}: at most",
+                label=f"{label}: at most",
             )  # fmt: skip
         x, reached = found["flops"] / found["bytes"], found["flops"] / found["p50_ms"] / 1e6
         axes.plot([x, x], [reached, reached / found["share"]], color="#B00020", linewidth=1)
@@ -130,11 +141,13 @@ def plot_roofline(found: Mapping[str, Any], path: Path) -> Path:
             xytext=(8, -22), textcoords="offset points", color="#B00020", size=9,
         )  # fmt: skip
         axes.set(
-            xscale="log", yscale="log", xlim=span, ylim=(peak / 400, peak * 2),
+            xscale="log", yscale="log", xlim=span, ylim=(peak / 30, peak * 1.6),
             xlabel="operations a byte moved", ylabel="GFLOP/s",
             title=f"{found['model']} {found['precision']}, {found['runtime']}, one thread; "
             f"peak {peak:.0f} GFLOP/s",
         )  # fmt: skip
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter("{x:g}")
         axes.legend(loc="lower right", fontsize=8)
         return save(figure, path)
 
@@ -146,5 +159,6 @@ def _of(runs: Sequence[Mapping[str, Any]], model: str, count: int) -> list[Mappi
     return sorted(found, key=lambda run: order.index((run["runtime"], run["precision"])))
 
 
-def _cycle() -> list[str]:
-    return list(_STAGES) * 2
+def _kinds(found: Collection[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Runtimes and precisions that were measured → their labels and colours."""
+    return [drawn for kind, drawn in _KINDS.items() if kind in found]
