@@ -24,7 +24,8 @@ def _head(document: Mapping[str, Any]) -> list[str]:
         f"# Benchmark, {document['date']}",
         "",
         f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}; "
-        f"load average {_number(load['before'], 1)} before, {_number(load['after'], 1)} after.",
+        f"load average {_number(load['before'], 1) or 'unknown'} before, "
+        f"{_number(load['after'], 1) or 'unknown'} after.",
         f"ichlite {machine['ichlite']}, Python {machine['python']}, {packages}.",
     ]
 
