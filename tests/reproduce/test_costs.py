@@ -48,7 +48,7 @@ def test_a_small_model_is_counted_and_timed(monkeypatch: pytest.MonkeyPatch) -> 
     from ichlite.reproduce.costs import measure_costs
 
     def tiny(**hyperparameters: Any) -> Any:
-        return light_fcn(expansions=(8, 8), width=4, head_width=8, **hyperparameters)
+        return light_fcn(expansions=(32, 64), width=16, head_width=32, **hyperparameters)
 
     monkeypatch.setitem(MODELS, "light_fcn", tiny)  # type: ignore[arg-type]
     document = measure_costs(["light_fcn"], turns=3)
