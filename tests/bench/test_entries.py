@@ -47,6 +47,7 @@ def test_a_ratio_is_that_of_the_medians_whatever_one_round_does() -> None:
     found = ratio_of(ours, np.ones((3, 2)))
     assert found["ratio"] == 2.0
     assert found["ratio_quartiles"] == [2.0, 46.0]
+    assert found["ratio_of_quickest"] == 2.0
 
 
 def test_a_runtime_that_computes_something_else_is_refused() -> None:

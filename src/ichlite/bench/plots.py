@@ -39,7 +39,7 @@ def plot_bench(document: Mapping[str, Any], path: Path) -> Path:
     Returns:
         The path.
     """
-    from matplotlib.patches import Patch
+    from matplotlib.lines import Line2D
 
     runs = document["runs"]
     models = list(dict.fromkeys(run["model"] for run in runs))
@@ -51,35 +51,39 @@ def plot_bench(document: Mapping[str, Any], path: Path) -> Path:
         for axes, count in zip(panels, counts, strict=True):
             _times(axes, runs, models, count)
         found = {(run["runtime"], run["precision"]) for run in runs}
-        handles = [Patch(color=colour, label=label) for label, colour in _kinds(found)]
+        handles = [
+            Line2D([], [], color=colour, marker="o", label=label) for label, colour in _kinds(found)
+        ]
         above.legend(handles=handles, loc="outside upper center", ncols=len(handles))
         _stages(below.subplots(), document["scan"])
         return save(figure, path)
 
 
 def _times(axes: Any, runs: Sequence[Mapping[str, Any]], models: Sequence[str], count: int) -> None:
-    """Draw a bar for each run's median, and a line to its 95th percentile."""
+    """Draw a dot for each run's median, on a line from the quickest to the 95th percentile."""
     place, ticks = 0.0, []
     for model in models:
         entries = _of(runs, model, count)
         ticks.append(place + (len(entries) - 1) / 2)
         for run in entries:
             _, colour = _KINDS[run["runtime"], run["precision"]]
-            axes.barh(place, run["p50_ms"], 0.82, color=colour)
-            axes.plot([run["p50_ms"], run["p95_ms"]], [place, place], color=INK, linewidth=1)
+            span = run["min_ms"], run["p95_ms"]
+            axes.plot(span, [place, place], color=colour, linewidth=2.2, alpha=0.45)
+            axes.plot(run["p50_ms"], place, "o", color=colour, markersize=7)
             axes.text(
                 max(run["p95_ms"], run["p50_ms"]) * 1.06, place, f"{run['p50_ms']:.2f}",
                 va="center", size=7.5, color=INK,
             )  # fmt: skip
             place += 1
+        axes.axhline(place, color=RULE, linewidth=0.7)
         place += 1
     axes.set_xscale("log")
     axes.margins(x=0.12)
     axes.set_yticks(ticks, models)
-    axes.invert_yaxis()
+    axes.set_ylim(place - 1, -1)
     axes.grid(visible=False, axis="y")
     axes.grid(visible=True, axis="x", color=RULE)
-    axes.set_xlabel("milliseconds an inference: median, and line to the 95th percentile")
+    axes.set_xlabel("milliseconds an inference: median, quickest to 95th percentile")
     axes.set_title(f"{count} thread{'s' * (count != 1)}")
     axes.xaxis.set_major_formatter("{x:g}")
 

@@ -168,7 +168,10 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]], *, texts: int) 
 
 
 def _ratio(found: Mapping[str, Any]) -> str:
-    return f"{found['ratio']:.2f} (half of the rounds {_range(found['ratio_quartiles'])})"
+    return (
+        f"{found['ratio']:.2f} (half of the rounds {_range(found['ratio_quartiles'])}; "
+        f"quickest inferences {found['ratio_of_quickest']:.2f})"
+    )
 
 
 def _range(quartiles: Sequence[float]) -> str:

@@ -127,6 +127,8 @@ class _OpenVino:
                     "INFERENCE_NUM_THREADS": threads,
                     # Without it, CPUs with bfloat16 instructions compute in bfloat16.
                     "INFERENCE_PRECISION_HINT": "f32",
+                    # No other runtime ties its threads to a core, which another job may hold.
+                    "ENABLE_CPU_PINNING": False,
                 },
             )
             .create_infer_request()
