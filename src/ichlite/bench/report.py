@@ -169,13 +169,14 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]], *, texts: int) 
 
 def _ratio(found: Mapping[str, Any]) -> str:
     return (
-        f"{found['ratio']:.2f} (half of the rounds {_range(found['ratio_quartiles'])}; "
-        f"quickest inferences {found['ratio_of_quickest']:.2f})"
+        f"{found['ratio']:.2f} times the time (quartiles of the rounds "
+        f"{_range(found['ratio_quartiles'])}; quickest inferences "
+        f"{found['ratio_of_quickest']:.2f})"
     )
 
 
 def _range(quartiles: Sequence[float]) -> str:
-    return f"{quartiles[0]:.2f}-{quartiles[1]:.2f}"
+    return " ".join(f"{one:.2f}" for one in quartiles)
 
 
 def _number(value: float | None, digits: int) -> str:
