@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 from contextlib import redirect_stdout
@@ -42,13 +43,12 @@ def peak_of(*words: str | Path) -> float | None:
 
 def main() -> None:
     """Run the command of this process' words with its stdout dropped; print the peak."""
-    from ichlite.cli import main as ichlite
-
     sys.argv[0] = "ichlite"
     code: object = 0
     with open(os.devnull, "w", encoding="utf-8") as nowhere, redirect_stdout(nowhere):  # noqa: PTH123
         try:
-            ichlite()
+            # By its name, as `python -m ichlite` does: a stage knows nothing of the commands.
+            runpy.run_module("ichlite", run_name="__main__")
         except SystemExit as stop:
             code = stop.code
     if code:
