@@ -1,64 +1,84 @@
-"""Nothing in; each architecture, untrained, as a float32 and an int8 bundle for timing, out.
+"""Names of architectures in; untrained models of them, as files that runtimes load, out.
 
-How long a model takes does not depend on what it has learned, so random weights will do.
+How long a model takes does not depend on what it has learned, so random weights will do, the same
+every time. But batch normalisation gets weights, and statistics of real slices, as training would
+give it: without them the signal dies in a deep network, which would then say the same of every
+slice, whatever a runtime did to it, and compute with denormal numbers, which are slow.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from ichlite import __version__
+from ichlite.bench.contender import Contender
+from ichlite.bench.runtimes import RUNTIMES
 from ichlite.compress.flatbuffer import tidy
 from ichlite.compress.flops import flops, one_slice
 from ichlite.compress.graph import with_activation_map
 from ichlite.compress.quantize import PRECISIONS, to_tflite
-from ichlite.ct.series import find_series
-from ichlite.ct.tensor import GRID, model_input, read_slice
-from ichlite.ct.windows import PAPER_WINDOWS
-from ichlite.infer.bundle import Bundle
-from ichlite.infer.decision import Calibration, Rule
-from ichlite.models import MODELS, build
-from ichlite.samples import GE_HEAD
+from ichlite.ct.tensor import GRID
+from ichlite.models import build
+from ichlite.quiet import STDERR, STDOUT, native_output_held
+
+SEED = 0
 
 
-def architecture_bundles(names: Sequence[str] = tuple(MODELS)) -> Iterator[Bundle]:
-    """Give a bundle for each architecture and precision, one at a time.
+def architecture_contenders(
+    name: str, runtimes: Sequence[str], slices: NDArray[np.float32], folder: Path
+) -> Iterator[Contender]:
+    """An architecture → each precision under each runtime that has it, their files written.
 
     Args:
-        names: Keys of `models.MODELS`.
+        name: Key of `models.MODELS`.
+        runtimes: Keys of `RUNTIMES`.
+        slices: (slice, 256, 256, 3) windows, for those statistics and to calibrate int8 with.
+        folder: Where the files go.
 
     Raises:
         UnknownName: No such model.
     """
-    slices = sample_slices()
-    for name in names:
-        model = build(name, size=GRID)
-        cost = {
-            "params": model.count_params(),
-            "flops_256": flops(one_slice(model, GRID)),
-        }
-        for precision in PRECISIONS:
-            content = tidy(
-                to_tflite(with_activation_map(model), precision, (model_input(hu) for hu in slices))
-            )
-            manifest = {"precision": precision, "cost": cost}
-            yield Bundle(
-                name,
-                __version__,
-                Path(name),
-                manifest,
-                PAPER_WINDOWS,
-                Calibration(),
-                Rule(),
-                content,
-            )
+    keras.utils.set_random_seed(SEED)
+    model = build(name, size=GRID)
+    _settle(model, slices)
+    params, operations = model.count_params(), flops(one_slice(model, GRID))
+    graph = with_activation_map(model)
+    for precision in PRECISIONS:
+        tflite = folder / f"{name}.{precision}.tflite"
+        tflite.write_bytes(tidy(to_tflite(graph, precision, slices)))
+        for runtime in runtimes:
+            kind = RUNTIMES[runtime]
+            if precision not in kind.precisions:
+                continue
+            path = tflite.with_suffix(kind.suffix)
+            if kind.suffix == ".onnx":
+                _to_onnx(graph, path)
+            elif kind.suffix == ".keras":
+                graph.save(path)
+            yield Contender(name, precision, runtime, path, params, operations)
 
 
-def sample_slices(every: int = 4) -> list[NDArray[np.int16]]:
-    """Give every so-many-th slice of the real sample head on the model's grid, HU."""
-    (series,), _ = find_series(GE_HEAD.files)
-    return [read_slice(header)[0] for header in series.slices[::every]]
+def _settle(model: keras.Model, slices: NDArray[np.float32]) -> None:
+    """Give batch normalisations weights that do something, and statistics of what reaches them."""
+    random = np.random.default_rng(SEED)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            gamma, beta, *statistics = layer.get_weights()
+            gamma, beta = random.uniform(0.5, 1.5, gamma.shape), random.normal(0, 0.1, beta.shape)
+            layer.set_weights([gamma, beta, *statistics])
+            layer.momentum = 0.0  # the one batch decides
+    model(slices, training=True)
+
+
+def _to_onnx(model: keras.Model, path: Path) -> None:
+    """A model of one slice → an ONNX file of it, batch 1, by Keras' own exporter."""
+    one = keras.InputSpec(shape=model.inputs[0].shape, dtype="float32", name="windows")
+    with native_output_held(STDOUT, STDERR), warnings.catch_warnings():
+        # Keras' patch of tf2onnx for numpy 2 asks numpy for a name that it warns of.
+        warnings.simplefilter("ignore", FutureWarning)
+        model.export(path, format="onnx", verbose=False, input_signature=[one])

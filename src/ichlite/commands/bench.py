@@ -1,4 +1,4 @@
-"""`ichlite bench`: a bundle in; milliseconds of inference and of a scan, and their limit, out."""
+"""`ichlite bench`: models and runtimes in; what they cost side by side, and a scan's limit, out."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 
 from ichlite.commands.needs import need_train
 
-EPILOG = "Example: ichlite bench --json > bench.json"
+EPILOG = "Example: ichlite bench --all --runtimes litert,onnxruntime --roofline --out bench"
 
 
 def bench(
@@ -18,6 +18,20 @@ def bench(
     ] = None,
     every: Annotated[
         bool, typer.Option("--all", help="Also the four architectures (needs ichlite[train]).")
+    ] = False,
+    runtimes: Annotated[
+        str,
+        typer.Option(
+            metavar="NAMES",
+            help="With commas, of litert, onnxruntime, openvino, keras: float32 LightFCN, or with "
+            "--all all four, under each (needs ichlite[train,bench]).",
+        ),
+    ] = "litert",
+    with_roofline: Annotated[
+        bool,
+        typer.Option(
+            "--roofline", help="What share of this machine's limit LightFCN reaches ([train])."
+        ),
     ] = False,
     runs: Annotated[
         int, typer.Option(min=1, metavar="N", help="Inferences timed for each entry.")
@@ -31,57 +45,86 @@ def bench(
             min=1, metavar="N", help="Only so many threads, at most one a core; default: 1 and all."
         ),
     ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Write bench.json, bench.md and plots there."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
-    """Measure inference alone, and the sample study from files to result."""
-    if every:
-        need_train()
-    from ichlite.bench.latency import all_core_counts, bench_model, bench_scan
-    from ichlite.bench.machine import describe_machine
+    """Measure inference alone, turn by turn, and the sample study from files to result."""
+    from ichlite.bench.document import Plan, all_core_counts, bench_document
+    from ichlite.bench.report import to_markdown
     from ichlite.commands.console import print_json, progress
+    from ichlite.errors import UsageError
     from ichlite.infer.bundle import load_bundle
-    from ichlite.samples import GE_HEAD
 
-    loaded = load_bundle(bundle)
+    chosen = _runtimes(runtimes)
     counts = all_core_counts() if threads is None else (min(threads, max(all_core_counts())),)
-    name = "embedded" if bundle is None else loaded.name
-    with progress("measuring") as advance:
-        # The scan comes first: its peak memory is that of reading, not of the other models.
-        scan = bench_scan(loaded, GE_HEAD.files, scan_runs)
-        advance(1)
-        measured = [bench_model(loaded, count, name=name, runs=runs) for count in counts]
-        if every:
-            from ichlite.bench.architectures import architecture_bundles
+    if with_roofline and 1 not in counts:
+        raise UsageError("--roofline is of one thread", found=f"--threads {threads}")
+    if out is not None and out.exists() and not out.is_dir():
+        raise UsageError(f"{out} is a file", expected="a folder to make")
+    architectures: tuple[str, ...] = ()
+    if every or with_roofline or len(chosen) > 1:
+        need_train()
+        from ichlite.bench.rounds import REFERENCE
+        from ichlite.models import MODELS
 
-            for built in architecture_bundles():
-                measured += [
-                    bench_model(built, count, name=built.name, runs=runs) for count in counts
-                ]
-                advance(1)
-    document = {"machine": describe_machine(), "runs": measured, "scan": scan}
+        architectures = tuple(MODELS) if every else REFERENCE[:1]
+    loaded = load_bundle(bundle)
+    plan = Plan(
+        bundle=loaded,
+        name="embedded" if bundle is None else loaded.name,
+        architectures=architectures,
+        runtimes=chosen,
+        threads=counts,
+        runs=runs,
+        scan_runs=scan_runs,
+        with_roofline=with_roofline,
+    )
+    with progress("measuring") as advance:
+        document = bench_document(plan, advance)
+    if out is not None:
+        _write(document, out)
     if as_json:
         print_json(document)
     else:
-        _print(document)
+        typer.echo(to_markdown(document), nl=False)
 
 
-def _print(document: dict[str, Any]) -> None:
-    import sys
+def _runtimes(words: str) -> tuple[str, ...]:
+    """`litert,openvino` → its names, LiteRT always the first, all of them installed."""
+    from ichlite.bench.runtimes import LITERT, RUNTIMES
+    from ichlite.commands.console import require
+    from ichlite.errors import UnknownName
 
-    lines = [f"{document['machine']['cpu']}, {document['machine']['cores']} cores", ""]
-    lines += [
-        f"{run['model']:<16} {run['precision']:<8} {run['threads']} "
-        f"thread{'s' * (run['threads'] != 1)}  "
-        f"p50 {run['p50_ms']:.2f} ms  p95 {run['p95_ms']:.2f} ms  {run['bytes']} bytes"
-        for run in document["runs"]
-    ]
-    scan = document["scan"]
-    lines += [
-        "",
-        f"scan of {scan['slices']} slices, files to result, one thread: "
-        f"{scan['ms_per_slice']:.2f} ms a slice",
-        f"limit (bytes + bare inference): {scan['limit_ms_per_slice']:.2f} ms a slice; "
-        f"ratio {scan['ratio']:.2f}, on two threads {scan['two_thread_ratio']:.2f}",
-        *(f"  {stage:<12} {ms:.3f} ms" for stage, ms in scan["stages_ms"].items()),
-    ]
-    sys.stdout.write("\n".join(lines) + "\n")
+    names = [word.strip() for word in words.split(",") if word.strip()]
+    for name in names:
+        if name not in RUNTIMES:
+            raise UnknownName("runtime", name, list(RUNTIMES))
+        kind = RUNTIMES[name]
+        if kind.extra is not None:
+            require(kind.extra, *kind.needs)
+    return tuple(dict.fromkeys([LITERT, *names]))
+
+
+def _write(document: dict[str, Any], out: Path) -> None:
+    """A document and a folder → bench.json, bench.md and, where matplotlib is there, the plots."""
+    import json
+    from importlib.util import find_spec
+
+    from ichlite.bench.report import to_markdown
+    from ichlite.commands.console import say
+    from ichlite.write.files import write_text
+
+    out.mkdir(parents=True, exist_ok=True)
+    write_text(out / "bench.json", json.dumps(document, indent=2, allow_nan=False) + "\n")
+    write_text(out / "bench.md", to_markdown(document))
+    if find_spec("matplotlib") is None:
+        say("no plots: matplotlib is not installed; install it with: pip install 'ichlite[train]'")
+        return
+    from ichlite.bench.plots import plot_bench, plot_roofline
+
+    plot_bench(document, out / "bench.png")
+    if document["roofline"] is not None:
+        plot_roofline(document["roofline"], out / "roofline.png")

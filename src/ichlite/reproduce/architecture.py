@@ -12,8 +12,8 @@ from typing import Any
 
 import keras
 
+from ichlite.evaluate.canvas import INK, SOFT, save, styled
 from ichlite.labels import SUBTYPES
-from ichlite.reproduce.canvas import INK, SOFT, save, styled
 
 _JOINED = {"BatchNormalization": "BN", "ReLU": "ReLU"}
 _TAIL = ("Dropout", *_JOINED)

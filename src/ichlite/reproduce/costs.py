@@ -9,28 +9,29 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import keras
 import numpy as np
 
 from ichlite import __version__
-from ichlite.bench.architectures import architecture_bundles
+from ichlite.bench.architectures import architecture_contenders
 from ichlite.bench.cost import cost
 from ichlite.bench.machine import describe_machine
+from ichlite.bench.rounds import measure
+from ichlite.bench.runtimes import LITERT
+from ichlite.bench.study import some_windows
 from ichlite.compress.flops import flops, one_slice
 from ichlite.data.whole import write_json
-from ichlite.infer.runtime import Runtime
 from ichlite.models import build
 from ichlite.reproduce.results import read_document
+from ichlite.samples import GE_HEAD
 
 SCHEMA = "ichlite-reproduce-costs/1"
 SIZES = (256, 224)
 """Sides of the input: ours, and the one for which MobileNetV2's published FLOPs are known."""
-WARM_UPS = 3
 TURNS = 100
 
 
@@ -65,36 +66,26 @@ def measured_costs(names: Sequence[str], path: Path, *, turns: int = TURNS) -> d
 def measure_costs(names: Sequence[str], *, turns: int = TURNS) -> dict[str, Any]:
     """Names of models → their costs, measured now (a minute for the paper's four)."""
     models: dict[str, dict[str, Any]] = {name: _counted(name) for name in names}
-    clocks: dict[tuple[str, str], Callable[[], None]] = {}
-    for bundle in architecture_bundles(names):
-        precision = str(bundle.manifest["precision"])
-        if precision == "int8":
-            models[bundle.name]["tflite_int8_bytes"] = len(bundle.model)
-        clocks[bundle.name, precision] = Runtime(bundle, 1).invoke
-    # Of the machine as it was while timing: another job's load makes all times longer.
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    for (name, precision), times_ms in interleaved_ms(clocks, turns).items():
-        models[name][f"latency_{precision}_ms"] = {
-            "p50": float(np.percentile(times_ms, 50)),
-            "p95": float(np.percentile(times_ms, 95)),
-        }
+    windows = some_windows(GE_HEAD.files)
+    with tempfile.TemporaryDirectory(prefix="ichlite-costs-") as name:
+        folder = Path(name)
+        np.save(folder / "slices.npy", windows)
+        contenders = [
+            contender
+            for name in names
+            for contender in architecture_contenders(name, [LITERT], windows, folder)
+        ]
+        # Of the machine as it was before timing: another job's load makes all times longer.
+        load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+        for one in measure(contenders, folder / "slices.npy", threads=[1], runs=turns):
+            entry, precision = models[one.contender.model], one.contender.precision
+            if precision == "int8":
+                entry["tflite_int8_bytes"] = one.contender.path.stat().st_size
+            entry[f"latency_{precision}_ms"] = {
+                "p50": one.percentile_ms(50),
+                "p95": one.percentile_ms(95),
+            }
     return _document(models, load, turns)
-
-
-def interleaved_ms(
-    work: dict[tuple[str, str], Callable[[], None]], turns: int
-) -> dict[tuple[str, str], list[float]]:
-    """Named pieces of work → milliseconds of each, every piece having its turn in every round."""
-    for one in work.values():
-        for _ in range(WARM_UPS):
-            one()
-    times_ms: dict[tuple[str, str], list[float]] = {key: [] for key in work}
-    for _ in range(turns):
-        for key, one in work.items():
-            start_s = perf_counter()
-            one()
-            times_ms[key].append((perf_counter() - start_s) * 1e3)
-    return times_ms
 
 
 def h5_bytes(name: str) -> int:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from ichlite.ct.tensor import model_input
 from ichlite.ct.windows import BRAIN, PAPER_WINDOWS, apply_windows
 from ichlite.data.store import Store
+from ichlite.evaluate.canvas import SOFT, save, styled
 from ichlite.labels import NAMES, SUBTYPES
-from ichlite.reproduce.canvas import SOFT, save, styled
 
 RULE = (
     "of the test split's slices with that subtype alone, the series that has most of them; of "

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from ichlite.evaluate.canvas import OURS, SOFT, not_run, save, styled
 from ichlite.evaluate.intervals import Interval
 from ichlite.labels import NAMES, SUBTYPES
-from ichlite.reproduce.canvas import OURS, SOFT, not_run, save, styled
 from ichlite.reproduce.published import TABLES, Row
 from ichlite.reproduce.summary import MEAN, GroupResults, Summary
 from ichlite.reproduce.verdicts import cost_value, name_of

@@ -1,4 +1,4 @@
-"""A bundle in; milliseconds of bare inference, and of a whole scan from files to result, out.
+"""A bundle and a study in; milliseconds from files to result, split by stage, out.
 
 A scan's time is set against a limit measured in the same run, turn by turn with it: reading the
 bytes of the same files, and bare inference of the same model, both on one thread. What is above
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
+from io import FileIO
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -16,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from ichlite.bench.machine import peak_rss_mb
+from ichlite.bench.fresh import peak_of
+from ichlite.bench.study import write_uncompressed
 from ichlite.ct.gate import judge_series, judge_volume
 from ichlite.ct.hounsfield import read_stored, to_hu
 from ichlite.ct.series import find_series
@@ -25,49 +27,20 @@ from ichlite.errors import InputError
 from ichlite.infer.bundle import Bundle
 from ichlite.infer.decision import decide
 from ichlite.infer.pipeline import read_with
-from ichlite.infer.reader import Reader, usable_cores
+from ichlite.infer.reader import Reader
 from ichlite.infer.runtime import Runtime
-from ichlite.records import HeadVolume
+from ichlite.records import HeadVolume, SliceHeader
+from ichlite.samples import PHANTOM_BLEED
 
-WARM_UPS = 3
-DEFAULT_RUNS = 200
-SCAN_RUNS = 9
+DEFAULT_RUNS = 9
 """Turns of limit, one thread and two threads; the medians of the turns are reported."""
+SHIPPED_RUNS = 3
+"""Turns of the stages over the study as it came."""
+READ_SLICES = 36
+"""Slices of the scan of which the memory of `ichlite read` is told."""
 
 
-def bench_model(
-    bundle: Bundle, threads: int, *, name: str = "embedded", runs: int = DEFAULT_RUNS
-) -> dict[str, Any]:
-    """Take a bundle; give the times of bare inference, warm, batch 1, and what the model costs.
-
-    Args:
-        bundle: The model.
-        threads: Of LiteRT.
-        name: Under which the figures are listed.
-        runs: Inferences timed.
-
-    Returns:
-        One entry of `runs` of `ichlite bench --json`; what the manifest does not say is None.
-    """
-    runtime = Runtime(bundle, threads)
-    for _ in range(WARM_UPS):
-        runtime.invoke()
-    times_ms = [_timed_ms(runtime.invoke) for _ in range(runs)]
-    cost = bundle.manifest.get("cost") or {}
-    return {
-        "model": name,
-        "precision": bundle.manifest.get("precision"),
-        "runtime": "litert",
-        "threads": threads,
-        "p50_ms": float(np.percentile(times_ms, 50)),
-        "p95_ms": float(np.percentile(times_ms, 95)),
-        "bytes": len(bundle.model),
-        "params": cost.get("params"),
-        "flops": cost.get("flops_256"),
-    }
-
-
-def bench_scan(bundle: Bundle, study: Iterable[Path], runs: int = SCAN_RUNS) -> dict[str, Any]:
+def bench_scan(bundle: Bundle, study: Iterable[Path], runs: int = DEFAULT_RUNS) -> dict[str, Any]:
     """Take a bundle and a study's files; give the times of reading it, warm, per slice.
 
     The study is written out as uncompressed files of 16 bits first, as scanners send it.
@@ -78,11 +51,13 @@ def bench_scan(bundle: Bundle, study: Iterable[Path], runs: int = SCAN_RUNS) -> 
         runs: Turns of limit, one thread and two threads.
 
     Returns:
-        The `scan` entry of `ichlite bench --json`.
+        The `scan` entry of `ichlite bench --json`. `peak_rss_mb` is that of `ichlite read` on the
+        study, `read_peak_rss_mb` on 36 slices of 512x512, each in a process of its own.
 
     Raises:
         InputError: The study is not read as one analysed series.
     """
+    study = tuple(study)
     with tempfile.TemporaryDirectory(prefix="ichlite-bench-") as folder:
         files = write_uncompressed(study, Path(folder))
         runtime = Runtime(bundle)
@@ -94,7 +69,8 @@ def bench_scan(bundle: Bundle, study: Iterable[Path], runs: int = SCAN_RUNS) -> 
                 limits_ms.append(_timed_ms(lambda: _limit(files, runtime)))
                 ones_ms.append(_timed_ms(lambda: read_with(one, [folder])))
                 twos_ms.append(_timed_ms(lambda: read_with(two, [folder])))
-        stages_ms = _stages(folder, runtime, runs)
+        stages_ms = _stages([folder], runtime, runs)
+        peak_mb = peak_of("read", folder, "--bundle", bundle.path)
     slices = len(files)
     limit_ms = median(limits_ms) / slices
     one_ms = median(ones_ms) / slices
@@ -105,42 +81,14 @@ def bench_scan(bundle: Bundle, study: Iterable[Path], runs: int = SCAN_RUNS) -> 
         "ratio": one_ms / limit_ms,
         "two_thread_ratio": median(twos_ms) / slices / limit_ms,
         "stages_ms": stages_ms,
-        "peak_rss_mb": peak_rss_mb(),
+        "as_shipped": {
+            "transfer_syntax_uid": _transfer_syntax(study),
+            "stages_ms": _stages(study, runtime, min(runs, SHIPPED_RUNS)),
+        },
+        "peak_rss_mb": peak_mb,
+        "read_slices": READ_SLICES,
+        "read_peak_rss_mb": _read_peak_mb(bundle),
     }
-
-
-def write_uncompressed(study: Iterable[Path], folder: Path) -> list[Path]:
-    """Take DICOM files; write them to a folder as explicit little endian, and give the new files.
-
-    Raises:
-        InputError: No files.
-    """
-    from pydicom import dcmread
-    from pydicom.uid import ExplicitVRLittleEndian
-
-    written = []
-    for path in study:
-        dataset = dcmread(path)
-        if dataset.file_meta.TransferSyntaxUID.is_compressed:
-            dataset.decompress(generate_instance_uid=False)
-        else:
-            dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        target = folder / path.name
-        dataset.save_as(target, implicit_vr=False, little_endian=True, enforce_file_format=True)
-        written.append(target)
-    if not written:
-        raise InputError("no files to measure with", expected="the sample study")
-    return written
-
-
-def all_core_counts() -> tuple[int, ...]:
-    """Give the thread counts to measure: one, and all usable cores where there are more.
-
-    Example:
-        >>> all_core_counts()[0]
-        1
-    """
-    return tuple(sorted({1, usable_cores()}))
 
 
 def _limit(files: Sequence[Path], runtime: Runtime) -> None:
@@ -158,18 +106,32 @@ def _check_analysed(reader: Reader, folder: str) -> None:
         )
 
 
-def _stages(folder: str, runtime: Runtime, runs: int) -> dict[str, float]:
+def _read_peak_mb(bundle: Bundle) -> float | None:
+    with tempfile.TemporaryDirectory(prefix="ichlite-bench-") as folder:
+        write_uncompressed(PHANTOM_BLEED.files[:READ_SLICES], Path(folder))
+        return peak_of("read", folder, "--bundle", bundle.path)
+
+
+def _transfer_syntax(study: Iterable[Path]) -> str:
+    (series, *_), _ = find_series(study)
+    return series.slices[0].layout.transfer_syntax_uid
+
+
+def _stages(paths: Iterable[Path | str], runtime: Runtime, runs: int) -> dict[str, float]:
     """The stages one after the other, each over the whole study: median milliseconds a slice."""
-    turns = [_one_turn(folder, runtime) for _ in range(runs)]
+    turns = [_one_turn(paths, runtime) for _ in range(runs)]
     return {stage: median(turn[stage] for turn in turns) for stage in turns[0]}
 
 
-def _one_turn(folder: str, runtime: Runtime) -> dict[str, float]:
+def _one_turn(paths: Iterable[Path | str], runtime: Runtime) -> dict[str, float]:
     clock = _Clock()
-    series = clock.time("find", lambda: find_series([folder])[0][0])
+    series = clock.time("find", lambda: find_series(paths)[0][0])
     headers = series.slices
     clock.time("gate_series", lambda: judge_series(series))
-    stored = clock.time("read", lambda: [read_stored(header) for header in headers])
+    clock.time("read", lambda: [_pixel_bytes(header) for header in headers])
+    stored = clock.time("decode", lambda: [read_stored(header) for header in headers])
+    # `read_stored` reads the bytes once more; what it takes longer than that is decoding.
+    clock.times_ms["decode"] = max(0.0, clock.times_ms["decode"] - clock.times_ms["read"])
     pairs = list(zip(stored, headers, strict=True))
     hu = clock.time("hu", lambda: [to_hu(pixels, header)[0] for pixels, header in pairs])
     grid = clock.time("resize", lambda: np.stack([resize_hu(one) for one in hu]))
@@ -181,6 +143,12 @@ def _one_turn(folder: str, runtime: Runtime) -> dict[str, float]:
     bundle = runtime.bundle
     clock.time("decision", lambda: decide(logits, bundle.calibration, bundle.rule))
     return {stage: ms / len(headers) for stage, ms in clock.times_ms.items()}
+
+
+def _pixel_bytes(header: SliceHeader) -> bytes:
+    with FileIO(header.path) as file:
+        file.seek(header.layout.offset)
+        return file.read(header.layout.length or -1)
 
 
 def _each(work: Callable[[Any], None], items: Iterable[Any]) -> None:

@@ -1,0 +1,73 @@
+"""Timings and documents with numbers of one's choice, as the measuring code makes them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ichlite.bench.contender import Contender, Start
+from ichlite.bench.entries import comparisons, run_entries
+from ichlite.bench.layers import Layer
+from ichlite.bench.peaks import Peaks
+from ichlite.bench.roofline import roofline
+from ichlite.bench.rounds import Timing
+from ichlite.infer.bundle import EMBEDDED, MODEL_FILE
+
+FILE = EMBEDDED / MODEL_FILE
+LAYERS = (
+    Layer(0, "CONV_2D", (1, 4, 4, 2), 2_000_000, 600, 300, 100),
+    Layer(1, "ADD", (1, 4, 4, 2), 1_000, 3_000, 0, 1_000),
+)
+PEAKS = Peaks(1e9, ((1000, 4e9), (8000, 1e6)))
+
+
+def timing(
+    model: str,
+    precision: str = "float32",
+    runtime: str = "litert",
+    *,
+    threads: int = 1,
+    ms: float = 2.0,
+    of_ms: float = 2.0,
+    logit: float = 0.0,
+    path: Path = FILE,
+) -> Timing:
+    """A timing of two rounds of two inferences, all of so many milliseconds."""
+    contender = Contender(model, precision, runtime, path, 86_853, 187_862_789)
+    start = Start(3.0, 2.5, 10.0, 60.0)
+    logits = np.full((2, 5), logit)
+    return Timing(contender, threads, start, logits, np.full((2, 2), ms), np.full((2, 2), of_ms))
+
+
+def document(*timings: Timing, with_roofline: bool = False) -> dict[str, Any]:
+    """What `bench_document` gives, for these timings."""
+    stages = ("find", "gate_series", "read", "decode", "hu", "resize", "gate_volume", "windows")
+    stages_ms = dict.fromkeys((*stages, "invoke", "decision"), 0.25)
+    return {
+        "date": "2026-11-23T12:00:00+00:00",
+        "machine": {
+            "cpu": "A CPU", "cores": 2, "system": "Linux x86_64", "python": "3.11.7",
+            "ichlite": "0.1.0", "packages": {"numpy": "2.0"},
+        },
+        "load_average": {"before": 0.1, "after": None},
+        "protocol": {
+            "runs": 4, "turn": 2, "starts": 3, "batch": 1, "input": [256, 256, 3],
+            "reference": {
+                "model": "light_fcn", "precision": "float32", "runtime": "litert", "threads": 1,
+            },
+        },
+        "runs": run_entries(timings),
+        "comparisons": comparisons(timings),
+        "scan": {
+            "slices": 28, "ms_per_slice": 2.5, "limit_ms_per_slice": 2.0, "ratio": 1.25,
+            "two_thread_ratio": 0.9, "stages_ms": stages_ms,
+            "as_shipped": {"transfer_syntax_uid": "1.2", "stages_ms": stages_ms},
+            "peak_rss_mb": 73.0, "read_slices": 36, "read_peak_rss_mb": 74.0,
+        },
+        "roofline": {
+            "model": "light_fcn", "precision": "float32", "runtime": "litert", "threads": 1,
+            **roofline(LAYERS, PEAKS, 12.0, 8.0),
+        } if with_roofline else None,
+    }  # fmt: skip
