@@ -33,6 +33,10 @@ class Gate:
             if not 0 <= drop <= 1 or math.isnan(drop):
                 raise UsageError(name, found=drop, expected="from 0 to 1")
 
+    def limit(self, name: str) -> float:
+        """Subtype or `mean` → the most it may lose."""
+        return self.max_mean_drop if name == MEAN else self.max_subtype_drop
+
 
 @dataclass(frozen=True, slots=True)
 class Drops:
@@ -82,13 +86,6 @@ def check(drops: Drops, gate: Gate) -> None:
 found subdural 0.9000 to 0.8700; expected at most 0.02 less; remedy: compress less, or fine-tune \
 longer
     """
-    lost = [
-        f"{name} {drops.before[name]:.4f} to {drops.after[name]:.4f}"
-        for name, drop in drops.drops.items()
-        if drop is not None
-        and drop > (gate.max_mean_drop if name == MEAN else gate.max_subtype_drop)
-    ]
-    remedy = "compress less, or fine-tune longer"
     if drops.drops[MEAN] is None:
         raise IchliteError(
             "the accuracy gate: no mean ROC AUC on the validation split",
@@ -96,12 +93,21 @@ longer
             remedy="use a larger store",
             code=FAILED,
         )
+    lost = lost_too_much(drops, gate)
     if lost:
-        limit = gate.max_mean_drop if lost[0].startswith(MEAN) else gate.max_subtype_drop
         raise IchliteError(
             "the accuracy gate: ROC AUC falls too far, nothing is written",
-            found=", ".join(lost),
-            expected=f"at most {limit:g} less",
-            remedy=remedy,
+            found=", ".join(
+                f"{name} {drops.before[name]:.4f} to {drops.after[name]:.4f}" for name in lost
+            ),
+            expected=f"at most {gate.limit(lost[0]):g} less",
+            remedy="compress less, or fine-tune longer",
             code=FAILED,
         )
+
+
+def lost_too_much(drops: Drops, gate: Gate) -> list[str]:
+    """What compression cost, and what it may → the subtypes, or `mean`, that lost more."""
+    return [
+        name for name, drop in drops.drops.items() if drop is not None and drop > gate.limit(name)
+    ]
