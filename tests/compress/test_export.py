@@ -11,26 +11,25 @@ import keras
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
+from tests.compress.trained import trained_on_toys
 from tests.toy import make_store
 
 from ichlite.compress import export as export_module
 from ichlite.compress.export import Exported, calibration_rows, export
 from ichlite.compress.flatbuffer import tidy
+from ichlite.compress.gate import Gate
 from ichlite.compress.graph import with_activation_map
 from ichlite.compress.quantize import PRECISIONS, to_tflite
 from ichlite.ct.tensor import model_input
 from ichlite.data.store import Store
-from ichlite.errors import InputError, UnknownName, UsageError
+from ichlite.errors import IchliteError, InputError, UnknownName, UsageError
 from ichlite.evaluate.judge import CLASSES, load_judge, logits_of
 from ichlite.evaluate.metrics import validation_auc
 from ichlite.infer.bundle import load_bundle
 from ichlite.infer.runtime import Runtime
 from ichlite.labels import NAMES
-from ichlite.models import light_fcn
 from ichlite.models.saved import predict
 from ichlite.train import manifest as train_manifest
-from ichlite.train.batches import Batches
-from ichlite.train.losses import Bce
 from ichlite.train.recipe import Recipe
 
 every_precision = pytest.mark.parametrize("precision", PRECISIONS)
@@ -43,14 +42,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 @pytest.fixture(scope="module")
 def model(store: Store) -> keras.Model:
-    """A small LightFCN, trained until it knows some of the toys' bleeds."""
-    keras.utils.set_random_seed(1)
-    model = light_fcn(expansions=(16, 16, 16), width=8, head_width=16, bn_momentum=0.8)
-    model.compile(keras.optimizers.Adam(0.01), Bce(), jit_compile=False)
-    batches = Batches(store, Recipe(batch_size=8))
-    for step in range(60):
-        model.train_on_batch(*batches.step(step))
-    return model
+    return trained_on_toys(store)
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +132,7 @@ def test_weights_are_aligned_in_the_file(model: keras.Model) -> None:
 
 
 def test_unknown_precision_lists_the_choices(model: keras.Model) -> None:
-    with pytest.raises(UnknownName, match="float32, int8"):
+    with pytest.raises(UnknownName, match="float32, float16, dynamic, int8"):
         to_tflite(model, "int4")
 
 
@@ -149,6 +141,30 @@ def test_a_model_without_the_named_layers_is_refused() -> None:
     other = keras.Model(image, keras.layers.GlobalAveragePooling2D()(image))
     with pytest.raises(InputError, match="features and logits"):
         with_activation_map(other)
+
+
+def test_each_precision_is_smaller_than_float32(bundles: dict[str, Exported]) -> None:
+    size = {precision: bundles[precision].model_bytes for precision in PRECISIONS}
+    assert size["int8"] < size["float16"] < size["float32"]
+    assert size["dynamic"] < size["float32"]
+    for exported in bundles.values():
+        cost = exported.manifest["cost"]
+        assert cost["bytes"] == exported.model_bytes > cost["gzip_bytes"] > 0
+        assert cost["zstd_bytes"] > 0
+    assert bundles["float16"].manifest["parity"]["max_probability_difference"] < 0.01
+    assert bundles["dynamic"].manifest["parity"]["mean_probability_difference"] < 0.02
+
+
+def test_a_model_that_fails_the_gate_is_not_written(
+    tmp_path: Path, store: Store, model: keras.Model, training: dict[str, Any]
+) -> None:
+    worse = keras.models.clone_model(model)  # of the same form, with random weights
+    with pytest.raises(IchliteError, match="nothing is written"):
+        export(
+            worse, store, tmp_path / "out", precision="float32", training=training,
+            reference=model, gate=Gate(),
+        )  # fmt: skip
+    assert list(tmp_path.iterdir()) == []
 
 
 @every_precision

@@ -61,6 +61,7 @@ def model_card(manifest: Mapping[str, Any]) -> str:
         f"- Loss {recipe['loss']}, {recipe['crop_steps']} steps of {recipe['batch_size']} crops, "
         f"then {recipe['epochs']} epochs; seed {recipe['seed']}.",
         f"- Command: `{training['command']}`",
+        *_compression(manifest.get("compression")),
         f"- Calibrated on the validation split; thresholds: "
         f"{manifest['decision']['threshold_rule']}.",
         "",
@@ -93,6 +94,27 @@ def metric_table(metrics: Mapping[str, Any]) -> list[str]:
             f"| {name} | {row['positives']:,} | " + " | ".join(_share(row[k]) for k in keys) + " |"
             for name, row in rows.items()
         ),
+    ]
+
+
+def _compression(said: Mapping[str, Any] | None) -> list[str]:
+    if said is None:
+        return []
+    done = [
+        words
+        for words, wanted in (
+            (f"{said['keep_channels']} of the expansion channels kept", said["keep_channels"]),
+            (f"{said['sparsity']} of the weights zero", said["sparsity"]),
+            (f"{said['clusters']} values a layer", said["clusters"]),
+            ("trained with int8's rounding", said["quantization_aware"]),
+        )
+        if wanted
+    ]
+    tuning = said["tuning"]
+    return [
+        f"- Compressed: {'; '.join(done)}; {tuning['steps']} steps of fine-tuning each, "
+        f"learning rate {tuning['learning_rate']:g}, seed {tuning['seed']}, "
+        f"teacher: {said['teacher'] or 'the model before'}."
     ]
 
 

@@ -18,12 +18,14 @@ from ichlite import __version__
 from ichlite.compress.card import model_card
 from ichlite.compress.flatbuffer import tidy
 from ichlite.compress.flops import flops, one_slice
+from ichlite.compress.gate import MEAN, Drops, Gate, check
 from ichlite.compress.graph import with_activation_map
-from ichlite.compress.quantize import PRECISIONS, to_tflite
+from ichlite.compress.quantize import check_precision, to_tflite
+from ichlite.compress.sizes import sizes
 from ichlite.ct.tensor import GRID, HU_MAX, HU_MIN, model_input
 from ichlite.ct.windows import PAPER_WINDOWS
 from ichlite.data.feed import split_rows
-from ichlite.errors import UnknownName, UsageError
+from ichlite.errors import IchliteError, UsageError
 from ichlite.evaluate.calibrate import fit_calibration
 from ichlite.evaluate.judge import Judged, bundle_judge, judge_logits, judge_rows, logits_of
 from ichlite.evaluate.metrics import roc_auc, validation_auc
@@ -66,6 +68,9 @@ def export(
     training: dict[str, Any],
     name: str | None = None,
     seed: int = 0,
+    reference: keras.Model | None = None,
+    gate: Gate | None = None,
+    compression: dict[str, Any] | None = None,
     report: Callable[[str], None] = lambda _: None,
 ) -> Exported:
     """Convert, calibrate, measure, and write the bundle.
@@ -75,10 +80,13 @@ def export(
         store: Its `train` split gives the int8 ranges, `validation` calibration and thresholds,
             `test` the metrics of the model card.
         folder: Must not exist, or be a bundle that will be replaced.
-        precision: `float32` or `int8`.
+        precision: One of `quantize.PRECISIONS`.
         training: The run's manifest; kept in the bundle.
         name: Of the bundle; None: model and precision.
         seed: Of the choice of calibration slices.
+        reference: What the bundle must not fall behind; None: `model`.
+        gate: How far it may; None: as far as it does.
+        compression: What was done to the model before; kept in the bundle.
         report: Called with one line a stage.
 
     Returns:
@@ -86,9 +94,9 @@ def export(
 
     Raises:
         UsageError: The folder holds something else.
+        IchliteError: The bundle fails the gate; then nothing is written.
     """
-    if precision not in PRECISIONS:
-        raise UnknownName("precision", precision, list(PRECISIONS))
+    check_precision(precision)
     part = _part_of(folder)
     validation = split_rows(store, "validation")
     label = name or f"{training['recipe']['model']}-{precision}"
@@ -101,6 +109,16 @@ def export(
     report("running the validation split")
     logits = logits_of(bare, store, validation)
     labels = np.asarray(store.labels, np.uint8)[validation]
+    drops = Drops(
+        validation_auc(labels, predict(reference or model, store, validation)),
+        validation_auc(labels, logits),
+    )
+    if gate is not None:
+        try:
+            check(drops, gate)
+        except IchliteError:
+            shutil.rmtree(part)
+            raise
     calibration = fit_calibration(labels, logits)
     rule, judged, any_aucs = _best_rule(logits, store, validation, calibration)
 
@@ -129,11 +147,17 @@ def export(
             ),
             "threshold_rule": RULE,
         },
-        "cost": {"params": model.count_params(), "flops_256": flops(one_slice(model, GRID))},
+        "cost": {
+            "params": model.count_params(),
+            "flops_256": flops(one_slice(model, GRID)),
+            **sizes(content),
+        },
         "files": {MODEL_FILE: hashlib.sha256(content).hexdigest()},
         "training": training,
         "quantization": {"seed": seed, "images": len(images), "split": "train"},
-        "parity": _parity(model, bare, store, images, validation, logits),
+        "compression": compression,
+        "gate": drops.as_dict(gate or Gate(1.0, 1.0)),
+        "parity": _parity(model, bare, store, images, drops),
     }
     (part / MODEL_FILE).write_bytes(content)
     _write_manifest(part, manifest)
@@ -162,28 +186,39 @@ def calibration_rows(store: Store, count: int, seed: int) -> NDArray[np.int64]:
     return np.sort(np.concatenate([*half, rest[: count - len(half[0])]]))
 
 
-def _part_of(folder: Path) -> Path:
-    """A bundle's folder in; the folder beside it that is filled first, made, out.
+def check_folder(folder: Path) -> None:
+    """A bundle's folder → nothing.
 
     Raises:
-        UsageError: The folder holds anything but a bundle, or cannot be made.
+        UsageError: It holds anything but a bundle, or cannot be looked into.
     """
     names = {MANIFEST_FILE, MODEL_FILE, CARD_FILE}
-    part = folder.with_name(f".{folder.name}.part")
     try:
         others = {entry.name for entry in folder.iterdir()} - names if folder.exists() else set()
-        if not others:
-            shutil.rmtree(part, ignore_errors=True)
-            part.mkdir(parents=True)
     except OSError as error:
-        raise UsageError(f"{folder} cannot be written", found=error.strerror) from None
+        raise _unwritable(folder, error) from None
     if others:
         raise UsageError(
             f"{folder} is not empty and no bundle",
             found=sorted(others)[0],
             remedy="give a new folder for the bundle",
         )
+
+
+def _part_of(folder: Path) -> Path:
+    """A bundle's folder in; the folder beside it that is filled first, made, out."""
+    check_folder(folder)
+    part = folder.with_name(f".{folder.name}.part")
+    try:
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+    except OSError as error:
+        raise _unwritable(folder, error) from None
     return part
+
+
+def _unwritable(folder: Path, error: OSError) -> UsageError:
+    return UsageError(f"{folder} cannot be written", found=error.strerror)
 
 
 def _best_rule(
@@ -223,24 +258,20 @@ def _parity(
     bundle: Bundle,
     store: Store,
     images: NDArray[np.int64],
-    validation: NDArray[np.int64],
-    validation_logits: NDArray[np.float32],
+    drops: Drops,
 ) -> dict[str, Any]:
-    """How far the file is from the Keras model, uncalibrated, unsmoothed."""
+    """How far the file is from the Keras model, uncalibrated, unsmoothed; AUCs, see `gate`."""
     gap = np.abs(
         _sigmoid(predict(model, store, images)) - _sigmoid(logits_of(bundle, store, images))
     )
-    labels = np.asarray(store.labels, np.uint8)[validation]
-    before = validation_auc(labels, predict(model, store, validation))["mean"]
-    after = validation_auc(labels, validation_logits)["mean"]
     return {
         "images": len(images),
         "max_probability_difference": float(gap.max()),
         "mean_probability_difference": float(gap.mean()),
         "auc_split": "validation",
-        "mean_auc_keras": before,
-        "mean_auc_bundle": after,
-        "mean_auc_drop": None if before is None or after is None else before - after,
+        "mean_auc_keras": drops.before[MEAN],
+        "mean_auc_bundle": drops.after[MEAN],
+        "mean_auc_drop": drops.drops[MEAN],
     }
 
 

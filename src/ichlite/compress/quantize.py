@@ -1,8 +1,9 @@
-"""A Keras model and calibration slices in, the bytes of a `.tflite` file out: float32 or int8.
+"""A Keras model and calibration slices in, the bytes of a `.tflite` file out, in any precision.
 
-The converter folds batch normalisation into the convolutions before it. int8 is full-integer:
-weights per channel, activations per tensor with ranges from the calibration slices, input and
-outputs int8; their scale and zero point stand in the file.
+The converter folds batch normalisation into the convolutions before it. float16 halves the file
+and computes in float32; dynamic stores int8 weights and computes with them, quantizing activations
+as they come; int8 is full-integer: weights per channel, activations per tensor with ranges from the
+calibration slices, input and outputs int8. Scales and zero points stand in the file.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from ichlite.compress.graph import freeze
 from ichlite.errors import IchliteError, UnknownName
 from ichlite.quiet import STDERR, STDOUT, native_output_held
 
-Precision = Literal["float32", "int8"]
-PRECISIONS: tuple[Precision, ...] = ("float32", "int8")
+Precision = Literal["float32", "float16", "dynamic", "int8"]
+PRECISIONS: tuple[Precision, ...] = ("float32", "float16", "dynamic", "int8")
+INT8: Precision = "int8"
 
 
 def to_tflite(
@@ -30,7 +32,7 @@ def to_tflite(
 
     Args:
         model: Fixed input shape, batch 1; on the TensorFlow backend.
-        precision: `float32` or `int8`.
+        precision: One of `PRECISIONS`.
         calibration: For int8: windows (256, 256, 3) in [0, 1] of slices like those to be read.
 
     Returns:
@@ -40,8 +42,7 @@ def to_tflite(
         UnknownName: No such precision.
         IchliteError: The model does not run on TensorFlow in this process.
     """
-    if precision not in PRECISIONS:
-        raise UnknownName("precision", precision, list(PRECISIONS))
+    check_precision(precision)
     if keras.backend.backend() != "tensorflow":
         raise IchliteError(
             "only the TensorFlow backend converts models",
@@ -52,8 +53,11 @@ def to_tflite(
 
     with native_output_held(STDOUT, STDERR):
         converter = tf.lite.TFLiteConverter.from_concrete_functions([freeze(model)])
-        if precision == "int8":
+        if precision != "float32":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if precision == "float16":
+            converter.target_spec.supported_types = [tf.float16]
+        if precision == INT8:
             converter.representative_dataset = lambda: _as_feeds(calibration)
             converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
             converter.inference_input_type = tf.int8
@@ -63,6 +67,16 @@ def to_tflite(
             warnings.filterwarnings("ignore", message="Statistics for quantized inputs")
             content: bytes = converter.convert()
     return content
+
+
+def check_precision(precision: str) -> None:
+    """Name of a precision → nothing.
+
+    Raises:
+        UnknownName: No such precision.
+    """
+    if precision not in PRECISIONS:
+        raise UnknownName("precision", precision, list(PRECISIONS))
 
 
 def _as_feeds(calibration: Iterable[NDArray[np.float32]]) -> Iterator[list[Any]]:

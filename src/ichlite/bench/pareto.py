@@ -1,0 +1,173 @@
+"""Bundles of one store in; what each costs and how well it tells, and which one to ship, out.
+
+A bundle is on the front when no other is both at least as good and at least as cheap. Which one is
+shipped is a rule, not a taste: among those that lose no more than the gate allows against the
+reference, the fastest; of those within `TIE` of it, the smallest when packed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ichlite.bench.contender import Contender
+from ichlite.bench.rounds import measure
+from ichlite.bench.runtimes import LITERT
+from ichlite.compress.gate import MEAN, Drops, Gate, lost_too_much
+from ichlite.errors import UsageError
+from ichlite.infer.bundle import MODEL_FILE, Bundle
+from ichlite.labels import NAMES
+
+TIE = 0.02
+"""Share of the time below which two bundles are equally fast, on a machine that others share."""
+COSTS = ("p50_ms", "bytes", "zstd_bytes", "flops")
+RULE = (
+    "among bundles whose test ROC AUC is within the gate of the reference, the fastest on one "
+    f"thread; of those within {TIE:.0%} of its time, the smallest when packed by zstd"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One bundle.
+
+    Attributes:
+        name: Of the bundle.
+        architecture, precision: From its manifest.
+        auc: Test ROC AUC of each subtype and `mean`; None where undefined.
+        p50_ms: Median time of a slice, one thread.
+        bytes, zstd_bytes, flops, params: Of the model.
+    """
+
+    name: str
+    architecture: str
+    precision: str
+    auc: Mapping[str, float | None]
+    p50_ms: float
+    bytes: int
+    zstd_bytes: int
+    flops: int
+    params: int
+
+
+def measure_bundles(
+    bundles: Sequence[Bundle],
+    slices: Path,
+    *,
+    runs: int = 200,
+    advance: Callable[[int], None] = lambda _: None,
+) -> list[Point]:
+    """Time bundles turn by turn, and put beside it what their manifests say of the test split.
+
+    Args:
+        bundles: Made from one store by `ichlite compress`.
+        slices: `.npy` of windows (slice, 256, 256, 3) float32.
+        runs: Inferences timed of each.
+        advance: Called with 1 whenever the work is a step further on.
+
+    Raises:
+        UsageError: Fewer than two bundles, one name twice, or bundles of different stores.
+        IchliteError: A model cannot be run.
+    """
+    _check_comparable(bundles)
+    contenders = [_contender(bundle) for bundle in bundles]
+    timings = measure(contenders, slices, threads=(1,), runs=runs, advance=advance)
+    points = []
+    for bundle, timing in zip(bundles, timings, strict=True):
+        manifest = bundle.manifest
+        metrics, cost = manifest["metrics"], manifest["cost"]
+        points.append(
+            Point(
+                bundle.name,
+                str(manifest["model"]),
+                str(manifest["precision"]),
+                {
+                    **{name: metrics["per_class"][name]["roc_auc"] for name in NAMES},
+                    MEAN: metrics["mean"]["roc_auc"],
+                },
+                timing.percentile_ms(50),
+                cost["bytes"],
+                cost["zstd_bytes"],
+                cost["flops_256"],
+                cost["params"],
+            )
+        )
+    return points
+
+
+def on_front(points: Sequence[Point], cost: str) -> set[str]:
+    """Points and one of `COSTS` → the names of those that no other beats in AUC and cost."""
+    return {
+        one.name
+        for one in points
+        if not any(_beats(other, one, cost) for other in points if other is not one)
+    }
+
+
+def passing(points: Sequence[Point], reference: Point, gate: Gate) -> list[Point]:
+    """Points that lose no more test ROC AUC against the reference than the gate allows."""
+    return [one for one in points if not lost_too_much(Drops(reference.auc, one.auc), gate)]
+
+
+def ship(points: Sequence[Point], reference: Point, gate: Gate) -> Point:
+    """Points, one of them the reference → the one that `RULE` picks; the reference at worst."""
+    good = passing(points, reference, gate)
+    fastest = min(one.p50_ms for one in good)
+    tied = [one for one in good if one.p50_ms <= fastest * (1 + TIE)]
+    return min(tied, key=lambda one: (one.zstd_bytes, one.p50_ms))
+
+
+def pareto_document(points: Sequence[Point], reference: Point, gate: Gate) -> dict[str, Any]:
+    """Points → the document of `ichlite pareto --json`, machine and date left to the caller."""
+    good = {one.name for one in passing(points, reference, gate)}
+    fronts = {cost: on_front(points, cost) for cost in COSTS}
+    return {
+        "reference": reference.name,
+        "gate": asdict(gate),
+        "rule": RULE,
+        "shipped": ship(points, reference, gate).name,
+        "bundles": [
+            {
+                **asdict(one),
+                "speedup": reference.p50_ms / one.p50_ms,
+                "mean_drop": Drops(reference.auc, one.auc).drops[MEAN],
+                "passes": one.name in good,
+                "fronts": [cost for cost in COSTS if one.name in fronts[cost]],
+            }
+            for one in points
+        ],
+    }
+
+
+def _beats(other: Point, one: Point, cost: str) -> bool:
+    theirs, ours = other.auc[MEAN] or 0.0, one.auc[MEAN] or 0.0
+    cheap, dear = getattr(other, cost), getattr(one, cost)
+    return bool(theirs >= ours and cheap <= dear and (theirs > ours or cheap < dear))
+
+
+def _contender(bundle: Bundle) -> Contender:
+    manifest: Mapping[str, Any] = bundle.manifest
+    cost = manifest["cost"]
+    return Contender(
+        bundle.name,
+        str(manifest["precision"]),
+        LITERT,
+        bundle.path / MODEL_FILE,
+        cost["params"],
+        cost["flops_256"],
+    )
+
+
+def _check_comparable(bundles: Sequence[Bundle]) -> None:
+    names = [bundle.name for bundle in bundles]
+    if len(bundles) < 2 or len(set(names)) < len(names):
+        raise UsageError("bundles", found=", ".join(names), expected="two or more, each name once")
+    stores = {bundle.manifest["training"]["data"]["store_hash"] for bundle in bundles}
+    if len(stores) > 1:
+        raise UsageError(
+            "bundles that were judged on different data cannot be compared",
+            found=f"{len(stores)} stores",
+            expected="one",
+        )

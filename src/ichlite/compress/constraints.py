@@ -1,0 +1,185 @@
+"""Weights after an optimiser step in; the same weights, as a compressed file may hold them, out.
+
+A constraint is put on the kernels of a model whose batch normalisation is folded. It is set up
+once, and applied after every step of fine-tuning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from ichlite.compress.fold import CONVOLUTIONS
+from ichlite.errors import UsageError
+
+RAMP = 0.6
+"""Share of the steps over which sparsity grows; the rest recovers at the final sparsity."""
+MOST_CLUSTERS = 64
+FIXED = (-1.0, 0.0, 1.0)
+"""Centroids that every layer has and that do not move."""
+_ITERATIONS = 25
+_DIGITS = 6
+
+
+class Constraint(Protocol):
+    """What holds weights to a form."""
+
+    def apply(self, step: int, total: int) -> None:
+        """Step done, from 1, of a total → the weights brought back into form."""
+
+
+def kernels_of(model: keras.Model) -> list[Any]:
+    """Model → the kernel variables of its convolutions and its dense layer."""
+    return [
+        layer.kernel
+        for layer in model.layers
+        if isinstance(layer, (*CONVOLUTIONS, keras.layers.Dense))
+    ]
+
+
+def channel_axis(kernel: NDArray[Any]) -> tuple[int, ...]:
+    """Kernel → the axes within one output channel, over which LiteRT has one scale.
+
+    Depthwise kernels are (row, column, channel, 1), others (…, in, out).
+    """
+    depthwise = kernel.ndim == 4 and kernel.shape[-1] == 1 and kernel.shape[2] > 1
+    return (0, 1, 3) if depthwise else tuple(range(kernel.ndim - 1))
+
+
+class Sparsity:
+    """Smallest weights of each larger kernel are zero, a growing share of them.
+
+    The share grows as 1 - (1 - t)^3 (Zhu & Gupta 2017), so that most go early, while there is time
+    to recover. Kernels of few weights, depthwise ones above all, stay dense: nothing is gained.
+
+    Args:
+        model: Folded.
+        share: Of each kernel's weights, in the end; at least 0, below 1.
+        smallest: Kernels with fewer weights stay as they are.
+
+    Raises:
+        UsageError: A share out of range.
+    """
+
+    def __init__(self, model: keras.Model, share: float, *, smallest: int = 1024) -> None:
+        if not 0 <= share < 1:
+            raise UsageError("sparsity", found=share, expected="at least 0 and below 1")
+        self.share = share
+        self._kernels = [one for one in kernels_of(model) if np.prod(one.shape) >= smallest]
+
+    def apply(self, step: int, total: int) -> None:
+        """Set the smallest weights to zero, as many as this step asks for."""
+        grown = min(1.0, step / max(1.0, RAMP * total))
+        share = self.share * (1.0 - (1.0 - grown) ** 3)
+        for kernel in self._kernels:
+            values = np.asarray(kernel)
+            count = round(share * values.size)
+            if count:
+                sizes = np.abs(values)
+                limit = np.partition(sizes, count - 1, axis=None)[count - 1]
+                kernel.assign(np.where(sizes <= limit, np.float32(0), values))
+
+
+class Clusters:
+    """All weights of a layer share few values, each channel up to its own scale.
+
+    A channel's weights are its scale times one of the layer's centroids in [-1, 1]. The centroids
+    -1, 0 and 1 are always there: a channel's largest weight is at 1 or -1, so int8 quantization,
+    which scales each channel by its largest weight, gives a layer no more integers than centroids;
+    and a weight that was pruned stays zero.
+
+    Args:
+        model: Folded; its weights are assigned to centroids now and keep them.
+        count: Centroids of a layer, 4 to 64.
+
+    Raises:
+        UsageError: A count out of range.
+    """
+
+    def __init__(self, model: keras.Model, count: int) -> None:
+        if not 4 <= count <= MOST_CLUSTERS:
+            raise UsageError("clusters", found=count, expected=f"4 to {MOST_CLUSTERS}")
+        self.count = count
+        self._layers = [_Shared(kernel, count) for kernel in kernels_of(model)]
+        self.apply(0, 1)
+
+    def apply(self, step: int, total: int) -> None:
+        """Draw each layer's weights to the nearest of the form that their centroids allow."""
+        del step, total
+        for layer in self._layers:
+            layer.project()
+
+
+class _Shared:
+    """One kernel, the centroid that each weight has, and the centroids' values."""
+
+    def __init__(self, kernel: Any, count: int) -> None:
+        self.kernel = kernel
+        values = np.asarray(kernel, np.float64)
+        self.axes = channel_axis(values)
+        scale = np.abs(values).max(axis=self.axes, keepdims=True)
+        unit = values / np.where(scale > 0, scale, 1.0)
+        self.centroids, self.place = cluster(unit, count)
+
+    def project(self) -> None:
+        values = np.asarray(self.kernel, np.float64)
+        unit = self.centroids[self.place]
+        scale = _fit_scale(values, unit, self.axes)
+        weight = np.broadcast_to(np.square(scale), values.shape).ravel()
+        cross = (values * scale).ravel()
+        size = len(self.centroids)
+        bottom = np.bincount(self.place.ravel(), weight, size)
+        top = np.bincount(self.place.ravel(), cross, size)
+        moved = np.where(bottom > 0, top / np.where(bottom > 0, bottom, 1.0), self.centroids)
+        fixed = np.isin(self.centroids, FIXED)
+        # Never to the very ends: those two are what int8 takes a channel's scale from.
+        self.centroids = np.where(fixed, self.centroids, np.clip(moved, -0.999, 0.999))
+        unit = self.centroids[self.place]
+        self.kernel.assign((unit * _fit_scale(values, unit, self.axes)).astype(np.float32))
+
+
+def cluster(unit: NDArray[np.float64], count: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Values in [-1, 1] → (count,) centroids, with -1, 0 and 1 among them, and each value's place.
+
+    Lloyd's iterations from evenly spaced quantiles; the three fixed ones do not move.
+
+    Example:
+        >>> centroids, place = cluster(np.array([-1.0, 0.0, 0.31, 0.29, 1.0]), 4)
+        >>> centroids[place].round(2).tolist()
+        [-1.0, 0.0, 0.3, 0.3, 1.0]
+    """
+    flat = np.sort(unit.ravel())
+    inner = flat[(flat != 0) & (np.abs(flat) < 1)]
+    free = np.unique(inner.round(_DIGITS))  # float32 keeps what is shared only so far
+    if len(free) > count - len(FIXED):
+        free = np.quantile(inner, (np.arange(count - len(FIXED)) + 0.5) / (count - len(FIXED)))
+    centroids = np.unique(np.concatenate([FIXED, free]))
+    sums = np.concatenate([[0.0], np.cumsum(flat)])
+    for _ in range(_ITERATIONS):
+        edges = np.searchsorted(flat, (centroids[1:] + centroids[:-1]) / 2)
+        bounds = np.concatenate([[0], edges, [flat.size]])
+        sizes = np.diff(bounds)
+        means = np.diff(sums[bounds]) / np.maximum(sizes, 1)
+        fixed = np.isin(centroids, FIXED) | (sizes == 0)
+        centroids = np.unique(np.where(fixed, centroids, means))
+    place = np.searchsorted((centroids[1:] + centroids[:-1]) / 2, unit)
+    return centroids, place
+
+
+def _fit_scale(
+    values: NDArray[np.float64], unit: NDArray[np.float64], axes: tuple[int, ...]
+) -> NDArray[np.float64]:
+    """Each channel's scale that brings its centroids nearest to its weights, never below 0."""
+    energy = np.square(unit).sum(axis=axes, keepdims=True)
+    fit = (values * unit).sum(axis=axes, keepdims=True) / np.where(energy > 0, energy, 1.0)
+    return np.asarray(np.maximum(fit, 0.0))
+
+
+def apply_all(constraints: Sequence[Constraint], step: int, total: int) -> None:
+    """Apply each in turn."""
+    for constraint in constraints:
+        constraint.apply(step, total)

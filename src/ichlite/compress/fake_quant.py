@@ -1,0 +1,141 @@
+"""A folded model in, the same model that feels int8's rounding while it trains, out.
+
+Quantization-aware training (Jacob 2018): weights and activations are rounded to the 255 or 256
+steps that int8 will have, and gradients pass as if they were not. Weights are scaled per output
+channel by their largest, activations per tensor by a running range; zero is always on the grid.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from ichlite.compress.fold import CONVOLUTIONS, readers_of
+
+WEIGHT_STEPS = 127
+ACTIVATION_STEPS = 255
+RANGE_MOMENTUM = 0.95
+_TINY = 1e-8
+
+
+class FakeQuant(keras.layers.Layer):  # type: ignore[misc]
+    """Feature map → the same, rounded to 256 steps between the ends of its running range."""
+
+    def build(self, shape: Any) -> None:
+        """Make the running range, empty at first."""
+        del shape
+        self.low = self.add_weight(shape=(), initializer="zeros", trainable=False, name="low")
+        self.high = self.add_weight(shape=(), initializer="zeros", trainable=False, name="high")
+        self.built = True
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        """Round; in training, move the range first."""
+        if training:
+            # The first batch sets the range; it grows at once and shrinks slowly.
+            self._follow(self.low, ops.minimum(ops.min(x), 0.0), ops.minimum)
+            self._follow(self.high, ops.maximum(ops.max(x), 0.0), ops.maximum)
+        step = ops.maximum((self.high - self.low) / ACTIVATION_STEPS, _TINY)
+        zero = ops.round(self.low / step)
+        rounded = ops.clip(ops.round(x / step), zero, zero + ACTIVATION_STEPS) * step
+        return _straight_through(rounded, ops.clip(x, self.low, self.high))
+
+    def _follow(self, end: Any, seen: Any, outer: Any) -> None:
+        slow = RANGE_MOMENTUM * end + (1.0 - RANGE_MOMENTUM) * seen
+        end.assign(outer(slow, seen))
+
+
+class FakeQuantConv2D(keras.layers.Conv2D):  # type: ignore[misc]
+    """A convolution whose kernel is rounded to int8 steps, a scale an output channel."""
+
+    def convolution_op(self, inputs: Any, kernel: Any) -> Any:
+        """Convolve with the rounded kernel."""
+        return super().convolution_op(inputs, fake_kernel(kernel, (0, 1, 2)))
+
+
+class FakeQuantDepthwiseConv2D(keras.layers.DepthwiseConv2D):  # type: ignore[misc]
+    """A depthwise convolution whose kernel is rounded to int8 steps, a scale a channel."""
+
+    def call(self, inputs: Any) -> Any:
+        """Convolve with the rounded kernel, and add the bias."""
+        outputs = ops.depthwise_conv(
+            inputs,
+            fake_kernel(self.kernel, (0, 1)),
+            strides=self.strides,
+            padding=self.padding,
+            data_format=self.data_format,
+        )
+        return outputs + self.bias if self.use_bias else outputs
+
+
+class FakeQuantDense(keras.layers.Dense):  # type: ignore[misc]
+    """A dense layer, which the file has as a convolution, rounded like one."""
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """Multiply by the rounded kernel, and add the bias."""
+        del training
+        return ops.matmul(inputs, fake_kernel(self.kernel, (0,))) + self.bias
+
+
+def fake_kernel(kernel: Any, axes: tuple[int, ...]) -> Any:
+    """Kernel and the axes within one channel → rounded to 255 symmetric steps a channel."""
+    largest = ops.max(ops.abs(kernel), axis=axes, keepdims=True)
+    step = ops.maximum(largest / WEIGHT_STEPS, _TINY)
+    return _straight_through(ops.round(kernel / step) * step, kernel)
+
+
+def quantization_aware(folded: keras.Model) -> keras.Model:
+    """Folded model → the same weights, rounding where the int8 file will round.
+
+    Feature maps are rounded after the windows, after each ReLU and addition, and after each
+    convolution that no ReLU follows; pooling picks values that are rounded already.
+
+    Args:
+        folded: Functional, without batch normalisation (`fold`).
+
+    Returns:
+        A model of the same input and output; `take_weights` brings its weights back.
+    """
+
+    def make(layer: Any) -> Any:
+        config = layer.get_config()
+        if isinstance(layer, keras.layers.DepthwiseConv2D):
+            return FakeQuantDepthwiseConv2D.from_config(config)
+        if isinstance(layer, keras.layers.Conv2D):
+            return FakeQuantConv2D.from_config(config)
+        if isinstance(layer, keras.layers.Dense):
+            return FakeQuantDense.from_config(config)
+        return layer.__class__.from_config(config)
+
+    def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        y = layer(*args, **kwargs)
+        return FakeQuant(name=f"{layer.name}_rounded")(y) if layer.name in rounded else y
+
+    rounded = {layer.name for layer in folded.layers if _is_rounded(folded, layer)}
+    aware = keras.models.clone_model(folded, clone_function=make, call_function=call)
+    take_weights(aware, folded)
+    return aware
+
+
+def take_weights(model: keras.Model, source: keras.Model) -> None:
+    """Model and another with layers of the same names → the other's weights, in the model."""
+    names = {layer.name for layer in source.layers}
+    for layer in model.layers:
+        if layer.name in names:
+            layer.set_weights([np.asarray(one) for one in source.get_layer(layer.name).weights])
+
+
+def _is_rounded(model: keras.Model, layer: Any) -> bool:
+    if isinstance(layer, (keras.layers.ReLU, keras.layers.Add)):
+        return True
+    readers = readers_of(model, layer)
+    return isinstance(layer, CONVOLUTIONS) and not any(
+        isinstance(reader, keras.layers.ReLU) for reader in readers
+    )
+
+
+def _straight_through(rounded: Any, passing: Any) -> Any:
+    """The rounded value, with the gradient of `passing`."""
+    return passing + ops.stop_gradient(rounded - passing)

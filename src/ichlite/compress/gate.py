@@ -1,0 +1,113 @@
+"""ROC AUCs of a model before and after compression in; may the smaller one be written, out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ichlite.errors import IchliteError, UsageError
+from ichlite.labels import NAMES
+
+MEAN = "mean"
+FAILED = "gate"
+"""`code` of the error that says that a model lost too much."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """How much ROC AUC on the validation split compression may cost.
+
+    Attributes:
+        max_mean_drop: Of the mean over subtypes.
+        max_subtype_drop: Of any one subtype.
+    """
+
+    max_mean_drop: float = 0.005
+    max_subtype_drop: float = 0.02
+
+    def __post_init__(self) -> None:
+        for name in ("max_mean_drop", "max_subtype_drop"):
+            drop = getattr(self, name)
+            if not 0 <= drop <= 1 or math.isnan(drop):
+                raise UsageError(name, found=drop, expected="from 0 to 1")
+
+    def limit(self, name: str) -> float:
+        """Subtype or `mean` → the most it may lose."""
+        return self.max_mean_drop if name == MEAN else self.max_subtype_drop
+
+
+@dataclass(frozen=True, slots=True)
+class Drops:
+    """What compression cost.
+
+    Attributes:
+        before, after: ROC AUC of each subtype and `mean`; None where undefined.
+        drops: Before less after; below 0 where it gained, None where undefined.
+    """
+
+    before: Mapping[str, float | None]
+    after: Mapping[str, float | None]
+
+    @property
+    def drops(self) -> dict[str, float | None]:
+        """Subtypes, then `mean`."""
+        found: dict[str, float | None] = {}
+        for name in (*NAMES, MEAN):
+            before, after = self.before[name], self.after[name]
+            found[name] = None if before is None or after is None else before - after
+        return found
+
+    def as_dict(self, gate: Gate) -> dict[str, Any]:
+        """For a manifest, with the gate that it passed."""
+        return {
+            "split": "validation",
+            "max_mean_drop": gate.max_mean_drop,
+            "max_subtype_drop": gate.max_subtype_drop,
+            "before": dict(self.before),
+            "after": dict(self.after),
+            "drops": self.drops,
+        }
+
+
+def check(drops: Drops, gate: Gate) -> None:
+    """What compression cost, and what it may → nothing.
+
+    Raises:
+        IchliteError: It cost more; or no mean is defined, so nothing is known.
+
+    Example:
+        >>> same = dict.fromkeys((*NAMES, MEAN), 0.9)
+        >>> check(Drops(same, same), Gate())
+        >>> check(Drops(same, {**same, "subdural": 0.87}), Gate())
+        Traceback (most recent call last):
+        ichlite.errors.IchliteError: the accuracy gate: ROC AUC falls too far, nothing is written: \
+found subdural 0.9000 to 0.8700; expected at most 0.02 less; remedy: compress less, or fine-tune \
+longer
+    """
+    if drops.drops[MEAN] is None:
+        raise IchliteError(
+            "the accuracy gate: no mean ROC AUC on the validation split",
+            expected="positives of each subtype in it",
+            remedy="use a larger store",
+            code=FAILED,
+        )
+    lost = lost_too_much(drops, gate)
+    if lost:
+        raise IchliteError(
+            "the accuracy gate: ROC AUC falls too far, nothing is written",
+            found=", ".join(
+                f"{name} {drops.before[name]:.4f} to {drops.after[name]:.4f}" for name in lost
+            ),
+            expected=f"at most {gate.limit(lost[0]):g} less",
+            remedy="compress less, or fine-tune longer",
+            code=FAILED,
+        )
+
+
+def lost_too_much(drops: Drops, gate: Gate) -> list[str]:
+    """What compression cost, and what it may → the subtypes, or `mean`, that lost more."""
+    return [
+        name for name, drop in drops.drops.items() if drop is not None and drop > gate.limit(name)
+    ]

@@ -1,0 +1,201 @@
+"""Shrinking: each step leaves the form it promises, and fine-tuning makes it good."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from tests.compress.trained import trained_on_toys
+from tests.toy import make_store
+
+from ichlite.compress.constraints import kernels_of
+from ichlite.compress.fake_quant import (
+    FakeQuant,
+    fake_kernel,
+    quantization_aware,
+    take_weights,
+)
+from ichlite.compress.fine_tune import Tuning, fine_tune
+from ichlite.compress.fold import fold
+from ichlite.compress.graph import with_activation_map
+from ichlite.compress.prune import expansion_blocks
+from ichlite.compress.quantize import to_tflite
+from ichlite.compress.shrink import Shrinking, shrink
+from ichlite.ct.tensor import model_input
+from ichlite.data.store import Store
+from ichlite.errors import UsageError
+from ichlite.models.saved import predict
+from ichlite.train import manifest as train_manifest
+from ichlite.train.recipe import Recipe
+
+TUNING = Tuning(steps=6, batch_size=8, learning_rate=1e-3)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return make_store(tmp_path_factory.mktemp("toy") / "store", patients=25)
+
+
+@pytest.fixture(scope="module")
+def model(store: Store) -> keras.Model:
+    return trained_on_toys(store)
+
+
+def gap(one: keras.Model, other: keras.Model, store: Store) -> float:
+    rows = store.rows("validation")
+    return float(np.abs(predict(one, store, rows) - predict(other, store, rows)).mean())
+
+
+def test_all_at_once_leaves_every_form(store: Store, model: keras.Model) -> None:
+    before = [np.asarray(one).copy() for one in model.weights]
+    seen: list[str] = []
+    steps: list[int] = []
+    small = shrink(
+        model, store, Recipe(), Shrinking(0.5, 0.5, 8, True), TUNING, precision="int8",
+        report=seen.append, on_step=lambda step, _: steps.append(step),
+    )  # fmt: skip
+    assert [line.split(":")[0] for line in seen] == [
+        "keeping 50% of expansion channels", "sparsity 50%", "8 values a layer",
+    ]  # fmt: skip
+    assert steps == [*range(1, 7)] * Shrinking(0.5, 0.5, 8, True).phases
+    assert [block.expand.filters for block in expansion_blocks(small)] == [8, 8, 8]
+    kinds = {type(layer) for layer in small.layers}
+    assert not kinds & {keras.layers.BatchNormalization, FakeQuant}
+    for kernel in kernels_of(small):
+        values = np.asarray(kernel, np.float64)
+        largest = np.abs(values).reshape(-1, values.shape[-1]).max(axis=0)
+        if values.ndim == 4 and values.shape[-1] > 1:
+            assert len(np.unique(np.round(127 * values / np.maximum(largest, 1e-9)))) <= 8
+    for variable, values in zip(model.weights, before, strict=True):
+        np.testing.assert_array_equal(np.asarray(variable), values)
+
+
+def test_nothing_asked_is_nothing_done(store: Store, model: keras.Model) -> None:
+    assert shrink(model, store, Recipe(), Shrinking(), TUNING, precision="int8") is model
+    with pytest.raises(UsageError, match="quantization-aware"):
+        shrink(
+            model, store, Recipe(), Shrinking(quantization_aware=True), TUNING, precision="float16"
+        )
+
+
+def test_fine_tuning_comes_back_to_the_teacher(store: Store, model: keras.Model) -> None:
+    student = fold(model)
+    rng = np.random.default_rng(0)
+    for kernel in kernels_of(student):
+        kernel.assign_add(rng.normal(0, 0.02, kernel.shape))
+    before = gap(student, model, store)
+    told: list[float] = []
+    tuning = Tuning(steps=40, batch_size=8, learning_rate=3e-3, teacher_weight=1.0)
+    fine_tune(
+        student, store, Recipe(), tuning, teacher=model, on_step=lambda _, loss: told.append(loss)
+    )
+    assert gap(student, model, store) < 0.6 * before
+    assert len(told) == 40
+    assert np.mean(told[-10:]) < np.mean(told[:5])
+
+
+def test_rounding_is_that_of_the_file(store: Store, model: keras.Model) -> None:
+    """The aware model is as far from the model that it rounds as the int8 file is."""
+    plain = fold(model)
+    aware = quantization_aware(plain)
+    rows = store.rows("train")
+    for first in range(0, len(rows), 16):  # to find the ranges
+        windows = np.stack([model_input(store.hu[row]) for row in rows[first : first + 16]])
+        aware(windows, training=True)
+    content = to_tflite(
+        with_activation_map(plain), "int8", (model_input(store.hu[row]) for row in rows)
+    )
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_content=content)
+    interpreter.allocate_tensors()
+    (taken,) = interpreter.get_input_details()
+    (given,) = [d for d in interpreter.get_output_details() if tuple(d["shape"]) == (1, 5)]
+    scale, zero = taken["quantization"]
+    found = []
+    for row in rows[:40]:
+        stored = np.clip(np.rint(model_input(store.hu[row]) / scale) + zero, -128, 127)
+        interpreter.set_tensor(taken["index"], stored[None].astype(np.int8))
+        interpreter.invoke()
+        raw = interpreter.get_tensor(given["index"])[0].astype(np.float64)
+        if given["dtype"] is np.int8:
+            raw = (raw - given["quantization"][1]) * given["quantization"][0]
+        found.append(raw)
+    file = np.stack(found)
+    exact = predict(plain, store, rows[:40])
+    felt = np.abs(predict(aware, store, rows[:40]) - exact).mean()
+    assert 0.4 < felt / np.abs(file - exact).mean() < 2.5
+
+
+def test_rounded_kernels_have_int8_steps_and_whole_gradients() -> None:
+    import tensorflow as tf
+
+    kernel = tf.Variable(np.random.default_rng(0).normal(size=(3, 3, 4, 6)).astype(np.float32))
+    with tf.GradientTape() as tape:
+        rounded = fake_kernel(kernel, (0, 1, 2))
+        total = tf.reduce_sum(rounded * 2.0)
+    np.testing.assert_allclose(tape.gradient(total, kernel), 2.0)
+    largest = np.abs(kernel.numpy()).max(axis=(0, 1, 2))
+    steps = rounded.numpy() / (largest / 127)
+    np.testing.assert_allclose(steps, np.round(steps), atol=1e-3)
+    assert np.abs(steps).max() == pytest.approx(127)
+
+
+def test_weights_come_back_by_name(model: keras.Model) -> None:
+    plain = fold(model)
+    aware = quantization_aware(plain)
+    for kernel in kernels_of(aware):
+        kernel.assign(np.asarray(kernel) + 1)
+    take_weights(plain, aware)
+    for one, other in zip(kernels_of(plain), kernels_of(aware), strict=True):
+        np.testing.assert_array_equal(np.asarray(one), np.asarray(other))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"steps": 0},
+        {"batch_size": 0},
+        {"learning_rate": 0.0},
+        {"temperature": float("nan")},
+        {"teacher_weight": 1.5},
+        {"seed": -1},
+    ],
+)
+def test_impossible_tunings_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=next(iter(wrong))):
+        Tuning(**wrong)
+
+
+def test_the_command_writes_what_passes_and_nothing_else(
+    ichlite: Callable[..., Any], store: Store, model: keras.Model, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    model.save(run / "best.keras")
+    train_manifest.write_manifest(run, train_manifest.describe(Recipe(), store, store_name="toy"))
+    words = ("compress", run, store.path)
+    quick = ("--steps", 4, "--batch-size", 8, "--keep-channels", 0.5, "--clusters", 16)
+    free = ("--max-auc-drop", 1, "--max-subtype-drop", 1)
+    done = ichlite(*words, tmp_path / "small", *quick, *free, "--json")
+    assert done.exit_code == 0, done.err
+    document = json.loads(done.out)
+    assert document["compression"]["keep_channels"] == 0.5
+    assert document["compression"]["tuning"]["steps"] == 4
+    assert document["gate"]["max_mean_drop"] == 1
+    assert document["cost"]["bytes"] == document["model_bytes"]
+    card = (tmp_path / "small" / "model-card.md").read_text()
+    assert "Compressed: 0.5 of the expansion channels kept; 16 values a layer" in card
+    ruin = ("--steps", 2, "--batch-size", 2, "--learning-rate", 1, "--clusters", 4)
+    bad = ichlite(*words, tmp_path / "bad", *ruin)
+    assert bad.exit_code == 1
+    assert "the accuracy gate" in bad.err
+    assert not (tmp_path / "bad").exists()
+    for wrong in (("--qat", "--precision", "float32"), ("--precision", "int4")):
+        assert ichlite(*words, tmp_path / "wrong", *wrong).exit_code == 2
+    assert not (tmp_path / "wrong").exists()
