@@ -37,7 +37,7 @@ def test_zstd_is_told_where_its_package_is(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setitem(sys.modules, "zstandard", None)
     assert run_entries([timing("embedded", "int8")])[0]["zstd_bytes"] is None
     monkeypatch.undo()
-    pytest.importorskip("zstandard", reason="zstandard comes with ichlite[bench]")
+    pytest.importorskip("zstandard", reason="zstandard comes with ichlite[train]")
     (entry,) = run_entries([timing("embedded", "int8")])
     assert 0 < entry["zstd_bytes"] < entry["bytes"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,11 +12,11 @@ from ichlite.bench.arena import arena_bytes
 from ichlite.bench.contender import Contender
 from ichlite.bench.rounds import REFERENCE, Timing
 from ichlite.bench.runtimes import LITERT
+from ichlite.compress.sizes import sizes
 from ichlite.errors import IchliteError
 
 AGREEMENT = 1e-4
 """Largest difference of a probability between runtimes that are given the same weights."""
-ZSTD_LEVEL = 19
 Logits = NDArray[np.float64]
 
 
@@ -134,17 +133,6 @@ def _sigmoid(logits: Logits) -> Logits:
 def _file_facts(one: Contender) -> dict[str, int | None]:
     content = one.path.read_bytes()
     return {
-        "bytes": len(content),
-        "gzip_bytes": len(gzip.compress(content, mtime=0)),
-        "zstd_bytes": _zstd_bytes(content),
+        **sizes(content),
         "arena_bytes": arena_bytes(content) if one.runtime == LITERT else None,
     }
-
-
-def _zstd_bytes(content: bytes) -> int | None:
-    """Compressed size; None without the `zstandard` package, which the light half does not have."""
-    try:
-        import zstandard
-    except ModuleNotFoundError:
-        return None
-    return len(zstandard.ZstdCompressor(level=ZSTD_LEVEL).compress(content))
