@@ -54,6 +54,8 @@ def plot_pareto(document: Mapping[str, Any], path: Path) -> Path:
                 color="C3" if shipped else "C0" if one["passes"] else "0.6", zorder=2,
             )  # fmt: skip
             axes.annotate(str(number), (x, y), (4, 4), textcoords="offset points", fontsize=9)
+        found = [one[cost] * factor for one in bundles]
+        axes.set_xlim(min(found) / 1.3, max(found) * 1.3)
         axes.set_xscale("log")
         axes.set_xlabel(label)
         axes.grid(alpha=0.3, which="both")
