@@ -22,7 +22,8 @@ MOST_CLUSTERS = 64
 FIXED = (-1.0, 0.0, 1.0)
 """Centroids that every layer has and that do not move."""
 _ITERATIONS = 25
-_DIGITS = 6
+_SAME = 1e-5
+"""Values of a channel that are nearer than this are one: float32 keeps them only so far."""
 
 
 class Constraint(Protocol):
@@ -154,7 +155,7 @@ def cluster(unit: NDArray[np.float64], count: int) -> tuple[NDArray[np.float64],
     """
     flat = np.sort(unit.ravel())
     inner = flat[(flat != 0) & (np.abs(flat) < 1)]
-    free = np.unique(inner.round(_DIGITS))  # float32 keeps what is shared only so far
+    free = _distinct(inner)
     if len(free) > count - len(FIXED):
         free = np.quantile(inner, (np.arange(count - len(FIXED)) + 0.5) / (count - len(FIXED)))
     centroids = np.unique(np.concatenate([FIXED, free]))
@@ -168,6 +169,12 @@ def cluster(unit: NDArray[np.float64], count: int) -> tuple[NDArray[np.float64],
         centroids = np.unique(np.where(fixed, centroids, means))
     place = np.searchsorted((centroids[1:] + centroids[:-1]) / 2, unit)
     return centroids, place
+
+
+def _distinct(ascending: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sorted values → one of each run of values that are the same."""
+    new = np.diff(ascending, prepend=-np.inf) > _SAME
+    return ascending[new]
 
 
 def _fit_scale(

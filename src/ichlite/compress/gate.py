@@ -82,9 +82,8 @@ def check(drops: Drops, gate: Gate) -> None:
         >>> check(Drops(same, same), Gate())
         >>> check(Drops(same, {**same, "subdural": 0.87}), Gate())
         Traceback (most recent call last):
-        ichlite.errors.IchliteError: the accuracy gate: ROC AUC falls too far, nothing is written: \
-found subdural 0.9000 to 0.8700; expected at most 0.02 less; remedy: compress less, or fine-tune \
-longer
+        ichlite.errors.IchliteError: the accuracy gate: ROC AUC falls too far, nothing is written; \
+found subdural 0.9000 to 0.8700; expected at most 0.02 less; compress less, or fine-tune longer
     """
     if drops.drops[MEAN] is None:
         raise IchliteError(
