@@ -75,3 +75,11 @@ def test_params_and_operations_are_those_of_the_model(
 ) -> None:
     assert len({(one.params, one.flops) for one in contenders.values()}) == 1
     assert contenders[LITERT, "float32"].path.suffix == ".tflite"
+
+
+def test_every_precision_that_is_written_can_be_measured_and_drawn() -> None:
+    from ichlite.bench.plots import _KINDS
+    from ichlite.compress.quantize import PRECISIONS
+
+    assert set(PRECISIONS) == set(RUNTIMES[LITERT].precisions)
+    assert {(LITERT, precision) for precision in PRECISIONS} <= set(_KINDS)

@@ -21,12 +21,14 @@ from ichlite.bench.runtimes import RUNTIMES
 from ichlite.compress.flatbuffer import tidy
 from ichlite.compress.flops import flops, one_slice
 from ichlite.compress.graph import with_activation_map
-from ichlite.compress.quantize import PRECISIONS, to_tflite
+from ichlite.compress.quantize import to_tflite
 from ichlite.ct.tensor import GRID
 from ichlite.models import build
 from ichlite.quiet import STDERR, STDOUT, native_output_held
 
 SEED = 0
+MEASURED = ("float32", "int8")
+"""Precisions that architectures are set beside each other in; a bundle may have another."""
 
 
 def architecture_contenders(
@@ -48,7 +50,7 @@ def architecture_contenders(
     _settle(model, slices)
     params, operations = model.count_params(), flops(one_slice(model, GRID))
     graph = with_activation_map(model)
-    for precision in PRECISIONS:
+    for precision in MEASURED:
         tflite = folder / f"{name}.{precision}.tflite"
         tflite.write_bytes(tidy(to_tflite(graph, precision, slices)))
         for runtime in runtimes:

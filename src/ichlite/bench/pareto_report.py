@@ -57,6 +57,8 @@ def plot_pareto(document: Mapping[str, Any], path: Path) -> Path:
         found = [one[cost] * factor for one in bundles]
         axes.set_xlim(min(found) / 1.3, max(found) * 1.3)
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter("{x:g}" if max(found) < 10 * min(found) else "")
         axes.set_xlabel(label)
         axes.grid(alpha=0.3, which="both")
     for axes in grid[::2]:

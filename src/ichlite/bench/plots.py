@@ -10,6 +10,8 @@ from ichlite.evaluate.canvas import INK, RULE, SOFT, save, styled
 
 _KINDS: Mapping[tuple[str, str], tuple[str, str]] = {
     ("litert", "float32"): ("LiteRT float32", "#0b6e99"),
+    ("litert", "float16"): ("LiteRT float16", "#33475b"),
+    ("litert", "dynamic"): ("LiteRT dynamic range", "#41b3a3"),
     ("litert", "int8"): ("LiteRT int8", "#6fc0e0"),
     ("onnxruntime", "float32"): ("ONNX Runtime", "#c05621"),
     ("openvino", "float32"): ("OpenVINO", "#6b46c1"),
@@ -86,6 +88,7 @@ def _times(axes: Any, runs: Sequence[Mapping[str, Any]], models: Sequence[str], 
     axes.set_xlabel("milliseconds an inference: median, quickest to 95th percentile")
     axes.set_title(f"{count} thread{'s' * (count != 1)}")
     axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("{x:g}")
 
 
 def _stages(axes: Any, scan: Mapping[str, Any]) -> None:

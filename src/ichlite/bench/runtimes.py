@@ -179,7 +179,7 @@ RUNTIMES: Mapping[str, RuntimeKind] = {
         ("ai-edge-litert",),
         None,
         ".tflite",
-        ("float32", "int8"),
+        ("float32", "float16", "dynamic", "int8"),
     ),
     "onnxruntime": RuntimeKind(
         _Onnx,
