@@ -4,7 +4,7 @@
 
 Runs on any machine that has the light half. `scripts/arm64_same_integers.py` runs it on two kinds
 of processor and compares the files. Each sample gives `hu` (slice, 256, 256) int16, `input`
-(slice, 256, 256, 3) int8, `map` (slice, 4, 4, 5) int8 and `logits` (slice, 5) float32; noise that
+(slice, 256, 256, 4) int8, `map` (slice, 4, 4, 5) int8 and `logits` (slice, 5) float32; noise that
 fills the whole int8 range gives `input`, `map` and `logits`, too.
 """
 
@@ -23,7 +23,7 @@ from ichlite.bench.machine import describe_machine
 from ichlite.ct.series import find_series
 from ichlite.ct.tensor import model_input, read_volume
 from ichlite.infer.bundle import load_bundle
-from ichlite.infer.runtime import INPUT_SHAPE, Quantization, quantise
+from ichlite.infer.runtime import stored_input
 from ichlite.samples import SAMPLES
 
 NOISE_SLICES = 26
@@ -36,18 +36,16 @@ class RawModel:
     def __init__(self) -> None:
         self._interpreter = Interpreter(model_content=load_bundle().model, num_threads=1)
         self._interpreter.allocate_tensors()
-        (self._input,) = self._interpreter.get_input_details()
+        (self.input,) = self._interpreter.get_input_details()
         self._outputs = {
             len(d["shape"]): d["index"] for d in self._interpreter.get_output_details()
         }
-        scale, zero_point = self._input["quantization"]
-        self.quantization = Quantization(float(scale), int(zero_point))
 
     def run(self, slices: NDArray[np.int8]) -> dict[str, NDArray[Any]]:
-        """Take (slice, 256, 256, 3) int8; give the stored `map` and `logits` of each."""
+        """Take (slice, 256, 256, channel) int8; give the stored `map` and `logits` of each."""
         found: dict[str, list[NDArray[Any]]] = {"map": [], "logits": []}
         for one in slices:
-            self._interpreter.set_tensor(self._input["index"], one[np.newaxis])
+            self._interpreter.set_tensor(self.input["index"], one[np.newaxis])
             self._interpreter.invoke()
             for name, rank in (("map", 4), ("logits", 2)):
                 found[name].append(self._interpreter.get_tensor(self._outputs[rank])[0])
@@ -61,11 +59,11 @@ def raw_outputs() -> dict[str, NDArray[Any]]:
     for sample in SAMPLES:
         ((series,), _) = find_series([sample.folder])
         hu = read_volume(series, map).hu
-        stored = np.stack([quantise(model_input(one), model.quantization) for one in hu])
+        stored = stored_input(model_input(hu), model.input)
         arrays |= {f"{sample.name}.hu": hu, f"{sample.name}.input": stored}
         arrays |= {f"{sample.name}.{name}": a for name, a in model.run(stored).items()}
     rng = np.random.default_rng(NOISE_SEED)
-    noise = rng.integers(-128, 128, (NOISE_SLICES, *INPUT_SHAPE[1:]), dtype=np.int8)
+    noise = rng.integers(-128, 128, (NOISE_SLICES, *model.input["shape"][1:]), dtype=np.int8)
     arrays["noise.input"] = noise
     return arrays | {f"noise.{name}": a for name, a in model.run(noise).items()}
 

@@ -101,13 +101,15 @@ def below(pid: int) -> list[int]:
     return [one for child in map(int, children) for one in (child, *below(child))]
 
 
-def workers_named(name: str) -> list[int]:
-    """Processes of Ray workers of this user's whose title begins so."""
-    found = []
-    for line in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if line.read_bytes().startswith(f"ray::{name}".encode()):
-                found.append(int(line.parent.name))
-        except OSError:
-            continue
-    return found
+def kill_worker(*titles: str, seconds: float = 20.0) -> int:
+    """Titles → the first worker of our own clusters that has one of them, killed; its process."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        for pid in below(os.getpid()):
+            with suppress(OSError):
+                title = Path(f"/proc/{pid}/cmdline").read_bytes()
+                if title.startswith(tuple(f"ray::{one}".encode() for one in titles)):
+                    os.kill(pid, signal.SIGKILL)
+                    return pid
+        time.sleep(0.02)
+    pytest.fail(f"no worker {' or '.join(titles)} within {seconds:g} s")

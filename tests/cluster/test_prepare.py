@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
 from pathlib import Path
 
 import pytest
-from tests.cluster.conftest import workers_named
+from tests.cluster.conftest import kill_worker
 from tests.kaggle import make_set
 
 from ichlite.cluster.prepare import ray_engine
@@ -28,8 +27,7 @@ def test_a_worker_that_is_killed_costs_nothing(cluster: str, tmp_path: Path) -> 
 
     def kill_one(stage: str, _done: int, _total: int) -> None:
         if stage == "preparing slices" and not killed:
-            killed.extend(workers_named("_apply")[:1] or workers_named("IDLE")[:1])
-            os.kill(killed[0], signal.SIGKILL)
+            killed.append(kill_worker("_apply", "IDLE"))
 
     with ray_engine(cluster) as engine:
         made = prepare("rsna", root, tmp_path / "ray", engine=engine, report=kill_one)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from tests.cluster.conftest import workers_named
+from tests.cluster.conftest import kill_worker
 from tests.dicom_files import write_head_series
 
 from ichlite.cluster.archive import Archive, Study, group
@@ -77,8 +76,7 @@ def test_a_worker_that_is_killed_costs_nothing(archive: Path, cluster: str, tmp_
 
     def kill_once(_: int) -> None:
         if not killed:
-            killed.extend(workers_named("MapWorker(Map(Scorer))")[:1])
-            os.kill(killed[0], signal.SIGKILL)
+            killed.append(kill_worker("MapWorker(Map(Scorer))"))
 
     with session(cluster) as there:
         summary = score(archive, out, there, on_studies=kill_once)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import signal
 import time
 from pathlib import Path
 from threading import Thread
 
 import numpy as np
 import pytest
-from tests.cluster.conftest import workers_named
+from tests.cluster.conftest import kill_worker
 from tests.toy import make_store
 
 from ichlite.cluster.session import Cluster, session
@@ -45,8 +43,7 @@ def kill_after_an_epoch(folder: Path, killed: list[int]) -> Thread:
         until = time.monotonic() + 240
         while not (folder / "last.keras").exists() and time.monotonic() < until:
             time.sleep(0.05)
-        killed.extend(workers_named("RayTrainWorker")[-1:])
-        os.kill(killed[0], signal.SIGKILL)
+        killed.append(kill_worker("RayTrainWorker"))
 
     thread = Thread(target=watch, daemon=True)
     thread.start()

@@ -24,7 +24,7 @@ from ichlite.errors import IchliteError, InputError, UnknownName, UsageError
 from ichlite.evaluate.judge import CLASSES, load_judge, logits_of
 from ichlite.evaluate.metrics import validation_auc
 from ichlite.infer.bundle import load_bundle
-from ichlite.infer.runtime import Runtime
+from ichlite.infer.runtime import Runtime, stored_input
 from ichlite.labels import NAMES
 from ichlite.models import light_fcn
 from ichlite.models.saved import predict
@@ -93,6 +93,42 @@ def test_int8_is_full_integer_but_for_the_mean(bundles: dict[str, Exported]) -> 
     inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
     assert [(d["name"], d["dtype"]) for d in inputs] == [("windows", np.int8)]
     assert {d["name"]: d["dtype"] for d in outputs} == {"logits": np.float32, "cam": np.int8}
+
+
+def test_an_int8_pixel_is_a_word_whose_last_byte_counts_for_nothing(
+    bundles: dict[str, Exported], store: Store
+) -> None:
+    windows = model_input(np.asarray(store.hu[4]))
+    maps = []
+    for byte in (-128, 0, 127):
+        runtime = Runtime(load_bundle(bundles["int8"].path))
+        stored = stored_input(windows, runtime._input)
+        assert stored.shape == (256, 256, 4)
+        stored[..., 3] = byte
+        runtime._interpreter.set_tensor(runtime._input["index"], stored[None])
+        maps.append(runtime._invoke()[1])
+    assert np.array_equal(maps[0], maps[1])
+    assert np.array_equal(maps[0], maps[2])
+    assert np.array_equal(maps[0], runtime.run(windows)[1])
+
+
+def test_the_blank_channel_leaves_every_integer_as_the_converter_made_it(
+    model: keras.Model, store: Store
+) -> None:
+    windows = model_input(np.asarray(store.hu[4]))
+    converted = to_tflite(with_activation_map(model), "int8", iter([windows]))
+    maps = []
+    for content in (converted, tidy(converted)):
+        interpreter = Interpreter(model_content=content)
+        interpreter.allocate_tensors()
+        (details,) = interpreter.get_input_details()
+        interpreter.set_tensor(details["index"], stored_input(windows, details)[None])
+        interpreter.invoke()
+        cam = next(d for d in interpreter.get_output_details() if len(d["shape"]) == 4)
+        maps.append((details["shape"][-1], interpreter.get_tensor(cam["index"])))
+    assert [channels for channels, _ in maps] == [3, 4]
+    assert len(np.unique(maps[0][1])) > 5
+    assert np.array_equal(maps[0][1], maps[1][1])
 
 
 @every_precision

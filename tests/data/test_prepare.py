@@ -395,6 +395,25 @@ def test_two_at_once_do_not_mix(kaggle: Path, tmp_path: Path) -> None:
     assert prepare("rsna", kaggle, tmp_path / "out", engine=meanwhile).done == 40
 
 
+def test_a_worker_that_dies_before_it_can_tell_is_counted_once(
+    kaggle: Path, tmp_path: Path
+) -> None:
+    """Its part is whole; whoever gets the item next has nothing to do, and says the same."""
+    told: list[tuple[int, int]] = []
+
+    def twice(function: Callable[[Any], Any], items: Sequence[Any], /) -> Iterator[Any]:
+        for item in items:
+            function(item)
+            yield function(item)
+
+    def report(stage: str, done: int, total: int) -> None:
+        if stage == "preparing slices":
+            told.append((done, total))
+
+    assert prepare("rsna", kaggle, tmp_path / "out", engine=twice, report=report).done == 40
+    assert told[-1] == (40, 40)
+
+
 def test_a_place_that_takes_nothing_is_one_line(kaggle: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     words = [sys.executable, "-m", "ichlite", "prepare", "rsna", kaggle, tmp_path / "file" / "out"]

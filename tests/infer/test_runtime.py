@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from ichlite.ct.tensor import model_input
 from ichlite.errors import BundleError, UsageError
 from ichlite.infer.bundle import load_bundle
-from ichlite.infer.runtime import Quantization, Runtime, dequantise, quantise
+from ichlite.infer.runtime import Quantization, Runtime, dequantise, quantise, stored_input
 
 
 @pytest.fixture(scope="module")
@@ -28,12 +28,18 @@ def test_the_table_is_the_one_preprocessing_path_for_every_hu(runtime):
     every_hu = np.tile(np.arange(-1024, 3072, dtype=np.int16), 16).reshape(256, 256)
     runtime.load(every_hu)
     looked_up = runtime._interpreter.tensor(runtime._input["index"])()[0].copy()
-    computed = model_input(every_hu)
-    if looked_up.dtype == np.int8:
-        scale, zero_point = runtime._input["quantization"]
-        computed = quantise(computed, Quantization(scale, zero_point))
+    computed = stored_input(model_input(every_hu), runtime._input)
     assert looked_up.dtype == computed.dtype
     assert np.array_equal(looked_up, computed)
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_what_is_stored_is_the_windows_and_a_blank(channels):
+    windows = np.array([[0.0, 0.25, 1.0]], np.float32)
+    details = {"dtype": np.int8, "quantization": (0.25, -2), "shape": (1, 256, 256, channels)}
+    assert stored_input(windows, details).tolist() == [[-2, -1, 2, -2][:channels]]
+    real = {**details, "dtype": np.float32}
+    assert stored_input(windows, real).tolist() == [[0.0, 0.25, 1.0, 0.0][:channels]]
 
 
 def test_hu_and_windows_give_the_same_bits(runtime):

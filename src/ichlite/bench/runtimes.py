@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ichlite.infer.runtime import Quantization, quantise
+from ichlite.infer.runtime import stored_input
 from ichlite.labels import NAMES
 
 LITERT = "litert"
@@ -70,10 +70,7 @@ class _LiteRt:
         self.invoke = self._interpreter.invoke
 
     def load(self, x: NDArray[np.float32]) -> None:
-        scale, zero_point = self._input["quantization"]
-        real = self._input["dtype"] is np.float32
-        stored = x if real else quantise(x, Quantization(float(scale), int(zero_point)))
-        self._interpreter.set_tensor(self._input["index"], stored)
+        self._interpreter.set_tensor(self._input["index"], stored_input(x, self._input))
 
     def logits(self) -> NDArray[np.float32]:
         return np.array(self._interpreter.get_tensor(self._logits)[0], np.float32)

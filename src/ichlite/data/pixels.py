@@ -65,12 +65,12 @@ def result_path(folder: Path, number: int) -> Path:
 
 
 def make_part(task: PartTask) -> int:
-    """Task → number of sources worked on: 0 when the part was there already.
+    """Task → number of its sources; their part is whole now, whoever made it.
 
     Slices that could be read stand in the part's file in the order of their sources, without gaps.
     """
     if is_whole(task.folder, task.number):
-        return 0
+        return len(task.sources)
     results, slices = [], []
     for source in task.sources:
         result, hu = read_source(task.root, source)

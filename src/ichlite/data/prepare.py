@@ -53,7 +53,7 @@ class Prepared:
 
     Attributes:
         description: `store.json`.
-        done: Images whose pixels were read this time; 0 when all was there.
+        done: Images whose parts were made this time; 0 when all was there.
         seconds: This time, from the first file to the finished store.
         unchanged: The store was there, with this very split.
     """
