@@ -1,7 +1,9 @@
-"""The embedded bundle, from nothing: phantoms → training → int8 and float32 bundles → figures.
+"""The embedded bundle, from nothing: phantoms → training → compressed bundles → the one to ship.
 
-`make bundle` runs this; it takes at most two hours on 2 cores and can be interrupted and run again.
-Only synthetic head CT is trained on. With `--install` the int8 bundle becomes the embedded one.
+`make bundle` runs this. It can be interrupted and run again: a step whose folder is there is not
+done again. Only synthetic head CT is trained on. `--kept` takes the trained model that the project
+keeps in place of training it; `--variants` makes every bundle of the Pareto table, trains the other
+architectures and runs `ichlite pareto`; `--install` makes SHIPPED the embedded bundle.
 """
 
 from __future__ import annotations
@@ -17,13 +19,37 @@ SUBJECTS = 640
 """About 44 slices each; 80 % of the subjects train, 10 % validate, 10 % test."""
 
 PHANTOM = ("--subjects", str(SUBJECTS), "--seed", str(SEED), "--balance", "training")
-TRAIN = (
-    *("--model", "light_fcn", "--loss", "bce", "--seed", "1", "--augment"),
-    *("--crop-steps", "3000", "--epochs", "5", "--steps-per-epoch", "400", "--batch-size", "32"),
+RECIPE = (
+    *("--loss", "bce", "--seed", "1", "--augment", "--batch-size", "32"),
     *("--learning-rate", "0.003", "--schedule", "cosine", "--warmup-steps", "100"),
     *("--bn-momentum", "0.95", "--clipnorm", "1.0", "--ema-momentum", "0.995"),
 )
-EMBEDDED = Path(__file__).resolve().parents[1] / "src" / "ichlite" / "assets" / "bundle"
+LONG = ("--crop-steps", "3000", "--epochs", "5", "--steps-per-epoch", "400")
+SHORT = ("--crop-steps", "400", "--epochs", "2", "--steps-per-epoch", "150")
+"""For the architectures that are only compared: SFCN alone would take an hour of LONG."""
+
+SLIM = tuple(f"--keep-channels={share}" for share in (0.25, 0.25, 0.5, 0.5, 0.5))
+"""The first two blocks take most of the time, the last two hold most of the weights."""
+REFERENCE = "light_fcn-float32"
+SHIPPED = "light_fcn-slim", "float16"
+FLOATS = ("--precision=float32", "--precision=float16")
+INTEGERS = ("--precision=int8",)
+BUNDLES: dict[str, tuple[str, ...]] = {
+    "light_fcn": (*FLOATS, "--precision=dynamic", *INTEGERS),
+    "light_fcn-slim": (*SLIM, *FLOATS, *INTEGERS),
+    "light_fcn-sparse": ("--sparsity=0.5", *FLOATS, *INTEGERS),
+    "light_fcn-clusters": ("--clusters=32", *FLOATS, *INTEGERS),
+    "light_fcn-slim-clusters": (*SLIM, "--clusters=32", *FLOATS, *INTEGERS),
+    "light_fcn-slim-qat": (*SLIM, "--qat", *INTEGERS),
+}
+"""What `ichlite compress` makes of the one trained LightFCN, by name."""
+
+COMPARED = ("light_fcn", "sfcn_depthwise", "mobilenet_v2", "sfcn")
+"""Architectures trained by SHORT: float32 bundles for the Pareto table."""
+
+ROOT = Path(__file__).resolve().parents[1]
+EMBEDDED = ROOT / "src" / "ichlite" / "assets" / "bundle"
+KEPT = ROOT / "models" / "light_fcn-phantoms"
 
 
 def run(*words: str | Path) -> None:
@@ -32,27 +58,44 @@ def run(*words: str | Path) -> None:
     subprocess.run([sys.executable, "-m", "ichlite", *map(str, words)], check=True)
 
 
+def compress(trained: Path, store: Path, bundles: Path, words: tuple[str, ...]) -> None:
+    """Make bundles named as their folder, unless they are there."""
+    if not bundles.exists():
+        run("compress", trained, store, bundles, *words, "--name", bundles.name)
+
+
 def main() -> None:
-    """Make the bundle; each step leaves a folder, and a finished one is not made again."""
+    """Make what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("runs/bundle"))
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--kept", action="store_true", help="compress the model that is kept")
+    parser.add_argument("--variants", action="store_true", help="make the Pareto table, too")
     parser.add_argument("--install", action="store_true", help="replace the embedded bundle")
     chosen = parser.parse_args()
     out: Path = chosen.out
-    store, trained = out / "phantoms", out / "train"
-    out.mkdir(parents=True, exist_ok=True)
+    store, bundles = out / "phantoms", out / "bundles"
+    bundles.mkdir(parents=True, exist_ok=True)
 
     if not (store / "store.json").exists():
         run("phantom", store, *PHANTOM, "--processes", str(chosen.processes))
-    run("train", store, trained, *TRAIN)
-    for precision in ("float32", "int8"):
-        bundle = out / precision
-        run("compress", trained, store, bundle, "--precision", precision)
-        run("evaluate", bundle, store, "--split", "test", "--out", out / f"report-{precision}")
+    trained = KEPT if chosen.kept else out / "train"
+    if not chosen.kept:
+        run("train", store, trained, "--model", "light_fcn", *LONG, *RECIPE)
+    for name in BUNDLES if chosen.variants else ("light_fcn", SHIPPED[0]):
+        compress(trained, store, bundles / name, BUNDLES[name])
+    if chosen.variants:
+        for model in COMPARED:
+            run("train", store, out / f"short-{model}", "--model", model, *SHORT, *RECIPE)
+            words = ("--precision", "float32")
+            compress(out / f"short-{model}", store, bundles / f"{model}-short", words)
+        found = sorted(path.parent for path in bundles.glob("**/manifest.json"))
+        run("pareto", *found, "--reference", REFERENCE, "--out", out / "pareto")
+    shipped = bundles.joinpath(*SHIPPED)
+    run("evaluate", shipped, store, "--split", "test", "--out", out / "report")
     if chosen.install:
         shutil.rmtree(EMBEDDED, ignore_errors=True)
-        shutil.copytree(out / "int8", EMBEDDED)
+        shutil.copytree(shipped, EMBEDDED)
         print(f"installed {EMBEDDED}")
 
 

@@ -30,20 +30,25 @@ def test_silent_channels_go_without_a_trace(name: str, blocks: int) -> None:
         silent = rng.permutation(kernel.shape[2])[: kernel.shape[2] // 2]
         kernel[:, :, silent] = 0
         block.project.set_weights([kernel, *bias])
-    narrow = prune_channels(model, 0.5)
+    narrow = prune_channels(model, (0.5,))
     np.testing.assert_allclose(narrow(IMAGES), model(IMAGES), atol=2e-5)
     assert narrow.count_params() < 0.65 * model.count_params()
 
 
 def test_half_of_light_fcn_is_half_the_work() -> None:
     model = light_fcn()
-    narrow = prune_channels(model, 0.5)
+    narrow = prune_channels(model, (0.5,))
     widths = [block.expand.filters for block in expansion_blocks(narrow)]
     assert widths == [16, 32, 64, 128, 256]
     assert flops(one_slice(narrow, 256)) < 0.65 * flops(one_slice(model, 256))
-    groups = [block.expand.filters for block in expansion_blocks(prune_channels(model, 0.3))]
+    groups = [block.expand.filters for block in expansion_blocks(prune_channels(model, (0.3,)))]
     assert groups == [16, 24, 40, 80, 160]
     assert all(width % 8 == 0 for width in groups)
+
+
+def test_each_block_may_have_a_share_of_its_own() -> None:
+    narrow = prune_channels(light_fcn(size=64), (0.25, 0.25, 0.5, 1.0, 0.5))
+    assert [block.expand.filters for block in expansion_blocks(narrow)] == [8, 16, 64, 256, 256]
 
 
 def test_the_strongest_stay() -> None:
@@ -52,7 +57,7 @@ def test_the_strongest_stay() -> None:
     kernel, *bias = block.project.get_weights()
     kernel[:, :, 8:] *= 1e-3
     block.project.set_weights([kernel, *bias])
-    narrow = prune_channels(model, 0.25)
+    narrow = prune_channels(model, (0.25,))
     np.testing.assert_array_equal(
         narrow.get_layer("block1_expand").get_weights()[0],
         model.get_layer("block1_expand").get_weights()[0][..., :8],
@@ -76,10 +81,12 @@ def _inverse_erf(y: np.ndarray) -> np.ndarray:
 
 def test_what_cannot_be_pruned_is_refused() -> None:
     with pytest.raises(InputError, match="sfcn has no expansion channels"):
-        prune_channels(build("sfcn", size=64), 0.5)
-    for share in (0.0, 1.0, -1.0, float("nan")):
-        with pytest.raises(UsageError, match="share of channels"):
-            prune_channels(light_fcn(size=64), share)
+        prune_channels(build("sfcn", size=64), (0.5,))
+    for shares in ((), (0.0,), (1.0,), (-1.0,), (float("nan"),), (0.5, 2.0, 0.5, 0.5, 0.5)):
+        with pytest.raises(UsageError, match="shares of channels"):
+            prune_channels(light_fcn(size=64), shares)
+    with pytest.raises(UsageError, match="2 of them; expected one, or 5"):
+        prune_channels(light_fcn(size=64), (0.5, 0.5))
 
 
 def test_a_channel_that_others_read_too_is_left_alone() -> None:

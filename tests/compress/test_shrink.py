@@ -25,6 +25,7 @@ from ichlite.compress.shrink import Shrinking, shrink
 from ichlite.ct.tensor import model_input
 from ichlite.data.store import Store
 from ichlite.errors import UsageError
+from ichlite.infer.bundle import load_bundle
 from ichlite.models.saved import predict
 from ichlite.train import manifest as train_manifest
 from ichlite.train.recipe import Recipe
@@ -42,13 +43,13 @@ def test_all_at_once_leaves_every_form(store: Store, model: keras.Model) -> None
     seen: list[str] = []
     steps: list[int] = []
     small = shrink(
-        model, store, Recipe(), Shrinking(0.5, 0.5, 8, True), TUNING, precision="int8",
+        model, store, Recipe(), Shrinking((0.5,), 0.5, 8, True), TUNING,
         report=seen.append, on_step=lambda step, _: steps.append(step),
     )  # fmt: skip
     assert [line.split(":")[0] for line in seen] == [
         "keeping 50% of expansion channels", "sparsity 50%", "8 values a layer",
     ]  # fmt: skip
-    assert steps == [*range(1, 5)] * Shrinking(0.5, 0.5, 8, True).phases
+    assert steps == [*range(1, 5)] * Shrinking((0.5,), 0.5, 8, True).phases
     assert [block.expand.filters for block in expansion_blocks(small)] == [8, 8, 8]
     kinds = {type(layer) for layer in small.layers}
     assert not kinds & {keras.layers.BatchNormalization, FakeQuant}
@@ -62,11 +63,7 @@ def test_all_at_once_leaves_every_form(store: Store, model: keras.Model) -> None
 
 
 def test_nothing_asked_is_nothing_done(store: Store, model: keras.Model) -> None:
-    assert shrink(model, store, Recipe(), Shrinking(), TUNING, precision="int8") is model
-    with pytest.raises(UsageError, match="quantization-aware"):
-        shrink(
-            model, store, Recipe(), Shrinking(quantization_aware=True), TUNING, precision="float16"
-        )
+    assert shrink(model, store, Recipe(), Shrinking(), TUNING) is model
 
 
 def test_fine_tuning_comes_back_to_the_teacher(store: Store, model: keras.Model) -> None:
@@ -166,7 +163,7 @@ def test_the_command_writes_what_passes_and_nothing_else(
     done = ichlite(*words, tmp_path / "small", *quick, *free, "--json")
     assert done.exit_code == 0, done.err
     document = json.loads(done.out)
-    assert document["compression"]["keep_channels"] == 0.5
+    assert document["compression"]["keep_channels"] == [0.5]
     assert document["compression"]["tuning"]["steps"] == 4
     assert document["gate"]["max_mean_drop"] == 1
     assert document["cost"]["bytes"] == document["model_bytes"]
@@ -177,6 +174,12 @@ def test_the_command_writes_what_passes_and_nothing_else(
     assert bad.exit_code == 1
     assert "the accuracy gate" in bad.err
     assert not (tmp_path / "bad").exists()
-    for wrong in (("--qat", "--precision", "float32"), ("--precision", "int4")):
+    two = ("--precision", "float16", "--precision", "int8")
+    done = ichlite(*words, tmp_path / "two", *quick, *free, *two, "--name", "toy", "--json")
+    assert done.exit_code == 0, done.err
+    assert [Path(one["bundle"]).name for one in json.loads(done.out)] == ["float16", "int8"]
+    assert load_bundle(tmp_path / "two" / "int8").name == "toy-int8"
+    mixed = ("--qat", "--precision", "int8", "--precision", "float32")
+    for wrong in (mixed, ("--qat", "--precision", "float32"), ("--precision", "int4")):
         assert ichlite(*words, tmp_path / "wrong", *wrong).exit_code == 2
     assert not (tmp_path / "wrong").exists()

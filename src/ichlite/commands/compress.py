@@ -1,4 +1,4 @@
-"""`ichlite compress`: a trained model in, a bundle that `ichlite read --bundle` takes out."""
+"""`ichlite compress`: a trained model in, bundles that `ichlite read --bundle` takes out."""
 
 from __future__ import annotations
 
@@ -22,10 +22,16 @@ EPILOG = (
 def compress(
     model: Annotated[Path, typer.Argument(help="Run folder (its best model) or .keras file.")],
     store: Annotated[Path, typer.Argument(help="Prepared store to tune and measure on.")],
-    out: Annotated[Path, typer.Argument(help="Bundle folder to write.")],
-    precision: Annotated[str, typer.Option(help="float32, float16, dynamic or int8.")] = "int8",
+    out: Annotated[
+        Path, typer.Argument(help="Bundle to write; of several precisions: folder of bundles.")
+    ],
+    precision: Annotated[
+        list[str] | None,
+        typer.Option(help="float32, float16, dynamic or int8 (repeat for more); default int8."),
+    ] = None,
     keep_channels: Annotated[
-        float | None, typer.Option(help="Share of expansion channels to keep; others are removed.")
+        list[float] | None,
+        typer.Option(help="Share of expansion channels to keep (repeat: one a block, in order)."),
     ] = None,
     sparsity: Annotated[float | None, typer.Option(help="Share of weights to set to 0.")] = None,
     clusters: Annotated[
@@ -56,19 +62,25 @@ def compress(
     from ichlite.compress.export import check_folder, export
     from ichlite.compress.fine_tune import Tuning
     from ichlite.compress.gate import Gate
-    from ichlite.compress.quantize import check_precision
+    from ichlite.compress.quantize import INT8, check_precision
     from ichlite.compress.shrink import Shrinking, shrink
     from ichlite.data.store import Store
-    from ichlite.errors import InputError
+    from ichlite.errors import IchliteError, InputError, UsageError
     from ichlite.models.saved import load
     from ichlite.train.manifest import FILE, read_manifest
     from ichlite.train.recipe import Recipe
 
-    shrinking = Shrinking(keep_channels, sparsity, clusters, qat)
+    shrinking = Shrinking(tuple(keep_channels) if keep_channels else None, sparsity, clusters, qat)
     tuning = Tuning(steps, batch_size, learning_rate, teacher_weight, temperature, seed)
     gate = Gate(max_auc_drop, max_subtype_drop)
-    check_precision(precision)
-    check_folder(out)
+    precisions = list(dict.fromkeys(precision or [INT8]))
+    several = len(precisions) > 1
+    folders = {one: out / one if several else out for one in precisions}
+    for one, folder in folders.items():
+        check_precision(one)
+        check_folder(folder)
+    if qat and precisions != [INT8]:
+        raise UsageError("quantization-aware training", found=precisions, expected=INT8)
     training = read_manifest(model if model.is_dir() else model.parent)
     if training is None:
         raise InputError(
@@ -84,28 +96,38 @@ def compress(
             Recipe(**training["recipe"]),
             shrinking,
             tuning,
-            precision=precision,
             teacher=None if teacher is None else load(teacher),
             report=say,
             on_step=lambda _step, _loss: advance(1),
         )
-    written = export(
-        small,
-        opened,
-        out,
-        precision=precision,
-        training=training,
-        name=name,
-        seed=seed,
-        reference=original,
-        gate=gate,
-        compression=shrinking.as_dict(tuning, teacher) if shrinking.changes else None,
-        report=say,
-    )
-    if as_json:
-        print_json(_document(written))
-    else:
-        say(_line(written))
+    written, failures = [], []
+    for one, folder in folders.items():
+        try:
+            made = export(
+                small,
+                opened,
+                folder,
+                precision=one,
+                training=training,
+                name=f"{name}-{one}" if name and several else name,
+                seed=seed,
+                reference=original,
+                gate=gate,
+                compression=shrinking.as_dict(tuning, teacher) if shrinking.changes else None,
+                report=say,
+            )
+        except IchliteError as fault:  # of the gate; the other precisions are still tried
+            failures.append(fault)
+            continue
+        written.append(made)
+        if not as_json:
+            say(_line(made))
+    if as_json and written:
+        print_json([_document(one) for one in written] if several else _document(written[0]))
+    for failure in failures[1:]:
+        say(str(failure))
+    if failures:
+        raise failures[0]
 
 
 def _document(written: Exported) -> dict[str, Any]:

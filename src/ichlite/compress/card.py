@@ -100,10 +100,11 @@ def metric_table(metrics: Mapping[str, Any]) -> list[str]:
 def _compression(said: Mapping[str, Any] | None) -> list[str]:
     if said is None:
         return []
+    shares = ", ".join(f"{share:g}" for share in said["keep_channels"] or ())
     done = [
         words
         for words, wanted in (
-            (f"{said['keep_channels']} of the expansion channels kept", said["keep_channels"]),
+            (f"{shares} of the expansion channels kept", said["keep_channels"]),
             (f"{said['sparsity']} of the weights zero", said["sparsity"]),
             (f"{said['clusters']} values a layer", said["clusters"]),
             ("trained with int8's rounding", said["quantization_aware"]),

@@ -9,6 +9,7 @@ with its weights on both sides, and work, size and time fall with it. The same h
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,8 +66,10 @@ def expansion_blocks(model: keras.Model) -> tuple[Block, ...]:
     return tuple(blocks)
 
 
-def prune_channels(model: keras.Model, keep: float) -> keras.Model:
+def prune_channels(model: keras.Model, keep: Sequence[float]) -> keras.Model:
     """Keep the strongest share of each block's inner channels, and remove the others.
+
+    Early blocks, whose maps are large, take most of the time; late ones hold most of the weights.
 
     A channel's strength is the energy that it is expected to add to the block's output: the mean
     square of a rectified normal variable with the scale and shift of the batch normalisation before
@@ -74,24 +77,39 @@ def prune_channels(model: keras.Model, keep: float) -> keras.Model:
 
     Args:
         model: Functional, with expansion blocks: LightFCN, SFCN_depthwise, MobileNetV2.
-        keep: Share of inner channels, above 0 and below 1; rounded up to whole groups of 8.
+        keep: Share of inner channels, one for all blocks or one for each, stem to head: above 0, at
+            most 1; rounded up to whole groups of 8.
 
     Returns:
         A new model of the same layers, narrower inside; to be fine-tuned.
 
     Raises:
-        UsageError: A share out of range.
+        UsageError: A share out of range, or a count of shares that is neither.
         InputError: The model has no expansion blocks.
     """
-    if not 0 < keep < 1:
-        raise UsageError("share of channels to keep", found=keep, expected="above 0, below 1")
+    if not keep or not all(0 < share <= 1 for share in keep) or min(keep) == 1:
+        raise UsageError(
+            "shares of channels to keep",
+            found=", ".join(map(str, keep)),
+            expected="above 0, at most 1, and not all of them 1",
+        )
     blocks = expansion_blocks(model)
     if not blocks:
         raise InputError(
             f"{model.name} has no expansion channels to remove",
             expected="1x1, depthwise and 1x1 convolutions in a row: light_fcn, mobilenet_v2",
         )
-    kept = {block.expand.name: _strongest(block, keep) for block in blocks}
+    if len(keep) not in (1, len(blocks)):
+        raise UsageError(
+            "shares of channels to keep",
+            found=f"{len(keep)} of them",
+            expected=f"one, or {len(blocks)}: one a block of {model.name}",
+        )
+    shares = keep if len(keep) > 1 else list(keep) * len(blocks)
+    kept = {
+        block.expand.name: _strongest(block, share)
+        for block, share in zip(blocks, shares, strict=True)
+    }
 
     def make(layer: Any) -> Any:
         config = layer.get_config()

@@ -18,9 +18,7 @@ from ichlite.compress.fake_quant import quantization_aware, take_weights
 from ichlite.compress.fine_tune import Tuning, fine_tune
 from ichlite.compress.fold import fold
 from ichlite.compress.prune import CRITERION, prune_channels
-from ichlite.compress.quantize import INT8
 from ichlite.data.store import Store
-from ichlite.errors import UsageError
 from ichlite.train.recipe import Recipe
 
 
@@ -29,13 +27,13 @@ class Shrinking:
     """What to do to a model before it is converted; None or False: not that.
 
     Attributes:
-        keep_channels: Share of expansion channels to keep.
+        keep_channels: Share of expansion channels to keep, one or one a block; see `prune`.
         sparsity: Share of weights to set to zero.
         clusters: Values that the weights of a layer share.
         quantization_aware: Train with int8's rounding.
     """
 
-    keep_channels: float | None = None
+    keep_channels: tuple[float, ...] | None = None
     sparsity: float | None = None
     clusters: int | None = None
     quantization_aware: bool = False
@@ -73,7 +71,6 @@ def shrink(
     shrinking: Shrinking,
     tuning: Tuning,
     *,
-    precision: str,
     teacher: keras.Model | None = None,
     report: Callable[[str], None] = lambda _: None,
     on_step: Callable[[int, float], None] = lambda _step, _loss: None,
@@ -86,7 +83,6 @@ def shrink(
         recipe: Of the run that made the model.
         shrinking: What to do.
         tuning: How to fine-tune, each time.
-        precision: Of the file: quantization-aware training is for int8.
         teacher: None: the model as it was.
         report: Called with one line a step.
         on_step: See `fine_tune`.
@@ -95,12 +91,10 @@ def shrink(
         The smaller model; the very same if nothing was asked for.
 
     Raises:
-        UsageError: Quantization-aware training for another precision; a share out of range.
+        UsageError: A share out of range.
         InputError: The model has no channels to remove.
         IchliteError: Fine-tuning diverged.
     """
-    if shrinking.quantization_aware and precision != INT8:
-        raise UsageError("quantization-aware training", found=precision, expected=INT8)
     if not shrinking.changes:
         return model
     wise = teacher or model
@@ -113,7 +107,8 @@ def shrink(
 
     if shrinking.keep_channels is not None:
         model = prune_channels(model, shrinking.keep_channels)
-        tune(model, f"keeping {shrinking.keep_channels:.0%} of expansion channels")
+        shares = ", ".join(f"{share:.0%}" for share in shrinking.keep_channels)
+        tune(model, f"keeping {shares} of expansion channels")
     plain = fold(model)
     form = quantization_aware(plain) if shrinking.quantization_aware else plain
     if shrinking.sparsity is not None:

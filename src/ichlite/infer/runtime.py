@@ -1,9 +1,9 @@
 """HU slices on the model's grid in; logits and class activation maps out, by LiteRT on the CPU.
 
-The step from HU to what the model takes (windows, and quantization where the model is int8) is
-the same for every pixel of the same HU, so it is computed once for each of the 4096 possible HU
-and then looked up, straight into the interpreter's own input memory. An int8 model has a fourth
-channel that it does not look at: its pixel is one word of 32 bits, which is looked up at once.
+Windows go straight into the interpreter's own input memory. Those of an int8 model are the same for
+every pixel of the same HU, so they are computed once for each of the 4096 possible HU and then
+looked up; such a model has a fourth channel that it does not look at, so that its pixel is one word
+of 32 bits, which is looked up at once.
 """
 
 from __future__ import annotations
@@ -141,6 +141,9 @@ class Runtime:
         """
         _check_shape(hu, WINDOWS_SHAPE[:2], np.int16)
         memory = self._interpreter.tensor(self._input["index"])()[0]
+        if self._table is None:
+            apply_windows(hu, self.bundle.windows, out=memory[..., : WINDOWS_SHAPE[2]])
+            return
         if self._table.ndim == 1:
             memory = memory.view(self._table.dtype)[..., 0]
         # mode="clip" writes into `out` without a buffer between, and cannot run off the table.
@@ -159,11 +162,14 @@ class Runtime:
         quantization = _quantization(details)
         return values if quantization is None else dequantise(values, quantization)
 
-    def _input_table(self) -> NDArray[Any]:
-        """What the model takes for each HU from -1024 to 3071: (4096, channels), or (4096,) words.
+    def _input_table(self) -> NDArray[Any] | None:
+        """What an int8 model takes for each HU from -1024 to 3071: (4096, 3), or (4096,) words.
 
-        Four int8 channels are one word: rows of it are looked up four times as fast as of three.
+        Four int8 channels are one word, and words are looked up four times as fast as rows of
+        three. None for a float32 input: computing its windows is quicker than looking them up.
         """
+        if _quantization(self._input) is None:
+            return None
         every_hu = np.arange(HU_MIN, HU_MAX + 1, dtype=np.int16)
         stored = stored_input(apply_windows(every_hu, self.bundle.windows), self._input)
         is_word = stored[0].nbytes == np.dtype(np.uint32).itemsize
