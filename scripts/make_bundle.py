@@ -25,7 +25,7 @@ RECIPE = (
     *("--bn-momentum", "0.95", "--clipnorm", "1.0", "--ema-momentum", "0.995"),
 )
 LONG = ("--crop-steps", "3000", "--epochs", "5", "--steps-per-epoch", "400")
-SHORT = ("--crop-steps", "400", "--epochs", "2", "--steps-per-epoch", "150")
+SHORT = ("--crop-steps", "300", "--epochs", "2", "--steps-per-epoch", "60")
 """For the architectures that are only compared: SFCN alone would take an hour of LONG."""
 
 SLIM = tuple(f"--keep-channels={share}" for share in (0.25, 0.25, 0.5, 0.5, 0.5))

@@ -34,20 +34,37 @@ class Brain:
     sum_hu2: float
 
 
-def measure_brain(hu: NDArray[np.int16], pixel_mm: float) -> Brain | None:
-    """One slice on the model's grid in; its brain out, None when it has too little.
+def measure_brains(hu: NDArray[np.int16], pixel_mm: float) -> list[Brain | None]:
+    """Slices on the model's grid in; the brain of each out, None where it has too little.
+
+    All at once, because most of the time of one is spent on starting numpy's loops.
 
     Args:
-        hu: (256, 256) int16, HU in [-1024, 3071].
+        hu: (slice, 256, 256) int16, HU in [-1024, 3071].
         pixel_mm: Side of a pixel of that grid.
 
     Example:
-        >>> measure_brain(np.full((256, 256), 30, np.int16), 0.9) is None
-        True
+        >>> measure_brains(np.full((2, 256, 256), 30, np.int16), 0.9)
+        [None, None]
     """
     coarse = _coarse_means(hu)
     inside = _enclosed_by_bone(coarse)
     inside &= coarse < _SOLID_BELOW_HU
+    return [_brain(*pair, pixel_mm) for pair in zip(coarse, inside, strict=True)]
+
+
+def measure_brain(hu: NDArray[np.int16], pixel_mm: float) -> Brain | None:
+    """One slice (256, 256) in; its brain out: see `measure_brains`."""
+    return measure_brains(hu[np.newaxis], pixel_mm)[0]
+
+
+def grid_pixel_mm(header: SliceHeader) -> float:
+    """A slice's header in; millimetres a pixel of the model's grid out."""
+    spacing = header.pixel_spacing_mm or (_PIXEL_WHEN_UNKNOWN_MM, _PIXEL_WHEN_UNKNOWN_MM)
+    return max(header.rows * spacing[0], header.columns * spacing[1]) / 256
+
+
+def _brain(coarse: NDArray[np.int16], inside: NDArray[np.bool_], pixel_mm: float) -> Brain | None:
     low, high = _BRAIN_HU
     values = coarse[inside]
     brain = values[(values >= low) & (values <= high)].astype(np.float64)
@@ -57,35 +74,30 @@ def measure_brain(hu: NDArray[np.int16], pixel_mm: float) -> Brain | None:
     return Brain(area_cm2, len(brain), float(brain.sum()), float(brain @ brain))
 
 
-def grid_pixel_mm(header: SliceHeader) -> float:
-    """A slice's header in; millimetres a pixel of the model's grid out."""
-    spacing = header.pixel_spacing_mm or (_PIXEL_WHEN_UNKNOWN_MM, _PIXEL_WHEN_UNKNOWN_MM)
-    return max(header.rows * spacing[0], header.columns * spacing[1]) / 256
-
-
 def _coarse_means(hu: NDArray[np.int16]) -> NDArray[np.int16]:
-    """Means of 4x4 pixels, in two steps that stay within int16."""
-    rows = hu[0::4] + hu[1::4] + hu[2::4] + hu[3::4]
+    """Means of 4x4 pixels of each slice, in two steps that stay within int16."""
+    rows = hu[:, 0::4] + hu[:, 1::4] + hu[:, 2::4] + hu[:, 3::4]
     rows >>= 2
-    means: NDArray[np.int16] = rows[:, 0::4] + rows[:, 1::4] + rows[:, 2::4] + rows[:, 3::4]
+    means: NDArray[np.int16] = rows[..., 0::4] + rows[..., 1::4] + rows[..., 2::4] + rows[..., 3::4]
     means >>= 2
     return means
 
 
 def _enclosed_by_bone(hu: NDArray[np.int16]) -> NDArray[np.bool_]:
-    """Where bone comes before air to the left, right, front and back."""
+    """Where bone comes before air to the left, right, front and back, slice by slice."""
     bone = hu > _BONE_HU
     stop = bone | (hu < _AIR_HU)
-    side = len(hu)
+    side = hu.shape[-1]
     # A stop is worth twice its rank from the start of the ray, plus 1 for bone, so that the running
     # maximum is the nearest stop and its last bit says which kind.
     rank = np.arange(2, 2 * side + 2, 2, dtype=np.int16)
-    last_bit = np.ones((side, side), np.int16)
-    for flip in (False, True):
-        for axis in (0, 1):
-            ranks = rank if axis else rank[:, None]
-            worth = np.where(stop, (np.flip(ranks) if flip else ranks) + bone, 0).astype(np.int16)
-            seen_from = np.flip(worth, axis) if flip else worth
+    last_bit = np.ones(hu.shape, np.int16)
+    for backwards in (False, True):
+        for axis in (1, 2):
+            ranks = rank if axis == 2 else rank[:, np.newaxis]
+            ray = ranks[::-1] if backwards else ranks
+            worth = np.where(stop, ray + bone, np.int16(0))
+            seen_from = np.flip(worth, axis) if backwards else worth
             nearest = np.maximum.accumulate(seen_from, axis=axis)
-            last_bit &= np.flip(nearest, axis) if flip else nearest
+            last_bit &= np.flip(nearest, axis) if backwards else nearest
     return last_bit.astype(np.bool_) & ~stop

@@ -179,7 +179,7 @@ def _walk(pages: _Pages, position: int, elements: Elements, wanted: Collection[i
         index = pages.locate(position, 8)
         implicit = not _is_vr(pages.buffer[index + 4 : index + 6])
     while position < _MAX_HEADER_BYTES:
-        position = _skip_unwanted(pages, position, order, implicit, wanted)
+        position = _pass_short(pages, position, order, implicit, elements, wanted)
         if position == pages.size:
             return
         tag, vr, length, value_start = _element_header(pages, position, order, implicit)
@@ -205,29 +205,39 @@ def _walk(pages: _Pages, position: int, elements: Elements, wanted: Collection[i
     raise UnreadableFile("the header is too long", expected=f"at most {_MAX_HEADER_BYTES} bytes")
 
 
-def _skip_unwanted(
-    pages: _Pages, position: int, order: str, implicit: bool, wanted: Collection[int]
+def _pass_short(
+    pages: _Pages,
+    position: int,
+    order: str,
+    implicit: bool,
+    elements: Elements,
+    wanted: Collection[int],
 ) -> int:
-    """Where the first element stands that is wanted, long, or beyond the page in hand.
+    """Where the first element stands that is long, or reaches beyond the page in hand.
 
-    Most elements of a header are short and not wanted; this loop does nothing but pass them.
+    Most elements of a header are short: this loop passes them, and keeps the values of the wanted.
     """
-    buffer, start = pages.buffer, pages.start
-    last = len(buffer) - 12
+    buffer, start, values = pages.buffer, pages.start, elements.values
+    here = len(buffer)
     index = before = position - start
     if index < 0:
         return position
     unpack = struct.Struct(order + ("HHI" if implicit else "HH2sH")).unpack_from
-    while index <= last:
+    while index <= here - 12:
         if implicit:
             group, element, length = unpack(buffer, index)
             plain = length < _PAGE_BYTES and group < 0x7FE0
         else:
             group, element, vr, length = unpack(buffer, index)
             plain = vr in _SHORT_VR
-        if not plain or (group << 16 | element) in wanted:
+        if not plain:
             break
-        before, index = index, index + 8 + length
+        tag, end = group << 16 | element, index + 8 + length
+        if tag in wanted:
+            if end > here or length > _MAX_VALUE_BYTES:
+                break
+            values[tag] = buffer[index + 8 : end]
+        before, index = index, end
     # An element that claims to reach beyond the file is left to the checked reader.
     return start + (index if start + index <= pages.size else before)
 

@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from ichlite.ct.brain import grid_pixel_mm, measure_brain
+from ichlite.ct.brain import grid_pixel_mm, measure_brain, measure_brains
 from ichlite.ct.header import is_localizer
 from ichlite.ct.lost import empty_slices, same_images
 from ichlite.ct.stack import GAP_RATIO, slice_normal
@@ -90,7 +90,7 @@ def judge_volume(volume: HeadVolume) -> tuple[str, ...]:
     count = len(volume.hu)
     step = max(1, math.ceil(count / _MAX_MEASURED_SLICES))
     pixel_mm = grid_pixel_mm(volume.series.slices[0])
-    measured = [measure_brain(image, pixel_mm) for image in volume.hu[::step]]
+    measured = measure_brains(volume.hu[::step], pixel_mm)
     brains = [one for one in measured if one is not None]
     spacing_mm = _mean_spacing_mm(volume.series) * step
     brain_cm3 = sum(one.area_cm2 for one in brains) * spacing_mm / 10
@@ -129,8 +129,8 @@ def coverage_notes(volume: HeadVolume) -> tuple[str, ...]:
     """
     pixel_mm = grid_pixel_mm(volume.series.slices[0])
     notes = []
-    for end, image in (("lowest", volume.hu[0]), ("highest", volume.hu[-1])):
-        brain = measure_brain(image, pixel_mm)
+    ends = measure_brains(volume.hu[[0, -1]], pixel_mm)
+    for end, brain in zip(("lowest", "highest"), ends, strict=True):
         if brain is not None and brain.area_cm2 >= _CUT_BRAIN_CM2:
             notes.append(f"the {end} slice still shows brain: the head may not be covered")
     return tuple(notes)

@@ -91,7 +91,7 @@ def to_hu(
         stored = (stored + np.uint16(1000)) & np.uint16(0x0FFF)
         intercept = -1000.0
         notes.append(OFFSET_NOTE)
-    hu = _rescaled(stored, slope, intercept)
+    hu = _rescaled(stored, slope, intercept, layout.bits_stored)
     if padding is not None:
         mask, note = padding
         hu[mask] = HU_MIN
@@ -120,7 +120,8 @@ def _stored_bits(
     """Keep the bits that hold the value: shift the rest out at the top, then back down."""
     if bits_stored == 16:
         return values
-    values = values << np.array(15 - high_bit, values.dtype)
+    out = values if values.flags.writeable else None  # a decoder's buffer may not be
+    values = np.left_shift(values, np.array(15 - high_bit, values.dtype), out=out)
     values >>= np.array(16 - bits_stored, values.dtype)  # arithmetic when signed
     return values
 
@@ -170,7 +171,7 @@ def _padding(
 
 
 def _rescaled(
-    stored: NDArray[np.int16] | NDArray[np.uint16], slope: float, intercept: float
+    stored: NDArray[np.int16] | NDArray[np.uint16], slope: float, intercept: float, bits: int
 ) -> NDArray[np.int16]:
     """Rescale: slope * stored + intercept, rounded half up, clipped to [HU_MIN, HU_MAX]."""
     if slope != 1 or not intercept.is_integer() or not -30_000 <= intercept <= HU_MAX:
@@ -184,7 +185,11 @@ def _rescaled(
     offset = int(intercept)
     lowest = min(max(HU_MIN - offset, limits.min), limits.max)
     highest = min(max(HU_MAX - offset, limits.min), limits.max)
+    spare = 16 - bits
+    if lowest <= limits.min >> spare and limits.max >> spare <= highest:
+        return stored.view(np.int16) + np.int16(offset)  # no value that these bits hold is beyond
     clipped = np.clip(stored, stored.dtype.type(lowest), stored.dtype.type(highest))
     hu = clipped.view(np.int16)
-    hu += np.int16(offset)
+    if offset:
+        hu += np.int16(offset)
     return hu
