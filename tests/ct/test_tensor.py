@@ -60,6 +60,16 @@ def test_whole_number_paths_equal_the_exact_area_average(side):
         assert grid[row, column] == exact_cell(hu, int(row), int(column))
 
 
+@pytest.mark.parametrize("side", [256, 512, 768, 400])
+def test_how_an_image_lies_in_memory_does_not_matter(side):
+    hu = random_hu(side, side, side)
+    expected = resize_hu(hu)
+    every_second = np.repeat(hu, 2, axis=1)[:, ::2]
+    for same in (np.asfortranarray(hu), hu[::-1, ::-1].copy()[::-1, ::-1], every_second):
+        assert np.array_equal(same, hu)
+        assert np.array_equal(resize_hu(same), expected)
+
+
 @pytest.mark.parametrize("side", [512, 768, 400])
 @pytest.mark.parametrize("value", [HU_MIN, -1, 0, HU_MAX])
 def test_a_constant_image_stays_constant_at_the_ends_of_the_range(side, value):

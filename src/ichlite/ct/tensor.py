@@ -170,7 +170,7 @@ def _padded_to_square(hu: NDArray[np.int16]) -> NDArray[np.int16]:
 
 def _mean_of_2x2(hu: NDArray[np.int16]) -> NDArray[np.int16]:
     """Means of 2x2 blocks; four values in [-1024, 3071] sum within int16, so nothing is widened."""
-    row_sums = hu[0::2] + hu[1::2]
+    row_sums = np.add(hu[0::2], hu[1::2], order="C")  # a turned NIfTI slice has columns first
     # Two neighbours are one 32-bit word a + 65536 b; times 65537 its upper half is a + b, whatever
     # the byte order. Words are added half as fast again as every other number of a row.
     words = row_sums.view(np.uint32)
