@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from tests.toy import make_store
 
 from ichlite.compress.constraints import kernels_of
 from ichlite.compress.fake_quant import (
@@ -179,6 +180,11 @@ def test_the_command_writes_what_passes_and_nothing_else(
     assert done.exit_code == 0, done.err
     assert [Path(one["bundle"]).name for one in json.loads(done.out)] == ["float16", "int8"]
     assert load_bundle(tmp_path / "two" / "int8").name == "toy-int8"
+    other = make_store(tmp_path / "other", patients=12)
+    elsewhere = ichlite("compress", run, other.path, tmp_path / "wrong")
+    assert elsewhere.exit_code == 1
+    assert "was not trained on" in elsewhere.err
+    assert ichlite(*words, tmp_path / "wrong", "--teacher", run).exit_code == 2
     mixed = ("--qat", "--precision", "int8", "--precision", "float32")
     for wrong in (mixed, ("--qat", "--precision", "float32"), ("--precision", "int4")):
         assert ichlite(*words, tmp_path / "wrong", *wrong).exit_code == 2

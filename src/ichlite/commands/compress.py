@@ -81,6 +81,11 @@ def compress(
         check_folder(folder)
     if qat and precisions != [INT8]:
         raise UsageError("quantization-aware training", found=precisions, expected=INT8)
+    if teacher is not None and not shrinking.changes:
+        raise UsageError(
+            "--teacher has nothing to teach",
+            expected="--keep-channels, --sparsity, --clusters or --qat, which fine-tune",
+        )
     training = read_manifest(model if model.is_dir() else model.parent)
     if training is None:
         raise InputError(
@@ -89,6 +94,15 @@ def compress(
             remedy="give the folder that `ichlite train` wrote",
         )
     original, opened = load(model), Store.open(store)
+    trained_on = training.get("data", {}).get("store_hash")
+    if trained_on != opened.hash:
+        # Slices of another store's test split may have trained the model.
+        raise InputError(
+            f"{model} was not trained on {store}",
+            found=f"store hash {opened.hash[:16]}",
+            expected=str(trained_on)[:16],
+            remedy="give the store that the run was trained on",
+        )
     with progress("fine-tuning", shrinking.phases * steps) as advance:
         small = shrink(
             original,

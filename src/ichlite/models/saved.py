@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from zipfile import BadZipFile
 
 import keras
 import numpy as np
@@ -38,7 +39,7 @@ def load(path: Path, *, compiled: bool = False) -> keras.Model:
         )
     try:
         return keras.saving.load_model(path, compile=compiled)
-    except (ValueError, OSError, TypeError, KeyError) as failure:
+    except (ValueError, OSError, TypeError, KeyError, BadZipFile) as failure:
         raise InputError(
             f"{path.name} is no Keras model", found=str(failure).splitlines()[0]
         ) from failure
