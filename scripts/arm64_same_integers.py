@@ -5,8 +5,9 @@
     python scripts/arm64_wheels.py --python 3.11 --out WHEELS
     python scripts/arm64_same_integers.py --system ROOT WHEELS cortex-a72 --out arm64.json
 
-Runs `scripts/raw_outputs.py` and `ichlite read --json` here and under QEMU's emulation of the
-processors below, and compares every number. Counts only: an emulated time says nothing of a board.
+Runs `scripts/raw_outputs.py` and `ichlite read --json` with an int8 bundle, `--bundle`, here and
+under QEMU's emulation of the processors below, and compares every number. Counts only: an emulated
+time says nothing of a board.
 
 QEMU 7.2 shows an emulated program the host's /proc/cpuinfo (10.0 does not), and with an x86 one
 LiteRT's kernels end in a segmentation fault on arm64; so the root gets the board's own. `--system`
@@ -26,12 +27,14 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ichlite.infer.bundle import EMBEDDED, load_bundle
 from ichlite.samples import SAMPLES
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -129,8 +132,8 @@ def _leaves(node: Any, key: str = "") -> Iterator[tuple[str, Any]]:
         yield key, node
 
 
-def run(python: list[str], path: list[Path], folder: Path) -> dict[str, Any]:
-    """Take how Python is called and where its packages are; give what it computes."""
+def run(python: list[str], path: list[Path], folder: Path, bundle: Path) -> dict[str, Any]:
+    """Take how Python is called, where its packages are, a bundle; give what it computes."""
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, path)), "PYTHONSAFEPATH": "1"}
     env |= {"PYTHONDONTWRITEBYTECODE": "1"}
     npz = folder / "outputs.npz"
@@ -141,23 +144,24 @@ def run(python: list[str], path: list[Path], folder: Path) -> dict[str, Any]:
             raise SystemExit(f"{' '.join(python)} ended with {done.returncode}")
         return json.loads(done.stdout)
 
-    machine = output_of(REPOSITORY / "scripts" / "raw_outputs.py", npz)
-    document = output_of("-m", "ichlite", "read", "--json", *(s.folder for s in SAMPLES))
+    machine = output_of(REPOSITORY / "scripts" / "raw_outputs.py", npz, "--bundle", bundle)
+    words = ("read", "--json", "--bundle", bundle)
+    document = output_of("-m", "ichlite", *words, *(s.folder for s in SAMPLES))
     with np.load(npz) as arrays:
         return {"machine": machine, "arrays": dict(arrays), "document": document}
 
 
-def emulated(root: Path, libraries: Path, cpu: str, folder: Path) -> dict[str, Any]:
-    """Take an arm64 root and packages; give what the emulated processor computes there."""
+def emulated(root: Path, libraries: Path, cpu: str, folder: Path, bundle: Path) -> dict[str, Any]:
+    """Take an arm64 root, packages and a bundle; give what the emulated processor computes."""
     if (root / "proc").is_symlink():  # as the first stage alone of debootstrap leaves it
         raise SystemExit(f"{root}/proc is a link: finish the root with debootstrap's second stage")
     (root / "proc" / "cpuinfo").write_text(PROCESSORS[cpu].cpuinfo())
     python = [QEMU, "-cpu", cpu, "-L", str(root), str((root / "usr/bin/python3").resolve())]
-    return run(python, [REPOSITORY / "src", libraries], folder)
+    return run(python, [REPOSITORY / "src", libraries], folder, bundle)
 
 
 def compared(
-    ours: dict[str, Any], root: Path, wheels: Path, cpus: list[str]
+    ours: dict[str, Any], root: Path, wheels: Path, cpus: list[str], bundle: Path
 ) -> Iterator[dict[str, Any]]:
     """Take what this machine computed, a root and its wheels; give what each processor differs."""
     with tempfile.TemporaryDirectory() as name:
@@ -166,7 +170,7 @@ def compared(
             with zipfile.ZipFile(wheel) as archive:
                 archive.extractall(libraries)
         for cpu in cpus:
-            theirs = emulated(root.resolve(), libraries, cpu, Path(name))
+            theirs = emulated(root.resolve(), libraries, cpu, Path(name), bundle)
             yield {
                 "cpu": cpu,
                 "board": PROCESSORS[cpu].board,
@@ -184,8 +188,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     names = ("ROOT", "WHEELS", "CPU")
     parser.add_argument("--system", nargs=3, action="append", required=True, metavar=names)
+    parser.add_argument("--bundle", type=Path, default=EMBEDDED, help="an int8 one")
     parser.add_argument("--out", type=Path)
     chosen = parser.parse_args()
+    bundle = chosen.bundle.resolve()
     version = subprocess.run([QEMU, "--version"], capture_output=True, text=True, check=True)
     systems: dict[tuple[Path, Path], list[str]] = {}
     for root, wheels, cpu in chosen.system:
@@ -193,13 +199,17 @@ def main() -> None:
             parser.error(f"processor {cpu}: expected one of {', '.join(PROCESSORS)}")
         systems.setdefault((Path(root), Path(wheels)), []).append(cpu)
     with tempfile.TemporaryDirectory() as name:
-        ours = run([sys.executable], [REPOSITORY / "src"], Path(name))
+        ours = run([sys.executable], [REPOSITORY / "src"], Path(name), bundle)
     with ThreadPoolExecutor(len(systems)) as pool:
-        found = pool.map(lambda item: list(compared(ours, *item[0], item[1])), systems.items())
+        found = pool.map(
+            lambda item: list(compared(ours, *item[0], item[1], bundle)), systems.items()
+        )
         runs = [one for system in found for one in system]
     document = {
         "date": datetime.now(UTC).date().isoformat(),
         "command": "python scripts/arm64_same_integers.py --system ROOT WHEELS CPU",
+        "bundle": load_bundle(bundle).label,
+        "model_sha256": sha256(load_bundle(bundle).model).hexdigest(),
         "qemu": version.stdout.splitlines()[0],
         "native": {k: ours["machine"][k] for k in ("cpu", "system", "python", "packages")},
         "emulated": runs,

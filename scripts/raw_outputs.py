@@ -1,6 +1,6 @@
-"""The embedded bundle in; what its model takes and gives for the samples, bit for bit, out.
+"""An int8 bundle in; what its model takes and gives for the samples, bit for bit, out.
 
-    python scripts/raw_outputs.py OUT.npz
+    python scripts/raw_outputs.py OUT.npz [--bundle BUNDLE]
 
 Runs on any machine that has the light half. `scripts/arm64_same_integers.py` runs it on two kinds
 of processor and compares the files. Each sample gives `hu` (slice, 256, 256) int16, `input`
@@ -31,10 +31,13 @@ NOISE_SEED = 7
 
 
 class RawModel:
-    """The embedded model as `ichlite read` runs it, with nothing done to what it gives."""
+    """An int8 model as `ichlite read` runs it, with nothing done to what it gives."""
 
-    def __init__(self) -> None:
-        self._interpreter = Interpreter(model_content=load_bundle().model, num_threads=1)
+    def __init__(self, bundle: Path | None) -> None:
+        loaded = load_bundle(bundle)
+        if loaded.manifest["precision"] != "int8":
+            raise SystemExit(f"{loaded.name} is no int8 bundle: its outputs are no integers")
+        self._interpreter = Interpreter(model_content=loaded.model, num_threads=1)
         self._interpreter.allocate_tensors()
         (self.input,) = self._interpreter.get_input_details()
         self._outputs = {
@@ -52,9 +55,9 @@ class RawModel:
         return {name: np.stack(arrays) for name, arrays in found.items()}
 
 
-def raw_outputs() -> dict[str, NDArray[Any]]:
-    """Give every array by `<sample>.<name>`, and those of the noise."""
-    model = RawModel()
+def raw_outputs(bundle: Path | None) -> dict[str, NDArray[Any]]:
+    """A bundle, None for the embedded one → every array by `<sample>.<name>`, and the noise's."""
+    model = RawModel(bundle)
     arrays: dict[str, NDArray[Any]] = {}
     for sample in SAMPLES:
         ((series,), _) = find_series([sample.folder])
@@ -72,7 +75,9 @@ def main() -> None:
     """Write the arrays; print what the machine is as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path, metavar="OUT.npz")
-    np.savez(parser.parse_args().out, **raw_outputs())
+    parser.add_argument("--bundle", type=Path, help="default: the embedded one")
+    chosen = parser.parse_args()
+    np.savez(chosen.out, **raw_outputs(chosen.bundle))
     print(json.dumps(describe_machine()))
 
 

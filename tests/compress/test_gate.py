@@ -29,10 +29,10 @@ BEFORE: dict[str, float | None] = dict.fromkeys((*NAMES, MEAN), 0.9)
 def test_what_may_be_lost(after: dict[str, float | None], passes: bool) -> None:
     drops = Drops(BEFORE, {**BEFORE, **after})
     if passes:
-        check(drops, Gate())
+        check("small", drops, Gate())
         return
     with pytest.raises(IchliteError, match="the accuracy gate") as failure:
-        check(drops, Gate())
+        check("small", drops, Gate())
     assert failure.value.code == FAILED
     assert failure.value.exit_code == 1
 

@@ -31,6 +31,7 @@ from ichlite.models.saved import predict
 from ichlite.train import manifest as train_manifest
 from ichlite.train.recipe import Recipe
 
+STEPS = "pruned", "clustered"
 TUNING = Tuning(steps=4, batch_size=4, learning_rate=1e-3)
 
 
@@ -50,7 +51,7 @@ def test_all_at_once_leaves_every_form(store: Store, model: keras.Model) -> None
     assert [line.split(":")[0] for line in seen] == [
         "keeping 50% of expansion channels", "sparsity 50%", "8 values a layer",
     ]  # fmt: skip
-    assert steps == [*range(1, 5)] * Shrinking((0.5,), 0.5, 8, True).phases
+    assert steps == [*range(1, 5)] * len(Shrinking((0.5,), 0.5, 8, True).steps)
     assert [block.expand.filters for block in expansion_blocks(small)] == [8, 8, 8]
     kinds = {type(layer) for layer in small.layers}
     assert not kinds & {keras.layers.BatchNormalization, FakeQuant}
@@ -139,6 +140,8 @@ def test_weights_come_back_by_name(model: keras.Model) -> None:
     "wrong",
     [
         {"steps": 0},
+        {"crop_steps": -1},
+        {"seed": 2**32},
         {"batch_size": 0},
         {"learning_rate": 0.0},
         {"temperature": float("nan")},
@@ -159,7 +162,8 @@ def test_the_command_writes_what_passes_and_nothing_else(
     model.save(run / "best.keras")
     train_manifest.write_manifest(run, train_manifest.describe(Recipe(), store, store_name="toy"))
     words = ("compress", run, store.path)
-    quick = ("--steps", 4, "--batch-size", 4, "--keep-channels", 0.5, "--clusters", 16)
+    short = ("--steps", 4, "--crop-steps", 2, "--batch-size", 4)
+    quick = (*short, "--keep-channels", 0.5, "--clusters", 16)
     free = ("--max-auc-drop", 1, "--max-subtype-drop", 1)
     done = ichlite(*words, tmp_path / "small", *quick, *free, "--json")
     assert done.exit_code == 0, done.err
@@ -169,17 +173,31 @@ def test_the_command_writes_what_passes_and_nothing_else(
     assert document["gate"]["max_mean_drop"] == 1
     assert document["cost"]["bytes"] == document["model_bytes"]
     card = (tmp_path / "small" / "model-card.md").read_text()
-    assert "Compressed: 0.5 of the expansion channels kept; 16 values a layer" in card
+    assert "What that did: 0.5 of the expansion channels kept; 16 values a layer" in card
     ruin = ("--steps", 2, "--batch-size", 2, "--learning-rate", 1, "--clusters", 4)
     bad = ichlite(*words, tmp_path / "bad", *ruin)
     assert bad.exit_code == 1
     assert "the accuracy gate" in bad.err
     assert not (tmp_path / "bad").exists()
-    two = ("--precision", "float16", "--precision", "int8")
+    two = ("--precision", "float16", "--precision", "int8", "--every-step")
     done = ichlite(*words, tmp_path / "two", *quick, *free, *two, "--name", "toy", "--json")
     assert done.exit_code == 0, done.err
-    assert [Path(one["bundle"]).name for one in json.loads(done.out)] == ["float16", "int8"]
-    assert load_bundle(tmp_path / "two" / "int8").name == "toy-int8"
+    assert [Path(one["bundle"]).relative_to(tmp_path / "two") for one in json.loads(done.out)] == [
+        Path("pruned/float16"), Path("pruned/int8"),
+        Path("clustered/float16"), Path("clustered/int8"),
+    ]  # fmt: skip
+    pruned, shared = (load_bundle(tmp_path / "two" / step / "int8") for step in STEPS)
+    assert (pruned.name, shared.name) == ("toy-pruned-int8", "toy-clustered-int8")
+    assert pruned.manifest["compression"]["clusters"] is None
+    assert "--clusters" not in pruned.manifest["command"]
+    assert shared.manifest["command"] == (
+        "ichlite compress RUN STORE OUT --precision int8 --keep-channels 0.5 --clusters 16 "
+        "--steps 4 --crop-steps 2 --batch-size 4"
+    )
+    # The same command again gives the same file; and what it was asked first, too.
+    assert shared.model == load_bundle(tmp_path / "small").model
+    assert "quantization" in shared.manifest
+    assert "quantization" not in load_bundle(tmp_path / "two/pruned/float16").manifest
     other = make_store(tmp_path / "other", patients=12)
     elsewhere = ichlite("compress", run, other.path, tmp_path / "wrong")
     assert elsewhere.exit_code == 1

@@ -35,7 +35,7 @@ def test_a_last_bit_is_told_from_another_answer():
 def test_the_hosts_cpuinfo_is_never_written(tmp_path):
     (tmp_path / "proc").symlink_to("/proc")
     with pytest.raises(SystemExit, match="second stage"):
-        emulated(tmp_path, tmp_path, "cortex-a72", tmp_path)
+        emulated(tmp_path, tmp_path, "cortex-a72", tmp_path, tmp_path)
 
 
 def test_each_processor_says_its_part():

@@ -20,6 +20,7 @@ from ichlite.bench.contender import Contender
 from ichlite.bench.runtimes import RUNTIMES
 from ichlite.compress.flatbuffer import tidy
 from ichlite.compress.flops import flops, one_slice
+from ichlite.compress.fold import fold
 from ichlite.compress.graph import with_activation_map
 from ichlite.compress.quantize import to_tflite
 from ichlite.ct.tensor import GRID
@@ -48,7 +49,8 @@ def architecture_contenders(
     keras.utils.set_random_seed(SEED)
     model = build(name, size=GRID)
     _settle(model, slices)
-    params, operations = model.count_params(), flops(one_slice(model, GRID))
+    plain = fold(model)
+    params, operations = plain.count_params(), flops(one_slice(plain, GRID))
     graph = with_activation_map(model)
     for precision in MEASURED:
         tflite = folder / f"{name}.{precision}.tflite"

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ichlite.errors import IchliteError
+from ichlite.infer.bundle import MODEL_FILE, Bundle
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,20 @@ class Contender:
     def key(self) -> tuple[str, str, str]:
         """Model, precision and runtime."""
         return self.model, self.precision, self.runtime
+
+
+def bundle_contender(bundle: Bundle, name: str, runtime: str) -> Contender:
+    """A bundle, the name it is to have in the list, and a runtime → what is to be measured."""
+    manifest = bundle.manifest
+    cost = manifest.get("cost") or {}
+    return Contender(
+        name,
+        str(manifest["precision"]),
+        runtime,
+        bundle.path / MODEL_FILE,
+        cost.get("params"),
+        cost.get("flops_256"),
+    )
 
 
 @dataclass(frozen=True, slots=True)

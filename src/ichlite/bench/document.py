@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ichlite.bench.contender import Contender
+from ichlite.bench.contender import Contender, bundle_contender
 from ichlite.bench.entries import check_agreement, comparisons, run_entries
 from ichlite.bench.layers import layers_of
 from ichlite.bench.machine import describe_machine
@@ -128,17 +128,11 @@ def all_core_counts() -> tuple[int, ...]:
 
 
 def _of_bundle(plan: Plan) -> list[Contender]:
-    manifest = plan.bundle.manifest
-    precision, cost = str(manifest["precision"]), manifest.get("cost") or {}
+    precision = str(plan.bundle.manifest["precision"])
+    # An architecture of that name is listed, too, with random weights.
+    name = f"{plan.name} (bundle)" if plan.name in plan.architectures else plan.name
     return [
-        Contender(
-            plan.name,
-            precision,
-            runtime,
-            plan.bundle.path / MODEL_FILE,
-            cost.get("params"),
-            cost.get("flops_256"),
-        )
+        bundle_contender(plan.bundle, name, runtime)
         for runtime in plan.runtimes
         if precision in RUNTIMES[runtime].precisions
         and RUNTIMES[runtime].suffix == Path(MODEL_FILE).suffix

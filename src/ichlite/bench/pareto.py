@@ -12,13 +12,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ichlite.bench.contender import Contender
+from ichlite.bench.contender import bundle_contender
+from ichlite.bench.facts import Facts, facts_of
 from ichlite.bench.rounds import measure
 from ichlite.bench.runtimes import LITERT
 from ichlite.compress.gate import MEAN, Drops, Gate, lost_too_much
 from ichlite.errors import UsageError
-from ichlite.infer.bundle import MODEL_FILE, Bundle
-from ichlite.labels import NAMES
+from ichlite.infer.bundle import MANIFEST_FILE, Bundle
 
 TIE = 0.02
 """Share of the time below which two bundles are equally fast, on a machine that others share."""
@@ -52,6 +52,15 @@ class Point:
     params: int
 
 
+def bundles_in(paths: Sequence[Path]) -> list[Path]:
+    """Bundles, and folders that hold bundles at any depth → the bundles, sorted in each folder."""
+    found: list[Path] = []
+    for path in paths:
+        inside = sorted(one.parent for one in path.rglob(MANIFEST_FILE))
+        found += inside if inside and not (path / MANIFEST_FILE).exists() else [path]
+    return found
+
+
 def measure_bundles(
     bundles: Sequence[Bundle],
     slices: Path,
@@ -68,33 +77,28 @@ def measure_bundles(
         advance: Called with 1 whenever the work is a step further on.
 
     Raises:
+        BundleError: A manifest that does not say what is compared.
         UsageError: Fewer than two bundles, one name twice, or bundles of different stores.
         IchliteError: A model cannot be run.
     """
-    _check_comparable(bundles)
-    contenders = [_contender(bundle) for bundle in bundles]
+    facts = [facts_of(bundle) for bundle in bundles]
+    _check_comparable(bundles, facts)
+    contenders = [bundle_contender(bundle, bundle.name, LITERT) for bundle in bundles]
     timings = measure(contenders, slices, threads=(1,), runs=runs, advance=advance)
-    points = []
-    for bundle, timing in zip(bundles, timings, strict=True):
-        manifest = bundle.manifest
-        metrics, cost = manifest["metrics"], manifest["cost"]
-        points.append(
-            Point(
-                bundle.name,
-                str(manifest["model"]),
-                str(manifest["precision"]),
-                {
-                    **{name: metrics["per_class"][name]["roc_auc"] for name in NAMES},
-                    MEAN: metrics["mean"]["roc_auc"],
-                },
-                timing.percentile_ms(50),
-                cost["bytes"],
-                cost["zstd_bytes"],
-                cost["flops_256"],
-                cost["params"],
-            )
+    return [
+        Point(
+            bundle.name,
+            of.architecture,
+            of.precision,
+            of.auc,
+            timing.percentile_ms(50),
+            of.bytes,
+            of.zstd_bytes,
+            of.flops,
+            of.params,
         )
-    return points
+        for bundle, of, timing in zip(bundles, facts, timings, strict=True)
+    ]
 
 
 def on_front(points: Sequence[Point], cost: str) -> set[str]:
@@ -147,24 +151,11 @@ def _beats(other: Point, one: Point, cost: str) -> bool:
     return bool(theirs >= ours and cheap <= dear and (theirs > ours or cheap < dear))
 
 
-def _contender(bundle: Bundle) -> Contender:
-    manifest: Mapping[str, Any] = bundle.manifest
-    cost = manifest["cost"]
-    return Contender(
-        bundle.name,
-        str(manifest["precision"]),
-        LITERT,
-        bundle.path / MODEL_FILE,
-        cost["params"],
-        cost["flops_256"],
-    )
-
-
-def _check_comparable(bundles: Sequence[Bundle]) -> None:
+def _check_comparable(bundles: Sequence[Bundle], facts: Sequence[Facts]) -> None:
     names = [bundle.name for bundle in bundles]
     if len(bundles) < 2 or len(set(names)) < len(names):
         raise UsageError("bundles", found=", ".join(names), expected="two or more, each name once")
-    stores = {bundle.manifest["training"]["data"]["store_hash"] for bundle in bundles}
+    stores = {one.store_hash for one in facts}
     if len(stores) > 1:
         raise UsageError(
             "bundles that were judged on different data cannot be compared",

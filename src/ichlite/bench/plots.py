@@ -63,6 +63,8 @@ def plot_bench(document: Mapping[str, Any], path: Path) -> Path:
 
 def _times(axes: Any, runs: Sequence[Mapping[str, Any]], models: Sequence[str], count: int) -> None:
     """Draw a dot for each run's median, on a line from the quickest to the 95th percentile."""
+    from matplotlib.ticker import NullFormatter
+
     place, ticks = 0.0, []
     for model in models:
         entries = _of(runs, model, count)
@@ -88,7 +90,9 @@ def _times(axes: Any, runs: Sequence[Mapping[str, Any]], models: Sequence[str], 
     axes.set_xlabel("milliseconds an inference: median, quickest to 95th percentile")
     axes.set_title(f"{count} thread{'s' * (count != 1)}")
     axes.xaxis.set_major_formatter("{x:g}")
-    axes.xaxis.set_minor_formatter("{x:g}")
+    low, high = axes.get_xlim()
+    # Within a decade the ticks between have to say where one is; over several they would collide.
+    axes.xaxis.set_minor_formatter("{x:g}" if high < 10 * low else NullFormatter())
 
 
 def _stages(axes: Any, scan: Mapping[str, Any]) -> None:

@@ -54,7 +54,7 @@ def bench(
     """Measure inference alone, turn by turn, and the sample study from files to result."""
     from ichlite.bench.document import Plan, all_core_counts, bench_document
     from ichlite.bench.report import to_markdown
-    from ichlite.commands.console import print_json, progress
+    from ichlite.commands.console import check_is_folder, print_json, progress
     from ichlite.errors import UsageError
     from ichlite.infer.bundle import load_bundle
 
@@ -62,8 +62,8 @@ def bench(
     counts = all_core_counts() if threads is None else (min(threads, max(all_core_counts())),)
     if with_roofline and 1 not in counts:
         raise UsageError("--roofline is of one thread", found=f"--threads {threads}")
-    if out is not None and out.exists() and not out.is_dir():
-        raise UsageError(f"{out} is a file", expected="a folder to make")
+    if out is not None:
+        check_is_folder(out)
     architectures: tuple[str, ...] = ()
     if every or with_roofline or len(chosen) > 1:
         need_train()

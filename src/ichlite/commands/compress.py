@@ -22,9 +22,7 @@ EPILOG = (
 def compress(
     model: Annotated[Path, typer.Argument(help="Run folder (its best model) or .keras file.")],
     store: Annotated[Path, typer.Argument(help="Prepared store to tune and measure on.")],
-    out: Annotated[
-        Path, typer.Argument(help="Bundle to write; of several precisions: folder of bundles.")
-    ],
+    out: Annotated[Path, typer.Argument(help="Bundle to write; of several: folder of bundles.")],
     precision: Annotated[
         list[str] | None,
         typer.Option(help="float32, float16, dynamic or int8 (repeat for more); default int8."),
@@ -41,7 +39,8 @@ def compress(
     teacher: Annotated[
         Path | None, typer.Option(help="Run or .keras file to learn from; default: the model.")
     ] = None,
-    steps: Annotated[int, typer.Option(help="Of each fine-tuning.")] = 600,
+    steps: Annotated[int, typer.Option(help="Of each fine-tuning, full frames.")] = 600,
+    crop_steps: Annotated[int, typer.Option(help="Before them, on lesion-aimed crops.")] = 0,
     batch_size: Annotated[int, typer.Option(help="Images a step.")] = 32,
     learning_rate: Annotated[float, typer.Option(help="Highest of fine-tuning.")] = 1e-3,
     teacher_weight: Annotated[float, typer.Option(help="Against the labels, 0 to 1.")] = 0.5,
@@ -52,6 +51,9 @@ def compress(
     max_subtype_drop: Annotated[
         float, typer.Option(help="Gate: ROC AUC lost by any one subtype.")
     ] = 0.02,
+    every_step: Annotated[
+        bool, typer.Option("--every-step", help="Bundles after each step, not the last alone.")
+    ] = False,
     name: Annotated[str | None, typer.Option(help="Of the bundle.")] = None,
     seed: Annotated[int, typer.Option(help="Of calibration slices and fine-tuning.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
@@ -59,89 +61,56 @@ def compress(
     """Make a trained model smaller and faster, and write it as a bundle for LiteRT."""
     need_train()
     from ichlite.commands.console import print_json, progress, say
-    from ichlite.compress.export import check_folder, export
+    from ichlite.compress.bundles import Order, make_bundles
     from ichlite.compress.fine_tune import Tuning
     from ichlite.compress.gate import Gate
-    from ichlite.compress.quantize import INT8, check_precision
-    from ichlite.compress.shrink import Shrinking, shrink
+    from ichlite.compress.quantize import INT8
+    from ichlite.compress.shrink import Shrinking
+    from ichlite.compress.source import open_source, open_teacher
     from ichlite.data.store import Store
-    from ichlite.errors import IchliteError, InputError, UsageError
-    from ichlite.models.saved import load
-    from ichlite.train.manifest import FILE, read_manifest
-    from ichlite.train.recipe import Recipe
+    from ichlite.errors import IchliteError, UsageError
 
     shrinking = Shrinking(tuple(keep_channels) if keep_channels else None, sparsity, clusters, qat)
-    tuning = Tuning(steps, batch_size, learning_rate, teacher_weight, temperature, seed)
-    gate = Gate(max_auc_drop, max_subtype_drop)
-    precisions = list(dict.fromkeys(precision or [INT8]))
-    several = len(precisions) > 1
-    folders = {one: out / one if several else out for one in precisions}
-    for one, folder in folders.items():
-        check_precision(one)
-        check_folder(folder)
-    if qat and precisions != [INT8]:
-        raise UsageError("quantization-aware training", found=precisions, expected=INT8)
+    order = Order(
+        out,
+        tuple(dict.fromkeys(precision or [INT8])),
+        shrinking,
+        Tuning(steps, crop_steps, batch_size, learning_rate, teacher_weight, temperature, seed),
+        Gate(max_auc_drop, max_subtype_drop),
+        every_step,
+        name,
+    )
+    order.check_folders()
     if teacher is not None and not shrinking.changes:
         raise UsageError(
             "--teacher has nothing to teach",
             expected="--keep-channels, --sparsity, --clusters or --qat, which fine-tune",
         )
-    training = read_manifest(model if model.is_dir() else model.parent)
-    if training is None:
-        raise InputError(
-            f"no training manifest beside {model.name}",
-            expected=f"{FILE} in the run folder",
-            remedy="give the folder that `ichlite train` wrote",
-        )
-    original, opened = load(model), Store.open(store)
-    trained_on = training.get("data", {}).get("store_hash")
-    if trained_on != opened.hash:
-        # Slices of another store's test split may have trained the model.
-        raise InputError(
-            f"{model} was not trained on {store}",
-            found=f"store hash {opened.hash[:16]}",
-            expected=str(trained_on)[:16],
-            remedy="give the store that the run was trained on",
-        )
-    with progress("fine-tuning", shrinking.phases * steps) as advance:
-        small = shrink(
-            original,
+    opened = Store.open(store)
+    source = open_source(model, opened)
+    with progress("fine-tuning", len(shrinking.steps) * order.tuning.total) as advance:
+        written, refused = make_bundles(
+            order,
+            source,
             opened,
-            Recipe(**training["recipe"]),
-            shrinking,
-            tuning,
-            teacher=None if teacher is None else load(teacher),
+            teacher=None if teacher is None else open_teacher(teacher, source.model),
+            teacher_path=teacher,
             report=say,
             on_step=lambda _step, _loss: advance(1),
+            on_bundle=lambda made: None if as_json else say(_line(made)),
         )
-    written, failures = [], []
-    for one, folder in folders.items():
-        try:
-            made = export(
-                small,
-                opened,
-                folder,
-                precision=one,
-                training=training,
-                name=f"{name}-{one}" if name and several else name,
-                seed=seed,
-                reference=original,
-                gate=gate,
-                compression=shrinking.as_dict(tuning, teacher) if shrinking.changes else None,
-                report=say,
-            )
-        except IchliteError as fault:  # of the gate; the other precisions are still tried
-            failures.append(fault)
-            continue
-        written.append(made)
-        if not as_json:
-            say(_line(made))
-    if as_json and written:
-        print_json([_document(one) for one in written] if several else _document(written[0]))
-    for failure in failures[1:]:
-        say(str(failure))
-    if failures:
-        raise failures[0]
+    if as_json and (written or order.several):
+        documents = [_document(one) for one in written]
+        documents += [{"bundle": str(one.path), "refused": str(one.fault)} for one in refused]
+        print_json(documents if order.several else documents[0])
+    if refused and order.several:
+        raise IchliteError(
+            f"{len(refused)} of {len(written) + len(refused)} bundles are not written",
+            found=", ".join(one.path.relative_to(out).as_posix() for one in refused),
+            code=refused[0].fault.code,
+        )
+    if refused:
+        raise refused[0].fault
 
 
 def _document(written: Exported) -> dict[str, Any]:

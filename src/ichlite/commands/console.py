@@ -10,10 +10,11 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
+from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from ichlite.errors import MissingExtra
+from ichlite.errors import MissingExtra, UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -53,6 +54,19 @@ def stdout_console() -> Console:
     from rich.console import Console
 
     return Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_OF_PIPES)
+
+
+def check_is_folder(out: Path) -> None:
+    """Folder of results → nothing; asked before the work that they come from.
+
+    Raises:
+        UsageError: It, or what it is to be made in, is a file.
+    """
+    for there in (out, *out.parents):
+        if there.exists():
+            if not there.is_dir():
+                raise UsageError(f"{there} is a file", expected="a folder to make")
+            return
 
 
 def require(extra: str, *modules: str) -> None:

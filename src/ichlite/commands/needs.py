@@ -20,8 +20,14 @@ def need_train() -> None:
     # Read when TensorFlow is imported: errors only. What it still says, at import, is muted.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    from ichlite.interrupt import Interrupt
     from ichlite.quiet import STDERR, STDOUT, native_output_held
+    from ichlite.train.allocator import keep_memory
 
-    with native_output_held(STDOUT, STDERR):
+    keep_memory()  # before TensorFlow starts threads
+    # Some modules of theirs swallow an interrupt that comes while they are imported.
+    with Interrupt() as interrupt, native_output_held(STDOUT, STDERR):
         import keras  # noqa: F401
+    if interrupt.asked:
+        raise KeyboardInterrupt
     logging.getLogger("tensorflow").setLevel(logging.ERROR)

@@ -9,11 +9,13 @@ import typer
 
 from ichlite.commands.needs import need_train
 
-EPILOG = "Example: ichlite pareto bundles/* --reference light_fcn-float32 --out pareto"
+EPILOG = "Example: ichlite pareto bundles --reference light_fcn-float32 --out pareto"
 
 
 def pareto(
-    bundles: Annotated[list[Path], typer.Argument(help="Bundles that `ichlite compress` wrote.")],
+    bundles: Annotated[
+        list[Path], typer.Argument(help="Bundles of `ichlite compress`, or folders of them.")
+    ],
     reference: Annotated[
         str | None, typer.Option(help="Bundle that none may fall behind; default: the first.")
     ] = None,
@@ -35,10 +37,10 @@ def pareto(
     import numpy as np
 
     from ichlite.bench.machine import describe_machine
-    from ichlite.bench.pareto import measure_bundles, pareto_document
+    from ichlite.bench.pareto import bundles_in, measure_bundles, pareto_document
     from ichlite.bench.pareto_report import pareto_markdown, plot_pareto
     from ichlite.bench.study import some_windows
-    from ichlite.commands.console import print_json, progress
+    from ichlite.commands.console import check_is_folder, print_json, progress
     from ichlite.compress.gate import Gate
     from ichlite.data.whole import replacing, write_json
     from ichlite.errors import UnknownName
@@ -46,7 +48,9 @@ def pareto(
     from ichlite.samples import GE_HEAD
 
     gate = Gate(max_auc_drop, max_subtype_drop)
-    loaded = [load_bundle(path) for path in bundles]
+    if out is not None:
+        check_is_folder(out)
+    loaded = [load_bundle(path) for path in bundles_in(bundles)]
     names = [one.name for one in loaded]
     chosen = reference or names[0]
     if chosen not in names:

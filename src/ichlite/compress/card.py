@@ -61,7 +61,7 @@ def model_card(manifest: Mapping[str, Any]) -> str:
         f"- Loss {recipe['loss']}, {recipe['crop_steps']} steps of {recipe['batch_size']} crops, "
         f"then {recipe['epochs']} epochs; seed {recipe['seed']}.",
         f"- Command: `{training['command']}`",
-        *_compression(manifest.get("compression")),
+        *_compression(manifest),
         f"- Calibrated on the validation split; thresholds: "
         f"{manifest['decision']['threshold_rule']}.",
         "",
@@ -71,9 +71,9 @@ def model_card(manifest: Mapping[str, Any]) -> str:
         "",
         f"Answering no to everything: mean accuracy {_share(metrics['all_negative_accuracy'])}.",
         "",
-        "## Against the Keras model",
+        "## What compression cost",
         "",
-        *_parity(manifest["parity"]),
+        *_lost(manifest["gate"], manifest["parity"]),
     ]
     return "\n".join(lines) + "\n"
 
@@ -97,15 +97,17 @@ def metric_table(metrics: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _compression(said: Mapping[str, Any] | None) -> list[str]:
+def _compression(manifest: Mapping[str, Any]) -> list[str]:
+    command, said = manifest["command"], manifest["compression"]
+    lines = [] if command is None else [f"- Compressed by: `{command}`"]
     if said is None:
-        return []
+        return lines
     shares = ", ".join(f"{share:g}" for share in said["keep_channels"] or ())
     done = [
         words
         for words, wanted in (
             (f"{shares} of the expansion channels kept", said["keep_channels"]),
-            (f"{said['sparsity']} of the weights zero", said["sparsity"]),
+            (f"{said['sparsity']} of the weights of each large kernel zero", said["sparsity"]),
             (f"{said['clusters']} values a layer", said["clusters"]),
             ("trained with int8's rounding", said["quantization_aware"]),
         )
@@ -113,19 +115,23 @@ def _compression(said: Mapping[str, Any] | None) -> list[str]:
     ]
     tuning = said["tuning"]
     return [
-        f"- Compressed: {'; '.join(done)}; {tuning['steps']} steps of fine-tuning each, "
+        *lines,
+        f"- What that did: {'; '.join(done)}; {tuning['crop_steps']} steps on crops and "
+        f"{tuning['steps']} on frames of fine-tuning each, "
         f"learning rate {tuning['learning_rate']:g}, seed {tuning['seed']}, "
-        f"teacher: {said['teacher'] or 'the model before'}."
+        f"teacher: {said['teacher'] or 'the model before'}.",
     ]
 
 
-def _parity(parity: Mapping[str, Any]) -> list[str]:
+def _lost(gate: Mapping[str, Any], parity: Mapping[str, Any]) -> list[str]:
+    undefined = ", ".join(gate["undefined"])
     return [
-        f"- Probability difference on {parity['images']} calibration slices: largest "
-        f"{parity['max_probability_difference']:.2g}, mean "
-        f"{parity['mean_probability_difference']:.2g}.",
-        f"- Mean ROC AUC on the {parity['auc_split']} split: Keras "
-        f"{_share(parity['mean_auc_keras'], 4)}, this file {_share(parity['mean_auc_bundle'], 4)}.",
+        f"- Mean ROC AUC on the {gate['split']} split: the trained model "
+        f"{_share(gate['before']['mean'], 4)}, this file {_share(gate['after']['mean'], 4)}"
+        + (f"; nothing is known of {undefined}." if undefined else "."),
+        f"- The file against the Keras model that it was converted from, on {parity['images']} "
+        f"training slices: probabilities {parity['max_probability_difference']:.2g} apart at most, "
+        f"{parity['mean_probability_difference']:.2g} in the mean.",
     ]
 
 

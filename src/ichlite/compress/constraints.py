@@ -26,6 +26,26 @@ _SAME = 1e-5
 """Values of a channel that are nearer than this are one: float32 keeps them only so far."""
 
 
+def check_sparsity(share: float) -> None:
+    """Share of weights that are to be zero → nothing.
+
+    Raises:
+        UsageError: It is not at least 0 and below 1.
+    """
+    if not 0 <= share < 1:
+        raise UsageError("sparsity", found=share, expected="at least 0 and below 1")
+
+
+def check_clusters(count: int) -> None:
+    """Values that a layer's weights are to share → nothing.
+
+    Raises:
+        UsageError: They are fewer than 4 or more than `MOST_CLUSTERS`.
+    """
+    if not 4 <= count <= MOST_CLUSTERS:
+        raise UsageError("clusters", found=count, expected=f"4 to {MOST_CLUSTERS}")
+
+
 class Constraint(Protocol):
     """What holds weights to a form."""
 
@@ -67,8 +87,7 @@ class Sparsity:
     """
 
     def __init__(self, model: keras.Model, share: float, *, smallest: int = 1024) -> None:
-        if not 0 <= share < 1:
-            raise UsageError("sparsity", found=share, expected="at least 0 and below 1")
+        check_sparsity(share)
         self.share = share
         self._kernels = [one for one in kernels_of(model) if np.prod(one.shape) >= smallest]
 
@@ -102,8 +121,7 @@ class Clusters:
     """
 
     def __init__(self, model: keras.Model, count: int) -> None:
-        if not 4 <= count <= MOST_CLUSTERS:
-            raise UsageError("clusters", found=count, expected=f"4 to {MOST_CLUSTERS}")
+        check_clusters(count)
         self.count = count
         self._layers = [_Shared(kernel, count) for kernel in kernels_of(model)]
         self.apply(0, 1)

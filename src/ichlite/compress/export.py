@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -18,20 +17,21 @@ from ichlite import __version__
 from ichlite.compress.card import model_card
 from ichlite.compress.flatbuffer import tidy
 from ichlite.compress.flops import flops, one_slice
-from ichlite.compress.gate import MEAN, Drops, Gate, check
+from ichlite.compress.fold import fold
+from ichlite.compress.folder import check_folder, filled
+from ichlite.compress.gate import Drops, Gate, check
 from ichlite.compress.graph import with_activation_map
-from ichlite.compress.quantize import check_precision, to_tflite
+from ichlite.compress.quantize import INT8, check_precision, to_tflite
 from ichlite.compress.sizes import sizes
 from ichlite.ct.tensor import GRID, HU_MAX, HU_MIN, model_input
 from ichlite.ct.windows import PAPER_WINDOWS
 from ichlite.data.feed import split_rows
-from ichlite.errors import IchliteError, UsageError
 from ichlite.evaluate.calibrate import fit_calibration
 from ichlite.evaluate.judge import Judged, bundle_judge, judge_logits, judge_rows, logits_of
 from ichlite.evaluate.metrics import roc_auc, validation_auc
 from ichlite.evaluate.operating_points import RULE, thresholds
 from ichlite.evaluate.summary import summarise
-from ichlite.infer.bundle import MANIFEST_FILE, MODEL_FILE, SCHEMA, Bundle, load_bundle
+from ichlite.infer.bundle import CARD_FILE, MANIFEST_FILE, MODEL_FILE, SCHEMA, Bundle, load_bundle
 from ichlite.infer.decision import AnyRule, Calibration, Rule
 from ichlite.labels import ANY, NAMES
 from ichlite.models.saved import predict
@@ -39,7 +39,6 @@ from ichlite.models.saved import predict
 if TYPE_CHECKING:
     from ichlite.data.store import Store
 
-CARD_FILE = "model-card.md"
 CALIBRATION_IMAGES = 512
 """Slices that the int8 ranges come from; the parity is measured on them, too."""
 
@@ -68,9 +67,10 @@ def export(
     training: dict[str, Any],
     name: str | None = None,
     seed: int = 0,
-    reference: keras.Model | None = None,
+    reference: Mapping[str, float | None] | None = None,
     gate: Gate | None = None,
     compression: dict[str, Any] | None = None,
+    command: str | None = None,
     report: Callable[[str], None] = lambda _: None,
 ) -> Exported:
     """Convert, calibrate, measure, and write the bundle.
@@ -84,9 +84,11 @@ def export(
         training: The run's manifest; kept in the bundle.
         name: Of the bundle; None: model and precision.
         seed: Of the choice of calibration slices.
-        reference: What the bundle must not fall behind; None: `model`.
+        reference: ROC AUCs (`reference_auc`) that the bundle must not fall behind; None: those of
+            `model`.
         gate: How far it may; None: as far as it does.
         compression: What was done to the model before; kept in the bundle.
+        command: That made it; kept in the bundle.
         report: Called with one line a stage.
 
     Returns:
@@ -97,11 +99,12 @@ def export(
         IchliteError: The bundle fails the gate; then nothing is written.
     """
     check_precision(precision)
-    part = _part_of(folder)
+    check_folder(folder)
     validation = split_rows(store, "validation")
     label = name or f"{training['recipe']['model']}-{precision}"
     images = calibration_rows(store, CALIBRATION_IMAGES, seed)
-    report(f"converting {model.name} to {precision} with {len(images)} calibration slices")
+    calibrated = f" with {len(images)} calibration slices" if precision == INT8 else ""
+    report(f"converting {model.name} to {precision}{calibrated}")
     windows = (model_input(store.hu[row]) for row in images)
     content = tidy(to_tflite(with_activation_map(model), precision, windows))
 
@@ -109,26 +112,26 @@ def export(
     report("running the validation split")
     logits = logits_of(bare, store, validation)
     labels = np.asarray(store.labels, np.uint8)[validation]
-    drops = Drops(
-        validation_auc(labels, predict(reference or model, store, validation)),
-        validation_auc(labels, logits),
-    )
+    drops = Drops(reference or reference_auc(model, store), validation_auc(labels, logits))
     if gate is not None:
-        try:
-            check(drops, gate)
-        except IchliteError:
-            shutil.rmtree(part)
-            raise
+        check(label, drops, gate)
+        if drops.undefined:
+            report(
+                f"the gate says nothing of {', '.join(drops.undefined)}: the validation split has "
+                "no positives of it, or nothing else"
+            )
     calibration = fit_calibration(labels, logits)
     rule, judged, any_aucs = _best_rule(logits, store, validation, calibration)
 
     report("comparing with the Keras model")
+    plain = fold(model)
     manifest: dict[str, Any] = {
         "schema": SCHEMA,
         "name": label,
         "version": __version__,
         "model": training["recipe"]["model"],
         "precision": precision,
+        "command": command,
         "input": _input_spec(),
         "subtypes": list(NAMES),
         "calibration": {
@@ -147,30 +150,36 @@ def export(
             ),
             "threshold_rule": RULE,
         },
+        # As the file holds it: batch normalisation folded into the convolutions.
         "cost": {
-            "params": model.count_params(),
-            "flops_256": flops(one_slice(model, GRID)),
+            "params": plain.count_params(),
+            "flops_256": flops(one_slice(plain, GRID)),
             **sizes(content),
         },
         "files": {MODEL_FILE: hashlib.sha256(content).hexdigest()},
         "training": training,
-        "quantization": {"seed": seed, "images": len(images), "split": "train"},
         "compression": compression,
         "gate": drops.as_dict(gate or Gate(1.0, 1.0)),
-        "parity": _parity(model, bare, store, images, drops),
+        "parity": _parity(model, bare, store, images),
     }
-    (part / MODEL_FILE).write_bytes(content)
-    _write_manifest(part, manifest)
-    report("measuring on the test split")
-    manifest["metrics"] = _metrics(part, store)
-    card = model_card(manifest)
-    (part / CARD_FILE).write_text(card, encoding="utf-8")
-    manifest["files"][CARD_FILE] = hashlib.sha256(card.encode()).hexdigest()
-    _write_manifest(part, manifest)
-    if folder.exists():
-        shutil.rmtree(folder)
-    part.rename(folder)
+    if precision == INT8:
+        manifest["quantization"] = {"seed": seed, "images": len(images), "split": "train"}
+    with filled(folder) as part:
+        (part / MODEL_FILE).write_bytes(content)
+        _write_manifest(part, manifest)
+        report("measuring on the test split")
+        manifest["metrics"] = _metrics(part, store)
+        card = model_card(manifest)
+        (part / CARD_FILE).write_text(card, encoding="utf-8")
+        manifest["files"][CARD_FILE] = hashlib.sha256(card.encode()).hexdigest()
+        _write_manifest(part, manifest)
     return Exported(folder, len(content), manifest)
+
+
+def reference_auc(model: keras.Model, store: Store) -> dict[str, float | None]:
+    """A Keras model and a store → ROC AUC of each subtype and `mean` on the validation split."""
+    rows = split_rows(store, "validation")
+    return validation_auc(np.asarray(store.labels, np.uint8)[rows], predict(model, store, rows))
 
 
 def calibration_rows(store: Store, count: int, seed: int) -> NDArray[np.int64]:
@@ -184,41 +193,6 @@ def calibration_rows(store: Store, count: int, seed: int) -> NDArray[np.int64]:
     half = [rng.permutation(rows[bleeding])[: count // 2]]
     rest = rng.permutation(np.setdiff1d(rows, half[0]))
     return np.sort(np.concatenate([*half, rest[: count - len(half[0])]]))
-
-
-def check_folder(folder: Path) -> None:
-    """A bundle's folder → nothing.
-
-    Raises:
-        UsageError: It holds anything but a bundle, or cannot be looked into.
-    """
-    names = {MANIFEST_FILE, MODEL_FILE, CARD_FILE}
-    try:
-        others = {entry.name for entry in folder.iterdir()} - names if folder.exists() else set()
-    except OSError as error:
-        raise _unwritable(folder, error) from None
-    if others:
-        raise UsageError(
-            f"{folder} is not empty and no bundle",
-            found=sorted(others)[0],
-            remedy="give a new folder for the bundle",
-        )
-
-
-def _part_of(folder: Path) -> Path:
-    """A bundle's folder in; the folder beside it that is filled first, made, out."""
-    check_folder(folder)
-    part = folder.with_name(f".{folder.name}.part")
-    try:
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
-    except OSError as error:
-        raise _unwritable(folder, error) from None
-    return part
-
-
-def _unwritable(folder: Path, error: OSError) -> UsageError:
-    return UsageError(f"{folder} cannot be written", found=error.strerror)
 
 
 def _best_rule(
@@ -258,9 +232,8 @@ def _parity(
     bundle: Bundle,
     store: Store,
     images: NDArray[np.int64],
-    drops: Drops,
 ) -> dict[str, Any]:
-    """How far the file is from the Keras model, uncalibrated, unsmoothed; AUCs, see `gate`."""
+    """How far the file is from the Keras model it was converted from, uncalibrated, unsmoothed."""
     gap = np.abs(
         _sigmoid(predict(model, store, images)) - _sigmoid(logits_of(bundle, store, images))
     )
@@ -268,10 +241,6 @@ def _parity(
         "images": len(images),
         "max_probability_difference": float(gap.max()),
         "mean_probability_difference": float(gap.mean()),
-        "auc_split": "validation",
-        "mean_auc_keras": drops.before[MEAN],
-        "mean_auc_bundle": drops.after[MEAN],
-        "mean_auc_drop": drops.drops[MEAN],
     }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import keras
@@ -20,6 +20,7 @@ from ichlite.data.feed import ahead
 from ichlite.data.store import Store
 from ichlite.errors import IchliteError, UsageError
 from ichlite.train.batches import Batches
+from ichlite.train.learner import DIVERGED
 from ichlite.train.recipe import Recipe
 from ichlite.train.setup import jit, learning_rate, loss_of
 
@@ -29,8 +30,10 @@ class Tuning:
     """How to fine-tune.
 
     Attributes:
-        steps: Optimiser steps.
-        batch_size: Images a step, full frames.
+        steps: Optimiser steps on full frames.
+        crop_steps: Steps before them on lesion-aimed crops (`train/crops.py`), which are a quarter
+            of the work each; the store must know where the lesions are.
+        batch_size: Images a step.
         learning_rate: Highest, of Adam; a warm-up, then half a cosine down to 1 %.
         teacher_weight: Of the teacher's answers against the labels, 0 to 1.
         temperature: By which the teacher's and the model's logits are divided.
@@ -38,6 +41,7 @@ class Tuning:
     """
 
     steps: int = 600
+    crop_steps: int = 0
     batch_size: int = 32
     learning_rate: float = 1e-3
     teacher_weight: float = 0.5
@@ -45,14 +49,39 @@ class Tuning:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, least in (("steps", 1), ("batch_size", 1), ("seed", 0)):
-            if getattr(self, name) < least:
-                raise UsageError(name, found=getattr(self, name), expected=f"at least {least}")
+        for name, least, most in (
+            ("steps", 1, 10_000_000),
+            ("crop_steps", 0, 10_000_000),
+            ("batch_size", 1, 4096),
+            ("seed", 0, 2**32 - 1),
+        ):
+            if not least <= getattr(self, name) <= most:
+                raise UsageError(
+                    name, found=getattr(self, name), expected=f"from {least} to {most}"
+                )
         for name in ("learning_rate", "temperature"):
             if not 0 < getattr(self, name) < math.inf:
                 raise UsageError(name, found=getattr(self, name), expected="above 0")
         if not 0 <= self.teacher_weight <= 1:
             raise UsageError("teacher_weight", found=self.teacher_weight, expected="from 0 to 1")
+
+    @property
+    def total(self) -> int:
+        """Steps of one fine-tuning, crops and frames."""
+        return self.crop_steps + self.steps
+
+    def words(self) -> list[str]:
+        """As options of `ichlite compress`, where they are not the default.
+
+        Example:
+            >>> Tuning(steps=9).words()
+            ['--steps', '9']
+        """
+        words, defaults = [], asdict(Tuning())
+        for name, value in asdict(self).items():
+            if value != defaults[name]:
+                words += ["--" + name.replace("_", "-"), f"{value:g}"]
+        return words
 
 
 class SubtypeDistillation(keras.distillation.LogitsDistillation):  # type: ignore[misc]
@@ -99,33 +128,41 @@ def fine_tune(
     """
     own = replace(
         recipe,
-        crop_steps=0,
+        crop_steps=tuning.crop_steps,
         epochs=1,
         steps_per_epoch=tuning.steps,
         batch_size=tuning.batch_size,
         learning_rate=tuning.learning_rate,
         schedule="cosine",
-        warmup_steps=tuning.steps // 20,
+        warmup_steps=tuning.total // 20,
         seed=tuning.seed,
         device_windows=False,
     )
     keras.utils.set_random_seed(tuning.seed)
     batches = Batches(store, own)
     loss = loss_of(own, own.loss, batches.labels.sum(axis=0), len(batches.labels))
-    optimizer = keras.optimizers.Adam(learning_rate(own, tuning.steps), clipnorm=1.0)
+    optimizer = keras.optimizers.Adam(learning_rate(own, tuning.total), clipnorm=1.0)
     taught = _with_teacher(model, teacher, tuning)
     taught.compile(optimizer, loss, jit_compile=jit())
-    steps = range(tuning.steps)
+    steps = range(tuning.total)
     for step, batch in zip(steps, ahead(batches.step, steps), strict=True):
         value = float(np.ravel(taught.train_on_batch(*batch))[0])
         if not math.isfinite(value):
-            raise IchliteError(
-                f"fine-tuning diverged at step {step + 1}",
-                found=f"a loss of {value}",
-                remedy="use a lower --learning-rate",
-            )
-        apply_all(constraints, step + 1, tuning.steps)
+            raise _diverged(step + 1, f"a loss of {value}")
+        apply_all(constraints, step + 1, tuning.total)
         on_step(step + 1, value)
+    # The last step's loss was of the weights before it.
+    if not all(np.isfinite(np.asarray(one)).all() for one in model.weights):
+        raise _diverged(tuning.total, "weights that are no numbers")
+
+
+def _diverged(step: int, found: str) -> IchliteError:
+    return IchliteError(
+        f"fine-tuning diverged at step {step}",
+        found=found,
+        remedy="use a lower --learning-rate",
+        code=DIVERGED,
+    )
 
 
 def _with_teacher(model: keras.Model, teacher: keras.Model | None, tuning: Tuning) -> keras.Model:

@@ -28,10 +28,12 @@ class Gate:
     max_subtype_drop: float = 0.02
 
     def __post_init__(self) -> None:
-        for name in ("max_mean_drop", "max_subtype_drop"):
-            drop = getattr(self, name)
+        for option, drop in (
+            ("--max-auc-drop", self.max_mean_drop),
+            ("--max-subtype-drop", self.max_subtype_drop),
+        ):
             if not 0 <= drop <= 1 or math.isnan(drop):
-                raise UsageError(name, found=drop, expected="from 0 to 1")
+                raise UsageError(option, found=drop, expected="from 0 to 1")
 
     def limit(self, name: str) -> float:
         """Subtype or `mean` → the most it may lose."""
@@ -59,6 +61,11 @@ class Drops:
             found[name] = None if before is None or after is None else before - after
         return found
 
+    @property
+    def undefined(self) -> list[str]:
+        """Subtypes that nothing is known of: no positives, or nothing else, to judge by."""
+        return [name for name in NAMES if self.drops[name] is None]
+
     def as_dict(self, gate: Gate) -> dict[str, Any]:
         """For a manifest, with the gate that it passed."""
         return {
@@ -68,38 +75,41 @@ class Drops:
             "before": dict(self.before),
             "after": dict(self.after),
             "drops": self.drops,
+            "undefined": self.undefined,
         }
 
 
-def check(drops: Drops, gate: Gate) -> None:
-    """What compression cost, and what it may → nothing.
+def check(name: str, drops: Drops, gate: Gate) -> None:
+    """Bundle's name, what compression cost, and what it may → nothing.
 
     Raises:
         IchliteError: It cost more; or no mean is defined, so nothing is known.
 
     Example:
         >>> same = dict.fromkeys((*NAMES, MEAN), 0.9)
-        >>> check(Drops(same, same), Gate())
-        >>> check(Drops(same, {**same, "subdural": 0.87}), Gate())
+        >>> check("small", Drops(same, same), Gate())
+        >>> check("small", Drops(same, {**same, "subdural": 0.87}), Gate())
         Traceback (most recent call last):
-        ichlite.errors.IchliteError: the accuracy gate: ROC AUC falls too far, nothing is written; \
+        ichlite.errors.IchliteError: small fails the accuracy gate and is not written; \
 found subdural 0.9000 to 0.8700; expected at most 0.02 less; compress less, or fine-tune longer
     """
     if drops.drops[MEAN] is None:
         raise IchliteError(
-            "the accuracy gate: no mean ROC AUC on the validation split",
-            expected="positives of each subtype in it",
+            f"{name} cannot be judged by the accuracy gate and is not written",
+            found="no subtype with positives on the validation split",
             remedy="use a larger store",
             code=FAILED,
         )
     lost = lost_too_much(drops, gate)
     if lost:
         raise IchliteError(
-            "the accuracy gate: ROC AUC falls too far, nothing is written",
+            f"{name} fails the accuracy gate and is not written",
             found=", ".join(
-                f"{name} {drops.before[name]:.4f} to {drops.after[name]:.4f}" for name in lost
+                f"{one} {drops.before[one]:.4f} to {drops.after[one]:.4f}" for one in lost
             ),
-            expected=f"at most {gate.limit(lost[0]):g} less",
+            expected=" and ".join(
+                dict.fromkeys(f"at most {gate.limit(one):g} less" for one in lost)
+            ),
             remedy="compress less, or fine-tune longer",
             code=FAILED,
         )

@@ -31,13 +31,7 @@ def with_activation_map(model: keras.Model) -> keras.Model:
     Raises:
         InputError: The model has no such layers.
     """
-    names = {layer.name for layer in model.layers}
-    if not {FEATURES, LOGITS} <= names:
-        raise InputError(
-            f"{model.name} cannot be exported",
-            found=f"layers {', '.join(sorted(names)[-3:])}",
-            expected=f"layers named {FEATURES} and {LOGITS}, as the models of ichlite have",
-        )
+    check_layers(model)
     kernel, bias = model.get_layer(LOGITS).get_weights()
     body = keras.Model(model.input, model.get_layer(FEATURES).output)
     windows = keras.Input(batch_shape=(1, GRID, GRID, CHANNELS), name="windows")
@@ -46,6 +40,27 @@ def with_activation_map(model: keras.Model) -> keras.Model:
     head.set_weights([kernel[None, None], bias])
     logits = keras.layers.GlobalAveragePooling2D(name=LOGITS)(cam)
     return keras.Model(windows, {LOGITS: logits, CAM: cam}, name=model.name)
+
+
+def check_layers(model: keras.Model) -> None:
+    """Model → nothing.
+
+    Raises:
+        InputError: It lacks the layers named, or is no functional model.
+    """
+    names = {layer.name for layer in model.layers}
+    if not {FEATURES, LOGITS} <= names:
+        raise InputError(
+            f"{model.name} cannot be exported",
+            found=f"layers {', '.join(sorted(names)[-3:])}",
+            expected=f"layers named {FEATURES} and {LOGITS}, as the models of ichlite have",
+        )
+    if isinstance(model, keras.Sequential):
+        raise InputError(
+            f"{model.name} cannot be exported",
+            found="a Sequential model",
+            expected="a functional one, as the models of ichlite are",
+        )
 
 
 def freeze(model: keras.Model) -> Any:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator
-from typing import Any, Literal
+from typing import Any
 
 import keras
 import numpy as np
@@ -18,10 +18,9 @@ from numpy.typing import NDArray
 
 from ichlite.compress.graph import freeze
 from ichlite.errors import IchliteError, UnknownName
+from ichlite.infer.manifest import PRECISIONS, Precision
 from ichlite.quiet import STDERR, STDOUT, native_output_held
 
-Precision = Literal["float32", "float16", "dynamic", "int8"]
-PRECISIONS: tuple[Precision, ...] = ("float32", "float16", "dynamic", "int8")
 INT8: Precision = "int8"
 
 

@@ -1,4 +1,4 @@
-"""A trained model and what to do to it in, the smaller model out: prune → fold → sparsify → share.
+"""A trained model and what to do to it in, smaller models out: prune → fold → sparsify → share.
 
 Each step is made good by fine-tuning before the next. The result has no batch normalisation, and
 its weights have the form that the file will keep: gone, zero, shared, or fit for int8's rounding.
@@ -6,20 +6,29 @@ its weights have the form that the file will keep: gone, zero, shared, or fit fo
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import keras
 
-from ichlite.compress.constraints import Clusters, Constraint, Sparsity
+from ichlite.compress.constraints import (
+    Clusters,
+    Constraint,
+    Sparsity,
+    check_clusters,
+    check_sparsity,
+)
 from ichlite.compress.fake_quant import quantization_aware, take_weights
 from ichlite.compress.fine_tune import Tuning, fine_tune
 from ichlite.compress.fold import fold
 from ichlite.compress.prune import CRITERION, prune_channels
 from ichlite.data.store import Store
 from ichlite.train.recipe import Recipe
+
+PRUNED, SPARSE, CLUSTERED, ROUNDED = "pruned", "sparse", "clustered", "rounded"
+"""Names of the steps, in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,21 +47,34 @@ class Shrinking:
     clusters: int | None = None
     quantization_aware: bool = False
 
+    def __post_init__(self) -> None:
+        if self.sparsity is not None:
+            check_sparsity(self.sparsity)
+        if self.clusters is not None:
+            check_clusters(self.clusters)
+
     @property
     def changes(self) -> bool:
         """Whether there is anything to do."""
         return self != Shrinking()
 
     @property
-    def phases(self) -> int:
-        """How many times `shrink` fine-tunes."""
-        given = (self.keep_channels, self.sparsity, self.clusters)
-        return sum(one is not None for one in given) + self.rounding_alone
+    def steps(self) -> tuple[str, ...]:
+        """Names of what `shrink_by_steps` does, in order; it fine-tunes once in each."""
+        rounding_alone = self.quantization_aware and (self.sparsity, self.clusters) == (None, None)
+        asked = {
+            PRUNED: self.keep_channels is not None,
+            SPARSE: self.sparsity is not None,
+            CLUSTERED: self.clusters is not None,
+            ROUNDED: rounding_alone,
+        }
+        return tuple(name for name, wanted in asked.items() if wanted)
 
-    @property
-    def rounding_alone(self) -> bool:
-        """Whether quantization-aware training has a phase of its own, in no other's company."""
-        return self.quantization_aware and (self.sparsity, self.clusters) == (None, None)
+    def until(self, step: str) -> Shrinking:
+        """The name of one of the steps → what is done by its end."""
+        if step == PRUNED:
+            return Shrinking(self.keep_channels)
+        return replace(self, clusters=None) if step == SPARSE else self
 
     def as_dict(self, tuning: Tuning, teacher: Path | None) -> dict[str, Any]:
         """For a manifest, with how it was fine-tuned and who taught (None: the model as it was)."""
@@ -63,8 +85,22 @@ class Shrinking:
             "teacher": None if teacher is None else teacher.name,
         }
 
+    def words(self) -> list[str]:
+        """As options of `ichlite compress`.
 
-def shrink(
+        Example:
+            >>> Shrinking((0.25, 0.5), clusters=32).words()
+            ['--keep-channels', '0.25', '--keep-channels', '0.5', '--clusters', '32']
+        """
+        words = []
+        for share in self.keep_channels or ():
+            words += ["--keep-channels", f"{share:g}"]
+        for option, value in (("--sparsity", self.sparsity), ("--clusters", self.clusters)):
+            words += [] if value is None else [option, f"{value:g}"]
+        return words + ["--qat"] * self.quantization_aware
+
+
+def shrink_by_steps(
     model: keras.Model,
     store: Store,
     recipe: Recipe,
@@ -74,7 +110,7 @@ def shrink(
     teacher: keras.Model | None = None,
     report: Callable[[str], None] = lambda _: None,
     on_step: Callable[[int, float], None] = lambda _step, _loss: None,
-) -> keras.Model:
+) -> Iterator[tuple[str, keras.Model]]:
     """Do each step asked for, and fine-tune after it.
 
     Args:
@@ -87,20 +123,19 @@ def shrink(
         report: Called with one line a step.
         on_step: See `fine_tune`.
 
-    Returns:
-        The smaller model; the very same if nothing was asked for.
+    Yields:
+        After each step its name, such as `pruned`, and the model as it is then, to be used before
+        the next is asked for; nothing if nothing was asked for.
 
     Raises:
         UsageError: A share out of range.
         InputError: The model has no channels to remove.
         IchliteError: Fine-tuning diverged.
     """
-    if not shrinking.changes:
-        return model
     wise = teacher or model
 
     def tune(student: keras.Model, what: str, *constraints: Constraint) -> None:
-        report(f"{what}: {student.count_params():,} parameters, {tuning.steps} steps")
+        report(f"{what}: {student.count_params():,} parameters, {tuning.total} steps")
         fine_tune(
             student, store, recipe, tuning, teacher=wise, constraints=constraints, on_step=on_step
         )
@@ -109,14 +144,39 @@ def shrink(
         model = prune_channels(model, shrinking.keep_channels)
         shares = ", ".join(f"{share:.0%}" for share in shrinking.keep_channels)
         tune(model, f"keeping {shares} of expansion channels")
+        yield PRUNED, model
     plain = fold(model)
     form = quantization_aware(plain) if shrinking.quantization_aware else plain
+
+    def tuned(what: str, *constraints: Constraint) -> keras.Model:
+        tune(form, what, *constraints)
+        if form is not plain:
+            take_weights(plain, form)
+        return plain
+
     if shrinking.sparsity is not None:
-        tune(form, f"sparsity {shrinking.sparsity:.0%}", Sparsity(form, shrinking.sparsity))
+        yield (
+            SPARSE,
+            tuned(f"sparsity {shrinking.sparsity:.0%}", Sparsity(form, shrinking.sparsity)),
+        )
     if shrinking.clusters is not None:
-        tune(form, f"{shrinking.clusters} values a layer", Clusters(form, shrinking.clusters))
-    if shrinking.rounding_alone:
-        tune(form, "int8 rounding")
-    if form is not plain:
-        take_weights(plain, form)
-    return plain
+        yield (
+            CLUSTERED,
+            tuned(f"{shrinking.clusters} values a layer", Clusters(form, shrinking.clusters)),
+        )
+    if ROUNDED in shrinking.steps:
+        yield ROUNDED, tuned("int8 rounding")
+
+
+def shrink(
+    model: keras.Model,
+    store: Store,
+    recipe: Recipe,
+    shrinking: Shrinking,
+    tuning: Tuning,
+    **others: Any,
+) -> keras.Model:
+    """As `shrink_by_steps`; the model after the last step, the very same if there is none."""
+    for _, smaller in shrink_by_steps(model, store, recipe, shrinking, tuning, **others):
+        model = smaller
+    return model

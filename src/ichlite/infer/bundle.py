@@ -20,6 +20,7 @@ from ichlite.infer.manifest import (
     calibration_of,
     check_sections,
     parse,
+    precision_of,
     rule_of,
     section,
     text_at,
@@ -135,7 +136,7 @@ def _bundle(folder: Path, manifest: Mapping[str, Any]) -> Bundle:
     except IchliteError as error:
         raise BundleError(f"bundle {folder}: {error}") from error
     text_at(manifest, "model")
-    text_at(manifest, "precision")
+    precision_of(manifest)
     return Bundle(
         name=text_at(manifest, "name"),
         version=text_at(manifest, "version"),

@@ -9,11 +9,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any, Never, cast
+from typing import Any, Literal, Never, cast, get_args
 
 from ichlite.ct.windows import Window
 from ichlite.infer.decision import AnyRule, Calibration, Rule, ScanRule
 from ichlite.labels import ANY, NAMES
+
+Precision = Literal["float32", "float16", "dynamic", "int8"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 LARGEST_HU = 1e5
 """Window centres and widths beyond this are no Hounsfield units."""
@@ -89,6 +92,14 @@ def text_at(fields: Mapping[str, Any], key: str) -> str:
     if not isinstance(value, str) or not value.strip() or not value.isprintable():
         raise ValueError(f"{key} {value!r}, not a line of text")
     return value
+
+
+def precision_of(manifest: Mapping[str, Any]) -> str:
+    """Take a manifest; give its precision, one of `PRECISIONS`."""
+    found = text_at(manifest, "precision")
+    if found not in PRECISIONS:
+        raise ValueError(f"precision {found}, not one of {', '.join(PRECISIONS)}")
+    return found
 
 
 def number(name: str, value: object, low: float, high: float) -> float:

@@ -5,12 +5,9 @@ The step of a run is its optimiser's iteration count, so weights and step cannot
 
 from __future__ import annotations
 
-import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import keras
@@ -84,32 +81,3 @@ def _copies(variables: list[Any]) -> list[Any]:
 def _assign(variables: list[Any], values: list[Any]) -> None:
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
-
-
-class Interrupt:
-    """Within: a first Ctrl-C or SIGTERM only sets `.asked`, so that a step ends and is saved.
-
-    A second one stops at once. Outside the main thread, where Python allows no signal handlers,
-    it does nothing.
-    """
-
-    SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-    def __init__(self) -> None:
-        self.asked = False
-
-    def __enter__(self) -> Interrupt:
-        self._before = {}
-        if threading.current_thread() is threading.main_thread():
-            self._before = {s: signal.signal(s, self._ask) for s in self.SIGNALS}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        del number, frame
-        if self.asked:
-            raise KeyboardInterrupt
-        self.asked = True

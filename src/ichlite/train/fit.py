@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ichlite.data.feed import ahead, split_rows
 from ichlite.data.store import Store
+from ichlite.interrupt import Interrupt
 from ichlite.labels import NAMES
 from ichlite.models.saved import BEST, predict
 from ichlite.train import checkpoint, devices, manifest
@@ -125,7 +126,7 @@ def fit(
         history = History(folder, until_step=start)
         stretch = _Stretch(recipe, store, folder, score, learner, history, on_epoch)
         try:
-            with checkpoint.Interrupt() as interrupt:
+            with Interrupt() as interrupt:
                 stretch.train(batches, range(start, total), interrupt, on_step)
         finally:
             history.close()
@@ -177,7 +178,7 @@ class _Stretch:
         self,
         batches: Batches,
         steps: range,
-        interrupt: checkpoint.Interrupt,
+        interrupt: Interrupt,
         on_step: Callable[[Progress], None],
     ) -> None:
         epoch_steps = self.recipe.epoch_steps(len(batches.labels))

@@ -1,0 +1,188 @@
+"""A trained run and what to make of it in; bundles, and why others were refused, out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import keras
+
+from ichlite.compress.export import Exported, export, reference_auc
+from ichlite.compress.fine_tune import Tuning
+from ichlite.compress.folder import check_folder
+from ichlite.compress.gate import Gate
+from ichlite.compress.quantize import INT8, check_precision
+from ichlite.compress.shrink import Shrinking, shrink_by_steps
+from ichlite.compress.source import Source
+from ichlite.data.store import Store
+from ichlite.errors import IchliteError, UsageError
+from ichlite.infer.bundle import MANIFEST_FILE
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to make.
+
+    Attributes:
+        out: The bundle's folder; of several bundles, the folder that theirs go into.
+        precisions: Of `quantize.PRECISIONS`, each once.
+        shrinking, tuning, gate: How.
+        every_step: Whether to make bundles after each step, not after the last alone.
+        name: Of the bundles, to which of several what tells them apart is added; None: that of the
+            architecture.
+    """
+
+    out: Path
+    precisions: tuple[str, ...] = (INT8,)
+    shrinking: Shrinking = field(default_factory=Shrinking)
+    tuning: Tuning = field(default_factory=Tuning)
+    gate: Gate = field(default_factory=Gate)
+    every_step: bool = False
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        for precision in self.precisions:
+            check_precision(precision)
+        if self.shrinking.quantization_aware and self.precisions != (INT8,):
+            raise UsageError(
+                "quantization-aware training", found=", ".join(self.precisions), expected=INT8
+            )
+        if self.every_step and len(self.shrinking.steps) < 2:
+            raise UsageError(
+                "--every-step has nothing to choose from", expected="two steps or more"
+            )
+        if self.name is not None and not self.name.isprintable():
+            raise UsageError("--name", found=repr(self.name), expected="one line")
+
+    @property
+    def several(self) -> bool:
+        """Whether more than one bundle is to be made."""
+        return self.every_step or len(self.precisions) > 1
+
+    def check_folders(self) -> None:
+        """Refuse what cannot be written, before hours of work.
+
+        Raises:
+            UsageError: See `check_folder`; or a bundle is where a folder of bundles is to be.
+        """
+        for step in self.shrinking.steps if self.every_step else ("",):
+            for precision in self.precisions:
+                folder = self.folder(step, precision)
+                check_folder(folder)
+                for parent in (self.out, folder.parent):
+                    if folder != self.out and (parent / MANIFEST_FILE).exists():
+                        raise UsageError(
+                            f"{parent} is a bundle",
+                            expected="a new folder, for several of them",
+                        )
+
+    def folder(self, step: str, precision: str) -> Path:
+        """Step (none: the last) and precision → where the bundle goes."""
+        words = [step] * self.every_step + [precision] * (len(self.precisions) > 1)
+        return self.out.joinpath(*words)
+
+    def label(self, architecture: str, step: str, precision: str) -> str:
+        """Step and precision → the bundle's name."""
+        if self.name is not None and not self.several:
+            return self.name
+        return "-".join([self.name or architecture, *[step] * self.every_step, precision])
+
+    def done(self, step: str) -> Shrinking:
+        """Step (none: the last) → what was done to its model."""
+        return self.shrinking.until(step)
+
+    def command(self, step: str, precision: str, teacher: Path | None) -> str:
+        """Step and precision → the command that makes this bundle, and no other."""
+        words = ["ichlite", "compress", "RUN", "STORE", "OUT", "--precision", precision]
+        words += self.done(step).words() + self.tuning.words()
+        words += [] if teacher is None else ["--teacher", teacher.name]
+        return " ".join(words)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A bundle that was not written.
+
+    Attributes:
+        path: Where it would be.
+        fault: Why.
+    """
+
+    path: Path
+    fault: IchliteError
+
+
+def make_bundles(
+    order: Order,
+    source: Source,
+    store: Store,
+    *,
+    teacher: keras.Model | None = None,
+    teacher_path: Path | None = None,
+    report: Callable[[str], None] = lambda _: None,
+    on_step: Callable[[int, float], None] = lambda _step, _loss: None,
+    on_bundle: Callable[[Exported], None] = lambda _: None,
+) -> tuple[list[Exported], list[Refused]]:
+    """Shrink the model step by step, and write what passes the gate.
+
+    Args:
+        order: What to make.
+        source: From what.
+        store: That the source was trained on.
+        teacher: None: the model as it was.
+        teacher_path: Of the teacher, for the manifest.
+        report: Called with one line a stage.
+        on_step: See `fine_tune`.
+        on_bundle: Called with each bundle as soon as it is written.
+
+    Returns:
+        What was written, and what was refused; a bundle that is refused stops no other.
+
+    Raises:
+        UsageError, InputError, IchliteError: The steps themselves cannot be done.
+    """
+    order.check_folders()
+    written: list[Exported] = []
+    refused: list[Refused] = []
+    before = reference_auc(source.model, store)
+    models = shrink_by_steps(
+        source.model,
+        store,
+        source.recipe,
+        order.shrinking,
+        order.tuning,
+        teacher=teacher,
+        report=report,
+        on_step=on_step,
+    )
+    steps = order.shrinking.steps
+    for step, model in models if steps else [("", source.model)]:
+        if steps and step != steps[-1] and not order.every_step:
+            continue
+        done = order.done(step)
+        for precision in order.precisions:
+            folder = order.folder(step, precision)
+            try:
+                made = export(
+                    model,
+                    store,
+                    folder,
+                    precision=precision,
+                    training=source.training,
+                    name=order.label(source.recipe.model, step, precision),
+                    seed=order.tuning.seed,
+                    reference=before,
+                    gate=order.gate,
+                    compression=done.as_dict(order.tuning, teacher_path) if done.changes else None,
+                    command=order.command(step, precision, teacher_path),
+                    report=report,
+                )
+            except IchliteError as fault:
+                refused.append(Refused(folder, fault))
+                if order.several:
+                    report(str(fault))
+                continue
+            written.append(made)
+            on_bundle(made)
+    return written, refused

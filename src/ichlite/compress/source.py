@@ -1,0 +1,100 @@
+"""A run folder and the store that it was trained on in; what compression starts from, out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from ichlite.compress.graph import check_layers
+from ichlite.data.store import Store
+from ichlite.errors import IchliteError, InputError
+from ichlite.labels import NAMES
+from ichlite.models.saved import load
+from ichlite.train.manifest import FILE, read_manifest
+from ichlite.train.recipe import Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A trained model, and what made it.
+
+    Attributes:
+        model: (batch, 256, 256, 3) windows → logits.
+        training: The run's manifest.
+        recipe: From it.
+    """
+
+    model: keras.Model
+    training: dict[str, Any]
+    recipe: Recipe
+
+
+def open_source(path: Path, store: Store) -> Source:
+    """A run folder, or a `.keras` file in one, and its store → what compression starts from.
+
+    Raises:
+        InputError: No model or not one of ichlite's; no manifest beside it, one that was changed
+            by hand, or one of another store, whose test slices may have trained the model.
+        UsageError: The manifest is damaged.
+    """
+    training = read_manifest(path if path.is_dir() else path.parent)
+    if training is None:
+        raise InputError(
+            f"no training manifest beside {path.name}",
+            expected=f"{FILE} in the run folder",
+            remedy="give the folder that `ichlite train` wrote",
+        )
+    recipe = _recipe_of(training)
+    trained_on = str(training["data"]["store_hash"])
+    if trained_on != store.hash:
+        raise InputError(
+            f"{path} was not trained on {store.path}",
+            found=f"store hash {store.hash[:16]}",
+            expected=trained_on[:16],
+            remedy="give the store that the run was trained on",
+        )
+    model = load(path)
+    check_layers(model)
+    return Source(model, training, recipe)
+
+
+def open_teacher(path: Path, student: keras.Model) -> keras.Model:
+    """A run folder or `.keras` file → a model that answers what the student is asked.
+
+    Raises:
+        InputError: No model, or one of another input or output.
+    """
+    teacher = load(path)
+    shapes = [(one.input_shape, one.output_shape) for one in (teacher, student)]
+    if shapes[0] != shapes[1]:
+        raise InputError(
+            f"{path} cannot teach {student.name}",
+            found=f"input and output {shapes[0]}",
+            expected=str(shapes[1]),
+        )
+    return teacher
+
+
+def _recipe_of(training: dict[str, Any]) -> Recipe:
+    """Manifest → its recipe; what it lacks has its default."""
+    data = training["data"]
+    complete = (
+        isinstance(training.get("command"), str)
+        and isinstance(data.get("images"), dict)
+        and isinstance(data.get("train_positives"), dict)
+        and {"store", "store_hash"} <= {*data}
+        and {*NAMES} <= {*data["train_positives"]}
+        and {"train", "validation", "test"} <= {*data["images"]}
+    )
+    try:
+        if complete:
+            return Recipe(**training["recipe"])
+        why = "no command or data that `ichlite train` would have written"
+    except (TypeError, IchliteError) as error:
+        why = str(error)
+    raise InputError(
+        f"{FILE} is not as `ichlite train` wrote it", found=why, remedy="restore it, or train again"
+    )

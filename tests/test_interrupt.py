@@ -1,0 +1,41 @@
+"""An interrupt is kept until what runs has ended, and never lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from ichlite.interrupt import Interrupt
+
+
+@pytest.mark.parametrize("number", Interrupt.SIGNALS)
+def test_a_first_signal_is_noted_and_a_second_stops(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    with Interrupt() as interrupt:
+        assert not interrupt.asked
+        os.kill(os.getpid(), number)
+        assert interrupt.asked
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), number)
+    assert signal.getsignal(number) is before
+
+
+def test_an_interrupt_while_keras_is_imported_is_not_swallowed() -> None:
+    code = (
+        "import os, signal, sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'keras':\n"
+        "            try: os.kill(os.getpid(), signal.SIGINT)\n"
+        "            except BaseException: pass\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "sys.argv[1:] = ['models']\n"
+        "from ichlite.cli import main\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "ichlite: interrupted\n")
