@@ -29,7 +29,7 @@ check: $(FULL)  ## lint, format, types, layers, docs
 docs: $(FULL)  ## build the documentation into site/
 	$(BIN)/mkdocs build --strict
 
-bundle: $(FULL)  ## make the embedded bundle from phantoms alone (at most two hours on 2 cores)
+bundle: $(FULL)  ## make the embedded bundle from phantoms alone (hours on 2 cores)
 	$(BIN)/python scripts/make_bundle.py --out $(RUNS) --install
 
 samples: $(FULL)  ## make the embedded phantom sample again

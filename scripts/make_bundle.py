@@ -28,18 +28,30 @@ LONG = ("--crop-steps", "3000", "--epochs", "5", "--steps-per-epoch", "400", "--
 SHORT = ("--crop-steps", "300", "--epochs", "2", "--steps-per-epoch", "60", "--batch-size", "8")
 """For the architectures that are only compared: SFCN alone would take an hour of LONG."""
 
+
+def pruned(*shares: float) -> tuple[str, ...]:
+    """Shares of channels to keep, block by block → words of `ichlite compress`."""
+    return tuple(f"--keep-channels={share}" for share in shares)
+
+
 SLIM = (
-    *(f"--keep-channels={share}" for share in (0.25, 0.75, 0.75, 0.5, 0.5)),
+    *pruned(0.25, 0.75, 0.75, 0.5, 0.5),
     *("--crop-steps=1800", "--steps=700", "--learning-rate=0.003"),
+)
+SLIMMER = (
+    *pruned(0.25, 0.5, 0.5, 0.5, 0.5),
+    *("--crop-steps=1100", "--steps=400", "--learning-rate=0.003"),
 )
 """The first block takes most of the time, the last two hold most of the weights."""
 LITTLE = ("--crop-steps=200", "--steps=100", "--learning-rate=0.0005")
 """Fine-tuning for what changes no more than the weights' last digits."""
-FLOATS = ("--precision=float32", "--precision=float16")
+HALF = ("--precision=float16",)
+FLOATS = ("--precision=float32", *HALF)
 INTEGERS = ("--precision=int8",)
 BUNDLES: dict[str, tuple[str, ...]] = {
     "light_fcn": (*FLOATS, "--precision=dynamic", *INTEGERS),
     "light_fcn-slim": (*SLIM, "--clusters=32", *FLOATS, *INTEGERS, "--every-step"),
+    "light_fcn-slimmer": (*SLIMMER, "--clusters=32", *HALF, *INTEGERS, "--every-step"),
     "light_fcn-sparse": ("--sparsity=0.5", *LITTLE, *FLOATS, *INTEGERS),
     "light_fcn-clusters": ("--clusters=32", *LITTLE, *FLOATS, *INTEGERS),
     "light_fcn-qat": ("--qat", *LITTLE, *INTEGERS),
