@@ -58,7 +58,7 @@ BUNDLES: dict[str, tuple[str, ...]] = {
 }
 """What `ichlite compress` makes of the one trained LightFCN, by name."""
 REFERENCE = "light_fcn-float32"
-SHIPPED = "light_fcn-slim", "clustered", "float16"
+SHIPPED = "light_fcn-slimmer", "clustered", "float16"
 """As `ichlite pareto` picked it."""
 
 COMPARED = ("light_fcn", "sfcn_depthwise", "mobilenet_v2", "sfcn")
