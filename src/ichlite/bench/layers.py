@@ -107,6 +107,7 @@ def _bytes(tensor: Any) -> int:
 
     sizes = {
         schema.TensorType.FLOAT32: np.float32,
+        schema.TensorType.FLOAT16: np.float16,
         schema.TensorType.INT32: np.int32,
         schema.TensorType.INT8: np.int8,
     }

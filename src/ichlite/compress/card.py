@@ -59,7 +59,7 @@ def model_card(manifest: Mapping[str, Any]) -> str:
         + ", ".join(f"{name} {count:,}" for name, count in data["train_positives"].items())
         + ".",
         f"- Loss {recipe['loss']}, {recipe['crop_steps']} steps of {recipe['batch_size']} crops, "
-        f"then {recipe['epochs']} epochs; seed {recipe['seed']}.",
+        f"then {recipe['epochs']} epochs{_unless_ended(training)}; seed {recipe['seed']}.",
         f"- Command: `{training['command']}`",
         *_compression(manifest),
         f"- Calibrated on the validation split; thresholds: "
@@ -76,6 +76,10 @@ def model_card(manifest: Mapping[str, Any]) -> str:
         *_lost(manifest["gate"], manifest["parity"]),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _unless_ended(training: Mapping[str, Any]) -> str:
+    return "" if "result" in training else " were asked for, but the run was stopped before its end"
 
 
 def metric_table(metrics: Mapping[str, Any]) -> list[str]:
