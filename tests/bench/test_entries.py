@@ -89,5 +89,6 @@ def test_the_two_ratios_that_are_asked_for() -> None:
 def test_the_arena_holds_what_lives_at_once_but_not_everything() -> None:
     content = FILE.read_bytes()
     layers = layers_of(content)
-    at_once = max(layer.input_bytes + layer.output_bytes for layer in layers)
+    # An addition may write where it reads, so not what it reads and writes together.
+    at_once = max(max(layer.input_bytes, layer.output_bytes) for layer in layers)
     assert at_once <= arena_bytes(content) < sum(layer.output_bytes for layer in layers)

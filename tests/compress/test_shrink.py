@@ -27,6 +27,7 @@ from ichlite.ct.tensor import model_input
 from ichlite.data.store import Store
 from ichlite.errors import UsageError
 from ichlite.infer.bundle import load_bundle
+from ichlite.models import light_fcn
 from ichlite.models.saved import predict
 from ichlite.train import manifest as train_manifest
 from ichlite.train.recipe import Recipe
@@ -82,6 +83,19 @@ def test_fine_tuning_comes_back_to_the_teacher(store: Store, model: keras.Model)
     assert gap(student, model, store) < 0.6 * before
     assert len(told) == 40
     assert np.mean(told[-10:]) < np.mean(told[:5])
+
+
+def test_crops_come_before_frames(store: Store) -> None:
+    student = light_fcn(expansions=(8, 8), width=4, head_width=8, size=None)
+    teacher = keras.models.clone_model(student)
+    told: list[int] = []
+    tuning = Tuning(steps=1, crop_steps=2, batch_size=2)
+    before = np.asarray(student.weights[0]).copy()
+    fine_tune(
+        student, store, Recipe(), tuning, teacher=teacher, on_step=lambda step, _: told.append(step)
+    )
+    assert told == [1, 2, 3]
+    assert not np.array_equal(np.asarray(student.weights[0]), before)
 
 
 def test_feature_maps_have_256_values_and_an_exact_zero() -> None:
@@ -162,8 +176,7 @@ def test_the_command_writes_what_passes_and_nothing_else(
     model.save(run / "best.keras")
     train_manifest.write_manifest(run, train_manifest.describe(Recipe(), store, store_name="toy"))
     words = ("compress", run, store.path)
-    short = ("--steps", 4, "--crop-steps", 2, "--batch-size", 4)
-    quick = (*short, "--keep-channels", 0.5, "--clusters", 16)
+    quick = ("--steps", 4, "--batch-size", 4, "--keep-channels", 0.5, "--clusters", 16)
     free = ("--max-auc-drop", 1, "--max-subtype-drop", 1)
     done = ichlite(*words, tmp_path / "small", *quick, *free, "--json")
     assert done.exit_code == 0, done.err
@@ -192,10 +205,8 @@ def test_the_command_writes_what_passes_and_nothing_else(
     assert "--clusters" not in pruned.manifest["command"]
     assert shared.manifest["command"] == (
         "ichlite compress RUN STORE OUT --precision int8 --keep-channels 0.5 --clusters 16 "
-        "--steps 4 --crop-steps 2 --batch-size 4"
+        "--steps 4 --batch-size 4"
     )
-    # The same command again gives the same file; and what it was asked first, too.
-    assert shared.model == load_bundle(tmp_path / "small").model
     assert "quantization" in shared.manifest
     assert "quantization" not in load_bundle(tmp_path / "two/pruned/float16").manifest
     other = make_store(tmp_path / "other", patients=12)
@@ -203,6 +214,9 @@ def test_the_command_writes_what_passes_and_nothing_else(
     assert elsewhere.exit_code == 1
     assert "was not trained on" in elsewhere.err
     assert ichlite(*words, tmp_path / "wrong", "--teacher", run).exit_code == 2
+    crops = ichlite(*words, tmp_path / "wrong", *quick, "--crop-steps", 2)
+    assert crops.exit_code == 2
+    assert "frames of any size" in crops.err
     mixed = ("--qat", "--precision", "int8", "--precision", "float32")
     for wrong in (mixed, ("--qat", "--precision", "float32"), ("--precision", "int4")):
         assert ichlite(*words, tmp_path / "wrong", *wrong).exit_code == 2

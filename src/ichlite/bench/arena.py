@@ -35,15 +35,31 @@ def arena_bytes(content: bytes) -> int:
         )
         interpreter.allocate_tensors()
     weights = _span(np.frombuffer(content, np.uint8))
-    spans = [_span(array) for array in _tensors(interpreter)]
+    spans = [_span(array) for array in _tensors(interpreter, _widened(content))]
     computed = [span for span in spans if not weights[0] <= span[0] < weights[1]]
     return max(end for _, end in computed) - min(start for start, _ in computed)
 
 
-def _tensors(interpreter: Any) -> list[Any]:
-    """Interpreter → a view of each tensor that has memory."""
+def _widened(content: bytes) -> set[int]:
+    """A model → its float16 weights made float32, which have memory of their own."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    graph = model.subgraphs[0]
+    return {
+        int(operator.outputs[0])
+        for operator in graph.operators
+        if len(operator.inputs) == 1
+        and graph.tensors[operator.inputs[0]].type == schema.TensorType.FLOAT16
+    }
+
+
+def _tensors(interpreter: Any, others: set[int]) -> list[Any]:
+    """Interpreter and places to leave out → a view of each other tensor that has memory."""
     found = []
     for details in interpreter.get_tensor_details():
+        if details["index"] in others:
+            continue
         try:
             found.append(interpreter.tensor(details["index"])())
         except ValueError:  # no memory yet: allocated while it runs
