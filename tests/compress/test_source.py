@@ -13,6 +13,7 @@ from tests.toy import make_store
 from ichlite.compress.source import open_source, open_teacher
 from ichlite.data.store import Store
 from ichlite.errors import IchliteError, InputError
+from ichlite.models import light_fcn
 from ichlite.train import manifest as train_manifest
 from ichlite.train.recipe import Recipe
 
@@ -86,6 +87,8 @@ def test_a_teacher_answers_what_the_student_is_asked(
     run: Path, model: keras.Model, tmp_path: Path
 ) -> None:
     assert open_teacher(run, model).output_shape == model.output_shape
+    light_fcn(size=None).save(tmp_path / "any.keras")
+    assert open_teacher(tmp_path / "any.keras", model).input_shape == (None, None, None, 3)
     image = keras.Input((None, None, 3))
     short = keras.Model(image, keras.layers.GlobalAveragePooling2D()(image))
     short.save(tmp_path / "short.keras")

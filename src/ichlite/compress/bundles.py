@@ -143,13 +143,14 @@ def make_bundles(
         UsageError, InputError, IchliteError: The steps themselves cannot be done.
     """
     order.check_folders()
-    size = source.model.input_shape[1]
-    if order.tuning.crop_steps and size is not None:
-        raise UsageError(
-            "--crop-steps needs a model that takes frames of any size",
-            found=f"one of {size} pixels",
-            expected="a run with crop steps of its own",
-        )
+    for one in (source.model, teacher or source.model):
+        size = one.input_shape[1]
+        if order.tuning.crop_steps and size is not None:
+            raise UsageError(
+                "--crop-steps needs a model, and a teacher, that take frames of any size",
+                found=f"one of {size} pixels",
+                expected="runs with crop steps of their own",
+            )
     written: list[Exported] = []
     refused: list[Refused] = []
     before = reference_auc(source.model, store)

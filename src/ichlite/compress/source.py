@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from ichlite.compress.graph import check_layers
+from ichlite.ct.tensor import GRID
 from ichlite.data.store import Store
 from ichlite.errors import IchliteError, InputError
 from ichlite.labels import NAMES
@@ -68,12 +69,14 @@ def open_teacher(path: Path, student: keras.Model) -> keras.Model:
         InputError: No model, or one of another input or output.
     """
     teacher = load(path)
-    shapes = [(one.input_shape, one.output_shape) for one in (teacher, student)]
-    if shapes[0] != shapes[1]:
+    # A run without crops takes frames alone, one with crops any size: either may teach on frames.
+    sizes = {*teacher.input_shape[1:3]} - {None, GRID}
+    ends = [(one.input_shape[3:], one.output_shape) for one in (teacher, student)]
+    if sizes or ends[0] != ends[1]:
         raise InputError(
             f"{path} cannot teach {student.name}",
-            found=f"input and output {shapes[0]}",
-            expected=str(shapes[1]),
+            found=f"input {teacher.input_shape}, output {teacher.output_shape}",
+            expected=f"input {student.input_shape}, output {student.output_shape}",
         )
     return teacher
 

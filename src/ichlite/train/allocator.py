@@ -25,10 +25,6 @@ def keep_memory() -> bool:
     """Ask the allocator to keep what is freed; → whether it was asked and agreed.
 
     To be called before the first thread is started: an arena that is there already stays.
-
-    Example:
-        >>> isinstance(keep_memory(), bool)
-        True
     """
     if any(name in os.environ for name in _CHOSEN_BY_HAND):
         return False
