@@ -59,7 +59,7 @@ def document(*timings: Timing, with_roofline: bool = False) -> dict[str, Any]:
             },
         },
         "runs": run_entries(timings),
-        "comparisons": comparisons(timings),
+        "comparisons": comparisons(timings, "embedded"),
         "scan": {
             "slices": 28, "ms_per_slice": 2.5, "limit_ms_per_slice": 2.0, "ratio": 1.25,
             "two_thread_ratio": 0.9, "stages_ms": stages_ms,

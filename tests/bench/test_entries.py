@@ -68,7 +68,7 @@ def test_the_difference_stands_in_the_entry() -> None:
     assert entries[1]["max_probability_difference"] == pytest.approx(1e-4)
 
 
-def test_the_two_ratios_that_are_asked_for() -> None:
+def test_the_ratios_that_are_asked_for() -> None:
     found = comparisons(
         [
             timing("light_fcn", ms=2.3),
@@ -77,11 +77,14 @@ def test_the_two_ratios_that_are_asked_for() -> None:
             timing("light_fcn", runtime="openvino", ms=2.0),
             timing("light_fcn", runtime="onnxruntime", ms=1.0, threads=2),
             timing("mobilenet_v2", ms=11.5),
-        ]
+            timing("embedded", "float16", ms=1.25),
+        ],
+        "embedded",
     )
     assert found["litert_to_fastest_runtime"]["fastest"] == "openvino"
     assert found["litert_to_fastest_runtime"]["ratio"] == pytest.approx(1.15)
     assert found["mobilenet_v2_to_light_fcn"]["ratio"] == pytest.approx(5.0)
+    assert found["mobilenet_v2_to_bundle"]["ratio"] == pytest.approx(9.2)
     assert set(comparisons([timing("embedded", "int8")]).values()) == {None}
     assert comparisons([timing("light_fcn")])["litert_to_fastest_runtime"] is None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from tests.compress.trained import trained_on_toys
 from tests.toy import make_store
 
+from ichlite.bench.facts import Facts
 from ichlite.bench.pareto import COSTS, Point, on_front, pareto_document, passing, ship
 from ichlite.bench.pareto_report import pareto_markdown, plot_pareto
 from ichlite.compress.export import export
@@ -23,10 +25,10 @@ from ichlite.train.recipe import Recipe
 
 
 def point(name: str, auc: float, ms: float, zstd: int = 100) -> Point:
-    return Point(
-        name, "light_fcn", "int8", dict.fromkeys((*NAMES, MEAN), auc), ms, 1.2 * ms,
-        2 * zstd, zstd, 10, 10,
-    )  # fmt: skip
+    facts = Facts(
+        "light_fcn", "int8", "a store", dict.fromkeys((*NAMES, MEAN), auc), 2 * zstd, zstd, 10, 10
+    )
+    return Point(name, facts, ms, 1.2 * ms)
 
 
 REFERENCE = point("reference", 0.95, 2.0, 900)
@@ -61,12 +63,9 @@ def test_the_fastest_that_passes_is_shipped() -> None:
 
 def test_one_subtype_is_enough_to_fail() -> None:
     blind = point("blind", 0.95, 0.5)
-    blind = Point(**{**_fields(blind), "auc": {**blind.auc, "epidural": 0.92}})
+    facts = replace(blind.facts, auc={**blind.auc, "epidural": 0.92})
+    blind = replace(blind, facts=facts)
     assert passing([blind], REFERENCE, Gate()) == []
-
-
-def _fields(one: Point) -> dict[str, Any]:
-    return {name: getattr(one, name) for name in Point.__slots__}
 
 
 def test_the_report_says_what_is_shipped(tmp_path: Path) -> None:

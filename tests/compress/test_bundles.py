@@ -47,7 +47,10 @@ def test_where_each_bundle_goes_and_what_it_is_called(
     ("wrong", "fault"),
     [
         ({"precisions": ("int4",)}, UnknownName),
-        ({"precisions": ("float32", "int8"), "shrinking": Shrinking(None, None, None, True)}, None),
+        (
+            {"precisions": ("float32", "int8"), "shrinking": Shrinking(quantization_aware=True)},
+            None,
+        ),
         ({"shrinking": Shrinking((0.5,)), "every_step": True}, None),
         ({"name": "two\nlines"}, None),
     ],
@@ -77,12 +80,12 @@ def test_bundles_are_not_put_inside_a_bundle(tmp_path: Path) -> None:
 
 
 def test_what_a_step_had_done_is_what_its_bundle_says() -> None:
-    every = Shrinking((0.5,), 0.3, 16, True)
+    every = Shrinking((0.5,), 0.5, 0.3, 16, True)
     assert every.steps == ("pruned", "sparse", "clustered")
-    assert every.until("pruned") == Shrinking((0.5,))
-    assert every.until("sparse") == Shrinking((0.5,), 0.3, None, True)
+    assert every.until("pruned") == Shrinking((0.5,), 0.5)
+    assert every.until("sparse") == Shrinking((0.5,), 0.5, 0.3, None, True)
     assert every.until("clustered") == every
-    assert Shrinking(None, None, None, True).steps == ("rounded",)
+    assert Shrinking(quantization_aware=True).steps == ("rounded",)
     assert Shrinking().steps == ()
 
 

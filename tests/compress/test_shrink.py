@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from tests.toy import make_store
 
+from ichlite.compress.channels import expansions
 from ichlite.compress.constraints import kernels_of
 from ichlite.compress.fake_quant import (
     FakeQuant,
@@ -21,7 +22,6 @@ from ichlite.compress.fake_quant import (
 )
 from ichlite.compress.fine_tune import Tuning, fine_tune
 from ichlite.compress.fold import fold
-from ichlite.compress.prune import expansion_blocks
 from ichlite.compress.shrink import Shrinking, shrink
 from ichlite.ct.tensor import model_input
 from ichlite.data.store import Store
@@ -46,14 +46,14 @@ def test_all_at_once_leaves_every_form(store: Store, model: keras.Model) -> None
     seen: list[str] = []
     steps: list[int] = []
     small = shrink(
-        model, store, Recipe(), Shrinking((0.5,), 0.5, 8, True), TUNING,
+        model, store, Recipe(), Shrinking((0.5,), None, 0.5, 8, True), TUNING,
         report=seen.append, on_step=lambda step, _: steps.append(step),
     )  # fmt: skip
     assert [line.split(":")[0] for line in seen] == [
-        "keeping 50% of expansion channels", "sparsity 50%", "8 values a layer",
+        "fewer channels", "sparsity 50%", "8 values a layer",
     ]  # fmt: skip
-    assert steps == [*range(1, 5)] * len(Shrinking((0.5,), 0.5, 8, True).steps)
-    assert [block.expand.filters for block in expansion_blocks(small)] == [8, 8, 8]
+    assert steps == [*range(1, 5)] * len(Shrinking((0.5,), None, 0.5, 8, True).steps)
+    assert [block.width for block in expansions(small)] == [8, 8, 8]
     kinds = {type(layer) for layer in small.layers}
     assert not kinds & {keras.layers.BatchNormalization, FakeQuant}
     for kernel in kernels_of(small):

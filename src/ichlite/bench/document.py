@@ -79,6 +79,7 @@ def bench_document(plan: Plan, advance: Callable[[int], None] = lambda _: None) 
         slices = folder / "slices.npy"
         np.save(slices, windows)
         contenders = _of_bundle(plan)
+        own = contenders[0].model if contenders else None
         if plan.architectures:
             from ichlite.bench.architectures import architecture_contenders
 
@@ -111,7 +112,7 @@ def bench_document(plan: Plan, advance: Callable[[int], None] = lambda _: None) 
                 ),
             },
             "runs": run_entries(timings),
-            "comparisons": comparisons(timings),
+            "comparisons": comparisons(timings, own),
             "scan": scan,
             "roofline": None if peaks is None else _roofline(timings, peaks),
         }

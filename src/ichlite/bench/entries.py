@@ -68,13 +68,17 @@ def run_entries(timings: Sequence[Timing]) -> list[dict[str, Any]]:
     ]
 
 
-def comparisons(timings: Sequence[Timing]) -> dict[str, Any]:
+def comparisons(timings: Sequence[Timing], bundle: str | None = None) -> dict[str, Any]:
     """Timings → ratios of medians of the same rounds on one thread, with quartiles of the rounds.
+
+    Args:
+        timings: Of one run.
+        bundle: The name of the bundle among them.
 
     Returns:
         `litert_to_fastest_runtime`: LightFCN float32, LiteRT over the quickest of the runtimes
-        (1 where it is LiteRT); `mobilenet_v2_to_light_fcn`: float32, LiteRT. None where not
-        measured.
+        (1 where it is LiteRT); `mobilenet_v2_to_light_fcn`: float32, LiteRT;
+        `mobilenet_v2_to_bundle`: the same over the bundle as it is. None where not measured.
     """
     here = {one.contender.key: one for one in timings if one.threads == 1}
     light = here.get(REFERENCE)
@@ -82,7 +86,14 @@ def comparisons(timings: Sequence[Timing]) -> dict[str, Any]:
         one for (model, precision, _), one in here.items() if (model, precision) == REFERENCE[:2]
     ]
     mobile = here.get(("mobilenet_v2", "float32", LITERT))
-    found: dict[str, Any] = {"litert_to_fastest_runtime": None, "mobilenet_v2_to_light_fcn": None}
+    own = next(
+        (one for (model, _, by), one in here.items() if (model, by) == (bundle, LITERT)), None
+    )
+    found: dict[str, Any] = {
+        "litert_to_fastest_runtime": None,
+        "mobilenet_v2_to_light_fcn": None,
+        "mobilenet_v2_to_bundle": None,
+    }
     if light is not None and len(others) > 1:
         fastest = min(others, key=lambda one: one.percentile_ms(50))
         found["litert_to_fastest_runtime"] = {
@@ -91,6 +102,8 @@ def comparisons(timings: Sequence[Timing]) -> dict[str, Any]:
         }
     if light is not None and mobile is not None:
         found["mobilenet_v2_to_light_fcn"] = ratio_of(mobile.times_ms, light.times_ms)
+    if own is not None and mobile is not None:
+        found["mobilenet_v2_to_bundle"] = ratio_of(mobile.times_ms, own.times_ms)
     return found
 
 

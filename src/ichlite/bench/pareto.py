@@ -36,22 +36,29 @@ class Point:
 
     Attributes:
         name: Of the bundle.
-        architecture, precision: From its manifest.
-        auc: Test ROC AUC of each subtype and `mean`; None where undefined.
+        facts: From its manifest.
         min_ms, p50_ms: Quickest and median time of a slice, one thread.
-        bytes, zstd_bytes, flops, params: Of the model.
     """
 
     name: str
-    architecture: str
-    precision: str
-    auc: Mapping[str, float | None]
+    facts: Facts
     min_ms: float
     p50_ms: float
-    bytes: int
-    zstd_bytes: int
-    flops: int
-    params: int
+
+    @property
+    def auc(self) -> Mapping[str, float | None]:
+        """Test ROC AUC of each subtype and `mean`; None where undefined."""
+        return self.facts.auc
+
+    def cost(self, name: str) -> float:
+        """One of `COSTS` → how much of it."""
+        return float(getattr(self if name == "min_ms" else self.facts, name))
+
+    def as_dict(self) -> dict[str, Any]:
+        """For a document: name, facts and times, side by side."""
+        facts = asdict(self.facts)
+        del facts["store_hash"]  # the same in all
+        return {"name": self.name, **facts, "min_ms": self.min_ms, "p50_ms": self.p50_ms}
 
 
 def bundles_in(paths: Sequence[Path]) -> list[Path]:
@@ -88,18 +95,7 @@ def measure_bundles(
     contenders = [bundle_contender(bundle, bundle.name, LITERT) for bundle in bundles]
     timings = measure(contenders, slices, threads=(1,), runs=runs, advance=advance)
     return [
-        Point(
-            bundle.name,
-            of.architecture,
-            of.precision,
-            of.auc,
-            float(timing.times_ms.min()),
-            timing.percentile_ms(50),
-            of.bytes,
-            of.zstd_bytes,
-            of.flops,
-            of.params,
-        )
+        Point(bundle.name, of, float(timing.times_ms.min()), timing.percentile_ms(50))
         for bundle, of, timing in zip(bundles, facts, timings, strict=True)
     ]
 
@@ -123,7 +119,7 @@ def ship(points: Sequence[Point], reference: Point, gate: Gate) -> Point:
     good = passing(points, reference, gate)
     fastest = min(one.min_ms for one in good)
     tied = [one for one in good if one.min_ms <= fastest * (1 + TIE)]
-    return min(tied, key=lambda one: (one.bytes, one.zstd_bytes, one.min_ms))
+    return min(tied, key=lambda one: (one.facts.bytes, one.facts.zstd_bytes, one.min_ms))
 
 
 def pareto_document(points: Sequence[Point], reference: Point, gate: Gate) -> dict[str, Any]:
@@ -137,7 +133,7 @@ def pareto_document(points: Sequence[Point], reference: Point, gate: Gate) -> di
         "shipped": ship(points, reference, gate).name,
         "bundles": [
             {
-                **asdict(one),
+                **one.as_dict(),
                 "speedup": reference.min_ms / one.min_ms,
                 "mean_drop": Drops(reference.auc, one.auc).drops[MEAN],
                 "passes": one.name in good,
@@ -150,7 +146,7 @@ def pareto_document(points: Sequence[Point], reference: Point, gate: Gate) -> di
 
 def _beats(other: Point, one: Point, cost: str) -> bool:
     theirs, ours = other.auc[MEAN] or 0.0, one.auc[MEAN] or 0.0
-    cheap, dear = getattr(other, cost), getattr(one, cost)
+    cheap, dear = other.cost(cost), one.cost(cost)
     return bool(theirs >= ours and cheap <= dear and (theirs > ours or cheap < dear))
 
 

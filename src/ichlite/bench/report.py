@@ -81,16 +81,21 @@ def _sizes(runs: Sequence[Run]) -> list[str]:
 
 def _comparisons(found: Mapping[str, Any]) -> list[str]:
     lines = []
-    runtimes, models = found["litert_to_fastest_runtime"], found["mobilenet_v2_to_light_fcn"]
+    runtimes = found["litert_to_fastest_runtime"]
+    models = {
+        "LightFCN": found["mobilenet_v2_to_light_fcn"],
+        "the bundle": found["mobilenet_v2_to_bundle"],
+    }
     if runtimes is not None:
         lines.append(
             f"- LightFCN float32, one thread: LiteRT takes {_ratio(runtimes)} of the fastest "
             f"runtime, {runtimes['fastest']}."
         )
-    if models is not None:
-        lines.append(
-            f"- MobileNetV2 takes {_ratio(models)} of LightFCN: float32, LiteRT, one thread."
-        )
+    lines += [
+        f"- MobileNetV2 float32 takes {_ratio(ratio)} of {name}: LiteRT, one thread."
+        for name, ratio in models.items()
+        if ratio is not None
+    ]
     return ["## Ratios in this run", "", *lines, ""] if lines else []
 
 

@@ -31,6 +31,9 @@ def compress(
         list[float] | None,
         typer.Option(help="Share of expansion channels to keep (repeat: one a block, in order)."),
     ] = None,
+    keep_width: Annotated[
+        float | None, typer.Option(help="Share of the channels between blocks to keep.")
+    ] = None,
     sparsity: Annotated[float | None, typer.Option(help="Share of weights to set to 0.")] = None,
     clusters: Annotated[
         int | None, typer.Option(help="Values that a layer's weights share, 4 to 64.")
@@ -70,7 +73,9 @@ def compress(
     from ichlite.data.store import Store
     from ichlite.errors import IchliteError, UsageError
 
-    shrinking = Shrinking(tuple(keep_channels) if keep_channels else None, sparsity, clusters, qat)
+    shrinking = Shrinking(
+        tuple(keep_channels) if keep_channels else None, keep_width, sparsity, clusters, qat
+    )
     order = Order(
         out,
         tuple(dict.fromkeys(precision or [INT8])),
@@ -84,7 +89,7 @@ def compress(
     if teacher is not None and not shrinking.changes:
         raise UsageError(
             "--teacher has nothing to teach",
-            expected="--keep-channels, --sparsity, --clusters or --qat, which fine-tune",
+            expected="--keep-channels, --keep-width, --sparsity, --clusters or --qat",
         )
     opened = Store.open(store)
     source = open_source(model, opened)

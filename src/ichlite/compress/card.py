@@ -111,6 +111,7 @@ def _compression(manifest: Mapping[str, Any]) -> list[str]:
         words
         for words, wanted in (
             (f"{shares} of the expansion channels kept", said["keep_channels"]),
+            (f"{said['keep_width']} of the channels between blocks kept", said["keep_width"]),
             (f"{said['sparsity']} of the weights of each large kernel zero", said["sparsity"]),
             (f"{said['clusters']} values a layer", said["clusters"]),
             ("trained with int8's rounding", said["quantization_aware"]),

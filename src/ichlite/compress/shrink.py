@@ -23,7 +23,8 @@ from ichlite.compress.constraints import (
 from ichlite.compress.fake_quant import quantization_aware, take_weights
 from ichlite.compress.fine_tune import Tuning, fine_tune
 from ichlite.compress.fold import fold
-from ichlite.compress.prune import CRITERION, prune_channels
+from ichlite.compress.prune import prune_channels
+from ichlite.compress.strength import CRITERION
 from ichlite.data.store import Store
 from ichlite.train.recipe import Recipe
 
@@ -37,12 +38,14 @@ class Shrinking:
 
     Attributes:
         keep_channels: Share of expansion channels to keep, one or one a block; see `prune`.
+        keep_width: Share of the channels between blocks to keep.
         sparsity: Share of weights to set to zero.
         clusters: Values that the weights of a layer share.
         quantization_aware: Train with int8's rounding.
     """
 
     keep_channels: tuple[float, ...] | None = None
+    keep_width: float | None = None
     sparsity: float | None = None
     clusters: int | None = None
     quantization_aware: bool = False
@@ -59,11 +62,16 @@ class Shrinking:
         return self != Shrinking()
 
     @property
+    def prunes(self) -> bool:
+        """Whether channels are taken out."""
+        return self.keep_channels is not None or self.keep_width is not None
+
+    @property
     def steps(self) -> tuple[str, ...]:
         """Names of what `shrink_by_steps` does, in order; it fine-tunes once in each."""
         rounding_alone = self.quantization_aware and (self.sparsity, self.clusters) == (None, None)
         asked = {
-            PRUNED: self.keep_channels is not None,
+            PRUNED: self.prunes,
             SPARSE: self.sparsity is not None,
             CLUSTERED: self.clusters is not None,
             ROUNDED: rounding_alone,
@@ -73,14 +81,14 @@ class Shrinking:
     def until(self, step: str) -> Shrinking:
         """The name of one of the steps → what is done by its end."""
         if step == PRUNED:
-            return Shrinking(self.keep_channels)
+            return Shrinking(self.keep_channels, self.keep_width)
         return replace(self, clusters=None) if step == SPARSE else self
 
     def as_dict(self, tuning: Tuning, teacher: Path | None) -> dict[str, Any]:
         """For a manifest, with how it was fine-tuned and who taught (None: the model as it was)."""
         return {
             **asdict(self),
-            "criterion": CRITERION if self.keep_channels else None,
+            "criterion": CRITERION if self.prunes else None,
             "tuning": asdict(tuning),
             "teacher": None if teacher is None else teacher.name,
         }
@@ -89,13 +97,17 @@ class Shrinking:
         """As options of `ichlite compress`.
 
         Example:
-            >>> Shrinking((0.25, 0.5), clusters=32).words()
-            ['--keep-channels', '0.25', '--keep-channels', '0.5', '--clusters', '32']
+            >>> Shrinking((0.25,), 0.5, clusters=32).words()
+            ['--keep-channels', '0.25', '--keep-width', '0.5', '--clusters', '32']
         """
         words = []
         for share in self.keep_channels or ():
             words += ["--keep-channels", f"{share:g}"]
-        for option, value in (("--sparsity", self.sparsity), ("--clusters", self.clusters)):
+        for option, value in (
+            ("--keep-width", self.keep_width),
+            ("--sparsity", self.sparsity),
+            ("--clusters", self.clusters),
+        ):
             words += [] if value is None else [option, f"{value:g}"]
         return words + ["--qat"] * self.quantization_aware
 
@@ -140,10 +152,9 @@ def shrink_by_steps(
             student, store, recipe, tuning, teacher=wise, constraints=constraints, on_step=on_step
         )
 
-    if shrinking.keep_channels is not None:
-        model = prune_channels(model, shrinking.keep_channels)
-        shares = ", ".join(f"{share:.0%}" for share in shrinking.keep_channels)
-        tune(model, f"keeping {shares} of expansion channels")
+    if shrinking.prunes:
+        model = prune_channels(model, shrinking.keep_channels, shrinking.keep_width)
+        tune(model, "fewer channels")
         yield PRUNED, model
     plain = fold(model)
     form = quantization_aware(plain) if shrinking.quantization_aware else plain

@@ -1,0 +1,145 @@
+"""A functional model in, its groups of channels out: what makes, carries and reads the same ones.
+
+A convolution makes channels; normalisations, depthwise convolutions, pools and sums hand them on,
+each by itself; other convolutions read them. A channel of a group that nothing else touches can be
+taken out of all of its layers, and what is left computes the same without it.
+
+Two kinds are worth narrowing. *Expansions* are the channels inside a block, between two 1x1
+convolutions with a depthwise one in the middle. *Streams* are those between blocks, which every
+block of a residual network reads and adds to.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+
+from ichlite.compress.fold import parents_of, readers_of
+
+CARRIERS = (
+    keras.layers.BatchNormalization,
+    keras.layers.DepthwiseConv2D,
+    keras.layers.Dropout,
+    keras.layers.GlobalAveragePooling2D,
+    keras.layers.Identity,
+    keras.layers.MaxPooling2D,
+    keras.layers.ReLU,
+    keras.layers.ZeroPadding2D,
+)
+"""Layers whose output's channels are their input's, one for one."""
+
+
+@dataclass(eq=False, slots=True)
+class Group:
+    """Layers that share channels.
+
+    Attributes:
+        makers: Convolutions whose filters are these channels.
+        carriers: What hands them on, and may have weights for each.
+        readers: Convolutions and dense layers whose inputs they are.
+        added: Whether maps of the group are summed.
+        fixed: Whether something else needs them as they are: the model's input or output, or a
+            layer of another kind.
+    """
+
+    makers: list[Any] = field(default_factory=list)
+    carriers: list[Any] = field(default_factory=list)
+    readers: list[Any] = field(default_factory=list)
+    added: bool = False
+    fixed: bool = False
+
+    @property
+    def width(self) -> int:
+        """Count of channels."""
+        return int(self.makers[0].filters)
+
+    def take_in(self, other: Group) -> None:
+        """Make the other group's layers this one's."""
+        self.makers += other.makers
+        self.carriers += other.carriers
+        self.readers += other.readers
+        self.added |= other.added
+        self.fixed |= other.fixed
+
+
+def expansions(model: keras.Model) -> tuple[Group, ...]:
+    """Functional model → the inner channels of each of its expansion blocks, in order.
+
+    Example:
+        >>> from ichlite.models import light_fcn
+        >>> [group.width for group in expansions(light_fcn())]
+        [32, 64, 128, 256, 512]
+    """
+    return tuple(
+        group
+        for group in _free(model)
+        if not group.added
+        and len(group.makers) == len(group.readers) == 1
+        and all(_is_pointwise(layer) for layer in (*group.makers, *group.readers))
+        and sum(isinstance(one, keras.layers.DepthwiseConv2D) for one in group.carriers) == 1
+    )
+
+
+def streams(model: keras.Model) -> tuple[Group, ...]:
+    """Functional model → the channels of each of its residual streams, in order.
+
+    Example:
+        >>> from ichlite.models import light_fcn
+        >>> [group.width for group in streams(light_fcn())]
+        [32]
+    """
+    return tuple(group for group in _free(model) if group.added)
+
+
+def _free(model: keras.Model) -> list[Group]:
+    """The groups that nothing else needs as they are, by their first maker's place."""
+    of: dict[str, Group] = {}
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.InputLayer):
+            of[layer.name] = Group(fixed=True)
+            continue
+        parents = [of[node.operation.name] for node in parents_of(layer)]
+        if _is_full(layer):
+            parents[0].readers.append(layer)
+            of[layer.name] = Group(makers=[layer])
+        elif isinstance(layer, CARRIERS):
+            parents[0].carriers.append(layer)
+            of[layer.name] = parents[0]
+        elif isinstance(layer, keras.layers.Dense):
+            parents[0].readers.append(layer)
+            of[layer.name] = Group(fixed=True)
+        else:
+            summed = isinstance(layer, keras.layers.Add)
+            joined = _join(parents, of) if summed else Group(fixed=True)
+            joined.added |= summed
+            for parent in parents:
+                parent.fixed |= not summed
+            of[layer.name] = joined
+    for layer in model.layers:
+        if not readers_of(model, layer):
+            of[layer.name].fixed = True
+    groups = {id(group): group for group in of.values()}
+    return [group for group in groups.values() if group.makers and not group.fixed]
+
+
+def _join(parents: list[Group], of: dict[str, Group]) -> Group:
+    first = parents[0]
+    for other in {id(one): one for one in parents[1:] if one is not first}.values():
+        first.take_in(other)
+        of.update({name: first for name, group in of.items() if group is other})
+    return first
+
+
+def _is_full(layer: Any) -> bool:
+    """Whether each of its filters sees all of its input's channels."""
+    return (
+        isinstance(layer, keras.layers.Conv2D)
+        and not isinstance(layer, keras.layers.DepthwiseConv2D)
+        and layer.groups == 1
+    )
+
+
+def _is_pointwise(layer: Any) -> bool:
+    return _is_full(layer) and tuple(layer.kernel_size) == tuple(layer.strides) == (1, 1)
