@@ -1,7 +1,7 @@
 """What does memory that is kept do for a training step? Prints one JSON document.
 
-Fresh processes take turns: the system's allocator as it is, and as `ichlite train` sets it up
-(`train/allocator.py`). Each warms up, then times full-frame steps of Keras' `train_on_batch` on one
+Fresh processes take turns: the system's allocator as it is, and as `ichlite` sets it up
+(`allocator.py`). Each warms up, then times full-frame steps of Keras' `train_on_batch` on one
 ready batch and counts page faults and processor time. The ratio is of medians of the same rounds.
 
     python benchmarks/step_memory.py --rounds 3 --out benchmarks/results/step_memory.json
@@ -28,7 +28,7 @@ def one_side(side: str, model_name: str, batch_size: int, steps: int) -> dict[st
     """A side → what a step of it costs, measured in this process, which must be a fresh one."""
     import resource
 
-    from ichlite.train.allocator import keep_memory
+    from ichlite.allocator import keep_memory
 
     if side == "kept" and not keep_memory():
         raise SystemExit("the allocator cannot be told: not glibc, or set up by hand")

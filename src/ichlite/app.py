@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from ichlite import __version__
+from ichlite.allocator import keep_memory
 from ichlite.commands import (
     bench,
     compress,
@@ -51,7 +52,7 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def ichlite(
-    version: Annotated[
+    _version: Annotated[
         bool,
         typer.Option(
             "--version", callback=_print_version, is_eager=True, help="Print the version."
@@ -59,6 +60,7 @@ def ichlite(
     ] = False,
 ) -> None:
     """Head CT in, intracranial haemorrhage triage out. Example: ichlite read STUDY_FOLDER."""
+    keep_memory()  # before numpy, LiteRT or TensorFlow start threads
 
 
 _COMMANDS: tuple[tuple[Callable[..., None], str, str], ...] = (

@@ -22,9 +22,7 @@ def need_train() -> None:
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     from ichlite.interrupt import Interrupt
     from ichlite.quiet import STDERR, STDOUT, native_output_held
-    from ichlite.train.allocator import keep_memory
 
-    keep_memory()  # before TensorFlow starts threads
     # Some modules of theirs swallow an interrupt that comes while they are imported.
     with Interrupt() as interrupt, native_output_held(STDOUT, STDERR):
         import keras  # noqa: F401

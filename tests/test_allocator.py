@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
+from ichlite import app
+
 FAULTS = """
 import resource, sys
-from ichlite.train.allocator import keep_memory
+from ichlite.allocator import keep_memory
 if sys.argv[1] == "keep" and not keep_memory():
     print(-1)
     sys.exit()
@@ -36,6 +40,15 @@ def test_freed_memory_is_used_again_without_asking_the_system() -> None:
     assert kept < 100
     # With transparent huge pages a fault brings 2 MB, else 4 KB.
     assert faults("leave") >= max(20, 5 * kept)
+
+
+def test_every_command_keeps_memory(
+    ichlite: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+    monkeypatch.setattr(app, "keep_memory", lambda: asked.append(True))
+    assert ichlite("info").exit_code == 0
+    assert asked == [True]
 
 
 def test_who_set_the_allocator_up_by_hand_is_left_alone() -> None:

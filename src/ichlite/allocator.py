@@ -1,9 +1,10 @@
-"""A process about to train in; one that keeps the memory it was given, out.
+"""A process about to work in; one that keeps the memory it was given, out.
 
-A training step takes and gives back gigabytes of feature maps. glibc's allocator hands each back to
-the system, which clears it and maps it anew: half a step's processor time. One arena that is never
-trimmed halves the time of a step (docs/log.md, "Memory that is kept"). Where the allocator is not
-glibc's nothing is done; whoever set it up by environment variables is left alone.
+A training step takes and gives back gigabytes of feature maps, a slice that is read a megabyte.
+glibc's allocator hands each back to the system, which clears it and maps it anew: half a training
+step's processor time, a twentieth of a slice's. One arena that is never trimmed saves it
+(docs/log.md, "Memory that is kept"). Where the allocator is not glibc's nothing is done; whoever
+set it up by environment variables is left alone.
 """
 
 from __future__ import annotations
