@@ -42,7 +42,12 @@ SLIMMER = (
     *pruned(0.25, 0.5, 0.5, 0.5, 0.5),
     *("--crop-steps=1100", "--steps=400", "--learning-rate=0.003"),
 )
-"""The first block takes most of the time, the last two hold most of the weights."""
+NARROW = (
+    *pruned(0.25, 0.25, 0.5, 0.5, 0.5),
+    "--keep-width=0.75",
+    *("--crop-steps=1800", "--steps=600", "--learning-rate=0.003"),
+)
+"""The first blocks take most of the time, the last two hold most of the weights."""
 LITTLE = ("--crop-steps=200", "--steps=100", "--learning-rate=0.0005")
 """Fine-tuning for what changes no more than the weights' last digits."""
 HALF = ("--precision=float16",)
@@ -52,13 +57,14 @@ BUNDLES: dict[str, tuple[str, ...]] = {
     "light_fcn": (*FLOATS, "--precision=dynamic", *INTEGERS),
     "light_fcn-slim": (*SLIM, "--clusters=32", *FLOATS, *INTEGERS, "--every-step"),
     "light_fcn-slimmer": (*SLIMMER, "--clusters=32", *HALF, *INTEGERS, "--every-step"),
+    "light_fcn-narrow": (*NARROW, "--clusters=32", *HALF, *INTEGERS),
     "light_fcn-sparse": ("--sparsity=0.5", *LITTLE, *FLOATS, *INTEGERS),
     "light_fcn-clusters": ("--clusters=32", *LITTLE, *FLOATS, *INTEGERS),
     "light_fcn-qat": ("--qat", *LITTLE, *INTEGERS),
 }
 """What `ichlite compress` makes of the one trained LightFCN, by name."""
 REFERENCE = "light_fcn-float32"
-SHIPPED = "light_fcn-slimmer", "clustered", "float16"
+SHIPPED = "light_fcn-narrow", "float16"
 """As `ichlite pareto` picked it."""
 
 COMPARED = ("light_fcn", "sfcn_depthwise", "mobilenet_v2", "sfcn")

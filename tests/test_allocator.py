@@ -51,5 +51,6 @@ def test_every_command_keeps_memory(
     assert asked == [True]
 
 
-def test_who_set_the_allocator_up_by_hand_is_left_alone() -> None:
-    assert faults("keep", MALLOC_ARENA_MAX="3") == -1
+@pytest.mark.parametrize("name", ["MALLOC_ARENA_MAX", "MALLOC_MMAP_MAX_", "MALLOC_TOP_PAD_"])
+def test_who_set_the_allocator_up_by_hand_is_left_alone(name: str) -> None:
+    assert faults("keep", **{name: "3"}) == -1

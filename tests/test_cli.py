@@ -87,13 +87,21 @@ def test_an_interrupt_is_130_and_one_line(ichlite, monkeypatch):
     assert ichlite("info") == (130, "", "ichlite: interrupted\n")
 
 
-def test_ctrl_c_in_a_real_process():
+@pytest.mark.parametrize(
+    ("number", "exit_code", "line"),
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, -signal.SIGTERM, "terminated")],
+)
+def test_a_signal_in_a_real_process(number, exit_code, line):
+    """After SIGTERM, whoever started the process sees that it ended by that signal."""
     code = (
         "import signal, sys, time\n"
         # A shell starts background jobs with SIGINT ignored, and children inherit that.
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "import ichlite.infer.bundle as bundle\n"
-        "bundle.load_bundle = lambda *_: (print('ready', flush=True), time.sleep(30))\n"
+        "def load(*_):\n"
+        "    try: print('ready', flush=True); time.sleep(30)\n"
+        "    finally: print('tidied', flush=True)\n"
+        "bundle.load_bundle = load\n"
         "sys.argv = ['ichlite', 'info']\n"
         "from ichlite.cli import main\n"
         "main()\n"
@@ -102,10 +110,11 @@ def test_ctrl_c_in_a_real_process():
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     assert process.stdout.readline() == "ready\n"
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=20)
-    assert process.returncode == 130
-    assert err == "ichlite: interrupted\n"
+    process.send_signal(number)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == exit_code
+    assert out == "tidied\n"
+    assert err == f"ichlite: {line}\n"
 
 
 def test_a_reader_that_goes_away_is_no_error():

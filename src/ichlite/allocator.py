@@ -19,7 +19,14 @@ _SETTINGS = {
     "M_ARENA_MAX": (-8, 1),
 }
 """Names in glibc's malloc.h, their numbers, and the values that keep memory."""
-_CHOSEN_BY_HAND = ("GLIBC_TUNABLES", "MALLOC_ARENA_MAX", "MALLOC_TRIM_THRESHOLD_")
+_CHOSEN_BY_HAND = (
+    "GLIBC_TUNABLES",
+    "MALLOC_ARENA_MAX",
+    "MALLOC_MMAP_MAX_",
+    "MALLOC_MMAP_THRESHOLD_",
+    "MALLOC_TOP_PAD_",
+    "MALLOC_TRIM_THRESHOLD_",
+)
 
 
 def keep_memory() -> bool:

@@ -1,15 +1,19 @@
 """The `ichlite` command: words in; out: a result on stdout, one line on an error, an exit code.
 
 Exit codes: 0 done; 1 the work failed for at least one input, said which and why; 2 wrong usage;
-130 interrupted. Everything else is imported inside `main`, so that an interrupt during imports,
-too, ends in one line.
+130 interrupted. SIGTERM ends the work like an interrupt, and then the process, by that signal.
+Everything else is imported inside `main`, so that an interrupt during imports, too, ends in one
+line.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 from contextlib import suppress
+from types import FrameType
 from typing import TextIO, cast
 
 INTERRUPTED = 130
@@ -18,12 +22,17 @@ INTERRUPTED = 130
 def main() -> None:
     """Run the command line of this process; always ends in SystemExit."""
     _open_closed_streams()
-    try:
-        code = _run()
-    except KeyboardInterrupt:
-        code = INTERRUPTED
-    if code == INTERRUPTED:
-        _say("interrupted")
+    with _Termination() as termination:
+        try:
+            code = _run()
+        except KeyboardInterrupt:
+            code = INTERRUPTED
+        if termination.asked:
+            _say("terminated")
+        elif code == INTERRUPTED:
+            _say("interrupted")
+    if termination.asked:
+        os.kill(os.getpid(), signal.SIGTERM)  # now by the system's own handler
     sys.exit(code)
 
 
@@ -67,6 +76,28 @@ def _words(error: OSError) -> str:
     said = error.strerror or str(error) or type(error).__name__
     place = "" if error.filename is None else f": {os.fsdecode(error.filename)}"
     return str(IchliteError(said + place))
+
+
+class _Termination:
+    """Within: SIGTERM is raised as an interrupt, so that what was begun is tidied up."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def __enter__(self) -> _Termination:
+        self._before = None
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGTERM, self._end)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGTERM, self._before)
+
+    def _end(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
+        self.asked = True
+        raise KeyboardInterrupt
 
 
 class _Watched:

@@ -15,7 +15,7 @@ from tests.compress.trained import trained_on_toys
 from tests.toy import make_store
 
 from ichlite.bench.facts import Facts
-from ichlite.bench.pareto import COSTS, Point, on_front, pareto_document, passing, ship
+from ichlite.bench.pareto import COSTS, Point, bundles_in, on_front, pareto_document, passing, ship
 from ichlite.bench.pareto_report import pareto_markdown, plot_pareto
 from ichlite.compress.export import export
 from ichlite.compress.gate import MEAN, Gate
@@ -79,6 +79,29 @@ def test_the_report_says_what_is_shipped(tmp_path: Path) -> None:
     assert "| **good** | light_fcn | int8 | 0.9480 | +0.0020 | 1.20 | 1.00 | 2.00 |" in text
     assert text.index("| bad |") < text.index("**good**") < text.index("| reference |")
     assert plot_pareto(document, tmp_path / "a.png").stat().st_size > 10_000
+
+
+def test_a_subtype_that_nobody_can_judge_is_named() -> None:
+    def without_subdurals(one: Point) -> Point:
+        return replace(one, facts=replace(one.facts, auc={**one.auc, "subdural": None}))
+
+    points = [without_subdurals(one) for one in (REFERENCE, point("good", 0.948, 1.0))]
+    text = pareto_markdown(pareto_document(points, points[0], Gate()))
+    assert "The gate says nothing of subdural" in text
+    assert "says nothing" not in pareto_markdown(pareto_document([REFERENCE], REFERENCE, Gate()))
+
+
+def test_a_bar_in_a_name_breaks_no_row() -> None:
+    text = pareto_markdown(pareto_document([point("a|b", 0.9, 1.0)], REFERENCE, Gate(1, 1)))
+    assert "| **a\\|b** | light_fcn |" in text
+
+
+def test_what_is_still_being_written_is_no_bundle(tmp_path: Path) -> None:
+    for name in ("one", ".two.x.part", "deep/three"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "manifest.json").write_text("{}")
+    assert bundles_in([tmp_path]) == [tmp_path / "deep" / "three", tmp_path / "one"]
+    assert bundles_in([tmp_path / "one"]) == [tmp_path / "one"]
 
 
 def test_the_command_measures_bundles_of_one_store(

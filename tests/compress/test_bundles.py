@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from ichlite.compress import bundles
 from ichlite.compress.bundles import Order, make_bundles
 from ichlite.compress.export import Exported, reference_auc
 from ichlite.compress.fine_tune import Tuning
+from ichlite.compress.gate import Gate
 from ichlite.compress.shrink import Shrinking
 from ichlite.compress.source import Source
 from ichlite.data.store import Store
@@ -87,6 +89,20 @@ def test_what_a_step_had_done_is_what_its_bundle_says() -> None:
     assert every.until("clustered") == every
     assert Shrinking(quantization_aware=True).steps == ("rounded",)
     assert Shrinking().steps == ()
+
+
+def test_the_command_in_the_manifest_is_the_command_to_the_last_digit() -> None:
+    order = Order(
+        Path("out"), ("int8",), Shrinking((0.123456789,), clusters=16),
+        Tuning(steps=1_234_567, seed=7_654_321), Gate(0.0123456789),
+    )  # fmt: skip
+    teacher = Path("/somewhere/runs/sfcn/best.keras")
+    assert shlex.split(order.command("clustered", "int8", "a name", teacher)) == [
+        *("ichlite", "compress", "RUN", "STORE", "OUT", "--precision", "int8"),
+        *("--keep-channels", "0.123456789", "--clusters", "16", "--steps", "1234567"),
+        *("--seed", "7654321", "--max-auc-drop", "0.0123456789"),
+        *("--teacher", "sfcn/best.keras", "--name", "a name"),
+    ]
 
 
 def test_a_bundle_that_is_refused_stops_no_other(

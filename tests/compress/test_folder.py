@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -66,6 +68,41 @@ def test_what_cannot_be_written_is_refused(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.chdir(tmp_path / "thesis")
     with pytest.raises(UsageError, match=r"chapter\.txt"):
         check_folder(Path())
-    monkeypatch.setattr("os.access", lambda *_: False)
-    with pytest.raises(UsageError, match="no right to write"):
-        check_folder(tmp_path / "new")
+
+
+@pytest.mark.parametrize("refused", ["", "bundle"])
+def test_a_place_that_takes_no_files_is_refused_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: str
+) -> None:
+    (tmp_path / "bundle").mkdir()
+    make = tempfile.mkdtemp
+
+    def on_a_read_only_disk(*words: object, **options: Any) -> str:
+        if options.get("dir", words[-1]) == tmp_path / refused:
+            raise OSError(30, "Read-only file system")
+        return make(*words, **options)
+
+    monkeypatch.setattr(tempfile, "mkdtemp", on_a_read_only_disk)
+    with pytest.raises(UsageError, match=r"cannot be written; found in .*: Read-only"):
+        check_folder(tmp_path / "bundle")
+
+
+def test_an_interrupt_while_it_is_replaced_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "bundle"
+    with filled(folder) as part:
+        (part / "manifest.json").write_text("first")
+    rename, done = Path.rename, []
+
+    def interrupted(self: Path, target: Path) -> Path:
+        done.append(rename(self, target))
+        if len(done) == 1:  # the old one is aside, the new one not yet there
+            raise KeyboardInterrupt
+        return done[-1]
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt), filled(folder) as part:
+        (part / "manifest.json").write_text("second")
+    assert (folder / "manifest.json").read_text() == "first"
+    assert [one.name for one in tmp_path.iterdir()] == ["bundle"]

@@ -100,7 +100,7 @@ def bench_document(plan: Plan, advance: Callable[[int], None] = lambda _: None) 
             "load_average": {"before": load_before, "after": _load()},
             "protocol": {
                 "runs": plan.runs,
-                "turn": TURN,
+                "turn": min(plan.runs, TURN),
                 "starts": STARTS,
                 "batch": 1,
                 "input": list(windows.shape[1:]),

@@ -2,7 +2,7 @@
 
 A bundle is on the front when no other is both at least as good and at least as cheap. Which one is
 shipped is a rule, not a taste: among those that lose no more than the gate allows against the
-reference, the fastest; of those within `TIE` of it, the smallest when packed.
+reference, the fastest; of those within `TIE` of it, the smallest file.
 """
 
 from __future__ import annotations
@@ -62,10 +62,13 @@ class Point:
 
 
 def bundles_in(paths: Sequence[Path]) -> list[Path]:
-    """Bundles, and folders that hold bundles at any depth → the bundles, sorted in each folder."""
+    """Bundles, and folders that hold bundles at any depth → the bundles, sorted in each folder.
+
+    Hidden folders are passed over: a bundle that is being written is in one.
+    """
     found: list[Path] = []
     for path in paths:
-        inside = sorted(one.parent for one in path.rglob(MANIFEST_FILE))
+        inside = sorted(one.parent for one in path.rglob(MANIFEST_FILE) if not _hidden(one, path))
         found += inside if inside and not (path / MANIFEST_FILE).exists() else [path]
     return found
 
@@ -131,6 +134,8 @@ def pareto_document(points: Sequence[Point], reference: Point, gate: Gate) -> di
         "gate": asdict(gate),
         "rule": RULE,
         "shipped": ship(points, reference, gate).name,
+        # No positives on the test split, or nothing else: the gate says nothing of these.
+        "undefined": Drops(reference.auc, reference.auc).undefined,
         "bundles": [
             {
                 **one.as_dict(),
@@ -142,6 +147,10 @@ def pareto_document(points: Sequence[Point], reference: Point, gate: Gate) -> di
             for one in points
         ],
     }
+
+
+def _hidden(file: Path, above: Path) -> bool:
+    return any(name.startswith(".") for name in file.relative_to(above).parts)
 
 
 def _beats(other: Point, one: Point, cost: str) -> bool:

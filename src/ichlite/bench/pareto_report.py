@@ -35,6 +35,11 @@ def pareto_markdown(document: Mapping[str, Any]) -> str:
         f"{document['rule']} (at most {document['gate']['max_mean_drop']:g} of the mean, "
         f"{document['gate']['max_subtype_drop']:g} of a subtype).",
     ]
+    if document["undefined"]:
+        lines.append(
+            f"The gate says nothing of {', '.join(document['undefined'])}: the test split has no "
+            "positives of it, or nothing else."
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -129,7 +134,8 @@ def _number(axes: Any, points: Sequence[tuple[float, float]]) -> None:
 
 
 def _cells(one: Mapping[str, Any], shipped: str) -> list[str]:
-    name = f"**{one['name']}**" if one["name"] == shipped else str(one["name"])
+    plain = str(one["name"]).replace("|", "\\|")
+    name = f"**{plain}**" if one["name"] == shipped else plain
     return [
         name,
         one["architecture"],

@@ -91,6 +91,8 @@ def compress(
             "--teacher has nothing to teach",
             expected="--keep-channels, --keep-width, --sparsity, --clusters or --qat",
         )
+    if teacher is not None and teacher_weight == 0:
+        raise UsageError("--teacher is not listened to", found="--teacher-weight 0")
     opened = Store.open(store)
     source = open_source(model, opened)
     with progress("fine-tuning", len(shrinking.steps) * order.tuning.total) as advance:

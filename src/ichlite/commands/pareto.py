@@ -17,7 +17,8 @@ def pareto(
         list[Path], typer.Argument(help="Bundles of `ichlite compress`, or folders of them.")
     ],
     reference: Annotated[
-        str | None, typer.Option(help="Bundle that none may fall behind; default: the first.")
+        str | None,
+        typer.Option(help="Bundle that none may fall behind; default: the first by name."),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for pareto.json, pareto.md and pareto.png.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import keras
 
 from ichlite.compress.export import Exported, export, reference_auc
-from ichlite.compress.fine_tune import Tuning
+from ichlite.compress.fine_tune import Tuning, teacher_name
 from ichlite.compress.folder import check_folder
 from ichlite.compress.gate import Gate
 from ichlite.compress.quantize import INT8, check_precision
@@ -92,12 +93,12 @@ class Order:
         """Step (none: the last) → what was done to its model."""
         return self.shrinking.until(step)
 
-    def command(self, step: str, precision: str, teacher: Path | None) -> str:
-        """Step and precision → the command that makes this bundle, and no other."""
+    def command(self, step: str, precision: str, label: str, teacher: Path | None) -> str:
+        """Step, precision and the bundle's name → the command that makes it, and no other."""
         words = ["ichlite", "compress", "RUN", "STORE", "OUT", "--precision", precision]
-        words += self.done(step).words() + self.tuning.words()
-        words += [] if teacher is None else ["--teacher", teacher.name]
-        return " ".join(words)
+        words += self.done(step).words() + self.tuning.words() + self.gate.words()
+        words += [] if teacher is None else ["--teacher", teacher_name(teacher)]
+        return shlex.join([*words, "--name", label])
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +172,7 @@ def make_bundles(
         done = order.done(step)
         for precision in order.precisions:
             folder = order.folder(step, precision)
+            label = order.label(source.recipe.model, step, precision)
             try:
                 made = export(
                     model,
@@ -178,12 +180,12 @@ def make_bundles(
                     folder,
                     precision=precision,
                     training=source.training,
-                    name=order.label(source.recipe.model, step, precision),
+                    name=label,
                     seed=order.tuning.seed,
                     reference=before,
                     gate=order.gate,
                     compression=done.as_dict(order.tuning, teacher_path) if done.changes else None,
-                    command=order.command(step, precision, teacher_path),
+                    command=order.command(step, precision, label, teacher_path),
                     report=report,
                 )
             except IchliteError as fault:

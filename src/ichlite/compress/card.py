@@ -106,7 +106,7 @@ def _compression(manifest: Mapping[str, Any]) -> list[str]:
     lines = [] if command is None else [f"- Compressed by: `{command}`"]
     if said is None:
         return lines
-    shares = ", ".join(f"{share:g}" for share in said["keep_channels"] or ())
+    shares = ", ".join(f"{share}" for share in said["keep_channels"] or ())
     done = [
         words
         for words, wanted in (
@@ -119,12 +119,12 @@ def _compression(manifest: Mapping[str, Any]) -> list[str]:
         if wanted
     ]
     tuning = said["tuning"]
+    teacher = "none" if tuning["teacher_weight"] == 0 else said["teacher"] or "the model before"
     return [
         *lines,
         f"- What that did: {'; '.join(done)}; {tuning['crop_steps']} steps on crops and "
         f"{tuning['steps']} on frames of fine-tuning each, "
-        f"learning rate {tuning['learning_rate']:g}, seed {tuning['seed']}, "
-        f"teacher: {said['teacher'] or 'the model before'}.",
+        f"learning rate {tuning['learning_rate']}, seed {tuning['seed']}, teacher: {teacher}.",
     ]
 
 

@@ -75,7 +75,7 @@ class Sparsity:
     """Smallest weights of each larger kernel are zero, a growing share of them.
 
     The share grows as 1 - (1 - t)^3 (Zhu & Gupta 2017), so that most go early, while there is time
-    to recover. Kernels of few weights, depthwise ones above all, stay dense: nothing is gained.
+    to recover. Kernels of few weights, as most depthwise ones, stay dense: nothing is gained.
 
     Args:
         model: Folded.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -57,13 +58,17 @@ class Tuning:
         ):
             if not least <= getattr(self, name) <= most:
                 raise UsageError(
-                    name, found=getattr(self, name), expected=f"from {least} to {most}"
+                    _option(name), found=getattr(self, name), expected=f"from {least} to {most}"
                 )
         for name in ("learning_rate", "temperature"):
             if not 0 < getattr(self, name) < math.inf:
-                raise UsageError(name, found=getattr(self, name), expected="above 0")
+                raise UsageError(
+                    _option(name), found=getattr(self, name), expected="above 0, and finite"
+                )
         if not 0 <= self.teacher_weight <= 1:
-            raise UsageError("teacher_weight", found=self.teacher_weight, expected="from 0 to 1")
+            raise UsageError(
+                _option("teacher_weight"), found=self.teacher_weight, expected="from 0 to 1"
+            )
 
     @property
     def total(self) -> int:
@@ -80,8 +85,22 @@ class Tuning:
         words, defaults = [], asdict(Tuning())
         for name, value in asdict(self).items():
             if value != defaults[name]:
-                words += ["--" + name.replace("_", "-"), f"{value:g}"]
+                words += [_option(name), f"{value}"]
         return words
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def teacher_name(path: Path) -> str:
+    """Run folder, or `.keras` file in one → what to call it, without the way there.
+
+    Example:
+        >>> teacher_name(Path("/home/me/runs/sfcn/best.keras"))
+        'sfcn/best.keras'
+    """
+    return f"{path.parent.name}/{path.name}" if path.suffix else path.name
 
 
 class SubtypeDistillation(keras.distillation.LogitsDistillation):  # type: ignore[misc]

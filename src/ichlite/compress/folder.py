@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ichlite.data.whole import PART_MARK
 from ichlite.errors import UsageError
 from ichlite.infer.bundle import CARD_FILE, MANIFEST_FILE, MODEL_FILE
 
@@ -42,8 +42,12 @@ def check_folder(folder: Path) -> None:
     there = next(one for one in folder.resolve().parents if one.exists())
     if not there.is_dir():
         raise _unwritable(folder, f"{there} is no folder")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise _unwritable(folder, f"no right to write in {there}")
+    for place in (there, folder) if folder.exists() else (there,):
+        try:  # rights alone do not tell: a disk may be read-only, a system folder take no files
+            with tempfile.TemporaryDirectory(prefix=".", suffix=PART_MARK, dir=place):
+                pass
+        except OSError as error:
+            raise _unwritable(folder, f"in {place}: {error.strerror}") from None
 
 
 @contextmanager
@@ -57,16 +61,25 @@ def filled(folder: Path) -> Iterator[Path]:
     folder = folder.resolve()
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
+        part, old = (
+            Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=PART_MARK, dir=folder.parent))
+            for _ in range(2)
+        )
     except OSError as error:
         raise _unwritable(folder, error.strerror) from None
     try:
         part.chmod(0o755)  # as any new folder; a temporary one is for its owner alone
         yield part
-        shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists():
+            folder.rename(old)  # onto an empty folder, which goes
         part.rename(folder)
+    except BaseException:
+        if not folder.exists() and any(old.iterdir()):
+            old.rename(folder)
+        raise
     finally:
         shutil.rmtree(part, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def _unwritable(folder: Path, why: str | None) -> UsageError:

@@ -35,6 +35,20 @@ class Gate:
             if not 0 <= drop <= 1 or math.isnan(drop):
                 raise UsageError(option, found=drop, expected="from 0 to 1")
 
+    def words(self) -> list[str]:
+        """As options of `ichlite compress`, where they are not the default.
+
+        Example:
+            >>> Gate(0.01).words()
+            ['--max-auc-drop', '0.01']
+        """
+        words, usual = [], Gate()
+        if self.max_mean_drop != usual.max_mean_drop:
+            words += ["--max-auc-drop", f"{self.max_mean_drop}"]
+        if self.max_subtype_drop != usual.max_subtype_drop:
+            words += ["--max-subtype-drop", f"{self.max_subtype_drop}"]
+        return words
+
     def limit(self, name: str) -> float:
         """Subtype or `mean` → the most it may lose."""
         return self.max_mean_drop if name == MEAN else self.max_subtype_drop

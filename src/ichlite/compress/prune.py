@@ -46,20 +46,14 @@ def prune_channels(
         UsageError: A share out of range, or a count of shares that is neither.
         InputError: The model has no such channels.
     """
-    shares = [*(keep or ()), *([] if keep_width is None else [keep_width])]
-    if not shares or not all(0 < share <= 1 for share in shares) or min(shares) == 1:
-        raise UsageError(
-            "shares of channels to keep",
-            found=", ".join(f"{share:g}" for share in shares),
-            expected="above 0, at most 1, and not all of them 1",
-        )
+    shares = check_shares(keep, keep_width)
     kept = []
     if keep:
         blocks = expansions(model)
         if not blocks:
             raise InputError(
                 f"{model.name} has no expansion channels to remove",
-                expected="1x1, depthwise and 1x1 convolutions in a row: light_fcn, mobilenet_v2",
+                expected="1x1, depthwise and 1x1 convolutions in a row; only sfcn has none",
             )
         if len(keep) not in (1, len(blocks)):
             raise UsageError(
@@ -84,6 +78,22 @@ def prune_channels(
             expected=f"less, because channels are kept in groups of {MULTIPLE}",
         )
     return _narrowed(model, kept)
+
+
+def check_shares(keep: Sequence[float] | None, keep_width: float | None) -> list[float]:
+    """Shares of channels to keep, inside blocks and between → all of them.
+
+    Raises:
+        UsageError: None, one out of range, or all of them 1.
+    """
+    shares = [*(keep or ()), *([] if keep_width is None else [keep_width])]
+    if not shares or not all(0 < share <= 1 for share in shares) or min(shares) == 1:
+        raise UsageError(
+            "shares of channels to keep",
+            found=", ".join(f"{share:g}" for share in shares),
+            expected="above 0, at most 1, and not all of them 1",
+        )
+    return shares
 
 
 def _narrowed(model: keras.Model, kept: Sequence[tuple[Group, NDArray[np.int64]]]) -> keras.Model:

@@ -21,9 +21,9 @@ from ichlite.compress.constraints import (
     check_sparsity,
 )
 from ichlite.compress.fake_quant import quantization_aware, take_weights
-from ichlite.compress.fine_tune import Tuning, fine_tune
+from ichlite.compress.fine_tune import Tuning, fine_tune, teacher_name
 from ichlite.compress.fold import fold
-from ichlite.compress.prune import prune_channels
+from ichlite.compress.prune import check_shares, prune_channels
 from ichlite.compress.strength import CRITERION
 from ichlite.data.store import Store
 from ichlite.train.recipe import Recipe
@@ -51,6 +51,8 @@ class Shrinking:
     quantization_aware: bool = False
 
     def __post_init__(self) -> None:
+        if self.prunes:
+            check_shares(self.keep_channels, self.keep_width)
         if self.sparsity is not None:
             check_sparsity(self.sparsity)
         if self.clusters is not None:
@@ -90,7 +92,7 @@ class Shrinking:
             **asdict(self),
             "criterion": CRITERION if self.prunes else None,
             "tuning": asdict(tuning),
-            "teacher": None if teacher is None else teacher.name,
+            "teacher": None if teacher is None else teacher_name(teacher),
         }
 
     def words(self) -> list[str]:
@@ -102,13 +104,13 @@ class Shrinking:
         """
         words = []
         for share in self.keep_channels or ():
-            words += ["--keep-channels", f"{share:g}"]
+            words += ["--keep-channels", f"{share}"]
         for option, value in (
             ("--keep-width", self.keep_width),
             ("--sparsity", self.sparsity),
             ("--clusters", self.clusters),
         ):
-            words += [] if value is None else [option, f"{value:g}"]
+            words += [] if value is None else [option, f"{value}"]
         return words + ["--qat"] * self.quantization_aware
 
 
