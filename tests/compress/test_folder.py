@@ -54,12 +54,16 @@ def test_what_cannot_be_written_is_refused(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "file").write_text("a file")
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter.txt").write_text("years of work")
+    (tmp_path / "other").mkdir()
+    for name in ("manifest.json", "model.tflite"):
+        (tmp_path / "other" / name).write_text("{}")
     (tmp_path / "link").symlink_to(tmp_path / "new")
     for folder, why in (
         (tmp_path / "file", "cannot be written"),
         (tmp_path / "file" / "bundle", "is no folder"),
         (tmp_path / "thesis", "is not empty and no bundle"),
         (tmp_path / "link", "is a link"),
+        (tmp_path / "other" / "deep" / "inner", "lies inside a bundle"),
         (tmp_path / "two\nlines", "no proper name"),
         (Path("/"), "no proper name"),
     ):

@@ -39,6 +39,9 @@ def check_folder(folder: Path) -> None:
             found=sorted(others)[0],
             remedy="give a new folder for the bundle",
         )
+    for parent in folder.resolve().parents:
+        if (parent / MANIFEST_FILE).exists() and (parent / MODEL_FILE).exists():
+            raise UsageError(f"{folder} lies inside a bundle", found=str(parent))
     there = next(one for one in folder.resolve().parents if one.exists())
     if not there.is_dir():
         raise _unwritable(folder, f"{there} is no folder")

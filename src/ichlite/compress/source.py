@@ -41,6 +41,8 @@ def open_source(path: Path, store: Store) -> Source:
             by hand, or one of another store, whose test slices may have trained the model.
         UsageError: The manifest is damaged.
     """
+    if not path.exists():
+        raise InputError(f"{path} does not exist", expected="a run folder, or a .keras file in one")
     training = read_manifest(path if path.is_dir() else path.parent)
     if training is None:
         raise InputError(
