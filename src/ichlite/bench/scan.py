@@ -66,9 +66,9 @@ def bench_scan(bundle: Bundle, study: Iterable[Path], runs: int = DEFAULT_RUNS) 
             _check_analysed(one, folder)
             read_with(two, [folder])
             for _ in range(runs):
-                limits_ms.append(_timed_ms(lambda: _limit(files, runtime)))
-                ones_ms.append(_timed_ms(lambda: read_with(one, [folder])))
-                twos_ms.append(_timed_ms(lambda: read_with(two, [folder])))
+                limits_ms.append(_warm_ms(lambda: _limit(files, runtime)))
+                ones_ms.append(_warm_ms(lambda: read_with(one, [folder])))
+                twos_ms.append(_warm_ms(lambda: read_with(two, [folder])))
         stages_ms = _stages([folder], runtime, runs)
         peak_mb = peak_of("read", folder, "--bundle", bundle.path)
     slices = len(files)
@@ -169,7 +169,9 @@ class _Clock:
         return result
 
 
-def _timed_ms(work: Callable[[], object]) -> float:
+def _warm_ms(work: Callable[[], object]) -> float:
+    """How long work takes right after itself: a core that was idle is slower at first."""
+    work()
     start_s = perf_counter()
     work()
     return (perf_counter() - start_s) * 1e3

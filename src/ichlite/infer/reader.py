@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from ichlite.errors import IchliteError, UsageError
 from ichlite.infer.bundle import Bundle, load_bundle
 from ichlite.infer.decision import decide
 from ichlite.infer.runtime import Runtime
+from ichlite.infer.spread import Spread
 from ichlite.labels import NAMES
 from ichlite.records import ScanResult, Series, SliceScores
 
@@ -46,7 +46,7 @@ class Reader:
         threads = min(threads, usable_cores())
         self.bundle = bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
         self._runtimes = [Runtime(self.bundle) for _ in range(threads)]
-        self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
+        self._spread = Spread(threads)
 
     def __enter__(self) -> Reader:
         """Give itself; the threads end with the `with` block."""
@@ -54,8 +54,7 @@ class Reader:
 
     def __exit__(self, *_: object) -> None:
         """End the threads."""
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
+        self._spread.close()
 
     def read(self, series: Series, *, force: bool = False, keep_pixels: bool = False) -> ScanResult:
         """Take a series; give its result, or why there is none. Raises nothing for bad input.
@@ -67,7 +66,8 @@ class Reader:
             keep_pixels: Keep HU and activation maps, for a report.
         """
         try:
-            return self._read(series, force=force, keep_pixels=keep_pixels)
+            with self._spread.turns():
+                return self._read(series, force=force, keep_pixels=keep_pixels)
         except IchliteError as error:
             return _not_analysed(series, (str(error),))
         except MemoryError:
@@ -84,7 +84,7 @@ class Reader:
             return _not_analysed(series, reasons)
         if _mixes_people(series):
             return _not_analysed(series, (*reasons, NOT_FORCED))
-        volume = read_volume(series, map if self._pool is None else self._pool.map)
+        volume = read_volume(series, self._spread.map)
         reasons += judge_volume(volume)
         if reasons and not force:
             return _not_analysed(series, reasons, volume.notes)
@@ -119,11 +119,8 @@ class Reader:
             for index in range(first, len(hu), len(self._runtimes)):
                 logits[index], maps[index] = self._runtimes[first].run_hu(hu[index])
 
-        starts = range(len(self._runtimes))
-        if self._pool is None:
-            run(0)
-        else:
-            list(self._pool.map(run, starts))
+        for _ in self._spread.map(run, range(len(self._runtimes))):
+            pass
         return logits, maps
 
 
