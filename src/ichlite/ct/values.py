@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 from ichlite.ct.elements import Elements
 from ichlite.errors import UnreadableFile
@@ -122,11 +123,8 @@ class Values:
         text = self.text(keyword)
         if text is None:
             return None
-        try:
-            numbers = tuple(float(part) for part in text.split("\\"))
-        except ValueError:
-            numbers = ()
-        if len(numbers) != count or not all(math.isfinite(number) for number in numbers):
+        numbers = _finite_numbers(text)
+        if len(numbers) != count:
             raise UnreadableFile(
                 f"{keyword} is not {count} number{'s'[: count > 1]}", found=repr(text[:60])
             )
@@ -149,3 +147,16 @@ class Values:
         if number is not None and not (number.is_integer() and abs(number) < 2**31):
             raise UnreadableFile(f"{keyword} is not a whole number", found=number)
         return None if number is None else int(number)
+
+
+@lru_cache(maxsize=256)
+def _finite_numbers(text: str) -> tuple[float, ...]:
+    """Numbers with backslashes between → the numbers; none where one is none, or not finite.
+
+    Kept for a while: most are the same in all files of a series.
+    """
+    try:
+        numbers = tuple(map(float, text.split("\\")))
+    except ValueError:
+        return ()
+    return numbers if all(map(math.isfinite, numbers)) else ()
