@@ -195,4 +195,5 @@ def _make_parts(out: Path, index: Index, engine: Engine, report: Report) -> int:
             found=f"no whole part {lost[0].number} in {out / PARTS_FOLDER} on this machine",
             expected="storage that all machines share under one path",
         )
+    remove_parts(out / PARTS_FOLDER)  # of workers that were killed while they wrote
     return done
