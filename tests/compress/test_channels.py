@@ -40,6 +40,13 @@ def test_a_channel_that_others_read_too_is_left_alone() -> None:
     assert len(expansions(keras.Model(image, x))) == 1
 
 
+def test_a_depthwise_layer_that_makes_channels_hands_none_on() -> None:
+    image = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(16, 1)(image)
+    x = keras.layers.DepthwiseConv2D(3, depth_multiplier=2, padding="same")(x)
+    assert expansions(keras.Model(image, keras.layers.Conv2D(4, 1)(x))) == ()
+
+
 def test_what_is_added_to_the_input_or_is_the_output_is_no_stream() -> None:
     image = keras.Input((8, 8, 16))
 

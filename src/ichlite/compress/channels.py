@@ -28,7 +28,7 @@ CARRIERS = (
     keras.layers.ReLU,
     keras.layers.ZeroPadding2D,
 )
-"""Layers whose output's channels are their input's, one for one."""
+"""Layers whose output's channels are their input's, one for one; a depthwise one may make more."""
 
 
 @dataclass(eq=False, slots=True)
@@ -104,7 +104,7 @@ def _free(model: keras.Model) -> list[Group]:
         if _is_full(layer):
             parents[0].readers.append(layer)
             of[layer.name] = Group(makers=[layer])
-        elif isinstance(layer, CARRIERS):
+        elif _hands_on(layer):
             parents[0].carriers.append(layer)
             of[layer.name] = parents[0]
         elif isinstance(layer, keras.layers.Dense):
@@ -130,6 +130,11 @@ def _join(parents: list[Group], of: dict[str, Group]) -> Group:
         first.take_in(other)
         of.update({name: first for name, group in of.items() if group is other})
     return first
+
+
+def _hands_on(layer: Any) -> bool:
+    """Whether its output's channels are its input's, one for one."""
+    return isinstance(layer, CARRIERS) and getattr(layer, "depth_multiplier", 1) == 1
 
 
 def _is_full(layer: Any) -> bool:
