@@ -16,7 +16,8 @@ from tests.toy import make_store
 
 from ichlite.bench.facts import Facts
 from ichlite.bench.pareto import COSTS, Point, bundles_in, on_front, pareto_document, passing, ship
-from ichlite.bench.pareto_report import pareto_markdown, plot_pareto
+from ichlite.bench.pareto_plot import plot_pareto
+from ichlite.bench.pareto_report import pareto_markdown
 from ichlite.compress.export import export
 from ichlite.compress.gate import MEAN, Gate
 from ichlite.labels import NAMES

@@ -24,6 +24,8 @@ def test_a_scan(head_series):
     scan = bench_scan(load_bundle(), sorted(head_series.iterdir()), runs=1)
     assert scan["slices"] == 28
     assert scan["ratio"] == pytest.approx(scan["ms_per_slice"] / scan["limit_ms_per_slice"])
+    assert scan["ratio_of_quickest"] == pytest.approx(scan["ratio"])  # of one run
+    assert scan["two_thread_ratio_of_quickest"] == pytest.approx(scan["two_thread_ratio"])
     assert scan["two_thread_ratio"] > 0
     for stages_ms in (scan["stages_ms"], scan["as_shipped"]["stages_ms"]):
         assert list(stages_ms) == STAGES

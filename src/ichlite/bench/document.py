@@ -27,7 +27,7 @@ from ichlite.bench.rounds import (
     reference_of,
 )
 from ichlite.bench.runtimes import LITERT, RUNTIMES
-from ichlite.bench.scan import bench_scan
+from ichlite.bench.scan import DEFAULT_RUNS, bench_scan
 from ichlite.bench.study import some_windows
 from ichlite.infer.bundle import MODEL_FILE, Bundle
 from ichlite.infer.reader import usable_cores
@@ -55,7 +55,7 @@ class Plan:
     runtimes: tuple[str, ...] = (LITERT,)
     threads: tuple[int, ...] = (1,)
     runs: int = 200
-    scan_runs: int = 9
+    scan_runs: int = DEFAULT_RUNS
     with_roofline: bool = False
 
 

@@ -110,7 +110,9 @@ def _scan(scan: Mapping[str, Any]) -> list[str]:
         "",
         f"{scan['slices']} uncompressed slices, one thread: {scan['ms_per_slice']:.2f} ms a slice; "
         f"limit (reading the bytes and bare inference) {scan['limit_ms_per_slice']:.2f}; "
-        f"ratio {scan['ratio']:.2f}, on two threads {scan['two_thread_ratio']:.2f}. "
+        f"ratio {scan['ratio']:.2f} (quickest readings {scan['ratio_of_quickest']:.2f}), on two "
+        f"threads {scan['two_thread_ratio']:.2f} "
+        f"(quickest {scan['two_thread_ratio_of_quickest']:.2f}). "
         f"`ichlite read` holds {_number(scan['peak_rss_mb'], 1)} MB at most, with "
         f"{scan['read_slices']} slices {_number(scan['read_peak_rss_mb'], 1)} MB.",
         "",

@@ -38,7 +38,7 @@ def bench(
     ] = 200,
     scan_runs: Annotated[
         int, typer.Option(min=1, metavar="N", help="Readings of the sample study.")
-    ] = 9,
+    ] = 25,
     threads: Annotated[
         int | None,
         typer.Option(

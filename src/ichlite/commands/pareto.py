@@ -39,7 +39,8 @@ def pareto(
 
     from ichlite.bench.machine import describe_machine
     from ichlite.bench.pareto import bundles_in, measure_bundles, pareto_document
-    from ichlite.bench.pareto_report import pareto_markdown, plot_pareto
+    from ichlite.bench.pareto_plot import plot_pareto
+    from ichlite.bench.pareto_report import pareto_markdown
     from ichlite.bench.study import some_windows
     from ichlite.commands.console import check_is_folder, print_json, progress
     from ichlite.compress.gate import Gate
