@@ -45,7 +45,7 @@ SLIMMER = (
 NARROW = (
     *pruned(0.25, 0.25, 0.5, 0.5, 0.5),
     "--keep-width=0.75",
-    *("--crop-steps=1800", "--steps=600", "--learning-rate=0.003"),
+    *("--crop-steps=1800", "--steps=600", "--learning-rate=0.003", "--teacher-weight=0.8"),
 )
 """The first blocks take most of the time, the last two hold most of the weights."""
 LITTLE = ("--crop-steps=200", "--steps=100", "--learning-rate=0.0005")
