@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -61,13 +59,6 @@ def test_the_same_seed_draws_the_same_patients_for_every_model() -> None:
     first = redraw(labels, probabilities, owner, draws=50, seed=0)
     assert np.array_equal(first, redraw(labels, probabilities, owner, draws=50, seed=0), True)
     assert not np.array_equal(first, redraw(labels, probabilities, owner, draws=50, seed=1), True)
-
-
-def test_the_papers_size_takes_seconds() -> None:
-    labels, probabilities, owner = data(3, 25_000, 765, 10**6)
-    start = time.monotonic()
-    redraw(labels, probabilities, owner, draws=1000)
-    assert time.monotonic() - start < 15
 
 
 def test_interval_needs_half_of_the_draws() -> None:
