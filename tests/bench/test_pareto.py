@@ -16,7 +16,7 @@ from tests.toy import make_store
 
 from ichlite.bench.facts import Facts
 from ichlite.bench.pareto import COSTS, Point, bundles_in, on_front, pareto_document, passing, ship
-from ichlite.bench.pareto_plot import plot_pareto
+from ichlite.bench.pareto_plot import _scale, plot_pareto
 from ichlite.bench.pareto_report import pareto_markdown
 from ichlite.compress.export import export
 from ichlite.compress.gate import MEAN, Gate
@@ -79,6 +79,23 @@ def test_the_report_says_what_is_shipped(tmp_path: Path) -> None:
     text = pareto_markdown(document)
     assert "| **good** | light_fcn | int8 | 0.9480 | +0.0020 | 1.20 | 1.00 | 2.00 |" in text
     assert text.index("| bad |") < text.index("**good**") < text.index("| reference |")
+    assert plot_pareto(document, tmp_path / "a.png").stat().st_size > 10_000
+
+
+def test_what_lost_far_more_than_allowed_is_drawn_at_the_edge(tmp_path: Path) -> None:
+    points = [
+        REFERENCE,
+        point("good", 0.948, 1.0),
+        point("bad", 0.94, 0.5),
+        point("lost", 0.7, 0.4),
+    ]
+    document = pareto_document(points, REFERENCE, Gate())
+    scale = _scale(document)
+    below = [one["name"] for one in document["bundles"] if scale.is_below(one)]
+    assert below == ["lost"]
+    heights = {one["name"]: scale.height(one) for one in document["bundles"]}
+    assert heights["bad"] == 0.94
+    assert scale.limits[0] < heights["lost"] < 0.94
     assert plot_pareto(document, tmp_path / "a.png").stat().st_size > 10_000
 
 
