@@ -37,10 +37,10 @@ def test_a_scan(head_series):
 
 
 def test_decoding_is_told_apart_from_reading():
-    from ichlite.bench.scan import _stages
+    from ichlite.bench.scan import _one_turn
     from ichlite.infer.runtime import Runtime
 
-    stages_ms = _stages(GE_HEAD.files, Runtime(load_bundle()), 1)
+    stages_ms = _one_turn(GE_HEAD.files, Runtime(load_bundle()))
     assert stages_ms["decode"] > 5 * stages_ms["read"]  # JPEG 2000
 
 
