@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ichlite.data.parts import Slices
+from ichlite.data.parts import LesionCells, Slices
 from ichlite.data.rows import SPLITS, UNUSED, index_hash, read_index
 from ichlite.data.split import check_leakage
 from ichlite.errors import StoreError
@@ -39,6 +39,7 @@ class Store:
         image, patient, study, series, split: (N,) text.
         position_mm: (N,) float32, NaN where unknown.
         lesion: (N, 2) float32 row and column, NaN where none.
+        lesion_cells: (N, 32, 32) uint8, read when indexed; see `parts.LesionCells`.
         meta: `store.json`.
     """
 
@@ -52,6 +53,7 @@ class Store:
     series: NDArray[np.str_]
     position_mm: NDArray[np.float32]
     lesion: NDArray[np.float32]
+    lesion_cells: LesionCells
     split: NDArray[np.str_]
     meta: Mapping[str, Any]
 
@@ -67,6 +69,12 @@ class Store:
     def label_level(self) -> str:
         """`slice`, or `scan` where a slice has the labels of its scan."""
         return str(self.meta.get("label_level", "slice"))
+
+    @property
+    def cells_known(self) -> NDArray[np.bool_]:
+        """(N,) bool: whether a slice's bleeds were outlined, or it has none."""
+        outlined = np.isfinite(self.lesion).all(axis=1) & self.lesion_cells.stored
+        return np.asarray(outlined | (self.any == 0))
 
     @classmethod
     def open(cls, path: Path) -> Store:
@@ -97,13 +105,11 @@ class Store:
     @classmethod
     def _of(cls, path: Path, columns: dict[str, list[str]], meta: dict[str, Any]) -> Store:
         spots = [_numbers(columns["lesion_row"]), _numbers(columns["lesion_column"])]
+        slots = np.array(columns["slot"], np.int64)
+        hu = Slices(path / PARTS_FOLDER, slots, columns["pixel_sha256"])
         return cls(
             path=path,
-            hu=Slices(
-                path / PARTS_FOLDER,
-                np.array(columns["slot"], np.int64),
-                columns["pixel_sha256"],
-            ),
+            hu=hu,
             labels=np.array([columns[n] for n in NAMES], np.uint8).T.reshape(-1, len(NAMES)),
             any=np.array(columns[ANY], np.uint8),
             image=np.array(columns["image"], np.str_),
@@ -112,6 +118,7 @@ class Store:
             series=np.array(columns["series"], np.str_),
             position_mm=_numbers(columns["position_mm"]),
             lesion=np.stack(spots, 1),
+            lesion_cells=LesionCells(hu, stored=bool(meta.get("lesion_cells"))),
             split=np.array(columns["split"], np.str_),
             meta=MappingProxyType(meta),
         )
