@@ -12,7 +12,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,6 +67,33 @@ def write_part(
                 fletcher32=True,
                 **zstd,
             )
+
+
+class SliceArray(Protocol):
+    """(N, 256, 256) int16 HU that are read when they are indexed."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(
+        self, key: int | np.integer[Any] | slice | NDArray[Any]
+    ) -> NDArray[np.int16]: ...
+
+
+class CellArray(Protocol):
+    """(N, 32, 32) uint8 lesion cells that are read when they are indexed; see `LesionCells`."""
+
+    @property
+    def stored(self) -> bool:
+        """Whether any bleed was outlined."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(
+        self, key: int | np.integer[Any] | slice | NDArray[Any]
+    ) -> NDArray[np.uint8]: ...
 
 
 class Slices:
