@@ -75,6 +75,12 @@ class Store:
         """`slice`, or `scan` where a slice has the labels of its scan."""
         return str(self.meta.get("label_level", "slice"))
 
+    @property
+    def hu_range(self) -> tuple[int, int] | None:
+        """Lowest and highest HU that are known; beyond them they are filled in. None: all are."""
+        known = self.meta.get("hu_range")
+        return None if known is None else (int(known[0]), int(known[1]))
+
     @classmethod
     def open(cls, path: Path) -> Store:
         """Return the store at `path`; slices are read, and checked, when they are used.
