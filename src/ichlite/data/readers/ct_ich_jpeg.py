@@ -162,9 +162,10 @@ def _rows_of(scan: _Scan, slices: Iterable[int]) -> tuple[dict[int, int] | None,
     """
     numbers = sorted(slices)
     rows = {number: number for number in numbers if number in scan.said}
-    skips = set(numbers) - scan.said and scan.said - set(numbers)
+    # Lost or spare files leave numbers or rows over; skipped numbers leave both, and run past.
+    both_left = scan.said - set(numbers) and set(numbers) - scan.said
     counted = scan.said == set(range(1, len(scan.said) + 1))
-    if not skips or not counted or max(numbers) <= len(scan.said):
+    if not both_left or not counted or numbers[-1] <= len(scan.said):
         return rows, []
     name = patient_name(scan.number)
     if len(numbers) == len(scan.said) and (
@@ -183,7 +184,7 @@ def _skip_after_bleeds(scan: _Scan, numbers: list[int]) -> bool:
     steps = [after - before for before, after in pairwise(numbers)]
     for row, step in enumerate(steps, start=1):
         _, any_bleed = scan.labels.get((scan.number, row), ((), None))
-        if step != (1 if any_bleed == 0 else 2) and (any_bleed is not None or step not in (1, 2)):
+        if step not in {0: (1,), 1: (2,), None: (1, 2)}[any_bleed]:
             return False
     return numbers[0] == 1
 
