@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +82,8 @@ def test_a_store_says_which_hu_are_known(tmp_path: Path) -> None:
     made = prepare("ct-ich", tmp_path / "set", tmp_path / "out")
     store = Store.open(tmp_path / "out")
     assert store.hu_range == (-20, 100)
+    joined = replace(store, meta={"stores": [store.meta, {"hu_range": [0, 3000]}, {}]})
+    assert joined.hu_range == (0, 100), "what all of them know"
     assert "| hu_range | -20 to 100 HU |" in (tmp_path / "out" / "audit.md").read_text()
     assert "nominal_positions: 1" in (tmp_path / "out" / "audit.md").read_text()
     assert made.description["audit"]["noted"]["unchecked_slice_labels"] == 1

@@ -1,10 +1,11 @@
 """PhysioNet CT-ICH v1.0-1.2: a label table and JPEG pictures of one CT window in `Patients_CT/`.
 
-Labels are of the slice; picture n of a patient, counted from the feet, is SliceNumber n. The window
-is -20 to 100 HU, by regression against slices of the same patients whose HU are known; nothing says
-where a slice lies but its number.
+Labels are of the slice; picture n of a patient, counted from the feet, is SliceNumber n. Nothing
+says where a slice lies but its number. The pictures were taken from videos with the brain window,
+level 40 and width 120; those in `bone/`, level 700 and width 3200, are not read: 12.5 HU a grey, and
+nobody has checked that they lie on the others.
 
-Source: Hssayeni et al., Data 2020, 5(1), 14, doi 10.3390/data5010014.
+Source: Hssayeni et al., Data 2020, 5(1), 14, doi 10.3390/data5010014; README of the data set.
 """
 
 from __future__ import annotations
@@ -252,7 +253,7 @@ def _pictures(scan: _Scan) -> tuple[_Pictures, list[Finding]]:
             findings.append(Finding("duplicate_image_name", file, f"{first.name} is read"))
     others = sum(1 for path in bone.iterdir() if path.is_file()) if bone.is_dir() else 0
     if others:
-        detail = f"{others} files of a window that is not documented"
+        detail = f"{others} files of the bone window, 12.5 HU a grey"
         where = bone.relative_to(scan.root).as_posix()
         findings.append(Finding("unused_pictures", where, detail))
     return found, findings
