@@ -192,8 +192,8 @@ class DistributionBalanced(keras.losses.Loss):  # type: ignore[misc]
     Args:
         positives: (5,) images of the training data with each subtype.
         images: Of the training data.
-        options: alpha, beta, mu, lambda_ and kappa of `distribution_balanced`, where they are not
-            its defaults.
+        options: alpha, beta, mu, lambda_, kappa and gamma of `distribution_balanced`, where they
+            are not its defaults.
         name: Of the loss.
         keras_options: `reduction` and `dtype` of `keras.losses.Loss`.
 
