@@ -19,8 +19,10 @@ from ichlite.data.fingerprint import (
     Fingerprint,
     fingerprint,
     for_bundle,
+    of_run,
     read_fingerprint,
 )
+from ichlite.data.join import join_stores
 from ichlite.data.store import Store
 from ichlite.errors import InputError
 
@@ -35,19 +37,17 @@ def of_kind(store: Store, kind: str) -> Store:
 
 
 def seen(store: Store, other: Store) -> tuple[str, ...]:
-    return fingerprint([store]).seen(
-        str(other.meta["kind"]), other.patient, other.hu.pixel_sha256
-    )
+    kinds = [str(other.meta["kind"])] * len(other)
+    return fingerprint(store).seen(kinds, other.patient, other.pixel_sha256)
 
 
 def test_the_same_pixels_are_found_in_a_store_of_any_kind(store: Store) -> None:
     trained = sorted({*store.patient[store.split == "train"].tolist()})
     assert seen(store, store) == tuple(trained)
     assert seen(store, of_kind(store, "csv")) == tuple(trained)
-    one = fingerprint([store])
     rows = store.rows("test")
-    pixels = [store.hu.pixel_sha256[row] for row in rows]
-    assert one.seen("toy", store.patient[rows], pixels) == ()
+    kinds = ["toy"] * len(rows)
+    assert fingerprint(store).seen(kinds, store.patient[rows], store.pixel_sha256[rows]) == ()
 
 
 def test_other_phantoms_of_the_same_names_are_others(store: Store, tmp_path: Path) -> None:
@@ -65,14 +65,16 @@ def test_names_count_where_a_data_set_gives_them(store: Store, tmp_path: Path) -
 
 def test_several_stores_are_one_fingerprint(store: Store, tmp_path: Path) -> None:
     other = make_store(tmp_path / "other", patients=5, seed=1)
-    both = fingerprint([store, of_kind(other, "ct-ich")])
+    # Both stores call their patients, and series, alike.
+    columns = {name: np.char.add("q", getattr(other, name)) for name in ("patient", "series")}
+    both = fingerprint(join_stores([store, of_kind(replace(other, **columns), "ct-ich")]))
     assert both.patients == 6 + 3
     assert len(both.names) == 3
     assert len(both.series) == 9
 
 
 def test_it_goes_through_json_and_a_change_is_seen(store: Store) -> None:
-    found = fingerprint([of_kind(store, "rsna")])
+    found = fingerprint(of_kind(store, "rsna"))
     document = json.loads(json.dumps({KEY: found.as_dict()}))
     assert read_fingerprint(document) == found
     assert read_fingerprint({}) is None
@@ -88,6 +90,21 @@ def test_it_goes_through_json_and_a_change_is_seen(store: Store) -> None:
 def test_any_hashes_pack(hashes: frozenset[int], patients: int) -> None:
     found = Fingerprint(patients, hashes, frozenset())
     assert read_fingerprint({KEY: found.as_dict()}) == found
+
+
+def test_who_trained_the_start_trained_the_run(store: Store, tmp_path: Path) -> None:
+    other = make_store(tmp_path / "other", patients=5, seed=1)
+    start = tmp_path / "start" / "best.keras"
+    start.parent.mkdir()
+    alone = of_run(other)
+    assert of_run(other, start) == alone
+    manifest = {KEY: of_run(store).as_dict()}
+    (start.parent / "train.json").write_text(json.dumps(manifest))
+    both = of_run(other, start)
+    assert both.series == alone.series | fingerprint(store).series
+    assert both.patients == 6 + 3
+    (start.parent / "train.json").write_text("{")
+    assert of_run(other, start) == alone
 
 
 def test_a_bundle_of_many_patients_holds_their_hash_alone() -> None:

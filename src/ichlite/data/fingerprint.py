@@ -9,19 +9,23 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ichlite.data.join import metas_of
 from ichlite.data.rows import CONSTANT
 from ichlite.data.store import Store
 from ichlite.errors import InputError
 
 KEY = "fingerprint"
 """Of a training manifest."""
+TRAINING_FILE = "train.json"
+"""The training manifest beside a checkpoint."""
 NAMED_KINDS = ("rsna", "cq500", "ct-ich")
 """Kinds of stores whose patients have the same names wherever the data set is prepared."""
 MOST_IN_BUNDLE = 2000
@@ -52,41 +56,64 @@ class Fingerprint:
         return {"patients": self.patients, "names": names, "series": series, "sha256": digest}
 
     def seen(
-        self, kind: str | None, patients: Sequence[str] | NDArray[np.str_], pixels: Sequence[str]
+        self,
+        kinds: Iterable[str],
+        patients: Iterable[str],
+        pixels: Iterable[str],
     ) -> tuple[str, ...]:
         """Return the patients of a data set who are in the fingerprint, sorted.
 
         Args:
-            kind: Of the data set.
+            kinds: (image,) kind of the data set that it is of.
             patients: (image,) names.
             pixels: (image,) `rows.pixel_sha256`; a constant slice says nothing.
         """
-        found = {
-            patient
-            for patient, pixel in zip(map(str, patients), pixels, strict=True)
-            if not pixel.startswith(CONSTANT) and _of_pixels(pixel) in self.series
-        }
-        if kind in NAMED_KINDS:
-            everyone = {*map(str, patients)}
-            found |= {one for one in everyone if _of_name(kind, one) in self.names}
+        found: set[str] = set()
+        named: set[tuple[str, str]] = set()
+        for kind, patient, pixel in zip(kinds, patients, pixels, strict=True):
+            if not pixel.startswith(CONSTANT) and _of_pixels(pixel) in self.series:
+                found.add(str(patient))
+            if kind in NAMED_KINDS:
+                named.add((kind, str(patient)))
+        found |= {patient for kind, patient in named if _of_name(kind, patient) in self.names}
         return tuple(sorted(found))
 
 
-def fingerprint(stores: Iterable[Store], split: str = "train") -> Fingerprint:
-    """Return the fingerprint of a split of one or several stores."""
-    names: set[int] = set()
+def of_run(store: Store, init: Path | None = None) -> Fingerprint:
+    """Return the fingerprint of a run: of whom it trains on, and of whom its start was trained on.
+
+    Args:
+        store: What it trains on.
+        init: Checkpoint that it starts from; the manifest beside it says who trained that.
+
+    Raises:
+        InputError: The fingerprint of that manifest was changed.
+    """
+    own = fingerprint(store)
+    try:
+        text = "" if init is None else (init.parent / TRAINING_FILE).read_text(encoding="utf-8")
+        before = read_fingerprint(json.loads(text)) if text else None
+    except (OSError, ValueError):
+        before = None
+    if before is None:
+        return own
+    return Fingerprint(
+        own.patients + before.patients, own.names | before.names, own.series | before.series
+    )
+
+
+def fingerprint(store: Store, split: str = "train") -> Fingerprint:
+    """Return the fingerprint of a split of one store, or of several that were joined."""
+    kinds = [str(meta.get("kind")) for meta in metas_of(store)]
     patients: set[tuple[str, str]] = set()
-    smallest: dict[tuple[str, str], str] = {}
-    for store in stores:
-        kind = str(store.meta.get("kind"))
-        everything = (store.patient, store.series, store.hu.pixel_sha256, store.split)
-        for patient, series, pixel, side in zip(*everything, strict=True):
-            if side != split:
-                continue
-            patients.add((kind, str(patient)))
-            if not pixel.startswith(CONSTANT):
-                place = (kind, str(series))
-                smallest[place] = min(smallest.get(place, pixel), pixel)
+    smallest: dict[tuple[int, str], str] = {}
+    for row in np.flatnonzero(store.split == split):
+        place = int(store.origin[row])
+        patients.add((kinds[place], str(store.patient[row])))
+        pixel = str(store.pixel_sha256[row])
+        if not pixel.startswith(CONSTANT):
+            series = (place, str(store.series[row]))
+            smallest[series] = min(smallest.get(series, pixel), pixel)
     names = {_of_name(kind, patient) for kind, patient in patients if kind in NAMED_KINDS}
     return Fingerprint(
         len(patients), frozenset(names), frozenset(_of_pixels(one) for one in smallest.values())

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from ichlite.data.feed import ahead, to_windows
 from ichlite.data.store import Store
 from ichlite.errors import InputError
+from ichlite.labels import NAMES
+from ichlite.models.outputs import slice_logits
 
 BEST = "best.keras"
 """In a run folder: the epoch with the best validation score."""
@@ -55,10 +57,10 @@ def predict(model: keras.Model, store: Store, rows: NDArray[np.int64]) -> NDArra
         return hu if takes_hu else to_windows(hu)
 
     logits = [
-        np.asarray(model.predict_on_batch(x))[: len(part)]
+        np.asarray(slice_logits(model.predict_on_batch(x)))[: len(part)]
         for part, x in zip(parts, ahead(images, range(len(parts))), strict=True)
     ]
-    return np.concatenate(logits)
+    return np.concatenate([np.empty((0, len(NAMES)), np.float32), *logits])
 
 
 def _whole_shares(rows: NDArray[np.int64]) -> NDArray[np.int64]:
