@@ -354,7 +354,7 @@ def _check_folds(path: Path, table: ScoreTable) -> None:
         raise InputError(
             f"{path} says no folds",
             expected="a fold for every slice",
-            remedy="score each fold's model on the patients that it never saw, with --fold",
+            remedy="score each run of `ichlite train --fold` with `ichlite evaluate --scores`",
         )
     if len(folds) < 2:
         raise InputError(f"{path} holds one fold", found=folds[0], expected="two or more")
