@@ -59,14 +59,18 @@ def test_points_keep_their_promise_on_the_scores_that_chose_them(decisions: Deci
 def test_frozen_is_what_reading_with_the_manifest_does(decisions: Decisions) -> None:
     document = json.loads(json.dumps(decisions.as_dict(), allow_nan=False))
     rule, calibration = rule_of(document["decision"]), calibration_in(document["calibration"])
-    assert document["decision"]["thresholds"] == document["decision"]["operating_points"]["balanced"]
+    assert (
+        document["decision"]["thresholds"] == document["decision"]["operating_points"]["balanced"]
+    )
     hits = 0
     for seed in seeds(2, patients=60, folds=3, skill=1.5):
         table = seed.table
         for scan in np.unique(table.series):
             rows = np.flatnonzero(table.series == scan)
             rows = rows[np.argsort(table.position_mm[rows])]
-            hits += decide(table.logits[rows], calibration, rule).urgent and table.labels[rows].any()
+            hits += (
+                decide(table.logits[rows], calibration, rule).urgent and table.labels[rows].any()
+            )
     assert hits / 2 == decisions.points[1].frozen.sensitivity.count
     for name in OPERATING_POINTS:
         assert set(document["decision"]["operating_points"][name]) == set(CLASSES)

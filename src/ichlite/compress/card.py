@@ -151,7 +151,7 @@ def _share(value: float | None, digits: int = 3) -> str:
 
 
 def decision_lines(decision: Mapping[str, Any]) -> list[str]:
-    """Return the lines on the operating points of a manifest's `decision`; none without evidence."""
+    """Return the lines on the operating points of a `decision`; none without evidence."""
     evidence = decision.get("evidence")
     if evidence is None:
         return []

@@ -1,4 +1,4 @@
-"""Who trained a model, as short hashes: enough to see that a patient who is evaluated was among them.
+"""Who trained a model, as short hashes: enough to see whether a patient was among them.
 
 Patients are hashed by name where a data set gives its patients the same names wherever it is
 prepared, and every series by its pixels, which finds it in a store of any kind. A name alone says
@@ -164,7 +164,9 @@ def _of_pixels(pixel_sha256: str) -> int:
 
 
 def _packed(hashes: frozenset[int]) -> str:
-    return base64.b64encode(b"".join(one.to_bytes(_BYTES, "big") for one in sorted(hashes))).decode()
+    return base64.b64encode(
+        b"".join(one.to_bytes(_BYTES, "big") for one in sorted(hashes))
+    ).decode()
 
 
 def _unpacked(text: str) -> frozenset[int]:
