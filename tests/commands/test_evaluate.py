@@ -1,4 +1,4 @@
-"""`ichlite evaluate`: scores, folds, two models, warnings; from training to decisions in a bundle."""
+"""`ichlite evaluate`: scores, folds, two models, warnings; up to the decisions of a bundle."""
 
 from __future__ import annotations
 
@@ -120,9 +120,7 @@ def test_a_fold_that_trained_is_no_fold(ichlite: Run, store: Store, tmp_path: Pa
     assert not (tmp_path / "s.csv").exists()
 
 
-def test_seeds_and_two_models_of_folds(
-    ichlite: Run, two_seeds: list[Path], tmp_path: Path
-) -> None:
+def test_seeds_and_two_models_of_folds(ichlite: Run, two_seeds: list[Path], tmp_path: Path) -> None:
     done = ichlite(
         "evaluate", "--folds", *two_seeds, "--against", two_seeds[1], "--bootstrap", 30,
         "--out", tmp_path / "report", "--json",

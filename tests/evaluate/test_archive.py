@@ -1,4 +1,4 @@
-"""A folder of DICOM files judged as reading judges it, with scores that say whose slices they are."""
+"""A folder of DICOM files is judged as reading judges it, and its scores say whose slices."""
 
 from __future__ import annotations
 
@@ -31,9 +31,7 @@ def test_slices_and_scan_are_those_of_reading(archive: Archive) -> None:
     assert archive.unlabelled == 1
     assert archive.judged.scans.probabilities.tolist() == [[scan.scan[key] for key in CLASSES]]
     assert archive.judged.scans.labels.tolist() == [[1, 0, 0, 0, 0, 1]]
-    np.testing.assert_array_equal(
-        archive.scores.probabilities, archive.judged.slices.probabilities
-    )
+    np.testing.assert_array_equal(archive.scores.probabilities, archive.judged.slices.probabilities)
     place = archive.scores.image.tolist().index("020")
     assert archive.scores.labels[place].tolist() == [1, 0, 0, 0, 0, 1]
     assert UNLABELLED not in archive.scores.image
