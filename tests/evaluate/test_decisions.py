@@ -134,7 +134,7 @@ def test_card_has_a_row_for_each_point(decisions: Decisions) -> None:
     rows = [line for line in lines if line.startswith("|")]
     assert len(rows) == 2 + len(OPERATING_POINTS)
     assert len({row.count("|") for row in rows}) == 1
-    assert "PPV / NPV at 1% | PPV / NPV at 5% | PPV / NPV at 20%" in rows[0]
+    assert "PPV / NPV at 1 % | PPV / NPV at 5 % | PPV / NPV at 20 %" in rows[0]
     assert "60 scans of 60 patients, 24 with a bleed, in 3 folds, 2 seeds" in "\n".join(lines)
     assert " of 24" in rows[2]
     assert decision_lines({}) == []

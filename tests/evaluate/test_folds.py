@@ -157,15 +157,15 @@ def test_files_that_disagree_are_refused(tmp_path: Path) -> None:
 
     labels = table.labels.copy()
     labels[7, 3] ^= 1
-    other_folds = np.where(table.patient == "P01", "1", table.fold)
-    split = np.where(table.image == "P01-0", "1", table.fold)
+    other_folds = np.where(table.patient == "P01", "2", table.fold)
+    split = np.where(table.image == "P01-0", "2", table.fold)
     for name, changed, line in (
         ("labels", replace(table, labels=labels), "disagree on labels; found image P01-1"),
         ("patient", replace(table, patient=table.patient, series=np.char.add(table.series, "x")),
          "disagree on series"),
         ("fewer", table.take(table.patient != "P02"), "in one of them alone (6 such)"),
         ("folds", replace(table, fold=other_folds), "has other folds than a.csv"),
-        ("two", replace(table, fold=split), "patient P01 in 1 and 2"),
+        ("two", replace(table, fold=split), "patient P01 in 2 and 1"),
         ("none", replace(table, fold=np.full(len(table), "")), "says no folds"),
     ):  # fmt: skip
         with pytest.raises(InputError) as fault:

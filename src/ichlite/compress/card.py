@@ -160,7 +160,7 @@ def decision_lines(decision: Mapping[str, Any]) -> list[str]:
     header = [
         "operating point", "threshold", "sensitivity", "specificity",
         "sensitivity, frozen", "specificity, frozen",
-        *(f"PPV / NPV at {p:.0%}" for p in prevalences),
+        *(f"PPV / NPV at {100 * p:g} %" for p in prevalences),
     ]  # fmt: skip
     rows = [
         [
