@@ -166,8 +166,8 @@ class ScanResult:
             cleared; None when it does not and the scan cannot be cleared, and when not analysed.
         notes: Repairs and remarks, one line each.
         complete: Whether the whole head was judged; None when not analysed.
-        not_cleared: The reasons why the scan is never "not flagged": each defect of one that is not
-            complete, and `child: …`. Empty when a low probability clears it.
+        not_cleared: Why the scan is never "not flagged", one line a reason: `incomplete: …`,
+            `child: …`. Empty when a low probability clears it.
         operating_point, threshold: By which `urgent` was decided; None when not analysed.
         left_out: Files of the series that were not judged, each with its reason.
         breaks: Indices of the slices whose successor is not the next slice of the head.

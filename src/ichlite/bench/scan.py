@@ -19,7 +19,7 @@ import numpy as np
 
 from ichlite.bench.fresh import peak_of
 from ichlite.bench.study import write_uncompressed
-from ichlite.ct.gate import judge_series, judge_volume
+from ichlite.ct.gate import judge_series, judge_volume, without_lost_slices
 from ichlite.ct.hounsfield import read_stored, to_hu
 from ichlite.ct.series import find_series
 from ichlite.ct.tensor import resize_hu
@@ -138,7 +138,7 @@ def _one_turn(paths: Iterable[Path | str], runtime: Runtime) -> dict[str, float]
     hu = clock.time("hu", lambda: [to_hu(pixels, header)[0] for pixels, header in pairs])
     grid = clock.time("resize", lambda: np.stack([resize_hu(one) for one in hu]))
     volume = HeadVolume(series, grid)
-    clock.time("gate_volume", lambda: judge_volume(volume))
+    clock.time("gate_volume", lambda: judge_volume(without_lost_slices(volume)))
     clock.time("windows", lambda: _each(runtime.load, grid))
     clock.time("invoke", lambda: _each(lambda _: runtime.invoke(), grid))
     logits = np.stack([runtime.run_hu(one)[0] for one in grid])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,8 +86,7 @@ def breaks_without(
             or any(below <= one < above and apart(one, one + 1) for one in breaks)
         )
 
-    pairs = zip(kept, kept[1:], strict=False)
-    return tuple(index for index, pair in enumerate(pairs) if broken(*pair))
+    return tuple(index for index, pair in enumerate(pairwise(kept)) if broken(*pair))
 
 
 def _missing(positions_mm: NDArray[np.float64]) -> tuple[list[str], list[int]]:

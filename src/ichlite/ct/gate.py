@@ -182,7 +182,9 @@ def _cut_ends(hu: NDArray[np.int16], pixel_mm: float) -> list[str]:
     None for a scan that ends at the skull base or above the vertex.
     """
     ends = {"lowest": hu, "highest": hu[::-1]}
-    shown = [next((one for one in images if np.ptp(one) > 0), images[0]) for images in ends.values()]
+    shown = [
+        next((one for one in images if np.ptp(one) > 0), images[0]) for images in ends.values()
+    ]
     return [
         f"the {end} slice still shows brain, so the head is not covered"
         for end, brain in zip(ends, measure_brains(np.stack(shown), pixel_mm), strict=True)

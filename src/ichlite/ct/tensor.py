@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ichlite.ct.hounsfield import HU_MAX, HU_MIN, read_stored, to_hu
-from ichlite.ct.windows import PAPER_WINDOWS, apply_windows
 from ichlite.ct.stack import without_slices
+from ichlite.ct.windows import PAPER_WINDOWS, apply_windows
 from ichlite.errors import InputError, SeriesError, UsageError
 from ichlite.records import HeadVolume, Series, SkippedFile, SliceHeader
 

@@ -189,7 +189,9 @@ def hold_out(store: Store, fold: Fold) -> Store:
             found=f"{len(set(names.tolist()))} patients",
             expected=f"at least {fold.of}",
         )
-    groups = groups_of(names.tolist(), store.series[real].tolist(), store.pixel_sha256[real].tolist())
+    groups = groups_of(
+        names.tolist(), store.series[real].tolist(), store.pixel_sha256[real].tolist()
+    )
     bleeds = np.column_stack([store.any, store.labels])[real]
     labels = {name: tuple(bleeds[names == name].max(axis=0).tolist()) for name in groups}
     folds = fold_patients(groups, labels, folds=fold.of, seed=fold.seed)
