@@ -82,7 +82,7 @@ def test_no_threads_at_all():
 
 
 def test_a_refused_series_has_reasons_and_no_numbers_and_the_others_are_read(head_series, tmp_path):
-    write_head_series(tmp_path, 3, study="2")
+    write_head_series(tmp_path, 3, study="2", BodyPartExamined="CHEST")
     result = read_paths([head_series, tmp_path])
     assert [s.status for s in result.studies] == ["not_analysed", "analysed"]
     refused = result.studies[0]
@@ -94,12 +94,14 @@ def test_a_refused_series_has_reasons_and_no_numbers_and_the_others_are_read(hea
 
 
 def test_force_judges_what_the_gate_refused_and_keeps_its_reasons(tmp_path):
-    write_ct_slice(tmp_path / "one", head_slice(0.5))
+    write_ct_slice(tmp_path / "one", head_slice(0.5), BodyPartExamined="CHEST")
     (refused,) = read_paths([tmp_path]).studies
     (forced,) = read_paths([tmp_path], force=True).studies
     assert refused.status == "not_analysed"
     assert forced.status == "analysed"
     assert set(refused.reasons) <= set(forced.reasons)
+    assert not set(refused.reasons) & set(forced.not_cleared)
+    assert forced.complete is False
     assert len(forced.slices) == 1
     assert forced.scan[ANY] == forced.slices[0].probabilities[ANY]
 
@@ -112,15 +114,14 @@ def test_force_cannot_make_hu_out_of_nothing(tmp_path):
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_a_truncated_slice_takes_its_series_and_no_other(head_series, tmp_path, threads):
+def test_a_truncated_slice_marks_its_series_and_no_other(head_series, tmp_path, threads):
     files = write_head_series(tmp_path, 28, side=256, study="3")
     files[9].write_bytes(files[9].read_bytes()[:-4000])
     result = read_paths([head_series, tmp_path], threads=threads)
     by_study = {s.study: s for s in result.studies}
-    assert sorted(s.status for s in by_study.values()) == ["analysed", "not_analysed"]
-    assert str(files[9]) in {f.file for f in result.skipped} | set(
-        next(s for s in by_study.values() if s.status == "not_analysed").files
-    )
+    assert [s.status for s in by_study.values()] == ["analysed", "analysed"]
+    assert sorted(s.complete for s in by_study.values()) == [False, True]
+    assert [f.file for f in result.skipped] == [str(files[9])]
 
 
 def test_a_fault_in_our_own_code_loses_one_series_only(head_series, tmp_path, monkeypatch):
@@ -177,7 +178,7 @@ def test_two_patients_in_one_folder_are_read_each_by_itself_and_said(tmp_path):
 
 
 def test_each_input_file_is_in_exactly_one_place(head_series, tmp_path):
-    write_head_series(tmp_path, 3, study="2")
+    write_head_series(tmp_path, 3, study="2", BodyPartExamined="CHEST")
     (tmp_path / "notes.txt").write_text("hello")
     result = read_paths([head_series, tmp_path])
     places = [f for s in result.studies for f in s.files] + [f.file for f in result.skipped]

@@ -55,7 +55,7 @@ def bundle():
 @pytest.fixture(scope="module")
 def read(head_series, tmp_path_factory):
     small = tmp_path_factory.mktemp("small")
-    write_head_series(small, 3, study="9")
+    write_head_series(small, 3, study="9", BodyPartExamined="CHEST")
     return read_paths([head_series, small], keep_pixels=True)
 
 

@@ -18,7 +18,7 @@ def validate():
 
 
 def test_everything_that_can_be_read_fits_the_schema(validate, head_series, tmp_path):
-    write_head_series(tmp_path, 3, study="9")
+    write_head_series(tmp_path, 3, study="9", BodyPartExamined="CHEST")
     (tmp_path / "notes.txt").write_text("hello")
     document = json.loads(to_json(read_paths([head_series, tmp_path])))
     validate(document)
@@ -53,7 +53,7 @@ def test_nothing_fits_the_schema_too(validate):
     ],
 )
 def test_the_schema_bites(validate, head_series, tmp_path, break_it):
-    write_head_series(tmp_path, 3, study="9")
+    write_head_series(tmp_path, 3, study="9", BodyPartExamined="CHEST")
     document = read_document(read_paths([head_series, tmp_path]))
     validate(document)
     break_it(document)

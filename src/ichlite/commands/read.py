@@ -52,7 +52,7 @@ def read(
     result = read_and_write(
         paths, loaded, as_json=as_json, csv=csv, html=html, force=force, threads=threads
     )
-    if not succeeded(result):
+    if not succeeded(result, force=force):
         raise typer.Exit(1)
 
 
@@ -132,7 +132,14 @@ def _write_report(path: Path, make: Callable[[], str], result: ReadResult) -> No
     write_text(path, make())
 
 
-def succeeded(result: ReadResult) -> bool:
-    """Return whether every input was analysed as a whole and none needs a second look."""
-    answered = all(scan.status == "analysed" and not scan.not_cleared for scan in result.studies)
+def succeeded(result: ReadResult, *, force: bool = False) -> bool:
+    """Return whether every input was analysed as a whole and none needs a second look.
+
+    Args:
+        result: Of one reading.
+        force: It was asked for whatever can be judged: a scan that is not cleared is no failure.
+    """
+    answered = all(
+        scan.status == "analysed" and (force or not scan.not_cleared) for scan in result.studies
+    )
     return answered and bool(result.studies) and not result.skipped and not result.warnings

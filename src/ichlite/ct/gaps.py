@@ -20,6 +20,10 @@ MAX_SPACING_MM = 8.0
 WHOLE_REPEAT_SHARE = 0.8
 """When this share of the positions occurs more than once, the series holds two whole scans."""
 
+_UNCOVERED_RATIO = 1.4
+"""Of a distance over the mean thickness of its two slices, to what is usual in the scan or 1. Where
+2.5 mm slices meet 5 mm ones it may be 1.33 in a whole scan."""
+
 _NEIGHBOURS = 6
 _SAME_RATIO = 1.1
 _OVERLAP_RATIO = 4.5
@@ -151,19 +155,32 @@ def _far_apart(distances_mm: NDArray[np.float64]) -> list[str]:
 def _tissue_between(
     distances_mm: NDArray[np.float64], thicknesses_mm: Sequence[float | None]
 ) -> tuple[list[str], list[int]]:
-    """Tissue that no slice shows; when every second slice is lost, this is the only trace."""
-    wide: list[int] = []
-    worst = (GAP_RATIO, 0.0, 0.0)
-    for index, distance_mm in enumerate(distances_mm.tolist()):
-        known = [one for one in thicknesses_mm[index : index + 2] if one]
-        if known and distance_mm > GAP_RATIO * max(known):
-            wide.append(index)
-            worst = max(worst, (distance_mm / max(known), distance_mm, max(known)))
+    """Tissue that no slice shows; when every second slice is lost, this is the only trace.
+
+    It also finds a slice lost where thin slices meet thick ones, which distances alone cannot.
+    """
+    known = {
+        index: [one for one in thicknesses_mm[index : index + 2] if one]
+        for index in range(len(distances_mm))
+    }
+    shares = {
+        index: float(distances_mm[index]) / float(np.mean(thick))
+        for index, thick in known.items()
+        if thick
+    }
+    usual = max(1.0, float(np.median(list(shares.values())))) if shares else 1.0
+    wide = [
+        index
+        for index, share in shares.items()
+        if share > _UNCOVERED_RATIO * usual or distances_mm[index] > GAP_RATIO * max(known[index])
+    ]
     if not wide:
         return [], []
+    worst = max(wide, key=lambda index: shares[index])
     return [
         "the slices leave tissue out between them; "
-        f"found a distance of {worst[1]:.1f} mm between slices of {worst[2]:.1f} mm"
+        f"found a distance of {distances_mm[worst]:.1f} mm "
+        f"between slices of {max(known[worst]):.1f} mm"
     ], wide
 
 
