@@ -29,7 +29,7 @@ def head(pixel_mm=0.94, **said):
         ({"patient_birth_date": "20000101", "study_date": "20160102"}, False),
         ({"patient_birth_date": "20160101", "study_date": "20000101"}, False),
         ({"patient_birth_date": "20001301", "study_date": "20010101"}, False),
-        ({"patient_birth_date": "２０００0101", "study_date": "20010101"}, False),
+        ({"patient_birth_date": "\uff12\uff10000101", "study_date": "20010101"}, False),
         ({"patient_birth_date": "2000", "study_date": "20010101"}, False),
         ({"patient_birth_date": "20000101"}, False),
         (

@@ -1,14 +1,16 @@
 import random
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 from tests.dicom_files import head_slice, write_ct_slice, write_head_series
 
 from ichlite.ct.series import find_series
 from ichlite.ct.tensor import model_input
-from ichlite.errors import SeriesError, UsageError
+from ichlite.errors import SeriesError, UnknownName, UsageError
 from ichlite.infer import reader as reader_module
 from ichlite.infer.bundle import load_bundle
 from ichlite.infer.decision import decide
@@ -230,6 +232,53 @@ def test_one_path_and_a_bundle_folder_need_no_wrapping(head_series):
     expected = numbers(read_paths([head_series]))
     assert numbers(read_paths(head_series, bundle=load_bundle().path)) == expected
     assert numbers(read_paths(str(head_series), bundle=str(load_bundle().path))) == expected
+
+
+def at_level(level_hu):
+    return replace(load_bundle(), brain_level_hu=level_hu)
+
+
+def test_a_bundle_with_a_brain_level_sees_the_same_brain_at_any_offset(head_series, tmp_path):
+    shutil.copytree(head_series, tmp_path / "shifted")
+    for file in (tmp_path / "shifted").iterdir():
+        data = pydicom.dcmread(file)
+        data.RescaleIntercept = "6"
+        data.save_as(file)
+    scores = [read_scan(one, bundle=at_level(30.0)).scan for one in
+              (head_series, tmp_path / "shifted")]  # fmt: skip
+    assert scores[0] == pytest.approx(scores[1], abs=0.02)
+    assert read_scan(head_series, bundle=at_level(60.0)).scan != scores[0]
+
+
+def test_a_scan_without_a_brain_level_is_not_analysed_by_a_bundle_that_needs_one(
+    head_series, monkeypatch
+):
+    monkeypatch.setattr(reader_module, "brain_level_hu", lambda hu: None)
+    assert read_scan(head_series).status == "analysed"
+    (scan,) = read_paths(head_series, bundle=at_level(30.0)).studies
+    assert scan.status == "not_analysed"
+    assert "no brain level can be measured" in scan.reasons[0]
+
+
+def test_the_operating_point_is_the_readers_or_the_bundles(head_series):
+    bundle = load_bundle()
+    points = {
+        "high_sensitivity": {ANY: 0.0},
+        "balanced": bundle.rule.thresholds,
+        "high_specificity": {ANY: 1.0},
+    }
+    bundle = replace(bundle, operating_points=points)
+    for name, urgent in (("high_sensitivity", True), ("high_specificity", False)):
+        scan = read_scan(head_series, bundle=bundle, operating_point=name)
+        assert (scan.urgent, scan.operating_point, scan.threshold) == (
+            urgent,
+            name,
+            points[name][ANY],
+        )
+        assert read_scan(head_series, bundle=bundle.at(name)) == scan
+    assert read_scan(head_series, bundle=bundle).operating_point == "balanced"
+    with pytest.raises(UnknownName, match="high_sensitivity, balanced, high_specificity"):
+        Reader(bundle, operating_point="best")
 
 
 def test_more_threads_than_cores_hold_no_more_models(monkeypatch):

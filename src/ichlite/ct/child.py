@@ -17,11 +17,12 @@ SMALL_HEAD_CM2 = 165.0
 """Largest cross-section of the skull below which a head is a small child's.
 
 Head circumference is 55.2 cm in women and about 48 cm at two years; areas go with its square, so a
-two-year-old has three quarters of a woman's area. Adults' in the 13 real scans at hand: 204-262.
+two-year-old has three quarters of a woman's area. In the 13 real scans at hand it is 194-258.
 """
 
 _BONE_HU = 250
-_MAX_MEASURED_SLICES = 16
+_SAMPLE = 2
+_MAX_MEASURED_SLICES = 8
 _DAYS_PER_YEAR = 365.25
 
 
@@ -80,9 +81,9 @@ def _date(text: str | None) -> date | None:
 def _skull_cm2(hu: NDArray[np.int16], pixel_mm: float) -> float:
     """Largest area of a slice that lies within its bone, seen along rows and along columns."""
     step = -(-len(hu) // _MAX_MEASURED_SLICES)
-    bone = hu[::step, ::2, ::2] > _BONE_HU
+    bone = hu[::step, ::_SAMPLE, ::_SAMPLE] > _BONE_HU
     within = np.ones(bone.shape, np.bool_)
     for axis in (1, 2):
         within &= np.maximum.accumulate(bone, axis=axis)
         within &= np.flip(np.maximum.accumulate(np.flip(bone, axis), axis=axis), axis)
-    return float(within.sum(axis=(1, 2)).max()) * (2 * pixel_mm / 10) ** 2
+    return float(within.sum(axis=(1, 2)).max()) * (_SAMPLE * pixel_mm / 10) ** 2

@@ -53,8 +53,9 @@ def find_gaps(
     breaks = (distances < REPEAT_TOLERANCE_MM) | (distances > MAX_SPACING_MM)
     missing, gaps = _missing(positions)
     breaks[gaps] = True
-    between, wide = _tissue_between(distances, thicknesses_mm)
+    wide = _tissue_between(distances, thicknesses_mm)
     breaks[wide] = True
+    between = _widest(distances, [index for index in wide if index not in gaps])
     defects = [*missing, *_repeats(positions), *_far_apart(distances), *between]
     return defects, tuple(np.flatnonzero(breaks).tolist())
 
@@ -154,8 +155,8 @@ def _far_apart(distances_mm: NDArray[np.float64]) -> list[str]:
 
 def _tissue_between(
     distances_mm: NDArray[np.float64], thicknesses_mm: Sequence[float | None]
-) -> tuple[list[str], list[int]]:
-    """Tissue that no slice shows; when every second slice is lost, this is the only trace.
+) -> list[int]:
+    """Where no slice shows the tissue; when every second slice is lost, this is the only trace.
 
     It also finds a slice lost where thin slices meet thick ones, which distances alone cannot.
     """
@@ -169,19 +170,22 @@ def _tissue_between(
         if thick
     }
     usual = max(1.0, float(np.median(list(shares.values())))) if shares else 1.0
-    wide = [
+    return [
         index
         for index, share in shares.items()
         if share > _UNCOVERED_RATIO * usual or distances_mm[index] > GAP_RATIO * max(known[index])
     ]
-    if not wide:
-        return [], []
-    worst = max(wide, key=lambda index: shares[index])
+
+
+def _widest(distances_mm: NDArray[np.float64], places: list[int]) -> list[str]:
+    """A line on the widest of some distances that slices are too thin for."""
+    if not places:
+        return []
+    widest_mm = max(float(distances_mm[index]) for index in places)
     return [
         "the slices leave tissue out between them; "
-        f"found a distance of {distances_mm[worst]:.1f} mm "
-        f"between slices of {max(known[worst]):.1f} mm"
-    ], wide
+        f"found a distance of {widest_mm:.1f} mm, more than the slices are thick"
+    ]
 
 
 def _distinct(positions_mm: NDArray[np.float64]) -> NDArray[np.float64]:

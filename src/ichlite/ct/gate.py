@@ -54,7 +54,7 @@ _SHARP_KERNEL = re.compile(r"^(BONE|EDGE|LUNG|[BHJ][rfu]?[6-9]\d)", re.IGNORECAS
 
 CUT_BRAIN_CM2 = 50.0
 END_MARGIN_MM = 12.0
-"""A brain of 7 cm radius goes on for 13 mm beyond a cross-section of 50 cm2, and the skull after it;
+"""A brain of 7 cm radius goes on for 13 mm beyond a cross-section of 50 cm2, then comes the skull;
 the 13 real scans at hand go on for 20 mm at least."""
 
 _MAX_MEASURED_SLICES = 16

@@ -118,7 +118,8 @@ def print_triage(result: ReadResult, console: Console) -> None:
     if analysed:
         point = decided_at(analysed)
         title = f"Triage by {result.bundle}" + (f", {point}" if point else "")
-        table = Table(title=title, title_justify="left", box=None)
+        console.print(Text(title, style="italic"), soft_wrap=True)
+        table = Table(box=None)
         table.add_column("")
         table.add_column("any", justify="right")
         for subtype in SUBTYPES:
