@@ -27,7 +27,7 @@ STUDIES = 12
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Studies in folders of their own, one of them of a chest, one of a part of a head, and a stray file."""
+    """Studies in folders of their own, one of a chest, one of a part of a head; a stray file."""
     root = tmp_path_factory.mktemp("archive")
     for number in range(STUDIES):
         slices = 3 if number in (5, 6) else 24
