@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from ichlite.compress.graph import with_activation_map
+from ichlite.compress.graph import with_map
 from ichlite.models import MODELS, build
 from ichlite.train.losses import (
     LOSSES,
@@ -125,7 +125,7 @@ def test_activation_map_averages_to_the_logits(name: str) -> None:
     kernel, bias = model.get_layer("logits").get_weights()
     model.get_layer("logits").set_weights([kernel, bias + np.arange(5)])
     x = windows(1, 256)
-    both = with_activation_map(model)(x)
+    both = with_map(model)(x)
     np.testing.assert_allclose(both["logits"], model(x), rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(np.mean(both["cam"], axis=(1, 2)), model(x), rtol=1e-4, atol=1e-4)
 

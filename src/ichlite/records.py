@@ -155,8 +155,9 @@ class ScanResult:
         urgent: True when `any` reaches the bundle's operating point; None when not analysed.
         notes: Repairs and remarks, one line each.
         hu: The volume that was judged, (slice, row, column) int16 HU; None unless asked for.
-        activation_maps: (slice, map row, map column, subtype) float32, logits of the model's own
-            class activation map; None unless asked for.
+        activation_maps: (slice, map row, map column, subtype) float32, logits of the model's
+            second output, which is an activation or a lesion map (`infer.manifest.MapOutput`);
+            None unless asked for.
     """
 
     study: str

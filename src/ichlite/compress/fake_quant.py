@@ -128,6 +128,8 @@ def take_weights(model: keras.Model, source: keras.Model) -> None:
 
 
 def _is_rounded(model: keras.Model, layer: Any) -> bool:
+    if len(layer.output.shape) != len(("batch", "row", "column", "channel")):
+        return False  # what follows the maps is float32 in the file (`flatbuffer.tidy`)
     if isinstance(layer, (keras.layers.ReLU, keras.layers.Add)):
         return True
     readers = readers_of(model, layer)

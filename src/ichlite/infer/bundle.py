@@ -17,8 +17,10 @@ from ichlite.ct.windows import Window
 from ichlite.errors import BundleError, IchliteError
 from ichlite.infer.decision import Calibration, Rule
 from ichlite.infer.manifest import (
+    MapOutput,
     calibration_of,
     check_sections,
+    map_of,
     parse,
     precision_of,
     rule_of,
@@ -50,6 +52,7 @@ class Bundle:
         calibration: Logits to probabilities.
         rule: Slices to scan.
         model: The bytes of `model.tflite`, whose hash was checked.
+        map: What the model's second output is.
     """
 
     name: str
@@ -60,6 +63,7 @@ class Bundle:
     calibration: Calibration
     rule: Rule
     model: bytes = field(repr=False)
+    map: MapOutput = MapOutput()  # noqa: RUF009 (frozen)
 
     @property
     def label(self) -> str:
@@ -146,6 +150,7 @@ def _bundle(folder: Path, manifest: Mapping[str, Any]) -> Bundle:
         calibration=calibration_of(section(manifest, "calibration")),
         rule=rule,
         model=contents[MODEL_FILE],
+        map=map_of(manifest),
     )
 
 

@@ -11,7 +11,7 @@ from ichlite.errors import UsageError
 from ichlite.labels import NAMES
 from ichlite.models.blocks import windows_input
 from ichlite.models.light_fcn import light_body
-from ichlite.models.outputs import LESION_MAP, LOGITS
+from ichlite.models.outputs import LESION_MAP, LOGITS, MAP_GAIN, POOLED_LOGITS
 
 MAP_BLOCK = 3
 """The map reads this block before its halving, the fourth: an eighth of the input's side."""
@@ -74,8 +74,8 @@ def lesion_fcn(
     strongest = keras.layers.GlobalMaxPooling2D(name="map_strongest")(lesion_map)
     pooled = keras.layers.GlobalAveragePooling2D(name="pool")(features)
     pooled = keras.layers.Dropout(dropout, name="dropout")(pooled)
-    pooled = keras.layers.Dense(len(NAMES), name="pooled_logits")(pooled)
-    logits = keras.layers.Add(name=LOGITS)([pooled, SubtypeGain(name="map_gain")(strongest)])
+    pooled = keras.layers.Dense(len(NAMES), name=POOLED_LOGITS)(pooled)
+    logits = keras.layers.Add(name=LOGITS)([pooled, SubtypeGain(name=MAP_GAIN)(strongest)])
     return keras.Model(image, {LOGITS: logits, LESION_MAP: lesion_map}, name="lesion_fcn")
 
 
