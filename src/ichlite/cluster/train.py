@@ -13,12 +13,14 @@ import os
 import shutil
 import socket
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from ichlite.cluster.session import Cluster
+from ichlite.data.join import Fold, open_stores
 from ichlite.data.whole import write_json
 from ichlite.errors import IchliteError, UsageError
 from ichlite.train.recipe import Recipe
@@ -33,18 +35,19 @@ GPU_PLATFORM = "cuda"
 
 def train(
     recipe: Recipe,
-    store: Path,
+    stores: Sequence[Path],
     folder: Path,
     cluster: Cluster,
     *,
     workers: int,
+    fold: Fold | None = None,
     init: Path | None = None,
 ) -> dict[str, Any]:
     """Train on a cluster, or go on training, within a `session`.
 
     Args:
         recipe: How; its batch is that of all workers together.
-        store: A prepared store; every machine sees it, `folder` and `init` under the same path.
+        stores: Prepared; every machine sees them, `folder` and `init` under the same path.
         folder: Run folder, as of `ichlite train`.
         cluster: The session's. Where it has a GPU for each worker, each gets one.
         workers: Processes, one a GPU or core.
@@ -77,7 +80,8 @@ def train(
         (shared / name).unlink(missing_ok=True)
     order = {
         "recipe": recipe.as_dict(),
-        "store": str(store.resolve()),
+        "stores": [str(store.resolve()) for store in stores],
+        "fold": None if fold is None else asdict(fold),
         "folder": str(folder.resolve()),
         "init": None if init is None else str(init.resolve()),
         "platform": GPU_PLATFORM if on_gpu else "cpu",
@@ -160,17 +164,17 @@ def _join(rank: int, count: int, platform: str) -> None:
 
 
 def _fit(order: Mapping[str, Any], own: Path, shared: Path | None) -> None:
-    from ichlite.data.store import Store
     from ichlite.evaluate.metrics import validation_auc
     from ichlite.train.fit import fit
 
-    store = Path(order["store"])
+    stores = [Path(store) for store in order["stores"]]
+    fold = None if order["fold"] is None else Fold(**order["fold"])
     run = fit(
         Recipe(**order["recipe"]),
-        Store.open(store),
+        open_stores(stores, fold),
         own,
         score=validation_auc,
-        store_name=store.name,
+        store_name=" ".join(store.name for store in stores),
         init=None if order["init"] is None else Path(order["init"]),
     )
     if shared is not None:

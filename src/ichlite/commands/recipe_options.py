@@ -27,6 +27,35 @@ WarmupSteps = Annotated[int, typer.Option(help="Of the cosine schedule.")]
 StepsPerEpoch = Annotated[
     int | None, typer.Option(help="Instead of one pass over the training split.")
 ]
+Shares = Annotated[
+    list[float] | None,
+    typer.Option(
+        "--share", help="Share of each batch for a store, once a store in their order, such as 0.5."
+    ),
+]
+BleedingShare = Annotated[
+    float | None,
+    typer.Option(help="Share of slices with a bleed in what each store gives to a batch."),
+]
+BrainLevel = Annotated[
+    float | None,
+    typer.Option(
+        "--brain-level-hu", help="Median brain HU that each scan is brought to, such as 30."
+    ),
+]
+VaryScanner = Annotated[
+    bool,
+    typer.Option(
+        "--vary-scanner",
+        help="With --augment: vary kernel, noise grain, contrast and known HU range, too.",
+    ),
+]
+Keep = Annotated[
+    str, typer.Option(help="Epoch that becomes best.keras: the best by validation, or the last.")
+]
+MapWeight = Annotated[
+    float, typer.Option(help="Weight of the lesion map's loss, for models that have a map.")
+]
 Augment = Annotated[bool, typer.Option(help="Move, flip, shift HU, add noise.")]
 CropSteps = Annotated[int, typer.Option(help="Steps on lesion-aimed crops first.")]
 CropSize = Annotated[int, typer.Option(help="Side of a crop in pixels.")]

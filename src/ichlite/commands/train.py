@@ -12,7 +12,9 @@ from ichlite.commands.recipe_options import (
     Augment,
     BatchSize,
     Beta,
+    BleedingShare,
     BnMomentum,
+    BrainLevel,
     Clipnorm,
     CropSize,
     CropSteps,
@@ -24,19 +26,24 @@ from ichlite.commands.recipe_options import (
     Expansion,
     Gamma,
     HeadWidth,
+    Keep,
     LearningRate,
     Loss,
+    MapWeight,
     MaxMargin,
     Model,
     Precision,
     Schedule,
+    Shares,
     StepsPerEpoch,
+    VaryScanner,
     WarmupSteps,
     Width,
     recipe_from,
 )
 
 if TYPE_CHECKING:
+    from ichlite.data.join import Fold
     from ichlite.train.logs import Row
     from ichlite.train.recipe import Recipe
 
@@ -44,7 +51,9 @@ EPILOG = "Example: ichlite train phantoms runs/ldam --loss ldam --epochs 5 --see
 
 
 def train(
-    store: Annotated[Path, typer.Argument(help="Prepared store to train on.")],
+    stores: Annotated[
+        list[Path], typer.Argument(metavar="STORE...", help="Prepared stores to train on.")
+    ],
     out: Annotated[Path, typer.Argument(help="Run folder; the same command again resumes.")],
     model: Model = "light_fcn",
     loss: Loss = "bce",
@@ -56,7 +65,13 @@ def train(
     schedule: Schedule = "constant",
     warmup_steps: WarmupSteps = 0,
     steps_per_epoch: StepsPerEpoch = None,
+    shares: Shares = None,
+    bleeding_share: BleedingShare = None,
+    brain_level_hu: BrainLevel = None,
     augment: Augment = False,
+    vary_scanner: VaryScanner = False,
+    keep: Keep = "best",
+    map_weight: MapWeight = 0.5,
     crop_steps: CropSteps = 0,
     crop_size: CropSize = 128,
     bn_momentum: BnMomentum = 0.99,
@@ -74,6 +89,11 @@ def train(
     width: Width = None,
     expansion: Expansion = None,
     head_width: HeadWidth = None,
+    fold: Annotated[
+        str | None,
+        typer.Option(metavar="K/N", help="Leave out the Kth of N folds of patients, to test on."),
+    ] = None,
+    fold_seed: Annotated[int, typer.Option(help="Seed of the draw of folds.")] = 0,
     init: Annotated[Path | None, typer.Option(help="Checkpoint to start from.")] = None,
     ray: Annotated[
         str | None,
@@ -84,7 +104,7 @@ def train(
     ] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
-    """Train a model on a prepared store; the best epoch by validation mean AUC is kept."""
+    """Train a model on prepared stores; the best epoch by validation mean AUC is kept."""
     given = locals()
     from ichlite.errors import UsageError
 
@@ -98,15 +118,16 @@ def train(
         need_train()
     from ichlite.commands.console import print_json, progress, say
     from ichlite.data.feed import split_rows
-    from ichlite.data.store import Store
+    from ichlite.data.join import Fold, open_stores
 
     recipe = recipe_from(given)
-    opened = Store.open(store)
+    held_out = None if fold is None else Fold.parse(fold, fold_seed)
+    opened = open_stores(stores, held_out)
     images = len(split_rows(opened, "train"))
     if ray is not None:
         if devices is not None:
             raise UsageError("--devices", found="--ray", expected="--workers, one device each")
-        _on_ray(ray, recipe, store, out, workers=workers, init=init, as_json=as_json)
+        _on_ray(ray, recipe, stores, held_out, out, workers=workers, init=init, as_json=as_json)
         return
     from ichlite.evaluate.metrics import validation_auc
     from ichlite.train.fit import fit
@@ -125,7 +146,7 @@ def train(
             opened,
             out,
             score=validation_auc,
-            store_name=store.name,
+            store_name=" ".join(store.name for store in stores),
             init=init,
             device_count=devices,
             on_step=lambda _: advance(1),
@@ -150,7 +171,8 @@ def train(
 def _on_ray(
     address: str,
     recipe: Recipe,
-    store: Path,
+    stores: list[Path],
+    fold: Fold | None,
     out: Path,
     *,
     workers: int,
@@ -166,7 +188,7 @@ def _on_ray(
 
     with session(address) as cluster:
         say(f"training by {workers} processes on {cluster.nodes} nodes")
-        run = train_on(recipe, store, out, cluster, workers=workers, init=init)
+        run = train_on(recipe, stores, out, cluster, fold=fold, workers=workers, init=init)
     model = out / "best.keras"
     if as_json:
         print_json({"run": str(out), "model": str(model), "workers": workers, **run})

@@ -63,6 +63,16 @@ class Fold:
         return f"{self.number}/{self.of}"
 
 
+def open_stores(paths: Sequence[Path], fold: Fold | None = None) -> Store:
+    """Return the stores of these folders as one, without a fold's patients if one is given.
+
+    Raises:
+        StoreError: One is no store, or they cannot be joined or folded.
+    """
+    store = join_stores([Store.open(path) for path in paths])
+    return store if fold is None else hold_out(store, fold)
+
+
 class _Joined:
     """Arrays that are read when they are indexed, one after the other, as one such array."""
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from ichlite.data.whole import replacing
 from ichlite.errors import UsageError
+from ichlite.models.outputs import has_lesion_map
 from ichlite.models.saved import load
 
 LAST = "last.keras"
@@ -41,20 +42,46 @@ def resume(path: Path, fresh: keras.Model) -> keras.Model:
     return model
 
 
-def start_from(model: keras.Model, init: Path) -> None:
-    """Copy the weights of a checkpoint of the same architecture into a model.
+_ALSO_CALLED = {"pooled_logits": "logits"}
+"""Layers of a model with a lesion map that do what one of another name does in LightFCN."""
+
+
+def start_from(model: keras.Model, init: Path) -> tuple[str, ...]:
+    """Copy the weights of a checkpoint into a model, layer by layer.
+
+    A LightFCN may start a model with a lesion map of the same widths, whose other layers then keep
+    their random weights.
+
+    Returns:
+        Names of the layers that the checkpoint has no weights for.
 
     Raises:
         UsageError: Another architecture.
     """
-    weights = load(init).get_weights()
-    if [w.shape for w in weights] != [tuple(w.shape) for w in model.weights]:
-        raise UsageError(
-            f"{init.name} has other weights than {model.name}",
-            found=f"{len(weights)} arrays",
-            expected=f"{len(model.weights)} arrays of the same shapes",
-        )
-    model.set_weights(weights)
+    begun = {layer.name: layer.get_weights() for layer in load(init).layers if layer.weights}
+    new, taken = [], set()
+    for layer in model.layers:
+        if not layer.weights:
+            continue
+        name = layer.name if layer.name in begun else _ALSO_CALLED.get(layer.name, "")
+        if name not in begun:
+            new.append(layer.name)
+            continue
+        shapes = [w.shape for w in begun[name]], [tuple(w.shape) for w in layer.weights]
+        if shapes[0] != shapes[1]:
+            raise _other(model, init, f"layer {name} of shapes {shapes[0]}", f"{shapes[1]}")
+        layer.set_weights(begun[name])
+        taken.add(name)
+    missing = sorted({*begun} - taken)
+    if missing or (new and not has_lesion_map(model)):
+        raise _other(model, init, f"layers {', '.join(missing) or 'less'}", f"{', '.join(new)}")
+    return tuple(new)
+
+
+def _other(model: keras.Model, init: Path, found: str, expected: str) -> UsageError:
+    return UsageError(
+        f"{init.name} has other weights than {model.name}", found=found, expected=expected
+    )
 
 
 @contextmanager

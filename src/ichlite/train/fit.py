@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ichlite.data.feed import ahead, split_rows
+from ichlite.data.levels import levelled
 from ichlite.data.store import Store
 from ichlite.interrupt import Interrupt
 from ichlite.labels import NAMES
@@ -107,7 +108,8 @@ def fit(
     begun = manifest.read_manifest(folder)
     if begun is not None:
         manifest.check_same(begun, asked, folder)
-    split_rows(store, "validation")
+    if recipe.keep == "best":
+        split_rows(store, "validation")
     batches = Batches(store, recipe, share=devices.process_share())
     total = recipe.total_steps(len(batches.labels))
     with devices.spread(device_count, recipe.batch_size):
@@ -124,7 +126,7 @@ def fit(
         learner = Learner(model, recipe, batches.labels, total)
         start = learner.iterations
         history = History(folder, until_step=start)
-        stretch = _Stretch(recipe, store, folder, score, learner, history, on_epoch)
+        stretch = _Stretch(recipe, levelled(store, recipe.brain_level_hu), folder, score, learner, history, on_epoch)
         try:
             with Interrupt() as interrupt:
                 stretch.train(batches, range(start, total), interrupt, on_step)
@@ -209,15 +211,15 @@ class _Stretch:
 
     def _end_epoch(self, step: int, epoch: int, loss: float, rate: float, clock: _Clock) -> None:
         trained_s = clock.seconds()
-        rows = split_rows(self.store, "validation")
+        rows = self.store.rows("validation")
         labels = np.asarray(self.store.labels, np.uint8)[rows]
-        best = self.history.best()
+        best, keeps_last = self.history.best(), self.recipe.keep == "last"
         with self.learner.plain() as model:
             with checkpoint.averaged(model):
                 logits = predict(self.learner.outer, self.store, rows)
                 scores = self.score(labels, logits)
                 mean = scores["mean"]
-                if best is None or (mean is not None and mean > best):
+                if keeps_last or best is None or (mean is not None and mean > best):
                     checkpoint.save(model, self.folder / BEST)
             row = {
                 "step": step,
@@ -237,6 +239,8 @@ class _Stretch:
             checkpoint.save(model, self.folder / checkpoint.LAST)
 
 
-def _bce(labels: NDArray[np.uint8], logits: NDArray[np.float32]) -> float:
+def _bce(labels: NDArray[np.uint8], logits: NDArray[np.float32]) -> float | None:
+    if len(labels) == 0:
+        return None
     z = logits.astype(np.float64)
     return float(np.mean(np.logaddexp(0.0, z) - labels * z))

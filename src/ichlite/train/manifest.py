@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 
 from ichlite import __version__
 from ichlite.data.rows import SPLITS
+from ichlite.data.join import metas_of
 from ichlite.data.split import split_hash
 from ichlite.data.store import Store
 from ichlite.data.whole import write_json
@@ -28,6 +30,10 @@ SAME = ("recipe", "data", "init_sha256")
 """Keys that must agree for a run to go on."""
 
 
+_OPTIONS = {"shares": "share"}
+"""Options of `ichlite train` that are not called as their attribute of the recipe."""
+
+
 def describe(
     recipe: Recipe, store: Store, *, store_name: str, init: Path | None = None
 ) -> dict[str, Any]:
@@ -36,7 +42,7 @@ def describe(
     Args:
         recipe: The run's arguments.
         store: What it trains on.
-        store_name: The store folder's name; not its path, which says nothing elsewhere.
+        store_name: The names of the stores' folders; not their paths, which say nothing elsewhere.
         init: Checkpoint whose weights the run starts from.
 
     Returns:
@@ -47,11 +53,15 @@ def describe(
     positives = labels[split == "train"].sum(axis=0)
     return {
         "schema": SCHEMA,
-        "command": command(recipe, store_name, init),
+        "command": command(recipe, store_name, init, fold=store.meta.get("fold")),
         "recipe": recipe.as_dict(),
         "data": {
             "store": store_name,
             "kind": store.meta.get("kind"),
+            "stores": [
+                {key: meta[key] for key in ("name", "kind", "hash")} for meta in metas_of(store)
+            ],
+            "fold": store.meta.get("fold"),
             "store_hash": store.hash,
             "split_hash": split_hash(store.patient, store.split),
             "images": counts,
@@ -64,8 +74,14 @@ def describe(
     }
 
 
-def command(recipe: Recipe, store_name: str, init: Path | None = None) -> str:
-    """Recipe and the store's name → the shell command that runs it.
+def command(
+    recipe: Recipe,
+    store_name: str,
+    init: Path | None = None,
+    *,
+    fold: Mapping[str, int] | None = None,
+) -> str:
+    """Return the shell command that runs a recipe on stores of these names.
 
     Example:
         >>> command(Recipe(loss="ldam", augment=True), "phantoms")
@@ -74,13 +90,18 @@ def command(recipe: Recipe, store_name: str, init: Path | None = None) -> str:
     words = ["ichlite", "train", store_name, "OUT"]
     default = Recipe().as_dict()
     for name, value in recipe.as_dict().items():
-        option = "--" + name.replace("_", "-")
+        option = "--" + _OPTIONS.get(name, name).replace("_", "-")
         if value == default[name]:
             continue
         if isinstance(value, bool):
             words.append(option if value else option.replace("--", "--no-", 1))
+        elif isinstance(value, list):
+            words += [word for one in value for word in (option, str(one))]
         else:
             words += [option, str(value)]
+    if fold is not None:
+        words += ["--fold", f"{fold['number']}/{fold['of']}"]
+        words += ["--fold-seed", str(fold["seed"])] if fold["seed"] else []
     if init is not None:
         words += ["--init", init.name]
     return " ".join(words)
@@ -125,7 +146,11 @@ def check_same(begun: dict[str, Any], asked: dict[str, Any], folder: Path) -> No
     Raises:
         UsageError: They differ in something that would make the resumed run another run.
     """
-    begun = {**begun, "recipe": {**Recipe().as_dict(), **begun["recipe"]}}
+    begun = {
+        **begun,
+        "recipe": {**Recipe().as_dict(), **begun["recipe"]},
+        "data": {**asked["data"], **begun["data"]},
+    }
     differing = [
         f"{key}.{name}" if name else key
         for key in SAME

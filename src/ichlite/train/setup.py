@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from ichlite.ct.tensor import GRID
 from ichlite.models import build
-from ichlite.train.losses import build_loss
+from ichlite.models.outputs import LESION_MAP, LOGITS, has_lesion_map
+from ichlite.train.batches import Batch
+from ichlite.train.losses import LesionMap, build_loss
 from ichlite.train.recipe import Recipe
 
 FLOOR = 0.01
@@ -46,9 +48,32 @@ def prepare(
         use_ema=recipe.ema_momentum is not None,
         ema_momentum=recipe.ema_momentum or 0.99,
     )
-    name = recipe.loss_at(0, total)
-    model.compile(optimizer, loss_of(recipe, name, positives, images), jit_compile=jit())
+    loss = loss_of(recipe, recipe.loss_at(0, total), positives, images)
+    compile_model(model, optimizer, loss, recipe.map_weight)
     return model
+
+
+def compile_model(
+    model: keras.Model, optimizer: Any, loss: keras.losses.Loss, map_weight: float
+) -> None:
+    """Compile a model with the loss of its labels and, where it has one, of its lesion map."""
+    if has_lesion_map(model):
+        model.compile(
+            optimizer,
+            {LOGITS: loss, LESION_MAP: LesionMap()},
+            loss_weights={LOGITS: 1.0, LESION_MAP: map_weight},
+            jit_compile=jit(),
+        )
+    else:
+        model.compile(optimizer, loss, jit_compile=jit())
+
+
+def training_arguments(model: keras.Model, batch: Batch) -> tuple[Any, ...]:
+    """Return a batch as `train_on_batch` of a compiled model takes it: images, truth, weights."""
+    if not has_lesion_map(model):
+        return batch.images, batch.labels
+    truth = {LOGITS: batch.labels, LESION_MAP: batch.cells}
+    return batch.images, truth, {LOGITS: np.ones_like(batch.known), LESION_MAP: batch.known}
 
 
 def loss_of(
