@@ -74,11 +74,16 @@ def _store(model: Path, store: Path, split: str) -> tuple[Judge, Judged, dict[st
     from ichlite.data.feed import split_rows
     from ichlite.data.store import Store
     from ichlite.evaluate.judge import judge_rows, load_judge
+    from ichlite.evaluate.pointing import pointing
 
     judge = load_judge(model)
     opened = Store.open(store)
-    judged = judge_rows(judge, opened, split_rows(opened, split))
-    return judge, judged, {"data": f"{store.name}, {split} split", "store_hash": opened.hash}
+    rows = split_rows(opened, split)
+    judged = judge_rows(judge, opened, rows)
+    facts: dict[str, Any] = {"data": f"{store.name}, {split} split", "store_hash": opened.hash}
+    if (found := pointing(judge.model, opened, rows)) is not None:
+        facts["pointing"] = found
+    return judge, judged, facts
 
 
 def _rsna(

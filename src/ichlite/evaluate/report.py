@@ -12,6 +12,7 @@ import numpy as np
 
 from ichlite.evaluate.judge import CLASSES, Cases, Judged
 from ichlite.evaluate.metrics import METRICS, precision_recall_curve, roc_curve
+from ichlite.evaluate.pointing import pointing_lines
 from ichlite.labels import ANY, ANY_COLOUR, NAMES, SUBTYPES
 
 COLOURS: Mapping[str, str] = {ANY: ANY_COLOUR, **{s.name: s.colour for s in SUBTYPES}}
@@ -106,6 +107,8 @@ def markdown(summary: Mapping[str, Any]) -> str:
         })  # fmt: skip
         parts += ["", *(f"- {reason}" for reason in reasons)] if reasons else []
     parts += ["", f"RSNA weighted log loss of slices: {_number(summary['rsna_log_loss'])}."]
+    if "pointing" in summary:
+        parts += pointing_lines(summary["pointing"])
     return "\n".join(parts) + "\n"
 
 
