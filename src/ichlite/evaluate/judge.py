@@ -136,21 +136,70 @@ def judge_logits(
         series.
     """
     labels = np.column_stack([store.any[rows], store.labels[rows]]).astype(np.uint8)
-    patients = np.asarray(store.patient)[rows].astype(str)
-    positions = np.asarray(store.position_mm)[rows]
-    series = np.asarray(store.series)[rows].astype(str)
-    slices = np.empty((len(rows), len(CLASSES)))
+    return judge_series(
+        labels,
+        logits,
+        patients=np.asarray(store.patient)[rows].astype(str),
+        series=np.asarray(store.series)[rows].astype(str),
+        position_mm=np.asarray(store.position_mm)[rows],
+        by_slice=np.full(len(rows), store.label_level == "slice"),
+        calibration=calibration,
+        rule=rule,
+    )
+
+
+def judge_series(
+    labels: NDArray[np.uint8],
+    logits: NDArray[np.float32],
+    *,
+    patients: NDArray[np.str_],
+    series: NDArray[np.str_],
+    position_mm: NDArray[np.floating[Any]],
+    by_slice: NDArray[np.bool_],
+    calibration: Calibration,
+    rule: Rule,
+) -> Judged:
+    """Judge slices and scans from logits, by calibration and rule.
+
+    Args:
+        labels: (image, 6) 0/1, columns as `CLASSES`.
+        logits: (image, 5).
+        patients, series: (image,).
+        position_mm: (image,) order within a series; NaN, the last, where unknown.
+        by_slice: (image,) whether the labels are the slice's own, not its scan's.
+        calibration: Of logits.
+        rule: Slices to scans.
+
+    Returns:
+        Slices with labels of their own, in the order given; scans in the order of their series.
+    """
+    slices = np.empty((len(labels), len(CLASSES)))
     scan_labels, scans, scan_patients = [], [], []
-    for name in np.unique(series):
-        members = np.flatnonzero(series == name)
-        members = members[np.argsort(positions[members], kind="stable")]
+    for members in members_of(series, position_mm):
         decision = decide(logits[members], calibration, rule)
         slices[members] = [[p[key] for key in CLASSES] for p in decision.slices]
         scans.append([decision.scan[key] for key in CLASSES])
         scan_labels.append(labels[members].max(axis=0))
         scan_patients.append(patients[members[0]])
-    known = slice(None) if store.label_level == "slice" else slice(0)
     return Judged(
-        Cases(labels[known], slices[known], patients[known]),
-        Cases(np.array(scan_labels), np.array(scans), np.array(scan_patients)),
+        Cases(labels[by_slice], slices[by_slice], patients[by_slice]),
+        Cases(
+            np.array(scan_labels, np.uint8).reshape(-1, len(CLASSES)),
+            np.array(scans, np.float64).reshape(-1, len(CLASSES)),
+            np.array(scan_patients, np.str_),
+        ),
     )
+
+
+def members_of(
+    series: NDArray[np.str_], position_mm: NDArray[np.floating[Any]]
+) -> list[NDArray[np.int64]]:
+    """Return the row numbers of each series, by position; series in the order of their names.
+
+    Example:
+        >>> [m.tolist() for m in members_of(np.array(["b", "a", "a"]), np.array([0.0, 9.0, 5.0]))]
+        [[2, 1], [0]]
+    """
+    order = np.lexsort((np.arange(len(series)), position_mm, series))
+    edges = np.flatnonzero(series[order][1:] != series[order][:-1]) + 1
+    return np.split(order, edges) if len(series) else []
