@@ -51,6 +51,7 @@ def train(
         folder: Run folder, as of `ichlite train`.
         cluster: The session's. Where it has a GPU for each worker, each gets one.
         workers: Processes, one a GPU or core.
+        fold: Of patients to leave out.
         init: Checkpoint to start from.
 
     Returns:

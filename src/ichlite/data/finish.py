@@ -220,11 +220,13 @@ def _write_audit(
         ["action", "kind", "item", "detail"],
         ([one.action, one.kind, one.item, one.detail] for one in ordered),
     )
+    known = description["hu_range"]
     facts = {
         name: description[name]
-        for name in ("kind", "label_level", "hu_range", "images_found", "images", "patients",
-                     "studies", "split", "seed", "split_hash", "hash")
+        for name in ("kind", "label_level", "images_found", "images", "patients", "studies",
+                     "split", "seed", "split_hash", "hash")
     }  # fmt: skip
+    facts["hu_range"] = "all" if known is None else f"{known[0]} to {known[1]} HU"
     text = audit_markdown(facts, ordered, counts.markdown())
     with replacing(out / AUDIT_FILE) as part:
         part.write_text(text, encoding="utf-8", errors="backslashreplace")

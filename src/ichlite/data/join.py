@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ichlite.data.parts import CELLS, SliceArray
 from ichlite.data.rows import UNUSED
-from ichlite.data.split import check_leakage, fold_patients, groups_of
+from ichlite.data.split import check_leakage, fold_patients, groups_of, patient_labels
 from ichlite.data.store import Store
 from ichlite.errors import StoreError, UsageError
 
@@ -199,10 +198,10 @@ def hold_out(store: Store, fold: Fold) -> Store:
             found=f"{len(set(names.tolist()))} patients",
             expected=f"at least {fold.of}",
         )
-    groups = groups_of(names.tolist(), store.series[real].tolist(), store.pixel_sha256[real].tolist())
-    bleeds = np.column_stack([store.any, store.labels])[real]
-    labels = {name: tuple(bleeds[names == name].max(axis=0).tolist()) for name in groups}
-    folds = fold_patients(groups, labels, folds=fold.of, seed=fold.seed)
+    series, pixels = store.series[real].tolist(), store.pixel_sha256[real].tolist()
+    groups = groups_of(names.tolist(), series, pixels)
+    labels = patient_labels(names.tolist(), store.any[real].tolist(), store.labels[real].tolist())
+    folds = fold_patients(groups, labels, fold.of, fold.seed)
     split = store.split.copy()
     followers = real | (kinds == "implant")
     for row in np.flatnonzero(followers & (split != UNUSED)):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+
+_ROUNDING = 1e-9
 
 
 def deal(
@@ -17,8 +20,9 @@ def deal(
 ) -> dict[str, int]:
     """Deal groups to sides by iterative stratification: the rarest label first.
 
-    A label goes to the side that wants most of it; where it has enough patients, every side wants
-    one. Groups of several patients are dealt before single ones, so that these fill the sides up.
+    A label goes to the side that wants most patients with it; of those that want as many, to the
+    one that wants the group's other labels, too. Where a label has enough patients, every side
+    wants one. Groups of several are dealt before single patients, so that these fill sides up.
 
     Args:
         members: Group → its patients.
@@ -52,14 +56,17 @@ def deal(
     dealt: dict[str, int] = {}
 
     def place(group: int, label: int) -> None:
-        fitting = [one for one in ties if room[one] >= sizes[group]]
+        kinds = np.flatnonzero(counts[group]).tolist()
         side = max(
-            fitting or [max(ties, key=room.__getitem__)],
-            key=lambda one: (wanted[one][label], room[one]),
+            [one for one in ties if room[one] >= sizes[group]] or [max(ties, key=room.__getitem__)],
+            key=lambda one: (
+                math.ceil(wanted[one][label] - _ROUNDING),
+                sum(wanted[one][kind] / totals[kind] for kind in kinds),
+            ),
         )
         dealt[names[group]] = side
         room[side] -= sizes[group]
-        for kind in np.flatnonzero(counts[group]).tolist():
+        for kind in kinds:
             wanted[side][kind] -= int(counts[group, kind])
 
     several = [group for group, size in enumerate(sizes) if size > 1]

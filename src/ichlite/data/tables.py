@@ -171,11 +171,11 @@ def split_tables(tables: Tables, *, preset: str, seed: int, out: Path | None = N
     studies = sorted(tables.studies)
     patients = [tables.studies[study].patient for study in studies]
     no_pixels = [CONSTANT] * len(studies)
-    known = [one for one in tables.studies.values() if one.labels]
+    known = [(one.patient, one.labels) for one in tables.studies.values() if one.labels]
     labels = patient_labels(
-        [one.patient for one in known],
-        [one.labels[0] for one in known],
-        [one.labels[1:] for one in known],
+        [patient for patient, _ in known],
+        [six[0] for _, six in known],
+        [six[1:] for _, six in known],
     )
     groups = groups_of(patients, studies, no_pixels)
     split = split_patients(groups, labels, preset=preset, seed=seed)

@@ -126,7 +126,15 @@ def fit(
         learner = Learner(model, recipe, batches.labels, total)
         start = learner.iterations
         history = History(folder, until_step=start)
-        stretch = _Stretch(recipe, levelled(store, recipe.brain_level_hu), folder, score, learner, history, on_epoch)
+        stretch = _Stretch(
+            recipe,
+            levelled(store, recipe.brain_level_hu),
+            folder,
+            score,
+            learner,
+            history,
+            on_epoch,
+        )
         try:
             with Interrupt() as interrupt:
                 stretch.train(batches, range(start, total), interrupt, on_step)

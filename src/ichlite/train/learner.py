@@ -21,8 +21,8 @@ from ichlite.errors import IchliteError
 from ichlite.models.from_hu import from_hu
 from ichlite.models.outputs import LESION_MAP, has_lesion_map, slice_logits
 from ichlite.train.batches import Batch
-from ichlite.train.recipe import Recipe
 from ichlite.train.losses import LesionMap
+from ichlite.train.recipe import Recipe
 from ichlite.train.setup import compile_model, loss_of, training_arguments
 
 DIVERGED = "diverged"
@@ -195,9 +195,7 @@ def _to_devices(batch: Batch, distribution: Any) -> Any:
 
     if distribution is None:
         return jax.device_put(batch)
-    layouts = Batch(
-        *(distribution.get_data_layout(array.shape).backend_layout for array in batch)
-    )
+    layouts = Batch(*(distribution.get_data_layout(array.shape).backend_layout for array in batch))
     if jax.process_count() > 1:  # each process has its part of the batch
         return Batch(*map(jax.make_array_from_process_local_data, layouts, batch))
     return jax.device_put(batch, layouts)

@@ -14,8 +14,8 @@ import keras
 import numpy as np
 
 from ichlite import __version__
-from ichlite.data.rows import SPLITS
 from ichlite.data.join import metas_of
+from ichlite.data.rows import SPLITS
 from ichlite.data.split import split_hash
 from ichlite.data.store import Store
 from ichlite.data.whole import write_json

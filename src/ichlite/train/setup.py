@@ -13,6 +13,7 @@ from ichlite.models import build
 from ichlite.models.outputs import LESION_MAP, LOGITS, has_lesion_map
 from ichlite.train.batches import Batch
 from ichlite.train.losses import LesionMap, build_loss
+from ichlite.train.normalization import fuse_normalization
 from ichlite.train.recipe import Recipe
 
 FLOOR = 0.01
@@ -57,6 +58,7 @@ def compile_model(
     model: keras.Model, optimizer: Any, loss: keras.losses.Loss, map_weight: float
 ) -> None:
     """Compile a model with the loss of its labels and, where it has one, of its lesion map."""
+    fuse_normalization(model)
     if has_lesion_map(model):
         model.compile(
             optimizer,
