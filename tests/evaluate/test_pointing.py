@@ -33,9 +33,7 @@ def cells_at(*spots: tuple[int, int]) -> np.ndarray:
     ("lesion", "on", "near"),
     [((10, 20), True, True), ((9, 21), False, True), ((12, 20), False, False)],
 )
-def test_on_the_bleed_beside_it_and_off_it(
-    lesion: tuple[int, int], on: bool, near: bool
-) -> None:
+def test_on_the_bleed_beside_it_and_off_it(lesion: tuple[int, int], on: bool, near: bool) -> None:
     hit, close, shown = point(maps_hot_at((10, 20)), cells_at(lesion))
     assert (hit[0, 0], close[0, 0]) == (on, near)
     assert (hit[0, 1 + SUBDURAL], close[0, 1 + SUBDURAL]) == (on, near)
