@@ -57,7 +57,8 @@ def test_the_gain_never_turns_negative() -> None:
 
 
 def test_no_cell_claims_blood_at_first() -> None:
-    assert np.asarray(lesion_fcn()(windows(1, 256))["lesion_map"]).max() < 0
+    first = np.asarray(lesion_fcn()(windows(1, 256))["lesion_map"])
+    assert np.abs(first + 4).max() < 1
 
 
 def test_crops_have_smaller_maps() -> None:
