@@ -24,6 +24,7 @@ from ichlite.commands.recipe_options import (
     EmaMomentum,
     Epochs,
     Expansion,
+    Expansions,
     Gamma,
     HeadWidth,
     Keep,
@@ -89,11 +90,15 @@ def train(
     width: Width = None,
     expansion: Expansion = None,
     head_width: HeadWidth = None,
+    expansions: Expansions = None,
     fold: Annotated[
         str | None,
         typer.Option(metavar="K/N", help="Leave out the Kth of N folds of patients, to test on."),
     ] = None,
     fold_seed: Annotated[int, typer.Option(help="Seed of the draw of folds.")] = 0,
+    all_patients: Annotated[
+        bool, typer.Option("--all-patients", help="Train on every patient of real scans.")
+    ] = False,
     init: Annotated[Path | None, typer.Option(help="Checkpoint to start from.")] = None,
     ray: Annotated[
         str | None,
@@ -122,7 +127,7 @@ def train(
 
     recipe = recipe_from(given)
     held_out = None if fold is None else Fold.parse(fold, fold_seed)
-    opened = open_stores(stores, held_out)
+    opened = open_stores(stores, held_out, all_patients=all_patients)
     images = len(split_rows(opened, "train"))
     if ray is not None:
         if devices is not None:

@@ -62,13 +62,25 @@ class Fold:
         return f"{self.number}/{self.of}"
 
 
-def open_stores(paths: Sequence[Path], fold: Fold | None = None) -> Store:
-    """Return the stores of these folders as one, without a fold's patients if one is given.
+def open_stores(
+    paths: Sequence[Path], fold: Fold | None = None, *, all_patients: bool = False
+) -> Store:
+    """Return the stores of these folders as one, their splits as asked for.
+
+    Args:
+        paths: Of the stores.
+        fold: Patients to leave out; see `hold_out`.
+        all_patients: Whether every real patient trains; see `train_on_all`.
 
     Raises:
+        UsageError: A fold is left out, and all patients are to train.
         StoreError: One is no store, or they cannot be joined or folded.
     """
+    if fold is not None and all_patients:
+        raise UsageError("--fold leaves patients out, and --all-patients leaves out none")
     store = join_stores([Store.open(path) for path in paths])
+    if all_patients:
+        return train_on_all(store)
     return store if fold is None else hold_out(store, fold)
 
 
@@ -187,10 +199,7 @@ def hold_out(store: Store, fold: Fold) -> Store:
     Raises:
         StoreError: Fewer patients than folds.
     """
-    kinds = np.array([str(meta["kind"]) for meta in metas_of(store)])[store.origin]
-    real = ~np.isin(kinds, GENERATED)
-    if not real.any():
-        real = kinds != "implant"  # phantoms alone are folded themselves
+    kinds, real = _kinds_and_real(store)
     names = store.patient[real]
     if len(set(names.tolist())) < fold.of:
         raise StoreError(
@@ -217,6 +226,25 @@ def hold_out(store: Store, fold: Fold) -> Store:
     split[~real & (split == "test")] = UNUSED
     meta = {**store.meta, "fold": asdict(fold)}
     return replace(store, split=split, meta=MappingProxyType(meta))
+
+
+def train_on_all(store: Store) -> Store:
+    """Return the store with every patient of real scans to train on; phantoms keep their splits.
+
+    For the model that is shipped, which cross-validation has judged: nobody is left to test on.
+    """
+    _, real = _kinds_and_real(store)
+    meta = MappingProxyType({**store.meta, "all_patients": True})
+    return replace(store, split=np.where(real, "train", store.split), meta=meta)
+
+
+def _kinds_and_real(store: Store) -> tuple[NDArray[np.str_], NDArray[np.bool_]]:
+    """Return the kind of store that each row is of, and whether it is of a real scan in use."""
+    kinds = np.array([str(meta["kind"]) for meta in metas_of(store)])[store.origin]
+    real = ~np.isin(kinds, GENERATED)
+    if not real.any():
+        real = kinds != "implant"  # phantoms alone are folded themselves
+    return kinds, real & (store.split != UNUSED)
 
 
 def metas_of(store: Store) -> Sequence[dict[str, Any]]:

@@ -8,6 +8,7 @@ import platform
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import keras
@@ -53,7 +54,7 @@ def describe(
     positives = labels[split == "train"].sum(axis=0)
     return {
         "schema": SCHEMA,
-        "command": command(recipe, store_name, init, fold=store.meta.get("fold")),
+        "command": command(recipe, store_name, init, chosen=store.meta),
         "recipe": recipe.as_dict(),
         "data": {
             "store": store_name,
@@ -62,6 +63,7 @@ def describe(
                 {key: meta[key] for key in ("name", "kind", "hash")} for meta in metas_of(store)
             ],
             "fold": store.meta.get("fold"),
+            "all_patients": bool(store.meta.get("all_patients")),
             "store_hash": store.hash,
             "split_hash": split_hash(store.patient, store.split),
             "images": counts,
@@ -79,7 +81,7 @@ def command(
     store_name: str,
     init: Path | None = None,
     *,
-    fold: Mapping[str, int] | None = None,
+    chosen: Mapping[str, Any] = MappingProxyType({}),
 ) -> str:
     """Return the shell command that runs a recipe on stores of these names.
 
@@ -99,6 +101,8 @@ def command(
             words += [word for one in value for word in (option, str(one))]
         else:
             words += [option, str(value)]
+    fold = chosen.get("fold")
+    words += ["--all-patients"] * bool(chosen.get("all_patients"))
     if fold is not None:
         words += ["--fold", f"{fold['number']}/{fold['of']}"]
         words += ["--fold-seed", str(fold["seed"])] if fold["seed"] else []

@@ -2,8 +2,8 @@
 
 Labels are of the slice; picture n of a patient, counted from the feet, is SliceNumber n. Nothing
 says where a slice lies but its number. The pictures were taken from videos with the brain window,
-level 40 and width 120; those in `bone/`, level 700 and width 3200, are not read: 12.5 HU a grey, and
-nobody has checked that they lie on the others.
+level 40 and width 120; those in `bone/`, level 700 and width 3200, are not read: 12.5 HU a grey,
+and nobody has checked that they lie on the others.
 
 Source: Hssayeni et al., Data 2020, 5(1), 14, doi 10.3390/data5010014; README of the data set.
 """
