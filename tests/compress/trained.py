@@ -34,8 +34,9 @@ def trained_on_toys(
     """A small LightFCN or `lesion_fcn`, trained until it knows some of the toys' bleeds."""
     keras.utils.set_random_seed(1)
     model = make(expansions=(16, 16, 16), width=8, head_width=16, bn_momentum=0.8)
-    compile_model(model, keras.optimizers.Adam(0.01), Bce(), map_weight=0.5)
-    batches = Batches(store, Recipe(batch_size=8))
+    recipe = Recipe(batch_size=8)
+    compile_model(model, keras.optimizers.Adam(0.01), Bce(), recipe)
+    batches = Batches(store, recipe)
     for step in range(steps):
         model.train_on_batch(*training_arguments(model, batches.step(step)))
     return model

@@ -213,7 +213,7 @@ def fine_tune(
     batches = Batches(store, own)
     loss = loss_of(own, own.loss, batches.labels.sum(axis=0), len(batches.labels))
     optimizer = keras.optimizers.Adam(learning_rate(own, tuning.total), clipnorm=1.0)
-    compile_model(model, optimizer, loss, own.map_weight)
+    compile_model(model, optimizer, loss, own)
     learner = model
     if teacher is not None and tuning.teacher_weight > 0:
         learner = Taught(model, teacher, tuning, own.map_weight)

@@ -97,7 +97,7 @@ def point(
         the slice shows such a bleed.
     """
     count, sides = len(maps), np.array(cells.shape[1:])
-    lesions = _classes((cells[..., None] >> _BITS & 1).astype(bool))
+    lesions = _lesions(cells)
     scores = _classes(maps).reshape(count, -1, len(CLASSES))
     places = np.stack(np.unravel_index(scores.argmax(axis=1), maps.shape[1:3]), axis=-1)
     spots = ((places + 0.5) * sides / np.array(maps.shape[1:3])).astype(int)
@@ -107,7 +107,7 @@ def point(
     around = [
         wide[slices, row + down, column + right, kinds] for down in range(3) for right in range(3)
     ]
-    return around[4], np.logical_or.reduce(around), lesions.any(axis=(1, 2))
+    return around[4], np.stack(around).any(axis=0), lesions.any(axis=(1, 2))
 
 
 def bleed_ml(
@@ -128,7 +128,7 @@ def bleed_ml(
         >>> bleed_ml(cells, np.array(["a"]), np.array([np.nan]))[0].round(1).tolist()
         [288.0, 288.0, 0.0, 0.0, 0.0, 0.0]
     """
-    filled = _classes((cells[..., None] >> _BITS & 1).astype(bool)).sum(axis=(1, 2))
+    filled = _lesions(cells).sum(axis=(1, 2))
     cell_mm2 = FIELD_MM**2 / np.prod(cells.shape[1:])
     ml = np.zeros(filled.shape)
     for name in np.unique(series):
@@ -175,6 +175,11 @@ def pointing_lines(found: dict[str, Any]) -> list[str]:
         )  # fmt: skip
         lines.append(f"| {name} | {hits.slices} | {strict} | {tolerant} |")
     return lines
+
+
+def _lesions(cells: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Lesion cells (slice, rows, columns) → (slice, rows, columns, 6) bool, `any` first."""
+    return _classes((cells[..., None] >> _BITS & 1).astype(bool))
 
 
 def _classes(subtypes: NDArray[Any]) -> NDArray[Any]:
