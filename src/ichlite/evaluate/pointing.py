@@ -104,10 +104,13 @@ def point(
     wide = np.pad(lesions, ((0, 0), (1, 1), (1, 1), (0, 0)))
     row, column = spots[..., 0], spots[..., 1]
     slices, kinds = np.arange(count)[:, None], np.arange(len(CLASSES))[None]
-    around = [
-        wide[slices, row + down, column + right, kinds] for down in range(3) for right in range(3)
-    ]
-    return around[4], np.stack(around).any(axis=0), lesions.any(axis=(1, 2))
+    near = np.zeros((count, len(CLASSES)), np.bool_)
+    for down in range(3):
+        for right in range(3):
+            near |= wide[slices, row + down, column + right, kinds]
+    on: NDArray[np.bool_] = lesions[slices, row, column, kinds]
+    shown: NDArray[np.bool_] = np.asarray(lesions.any(axis=(1, 2)), np.bool_)
+    return on, near, shown
 
 
 def bleed_ml(
