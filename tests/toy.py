@@ -16,12 +16,14 @@ SLICES = 6
 SPLIT_OF = ("train", "train", "train", "validation", "test")
 
 
-def make_store(path: Path, *, patients: int = 20, seed: int = 0) -> Store:
+def make_store(
+    path: Path, *, patients: int = 20, seed: int = 0, kind: str = "toy", prefix: str = "p"
+) -> Store:
     """Make a store of `SLICES` slices a patient, outlined; each subtype bleeds in its own row."""
     rng = np.random.default_rng(seed)
     rows, columns = np.mgrid[:256, :256]
     head = (rows - 128) ** 2 + (columns - 128) ** 2 < 90**2
-    with StoreWriter(path, kind="toy", seed=seed) as writer:
+    with StoreWriter(path, kind=kind, seed=seed) as writer:
         for patient in range(patients):
             bleeds = rng.permutation(len(NAMES))[: patient % 3]
             for number in range(SLICES):
@@ -36,7 +38,7 @@ def make_store(path: Path, *, patients: int = 20, seed: int = 0) -> Store:
                         hu[covered[subtype]] = 75
                         labels[subtype] = 1
                         lesion = (float(row), float(column))
-                name = f"p{patient:02d}"
+                name = f"{prefix}{patient:02d}"
                 row_of = StoreRow(
                     f"{name}-{number}", name, name, name, 5.0 * number, tuple(labels), lesion,
                     SPLIT_OF[patient % len(SPLIT_OF)],

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ichlite.data.levels import levelled
 from ichlite.infer.bundle import MANIFEST_FILE, Bundle, load_bundle
 from ichlite.infer.decision import Calibration, Rule, decide
 from ichlite.infer.runtime import Runtime
@@ -66,6 +67,8 @@ class Judge:
         model: `Bundle` or `keras.Model`.
         calibration, rule: From logits to probabilities.
         slice_thresholds, scan_thresholds: Class → probability from which it counts as positive.
+        training: Manifest of the run that trained it; None where there is none.
+        brain_level_hu: Level that a scan's brain is brought to for it; None: none.
     """
 
     name: str
@@ -74,10 +77,16 @@ class Judge:
     rule: Rule
     slice_thresholds: Mapping[str, float]
     scan_thresholds: Mapping[str, float]
+    training: Mapping[str, Any] | None = None
+    brain_level_hu: float | None = None
 
 
-def load_judge(path: Path) -> Judge:
-    """Bundle folder, run folder or `.keras` file → a judge.
+def load_judge(path: Path, training: Mapping[str, Any] | None = None) -> Judge:
+    """Return the judge that a bundle folder, run folder or `.keras` file makes.
+
+    Args:
+        path: Of the model.
+        training: Manifest of the run, for one that is no bundle.
 
     Raises:
         BundleError: A bundle that is incomplete or changed.
@@ -88,14 +97,19 @@ def load_judge(path: Path) -> Judge:
     from ichlite.models.saved import load
 
     half = dict.fromkeys(CLASSES, 0.5)
-    return Judge(path.name, load(path), Calibration(), BARE, half, half)
+    level_hu = None if training is None else training["recipe"].get("brain_level_hu")
+    return Judge(path.name, load(path), Calibration(), BARE, half, half, training, level_hu)
 
 
 def bundle_judge(bundle: Bundle) -> Judge:
     """Bundle → a judge with its calibration, rules and thresholds."""
     scan = {**dict.fromkeys(CLASSES, 0.5), **(bundle.rule.thresholds or {})}
-    slices = {**scan, **bundle.manifest.get("decision", {}).get("slice_thresholds", {})}
-    return Judge(bundle.label, bundle, bundle.calibration, bundle.rule, slices, scan)
+    manifest = bundle.manifest
+    slices = {**scan, **manifest.get("decision", {}).get("slice_thresholds", {})}
+    training, level_hu = manifest.get("training"), manifest["input"].get("brain_level_hu")
+    return Judge(
+        bundle.label, bundle, bundle.calibration, bundle.rule, slices, scan, training, level_hu
+    )
 
 
 def logits_of(model: Any, store: Store, rows: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -111,8 +125,13 @@ def logits_of(model: Any, store: Store, rows: NDArray[np.int64]) -> NDArray[np.f
 def judge_rows(judge: Judge, store: Store, rows: NDArray[np.int64]) -> Judged:
     """Judge, store and row numbers → slices and scans, judged."""
     return judge_logits(
-        logits_of(judge.model, store, rows), store, rows, judge.calibration, judge.rule
+        judge_slices(judge, store, rows), store, rows, judge.calibration, judge.rule
     )
+
+
+def judge_slices(judge: Judge, store: Store, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return the logits (image, 5) of a store's rows, at the judge's brain level."""
+    return logits_of(judge.model, levelled(store, judge.brain_level_hu), rows)
 
 
 def judge_logits(
@@ -164,7 +183,8 @@ def judge_series(
     Args:
         labels: (image, 6) 0/1, columns as `CLASSES`.
         logits: (image, 5).
-        patients, series: (image,).
+        patients: (image,) whose image it is.
+        series: (image,) which scan it is of.
         position_mm: (image,) order within a series; NaN, the last, where unknown.
         by_slice: (image,) whether the labels are the slice's own, not its scan's.
         calibration: Of logits.

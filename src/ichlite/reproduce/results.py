@@ -23,10 +23,10 @@ from ichlite.data.feed import split_rows
 from ichlite.data.store import Store
 from ichlite.data.whole import write_json
 from ichlite.errors import InputError
+from ichlite.evaluate.intervals import METRICS, interval, redraw, with_mean
 from ichlite.evaluate.metrics import all_negative_accuracy, mean_scores, score_class
 from ichlite.labels import NAMES
 from ichlite.models.saved import BEST, load, predict
-from ichlite.evaluate.intervals import METRICS, interval, redraw, with_mean
 from ichlite.reproduce.plan import PlannedRun
 from ichlite.train.logs import read_history
 from ichlite.train.manifest import read_manifest
