@@ -20,7 +20,7 @@ from ichlite.compress.flops import flops, one_slice
 from ichlite.compress.fold import fold
 from ichlite.compress.folder import check_folder, filled
 from ichlite.compress.gate import Drops, Gate, check
-from ichlite.compress.graph import with_activation_map
+from ichlite.compress.graph import CAM, with_map
 from ichlite.compress.quantize import INT8, check_precision, to_tflite
 from ichlite.compress.sizes import sizes
 from ichlite.ct.tensor import GRID, HU_MAX, HU_MIN, model_input
@@ -36,6 +36,7 @@ from ichlite.evaluate.summary import summarise
 from ichlite.infer.bundle import CARD_FILE, MANIFEST_FILE, MODEL_FILE, SCHEMA, Bundle, load_bundle
 from ichlite.infer.decision import AnyRule, Calibration, Rule
 from ichlite.labels import ANY, NAMES
+from ichlite.models.outputs import LESION_MAP, has_lesion_map
 from ichlite.models.saved import predict
 
 if TYPE_CHECKING:
@@ -111,7 +112,13 @@ def export(
     calibrated = f" with {len(images)} calibration slices" if precision == INT8 else ""
     report(f"converting {model.name} to {precision}{calibrated}")
     windows = (model_input(store.hu[row]) for row in images)
-    content = tidy(to_tflite(with_activation_map(model), precision, windows))
+    graph = with_map(model)
+    map_name = LESION_MAP if has_lesion_map(model) else CAM
+    output = {
+        "map": "lesion" if has_lesion_map(model) else "activation",
+        "cells": list(graph.output[map_name].shape[1:3]),
+    }
+    content = tidy(to_tflite(graph, precision, windows), map_name)
 
     bare = Bundle(label, __version__, folder, {}, PAPER_WINDOWS, Calibration(), Rule(), content)
     report("running the validation split")
@@ -141,6 +148,7 @@ def export(
         "precision": precision,
         "command": command,
         "input": _input_spec(),
+        "output": output,
         "subtypes": list(NAMES),
         **decided,
         # As the file holds it: batch normalisation folded into the convolutions.
