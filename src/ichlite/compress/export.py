@@ -81,7 +81,7 @@ def export(
 
     Args:
         model: Trained, with layers `features` and `logits`.
-        store: Its `train` split gives the int8 ranges, `validation` calibration and thresholds,
+        store: At the run's brain level. Its `train` split gives the int8 ranges, `validation` calibration and thresholds,
             `test` the metrics of the model card.
         folder: Must not exist, or be a bundle that will be replaced.
         precision: One of `quantize.PRECISIONS`.
@@ -147,7 +147,7 @@ def export(
         "model": training["recipe"]["model"],
         "precision": precision,
         "command": command,
-        "input": _input_spec(),
+        "input": _input_spec(training["recipe"].get("brain_level_hu")),
         "output": output,
         "subtypes": list(NAMES),
         **decided,
@@ -241,8 +241,9 @@ def _best_rule(
     return Rule(any_rule=best), judged[best], aucs
 
 
-def _input_spec() -> dict[str, Any]:
+def _input_spec(brain_level_hu: float | None) -> dict[str, Any]:
     return {
+        "brain_level_hu": brain_level_hu,
         "rows": GRID,
         "columns": GRID,
         "hu_min": HU_MIN,

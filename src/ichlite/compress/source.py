@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import keras
 
 from ichlite.compress.graph import check_layers
 from ichlite.ct.tensor import GRID
+from ichlite.data.join import Fold, open_stores
 from ichlite.data.store import Store
 from ichlite.errors import IchliteError, InputError
 from ichlite.labels import NAMES
@@ -34,6 +36,26 @@ class Source:
     recipe: Recipe
 
 
+def open_stores_of(path: Path, stores: Sequence[Path]) -> Store:
+    """Return the stores that a run was trained on as one, their splits as the run had them.
+
+    Args:
+        path: A run folder, or a `.keras` file in one.
+        stores: Folders of its stores, in the order of the run.
+
+    Raises:
+        InputError, UsageError: No run there.
+        StoreError: One is no store, or they cannot be joined.
+    """
+    data = _manifest_of(path)["data"]
+    fold = data.get("fold")
+    return open_stores(
+        stores,
+        None if fold is None else Fold(**fold),
+        all_patients=bool(data.get("all_patients")),
+    )
+
+
 def open_source(path: Path, store: Store) -> Source:
     """A run folder, or a `.keras` file in one, and its store → what compression starts from.
 
@@ -42,15 +64,7 @@ def open_source(path: Path, store: Store) -> Source:
             by hand, or one of another store, whose test slices may have trained the model.
         UsageError: The manifest is damaged.
     """
-    if not path.exists():
-        raise InputError(f"{path} does not exist", expected="a run folder, or a .keras file in one")
-    training = read_manifest(path if path.is_dir() else path.parent)
-    if training is None:
-        raise InputError(
-            f"no training manifest beside {path.name}",
-            expected=f"{FILE} in the run folder",
-            remedy="give the folder that `ichlite train` wrote",
-        )
+    training = _manifest_of(path)
     recipe = _recipe_of(training)
     trained_on = str(training["data"]["store_hash"])
     if trained_on != store.hash:
@@ -63,6 +77,19 @@ def open_source(path: Path, store: Store) -> Source:
     model = load(path)
     check_layers(model)
     return Source(model, training, recipe)
+
+
+def _manifest_of(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        raise InputError(f"{path} does not exist", expected="a run folder, or a .keras file in one")
+    training = read_manifest(path if path.is_dir() else path.parent)
+    if training is None:
+        raise InputError(
+            f"no training manifest beside {path.name}",
+            expected=f"{FILE} in the run folder",
+            remedy="give the folder that `ichlite train` wrote",
+        )
+    return training
 
 
 def open_teacher(path: Path, student: keras.Model) -> keras.Model:

@@ -158,7 +158,8 @@ def join_stores(stores: Sequence[Store]) -> Store:
     columns = ("labels", "any", "image", "patient", "study", "series", "position_mm", "lesion",
                "pixel_sha256", "split")  # fmt: skip
     joined = Store(
-        path=Path(stores[0].path),
+        path=stores[0].path,
+        folders=tuple(store.path for store in stores),
         hu=_Joined([store.hu for store in stores]),
         lesion_cells=JoinedCells([store.lesion_cells for store in stores]),
         cells_known=column("cells_known"),
