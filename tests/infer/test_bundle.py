@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from ichlite.errors import BundleError
+from ichlite.errors import BundleError, UnknownName
 from ichlite.infer.bundle import EMBEDDED, load_bundle
 
 
@@ -21,12 +21,52 @@ def edit(folder, change):
     path.write_text(json.dumps(manifest))
 
 
+def with_points(manifest):
+    """Give a manifest three operating points."""
+    balanced = manifest["decision"]["thresholds"]
+    points = {
+        "high_specificity": {name: (1 + value) / 2 for name, value in balanced.items()},
+        "balanced": dict(balanced),
+        "high_sensitivity": {name: value / 2 for name, value in balanced.items()},
+    }
+    manifest["decision"]["operating_points"] = points
+    return points
+
+
+def test_a_bundle_decides_at_the_operating_point_that_it_is_put_to(folder):
+    edit(folder, with_points)
+    bundle = load_bundle(folder)
+    assert list(bundle.operating_points) == ["high_sensitivity", "balanced", "high_specificity"]
+    assert bundle.operating_point == "balanced"
+    sensitive = bundle.at("high_sensitivity")
+    assert sensitive.rule.threshold("any") == bundle.rule.threshold("any") / 2
+    assert sensitive.operating_point == "high_sensitivity"
+    assert sensitive.at("balanced") == bundle
+
+
+def test_a_bundle_without_operating_points_is_balanced_alone(folder):
+    edit(folder, lambda m: m["decision"].pop("operating_points", None))
+    bundle = load_bundle(folder)
+    assert bundle.operating_points == {"balanced": bundle.rule.thresholds}
+    assert bundle.at("balanced") == bundle
+    with pytest.raises(UnknownName, match="found high_sensitivity; expected one of balanced"):
+        bundle.at("high_sensitivity")
+
+
 def test_the_embedded_bundle_is_whole():
     bundle = load_bundle()
     assert bundle.manifest["schema"] == "ichlite-bundle/1"
     assert [w.name for w in bundle.windows] == ["brain", "subdural", "soft_tissue"]
     assert bundle.label == f"{bundle.name} {bundle.version}"
     assert len(bundle.model) == (EMBEDDED / "model.tflite").stat().st_size
+
+
+def test_a_bundle_that_says_nothing_of_its_map_has_an_activation_map(folder):
+    edit(folder, lambda m: m.pop("output", None))
+    bundle = load_bundle(folder)
+    assert (bundle.map.kind, bundle.map.cells) == ("activation", None)
+    edit(folder, lambda m: m.update(output={"map": "lesion", "cells": [32, 32]}))
+    assert load_bundle(folder).map.kind == "lesion"
 
 
 def test_one_changed_byte_names_the_file_and_both_hashes(folder):
@@ -107,9 +147,24 @@ def test_a_manifest_that_is_none(folder, text):
         (lambda m: m["decision"].pop("scan_rule"), "scan_rule"),
         (lambda m: m["decision"].pop("neighbour_weights"), "neighbour_weights"),
         (lambda m: m["decision"].update(any_rule=[]), "any_rule"),
+        (lambda m: m["input"].update(brain_level_hu="30"), "brain_level_hu"),
+        (lambda m: m["input"].update(brain_level_hu=-500), "brain_level_hu"),
+        (lambda m: m["decision"].update(operating_points=[]), "operating_points is no object"),
+        (lambda m: m["decision"].update(operating_points={}), "operating_points []"),
+        (lambda m: with_points(m).pop("balanced"), "not balanced and others of"),
+        (lambda m: with_points(m).update(best={}), "not balanced and others of"),
+        (lambda m: with_points(m)["balanced"].update(any=0.41), "differs from thresholds"),
+        (lambda m: with_points(m)["high_sensitivity"].pop("subdural"), "thresholds of"),
+        (lambda m: with_points(m)["high_sensitivity"].update(any=1.0), "not ascending"),
+        (lambda m: with_points(m)["high_specificity"].update(any=2), "thresholds any 2"),
         (lambda m: m["files"].pop("model-card.md"), "does not list"),
         (lambda m: m.update(metrics=[1]), "metrics is no object"),
         (lambda m: m.update(cost="x"), "cost is no object"),
+        (lambda m: m.update(output={"map": "heat", "cells": [4, 4]}), "map heat"),
+        (lambda m: m.update(output={"map": "lesion", "cells": [32]}), "cells"),
+        (lambda m: m.update(output={"map": "lesion", "cells": [0, 32]}), "cells"),
+        (lambda m: m.update(output={"map": "lesion"}), "cells"),
+        (lambda m: m.update(output="lesion"), "output is no object"),
     ],
 )
 def test_each_wrong_entry_is_named_in_one_line(folder, change, words):

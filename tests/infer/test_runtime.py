@@ -56,7 +56,7 @@ def test_outputs_are_logits_and_a_map_whose_mean_they_are(runtime):
     assert logits.dtype == np.float32
     assert activation.shape == (*runtime.map_shape, 5)
     assert activation.dtype == np.float32
-    steps = sum(float(d["quantization"][0]) for d in (runtime._logits, runtime._cam))
+    steps = sum(float(d["quantization"][0]) for d in (runtime._logits, runtime._map))
     assert activation.mean(axis=(0, 1)) == pytest.approx(logits, abs=max(1e-4, 2 * steps))
 
 

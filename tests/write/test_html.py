@@ -1,3 +1,6 @@
+import base64
+import io
+import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -5,10 +8,12 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
+from PIL import Image
 from tests.dicom_files import write_head_series
 
 from ichlite.errors import UsageError
 from ichlite.infer.bundle import load_bundle
+from ichlite.infer.manifest import MapOutput
 from ichlite.infer.pipeline import read_paths
 from ichlite.labels import ANY, NAMES, SUBTYPES
 from ichlite.records import ReadResult, SkippedFile, SliceScores
@@ -55,7 +60,7 @@ def bundle():
 @pytest.fixture(scope="module")
 def read(head_series, tmp_path_factory):
     small = tmp_path_factory.mktemp("small")
-    write_head_series(small, 3, study="9")
+    write_head_series(small, 3, study="9", BodyPartExamined="CHEST")
     return read_paths([head_series, small], keep_pixels=True)
 
 
@@ -157,6 +162,27 @@ def test_the_chart_draws_each_subtype_in_its_colour_inside_the_picture(read):
         assert all(0 <= y <= HEIGHT for _, y in points)
 
 
+def test_a_gap_is_tinted_and_no_line_is_drawn_across_it(read):
+    chart = chart_of(replace(read.studies[0], breaks=(0, 9)))
+    runs = [line for line in chart.iter("polyline") if line.get("class") == ANY]
+    assert [len(run.get("points").split()) for run in runs] == [2, 9, 18]
+    gaps = [one for one in chart.iter("rect") if one.get("class") == "gap"]
+    assert len(gaps) == 2
+    assert all(float(one.get("width")) > 0 for one in gaps)
+
+
+def test_what_is_not_cleared_looks_like_nothing_else(read, bundle):
+    line = "incomplete: slices are missing"
+    scan = replace(
+        read.studies[0], urgent=None, complete=False, not_cleared=(line,), reasons=(line,)
+    )
+    text = page_of(ReadResult("b", (scan,), ()), bundle)
+    assert '<span class="badge uncleared">incomplete: not cleared</span>' in text
+    assert "<b>1</b> not cleared" in text
+    assert line in "".join(Page(text).text)
+    assert "by force" not in text
+
+
 @pytest.mark.parametrize("values", [[0.0], [1.0] * 6, [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]])
 def test_labels_of_the_chart_never_lie_on_each_other(read, values):
     scores = dict(zip((ANY, *NAMES), (values * 6)[:6], strict=True))
@@ -201,3 +227,38 @@ def test_a_map_of_low_probabilities_is_still_seen(read, bundle):
     assert "relative to this slice's strongest cell" in text
     assert text.count("strongest cell 0.") == 4
     assert "any (broad band)" in text
+
+
+def test_a_lesion_map_is_painted_only_where_it_says_blood(read, bundle):
+    scan = read.studies[0]
+    quiet = np.full((len(scan.slices), 32, 32, 5), -3.0, np.float32)
+    blood = quiet.copy()
+    blood[:, 10:14, 20:24] = 3.0
+    lesion = replace(bundle, map=MapOutput("lesion", (32, 32)))
+
+    def page(maps):
+        one = replace(read, studies=(replace(scan, activation_maps=maps),))
+        return page_of(one, lesion)
+
+    text = page(blood)
+    assert "32x32 cells" in text
+    assert "below 0.5 nothing is painted" in text
+    assert "calibrated by nothing" in " ".join(Page(text).text)
+    assert "relative to this slice" not in text
+    assert "strongest cell 0.95" in text
+    painted = re.findall(r'<img src="([^"]+)" alt="[^"]*, map of', text)
+    plain = re.findall(r'<img src="([^"]+)" alt="[^"]*, map of', page(quiet))
+    grey = re.findall(r'<img src="([^"]+)" alt="[^"]*, brain window', text)
+    assert len(painted) == len(plain) == len(grey) == 4
+    assert not set(painted) & set(plain)
+    for one, other in zip(plain, grey, strict=True):
+        assert np.abs(pixels_of(one).astype(int) - pixels_of(other)).max() <= 3  # JPEG of colour
+    coloured = np.ptp(pixels_of(painted[0]).astype(int), axis=-1) > 30
+    rows, columns = np.nonzero(coloured)
+    assert 72 <= rows.min() < rows.max() < 120
+    assert 152 <= columns.min() < columns.max() < 200
+
+
+def pixels_of(uri):
+    picture = Image.open(io.BytesIO(base64.b64decode(uri.split(",", 1)[1])))
+    return np.asarray(picture.convert("RGB"))

@@ -13,6 +13,7 @@ from ichlite.ct.tensor import GRID
 from ichlite.data.store import Store
 from ichlite.errors import IchliteError, InputError
 from ichlite.labels import NAMES
+from ichlite.models.outputs import slice_logits
 from ichlite.models.saved import load
 from ichlite.train.manifest import FILE, read_manifest
 from ichlite.train.recipe import Recipe
@@ -65,7 +66,7 @@ def open_source(path: Path, store: Store) -> Source:
 
 
 def open_teacher(path: Path, student: keras.Model) -> keras.Model:
-    """A run folder or `.keras` file → a model that answers what the student is asked.
+    """Load the model that teaches a student: one of the same input and slice logits.
 
     Raises:
         InputError: No model, or one of another input or output.
@@ -73,12 +74,12 @@ def open_teacher(path: Path, student: keras.Model) -> keras.Model:
     teacher = load(path)
     # A run without crops takes frames alone, one with crops any size: either may teach on frames.
     sizes = {*teacher.input_shape[1:3]} - {None, GRID}
-    ends = [(one.input_shape[3:], one.output_shape) for one in (teacher, student)]
-    if sizes or ends[0] != ends[1]:
+    taught, asked = (tuple(slice_logits(one.output).shape) for one in (teacher, student))
+    if sizes or (teacher.input_shape[3:], taught) != (student.input_shape[3:], asked):
         raise InputError(
             f"{path} cannot teach {student.name}",
-            found=f"input {teacher.input_shape}, output {teacher.output_shape}",
-            expected=f"input {student.input_shape}, output {student.output_shape}",
+            found=f"input {teacher.input_shape}, output {taught}",
+            expected=f"input {student.input_shape}, output {asked}",
         )
     return teacher
 

@@ -94,7 +94,7 @@ class _Joined:
         self.dtype = arrays[0].dtype
 
     def __len__(self) -> int:
-        return self.shape[0]
+        return int(self.ends[-1])
 
     def __getitem__(self, key: int | np.integer[Any] | slice | NDArray[Any]) -> NDArray[Any]:
         """Return one item for a row number, an array of them for a slice or array of numbers."""

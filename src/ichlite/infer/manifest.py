@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Literal, Never, cast, get_args
 
 from ichlite.ct.windows import Window
@@ -18,14 +19,37 @@ from ichlite.labels import ANY, NAMES
 Precision = Literal["float32", "float16", "dynamic", "int8"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
+MapKind = Literal["activation", "lesion"]
+
 LARGEST_HU = 1e5
 """Window centres and widths beyond this are no Hounsfield units."""
 
 DEEPEST = 32
 """Lists and objects inside each other in a manifest; ours has six."""
 
+OPERATING_POINTS = ("high_sensitivity", "balanced", "high_specificity")
+"""From the lowest threshold to the highest."""
+
+BALANCED = "balanced"
+"""The operating point of a bundle that has no other, and of a reading that asks for none."""
+
 _LARGEST = 1e6
+_BRAIN_LEVEL_HU = (0.0, 100.0)
 _OPTIONAL_SECTIONS = ("training", "parity", "metrics", "cost", "quantization")
+
+
+@dataclass(frozen=True, slots=True)
+class MapOutput:
+    """What the model's second output is.
+
+    Attributes:
+        kind: `activation`: each place's share in the slice's logits, of regions; `lesion`: logits
+            of blood in each cell, trained on outlines of bleeds.
+        cells: Rows and columns; None where the manifest does not say.
+    """
+
+    kind: MapKind = "activation"
+    cells: tuple[int, int] | None = None
 
 
 def parse(text: str) -> object:
@@ -143,6 +167,23 @@ def _whole(name: str, value: object, low: float) -> int:
     return int(found)
 
 
+def map_of(manifest: Mapping[str, Any]) -> MapOutput:
+    """Return what a manifest says of the map; a bundle that says nothing has an activation map.
+
+    Example:
+        >>> map_of({"output": {"map": "lesion", "cells": [32, 32]}})
+        MapOutput(kind='lesion', cells=(32, 32))
+    """
+    if "output" not in manifest:
+        return MapOutput()
+    fields = section(manifest, "output")
+    kind = text_at(fields, "map")
+    if kind not in get_args(MapKind):
+        raise ValueError(f"map {kind}, not one of {', '.join(get_args(MapKind))}")
+    rows, columns = _numbers("cells", fields["cells"], 1, _LARGEST, 2)
+    return MapOutput(cast("MapKind", kind), (int(rows), int(columns)))
+
+
 def calibration_of(fields: Mapping[str, Any]) -> Calibration:
     """Take the `calibration` object; give the five temperatures, positive, and biases."""
     count = len(NAMES)
@@ -166,6 +207,44 @@ def rule_of(fields: Mapping[str, Any]) -> Rule:
         scan_rule=cast("ScanRule", text_at(fields, "scan_rule")),
         thresholds=_thresholds(section(fields, "thresholds")),
     )
+
+
+def operating_points_of(decision: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """Return the thresholds at each operating point of a `decision` object.
+
+    Args:
+        decision: Without `operating_points` it has one, `balanced`, at its `thresholds`.
+
+    Returns:
+        Name, of `OPERATING_POINTS` and in their order → class → threshold.
+    """
+    balanced = _thresholds(section(decision, "thresholds"))
+    if decision.get("operating_points") is None:
+        return {BALANCED: balanced}
+    fields = section(decision, "operating_points")
+    if BALANCED not in fields or not set(fields) <= set(OPERATING_POINTS):
+        raise ValueError(
+            f"operating_points {sorted(fields)}, not {BALANCED} "
+            f"and others of {', '.join(OPERATING_POINTS)}"
+        )
+    points = {
+        name: _thresholds(section(fields, name)) for name in OPERATING_POINTS if name in fields
+    }
+    if points[BALANCED] != balanced:
+        raise ValueError(f"operating_points {BALANCED} differs from thresholds")
+    of_any = [point[ANY] for point in points.values()]
+    if of_any != sorted(of_any):
+        raise ValueError(
+            f"operating_points with thresholds of any {of_any}, not ascending "
+            f"from {OPERATING_POINTS[0]} to {OPERATING_POINTS[-1]}"
+        )
+    return points
+
+
+def brain_level_of(spec: Mapping[str, Any]) -> float | None:
+    """Return the brain level that an `input` object asks for; None when it asks for none."""
+    value = spec.get("brain_level_hu")
+    return None if value is None else number("brain_level_hu", value, *_BRAIN_LEVEL_HU)
 
 
 def _thresholds(fields: Mapping[str, Any]) -> dict[str, float]:

@@ -58,7 +58,7 @@ class Learner:
         self._loss_name = ""
         self._pending: deque[tuple[int, Any]] = deque()
         self._lag = LAG if keras.backend.backend() == "jax" else 0
-        self._train: Callable[[Any, Any], Any]
+        self._train: Callable[[Any], Any]
         self._state: Any = None
         self._compute_in(recipe.precision)
 

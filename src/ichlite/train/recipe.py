@@ -42,6 +42,10 @@ _RANGES: Mapping[str, _Range] = {
         lambda x: 32 <= x <= GRID and x % CROP_MULTIPLE == 0,
         f"a multiple of {CROP_MULTIPLE}, at least 32 and at most {GRID}",
     ),
+    "expansions": (
+        lambda x: len(x) == BLOCKS and min(x) >= 1,
+        f"{BLOCKS} numbers of channels, 1 or more",
+    ),
     "shares": (lambda x: all(0 < one <= 1 for one in x), "each above 0 and at most 1"),
     "bleeding_share": (lambda x: 0 < x < 1, "between 0 and 1"),
     "brain_level_hu": (lambda x: 0 <= x <= 80, "from 0 to 80 HU"),
@@ -89,6 +93,7 @@ class Recipe:
             model are float32 in either.
         width, expansion, head_width: Of LightFCN: channels between its blocks, inside the first
             block (each next one has twice as many), of the last feature map; None: the paper's.
+        expansions: Channels inside each of its five blocks, in place of `expansion`.
     """
 
     model: str = "light_fcn"
@@ -120,14 +125,16 @@ class Recipe:
     width: int | None = None
     expansion: int | None = None
     head_width: int | None = None
+    expansions: tuple[int, ...] | None = None
     beta: float = 0.9999
     defer_share: float = 0.8
     device_windows: bool = False
     precision: Precision = "float32"
 
     def __post_init__(self) -> None:
-        if self.shares is not None:  # a manifest has it as a list
-            object.__setattr__(self, "shares", tuple(self.shares))
+        for name in ("shares", "expansions"):
+            if getattr(self, name) is not None:  # a manifest has lists
+                object.__setattr__(self, name, tuple(getattr(self, name)))
         for name in self.leave_out:
             if name not in NAMES:
                 raise UnknownName("subtype to leave out", name, list(NAMES))
@@ -145,14 +152,19 @@ class Recipe:
             value = getattr(self, name)
             if value is not None and not fits(value):
                 raise UsageError(name, found=value, expected=expected)
-        if _given(self, WIDTHS) and self.model not in WITH_WIDTHS:
+        self._check_widths()
+        if self.epochs + self.crop_steps == 0:
+            raise UsageError("nothing to train", found="0 epochs", expected="1 or more")
+
+    def _check_widths(self) -> None:
+        if None not in (self.expansion, self.expansions):
+            raise UsageError("expansion and expansions exclude each other")
+        if _given(self, (*WIDTHS, "expansions")) and self.model not in WITH_WIDTHS:
             raise UsageError(
                 "this model has no widths to choose",
                 found=self.model,
                 expected=" or ".join(WITH_WIDTHS),
             )
-        if self.epochs + self.crop_steps == 0:
-            raise UsageError("nothing to train", found="0 epochs", expected="1 or more")
 
     @property
     def kept(self) -> list[int]:
@@ -166,7 +178,7 @@ class Recipe:
             >>> Recipe(expansion=16).widths()
             {'expansions': (16, 32, 64, 128, 256)}
         """
-        widths = {name: getattr(self, name) for name in _given(self, WIDTHS)}
+        widths = {name: getattr(self, name) for name in _given(self, (*WIDTHS, "expansions"))}
         if "expansion" in widths:
             first = widths.pop("expansion")
             widths["expansions"] = tuple(first * 2**block for block in range(BLOCKS))
