@@ -174,6 +174,7 @@ def _model(
             scan_thresholds=first.judge.scan_thresholds,
             bootstrap=bootstrap,
             seed=seed,
+            left_out=first.judge.left_out,
         ),
         "model": first.judge.name,
         **first.facts,

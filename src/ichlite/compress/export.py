@@ -280,6 +280,7 @@ def _metrics(part: Path, store: Store) -> dict[str, Any]:
         data="the test split of the store it was trained on",
         slice_thresholds=judge.slice_thresholds,
         scan_thresholds=judge.scan_thresholds,
+        left_out=judge.left_out,
     )
 
 

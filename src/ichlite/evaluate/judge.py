@@ -80,6 +80,12 @@ class Judge:
     training: Mapping[str, Any] | None = None
     brain_level_hu: float | None = None
 
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Subtypes that it was not trained for."""
+        recipe = {} if self.training is None else self.training.get("recipe", {})
+        return tuple(recipe.get("leave_out", ()))
+
 
 def load_judge(path: Path, training: Mapping[str, Any] | None = None) -> Judge:
     """Return the judge that a bundle folder, run folder or `.keras` file makes.
