@@ -213,13 +213,15 @@ def fine_tune(
     batches = Batches(store, own)
     loss = loss_of(own, own.loss, batches.labels.sum(axis=0), len(batches.labels))
     optimizer = keras.optimizers.Adam(learning_rate(own, tuning.total), clipnorm=1.0)
-    compile_model(model, optimizer, loss, own)
     learner = model
     if teacher is not None and tuning.teacher_weight > 0:
         learner = Taught(model, teacher, tuning, own.map_weight)
-        learner.compile(optimizer, jit_compile=jit())
     steps = range(tuning.total)
     for step, batch in zip(steps, ahead(batches.step, steps), strict=True):
+        if step in (0, tuning.crop_steps):  # anew for frames after crops, as `train.learner` does
+            compile_model(model, optimizer, loss, own)
+            if learner is not model:
+                learner.compile(optimizer, jit_compile=jit())
         value = float(np.ravel(learner.train_on_batch(*training_arguments(model, batch)))[0])
         if not math.isfinite(value):
             raise _diverged(step + 1, f"a loss of {value}")
