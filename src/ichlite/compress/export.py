@@ -81,8 +81,8 @@ def export(
 
     Args:
         model: Trained, with layers `features` and `logits`.
-        store: At the run's brain level. Its `train` split gives the int8 ranges, `validation` calibration and thresholds,
-            `test` the metrics of the model card.
+        store: At the run's brain level. Its `train` split gives the int8 ranges, `validation`
+            calibration and thresholds, `test` the metrics of the model card.
         folder: Must not exist, or be a bundle that will be replaced.
         precision: One of `quantize.PRECISIONS`.
         training: The run's manifest; kept in the bundle.
