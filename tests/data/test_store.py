@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from ichlite.data.parts import part_path, write_part
+from ichlite.data.parts import CELLS, cells_of, part_path, write_part
 from ichlite.data.rows import COLUMNS, StoreRow, write_index
 from ichlite.data.store import Store
 from ichlite.data.writer import StoreWriter
@@ -267,3 +267,44 @@ def test_the_files_are_what_the_contract_says(store: Path) -> None:
     meta = json.loads((store / "store.json").read_text())
     assert meta["schema"] == "ichlite-store/2"
     assert meta["hash"] == hashlib.sha256((store / "index.csv").read_bytes()).hexdigest()
+
+
+def test_lesion_cells_come_back_and_say_where_they_are_known(tmp_path: Path) -> None:
+    cells = np.zeros((3, CELLS, CELLS), np.uint8)
+    cells[0, 4, 5] = 0b10001
+    outlined = row(0, labels=(1, 0, 0, 0, 1), lesion=(36.0, 44.0))
+    bleeding = row(1, labels=(0, 1, 0, 0, 0), lesion=None)
+    quiet = row(2, labels=(0, 0, 0, 0, 0), lesion=None)
+    with StoreWriter(tmp_path / "store", kind="phantom") as writer:
+        writer.add(images(3), [outlined, bleeding, quiet], cells)
+    store = Store.open(tmp_path / "store")
+    np.testing.assert_array_equal(store.lesion_cells[np.arange(3)], cells)
+    np.testing.assert_array_equal(store.lesion_cells[0], cells[0])
+    assert store.cells_known.tolist() == [True, False, True]
+
+
+def test_a_store_without_outlines_knows_the_cells_of_quiet_slices_alone(tmp_path: Path) -> None:
+    with StoreWriter(tmp_path / "store", kind="toy") as writer:
+        writer.add(
+            images(2),
+            [
+                row(0, labels=(1, 0, 0, 0, 0), lesion=(1.0, 2.0)),
+                row(1, labels=(0,) * 5, lesion=None),
+            ],
+        )
+    store = Store.open(tmp_path / "store")
+    assert not store.lesion_cells[np.arange(2)].any()
+    assert store.cells_known.tolist() == [False, True]
+
+
+@given(st.integers(0, 63), st.integers(0, 63), st.integers(0, 4))
+def test_a_labelled_bleed_always_sets_a_cell_and_no_other_kind(
+    row: int, column: int, kind: int
+) -> None:
+    covered = np.zeros((5, 64, 64), bool)
+    covered[kind, row, column] = covered[(kind + 1) % 5, 0, 0] = True
+    present = np.zeros(5, np.uint8)
+    present[kind] = 1
+    cells = cells_of(covered, present)
+    assert cells[row // 2, column // 2] == 1 << kind
+    assert np.count_nonzero(cells) == 1

@@ -32,6 +32,7 @@ def test_without_blood_there_is_no_label(phantom_with: Make) -> None:
     subject = phantom_with()
     assert not subject.labels.any()
     assert np.isnan(subject.lesion).all()
+    assert not subject.lesion_cells.any()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -110,3 +111,10 @@ def test_the_larger_bleed_gives_the_position() -> None:
 
 def test_no_blood_map_no_label() -> None:
     assert label_slice({}, 1.0)[1] is None
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_lesion_cells_hold_the_subtypes_of_their_slice(name: str, phantom_with: Make) -> None:
+    subject = phantom_with(name)
+    for labels, cells in zip(subject.labels, subject.lesion_cells, strict=True):
+        assert [int((cells >> kind & 1).any()) for kind in range(len(NAMES))] == labels.tolist()

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ichlite.ct.hounsfield import HU_MAX, HU_MIN
 from ichlite.records import SliceHeader
 
 _COARSE = 4
@@ -22,6 +23,8 @@ _BRAIN_HU = (-10, 90)
 _MIN_BRAIN_CM2 = 30.0
 _MIN_BRAIN_SHARE = 0.85
 _PIXEL_WHEN_UNKNOWN_MM = 0.49
+_LEVEL_PIXELS = 300
+"""Coarse pixels of brain that a slice needs to count for the scan's level; 40 cm² of a usual head."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,52 @@ def measure_brains(hu: NDArray[np.int16], pixel_mm: float) -> list[Brain | None]
 def measure_brain(hu: NDArray[np.int16], pixel_mm: float) -> Brain | None:
     """One slice (256, 256) in; its brain out: see `measure_brains`."""
     return measure_brains(hu[np.newaxis], pixel_mm)[0]
+
+
+def brain_level_hu(hu: NDArray[np.int16]) -> float | None:
+    """Return a scan's brain level: the median HU of the brain inside bone, over all of its slices.
+
+    Scanners, kernels and beam hardening shift the whole brain by several HU from one scan to the
+    next; bleeds are told by their contrast to it.
+
+    Args:
+        hu: (slice, 256, 256) int16, HU in [-1024, 3071].
+
+    Returns:
+        The level in HU; None where no slice shows enough brain.
+
+    Example:
+        >>> brain_level_hu(np.full((2, 256, 256), 30, np.int16)) is None
+        True
+    """
+    coarse = _coarse_means(hu)
+    low, high = _BRAIN_HU
+    brain = _enclosed_by_bone(coarse) & (coarse >= low) & (coarse <= high)
+    enough = brain.sum(axis=(1, 2)) >= _LEVEL_PIXELS
+    values = coarse[enough][brain[enough]]
+    return float(np.median(values)) if len(values) else None
+
+
+def at_level(hu: NDArray[np.int16], level_hu: float | None, wanted_hu: float) -> NDArray[np.int16]:
+    """Return slices shifted by whole HU so that their brain comes to the wanted level.
+
+    Args:
+        hu: (..., row, column) int16, HU in [-1024, 3071].
+        level_hu: Brain level of their scan, from `brain_level_hu`; None leaves them as they are.
+        wanted_hu: The level that the model was trained at.
+
+    Returns:
+        A new array like `hu`, clipped to [-1024, 3071]; `hu` itself where nothing changes.
+
+    Example:
+        >>> at_level(np.array([[-1024, 34, 3071]], np.int16), 34.4, 30.0).tolist()
+        [[-1024, 30, 3067]]
+    """
+    shift = 0 if level_hu is None else round(wanted_hu - level_hu)
+    if shift == 0:
+        return hu
+    # No sum leaves int16: a level and its wanted one are brain, so the shift is below 200 HU.
+    return np.clip(hu + np.int16(shift), HU_MIN, HU_MAX)
 
 
 def grid_pixel_mm(header: SliceHeader) -> float:

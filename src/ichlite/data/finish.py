@@ -14,7 +14,7 @@ from ichlite.data.duplicates import find_duplicates, shared_series
 from ichlite.data.parts import PART_IMAGES
 from ichlite.data.pixels import read_results
 from ichlite.data.readers.index import ImageRecord, Index
-from ichlite.data.rows import StoreRow, write_index
+from ichlite.data.rows import UNUSED, StoreRow, write_index
 from ichlite.data.split import PRESETS, check_leakage, groups_of, split_hash, split_patients
 from ichlite.data.store import META_FILE, PARTS_FOLDER, SCHEMA
 from ichlite.data.table1 import Table1, table1
@@ -109,6 +109,7 @@ def finish_store(out: Path, index: Index, choice: Choice, key: str) -> dict[str,
         "schema": SCHEMA,
         "kind": index.kind,
         "label_level": index.label_level,
+        "hu_range": index.hu_range,
         "images": len(rows),
         "images_found": len(index.images),
         "patients": len(splits),
@@ -169,8 +170,11 @@ def _splits(kept: _Kept, index: Index, choice: Choice) -> tuple[dict[str, str], 
         kept.pixels,
     )
     if choice.preset != "given":
-        positive = {record.patient for record in kept.records if record.any}
-        return split_patients(groups, positive, preset=choice.preset, seed=choice.seed), []
+        never = {record.patient for record in kept.records if record.split == UNUSED}
+        positive = {record.patient for record in kept.records if record.any} - never
+        dealt = {patient: group for patient, group in groups.items() if patient not in never}
+        split = split_patients(dealt, positive, preset=choice.preset, seed=choice.seed)
+        return split | dict.fromkeys(never, UNUSED), []
     sides: dict[str, set[str]] = {}
     given: dict[str, str] = {}
     for record in kept.records:
@@ -207,8 +211,8 @@ def _write_audit(
     )
     facts = {
         name: description[name]
-        for name in ("kind", "label_level", "images_found", "images", "patients", "studies",
-                     "split", "seed", "split_hash", "hash")
+        for name in ("kind", "label_level", "hu_range", "images_found", "images", "patients",
+                     "studies", "split", "seed", "split_hash", "hash")
     }  # fmt: skip
     text = audit_markdown(facts, ordered, counts.markdown())
     with replacing(out / AUDIT_FILE) as part:

@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 
 from ichlite.ct.header import Refusal, read_header
 from ichlite.ct.hounsfield import LOSSY_NOTE, OFFSET_NOTE, PADDING_NOTE
-from ichlite.ct.tensor import read_slice
+from ichlite.ct.tensor import read_slice, resize_hu
 from ichlite.data.parts import part_path, write_part
 from ichlite.data.readers.nifti import read_nifti_slice
 from ichlite.data.rows import pixel_sha256
 from ichlite.data.whole import write_json
+from ichlite.data.windowed import hu_of_grey, parse_picture_source, read_grey
 from ichlite.errors import InputError
 
 _NOTES = {
@@ -113,7 +114,12 @@ def read_source(root: Path, source: str) -> tuple[PixelResult, NDArray[np.int16]
     findings: tuple[tuple[str, str], ...]
     try:
         volume = _NIFTI_SLICE.fullmatch(source)
-        if volume is not None and not (root / source).exists():
+        picture = parse_picture_source(source)
+        if picture is not None and not (root / source).exists():
+            path = root / picture[0]
+            hu = resize_hu(hu_of_grey(read_grey(path), picture[1]))
+            findings, digest = (), _file_sha256(path)
+        elif volume is not None and not (root / source).exists():
             path = root / volume["file"]
             hu = read_nifti_slice(path, int(volume["slice"]))
             findings, digest = (), _volume_sha256(path)

@@ -19,7 +19,13 @@ SCHEMA = "ichlite-plan/1"
 
 def write_plan(folder: Path, index: Index, key: str) -> None:
     """Index, and the key of the files it was read from → the plan file, whole or not at all."""
-    head = {"schema": SCHEMA, "key": key, "kind": index.kind, "label_level": index.label_level}
+    head = {
+        "schema": SCHEMA,
+        "key": key,
+        "kind": index.kind,
+        "label_level": index.label_level,
+        "hu_range": index.hu_range,
+    }
     with replacing(folder / FILE) as part, gzip.open(part, "wt", encoding="utf-8") as file:
         file.write(json.dumps({**head, "images": len(index.images)}) + "\n")
         for image in index.images:
@@ -51,7 +57,9 @@ def read_plan(folder: Path, root: Path, key: str) -> Index | None:
             findings = tuple(Finding(*json.loads(line)) for line in file)
     except (OSError, EOFError, ValueError, TypeError, KeyError) as fault:
         raise StoreError(f"{path} cannot be read", found=fault, remedy="remove it") from fault
-    return Index(head["kind"], root, head["label_level"], images, findings)
+    known = head.get("hu_range")
+    hu_range = None if known is None else (known[0], known[1])
+    return Index(head["kind"], root, head["label_level"], images, findings, hu_range)
 
 
 def _image(cells: list[Any]) -> ImageRecord:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ichlite.data.parts import Slices
+from ichlite.data.parts import CellArray, LesionCells, SliceArray, Slices
 from ichlite.data.rows import SPLITS, UNUSED, index_hash, read_index
 from ichlite.data.split import check_leakage
 from ichlite.errors import StoreError
@@ -36,14 +36,17 @@ class Store:
         hu: (N, 256, 256) int16 HU, read when indexed.
         labels: (N, 5) uint8, columns as `labels.NAMES`.
         any: (N,) uint8: any bleed.
-        image, patient, study, series, split: (N,) text.
+        image, patient, study, series, split, pixel_sha256: (N,) text.
         position_mm: (N,) float32, NaN where unknown.
         lesion: (N, 2) float32 row and column, NaN where none.
+        lesion_cells: (N, 32, 32) uint8, read when indexed; see `parts.LesionCells`.
+        cells_known: (N,) bool: whether a slice's bleeds were outlined, or it has none.
+        origin: (N,) number of the store that a row is of; 0 unless stores were joined.
         meta: `store.json`.
     """
 
     path: Path
-    hu: Slices
+    hu: SliceArray
     labels: NDArray[np.uint8]
     any: NDArray[np.uint8]
     image: NDArray[np.str_]
@@ -52,6 +55,10 @@ class Store:
     series: NDArray[np.str_]
     position_mm: NDArray[np.float32]
     lesion: NDArray[np.float32]
+    lesion_cells: CellArray
+    cells_known: NDArray[np.bool_]
+    origin: NDArray[np.int64]
+    pixel_sha256: NDArray[np.str_]
     split: NDArray[np.str_]
     meta: Mapping[str, Any]
 
@@ -67,6 +74,12 @@ class Store:
     def label_level(self) -> str:
         """`slice`, or `scan` where a slice has the labels of its scan."""
         return str(self.meta.get("label_level", "slice"))
+
+    @property
+    def hu_range(self) -> tuple[int, int] | None:
+        """Lowest and highest HU that are known; beyond them they are filled in. None: all are."""
+        known = self.meta.get("hu_range")
+        return None if known is None else (int(known[0]), int(known[1]))
 
     @classmethod
     def open(cls, path: Path) -> Store:
@@ -97,21 +110,26 @@ class Store:
     @classmethod
     def _of(cls, path: Path, columns: dict[str, list[str]], meta: dict[str, Any]) -> Store:
         spots = [_numbers(columns["lesion_row"]), _numbers(columns["lesion_column"])]
+        slots = np.array(columns["slot"], np.int64)
+        hu = Slices(path / PARTS_FOLDER, slots, columns["pixel_sha256"])
+        cells = LesionCells(hu, stored=bool(meta.get("lesion_cells")))
+        lesion = np.stack(spots, 1)
+        any_bleed = np.array(columns[ANY], np.uint8)
         return cls(
             path=path,
-            hu=Slices(
-                path / PARTS_FOLDER,
-                np.array(columns["slot"], np.int64),
-                columns["pixel_sha256"],
-            ),
+            hu=hu,
             labels=np.array([columns[n] for n in NAMES], np.uint8).T.reshape(-1, len(NAMES)),
-            any=np.array(columns[ANY], np.uint8),
+            any=any_bleed,
             image=np.array(columns["image"], np.str_),
             patient=np.array(columns["patient"], np.str_),
             study=np.array(columns["study"], np.str_),
             series=np.array(columns["series"], np.str_),
             position_mm=_numbers(columns["position_mm"]),
-            lesion=np.stack(spots, 1),
+            lesion=lesion,
+            lesion_cells=cells,
+            cells_known=(any_bleed == 0) | (cells.stored & np.isfinite(lesion).all(axis=1)),
+            origin=np.zeros(len(any_bleed), np.int64),
+            pixel_sha256=np.array(columns["pixel_sha256"], np.str_),
             split=np.array(columns["split"], np.str_),
             meta=MappingProxyType(meta),
         )

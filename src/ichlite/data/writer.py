@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ichlite.ct.tensor import GRID
-from ichlite.data.parts import PART_IMAGES, part_path, write_part
+from ichlite.data.parts import CELLS, PART_IMAGES, part_path, write_part
 from ichlite.data.rows import StoreRow, pixel_sha256, write_index
 from ichlite.data.store import META_FILE, PARTS_FOLDER, SCHEMA
 from ichlite.data.whole import write_json
@@ -70,16 +70,24 @@ class StoreWriter:
             shutil.rmtree(self.part)
         (self.part / PARTS_FOLDER).mkdir(parents=True)
         self.hash = ""
-        self._cells: list[list[str]] = []
-        self._waiting: list[NDArray[np.int16]] = []
+        self._outlined = True
+        self._rows: list[list[str]] = []
+        self._waiting: list[tuple[NDArray[np.int16], NDArray[np.uint8]]] = []
         self._written = 0
 
-    def add(self, hu: NDArray[np.int16], rows: Sequence[StoreRow]) -> None:
+    def add(
+        self,
+        hu: NDArray[np.int16],
+        rows: Sequence[StoreRow],
+        lesion_cells: NDArray[np.uint8] | None = None,
+    ) -> None:
         """Append images and their rows.
 
         Args:
             hu: (n, 256, 256) int16 HU.
             rows: n rows, same order.
+            lesion_cells: (n, 32, 32) uint8, same order; see `parts.LesionCells`. A store has
+                them of all of its images or of none.
 
         Raises:
             StoreError: Shapes, type or labels do not fit.
@@ -90,17 +98,21 @@ class StoreWriter:
                 found=f"{hu.dtype} {hu.shape}",
                 expected=f"int16 ({len(rows)}, {GRID}, {GRID})",
             )
-        for image, row in zip(hu, rows, strict=True):
-            self._cells.append(row.cells(self.images, pixel_sha256(image)))
+        if lesion_cells is None:
+            self._outlined = False
+            lesion_cells = np.zeros((len(rows), CELLS, CELLS), np.uint8)
+        for image, row, cells in zip(hu, rows, lesion_cells, strict=True):
+            self._rows.append(row.cells(self.images, pixel_sha256(image)))
             self.patients.add(row.patient)
-            self._waiting.append(image.copy())
+            self._waiting.append((image.copy(), cells.copy()))
             self.images += 1
             if len(self._waiting) == PART_IMAGES:
                 self._write_waiting()
 
     def _write_waiting(self) -> None:
         number = self._written // PART_IMAGES
-        write_part(part_path(self.part / PARTS_FOLDER, number), np.stack(self._waiting))
+        hu, cells = (np.stack(column) for column in zip(*self._waiting, strict=True))
+        write_part(part_path(self.part / PARTS_FOLDER, number), hu, cells)
         self._written += len(self._waiting)
         self._waiting = []
 
@@ -108,11 +120,12 @@ class StoreWriter:
         """Write what waits, the index and the description, and rename the store into place."""
         if self._waiting:
             self._write_waiting()
-        self.hash = write_index(self.part, self._cells)
+        self.hash = write_index(self.part, self._rows)
         description = {
             "schema": SCHEMA,
             "kind": self.kind,
             "label_level": "slice",
+            "lesion_cells": self._outlined,
             "images": self.images,
             "patients": len(self.patients),
             "seed": self.seed,

@@ -1,4 +1,4 @@
-"""A model's name in, an untrained Keras model out: every architecture ichlite can train."""
+"""Untrained Keras models by name: every architecture that ichlite can train."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ try:
 except ModuleNotFoundError as error:
     raise ImportError(str(MissingExtra("train", str(error.name))), name=error.name) from error
 
+from ichlite.models.lesion_fcn import lesion_fcn
 from ichlite.models.light_fcn import light_fcn
 from ichlite.models.mobilenet_v2 import mobilenet_v2
 from ichlite.models.sfcn import sfcn
 from ichlite.models.sfcn_depthwise import sfcn_depthwise
 
-__all__ = ["MODELS", "build", "light_fcn", "mobilenet_v2", "sfcn", "sfcn_depthwise"]
+__all__ = ["MODELS", "build", "lesion_fcn", "light_fcn", "mobilenet_v2", "sfcn", "sfcn_depthwise"]
 
 MODELS: Mapping[str, Callable[..., keras.Model]] = {
     "light_fcn": light_fcn,
+    "lesion_fcn": lesion_fcn,
     "sfcn": sfcn,
     "sfcn_depthwise": sfcn_depthwise,
     "mobilenet_v2": mobilenet_v2,
@@ -28,14 +30,15 @@ MODELS: Mapping[str, Callable[..., keras.Model]] = {
 
 
 def build(name: str, **hyperparameters: Any) -> keras.Model:
-    """A name of `MODELS` and that model's keyword arguments → the untrained model.
+    """Build the untrained model of that name.
 
     Args:
         name: Key of `MODELS`.
         hyperparameters: Passed on to the architecture's function.
 
     Returns:
-        A model (batch, size, size, 3), windows in [0, 1] → logits (batch, 5).
+        A model (batch, size, size, 3), windows in [0, 1] → logits (batch, 5); `lesion_fcn` gives
+        a dict of them and its lesion map (`outputs.slice_logits` takes the logits of either).
 
     Raises:
         UnknownName: No such model; lists the choices.

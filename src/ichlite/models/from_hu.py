@@ -41,10 +41,10 @@ def from_hu(model: keras.Model) -> keras.Model:
     """A model of windows → a model of HU around it, with the very same weights.
 
     Args:
-        model: (batch, size, size, 3) windows → logits (batch, 5).
+        model: (batch, size, size, 3) windows → logits (batch, 5), or a dict with a lesion map too.
 
     Returns:
-        A model (batch, size, size) int16 HU → the same logits. It is for training and scoring;
+        A model (batch, size, size) int16 HU → the same. It is for training and scoring;
         save the inner one.
 
     Example:

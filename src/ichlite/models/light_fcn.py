@@ -1,4 +1,4 @@
-"""Three-window slices in, subtype logits out: LightFCN, the paper's network.
+"""LightFCN, the paper's network: three-window slices to subtype logits.
 
 Widths are a reconstruction: the paper's figure 1 is not in its text. The doubling sequence meets
 its parameters (86.8 K), FLOPs (189 M) and file size (312 KB) together.
@@ -44,14 +44,34 @@ def light_fcn(
         86853
     """
     image = windows_input(size)
-    x = conv_bn(image, width, 3, strides=2, momentum=bn_momentum, name="stem")
-    x = relu(x, "stem_relu")
-    for number, expansion in enumerate(expansions, start=1):
-        x = expansion_block(x, expansion, momentum=bn_momentum, name=f"block{number}")
-        x = halve(x, f"block{number}_pool")
-    x = conv_bn(x, head_width, 1, momentum=bn_momentum, name="head")
-    features = relu(x, "features")
+    *_, features = light_body(
+        image, expansions=expansions, width=width, head_width=head_width, momentum=bn_momentum
+    )
     return classifier(image, features, dropout=dropout, name="light_fcn")
+
+
+def light_body(
+    image: Any, *, expansions: Sequence[int], width: int, head_width: int, momentum: float
+) -> list[Any]:
+    """Build LightFCN's layers from the stem to the last feature map.
+
+    Args:
+        image: The symbolic input (batch, size, size, 3).
+        expansions, width, head_width: As of `light_fcn`.
+        momentum: Of the running statistics of batch normalisation.
+
+    Returns:
+        Each block's output before its halving, sides size / 2, size / 4 …, then the last feature
+        map, whose layer is named `features`.
+    """
+    x = conv_bn(image, width, 3, strides=2, momentum=momentum, name="stem")
+    x = relu(x, "stem_relu")
+    maps = []
+    for number, expansion in enumerate(expansions, start=1):
+        maps.append(expansion_block(x, expansion, momentum=momentum, name=f"block{number}"))
+        x = halve(maps[-1], f"block{number}_pool")
+    x = conv_bn(x, head_width, 1, momentum=momentum, name="head")
+    return [*maps, relu(x, "features")]
 
 
 def expansion_block(x: Any, expansion: int, *, momentum: float, name: str) -> Any:

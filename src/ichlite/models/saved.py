@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ichlite.data.feed import ahead, to_windows
 from ichlite.data.store import Store
 from ichlite.errors import InputError
+from ichlite.models.outputs import slice_logits
 
 BEST = "best.keras"
 """In a run folder: the epoch with the best validation score."""
@@ -55,7 +56,7 @@ def predict(model: keras.Model, store: Store, rows: NDArray[np.int64]) -> NDArra
         return hu if takes_hu else to_windows(hu)
 
     logits = [
-        np.asarray(model.predict_on_batch(x))[: len(part)]
+        np.asarray(slice_logits(model.predict_on_batch(x)))[: len(part)]
         for part, x in zip(parts, ahead(images, range(len(parts))), strict=True)
     ]
     return np.concatenate(logits)

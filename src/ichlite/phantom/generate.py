@@ -183,7 +183,7 @@ def write_store(
     tally = Tally()
     with StoreWriter(path, kind="phantom", seed=order.seed, generator=generator) as writer:
         for done, subject in enumerate(subjects_of(order, processes), start=1):
-            writer.add(subject.hu, store_rows(subject, order.seed))
+            writer.add(subject.hu, store_rows(subject, order.seed), subject.lesion_cells)
             tally.add(subject)
             if progress is not None:
                 progress(done, order.subjects)

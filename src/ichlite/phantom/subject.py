@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ichlite.data.parts import CELLS, cells_of
 from ichlite.labels import NAMES
 from ichlite.phantom import lookalikes
 from ichlite.phantom.atlas import load_atlas
@@ -39,6 +40,7 @@ class Subject:
         hu: (slice, row, column) int16 HU, feet to head.
         labels: (slice, 5) uint8, columns as `labels.NAMES`.
         lesion: (slice, 2) float32 row and column of the largest bleed, in pixels; NaN where none.
+        lesion_cells: (slice, 32, 32) uint8; see `data.parts.LesionCells`.
         position_mm: (slice,) float32.
         view: The geometry.
         plan: The bleeds.
@@ -48,6 +50,7 @@ class Subject:
     hu: NDArray[np.int16]
     labels: NDArray[np.uint8]
     lesion: Float
+    lesion_cells: NDArray[np.uint8]
     position_mm: Float
     view: View
     plan: BleedPlan
@@ -92,6 +95,21 @@ def label_slice(
             row, column = np.unravel_index(int(np.argmax(smooth * (seen > 0))), seen.shape)
             place = (float(row), float(column))
     return labels, place
+
+
+def slice_cells(blood: dict[str, Float], labels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Return the lesion cells of a slice, (32, 32) uint8; see `data.parts.LesionCells`.
+
+    Args:
+        blood: Subtype → (side, side) share of visible blood, [0, 1].
+        labels: (5,), from `label_slice`.
+        side: Rows = columns of those maps; a multiple of 32.
+    """
+    if not labels.any():
+        return np.zeros((CELLS, CELLS), np.uint8)
+    nowhere = np.zeros((side, side), bool)
+    covered = np.stack([blood[name] > SEEN if name in blood else nowhere for name in NAMES])
+    return cells_of(covered, labels)
 
 
 def _blow(plan: BleedPlan) -> tuple[float, float, float] | None:
@@ -146,11 +164,13 @@ def generate_subject(seed: int, index: int, mix: Mix, *, grid: int = 256) -> Sub
     hu = np.empty((view.slices, grid, grid), np.int16)
     labels = np.zeros((view.slices, len(NAMES)), np.uint8)
     lesion = np.full((view.slices, 2), np.nan, np.float32)
+    cells = np.zeros((view.slices, CELLS, CELLS), np.uint8)
     for k in range(view.slices):
         true, shares = camera.expose(k, head.hu, blood.weight)
         labels[k], place = label_slice(shares, 2 * view.pixel_mm)
+        cells[k] = slice_cells(shares, labels[k], grid // 2)
         if place is not None:
             lesion[k] = (2 * place[0] + 0.5, 2 * place[1] + 0.5)
         hu[k] = scanner.scan(true, metal=metal and float(true.max()) > 2500)
     positions = view.first_mm + view.spacing_mm * np.arange(view.slices)
-    return Subject(index, hu, labels, lesion, positions.astype(np.float32), view, plan)
+    return Subject(index, hu, labels, lesion, cells, positions.astype(np.float32), view, plan)

@@ -1,83 +1,202 @@
-"""HU slices in, HU slices out that another scanner or pose could have given: cheap, in numpy.
+"""Change HU slices, and their lesion cells, as another pose or another scanner could have.
 
-Works on HU, before windowing, so that every channel sees the same change.
+Works on HU, before windowing, so that every channel sees the same change; cheap, in numpy.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ichlite.ct.hounsfield import HU_MAX, HU_MIN
+from ichlite.labels import NAMES
 
-MAX_SHIFT_PIXELS = 12
-MAX_ROTATION_DEGREES = 12.0
-MAX_ZOOM = 0.10
-AFFINE_SHARE = 0.35
-HU_OFFSET = 8.0
-CONTRAST_GAIN = 0.05
-CONTRAST_PIVOT_HU = 40.0
-MAX_NOISE_HU = 4.0
+_NOISE_SIDE = 1448
 _NOISE_SAMPLES = 1 << 21
+AIR_HU, BONE_HU = -1000, 900
+"""What stands for air and bone where an archive kept the HU of one window alone."""
+_WINDOW_HU = (-20, 98)
+"""HU that such a window shows; above, JPEG noise hides what is bone."""
+_COARSE = 4
+CELL_COVERED = 0.3
+"""Share of a moved cell that must come from cells with a bleed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Strength:
+    """How far slices are changed.
+
+    Attributes:
+        shift_pixels, rotation_degrees, zoom: Largest move, either way.
+        affine_share: Share of slices that are turned and zoomed, and not just shifted.
+        offset_hu: Largest shift of all HU, either way.
+        gain: Lowest and highest contrast about `pivot_hu`.
+        pivot_hu: HU that contrast leaves as it is.
+        noise_hu: Largest standard deviation of added noise.
+        scanner: Whether kernel, grain of the noise and range of known HU vary, too.
+    """
+
+    shift_pixels: int
+    rotation_degrees: float
+    zoom: float
+    affine_share: float
+    offset_hu: float
+    gain: tuple[float, float]
+    pivot_hu: float
+    noise_hu: float
+    scanner: bool
+
+
+MILD = Strength(12, 12.0, 0.10, 0.35, 8.0, (0.95, 1.05), 40.0, 4.0, scanner=False)
+SCANNERS = Strength(12, 20.0, 0.20, 1.0, 3.0, (0.85, 1.20), 30.0, 6.0, scanner=True)
+"""As between hospitals, for scans that were brought to one brain level."""
 
 
 class Augmenter:
-    """Left-right flip, small moves, HU offset, contrast gain and noise, from given generators.
+    """Left-right flip, small moves, HU offset, contrast and noise, from given generators.
 
     A pool of noise is drawn once: fresh Gaussian noise for every pixel would cost more than the
     rest of the input pipeline together.
 
     Example:
         >>> hu = np.full((2, 256, 256), -1024, np.int16)
-        >>> Augmenter()(hu, np.random.default_rng(0)).shape
-        (2, 256, 256)
+        >>> cells = np.zeros((2, 32, 32), np.uint8)
+        >>> moved, moved_cells = Augmenter()(hu, cells, np.random.default_rng(0))
+        >>> moved.shape, moved_cells.shape
+        ((2, 256, 256), (2, 32, 32))
     """
 
-    def __init__(self) -> None:
+    def __init__(self, strength: Strength = MILD) -> None:
+        self.strength = strength
         pool = np.random.default_rng(20_190_901).standard_normal(_NOISE_SAMPLES)
         self._noise: NDArray[np.float32] = pool.astype(np.float32)
+        if strength.scanner:
+            self._fields = _noise_fields(self._noise[: _NOISE_SIDE**2])
 
-    def __call__(self, hu: NDArray[np.int16], rng: np.random.Generator) -> NDArray[np.int16]:
-        """One random change a slice.
+    def __call__(
+        self, hu: NDArray[np.int16], cells: NDArray[np.uint8], rng: np.random.Generator
+    ) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
+        """Return each slice, and its lesion cells, changed at random.
 
         Args:
             hu: (slice, row, column) int16, HU.
+            cells: (slice, row / 8, column / 8) uint8; see `data.parts.LesionCells`.
             rng: Every random number comes from here.
 
         Returns:
-            A new array like `hu`, clipped to [-1024, 3071].
+            New arrays like both; HU clipped to [-1024, 3071].
         """
-        out = np.empty_like(hu)
-        for source, target in zip(hu, out, strict=True):
-            target[...] = self._intensity(_move(source, rng), rng)
-        return out
+        out, out_cells = np.empty_like(hu), np.empty_like(cells)
+        for k, (source, outlined) in enumerate(zip(hu, cells, strict=True)):
+            move = draw_move(self.strength, rng)
+            changed = move.slice(source)
+            out_cells[k] = move.cells(outlined) if outlined.any() else outlined
+            out[k] = self._scanned(changed, rng) if self.strength.scanner else changed
+            out[k] = self._intensity(out[k], rng)
+        return out, out_cells
+
+    def _scanned(self, hu: NDArray[np.int16], rng: np.random.Generator) -> NDArray[np.int16]:
+        """Return a slice of another kernel, or of an archive that kept one window of it."""
+        if rng.random() < 0.4:
+            hu = of_one_window(hu)
+        if rng.random() < 0.4:
+            hu = _other_kernel(hu, rng)
+        return hu
 
     def _intensity(self, hu: NDArray[np.int16], rng: np.random.Generator) -> NDArray[np.int16]:
-        gain = np.float32(1.0 + rng.uniform(-CONTRAST_GAIN, CONTRAST_GAIN))
-        offset = rng.uniform(-HU_OFFSET, HU_OFFSET)
-        noise_hu = np.float32(rng.uniform(0.0, MAX_NOISE_HU))
-        start = int(rng.integers(0, _NOISE_SAMPLES - hu.size))
-        x = self._noise[start : start + hu.size].reshape(hu.shape) * noise_hu
+        strength = self.strength
+        gain = np.float32(rng.uniform(*strength.gain))
+        offset = rng.uniform(-strength.offset_hu, strength.offset_hu)
+        noise_hu = np.float32(rng.uniform(0.0, strength.noise_hu))
+        x = self._grain(hu.shape, rng) * noise_hu
         x += hu * gain
-        x += np.float32(CONTRAST_PIVOT_HU * (1.0 - gain) + offset)
+        x += np.float32(strength.pivot_hu * (1.0 - gain) + offset)
         np.clip(np.rint(x, out=x), HU_MIN, HU_MAX, out=x)
         return x.astype(np.int16)
 
+    def _grain(self, shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float32]:
+        """Return noise of standard deviation 1, (row, column) float32, coarse or fine."""
+        rows, columns = shape
+        if not self.strength.scanner:
+            start = int(rng.integers(0, _NOISE_SAMPLES - rows * columns))
+            return self._noise[start : start + rows * columns].reshape(shape)
+        field = self._fields[int(rng.integers(len(self._fields)))]
+        top, left = rng.integers(0, (_NOISE_SIDE - rows, _NOISE_SIDE - columns))
+        return field[top : top + rows, left : left + columns]
 
-def _move(hu: NDArray[np.int16], rng: np.random.Generator) -> NDArray[np.int16]:
-    """(row, column) → flipped or not, and shifted, sometimes also turned and zoomed."""
-    if rng.random() < 0.5:
-        hu = hu[:, ::-1]
-    if rng.random() < AFFINE_SHARE:
-        return _affine(hu, rng)
-    down, right = rng.integers(-MAX_SHIFT_PIXELS, MAX_SHIFT_PIXELS + 1, size=2)
-    return shift(hu, int(down), int(right))
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A flip, then a turn and zoom about the centre, then a shift, all in pixels of the slice."""
+
+    flip: bool
+    degrees: float
+    zoom: float
+    down: float
+    right: float
+
+    def slice(self, hu: NDArray[np.int16]) -> NDArray[np.int16]:
+        """Return a (row, column) slice moved, air around: by whole pixels where it is not turned."""
+        if self.flip:
+            hu = hu[:, ::-1]
+        if self.degrees == 0 and self.zoom == 1:
+            return shift(hu, int(self.down), int(self.right))
+        return np.rint(self._affine(hu, 1, HU_MIN)).astype(np.int16)
+
+    def cells(self, cells: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return lesion cells, each 8x8 pixels of the slice, moved with it."""
+        if self.flip:
+            cells = cells[:, ::-1]
+        moved = np.zeros_like(cells)
+        for kind in range(len(NAMES)):
+            plane = cells >> np.uint8(kind) & 1
+            if plane.any():
+                covered = self._affine(plane, 8, 0) >= CELL_COVERED
+                moved |= covered.astype(np.uint8) << np.uint8(kind)
+        return moved
+
+    def _affine(self, image: NDArray[Any], pixels: int, around: int) -> NDArray[np.float32]:
+        """Return an image, each of whose pixels is `pixels` of the slice, moved; bilinear."""
+        from PIL import Image
+
+        angle = np.deg2rad(self.degrees)
+        cos, sin = np.cos(angle) / self.zoom, np.sin(angle) / self.zoom
+        down, right = self.down / pixels, self.right / pixels
+        rows, columns = image.shape
+        x0, y0 = columns / 2, rows / 2
+        # Pillow maps output (x, y) to input (a x + b y + c, d x + e y + f).
+        data: Any = (
+            cos, sin, x0 - cos * (x0 + right) - sin * (y0 + down),
+            -sin, cos, y0 + sin * (x0 + right) - cos * (y0 + down),
+        )  # fmt: skip
+        moved = Image.fromarray(image.astype(np.float32)).transform(
+            (columns, rows),
+            Image.Transform.AFFINE,
+            data,
+            resample=Image.Resampling.BILINEAR,
+            fillcolor=around,
+        )
+        return np.asarray(moved)
+
+
+def draw_move(strength: Strength, rng: np.random.Generator) -> Move:
+    """Return a move: flipped or not, and shifted, sometimes also turned and zoomed."""
+    flip = bool(rng.random() < 0.5)
+    reach = strength.shift_pixels
+    if rng.random() < strength.affine_share:
+        degrees = rng.uniform(-strength.rotation_degrees, strength.rotation_degrees)
+        zoom = 1.0 + rng.uniform(-strength.zoom, strength.zoom)
+        down, right = rng.uniform(-reach, reach, size=2)
+        return Move(flip, degrees, zoom, down, right)
+    down, right = rng.integers(-reach, reach + 1, size=2)
+    return Move(flip, 0.0, 1.0, int(down), int(right))
 
 
 def shift(hu: NDArray[np.int16], down: int, right: int) -> NDArray[np.int16]:
-    """(row, column) slice → the same moved by whole pixels, air moving in.
+    """Return a slice moved by whole pixels, air moving in.
 
     Args:
         hu: (row, column) int16, HU.
@@ -98,28 +217,46 @@ def shift(hu: NDArray[np.int16], down: int, right: int) -> NDArray[np.int16]:
     return out
 
 
-def _affine(hu: NDArray[np.int16], rng: np.random.Generator) -> NDArray[np.int16]:
-    """(row, column) → turned, zoomed and shifted about the centre, bilinear, air around."""
-    from PIL import Image
+def of_one_window(hu: NDArray[np.int16]) -> NDArray[np.int16]:
+    """Return a slice as it is read from a picture of one window (-20 to 98 HU): the rest filled in.
 
-    angle = np.deg2rad(rng.uniform(-MAX_ROTATION_DEGREES, MAX_ROTATION_DEGREES))
-    zoom = 1.0 + rng.uniform(-MAX_ZOOM, MAX_ZOOM)
-    down, right = rng.uniform(-MAX_SHIFT_PIXELS, MAX_SHIFT_PIXELS, size=2)
-    cos, sin = np.cos(angle) / zoom, np.sin(angle) / zoom
-    rows, columns = hu.shape
-    x0, y0 = columns / 2, rows / 2
-    # Pillow maps output (x, y) to input (a x + b y + c, d x + e y + f).
-    data: Any = (
-        cos, sin, x0 - cos * (x0 + right) - sin * (y0 + down),
-        -sin, cos, y0 + sin * (x0 + right) - cos * (y0 + down),
-    )  # fmt: skip
-    image = Image.fromarray(hu.astype(np.float32))
-    moved = image.transform(
-        (columns, rows),
-        Image.Transform.AFFINE,
-        data,
-        resample=Image.Resampling.BILINEAR,
-        fillcolor=HU_MIN,
-    )
-    turned: NDArray[np.int16] = np.rint(np.asarray(moved)).astype(np.int16)
-    return turned
+    Brighter is bone; darker is air where it reaches the frame, and else the window's lower end.
+
+    Args:
+        hu: (row, column) int16, HU; rows and columns are a multiple of 4.
+
+    Returns:
+        A new array like `hu`.
+    """
+    from scipy import ndimage
+
+    low, high = _WINDOW_HU
+    seen = np.clip(hu, low, None)
+    seen[hu > high] = BONE_HU
+    dark = (hu <= low)[::_COARSE, ::_COARSE]
+    parts, _ = ndimage.label(np.pad(dark, 1, constant_values=True))
+    outside = (parts == parts[0, 0])[1:-1, 1:-1]
+    outside = outside.repeat(_COARSE, axis=0).repeat(_COARSE, axis=1)
+    seen[outside & (hu <= low)] = AIR_HU
+    return seen
+
+
+def _other_kernel(hu: NDArray[np.int16], rng: np.random.Generator) -> NDArray[np.int16]:
+    """Return a slice smoothed or sharpened; bone and air stay where a sharp edge would ring."""
+    from scipy import ndimage
+
+    x = hu.astype(np.float32)
+    soft = np.clip(x, -150, 300)
+    blurred = ndimage.gaussian_filter(soft, rng.uniform(0.4, 0.9), mode="nearest")
+    amount = rng.uniform(-0.7, 1.0)  # 1: smooth; below 0: sharpened
+    x += np.float32(amount) * (blurred - soft)
+    return np.clip(np.rint(x), HU_MIN, HU_MAX).astype(np.int16)
+
+
+def _noise_fields(samples: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    """Return noise of three grains, each (side, side) of standard deviation 1."""
+    from scipy import ndimage
+
+    fine = samples.reshape(_NOISE_SIDE, _NOISE_SIDE)
+    coarse = [ndimage.gaussian_filter(fine, sigma, mode="wrap") for sigma in (0.7, 1.3)]
+    return [fine, *(field / field.std() for field in coarse)]

@@ -1,40 +1,60 @@
-"""A split's HU rows in, training batches out: the same batch for the same seed and step.
+"""Make training batches of a store's slices: the same batch for the same seed and step.
 
-shuffle → gather int16 rows → crop or augment → window (`ct.tensor.model_input`, the one
+draw images → gather int16 rows → crop or augment → window (`ct.tensor.model_input`, the one
 preprocessing path) → float32; with `Recipe.device_windows` the HU are left to the device. Random
 numbers come from (seed, step), so that a resumed run goes on with the batch it would have had.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ichlite.data.feed import split_rows, to_windows
+from ichlite.data.levels import levelled
 from ichlite.data.store import Store
 from ichlite.errors import StoreError
-from ichlite.train.augment import Augmenter
+from ichlite.train.augment import MILD, SCANNERS, Augmenter
 from ichlite.train.crops import CropSampler
+from ichlite.train.draw import Draw
 from ichlite.train.recipe import Recipe
-
-Batch = tuple[NDArray[np.float32] | NDArray[np.int16], NDArray[np.float32]]
 
 AnyNumber = TypeVar("AnyNumber", bound=np.generic)
 
-_ORDER, _CHANGE = 1, 2
+_CHANGE = 2
+UNKNOWN_CELL = np.uint8(0x80)
+"""Set in every cell of a slice whose bleeds nobody outlined."""
+
+
+class Batch(NamedTuple):
+    """What one optimiser step learns from.
+
+    Attributes:
+        images: Windows (batch, size, size, 3) float32 in [0, 1], or (batch, size, size) int16 HU.
+        labels: (batch, 5) float32, 0 or 1.
+        cells: (batch, size / 8, size / 8) uint8, as `data.parts.LesionCells`; `UNKNOWN_CELL` in
+            all cells of a slice whose bleeds nobody outlined.
+    """
+
+    images: NDArray[np.float32] | NDArray[np.int16]
+    labels: NDArray[np.float32]
+    cells: NDArray[np.uint8]
 
 
 class Batches:
-    """Training split and recipe → the batch of any step.
+    """The training split of a store as the batch of any step.
 
     Args:
-        store: A prepared store.
-        recipe: Batch size, crops, augmentation, seed, where windows are made.
+        store: A prepared store, or several that were joined.
+        recipe: Batch size, shares, crops, augmentation, seed, where windows are made.
         share: Number of this process and of all that train together: each makes its part of every
             batch, and the parts in order are the batch that one process would make.
+
+    Attributes:
+        rows: Row of the store of each training image.
+        labels: (image, 5) uint8.
 
     Raises:
         StoreError: The split is empty, or the labels are of scans.
@@ -49,56 +69,56 @@ class Batches:
                 remedy="use it to evaluate",
             )
         self.share = share
-        self.hu = store.hu
+        self.hu = levelled(store, recipe.brain_level_hu).hu
         self.rows = split_rows(store, "train")
         self.labels = np.asarray(store.labels, np.uint8)[self.rows]
         self.recipe = recipe
-        self._augmenter = Augmenter() if recipe.augment else None
+        self._cells, self._known = store.lesion_cells, store.cells_known
+        self._draw = Draw(
+            store.origin[self.rows],
+            store.any[self.rows] > 0,
+            recipe.batch_size,
+            shares=recipe.shares,
+            bleeding_share=recipe.bleeding_share,
+            seed=recipe.seed,
+        )
+        strength = SCANNERS if recipe.vary_scanner else MILD
+        self._augmenter = Augmenter(strength) if recipe.augment else None
         self._crops = (
             CropSampler(self.labels, store.lesion[self.rows], size=recipe.crop_size)
             if recipe.crop_steps
             else None
         )
-        self._order = lru_cache(maxsize=2)(self._shuffle)
 
     def step(self, step: int) -> Batch:
-        """Optimiser step, from 0 → its images and labels (batch, 5), or this process's part.
-
-        Returns:
-            Images: windows (batch, size, size, 3) in [0, 1], or (batch, size, size) int16 HU.
-            Labels: float32, 0 or 1.
-        """
+        """Return the batch of an optimiser step, from 0, or this process's part of it."""
         rng = np.random.default_rng([self.recipe.seed, _CHANGE, step])
         if self._crops is not None and step < self.recipe.crop_steps:
-            hu, labels = self._crops.batch(self.hu, self.rows, self.recipe.batch_size, rng)
+            hu, cells, images = self._crops.batch(
+                self.hu, self._cells, self.rows, self.recipe.batch_size, rng
+            )
         else:
             images = self.images(step - self.recipe.crop_steps)
             if self._augmenter is None:
                 images = self._own(images)
-            hu, labels = self.hu[self.rows[images]], self.labels[images]
+            hu, cells = self.hu[self.rows[images]], self._cells[self.rows[images]]
         if self._augmenter is not None:
-            hu = self._augmenter(hu, rng)
-        if len(labels) == self.recipe.batch_size:
+            hu, cells = self._augmenter(hu, cells, rng)
+        if len(images) == self.recipe.batch_size:
             # Random numbers come batch by batch, so what needs them is made whole, then cut.
-            hu, labels = self._own(hu), self._own(labels)
-        images_or_hu = hu if self.recipe.device_windows else to_windows(hu)
-        return images_or_hu, labels.astype(np.float32)
+            hu, cells, images = self._own(hu), self._own(cells), self._own(images)
+        cells[~self._known[self.rows[images]]] = UNKNOWN_CELL
+        return Batch(
+            hu if self.recipe.device_windows else to_windows(hu),
+            self.labels[images].astype(np.float32),
+            cells,
+        )
 
     def images(self, step: int) -> NDArray[np.int64]:
-        """Full-frame step, from 0 → training images it takes; each pass takes every one once."""
-        count = len(self.labels)
-        first = step * self.recipe.batch_size
-        places = np.arange(first, first + self.recipe.batch_size)
-        passes = places // count
-        parts = [self._order(int(p))[places[passes == p] % count] for p in np.unique(passes)]
-        # Sorted, because rows of a memory map are read faster in file order.
-        return np.sort(np.concatenate(parts))
+        """Return the training images of a full-frame step, from 0, ascending."""
+        return self._draw.images(step)
 
     def _own(self, batch: NDArray[AnyNumber]) -> NDArray[AnyNumber]:
         index, count = self.share
         size = len(batch) // count
         return batch[index * size : (index + 1) * size]
-
-    def _shuffle(self, passes: int) -> NDArray[np.int64]:
-        rng = np.random.default_rng([self.recipe.seed, _ORDER, passes])
-        return rng.permutation(len(self.labels))

@@ -9,9 +9,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ichlite.data.parts import Slices
+from ichlite.ct.tensor import GRID
+from ichlite.data.parts import CELLS, CellArray, SliceArray
 from ichlite.errors import StoreError
 
+CELL_PIXELS = GRID // CELLS
+"""Side of a lesion cell in pixels of the grid."""
 HEAD_HU = -200
 """Pixels above this are taken for head."""
 TRIES = 8
@@ -50,34 +53,41 @@ class CropSampler:
 
     def batch(
         self,
-        hu: NDArray[np.int16] | Slices,
+        hu: NDArray[np.int16] | SliceArray,
+        cells: NDArray[np.uint8] | CellArray,
         rows: NDArray[np.int64],
         count: int,
         rng: np.random.Generator,
-    ) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
-        """The store's slices → `count` crops and their labels.
+    ) -> tuple[NDArray[np.int16], NDArray[np.uint8], NDArray[np.int64]]:
+        """Return `count` crops of the store's slices, their lesion cells, and their images.
 
         Args:
             hu: (row of the store, row, column) int16, HU.
+            cells: (row of the store, row / 8, column / 8) uint8; see `data.parts.LesionCells`.
             rows: The store's row of each training image, in the order of `labels`.
             count: Crops; the first half, rounded up, hold a lesion.
             rng: Every random number comes from here.
 
         Returns:
-            (count, size, size) int16 HU and (count, 5) labels. A crop with a lesion keeps all
-            labels of its slice.
+            (count, size, size) int16 HU, (count, size / 8, size / 8) uint8 cells, and the (count,)
+            training images that they are of. A crop with a lesion keeps all labels of its slice.
         """
         wanted = -(-count // 2)
         images = np.concatenate(
             [rng.choice(self.positive, wanted), rng.choice(self.negative, count - wanted)]
         )
         crops = np.empty((count, self.size, self.size), np.int16)
+        side = self.size // CELL_PIXELS
+        crop_cells = np.empty((count, side, side), np.uint8)
         for number, image in enumerate(images):
             frame = hu[rows[image]]
             aimed = number < wanted
             row, column = self._near_lesion(image, rng) if aimed else self._in_head(frame, rng)
-            crops[number] = crop(frame, row, column, self.size)
-        return crops, self.labels[images]
+            top, left = corner(frame.shape, row, column, self.size)
+            crops[number] = frame[top : top + self.size, left : left + self.size]
+            top, left = top // CELL_PIXELS, left // CELL_PIXELS
+            crop_cells[number] = cells[rows[image]][top : top + side, left : left + side]
+        return crops, crop_cells, images
 
     def _near_lesion(self, image: int, rng: np.random.Generator) -> tuple[int, int]:
         reach = self.size // 2 - EDGE_PIXELS
@@ -91,22 +101,22 @@ class CropSampler:
         return int(rows[first]), int(columns[first])
 
 
-def crop(frame: NDArray[np.int16], row: int, column: int, size: int) -> NDArray[np.int16]:
-    """(row, column) slice → the square of `size` pixels about a place, moved into the frame.
+def corner(shape: tuple[int, ...], row: int, column: int, size: int) -> tuple[int, int]:
+    """Return the top and left of a square about a place, moved into a slice and onto its cells.
 
     Args:
-        frame: (rows, columns), each at least `size`.
+        shape: Rows and columns of the slice, each at least `size`.
         row: Of the centre.
         column: Of the centre.
         size: Side in pixels.
 
     Returns:
-        A (size, size) view.
+        Row and column of the first pixel, each a multiple of 8 (`CELL_PIXELS`).
 
     Example:
-        >>> crop(np.arange(16, dtype=np.int16).reshape(4, 4), 0, 3, 2).tolist()
-        [[2, 3], [6, 7]]
+        >>> corner((256, 256), 0, 250, 64)
+        (0, 192)
     """
-    top = min(max(row - size // 2, 0), frame.shape[0] - size)
-    left = min(max(column - size // 2, 0), frame.shape[1] - size)
-    return frame[top : top + size, left : left + size]
+    top = min(max(row - size // 2, 0), shape[0] - size)
+    left = min(max(column - size // 2, 0), shape[1] - size)
+    return top // CELL_PIXELS * CELL_PIXELS, left // CELL_PIXELS * CELL_PIXELS

@@ -6,13 +6,19 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from ichlite.ct.tensor import GRID
 from ichlite.errors import UnknownName, UsageError
 
 Schedule = Literal["constant", "cosine"]
 SCHEDULES: tuple[str, ...] = ("constant", "cosine")
 Precision = Literal["float32", "bfloat16"]
 PRECISIONS: tuple[str, ...] = ("float32", "bfloat16")
+Keep = Literal["best", "last"]
+KEEPS: tuple[str, ...] = ("best", "last")
 WIDTHS = ("width", "expansion", "head_width")
+WITH_WIDTHS = ("light_fcn", "lesion_fcn")
+CROP_MULTIPLE = 8
+"""Crops are cut between lesion cells of so many pixels."""
 BLOCKS = 5
 """Expansion blocks of the paper's LightFCN."""
 
@@ -32,7 +38,14 @@ class Recipe:
             steps.
         warmup_steps: Of the cosine schedule.
         steps_per_epoch: None: one pass over the training split an epoch.
+        shares: Share of a batch that each store gives, in their order; None: one pass over all.
+        bleeding_share: Share of slices with a bleed in what each store gives; None: as they come.
+        brain_level_hu: Level that each scan's brain is brought to, here and in reading; None: none.
         augment: Move, flip, shift HU and add noise (`augment.py`).
+        vary_scanner: When augmenting, move further, and vary kernel, contrast, noise and the range
+            of known HU, too, as scanners and picture archives do.
+        keep: Which epoch's weights become `best.keras`: `best` by validation, or `last`.
+        map_weight: Of the loss of the lesion map against that of the labels, for models with one.
         crop_steps: Steps on lesion-aimed crops before the first epoch.
         crop_size: Side of these crops in pixels.
         bn_momentum: Of batch normalisation's running statistics.
@@ -59,7 +72,13 @@ class Recipe:
     schedule: Schedule = "constant"
     warmup_steps: int = 0
     steps_per_epoch: int | None = None
+    shares: tuple[float, ...] | None = None
+    bleeding_share: float | None = None
+    brain_level_hu: float | None = None
     augment: bool = False
+    vary_scanner: bool = False
+    keep: Keep = "best"
+    map_weight: float = 0.5
     crop_steps: int = 0
     crop_size: int = 128
     bn_momentum: float = 0.99
@@ -76,6 +95,10 @@ class Recipe:
     precision: Precision = "float32"
 
     def __post_init__(self) -> None:
+        if self.shares is not None:  # a manifest has it as a list
+            object.__setattr__(self, "shares", tuple(self.shares))
+        if self.keep not in KEEPS:
+            raise UnknownName("epoch to keep", self.keep, list(KEEPS))
         if self.schedule not in SCHEDULES:
             raise UnknownName("schedule", self.schedule, list(SCHEDULES))
         if self.precision not in PRECISIONS:
@@ -90,9 +113,17 @@ class Recipe:
         for name, least in at_least.items():
             if getattr(self, name) < least:
                 raise UsageError(name, found=getattr(self, name), expected=f"at least {least}")
-        if _given(self, WIDTHS) and self.model != "light_fcn":
+        if _given(self, WIDTHS) and self.model not in WITH_WIDTHS:
             raise UsageError(
-                "only light_fcn has widths to choose", found=self.model, expected="light_fcn"
+                "this model has no widths to choose",
+                found=self.model,
+                expected=" or ".join(WITH_WIDTHS),
+            )
+        if self.crop_size % CROP_MULTIPLE or self.crop_size > GRID:
+            raise UsageError(
+                "crop_size",
+                found=self.crop_size,
+                expected=f"a multiple of {CROP_MULTIPLE}, at most {GRID}",
             )
         if self.epochs + self.crop_steps == 0:
             raise UsageError("nothing to train", found="0 epochs", expected="1 or more")
@@ -108,6 +139,18 @@ class Recipe:
             share = getattr(self, name)
             if share is not None and not 0 <= share < 1:
                 raise UsageError(name, found=share, expected="at least 0 and below 1")
+        if self.shares is not None and not all(0 < share <= 1 for share in self.shares):
+            raise UsageError("shares", found=self.shares, expected="each above 0 and at most 1")
+        if self.bleeding_share is not None and not 0 < self.bleeding_share < 1:
+            raise UsageError(
+                "bleeding_share", found=self.bleeding_share, expected="between 0 and 1"
+            )
+        if self.brain_level_hu is not None and not 0 <= self.brain_level_hu <= 80:
+            raise UsageError(
+                "brain_level_hu", found=self.brain_level_hu, expected="from 0 to 80 HU"
+            )
+        if not 0 <= self.map_weight < math.inf:
+            raise UsageError("map_weight", found=self.map_weight, expected="at least 0")
         if not 0 <= self.defer_share <= 1:
             raise UsageError("defer_share", found=self.defer_share, expected="from 0 to 1")
 
@@ -145,7 +188,10 @@ class Recipe:
 
     def as_dict(self) -> dict[str, Any]:
         """The attributes by name, as a manifest keeps them."""
-        return asdict(self)
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in asdict(self).items()
+        }
 
 
 def _given(recipe: Recipe, names: tuple[str, ...]) -> list[str]:

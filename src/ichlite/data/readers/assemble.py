@@ -18,6 +18,7 @@ def assemble(
     images: Iterable[ImageRecord],
     findings: Iterable[Finding],
     expected: str,
+    hu_range: tuple[int, int] | None = None,
 ) -> Index:
     """What a reader found → its index.
 
@@ -28,6 +29,7 @@ def assemble(
         images: In any order; those that share a name or a source are left out, with a finding.
         findings: So far.
         expected: What the folder should have held, for the message.
+        hu_range: As in `Index`.
 
     Returns:
         The index, sorted.
@@ -51,7 +53,7 @@ def assemble(
             expected=expected,
         )
     ordered = tuple(sorted(kept, key=ImageRecord.order))
-    return Index(kind, root, label_level, ordered, tuple(all_findings))
+    return Index(kind, root, label_level, ordered, tuple(all_findings), hu_range)
 
 
 def _kinds(findings: list[Finding]) -> str:

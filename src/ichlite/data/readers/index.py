@@ -30,10 +30,12 @@ class ImageRecord:
         labels: 0 or 1 for each subtype, in the order of `labels.NAMES`.
         any: 0 or 1: any haemorrhage.
         source: File below the data set's folder, with `/`; slice k (from 0) of a NIfTI volume is
-            `ct_scans/049.nii#k`.
+            `ct_scans/049.nii#k`, a picture of a CT window `1.jpg#hu=-20:100`.
         lesion: (row, column) of the largest bleed in pixels of the 256 grid; None when there is
             none or it is not known.
-        split: `train`, `validation` or `test` where the data set prescribes it; else None.
+        split: `train`, `validation` or `test` where the data set prescribes it, which holds under
+            `--split given`; `unused` for all images of a patient who is never trained or tested
+            on, whatever the split; else None.
     """
 
     image: str
@@ -63,6 +65,8 @@ class Index:
         label_level: Whether labels are of the slice, or of the scan that the slice is in.
         images: Sorted by `ImageRecord.order`; each `image` and each `source` once.
         findings: What was repaired, left out or noticed while reading, one entry a case.
+        hu_range: Lowest and highest HU that are known; what lies outside of it is filled in. None
+            where all are.
     """
 
     kind: str
@@ -70,6 +74,7 @@ class Index:
     label_level: LabelLevel
     images: tuple[ImageRecord, ...]
     findings: tuple[Finding, ...]
+    hu_range: tuple[int, int] | None = None
 
 
 Progress = Callable[[int, int], None]

@@ -29,6 +29,7 @@ from ichlite.train.losses.classes import (
     Ldam,
 )
 from ichlite.train.losses.cross_entropy import asymmetric, bce, focal
+from ichlite.train.losses.lesion_map import LesionMap, lesion_map_loss
 from ichlite.train.losses.margin import ldam, ldam_margins
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "DistributionBalanced",
     "Focal",
     "Ldam",
+    "LesionMap",
     "asymmetric",
     "bce",
     "build_loss",
@@ -48,6 +50,7 @@ __all__ = [
     "focal",
     "ldam",
     "ldam_margins",
+    "lesion_map_loss",
 ]
 
 LOSSES: Mapping[str, type[keras.losses.Loss]] = {

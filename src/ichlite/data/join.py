@@ -1,0 +1,218 @@
+"""Several prepared stores as one, to train on together, and a fold of patients held out of them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ichlite.data.parts import CELLS, SliceArray
+from ichlite.data.rows import UNUSED
+from ichlite.data.split import check_leakage, fold_patients, groups_of
+from ichlite.data.store import Store
+from ichlite.errors import StoreError, UsageError
+
+GENERATED = ("phantom", "implant")
+"""Kinds of store whose patients are made, or are those of another store."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """Which patients a run leaves out, to be judged on them.
+
+    Attributes:
+        number: From 1.
+        of: Folds in all.
+        seed: Of the draw of patients; runs of one cross-validation share it.
+    """
+
+    number: int
+    of: int
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.of < 2 or not 1 <= self.number <= self.of or self.seed < 0:
+            raise UsageError(
+                f"there is no fold {self.number}/{self.of} of seed {self.seed}",
+                expected="K/N with 1 <= K <= N and N at least 2, and a seed of 0 or more",
+            )
+
+    @classmethod
+    def parse(cls, text: str, seed: int = 0) -> Fold:
+        """Return the fold that `K/N` names.
+
+        Raises:
+            UsageError: It is not of that form.
+
+        Example:
+            >>> Fold.parse("2/5")
+            Fold(number=2, of=5, seed=0)
+        """
+        number, _, of = text.partition("/")
+        if not (number.isdecimal() and of.isdecimal()):
+            raise UsageError("--fold does not name a fold", found=text, expected="K/N, such as 1/5")
+        return cls(int(number), int(of), seed)
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.of}"
+
+
+class _Joined:
+    """Arrays that are read when they are indexed, one after the other, as one such array."""
+
+    def __init__(self, arrays: Sequence[Any]) -> None:
+        self.arrays = arrays
+        self.ends = np.cumsum([len(array) for array in arrays])
+        self.shape = (int(self.ends[-1]), *arrays[0].shape[1:])
+        self.dtype = arrays[0].dtype
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key: int | np.integer[Any] | slice | NDArray[Any]) -> NDArray[Any]:
+        """Return one item for a row number, an array of them for a slice or array of numbers."""
+        if isinstance(key, int | np.integer):
+            row = range(len(self))[int(key)]
+            which = int(np.searchsorted(self.ends, row, side="right"))
+            found: NDArray[Any] = self.arrays[which][row - self._first(which)]
+            return found
+        rows = np.arange(len(self))[key]
+        items = np.empty((len(rows), *self.shape[1:]), self.dtype)
+        owner = np.searchsorted(self.ends, rows, side="right")
+        for which in np.unique(owner):
+            mine = owner == which
+            items[mine] = self.arrays[which][rows[mine] - self._first(which)]
+        return items
+
+    def _first(self, which: int) -> int:
+        return int(self.ends[which - 1]) if which else 0
+
+
+class JoinedCells(_Joined):
+    """The lesion cells of several stores as one array; `stored` where any of them has some."""
+
+    @property
+    def stored(self) -> bool:
+        """Whether any store's bleeds were outlined."""
+        return any(array.stored for array in self.arrays)
+
+
+def join_stores(stores: Sequence[Store]) -> Store:
+    """Return one store with the rows of all, each store's in turn; a single store is itself.
+
+    Patients keep their names, so that a patient of two stores is one patient.
+
+    Args:
+        stores: At least one; of slices with labels of slices.
+
+    Returns:
+        The joined store. Its `meta` names the stores, its `origin` says whose each row is.
+
+    Raises:
+        StoreError: The same store twice, labels of scans, or a patient or slice that trains in
+            one store and validates or tests in another.
+    """
+    if len(stores) == 1:
+        return stores[0]
+    hashes = [store.hash for store in stores]
+    if len(set(hashes)) < len(hashes):
+        raise StoreError("the same store is named twice", found=str(stores[0].path.parent))
+    for store in stores:
+        if store.label_level != "slice":
+            raise StoreError(
+                f"{store.path} cannot be joined with others",
+                found=f"labels of {store.label_level}s",
+                expected="labels of slices",
+            )
+
+    def column(name: str) -> NDArray[Any]:
+        return np.concatenate([getattr(store, name) for store in stores])
+
+    columns = ("labels", "any", "image", "patient", "study", "series", "position_mm", "lesion",
+               "pixel_sha256", "split")  # fmt: skip
+    joined = Store(
+        path=Path(stores[0].path),
+        hu=_Joined([store.hu for store in stores]),
+        lesion_cells=JoinedCells([store.lesion_cells for store in stores]),
+        cells_known=column("cells_known"),
+        origin=np.repeat(np.arange(len(stores)), [len(store) for store in stores]),
+        meta=MappingProxyType(
+            {
+                "kind": "joined",
+                "label_level": "slice",
+                "hash": hashlib.sha256("\n".join(hashes).encode()).hexdigest(),
+                "stores": [dict(store.meta, name=store.path.name) for store in stores],
+            }
+        ),
+        **{name: column(name) for name in columns},
+    )
+    check_leakage(
+        joined.patient.tolist(),
+        joined.series.tolist(),
+        joined.pixel_sha256.tolist(),
+        joined.split.tolist(),
+    )
+    return joined
+
+
+def hold_out(store: Store, fold: Fold) -> Store:
+    """Return the store with one fold of its patients to test on, and the others to train on.
+
+    Folds are drawn over the patients of real scans, stratified by what bleeds they have; phantoms
+    keep their splits. Implants are left out with the patient whose head they are in. Patients
+    who share a slice's pixels stay together, `unused` images stay unused.
+
+    Args:
+        store: One store, or several that were joined.
+        fold: Which.
+
+    Returns:
+        The store with other splits: real patients of the fold `test`, all other real ones `train`.
+
+    Raises:
+        StoreError: Fewer patients than folds.
+    """
+    kinds = np.array([str(meta["kind"]) for meta in metas_of(store)])[store.origin]
+    real = ~np.isin(kinds, GENERATED)
+    if not real.any():
+        real = kinds != "implant"  # phantoms alone are folded themselves
+    names = store.patient[real]
+    if len(set(names.tolist())) < fold.of:
+        raise StoreError(
+            f"{fold.of} folds cannot be drawn",
+            found=f"{len(set(names.tolist()))} patients",
+            expected=f"at least {fold.of}",
+        )
+    groups = groups_of(names.tolist(), store.series[real].tolist(), store.pixel_sha256[real].tolist())
+    bleeds = np.column_stack([store.any, store.labels])[real]
+    labels = {name: tuple(bleeds[names == name].max(axis=0).tolist()) for name in groups}
+    folds = fold_patients(groups, labels, folds=fold.of, seed=fold.seed)
+    split = store.split.copy()
+    followers = real | (kinds == "implant")
+    for row in np.flatnonzero(followers & (split != UNUSED)):
+        held = folds.get(str(store.patient[row]))
+        if held is None:
+            raise StoreError(
+                f"implant {store.image[row]} is in the head of a patient of no store",
+                found=store.patient[row],
+                remedy="train on the store that the implants were made from, too",
+            )
+        split[row] = "test" if held == fold.number - 1 else "train"
+    # What is made is not judged beside real scans; implants in held-out heads do not train either.
+    split[~real & (split == "test")] = UNUSED
+    meta = {**store.meta, "fold": asdict(fold)}
+    return replace(store, split=split, meta=MappingProxyType(meta))
+
+
+def metas_of(store: Store) -> Sequence[dict[str, Any]]:
+    """Return the description of each store that was joined; of a single store its own."""
+    found: Sequence[dict[str, Any]] = store.meta.get("stores") or [
+        dict(store.meta, name=store.path.name)
+    ]
+    return found

@@ -1,0 +1,83 @@
+"""Brain levels of a store's scans, and the store with every scan brought to one level.
+
+The level and the shift are those of reading (`ct.brain`), so that training and reading agree.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ichlite.ct.brain import at_level, brain_level_hu
+from ichlite.data.parts import SliceArray
+from ichlite.data.store import Store
+from ichlite.data.whole import write_json
+
+LEVELS_FILE = "brain-levels.json"
+
+
+class LevelledSlices:
+    """The slices of a store, each shifted so that its scan's brain comes to one level.
+
+    Args:
+        slices: The store's.
+        levels_hu: (N,) float32 brain level of each slice's scan; NaN leaves it as it is.
+        wanted_hu: The level to bring it to.
+    """
+
+    def __init__(
+        self, slices: SliceArray, levels_hu: NDArray[np.float32], wanted_hu: float
+    ) -> None:
+        self.slices, self.levels_hu, self.wanted_hu = slices, levels_hu, wanted_hu
+        self.shape, self.dtype = slices.shape, slices.dtype
+
+    def __len__(self) -> int:
+        return len(self.slices)
+
+    def __getitem__(self, key: int | np.integer[Any] | slice | NDArray[Any]) -> NDArray[np.int16]:
+        """Return (256, 256) for a row number, (n, 256, 256) for a slice or array of row numbers."""
+        if isinstance(key, int | np.integer):
+            level = float(self.levels_hu[int(key)])
+            return at_level(self.slices[key], None if np.isnan(level) else level, self.wanted_hu)
+        rows = np.arange(len(self))[key]
+        return np.stack([self[int(row)] for row in rows]) if len(rows) else self.slices[rows]
+
+
+def levelled(store: Store, wanted_hu: float | None) -> Store:
+    """Return the store with each scan's brain brought to a level; itself where that is None.
+
+    Levels are measured once and kept beside the store, if its folder can be written.
+    """
+    if wanted_hu is None:
+        return store
+    of_series = _series_levels(store)
+    levels = np.array([of_series[name] for name in store.series.tolist()], np.float32)
+    return replace(store, hu=LevelledSlices(store.hu, levels, wanted_hu))
+
+
+def _series_levels(store: Store) -> dict[str, float]:
+    """Return the brain level of each series, NaN where it shows no brain."""
+    path = store.path / LEVELS_FILE
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        if kept["hash"] == store.hash:
+            return {
+                name: np.nan if level is None else float(level)
+                for name, level in kept["levels"].items()
+            }
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # not measured yet, or of another store
+    order = np.argsort(store.series, kind="stable")
+    first = np.flatnonzero(np.r_[True, store.series[order][1:] != store.series[order][:-1]])
+    levels = {
+        str(store.series[rows[0]]): brain_level_hu(store.hu[rows])
+        for rows in np.split(order, first[1:])
+    }
+    with suppress(OSError):  # a store that cannot be written is measured again each time
+        write_json(path, {"hash": store.hash, "levels": levels})
+    return {name: np.nan if level is None else level for name, level in levels.items()}

@@ -1,0 +1,285 @@
+"""PhysioNet CT-ICH v1.0-1.2: a label table and JPEG pictures of one CT window in `Patients_CT/`.
+
+Labels are of the slice; picture n of a patient, counted from the feet, is SliceNumber n. The window
+is -20 to 100 HU, by regression against slices of the same patients whose HU are known; nothing says
+where a slice lies but its number.
+
+Source: Hssayeni et al., Data 2020, 5(1), 14, doi 10.3390/data5010014.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from ichlite.data.audit import Finding
+from ichlite.data.readers.assemble import assemble
+from ichlite.data.readers.ct_ich_table import (
+    SliceLabels,
+    image_name,
+    labels_by_patient,
+    patient_name,
+    read_slice_labels,
+)
+from ichlite.data.readers.index import ImageRecord, Index, Progress
+from ichlite.data.readers.label_table import find_table
+from ichlite.data.readers.lesion import largest_bleed
+from ichlite.data.rows import UNUSED
+from ichlite.data.windowed import open_picture, picture_source, read_grey
+from ichlite.data.workers import Engine, in_this_process
+from ichlite.errors import InputError
+
+TABLES = ("hemorrhage_diagnosis.csv", "hemorrhage_diagnosis_raw_ct.csv")
+PATIENTS, BRAIN, BONE = "Patients_CT", "brain", "bone"
+WINDOW_HU = (-20, 100)
+SPACING_MM = 5.0
+"""Slice thickness that the data descriptor states for all scans."""
+
+UNCHECKED_PATIENTS = frozenset({49})
+"""Whose file numbers, as published, do not confirm that their labels stand on the right slices."""
+
+_PICTURE = re.compile(r"(?P<number>\d{1,4})(?P<mask>_HGE_Seg)?\.jpe?g", re.IGNORECASE | re.ASCII)
+_MARKED = 127
+"""Grey above which a mask's pixel is marked; JPEG blurs masks too."""
+
+
+def read(root: Path, progress: Progress, engine: Engine = in_this_process) -> Index:
+    """Read a folder of CT-ICH v1.0-1.2.
+
+    Args:
+        root: Holds the table and `Patients_CT/049/brain/1.jpg` …, masks `1_HGE_Seg.jpg` beside
+            them where there are any; or one folder that does.
+        progress: Called with (patients done, patients in all).
+        engine: Where headers and masks are read.
+
+    Returns:
+        The labelled slices; findings say what is not in it and why.
+
+    Raises:
+        InputError: No label table, no pictures, or none that the table names.
+    """
+    table = _find_table(root)
+    labels, said, findings = read_slice_labels(table)
+    folders, odd = _patient_folders(root)
+    findings += odd
+    of_patient = labels_by_patient(labels, said)
+    scans = [
+        _Scan(root, number, folder, of_patient.get(number, {}), frozenset(said.get(number, ())))
+        for number, folder in sorted(folders.items())
+    ]
+    images: list[ImageRecord] = []
+    for done, (records, noted) in enumerate(engine(_read_scan, scans), start=1):
+        images += records
+        findings += noted
+        progress(done, len(scans))
+    findings += [
+        Finding("label_without_image", patient_name(number), f"no folder in {PATIENTS}/")
+        for number in sorted(said)
+        if number not in folders
+    ]
+    known = f"{WINDOW_HU[0]} to {WINDOW_HU[1]} HU are known; air and bone are filled in"
+    findings += [
+        Finding("windowed_pictures", PATIENTS, known),
+        Finding("nominal_positions", PATIENTS, f"SliceNumber x {SPACING_MM:g} mm"),
+    ]
+    expected = f"{TABLES[0]} and {PATIENTS}/049/{BRAIN}/1.jpg"
+    return assemble("ct-ich", root, "slice", images, findings, expected, WINDOW_HU)
+
+
+@dataclass(frozen=True, slots=True)
+class _Scan:
+    """One patient's folder below `root`, labels of the slices, and slices that the table names."""
+
+    root: Path
+    number: int
+    folder: Path
+    labels: SliceLabels
+    said: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Pictures:
+    """Pictures and masks of one scan, by the number in their names."""
+
+    slices: dict[int, Path]
+    masks: dict[int, Path]
+
+
+def _read_scan(scan: _Scan) -> tuple[list[ImageRecord], list[Finding]]:
+    """Return one patient's labelled slices, feet to head."""
+    name = patient_name(scan.number)
+    pictures, findings = _pictures(scan)
+    findings += _look(scan, pictures.slices.values())
+    rows, odd = _rows_of(scan, pictures.slices)
+    findings += odd
+    if rows is None:
+        return [], findings
+    findings += [
+        Finding("label_without_image", image_name((scan.number, number)))
+        for number in sorted(scan.said - set(rows.values()))
+    ]
+    images = []
+    for number, picture in sorted(pictures.slices.items()):
+        file = picture.relative_to(scan.root).as_posix()
+        key = (scan.number, rows.get(number, number))
+        if key[1] not in scan.said:
+            findings.append(Finding("image_without_label", file, "no line in the table"))
+        if key not in scan.labels:
+            continue
+        subtypes, any_bleed = scan.labels[key]
+        lesion, odd = _lesion(picture, pictures.masks.get(number), image_name(key), any_bleed)
+        # Only in a release that came with masks does a bleed without one say anything.
+        findings += odd if pictures.masks else []
+        images.append(
+            ImageRecord(
+                image=image_name(key),
+                patient=name,
+                study=name,
+                series=name,
+                position_mm=SPACING_MM * key[1],
+                labels=subtypes,
+                any=any_bleed,
+                source=picture_source(file, WINDOW_HU),
+                lesion=lesion,
+                split=UNUSED if scan.number in UNCHECKED_PATIENTS else None,
+            )
+        )
+    if images and scan.number in UNCHECKED_PATIENTS:
+        detail = "the published file numbers do not confirm them; split `unused`"
+        findings.append(Finding("unchecked_slice_labels", name, detail))
+    return images, findings
+
+
+def _rows_of(scan: _Scan, slices: Iterable[int]) -> tuple[dict[int, int] | None, list[Finding]]:
+    """Return the SliceNumber of each picture's number that has one; None where nothing says it.
+
+    As published, files skip a number after each slice that bleeds, and rows do not. Numbers that
+    skip so are counted through; numbers that skip otherwise and run past the table are refused.
+    """
+    numbers = sorted(slices)
+    rows = {number: number for number in numbers if number in scan.said}
+    skips = set(numbers) - scan.said and scan.said - set(numbers)
+    counted = scan.said == set(range(1, len(scan.said) + 1))
+    if not skips or not counted or max(numbers) <= len(scan.said):
+        return rows, []
+    name = patient_name(scan.number)
+    if len(numbers) == len(scan.said) and (
+        scan.number in UNCHECKED_PATIENTS or _skip_after_bleeds(scan, numbers)
+    ):
+        detail = f"{len(numbers)} pictures numbered up to {numbers[-1]} are counted through"
+        return {number: row for row, number in enumerate(numbers, start=1)}, [
+            Finding("renumbered_slices", name, detail)
+        ]
+    detail = f"{len(numbers)} pictures numbered up to {numbers[-1]}, {len(scan.said)} rows"
+    return None, [Finding("slice_count_mismatch", name, detail)]
+
+
+def _skip_after_bleeds(scan: _Scan, numbers: list[int]) -> bool:
+    """Whether numbers skip one after each row that bleeds, and nowhere else."""
+    steps = [after - before for before, after in pairwise(numbers)]
+    for row, step in enumerate(steps, start=1):
+        _, any_bleed = scan.labels.get((scan.number, row), ((), None))
+        if step != (1 if any_bleed == 0 else 2) and (any_bleed is not None or step not in (1, 2)):
+            return False
+    return numbers[0] == 1
+
+
+def _lesion(
+    picture: Path, mask: Path | None, name: str, any_bleed: int
+) -> tuple[tuple[float, float] | None, list[Finding]]:
+    """Return where the largest bleed is by its mask, and how mask and label contradict."""
+    if mask is None:
+        return None, [Finding("mask_disagrees", name, "a bleed without a mask")] * any_bleed
+    try:
+        marked = read_grey(mask) > _MARKED
+        with open_picture(picture) as shown:
+            size = shown.size
+        if size != marked.shape[::-1]:
+            found = "x".join(map(str, marked.shape[::-1]))
+            raise InputError("the mask does not fit its picture", found=found, expected=size)
+    except InputError as fault:
+        detail = str(fault).replace(f"{mask.parent}/", "")
+        return None, [Finding("unusable_mask", name, detail)]
+    place = largest_bleed(marked)
+    if (place is not None) == bool(any_bleed):
+        return place, []
+    detail = "no bleed in the mask" if any_bleed else "a bleed in the mask alone"
+    return None, [Finding("mask_disagrees", name, detail)]
+
+
+def _look(scan: _Scan, slices: Iterable[Path]) -> list[Finding]:
+    """Return what the pictures' headers show; those without a readable one are found later."""
+    findings = []
+    sizes: Counter[str] = Counter()
+    for picture in slices:
+        try:
+            with open_picture(picture) as shown:
+                size, mode = shown.size, shown.mode
+        except InputError:
+            continue
+        said = "x".join(map(str, size))
+        sizes[said] += 1
+        file = picture.relative_to(scan.root).as_posix()
+        if size[0] != size[1]:
+            findings.append(Finding("not_square", file, said))
+        if mode != "L":
+            findings.append(Finding("colour_picture", file, mode))
+    if len(sizes) > 1:
+        said = ", ".join(f"{size} ({count})" for size, count in sizes.most_common())
+        findings.append(Finding("mixed_sizes", patient_name(scan.number), said))
+    return findings
+
+
+def _pictures(scan: _Scan) -> tuple[_Pictures, list[Finding]]:
+    """Return the files of a patient's folder by what they are; all else are findings."""
+    found = _Pictures({}, {})
+    findings = []
+    brain, bone = scan.folder / BRAIN, scan.folder / BONE
+    for path in sorted(brain.iterdir()) if brain.is_dir() else []:
+        file = path.relative_to(scan.root).as_posix()
+        parts = _PICTURE.fullmatch(path.name)
+        if parts is None or not path.is_file():
+            findings.append(Finding("not_an_image", file))
+            continue
+        of_kind = found.masks if parts["mask"] else found.slices
+        first = of_kind.setdefault(int(parts["number"]), path)
+        if first != path:
+            findings.append(Finding("duplicate_image_name", file, f"{first.name} is read"))
+    others = sum(1 for path in bone.iterdir() if path.is_file()) if bone.is_dir() else 0
+    if others:
+        detail = f"{others} files of a window that is not documented"
+        where = bone.relative_to(scan.root).as_posix()
+        findings.append(Finding("unused_pictures", where, detail))
+    return found, findings
+
+
+def _patient_folders(root: Path) -> tuple[dict[int, Path], list[Finding]]:
+    """Return the folder of each PatientNumber below the one `Patients_CT`."""
+    tops = [path for name in (PATIENTS, f"*/{PATIENTS}") for path in sorted(root.glob(name))]
+    if len(tops) != 1:
+        found = ", ".join(path.relative_to(root).as_posix() for path in tops) or "none"
+        raise InputError(f"pictures of CT-ICH in {root}", found=found, expected=f"one {PATIENTS}/")
+    folders: dict[int, Path] = {}
+    findings = []
+    for path in sorted(tops[0].iterdir()):
+        file = path.relative_to(root).as_posix()
+        if not (path.is_dir() and path.name.isdecimal() and path.name.isascii()):
+            findings.append(Finding("not_an_image", file))
+        elif int(path.name) in folders:
+            said = f"{folders[int(path.name)].name} is read"
+            findings.append(Finding("duplicate_image_name", file, said))
+        else:
+            folders[int(path.name)] = path
+    return folders, findings
+
+
+def _find_table(root: Path) -> Path:
+    """Return the label table, under either of its names."""
+    for name in TABLES:
+        if any(root.glob(f"{name}*")) or any(root.glob(f"*/{name}*")):
+            return find_table(root, name)
+    return find_table(root, TABLES[0])

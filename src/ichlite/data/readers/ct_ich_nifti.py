@@ -1,0 +1,165 @@
+"""PhysioNet CT-ICH v1.3.1: a label table, NIfTI volumes in `ct_scans/`, and `masks/`.
+
+Labels are of the slice; SliceNumber counts from 1 along the volume as it is stored. A volume whose
+slices are not the table's is left out whole, because nothing says which label is whose.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ichlite.data.audit import Finding
+from ichlite.data.readers.assemble import assemble
+from ichlite.data.readers.ct_ich_table import (
+    SliceLabels,
+    image_name,
+    labels_by_patient,
+    patient_name,
+    read_slice_labels,
+)
+from ichlite.data.readers.index import ImageRecord, Index, Progress
+from ichlite.data.readers.label_table import find_table
+from ichlite.data.readers.lesion import largest_bleed
+from ichlite.data.readers.nifti import read_mask_plane, read_nifti_geometry
+from ichlite.data.workers import Engine, in_this_process
+from ichlite.errors import InputError
+
+TABLE = "hemorrhage_diagnosis_raw_ct.csv"
+SCANS, MASKS = "ct_scans", "masks"
+SUFFIXES = (".nii", ".nii.gz")
+
+
+def read(root: Path, progress: Progress, engine: Engine = in_this_process) -> Index:
+    """Folder of CT-ICH v1.3.1 → its index.
+
+    Args:
+        root: Holds the table, `ct_scans/049.nii` … and `masks/049.nii` … (or .nii.gz), or one
+            folder that does.
+        progress: Called with (volumes done, volumes in all).
+        engine: Where headers and masks are read.
+
+    Returns:
+        The labelled slices; findings say what is not in it and why.
+
+    Raises:
+        InputError: No label table, or no volume that the table names.
+    """
+    table = find_table(root, TABLE)
+    labels, said, findings = read_slice_labels(table)
+    volumes, odd = _volumes(table.parent / SCANS)
+    findings += odd
+    images: list[ImageRecord] = []
+    of_patient = labels_by_patient(labels, said)
+    scans = [
+        _Scan(root, number, volume, of_patient[number], said[number])
+        for number, volume in sorted(volumes.items())
+        if number in said
+    ]
+    for done, (records, noted) in enumerate(engine(_read_scan, scans), start=1):
+        images += records
+        findings += noted
+        progress(done, len(scans))
+    findings += [
+        Finding("image_without_label", f"{SCANS}/{volume.name}", f"no line in {TABLE}")
+        for number, volume in sorted(volumes.items())
+        if number not in said
+    ]
+    findings += [
+        Finding("label_without_image", patient_name(number), f"no volume in {SCANS}/")
+        for number in sorted(said)
+        if number not in volumes
+    ]
+    expected = f"{TABLE} and {SCANS}/049.nii"
+    return assemble("ct-ich", root, "slice", images, findings, expected)
+
+
+@dataclass(frozen=True, slots=True)
+class _Scan:
+    """One patient's volume below `root`, the labels of its slices, and the slices of the table."""
+
+    root: Path
+    number: int
+    volume: Path
+    labels: SliceLabels
+    said: set[int]
+
+
+def _read_scan(scan: _Scan) -> tuple[list[ImageRecord], list[Finding]]:
+    """One patient's volume and labels → records of the slices, feet to head."""
+    number, volume, labels, said = scan.number, scan.volume, scan.labels, scan.said
+    name = patient_name(number)
+    try:
+        geometry = read_nifti_geometry(volume)
+    except InputError as fault:
+        return [], [Finding("undecodable_pixels", name, str(fault))]
+    if said != set(range(1, geometry.slices + 1)):
+        detail = f"{geometry.slices} slices, {_listed(said)} in {TABLE}"
+        return [], [Finding("slice_count_mismatch", name, detail)]
+    findings = []
+    if not geometry.stated:
+        findings.append(Finding("unknown_orientation", name))
+    places, odd = _lesions(volume, geometry.slices, name)
+    findings += odd
+    source = volume.relative_to(scan.root).as_posix()
+    images = []
+    for k, stored in enumerate(geometry.stored):
+        key = (number, stored + 1)
+        if key not in labels:
+            continue
+        subtypes, any_bleed = labels[key]
+        if places is not None and (places[k] is not None) != bool(any_bleed):
+            detail = "no bleed in the mask" if any_bleed else "a bleed in the mask alone"
+            findings.append(Finding("mask_disagrees", image_name(key), detail))
+        images.append(
+            ImageRecord(
+                image=image_name(key),
+                patient=name,
+                study=name,
+                series=name,
+                position_mm=geometry.positions_mm[k],
+                labels=subtypes,
+                any=any_bleed,
+                source=f"{source}#{k}",
+                lesion=places[k] if places is not None and any_bleed else None,
+            )
+        )
+    return images, findings
+
+
+def _lesions(
+    volume: Path, slices: int, name: str
+) -> tuple[list[tuple[float, float] | None] | None, list[Finding]]:
+    """Volume → where the largest bleed of each slice is by its mask; None without a usable mask."""
+    stem = volume.name.removesuffix(".gz").removesuffix(".nii")
+    paths = [volume.parent.parent / MASKS / (stem + suffix) for suffix in SUFFIXES]
+    mask = next((path for path in paths if path.is_file()), None)
+    if mask is None:
+        return None, []
+    try:
+        return [largest_bleed(read_mask_plane(mask, k, volume)) for k in range(slices)], []
+    except InputError as fault:
+        return None, [Finding("unusable_mask", name, str(fault))]
+
+
+def _volumes(folder: Path) -> tuple[dict[int, Path], list[Finding]]:
+    """`ct_scans/` → PatientNumber → its volume; other files are findings."""
+    volumes: dict[int, Path] = {}
+    findings = []
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        stem = path.name.removesuffix(".gz").removesuffix(".nii")
+        if not path.name.endswith(SUFFIXES) or not stem.isdecimal():
+            findings.append(Finding("not_an_image", f"{SCANS}/{path.name}"))
+        elif int(stem) in volumes:
+            first = volumes[int(stem)].name
+            findings.append(
+                Finding("duplicate_image_name", f"{SCANS}/{path.name}", f"{first} is read")
+            )
+        else:
+            volumes[int(stem)] = path
+    return volumes, findings
+
+
+def _listed(numbers: set[int]) -> str:
+    """SliceNumbers → how many, and which: `{1, 2, 4}` → `3 (1 to 4)`."""
+    return f"{len(numbers)} ({min(numbers)} to {max(numbers)})" if numbers else "none"

@@ -1,0 +1,99 @@
+"""Labels of PhysioNet CT-ICH by slice, from the table that all its releases have alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from ichlite.data.audit import Finding
+from ichlite.data.readers.label_table import (
+    check_any,
+    is_blank,
+    labels_of,
+    merge_rows,
+    read_rows,
+)
+from ichlite.labels import NAMES
+
+NO_BLEED = "No_Hemorrhage"
+COLUMNS = ("PatientNumber", "SliceNumber", *(name.capitalize() for name in NAMES), NO_BLEED)
+
+Labels = tuple[int, ...]
+Slice = tuple[int, int]
+"""PatientNumber and SliceNumber."""
+SliceLabels = dict[Slice, tuple[Labels, int]]
+"""Subtypes in the order of `labels.NAMES`, and `any`, of each slice."""
+
+
+def read_slice_labels(table: Path) -> tuple[SliceLabels, dict[int, set[int]], list[Finding]]:
+    """Read the labels of each slice, and which slices the table names at all.
+
+    Args:
+        table: The file.
+
+    Returns:
+        (PatientNumber, SliceNumber) → subtypes in the order of `labels.NAMES`, and `any`: 1 where
+        No_Hemorrhage is 0 or a subtype is 1; PatientNumber → every SliceNumber in the table, those
+        whose labels cannot be used too; findings.
+
+    Raises:
+        InputError: No such file, or another table.
+    """
+    findings: list[Finding] = []
+    said: dict[int, set[int]] = {}
+    merged, repeats = merge_rows(_rows(table, said, findings), image_name)
+    labels: SliceLabels = {}
+    for key, cells in merged.items():
+        if cells is None:
+            detail = "a label is missing or is not 0 or 1"
+            findings.append(Finding("incomplete_labels", image_name(key), detail))
+            continue
+        *subtypes, no_bleed = cells
+        findings += check_any(image_name(key), subtypes, 1 - no_bleed)
+        labels[key] = tuple(subtypes), max(1 - no_bleed, *subtypes)
+    return labels, said, findings + repeats
+
+
+def labels_by_patient(labels: SliceLabels, patients: Iterable[int]) -> dict[int, SliceLabels]:
+    """Return the labels of each patient's slices; nothing for patients without any."""
+    parted: dict[int, SliceLabels] = {number: {} for number in patients}
+    for key, one in labels.items():
+        parted[key[0]][key] = one
+    return parted
+
+
+def patient_name(number: int) -> str:
+    """Return the patient's name in stores, which is that of the release's files."""
+    return f"{number:03d}"
+
+
+def image_name(key: Slice) -> str:
+    """Return the name of a slice in stores."""
+    return f"{key[0]:03d}-{key[1]:03d}"
+
+
+def _rows(
+    table: Path, said: dict[int, set[int]], findings: list[Finding]
+) -> Iterator[tuple[int, Slice, Labels | None]]:
+    """Line number, slice, and its subtypes and No_Hemorrhage; None where one is not 0 or 1."""
+    for line, row in read_rows(table, COLUMNS, kind="label table of CT-ICH"):
+        if all(is_blank(cell) for cell in row.values()):
+            continue
+        patient, number = _whole(row["PatientNumber"]), _whole(row["SliceNumber"])
+        if patient is None:
+            where = f"{table.name} line {line}"
+            found = row["PatientNumber"]
+            findings.append(Finding("missing_patient", where, f"PatientNumber {found!r}"))
+        elif number is None:
+            said.setdefault(patient, set())
+            detail = f"line {line}: SliceNumber {row['SliceNumber']!r}"
+            findings.append(Finding("incomplete_labels", patient_name(patient), detail))
+        else:
+            said.setdefault(patient, set()).add(number)
+            yield line, (patient, number), labels_of(row, COLUMNS[2:])
+
+
+def _whole(cell: str) -> int | None:
+    """`49` or `49.0` → 49; None for anything else."""
+    digits = cell.removesuffix(".0")
+    return int(digits) if digits.isdecimal() and digits.isascii() else None
