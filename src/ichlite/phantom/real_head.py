@@ -54,6 +54,16 @@ class RealHead:
         """Return HEAD_GRID voxel coordinates (3, rows, columns) of the plane at `z_mm`."""
         return Camera(self.skull.view).index(z_mm - self.skull.view.shift_mm[0], stride)
 
+    def scan_mm(self) -> tuple[Float, Float, Float]:
+        """Return the place in the scan, (z, y, x) mm, of each voxel of BRAIN_BOX."""
+        z, y, x = self.atlas.brain_grid.mesh_mm()
+        back = np.linalg.inv(self.skull.view.turn).astype(np.float32)
+        scan = (
+            row[0] * z + row[1] * y + row[2] * x + np.float32(shift)
+            for row, shift in zip(back, self.skull.view.shift_mm, strict=True)
+        )
+        return next(scan), next(scan), next(scan)
+
 
 def measure_head(hu: NDArray[np.int16], position_mm: NDArray[np.floating]) -> RealHead:
     """Return a measured head.
@@ -65,14 +75,13 @@ def measure_head(hu: NDArray[np.int16], position_mm: NDArray[np.floating]) -> Re
     Raises:
         SeriesError: No closed skull, or none that the template fits.
     """
-    from scipy import ndimage
-
     skull = find_skull(hu, position_mm)
     deep = skull.edge_mm < -6
     soft = _soft(hu, skull)
-    smooth = ndimage.gaussian_filter(soft, (0, 0.8, 0.8))
-    level = float(np.median(smooth[deep]))
-    dark = np.clip((level - 5 - smooth) / (FLUID_BELOW_BRAIN_HU - 7), 0, 1) * skull.cavity
+    level = float(np.median(soft[deep]))
+    noise, grain = _noise_of(soft, deep & (soft > level - 12))
+    smooth = np.stack([_denoised(plane, 2.5 * spread) for plane, spread in zip(soft, noise, strict=True)])
+    dark = np.clip((level - 7 - smooth) / (FLUID_BELOW_BRAIN_HU - 9), 0, 1) * skull.cavity
     solid = (skull.edge_mm < -3) & (dark < 0.15) & (smooth < level + 25)
     local = np.stack([_local(plane, mask, level) for plane, mask in zip(smooth, solid, strict=True)])
     head = RealHead(
@@ -83,13 +92,11 @@ def measure_head(hu: NDArray[np.int16], position_mm: NDArray[np.floating]) -> Re
         ventricle=np.zeros(0, np.float32),
         local=local,
         level=level,
-        noise=np.zeros(0, np.float32),
-        grain=0.25,
+        noise=noise,
+        grain=grain,
         atlas=load_atlas(),
     )
-    noise, grain = _noise_of(soft, deep & (dark < 0.15))
-    ventricle = _ventricle(head)
-    head = replace(head, ventricle=ventricle, noise=noise, grain=grain)
+    head = replace(head, ventricle=_ventricle(head))
     return replace(head, fluid=head.fluid * (1 - _deep_white(head)), atlas=_atlas(head))
 
 
@@ -106,6 +113,22 @@ def _soft(hu: NDArray[np.int16], skull: Skull) -> Float:
             )
             plane[:] = plane[rows, columns]
     return out
+
+
+def _denoised(plane: Float, step_hu: float) -> Float:
+    """Return `plane` smoothed where neighbours differ by less than about `step_hu` (bilateral)."""
+    reach = 2
+    rows, columns = plane.shape
+    framed = np.pad(plane, reach, mode="edge")
+    total, weights = np.zeros_like(plane), np.zeros_like(plane)
+    for down in range(2 * reach + 1):
+        for right in range(2 * reach + 1):
+            near = framed[down : down + rows, right : right + columns]
+            apart2 = (down - reach) ** 2 + (right - reach) ** 2
+            weight = np.exp(-(((near - plane) / np.float32(step_hu)) ** 2) / 2 - np.float32(apart2 / 3))
+            total += weight * near
+            weights += weight
+    return np.asarray(total / weights)
 
 
 def _local(plane: Float, mask: NDArray[np.bool_], level: float) -> Float:
@@ -196,13 +219,7 @@ def _atlas(head: RealHead) -> Atlas:
     """Return the head over the template's grid."""
     from scipy import ndimage
 
-    skull, grid = head.skull, box_grid(HEAD_GRID, BRAIN_BOX)
-    z, y, x = grid.mesh_mm()
-    back = np.linalg.inv(skull.view.turn).astype(np.float32)
-    scan = [
-        row[0] * z + row[1] * y + row[2] * x + np.float32(shift)
-        for row, shift in zip(back, skull.view.shift_mm, strict=True)
-    ]
+    skull, scan = head.skull, head.scan_mm()
     number = np.arange(len(skull.position_mm), dtype=np.float64)
     place = np.interp(scan[0], skull.position_mm, number, left=-9, right=len(number) + 9)
     middle = (skull.view.grid - 1) / 2
