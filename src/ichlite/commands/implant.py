@@ -1,4 +1,4 @@
-"""`ichlite implant`: a store with scans without blood in, a store of the same heads with bleeds out."""
+"""`ichlite implant`: put bleeds into the scans without blood of a prepared store."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ EPILOG = "Example: ichlite implant store implants --scans 200 --seed 1 --process
 
 
 def implant(
-    store: Annotated[Path, typer.Argument(help="Prepared store; its scans without blood are used.")],
+    store: Annotated[
+        Path, typer.Argument(help="Prepared store; its scans without blood are used.")
+    ],
     out: Annotated[Path, typer.Argument(help="Folder to make.")],
     scans: Annotated[int, typer.Option(help="Scans with blood to make.")] = 50,
     seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
-    split: Annotated[str, typer.Option(help="Whose heads: train, validation, test or all.")] = "all",
+    split: Annotated[
+        str, typer.Option(help="Whose heads: train, validation, test or all.")
+    ] = "all",
     balance: Annotated[
         str, typer.Option(help="Which bleeds: paper (Table 1) or training.")
     ] = "training",

@@ -235,10 +235,7 @@ def _ventricle_push(distance: Float, cavity_mm: Float) -> Float:
 
     push = _coarse_gradient(distance, 2.6)
     index = np.meshgrid(
-        *(
-            np.linspace(0, n - 1, k)
-            for n, k in zip(distance.shape, push.shape[1:], strict=True)
-        ),
+        *(np.linspace(0, n - 1, k) for n, k in zip(distance.shape, push.shape[1:], strict=True)),
         indexing="ij",
     )
     far = ndimage.map_coordinates(distance, index, order=1)

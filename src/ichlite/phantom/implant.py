@@ -135,8 +135,9 @@ def settle(plan: BleedPlan, head: RealHead) -> BleedPlan:
     """Return the plan as it fits the head: what cannot be put truly is left out.
 
     A level of blood has as much of the head's ventricles behind it as it has of the template's.
-    Clots in fluid are dense enough to be seen in slices of 5 mm. The tentorium hardly shows in 5 mm slices, so that there are no sheets on it; sheets on the falx
-    push nothing aside, so that they are thin.
+    Blood in sulci is dense enough to be seen in slices of 5 mm. The tentorium hardly shows in such
+    slices, so that there are no sheets on it; sheets on the falx push nothing aside, so that they
+    are thin.
     """
     template = load_atlas()
     grid = template.brain_grid

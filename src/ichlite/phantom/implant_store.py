@@ -1,4 +1,4 @@
-"""Make a store of real scans without blood with bleeds put in; the order of work changes no byte."""
+"""Make a store of real heads with implanted bleeds; the order of work changes no byte."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class ImplantOrder:
         scans: How many scans with blood.
         seed: Of all plans.
         split: `train`, `validation`, `test` or `all`: whose heads.
-        balance: Which bleeds how often; see `balance.BALANCES`. Its share without blood is not used.
+        balance: Which bleeds how often, of those who bleed; see `balance.BALANCES`.
     """
 
     source: Path

@@ -80,10 +80,14 @@ def measure_head(hu: NDArray[np.int16], position_mm: NDArray[np.floating]) -> Re
     soft = _soft(hu, skull)
     level = float(np.median(soft[deep]))
     noise, grain = _noise_of(soft, deep & (soft > level - 12))
-    smooth = np.stack([_denoised(plane, 2.5 * spread) for plane, spread in zip(soft, noise, strict=True)])
+    smooth = np.stack(
+        [_denoised(plane, 2.5 * spread) for plane, spread in zip(soft, noise, strict=True)]
+    )
     dark = np.clip((level - 7 - smooth) / (FLUID_BELOW_BRAIN_HU - 9), 0, 1) * skull.cavity
     solid = (skull.edge_mm < -3) & (dark < 0.15) & (smooth < level + 25)
-    local = np.stack([_local(plane, mask, level) for plane, mask in zip(smooth, solid, strict=True)])
+    local = np.stack(
+        [_local(plane, mask, level) for plane, mask in zip(smooth, solid, strict=True)]
+    )
     head = RealHead(
         hu=hu,
         skull=skull,
@@ -97,7 +101,8 @@ def measure_head(hu: NDArray[np.int16], position_mm: NDArray[np.floating]) -> Re
         atlas=load_atlas(),
     )
     head = replace(head, ventricle=_ventricle(head))
-    return replace(head, fluid=head.fluid * (1 - _deep_white(head)), atlas=_atlas(head))
+    fluid = np.maximum(head.fluid * (1 - _deep_white(head)), head.ventricle)
+    return replace(head, fluid=fluid, atlas=_atlas(head))
 
 
 def _soft(hu: NDArray[np.int16], skull: Skull) -> Float:
@@ -125,7 +130,9 @@ def _denoised(plane: Float, step_hu: float) -> Float:
         for right in range(2 * reach + 1):
             near = framed[down : down + rows, right : right + columns]
             apart2 = (down - reach) ** 2 + (right - reach) ** 2
-            weight = np.exp(-(((near - plane) / np.float32(step_hu)) ** 2) / 2 - np.float32(apart2 / 3))
+            weight = np.exp(
+                -(((near - plane) / np.float32(step_hu)) ** 2) / 2 - np.float32(apart2 / 3)
+            )
             total += weight * near
             weights += weight
     return np.asarray(total / weights)
@@ -169,7 +176,7 @@ def _deep_white(head: RealHead) -> Float:
 
     white = ndimage.gaussian_filter(load_atlas().white, (1.5, 3, 3))
     deep = np.clip((white - 0.8) / 0.15, 0, 1)
-    return _of_template(head, np.asarray(deep, np.float32)) * (1 - head.ventricle)
+    return _of_template(head, np.asarray(deep, np.float32))
 
 
 def _of_template(head: RealHead, over_box: Float, cval: float = 0.0) -> Float:

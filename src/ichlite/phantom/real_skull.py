@@ -262,6 +262,8 @@ def _wall(
             rows, columns = np.nonzero(np.abs(edge[k][::_STRIDE, ::_STRIDE]) < _FAR_MM)
             known = edge[k][_STRIDE * rows, _STRIDE * columns]
             z = position[k]
-        points.append(np.stack([np.full(len(rows), z), side[_STRIDE * rows], side[_STRIDE * columns]]))
+        points.append(
+            np.stack([np.full(len(rows), z), side[_STRIDE * rows], side[_STRIDE * columns]])
+        )
         values.append(known)
     return np.concatenate(points, 1), np.concatenate(values)
