@@ -13,12 +13,14 @@ import os
 import shutil
 import socket
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from ichlite.cluster.session import Cluster
+from ichlite.data.join import Fold, open_stores
 from ichlite.data.whole import write_json
 from ichlite.errors import IchliteError, UsageError
 from ichlite.train.recipe import Recipe
@@ -33,25 +35,28 @@ GPU_PLATFORM = "cuda"
 
 def train(
     recipe: Recipe,
-    store: Path,
+    stores: Sequence[Path],
     folder: Path,
     cluster: Cluster,
     *,
     workers: int,
+    fold: Fold | None = None,
     init: Path | None = None,
 ) -> dict[str, Any]:
     """Train on a cluster, or go on training, within a `session`.
 
     Args:
         recipe: How; its batch is that of all workers together.
-        store: A prepared store; every machine sees it, `folder` and `init` under the same path.
+        stores: Prepared; every machine sees them, `folder` and `init` under the same path.
         folder: Run folder, as of `ichlite train`.
         cluster: The session's. Where it has a GPU for each worker, each gets one.
         workers: Processes, one a GPU or core.
+        fold: Of patients to leave out.
         init: Checkpoint to start from.
 
     Returns:
-        `steps`, `resumed_at` of the last group, `validation_mean_roc_auc`.
+        `steps`, `resumed_at` of the last group, `validation_mean_roc_auc`, `best_step`,
+        `chosen_by`.
 
     Raises:
         UsageError: The cluster or the batch cannot be shared so.
@@ -77,7 +82,8 @@ def train(
         (shared / name).unlink(missing_ok=True)
     order = {
         "recipe": recipe.as_dict(),
-        "store": str(store.resolve()),
+        "stores": [str(store.resolve()) for store in stores],
+        "fold": None if fold is None else asdict(fold),
         "folder": str(folder.resolve()),
         "init": None if init is None else str(init.resolve()),
         "platform": GPU_PLATFORM if on_gpu else "cpu",
@@ -160,17 +166,17 @@ def _join(rank: int, count: int, platform: str) -> None:
 
 
 def _fit(order: Mapping[str, Any], own: Path, shared: Path | None) -> None:
-    from ichlite.data.store import Store
     from ichlite.evaluate.metrics import validation_auc
     from ichlite.train.fit import fit
 
-    store = Path(order["store"])
+    stores = [Path(store) for store in order["stores"]]
+    fold = None if order["fold"] is None else Fold(**order["fold"])
     run = fit(
         Recipe(**order["recipe"]),
-        Store.open(store),
+        open_stores(stores, fold),
         own,
         score=validation_auc,
-        store_name=store.name,
+        store_name=" ".join(store.name for store in stores),
         init=None if order["init"] is None else Path(order["init"]),
     )
     if shared is not None:
@@ -180,6 +186,8 @@ def _fit(order: Mapping[str, Any], own: Path, shared: Path | None) -> None:
                 "steps": run.steps,
                 "resumed_at": run.resumed_at,
                 "validation_mean_roc_auc": run.best,
+                "best_step": run.best_step,
+                "chosen_by": run.chosen_by,
             },
         )
 

@@ -89,6 +89,7 @@ def _document(out: Path, made: Prepared) -> dict[str, Any]:
         "out": str(out),
         "kind": said["kind"],
         "label_level": said["label_level"],
+        "hu_range": said["hu_range"],
         "images": said["images_found"],
         "slices": said["images"],
         "patients": said["patients"],

@@ -27,6 +27,43 @@ WarmupSteps = Annotated[int, typer.Option(help="Of the cosine schedule.")]
 StepsPerEpoch = Annotated[
     int | None, typer.Option(help="Instead of one pass over the training split.")
 ]
+Shares = Annotated[
+    list[float] | None,
+    typer.Option(
+        "--share", help="Share of each batch for a store, once a store in their order, such as 0.5."
+    ),
+]
+BleedingShare = Annotated[
+    float | None,
+    typer.Option(help="Share of slices with a bleed in what each store gives to a batch."),
+]
+BrainLevel = Annotated[
+    float | None,
+    typer.Option(
+        "--brain-level-hu", help="Median brain HU that each scan is brought to, such as 30."
+    ),
+]
+VaryScanner = Annotated[
+    bool,
+    typer.Option(
+        "--vary-scanner",
+        help="With --augment: vary kernel, noise grain, contrast and known HU range, too.",
+    ),
+]
+LeaveOut = Annotated[
+    list[str] | None,
+    typer.Option(help="Subtype that is not trained, such as epidural where a store has none."),
+]
+Deterministic = Annotated[
+    bool,
+    typer.Option("--deterministic", help="Same run, same machine: same bits. Slower."),
+]
+Keep = Annotated[
+    str, typer.Option(help="Epoch that becomes best.keras: the best by validation, or the last.")
+]
+MapWeight = Annotated[
+    float, typer.Option(help="Weight of the lesion map's loss, for models that have a map.")
+]
 Augment = Annotated[bool, typer.Option(help="Move, flip, shift HU, add noise.")]
 CropSteps = Annotated[int, typer.Option(help="Steps on lesion-aimed crops first.")]
 CropSize = Annotated[int, typer.Option(help="Side of a crop in pixels.")]
@@ -43,6 +80,10 @@ DeviceWindows = Annotated[bool, typer.Option(help="Send HU to the device and mak
 Precision = Annotated[str, typer.Option(help="float32 or bfloat16.")]
 Width = Annotated[int | None, typer.Option(help="LightFCN: between blocks.")]
 Expansion = Annotated[int | None, typer.Option(help="LightFCN: inside block 1.")]
+Expansions = Annotated[
+    list[int] | None,
+    typer.Option(help="LightFCN: channels inside a block, given five times in their order."),
+]
 HeadWidth = Annotated[int | None, typer.Option(help="LightFCN: last feature map.")]
 
 
@@ -64,4 +105,7 @@ def recipe_from(given: Mapping[str, Any], *, but: Collection[str] = ()) -> Recip
     from ichlite.train.recipe import Recipe
 
     names = {field.name for field in fields(Recipe)} - set(but)
-    return Recipe(**{name: value for name, value in given.items() if name in names})
+    chosen = {name: value for name, value in given.items() if name in names}
+    if chosen.get("leave_out") is None:  # of a repeatable option that was not given
+        chosen["leave_out"] = ()
+    return Recipe(**chosen)

@@ -12,39 +12,57 @@ from ichlite.commands.recipe_options import (
     Augment,
     BatchSize,
     Beta,
+    BleedingShare,
     BnMomentum,
+    BrainLevel,
     Clipnorm,
     CropSize,
     CropSteps,
     DeferShare,
+    Deterministic,
     DeviceWindows,
     Dropout,
     EmaMomentum,
     Epochs,
     Expansion,
+    Expansions,
     Gamma,
     HeadWidth,
+    Keep,
     LearningRate,
+    LeaveOut,
     Loss,
+    MapWeight,
     MaxMargin,
     Model,
     Precision,
     Schedule,
+    Shares,
     StepsPerEpoch,
+    VaryScanner,
     WarmupSteps,
     Width,
     recipe_from,
 )
 
 if TYPE_CHECKING:
+    from ichlite.data.join import Fold
     from ichlite.train.logs import Row
     from ichlite.train.recipe import Recipe
 
 EPILOG = "Example: ichlite train phantoms runs/ldam --loss ldam --epochs 5 --seed 1"
 
+CHOSEN_BY = {
+    "validation_mean_roc_auc": "the highest validation mean AUC",
+    "validation_bce": "the lowest validation cross-entropy, for no validation AUC is defined",
+    "last": "the last one",
+}
+
 
 def train(
-    store: Annotated[Path, typer.Argument(help="Prepared store to train on.")],
+    stores: Annotated[
+        list[Path], typer.Argument(metavar="STORE...", help="Prepared stores to train on.")
+    ],
     out: Annotated[Path, typer.Argument(help="Run folder; the same command again resumes.")],
     model: Model = "light_fcn",
     loss: Loss = "bce",
@@ -56,7 +74,15 @@ def train(
     schedule: Schedule = "constant",
     warmup_steps: WarmupSteps = 0,
     steps_per_epoch: StepsPerEpoch = None,
+    shares: Shares = None,
+    bleeding_share: BleedingShare = None,
+    brain_level_hu: BrainLevel = None,
     augment: Augment = False,
+    vary_scanner: VaryScanner = False,
+    leave_out: LeaveOut = None,
+    deterministic: Deterministic = False,
+    keep: Keep = "best",
+    map_weight: MapWeight = 0.5,
     crop_steps: CropSteps = 0,
     crop_size: CropSize = 128,
     bn_momentum: BnMomentum = 0.99,
@@ -74,6 +100,15 @@ def train(
     width: Width = None,
     expansion: Expansion = None,
     head_width: HeadWidth = None,
+    expansions: Expansions = None,
+    fold: Annotated[
+        str | None,
+        typer.Option(metavar="K/N", help="Leave out the Kth of N folds of patients, to test on."),
+    ] = None,
+    fold_seed: Annotated[int, typer.Option(help="Seed of the draw of folds.")] = 0,
+    all_patients: Annotated[
+        bool, typer.Option("--all-patients", help="Train on every patient of real scans.")
+    ] = False,
     init: Annotated[Path | None, typer.Option(help="Checkpoint to start from.")] = None,
     ray: Annotated[
         str | None,
@@ -84,7 +119,7 @@ def train(
     ] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
-    """Train a model on a prepared store; the best epoch by validation mean AUC is kept."""
+    """Train a model on prepared stores; the best epoch by validation mean AUC is kept."""
     given = locals()
     from ichlite.errors import UsageError
 
@@ -98,15 +133,16 @@ def train(
         need_train()
     from ichlite.commands.console import print_json, progress, say
     from ichlite.data.feed import split_rows
-    from ichlite.data.store import Store
+    from ichlite.data.join import Fold, open_stores
 
     recipe = recipe_from(given)
-    opened = Store.open(store)
+    held_out = None if fold is None else Fold.parse(fold, fold_seed)
+    opened = open_stores(stores, held_out, all_patients=all_patients)
     images = len(split_rows(opened, "train"))
     if ray is not None:
         if devices is not None:
             raise UsageError("--devices", found="--ray", expected="--workers, one device each")
-        _on_ray(ray, recipe, store, out, workers=workers, init=init, as_json=as_json)
+        _on_ray(ray, recipe, stores, held_out, out, workers=workers, init=init, as_json=as_json)
         return
     from ichlite.evaluate.metrics import validation_auc
     from ichlite.train.fit import fit
@@ -125,7 +161,7 @@ def train(
             opened,
             out,
             score=validation_auc,
-            store_name=store.name,
+            store_name=" ".join(store.name for store in stores),
             init=init,
             device_count=devices,
             on_step=lambda _: advance(1),
@@ -133,6 +169,7 @@ def train(
         )
     if run.resumed_at:
         say(f"resumed at step {run.resumed_at} of {run.steps}")
+    say(f"best.keras is of step {run.best_step}: {CHOSEN_BY[run.chosen_by]}")
     if as_json:
         print_json(
             {
@@ -141,6 +178,8 @@ def train(
                 "steps": run.steps,
                 "resumed_at": run.resumed_at,
                 "validation_mean_roc_auc": run.best,
+                "best_step": run.best_step,
+                "chosen_by": run.chosen_by,
             }
         )
     else:
@@ -150,7 +189,8 @@ def train(
 def _on_ray(
     address: str,
     recipe: Recipe,
-    store: Path,
+    stores: list[Path],
+    fold: Fold | None,
     out: Path,
     *,
     workers: int,
@@ -166,7 +206,7 @@ def _on_ray(
 
     with session(address) as cluster:
         say(f"training by {workers} processes on {cluster.nodes} nodes")
-        run = train_on(recipe, store, out, cluster, workers=workers, init=init)
+        run = train_on(recipe, stores, out, cluster, fold=fold, workers=workers, init=init)
     model = out / "best.keras"
     if as_json:
         print_json({"run": str(out), "model": str(model), "workers": workers, **run})

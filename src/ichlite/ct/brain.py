@@ -24,7 +24,7 @@ _MIN_BRAIN_CM2 = 30.0
 _MIN_BRAIN_SHARE = 0.85
 _PIXEL_WHEN_UNKNOWN_MM = 0.49
 _LEVEL_PIXELS = 300
-"""Coarse pixels of brain that a slice needs to count for the scan's level; 40 cm² of a usual head."""
+"""Coarse pixels of brain that a slice needs to count for the level; 40 cm² of a usual head."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,7 @@ KINDS: Mapping[str, tuple[Action, str]] = MappingProxyType(
         "twelve_bit_offset": ("repaired", "12-bit values stored 1000 too low and wrapped"),
         "padding_in_tissue": ("noted", "PixelPaddingValue lies among tissue; such pixels are air"),
         "windowed_pictures": ("noted", "pictures of one CT window, HU beyond it filled in"),
-        "unused_pictures": ("noted", "pictures of another window, whose HU are not known"),
+        "unused_pictures": ("noted", "pictures of another window, which are not read"),
         "mixed_sizes": ("noted", "pictures of one scan that differ in size: scale not known"),
         "not_square": ("noted", "a picture that is not square; padded with air"),
         "colour_picture": ("noted", "a picture in colours, of which the luminance is taken"),

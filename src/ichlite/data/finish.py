@@ -15,7 +15,14 @@ from ichlite.data.parts import PART_IMAGES
 from ichlite.data.pixels import read_results
 from ichlite.data.readers.index import ImageRecord, Index
 from ichlite.data.rows import UNUSED, StoreRow, write_index
-from ichlite.data.split import PRESETS, check_leakage, groups_of, split_hash, split_patients
+from ichlite.data.split import (
+    PRESETS,
+    check_leakage,
+    groups_of,
+    patient_labels,
+    split_hash,
+    split_patients,
+)
 from ichlite.data.store import META_FILE, PARTS_FOLDER, SCHEMA
 from ichlite.data.table1 import Table1, table1
 from ichlite.data.whole import replacing, write_csv, write_json
@@ -171,9 +178,13 @@ def _splits(kept: _Kept, index: Index, choice: Choice) -> tuple[dict[str, str], 
     )
     if choice.preset != "given":
         never = {record.patient for record in kept.records if record.split == UNUSED}
-        positive = {record.patient for record in kept.records if record.any} - never
-        dealt = {patient: group for patient, group in groups.items() if patient not in never}
-        split = split_patients(dealt, positive, preset=choice.preset, seed=choice.seed)
+        used = {patient: group for patient, group in groups.items() if patient not in never}
+        labels = patient_labels(
+            [record.patient for record in kept.records],
+            [record.any for record in kept.records],
+            [record.labels for record in kept.records],
+        )
+        split = split_patients(used, labels, preset=choice.preset, seed=choice.seed)
         return split | dict.fromkeys(never, UNUSED), []
     sides: dict[str, set[str]] = {}
     given: dict[str, str] = {}
@@ -209,11 +220,13 @@ def _write_audit(
         ["action", "kind", "item", "detail"],
         ([one.action, one.kind, one.item, one.detail] for one in ordered),
     )
+    known = description["hu_range"]
     facts = {
         name: description[name]
-        for name in ("kind", "label_level", "hu_range", "images_found", "images", "patients",
-                     "studies", "split", "seed", "split_hash", "hash")
+        for name in ("kind", "label_level", "images_found", "images", "patients", "studies",
+                     "split", "seed", "split_hash", "hash")
     }  # fmt: skip
+    facts["hu_range"] = "all" if known is None else f"{known[0]} to {known[1]} HU"
     text = audit_markdown(facts, ordered, counts.markdown())
     with replacing(out / AUDIT_FILE) as part:
         part.write_text(text, encoding="utf-8", errors="backslashreplace")

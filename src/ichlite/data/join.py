@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ichlite.data.parts import CELLS, SliceArray
 from ichlite.data.rows import UNUSED
-from ichlite.data.split import check_leakage, fold_patients, groups_of
+from ichlite.data.split import check_leakage, fold_patients, groups_of, patient_labels
 from ichlite.data.store import Store
 from ichlite.errors import StoreError, UsageError
 
@@ -61,6 +60,28 @@ class Fold:
 
     def __str__(self) -> str:
         return f"{self.number}/{self.of}"
+
+
+def open_stores(
+    paths: Sequence[Path], fold: Fold | None = None, *, all_patients: bool = False
+) -> Store:
+    """Return the stores of these folders as one, their splits as asked for.
+
+    Args:
+        paths: Of the stores.
+        fold: Patients to leave out; see `hold_out`.
+        all_patients: Whether every real patient trains; see `train_on_all`.
+
+    Raises:
+        UsageError: A fold is left out, and all patients are to train.
+        StoreError: One is no store, or they cannot be joined or folded.
+    """
+    if fold is not None and all_patients:
+        raise UsageError("--fold leaves patients out, and --all-patients leaves out none")
+    store = join_stores([Store.open(path) for path in paths])
+    if all_patients:
+        return train_on_all(store)
+    return store if fold is None else hold_out(store, fold)
 
 
 class _Joined:
@@ -178,10 +199,7 @@ def hold_out(store: Store, fold: Fold) -> Store:
     Raises:
         StoreError: Fewer patients than folds.
     """
-    kinds = np.array([str(meta["kind"]) for meta in metas_of(store)])[store.origin]
-    real = ~np.isin(kinds, GENERATED)
-    if not real.any():
-        real = kinds != "implant"  # phantoms alone are folded themselves
+    kinds, real = _kinds_and_real(store)
     names = store.patient[real]
     if len(set(names.tolist())) < fold.of:
         raise StoreError(
@@ -189,10 +207,10 @@ def hold_out(store: Store, fold: Fold) -> Store:
             found=f"{len(set(names.tolist()))} patients",
             expected=f"at least {fold.of}",
         )
-    groups = groups_of(names.tolist(), store.series[real].tolist(), store.pixel_sha256[real].tolist())
-    bleeds = np.column_stack([store.any, store.labels])[real]
-    labels = {name: tuple(bleeds[names == name].max(axis=0).tolist()) for name in groups}
-    folds = fold_patients(groups, labels, folds=fold.of, seed=fold.seed)
+    series, pixels = store.series[real].tolist(), store.pixel_sha256[real].tolist()
+    groups = groups_of(names.tolist(), series, pixels)
+    labels = patient_labels(names.tolist(), store.any[real].tolist(), store.labels[real].tolist())
+    folds = fold_patients(groups, labels, fold.of, fold.seed)
     split = store.split.copy()
     followers = real | (kinds == "implant")
     for row in np.flatnonzero(followers & (split != UNUSED)):
@@ -208,6 +226,25 @@ def hold_out(store: Store, fold: Fold) -> Store:
     split[~real & (split == "test")] = UNUSED
     meta = {**store.meta, "fold": asdict(fold)}
     return replace(store, split=split, meta=MappingProxyType(meta))
+
+
+def train_on_all(store: Store) -> Store:
+    """Return the store with every patient of real scans to train on; phantoms keep their splits.
+
+    For the model that is shipped, which cross-validation has judged: nobody is left to test on.
+    """
+    _, real = _kinds_and_real(store)
+    meta = MappingProxyType({**store.meta, "all_patients": True})
+    return replace(store, split=np.where(real, "train", store.split), meta=meta)
+
+
+def _kinds_and_real(store: Store) -> tuple[NDArray[np.str_], NDArray[np.bool_]]:
+    """Return the kind of store that each row is of, and whether it is of a real scan in use."""
+    kinds = np.array([str(meta["kind"]) for meta in metas_of(store)])[store.origin]
+    real = ~np.isin(kinds, GENERATED)
+    if not real.any():
+        real = kinds != "implant"  # phantoms alone are folded themselves
+    return kinds, real & (store.split != UNUSED)
 
 
 def metas_of(store: Store) -> Sequence[dict[str, Any]]:

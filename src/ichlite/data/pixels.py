@@ -1,4 +1,4 @@
-"""Sources of one part in; its file of HU slices, and what each source turned out to be, out.
+"""The sources of one part read to HU slices, and what each source turned out to be.
 
 This is all of `prepare` that touches pixels, so it is what runs in other processes and machines. A
 part is made whole or not at all, and the same sources give the same part wherever it is made.
@@ -111,25 +111,27 @@ def read_results(folder: Path, number: int) -> list[PixelResult]:
 
 def read_source(root: Path, source: str) -> tuple[PixelResult, NDArray[np.int16] | None]:
     """A source below the data set's folder → what it is, and (256, 256) int16 HU or None."""
-    findings: tuple[tuple[str, str], ...]
+    path = root / source
+    findings: tuple[tuple[str, str], ...] = ()
+    whole = path.exists()  # a file of that very name is a file
+    volume = None if whole else _NIFTI_SLICE.fullmatch(source)
+    picture = None if whole else parse_picture_source(source)
     try:
-        volume = _NIFTI_SLICE.fullmatch(source)
-        picture = parse_picture_source(source)
-        if picture is not None and not (root / source).exists():
+        if picture is not None:
             path = root / picture[0]
             hu = resize_hu(hu_of_grey(read_grey(path), picture[1]))
-            findings, digest = (), _file_sha256(path)
-        elif volume is not None and not (root / source).exists():
+            digest = _file_sha256(path)
+        elif volume is not None:
             path = root / volume["file"]
             hu = read_nifti_slice(path, int(volume["slice"]))
-            findings, digest = (), _volume_sha256(path)
+            digest = _volume_sha256(path)
         else:
-            hu, findings, digest = _from_dicom(root / source)
+            hu, findings, digest = _from_dicom(path)
     except (InputError, OSError) as fault:
         code = getattr(fault, "code", None)
         kind = code if code in _OWN_KINDS else "undecodable_pixels"
         # The path is the item of the finding; the detail is without it, to be the same anywhere.
-        detail = str(fault).replace(f"{root / source}: ", "").replace(str(root / source), "it")
+        detail = str(fault).replace(f"{path}: ", "").replace(str(path), "it")
         return PixelResult("", None, ((kind, detail),)), None
     return PixelResult(digest, pixel_sha256(hu), findings), hu
 

@@ -1,4 +1,4 @@
-"""Patients and pixel hashes in; who trains, validates and tests, out, and the proof of no leak.
+"""Who trains, validates and tests, or is in which fold, and the proof that nobody is on two sides.
 
 The unit of a split is a group: a patient, with every other patient who shares a slice's pixels or a
 series.
@@ -10,10 +10,9 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-import numpy as np
-
 from ichlite.data.rows import CONSTANT, SPLITS, UNUSED
-from ichlite.errors import StoreError, UnknownName
+from ichlite.data.stratify import deal
+from ichlite.errors import StoreError, UnknownName, UsageError
 
 PAPER_PATIENTS = (6122, 765, 765)
 """Train, validation and test in the paper's Table 1, of patients with a bleed."""
@@ -62,14 +61,31 @@ def _links(series: str, pixel: str) -> list[tuple[str, str]]:
     return own if pixel.startswith(CONSTANT) else [*own, ("pixels", pixel)]
 
 
+def patient_labels(
+    patients: Sequence[str], any_bleed: Sequence[int], labels: Sequence[Sequence[int]]
+) -> dict[str, tuple[int, ...]]:
+    """Return the highest `any` and subtypes of each patient's images.
+
+    Example:
+        >>> patient_labels(["a", "a", "b"], [0, 1, 0], [(0, 0), (0, 1), (0, 0)])
+        {'a': (1, 0, 1), 'b': (0, 0, 0)}
+    """
+    highest: dict[str, tuple[int, ...]] = {}
+    for patient, bleed, subtypes in zip(patients, any_bleed, labels, strict=True):
+        here = (int(bleed), *map(int, subtypes))
+        highest[str(patient)] = tuple(map(max, here, highest.get(str(patient), here)))
+    return highest
+
+
 def split_patients(
-    groups: Mapping[str, str], positive: Iterable[str], *, preset: str, seed: int
+    groups: Mapping[str, str], labels: Mapping[str, Sequence[int]], *, preset: str, seed: int
 ) -> dict[str, str]:
-    """Groups and the patients with a bleed → the split of each patient.
+    """Split patients so that each subtype, and no bleed, is on every side in proportion.
 
     Args:
         groups: Patient → group, as `groups_of` gives them.
-        positive: Patients with at least one bleed.
+        labels: Patient → `any` and the subtypes, as `patient_labels` gives them; patients whose
+            labels are not known are left out of it.
         preset: `paper`, `all` or `test`; see `PRESETS`.
         seed: Of the order in which groups are dealt out; the same seed, the same split.
 
@@ -82,32 +98,72 @@ def split_patients(
 
     Example:
         >>> one_each = {str(k): str(k) for k in range(7652)}
-        >>> dealt = list(split_patients(one_each, one_each, preset="paper", seed=0).values())
+        >>> bleeding = dict.fromkeys(one_each, (1,))
+        >>> dealt = list(split_patients(one_each, bleeding, preset="paper", seed=0).values())
         >>> dealt.count("train"), dealt.count("validation"), dealt.count("test")
         (6122, 765, 765)
     """
     if preset not in ("paper", "all", "test"):
         raise UnknownName("split", preset, ["paper", "all", "test"])
+    if preset == "test":
+        return dict.fromkeys(groups, "test")
+    bleeding = {groups[one] for one in groups if any(labels.get(one, ()))}
+    members = {
+        group: together
+        for group, together in _members(groups).items()
+        if preset != "paper" or group in bleeding
+    }
+    patients = sum(map(len, members.values()))
+    share = PAPER_PATIENTS[1] / sum(PAPER_PATIENTS)
+    # A set too small for a tenth still needs someone to choose the best epoch by, and to test.
+    wanted = max(round(patients * share), 1 if len(members) >= len(SPLITS) else 0)
+    sides = deal(members, labels, [patients - 2 * wanted, wanted, wanted], seed=seed)
+    return {
+        patient: SPLITS[sides[group]] if group in sides else UNUSED
+        for patient, group in groups.items()
+    }
+
+
+def fold_patients(
+    groups: Mapping[str, str], labels: Mapping[str, Sequence[int]], folds: int, seed: int
+) -> dict[str, int]:
+    """Deal patients to folds so that each subtype, and no bleed, is in every fold alike.
+
+    Args:
+        groups: Patient → group, as `groups_of` gives them; a group is never divided.
+        labels: Patient → `any` and the subtypes, as `patient_labels` gives them.
+        folds: How many, at least 2; folds differ by one patient at most where no group is larger.
+        seed: The same seed, the same folds.
+
+    Returns:
+        Patient → fold, from 0.
+
+    Raises:
+        UsageError: Fewer than 2 folds, or more than there are groups.
+
+    Example:
+        >>> folds = fold_patients({"a": "a", "b": "b", "c": "b", "d": "d"}, {}, 2, seed=0)
+        >>> folds["b"] == folds["c"] != folds["a"] == folds["d"]
+        True
+    """
+    members = _members(groups)
+    if not 2 <= folds <= len(members):
+        raise UsageError(
+            "patients cannot be dealt to folds",
+            found=f"{folds} folds, {len(members)} patients or groups that share slices",
+            expected="at least 2 folds, and a patient for each",
+        )
+    rooms = [len(groups) // folds + int(fold < len(groups) % folds) for fold in range(folds)]
+    sides = deal(members, labels, rooms, seed=seed)
+    return {patient: sides[group] for patient, group in groups.items()}
+
+
+def _members(groups: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return the patients of each group."""
     members: dict[str, list[str]] = defaultdict(list)
     for patient, group in groups.items():
         members[group].append(patient)
-    bleeding = {groups[patient] for patient in positive}
-    used = sorted(members if preset != "paper" else bleeding)
-    split = dict.fromkeys(groups, UNUSED)
-    if preset == "test":
-        return dict.fromkeys(groups, "test")
-    patients = sum(len(members[group]) for group in used)
-    share = PAPER_PATIENTS[1] / sum(PAPER_PATIENTS)
-    # A set too small for a tenth still needs someone to choose the best epoch by, and to test.
-    wanted = max(round(patients * share), 1 if len(used) >= len(SPLITS) else 0)
-    left = {"validation": wanted, "test": wanted}
-    for index in np.random.default_rng(seed).permutation(len(used)):
-        together = members[used[index]]
-        side = next((name for name, room in left.items() if room >= len(together)), "train")
-        if side != "train":
-            left[side] -= len(together)
-        split.update(dict.fromkeys(together, side))
-    return split
+    return members
 
 
 def check_leakage(

@@ -77,9 +77,12 @@ class Store:
 
     @property
     def hu_range(self) -> tuple[int, int] | None:
-        """Lowest and highest HU that are known; beyond them they are filled in. None: all are."""
-        known = self.meta.get("hu_range")
-        return None if known is None else (int(known[0]), int(known[1]))
+        """Lowest and highest HU that every slice has as measured, else filled in; None: all are."""
+        stores = self.meta.get("stores") or [self.meta]
+        known = [one["hu_range"] for one in stores if one.get("hu_range")]
+        if not known:
+            return None
+        return max(int(low) for low, _ in known), min(int(high) for _, high in known)
 
     @classmethod
     def open(cls, path: Path) -> Store:

@@ -16,7 +16,13 @@ import numpy as np
 from ichlite.data.audit import Finding, counts_by_action
 from ichlite.data.readers.label_table import is_blank, labels_of, read_rows
 from ichlite.data.rows import CONSTANT, UNUSED
-from ichlite.data.split import check_leakage, groups_of, split_hash, split_patients
+from ichlite.data.split import (
+    check_leakage,
+    groups_of,
+    patient_labels,
+    split_hash,
+    split_patients,
+)
 from ichlite.data.table1 import Table1, table1
 from ichlite.data.whole import write_csv
 from ichlite.errors import InputError
@@ -165,10 +171,14 @@ def split_tables(tables: Tables, *, preset: str, seed: int, out: Path | None = N
     studies = sorted(tables.studies)
     patients = [tables.studies[study].patient for study in studies]
     no_pixels = [CONSTANT] * len(studies)
-    positive = {one.patient for one in tables.studies.values() if one.labels and one.labels[0]}
-    split = split_patients(
-        groups_of(patients, studies, no_pixels), positive, preset=preset, seed=seed
+    known = [(one.patient, one.labels) for one in tables.studies.values() if one.labels]
+    labels = patient_labels(
+        [patient for patient, _ in known],
+        [six[0] for _, six in known],
+        [six[1:] for _, six in known],
     )
+    groups = groups_of(patients, studies, no_pixels)
+    split = split_patients(groups, labels, preset=preset, seed=seed)
     sides = [split[patient] for patient in patients]
     check_leakage(patients, studies, no_pixels, sides)
     table, unlabelled = _table(tables, studies, patients, sides)

@@ -82,7 +82,7 @@ def hu_of_grey(grey: NDArray[np.uint8], window_hu: HuRange) -> NDArray[np.int16]
         [-1000, -1000, 900, 36, 36, 36, 900, -1000, -1000]
     """
     low, high = window_hu
-    hu = np.floor(grey * ((high - low) / 255) + low + 0.5).astype(np.int16)
+    hu: NDArray[np.int16] = np.floor(grey * ((high - low) / 255) + low + 0.5).astype(np.int16)
     hu[_bone(grey)] = BONE_HU
     hu[_outer_air(grey)] = AIR_HU
     return hu

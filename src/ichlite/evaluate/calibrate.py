@@ -7,7 +7,7 @@ of bleeds is not a clinic's. Platt scaling corrects the first. The second it can
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ichlite.infer.decision import Calibration
 from ichlite.labels import NAMES
@@ -43,7 +43,8 @@ def platt(labels: NDArray[np.uint8], logits: NDArray[np.float32]) -> tuple[float
     Targets are a little inside 0 and 1, so that separable data, too, have a finite answer.
 
     Returns:
-        (slope, bias): p = sigmoid(slope * logit + bias); (1, 0) when a class is absent.
+        (slope, bias): p = sigmoid(slope * logit + bias); (1, 0) when a class is absent or all
+        logits are one number.
 
     Source:
         Platt, Advances in Large Margin Classifiers (1999) 61-74; Newton's method as in Lin, Lin
@@ -58,7 +59,7 @@ def platt(labels: NDArray[np.uint8], logits: NDArray[np.float32]) -> tuple[float
     z = np.asarray(logits, np.float64)
     positives = int(y.sum())
     negatives = len(y) - positives
-    if positives == 0 or negatives == 0:
+    if positives == 0 or negatives == 0 or np.ptp(z) == 0:
         return 1.0, 0.0
     target = np.where(y, (positives + 1) / (positives + 2), 1 / (negatives + 2))
     design = np.column_stack([z, np.ones_like(z)])
@@ -110,7 +111,7 @@ def _sigmoid(s: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def expected_calibration_error(
-    labels: NDArray[np.uint8], probabilities: NDArray[np.float64], *, bins: int = 10
+    labels: ArrayLike, probabilities: ArrayLike, *, bins: int = 10
 ) -> float:
     """Labels and probabilities (image,) → mean gap of probability and frequency over equal bins.
 
@@ -118,6 +119,7 @@ def expected_calibration_error(
         >>> expected_calibration_error(np.array([0, 1]), np.array([0.5, 0.5]))
         0.0
     """
-    place = np.minimum((np.asarray(probabilities) * bins).astype(int), bins - 1)
-    gaps = np.bincount(place, np.asarray(probabilities) - labels, minlength=bins)
+    p = np.asarray(probabilities, np.float64)
+    place = np.minimum((p * bins).astype(int), bins - 1)
+    gaps = np.bincount(place, p - np.asarray(labels, np.float64), minlength=bins)
     return float(np.abs(gaps).sum() / len(place))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ichlite.data.feed import ahead, to_windows
 from ichlite.data.store import Store
 from ichlite.errors import InputError
+from ichlite.labels import NAMES
 from ichlite.models.outputs import slice_logits
 
 BEST = "best.keras"
@@ -59,7 +60,7 @@ def predict(model: keras.Model, store: Store, rows: NDArray[np.int64]) -> NDArra
         np.asarray(slice_logits(model.predict_on_batch(x)))[: len(part)]
         for part, x in zip(parts, ahead(images, range(len(parts))), strict=True)
     ]
-    return np.concatenate(logits)
+    return np.concatenate([np.empty((0, len(NAMES)), np.float32), *logits])
 
 
 def _whole_shares(rows: NDArray[np.int64]) -> NDArray[np.int64]:

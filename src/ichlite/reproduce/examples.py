@@ -97,8 +97,11 @@ def draw_examples(store: Store, examples: Sequence[Example], path: Path) -> Path
         )
         axes[0, 0].set_ylabel(f"brain {BRAIN.centre_hu}/{BRAIN.width_hu}", color=SOFT)
         axes[1, 0].set_ylabel("as the model takes it", color=SOFT)
+        circle = "circle: the bleed, where the store knows it"
+        known = store.hu_range
+        filled = f"; beyond {known[0]} to {known[1]} HU air and bone are filled in" if known else ""
         figure.supxlabel(
-            f"{windows} (centre/width, HU); circle: the bleed, where the store knows it",
+            f"{windows} (centre/width, HU); {circle}{filled}",
             size=8.5,
             color=SOFT,
         )

@@ -139,7 +139,7 @@ class Move:
     right: float
 
     def slice(self, hu: NDArray[np.int16]) -> NDArray[np.int16]:
-        """Return a (row, column) slice moved, air around: by whole pixels where it is not turned."""
+        """Return a (row, column) slice moved, air around; by whole pixels where not turned."""
         if self.flip:
             hu = hu[:, ::-1]
         if self.degrees == 0 and self.zoom == 1:

@@ -24,8 +24,6 @@ from ichlite.train.recipe import Recipe
 AnyNumber = TypeVar("AnyNumber", bound=np.generic)
 
 _CHANGE = 2
-UNKNOWN_CELL = np.uint8(0x80)
-"""Set in every cell of a slice whose bleeds nobody outlined."""
 
 
 class Batch(NamedTuple):
@@ -34,13 +32,14 @@ class Batch(NamedTuple):
     Attributes:
         images: Windows (batch, size, size, 3) float32 in [0, 1], or (batch, size, size) int16 HU.
         labels: (batch, 5) float32, 0 or 1.
-        cells: (batch, size / 8, size / 8) uint8, as `data.parts.LesionCells`; `UNKNOWN_CELL` in
-            all cells of a slice whose bleeds nobody outlined.
+        cells: (batch, size / 8, size / 8) uint8, as `data.parts.LesionCells`.
+        known: (batch,) float32, 0 where nobody outlined the bleeds of a slice, else 1.
     """
 
     images: NDArray[np.float32] | NDArray[np.int16]
     labels: NDArray[np.float32]
     cells: NDArray[np.uint8]
+    known: NDArray[np.float32]
 
 
 class Batches:
@@ -107,11 +106,11 @@ class Batches:
         if len(images) == self.recipe.batch_size:
             # Random numbers come batch by batch, so what needs them is made whole, then cut.
             hu, cells, images = self._own(hu), self._own(cells), self._own(images)
-        cells[~self._known[self.rows[images]]] = UNKNOWN_CELL
         return Batch(
             hu if self.recipe.device_windows else to_windows(hu),
             self.labels[images].astype(np.float32),
             cells,
+            self._known[self.rows[images]].astype(np.float32),
         )
 
     def images(self, step: int) -> NDArray[np.int64]:

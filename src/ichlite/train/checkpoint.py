@@ -5,25 +5,64 @@ The step of a run is its optimiser's iteration count, so weights and step cannot
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import keras
 import numpy as np
 
 from ichlite.data.whole import replacing
 from ichlite.errors import UsageError
+from ichlite.models.outputs import has_lesion_map
 from ichlite.models.saved import load
 
 LAST = "last.keras"
+SUMS_FILE = "ichlite-epoch.json"
+"""Member of a checkpoint in the middle of an epoch; Keras does not look at it."""
 
 
-def save(model: keras.Model, path: Path) -> None:
-    """Model → file, whole or not at all."""
+@dataclass
+class EpochSums:
+    """What is known of the losses of an epoch that has not ended.
+
+    Attributes:
+        steps: Whose losses are known.
+        loss: Their sum.
+    """
+
+    steps: int = 0
+    loss: float = 0.0
+
+    def add(self, losses: Iterable[float]) -> None:
+        """Add the losses of further steps."""
+        for loss in losses:
+            self.steps, self.loss = self.steps + 1, self.loss + loss
+
+    def mean(self) -> float:
+        """Return the mean loss of a step."""
+        return self.loss / self.steps
+
+
+def save(model: keras.Model, path: Path, sums: EpochSums | None = None) -> None:
+    """Write a model, and the sums of the epoch it is in, to one file, whole or not at all."""
     with replacing(path) as part:
         model.save(part)
+        if sums is not None:
+            with ZipFile(part, "a") as archive:
+                archive.writestr(SUMS_FILE, json.dumps(asdict(sums)))
+
+
+def sums_of(path: Path) -> EpochSums:
+    """Return the sums that a checkpoint was saved with; zero if it was without."""
+    with ZipFile(path) as archive:
+        if SUMS_FILE not in archive.namelist():
+            return EpochSums()
+        return EpochSums(**json.loads(archive.read(SUMS_FILE)))
 
 
 def resume(path: Path, fresh: keras.Model) -> keras.Model:
@@ -41,20 +80,46 @@ def resume(path: Path, fresh: keras.Model) -> keras.Model:
     return model
 
 
-def start_from(model: keras.Model, init: Path) -> None:
-    """Copy the weights of a checkpoint of the same architecture into a model.
+_ALSO_CALLED = {"pooled_logits": "logits"}
+"""Layers of a model with a lesion map that do what one of another name does in LightFCN."""
+
+
+def start_from(model: keras.Model, init: Path) -> tuple[str, ...]:
+    """Copy the weights of a checkpoint into a model, layer by layer.
+
+    A LightFCN may start a model with a lesion map of the same widths, whose other layers then keep
+    their random weights.
+
+    Returns:
+        Names of the layers that the checkpoint has no weights for.
 
     Raises:
         UsageError: Another architecture.
     """
-    weights = load(init).get_weights()
-    if [w.shape for w in weights] != [tuple(w.shape) for w in model.weights]:
-        raise UsageError(
-            f"{init.name} has other weights than {model.name}",
-            found=f"{len(weights)} arrays",
-            expected=f"{len(model.weights)} arrays of the same shapes",
-        )
-    model.set_weights(weights)
+    begun = {layer.name: layer.get_weights() for layer in load(init).layers if layer.weights}
+    new, taken = [], set()
+    for layer in model.layers:
+        if not layer.weights:
+            continue
+        name = layer.name if layer.name in begun else _ALSO_CALLED.get(layer.name, "")
+        if name not in begun:
+            new.append(layer.name)
+            continue
+        shapes = [w.shape for w in begun[name]], [tuple(w.shape) for w in layer.weights]
+        if shapes[0] != shapes[1]:
+            raise _other(model, init, f"layer {name} of shapes {shapes[0]}", f"{shapes[1]}")
+        layer.set_weights(begun[name])
+        taken.add(name)
+    missing = sorted({*begun} - taken)
+    if missing or (new and not has_lesion_map(model)):
+        raise _other(model, init, f"layers {', '.join(missing) or 'less'}", f"{', '.join(new)}")
+    return tuple(new)
+
+
+def _other(model: keras.Model, init: Path, found: str, expected: str) -> UsageError:
+    return UsageError(
+        f"{init.name} has other weights than {model.name}", found=found, expected=expected
+    )
 
 
 @contextmanager

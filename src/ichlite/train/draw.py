@@ -1,4 +1,4 @@
-"""Which training images each step takes: shares of stores and of bleeding slices, in shuffled passes.
+"""Choose the training images of each step: shares of stores and of bleeding slices, in passes.
 
 Images are dealt from groups. Within a group each pass takes every image once, in an order that
 depends on the seed alone; so the images of a step follow from its number, and a resumed run goes on

@@ -19,12 +19,16 @@ from numpy.typing import NDArray
 
 from ichlite.errors import IchliteError
 from ichlite.models.from_hu import from_hu
+from ichlite.models.outputs import LESION_MAP, has_lesion_map, slice_logits
 from ichlite.train.batches import Batch
+from ichlite.train.losses import LesionMap
 from ichlite.train.recipe import Recipe
-from ichlite.train.setup import jit, loss_of
+from ichlite.train.setup import compile_model, loss_of, training_arguments
 
 DIVERGED = "diverged"
 """`code` of the error that says that the loss became infinite or undefined."""
+_EXACT = ("logits", "pooled_logits", "map_gain", "lesion_map")
+"""Layers that always compute in float32."""
 LAG = 4
 """Steps that the host may be ahead of a JAX device; divergence is found so much later."""
 
@@ -78,7 +82,7 @@ class Learner:
         name = self._recipe.loss_at(step, self._total)
         if name != self._loss_name:
             self._compile(name)
-        self._pending.append((step, self._train(*batch)))
+        self._pending.append((step, self._train(batch)))
         return self._known(self._lag)
 
     def finish(self) -> list[float]:
@@ -123,24 +127,28 @@ class Learner:
 
     def _compile(self, name: str) -> None:
         """Train with this loss from now on, with the optimiser as it is."""
-        loss = loss_of(self._recipe, name, self._positives, self._images)
+        recipe, outer = self._recipe, self.outer
+        loss = loss_of(recipe, name, self._positives, self._images)
         optimizer = self._model.optimizer
-        for model in {id(m): m for m in (self._model, self.outer)}.values():
-            model.compile(optimizer, loss, jit_compile=jit())
+        for model in {id(m): m for m in (self._model, outer)}.values():
+            compile_model(model, optimizer, loss, recipe)
         if keras.backend.backend() == "jax":
             if not optimizer.built:
                 optimizer.build(self._model.trainable_variables)
-            compiled = _jax_step(self.outer, optimizer, loss)
+            compiled = _jax_step(outer, optimizer, loss, recipe)
 
-            def train(images: Any, labels: Any) -> Any:
+            def train(batch: Batch) -> Any:
                 if self._state is None:
                     self._state = [[v.value for v in group] for group in self._variables()]
-                loss_now, self._state = compiled(self._state, images, labels)
+                loss_now, self._state = compiled(self._state, batch)
                 return loss_now
-
-            self._train = train
         else:
-            self._train = self.outer.train_on_batch
+
+            def train(batch: Batch) -> Any:
+                # Of a model with two outputs, the weighted sum comes first.
+                return np.ravel(outer.train_on_batch(*training_arguments(outer, batch)))[0]
+
+        self._train = train
         self._loss_name = name
 
     def _variables(self) -> list[list[Any]]:
@@ -153,22 +161,27 @@ class Learner:
         """Set what the layers compute in; variables are float32 always, and logits too."""
         policy = "float32" if precision == "float32" else f"mixed_{precision}"
         for layer in self._model.layers:
-            if layer.name != "logits" and not isinstance(layer, keras.layers.InputLayer):
+            if layer.name not in _EXACT and not isinstance(layer, keras.layers.InputLayer):
                 layer.dtype_policy = policy
 
 
-def _jax_step(model: keras.Model, optimizer: Any, loss: keras.losses.Loss) -> Any:
-    """Model, optimiser and loss → a compiled (state, images, labels) → (loss, state)."""
+def _jax_step(model: keras.Model, optimizer: Any, loss: keras.losses.Loss, recipe: Recipe) -> Any:
+    """Return a compiled function: state and batch → loss and state."""
     import jax
 
-    def loss_of_weights(weights: Any, others: Any, images: Any, labels: Any) -> Any:
-        logits, others = model.stateless_call(weights, others, images, training=True)
-        return loss(labels, logits), others
+    map_loss = LesionMap(recipe.kept) if has_lesion_map(model) else None
 
-    def step(state: Any, images: Any, labels: Any) -> Any:
+    def loss_of_weights(weights: Any, others: Any, batch: Batch) -> Any:
+        outputs, others = model.stateless_call(weights, others, batch.images, training=True)
+        value = loss(batch.labels, slice_logits(outputs))
+        if map_loss is not None:
+            value += recipe.map_weight * map_loss(batch.cells, outputs[LESION_MAP], batch.known)
+        return value, others
+
+    def step(state: Any, batch: Batch) -> Any:
         weights, others, moments = state
         gradient_of = jax.value_and_grad(loss_of_weights, has_aux=True)
-        (value, others), gradients = gradient_of(weights, others, images, labels)
+        (value, others), gradients = gradient_of(weights, others, batch)
         weights, moments = optimizer.stateless_apply(moments, gradients, weights)
         return value, [weights, others, moments]
 
@@ -180,7 +193,7 @@ def _to_devices(batch: Batch, distribution: Any) -> Any:
 
     if distribution is None:
         return jax.device_put(batch)
-    layouts = tuple(distribution.get_data_layout(array.shape).backend_layout for array in batch)
+    layouts = Batch(*(distribution.get_data_layout(array.shape).backend_layout for array in batch))
     if jax.process_count() > 1:  # each process has its part of the batch
-        return tuple(map(jax.make_array_from_process_local_data, layouts, batch))
+        return Batch(*map(jax.make_array_from_process_local_data, layouts, batch))
     return jax.device_put(batch, layouts)

@@ -5,14 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import keras
 import numpy as np
 
 from ichlite import __version__
+from ichlite.data import fingerprint
+from ichlite.data.join import metas_of
 from ichlite.data.rows import SPLITS
 from ichlite.data.split import split_hash
 from ichlite.data.store import Store
@@ -28,6 +32,10 @@ SAME = ("recipe", "data", "init_sha256")
 """Keys that must agree for a run to go on."""
 
 
+_OPTIONS = {"shares": "share"}
+"""Options of `ichlite train` that are not called as their attribute of the recipe."""
+
+
 def describe(
     recipe: Recipe, store: Store, *, store_name: str, init: Path | None = None
 ) -> dict[str, Any]:
@@ -36,7 +44,7 @@ def describe(
     Args:
         recipe: The run's arguments.
         store: What it trains on.
-        store_name: The store folder's name; not its path, which says nothing elsewhere.
+        store_name: The names of the stores' folders; not their paths, which say nothing elsewhere.
         init: Checkpoint whose weights the run starts from.
 
     Returns:
@@ -47,16 +55,22 @@ def describe(
     positives = labels[split == "train"].sum(axis=0)
     return {
         "schema": SCHEMA,
-        "command": command(recipe, store_name, init),
+        "command": command(recipe, store_name, init, chosen=store.meta),
         "recipe": recipe.as_dict(),
         "data": {
             "store": store_name,
             "kind": store.meta.get("kind"),
+            "stores": [
+                {key: meta[key] for key in ("name", "kind", "hash")} for meta in metas_of(store)
+            ],
+            "fold": store.meta.get("fold"),
+            "all_patients": bool(store.meta.get("all_patients")),
             "store_hash": store.hash,
             "split_hash": split_hash(store.patient, store.split),
             "images": counts,
             "train_positives": {n: int(p) for n, p in zip(NAMES, positives, strict=True)},
         },
+        fingerprint.KEY: fingerprint.of_run(store, init).as_dict(),
         "init_sha256": None if init is None else hashlib.sha256(init.read_bytes()).hexdigest(),
         "versions": {"ichlite": __version__, "python": platform.python_version(), **_versions()},
         "backend": keras.backend.backend(),
@@ -64,8 +78,14 @@ def describe(
     }
 
 
-def command(recipe: Recipe, store_name: str, init: Path | None = None) -> str:
-    """Recipe and the store's name → the shell command that runs it.
+def command(
+    recipe: Recipe,
+    store_name: str,
+    init: Path | None = None,
+    *,
+    chosen: Mapping[str, Any] = MappingProxyType({}),
+) -> str:
+    """Return the shell command that runs a recipe on stores of these names.
 
     Example:
         >>> command(Recipe(loss="ldam", augment=True), "phantoms")
@@ -74,13 +94,20 @@ def command(recipe: Recipe, store_name: str, init: Path | None = None) -> str:
     words = ["ichlite", "train", store_name, "OUT"]
     default = Recipe().as_dict()
     for name, value in recipe.as_dict().items():
-        option = "--" + name.replace("_", "-")
+        option = "--" + _OPTIONS.get(name, name).replace("_", "-")
         if value == default[name]:
             continue
         if isinstance(value, bool):
             words.append(option if value else option.replace("--", "--no-", 1))
+        elif isinstance(value, list):
+            words += [word for one in value for word in (option, str(one))]
         else:
             words += [option, str(value)]
+    fold = chosen.get("fold")
+    words += ["--all-patients"] * bool(chosen.get("all_patients"))
+    if fold is not None:
+        words += ["--fold", f"{fold['number']}/{fold['of']}"]
+        words += ["--fold-seed", str(fold["seed"])] if fold["seed"] else []
     if init is not None:
         words += ["--init", init.name]
     return " ".join(words)
@@ -117,6 +144,66 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     return manifest
 
 
+def begun_in(folder: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the manifest of the run in a folder as the run goes on; None where none began.
+
+    A run goes on to more epochs where its steps do not depend on how many come after them. Then
+    it has no result any more, and `stretches` says to which lengths it was trained before.
+
+    Args:
+        folder: Of the run.
+        asked: Manifest of the run that is wanted there.
+
+    Raises:
+        UsageError: The run there is another one, or cannot go on to more epochs.
+    """
+    begun = read_manifest(folder)
+    if begun is None:
+        return None
+    before, wanted = begun["recipe"].get("epochs"), asked["recipe"]["epochs"]
+    if not isinstance(before, int) or wanted <= before:
+        check_same(begun, asked, folder)
+        return begun
+    longer = {**begun, "recipe": {**begun["recipe"], "epochs": wanted}}
+    check_same(longer, asked, folder)
+    reason = Recipe(**asked["recipe"]).why_no_longer()
+    if reason is not None:
+        raise UsageError(
+            f"{folder.name} holds a run of {before} epochs, which cannot go on to {wanted}",
+            found=reason,
+            remedy="give another OUT; with --init it starts from the weights of this run",
+        )
+    done = longer.pop("result", None)
+    if done is not None and "stretches" not in begun:
+        longer["stretches"] = [{"epochs": before, "steps": done["steps"]}]
+    return {**longer, "recipe": asked["recipe"], "command": asked["command"]}
+
+
+def ended(
+    manifest: dict[str, Any], *, steps: int, best: float | None, best_step: int, chosen_by: str
+) -> dict[str, Any]:
+    """Return the manifest of a run that has come to its end.
+
+    Args:
+        manifest: As it was.
+        steps: Optimiser steps done.
+        best: Highest validation mean AUC; None where it was never defined.
+        best_step: After which the weights of best.keras were saved.
+        chosen_by: What that step was chosen by.
+    """
+    stretch = {"epochs": manifest["recipe"]["epochs"], "steps": steps}
+    return {
+        **manifest,
+        "stretches": [*manifest.get("stretches", []), stretch],
+        "result": {
+            "steps": steps,
+            "validation_mean_auc": best,
+            "chosen_by": chosen_by,
+            "best_step": best_step,
+        },
+    }
+
+
 def check_same(begun: dict[str, Any], asked: dict[str, Any], folder: Path) -> None:
     """Manifest on disk and manifest asked for → nothing.
 
@@ -125,7 +212,11 @@ def check_same(begun: dict[str, Any], asked: dict[str, Any], folder: Path) -> No
     Raises:
         UsageError: They differ in something that would make the resumed run another run.
     """
-    begun = {**begun, "recipe": {**Recipe().as_dict(), **begun["recipe"]}}
+    begun = {
+        **begun,
+        "recipe": {**Recipe().as_dict(), **begun["recipe"]},
+        "data": {**asked["data"], **begun["data"]},
+    }
     differing = [
         f"{key}.{name}" if name else key
         for key in SAME

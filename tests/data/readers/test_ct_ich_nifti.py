@@ -7,34 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.ct_ich_files import line, write_table
 from tests.nifti_files import SPACING_MM, write_volume
 
 from ichlite.data.audit import Finding
-from ichlite.data.readers.ct_ich import TABLE, read, read_slice_labels
+from ichlite.data.readers.ct_ich_nifti import TABLE, read
 from ichlite.data.readers.index import Index
 from ichlite.data.readers.nifti import read_nifti_slice
 from ichlite.errors import InputError
 from ichlite.labels import NAMES
 
-HEADER = (
-    "PatientNumber,SliceNumber,Intraventricular,Intraparenchymal,Subarachnoid,Epidural,Subdural,"
-    "No_Hemorrhage,Fracture_Yes_No"
-)
 SIDE = 64
-
-
-def line(patient: object, number: object, *positive: str, clean: int | None = None) -> str:
-    """A line of the table; `clean` is No_Hemorrhage, by default what the subtypes say."""
-    bleeds = [int(name in positive) for name in HEADER.split(",")[2:7]]
-    clean = int(not any(bleeds)) if clean is None else clean
-    return ",".join(map(str, [patient, number, *bleeds, clean, 0]))
-
-
-def write_table(root: Path, *lines: str, mark: str = "\ufeff") -> Path:
-    root.mkdir(parents=True, exist_ok=True)
-    table = root / TABLE
-    table.write_bytes((mark + "\r\n".join([HEADER, *lines, ""])).encode())
-    return table
 
 
 def bright(slices: int) -> NDArray[np.int16]:
@@ -54,7 +37,7 @@ def test_labels_meet_their_slices(tmp_path: Path) -> None:
     write_volume(tmp_path / "ct_scans" / "049.nii", bright(3))
     write_volume(tmp_path / "ct_scans" / "050.nii.gz", bright(2))
     write_table(
-        tmp_path,
+        tmp_path / TABLE,
         line(49, 1), line(49, 3, "Epidural", "Subdural"), line(49, 2, "Intraventricular"),
         line(50, 1), line(50, 2, "Subarachnoid"),
     )  # fmt: skip
@@ -82,7 +65,7 @@ def test_labels_meet_their_slices(tmp_path: Path) -> None:
 
 def test_slice_numbers_count_along_the_file_also_from_head_to_feet(tmp_path: Path) -> None:
     volume = write_volume(tmp_path / "ct_scans" / "049.nii", bright(3), "LPI")
-    write_table(tmp_path, line(49, 1, "Epidural"), line(49, 2), line(49, 3))
+    write_table(tmp_path / TABLE, line(49, 1, "Epidural"), line(49, 2), line(49, 3))
     images = read_set(tmp_path).images
     assert [one.image for one in images] == ["049-003", "049-002", "049-001"]
     assert [one.any for one in images] == [0, 0, 1]
@@ -100,8 +83,11 @@ def test_the_mask_says_where_the_largest_bleed_is(axes: str, tmp_path: Path) -> 
     write_volume(tmp_path / "ct_scans" / "049.nii", bright(3), axes)
     write_volume(tmp_path / "masks" / "049.nii.gz", masks, axes)
     write_table(
-        tmp_path, line(49, numbers[0]), line(49, numbers[1], "Subdural"), line(49, numbers[2])
-    )
+        tmp_path / TABLE,
+        line(49, numbers[0]),
+        line(49, numbers[1], "Subdural"),
+        line(49, numbers[2]),
+    )  # fmt: skip
     images = read_set(tmp_path).images
     scale = 256 / SIDE
     assert [one.lesion for one in images] == [
@@ -120,7 +106,7 @@ def test_masks_that_contradict_or_do_not_fit_are_noted(tmp_path: Path) -> None:
     write_volume(tmp_path / "masks" / "050.nii", masks[:1])
     (tmp_path / "masks" / "051.nii").write_bytes(b"no volume")
     rows = [line(n, 1) + "\r\n" + line(n, 2, "Epidural") for n in (49, 50, 51)]
-    write_table(tmp_path, *rows)
+    write_table(tmp_path / TABLE, *rows)
     index = read_set(tmp_path)
     assert len(index.images) == 6
     assert all(one.lesion is None for one in index.images)
@@ -139,7 +125,9 @@ def test_a_patient_whose_slices_are_not_the_tables_is_left_out(
 ) -> None:
     for number in (49, 50):
         write_volume(tmp_path / "ct_scans" / f"0{number}.nii", bright(3))
-    write_table(tmp_path, *(line(50, n) for n in (1, 2, 3)), *(line(49, n) for n in numbers))
+    write_table(
+        tmp_path / TABLE, *(line(50, n) for n in (1, 2, 3)), *(line(49, n) for n in numbers)
+    )
     index = read_set(tmp_path)
     assert {one.patient for one in index.images} == {"050"}
     mismatch = of_kind(index, "slice_count_mismatch")
@@ -151,7 +139,7 @@ def test_a_patient_whose_slices_are_not_the_tables_is_left_out(
 def test_faulty_rows_cost_their_slices_alone(tmp_path: Path) -> None:
     write_volume(tmp_path / "ct_scans" / "049.nii", bright(5))
     write_table(
-        tmp_path,
+        tmp_path / TABLE,
         line(49, 1), line(49, 1),
         line(49, 2), line(49, 2, "Subdural"),
         line(49, 3).replace(",0,", ",NaN,", 1),
@@ -173,7 +161,7 @@ def test_faulty_rows_cost_their_slices_alone(tmp_path: Path) -> None:
 
 def test_a_bleed_without_a_subtype_is_any_bleed(tmp_path: Path) -> None:
     write_volume(tmp_path / "ct_scans" / "049.nii", bright(1))
-    write_table(tmp_path, line(49, 1, clean=0))
+    write_table(tmp_path / TABLE, line(49, 1, clean=0))
     index = read_set(tmp_path)
     assert (index.images[0].labels, index.images[0].any) == ((0,) * 5, 1)
     assert [one.detail for one in of_kind(index, "any_disagrees")] == ["any 1, highest subtype 0"]
@@ -186,7 +174,7 @@ def test_files_and_labels_without_each_other(tmp_path: Path) -> None:
     write_volume(scans / "131.nii", bright(1))
     (scans / "050.nii").write_bytes(b"no volume")
     (scans / "notes\n.txt").write_text("")
-    write_table(tmp_path, line(49, 1), line(50, 1), line(59, 1))
+    write_table(tmp_path / TABLE, line(49, 1), line(50, 1), line(59, 1))
     index = read_set(tmp_path)
     assert [one.source for one in index.images] == ["ct_scans/049.nii#0"]
     assert sorted((one.kind, one.item) for one in index.findings) == [
@@ -203,7 +191,7 @@ def test_a_volume_that_does_not_say_how_it_lies_is_noted(tmp_path: Path) -> None
 
     (tmp_path / "ct_scans").mkdir()
     Nifti1Image(bright(2).transpose(2, 1, 0), None).to_filename(tmp_path / "ct_scans" / "049.nii")
-    write_table(tmp_path, line(49, 1), line(49, 2))
+    write_table(tmp_path / TABLE, line(49, 1), line(49, 2))
     index = read_set(tmp_path)
     assert len(index.images) == 2
     assert [one.item for one in of_kind(index, "unknown_orientation")] == ["049"]
@@ -212,22 +200,10 @@ def test_a_volume_that_does_not_say_how_it_lies_is_noted(tmp_path: Path) -> None
 def test_the_folder_that_unzipping_makes_is_looked_into(tmp_path: Path) -> None:
     top = tmp_path / "computed-tomography-images-1.3.1"
     write_volume(top / "ct_scans" / "049.nii", bright(1))
-    write_table(top, line(49, 1), mark="")
+    write_table(top / TABLE, line(49, 1), mark="")
     index = read_set(tmp_path)
     assert index.root == tmp_path
     assert [one.source for one in index.images] == [f"{top.name}/ct_scans/049.nii#0"]
-
-
-@pytest.mark.parametrize("below", ["", "computed-tomography-images-1.0.0"])
-@pytest.mark.parametrize("what", ["hemorrhage_diagnosis.csv", "Patients_CT/049/brain/1.jpg"])
-def test_the_first_version_is_refused_with_the_reason(
-    what: str, below: str, tmp_path: Path
-) -> None:
-    file = tmp_path / below / what
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.touch()
-    with pytest.raises(InputError, match=r"v1\.0\.0: JPEG pictures of windows, which hold no HU"):
-        read_set(tmp_path)
 
 
 def test_other_folders_are_refused(tmp_path: Path) -> None:
@@ -236,24 +212,6 @@ def test_other_folders_are_refused(tmp_path: Path) -> None:
     (tmp_path / TABLE).write_text("PatientNumber,SliceNumber\n")
     with pytest.raises(InputError, match="no column Epidural"):
         read_set(tmp_path)
-    write_table(tmp_path, line(49, 1))
+    write_table(tmp_path / TABLE, line(49, 1))
     with pytest.raises(InputError, match=r"no labelled image in .*; expected .*ct_scans/049\.nii"):
         read_set(tmp_path)
-
-
-def test_the_real_table(shared_data: Path) -> None:
-    table = shared_data / "tables" / "physionet_hemorrhage_diagnosis.csv"
-    labels, said, findings = read_slice_labels(table)
-    assert findings == []
-    assert len(labels) == 2501
-    assert sorted(said) == list(range(49, 131))
-    assert all(numbers == set(range(1, len(numbers) + 1)) for numbers in said.values())
-    counts = np.array([[*subtypes, any_bleed] for subtypes, any_bleed in labels.values()]).sum(0)
-    assert dict(zip((*NAMES, "any"), counts.tolist(), strict=True)) == {
-        "epidural": 173,
-        "intraparenchymal": 73,
-        "intraventricular": 24,
-        "subarachnoid": 18,
-        "subdural": 56,
-        "any": 318,
-    }

@@ -26,5 +26,5 @@ def read(root: Path, progress: Progress, engine: Engine = in_this_process) -> In
     folders = [root, *(path for path in sorted(root.glob("*")) if path.is_dir())]
     volumes = any((folder / ct_ich_nifti.SCANS).is_dir() for folder in folders)
     pictures = any((folder / ct_ich_jpeg.PATIENTS).is_dir() for folder in folders)
-    reader = ct_ich_jpeg if pictures and not volumes else ct_ich_nifti
-    return reader.read(root, progress, engine)
+    read_release = ct_ich_jpeg.read if pictures and not volumes else ct_ich_nifti.read
+    return read_release(root, progress, engine)

@@ -1,10 +1,11 @@
 """PhysioNet CT-ICH v1.0-1.2: a label table and JPEG pictures of one CT window in `Patients_CT/`.
 
-Labels are of the slice; picture n of a patient, counted from the feet, is SliceNumber n. The window
-is -20 to 100 HU, by regression against slices of the same patients whose HU are known; nothing says
-where a slice lies but its number.
+Labels are of the slice; picture n of a patient, counted from the feet, is SliceNumber n. Nothing
+says where a slice lies but its number. The pictures were taken from videos with the brain window,
+level 40 and width 120; those in `bone/`, level 700 and width 3200, are not read: 12.5 HU a grey,
+and nobody has checked that they lie on the others.
 
-Source: Hssayeni et al., Data 2020, 5(1), 14, doi 10.3390/data5010014.
+Source: Hssayeni et al., Data 2020, 5(1), 14, doi 10.3390/data5010014; README of the data set.
 """
 
 from __future__ import annotations
@@ -162,9 +163,10 @@ def _rows_of(scan: _Scan, slices: Iterable[int]) -> tuple[dict[int, int] | None,
     """
     numbers = sorted(slices)
     rows = {number: number for number in numbers if number in scan.said}
-    skips = set(numbers) - scan.said and scan.said - set(numbers)
+    # Lost or spare files leave numbers or rows over; skipped numbers leave both, and run past.
+    both_left = scan.said - set(numbers) and set(numbers) - scan.said
     counted = scan.said == set(range(1, len(scan.said) + 1))
-    if not skips or not counted or max(numbers) <= len(scan.said):
+    if not both_left or not counted or numbers[-1] <= len(scan.said):
         return rows, []
     name = patient_name(scan.number)
     if len(numbers) == len(scan.said) and (
@@ -183,7 +185,7 @@ def _skip_after_bleeds(scan: _Scan, numbers: list[int]) -> bool:
     steps = [after - before for before, after in pairwise(numbers)]
     for row, step in enumerate(steps, start=1):
         _, any_bleed = scan.labels.get((scan.number, row), ((), None))
-        if step != (1 if any_bleed == 0 else 2) and (any_bleed is not None or step not in (1, 2)):
+        if step not in {0: (1,), 1: (2,), None: (1, 2)}[any_bleed]:
             return False
     return numbers[0] == 1
 
@@ -251,7 +253,7 @@ def _pictures(scan: _Scan) -> tuple[_Pictures, list[Finding]]:
             findings.append(Finding("duplicate_image_name", file, f"{first.name} is read"))
     others = sum(1 for path in bone.iterdir() if path.is_file()) if bone.is_dir() else 0
     if others:
-        detail = f"{others} files of a window that is not documented"
+        detail = f"{others} files of the bone window, 12.5 HU a grey"
         where = bone.relative_to(scan.root).as_posix()
         findings.append(Finding("unused_pictures", where, detail))
     return found, findings
