@@ -54,5 +54,7 @@ def quiet_store(
                 )
                 for k, row in enumerate(store_rows(subject, 5))
             ]  # fmt: skip
+            if names:  # another patient's slices are others
+                known = known[:, :, ::-1]
             writer.add(known, rows, subject.lesion_cells)
     return folder

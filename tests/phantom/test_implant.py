@@ -101,7 +101,7 @@ def test_subarachnoid_blood_is_where_fluid_was(quiet_head: RealHead) -> None:
     one = implant(quiet_head, BleedPlan(sulcal=(cistern,)), _rng())
     blood = one.shares["subarachnoid"] > SEEN
     assert one.labels[:, NAMES.index("subarachnoid")].any()
-    assert (quiet_head.fluid - quiet_head.ventricle)[blood].min() > 0.2
+    assert quiet_head.sulcal[blood].min() > 0.2
     assert quiet_head.soft[blood].mean() < quiet_head.level - 8
 
 
@@ -129,3 +129,13 @@ def test_what_cannot_be_put_truly_is_left_out(quiet_head: RealHead) -> None:
     plan = settle(BleedPlan(sheets=sheets), quiet_head)
     assert [(s.place, s.thickness_mm) for s in plan.sheets] == [("falx", FALX_MM)]
     assert settle(BleedPlan(sheets=sheets[:1]), quiet_head).empty
+
+
+def test_subdurals_end_above_the_skull_base(quiet_head: RealHead) -> None:
+    low = Surface("subdural", (0.8, 0.0, -0.6), (1.0, 1.2), 12.0, 0.4, 60.0, 0.0)
+    (raised,) = settle(BleedPlan(surfaces=(low,)), quiet_head).surfaces
+    height_deg = float(np.degrees(np.arcsin(raised.direction[2])))
+    assert height_deg - float(np.degrees(np.arctan(raised.widths[1]))) >= -20.01
+    assert np.linalg.norm(raised.direction) == pytest.approx(1)
+    assert raised.direction[0] > 0
+    assert settle(BleedPlan(surfaces=(EPIDURAL,)), quiet_head).surfaces == (EPIDURAL,)

@@ -16,7 +16,7 @@ from ichlite.data.windowed import BONE_HU as FILLED_BONE_HU
 from ichlite.data.windowed import HuRange
 from ichlite.labels import NAMES
 from ichlite.phantom.atlas import BRAIN_BOX, HEAD_GRID, load_atlas
-from ichlite.phantom.bleed_plan import BleedPlan, Sheet, Ventricular
+from ichlite.phantom.bleed_plan import BleedPlan, Sheet, Surface, Ventricular
 from ichlite.phantom.bleeds import Blood, chambers_of, displace, falx_floor_mm
 from ichlite.phantom.brain import Brain, Displacement
 from ichlite.phantom.fields import Float
@@ -33,6 +33,9 @@ DEPTHS = 5
 
 FALX_MM = 5.0
 """Thickest blood along the falx."""
+
+SUBDURAL_FLOOR_DEG = -20.0
+"""Lowest edge of a subdural, as an angle at `bleeds.CENTRE`."""
 
 SEPTUM_MM = 0.5
 """Half of the wall between the lateral ventricles: the head's own one shows."""
@@ -132,12 +135,12 @@ class _Layers(Blood):
 
 
 def settle(plan: BleedPlan, head: RealHead) -> BleedPlan:
-    """Return the plan as it fits the head: what cannot be put truly is left out.
+    """Return the plan as it fits the head: what cannot be put truly is changed or left out.
 
     A level of blood has as much of the head's ventricles behind it as it has of the template's.
     Blood in sulci is dense enough to be seen in slices of 5 mm. The tentorium hardly shows in such
     slices, so that there are no sheets on it; sheets on the falx push nothing aside, so that they
-    are thin.
+    are thin. Subdurals keep above the hollows of the skull base, which they would fill.
     """
     template = load_atlas()
     grid = template.brain_grid
@@ -156,6 +159,7 @@ def settle(plan: BleedPlan, head: RealHead) -> BleedPlan:
 
     return replace(
         plan,
+        surfaces=tuple(_raised(surface) for surface in plan.surfaces),
         ventricular=tuple(moved(bleed) for bleed in plan.ventricular),
         sulcal=tuple(
             replace(bleed, hu=max(bleed.hu, 54.0), fill=max(bleed.fill, 0.9))
@@ -165,6 +169,29 @@ def settle(plan: BleedPlan, head: RealHead) -> BleedPlan:
             replace(sheet, thickness_mm=min(sheet.thickness_mm, FALX_MM))
             for sheet in plan.sheets
             if sheet.place == "falx"
+        ),
+    )
+
+
+def _raised(surface: Surface) -> Surface:
+    """Return a subdural that ends above `SUBDURAL_FLOOR_DEG`; other collections as they are."""
+    if surface.subtype != "subdural":
+        return surface
+    x, y, z = surface.direction
+    around = float(np.arctan2(y, x))
+    height = max(float(np.arcsin(z)), np.deg2rad(5.0))
+    flat = float(np.cos(height))
+    reach = float(np.tan(height - np.deg2rad(SUBDURAL_FLOOR_DEG)))
+    return replace(
+        surface,
+        direction=(
+            flat * float(np.cos(around)),
+            flat * float(np.sin(around)),
+            float(np.sin(height)),
+        ),
+        widths=(
+            surface.widths[0],
+            min(surface.widths[1], reach) if reach > 0 else surface.widths[1],
         ),
     )
 
@@ -249,7 +276,7 @@ class _Brush:
         fluid, ventricle = warped(head.fluid), warped(head.ventricle)
         room = {
             "intraventricular": ventricle,
-            "subarachnoid": np.clip(1.4 * (fluid - ventricle), 0, 1),
+            "subarachnoid": np.clip(1.4 * warped(head.sulcal), 0, 1),
             "intraparenchymal": 1 - ventricle,
         }
         soft = np.where(moved, warped(head.soft, 3), head.soft[k][box]) + dark * (1 - fluid)

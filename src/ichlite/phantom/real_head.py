@@ -7,11 +7,20 @@ of phantoms work in it.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ichlite.phantom.atlas import BRAIN_BOX, HEAD_GRID, Atlas, atlas_of, box_grid, load_atlas
+from ichlite.phantom.atlas import (
+    BRAIN_BOX,
+    HEAD_GRID,
+    Atlas,
+    atlas_of,
+    box_grid,
+    load_atlas,
+    signed_distance,
+)
 from ichlite.phantom.fields import Float
 from ichlite.phantom.real_skull import BONE_HU, PIXEL_MM, Skull, find_skull
 from ichlite.phantom.view import Camera
@@ -20,6 +29,8 @@ FLUID_BELOW_BRAIN_HU = 26.0
 """How much darker than the median of a brain its fluid is."""
 
 _RIM_MM = 1.5
+_WIDEST_MM = 11.0
+"""How far from the template's ventricles a wide one may reach."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +43,7 @@ class RealHead:
         soft: float32 HU where bone and its rim are replaced by the nearest brain.
         fluid: Share of cerebrospinal fluid, ventricles too, [0, 1].
         ventricle: The part of it in ventricles.
+        sulcal: The part of it in sulci and cisterns.
         local: HU of the brain around each pixel, without its fluid.
         level: Median HU of the deep brain.
         noise: (slice,) spread of the pixel noise, HU.
@@ -44,6 +56,7 @@ class RealHead:
     soft: Float
     fluid: Float
     ventricle: Float
+    sulcal: Float
     local: Float
     level: float
     noise: Float
@@ -94,15 +107,19 @@ def measure_head(hu: NDArray[np.int16], position_mm: NDArray[np.floating]) -> Re
         soft=soft,
         fluid=dark.astype(np.float32),
         ventricle=np.zeros(0, np.float32),
+        sulcal=np.zeros(0, np.float32),
         local=local,
         level=level,
         noise=noise,
         grain=grain,
         atlas=load_atlas(),
     )
-    head = replace(head, ventricle=_ventricle(head))
-    fluid = np.maximum(head.fluid * (1 - _deep_white(head)), head.ventricle)
-    return replace(head, fluid=fluid, atlas=_atlas(head))
+    near = _of_template(head, _ventricle_reach(), cval=20.0)
+    ventricle = _ventricle(head.fluid, near)
+    fluid = np.maximum(head.fluid * (1 - _deep_white(head)), ventricle)
+    sulcal = (fluid - ventricle) * np.clip((near - 4) / 4, 0, 1)
+    head = replace(head, ventricle=ventricle, fluid=fluid, sulcal=np.asarray(sulcal, np.float32))
+    return replace(head, atlas=_atlas(head))
 
 
 def _soft(hu: NDArray[np.int16], skull: Skull) -> Float:
@@ -175,7 +192,7 @@ def _deep_white(head: RealHead) -> Float:
     from scipy import ndimage
 
     white = ndimage.gaussian_filter(load_atlas().white, (1.5, 3, 3))
-    deep = np.clip((white - 0.8) / 0.15, 0, 1)
+    deep = np.clip((white - 0.6) / 0.2, 0, 1)
     return _of_template(head, np.asarray(deep, np.float32))
 
 
@@ -192,34 +209,40 @@ def _of_template(head: RealHead, over_box: Float, cval: float = 0.0) -> Float:
     return out
 
 
-def _ventricle(head: RealHead) -> Float:
-    """Return the share of ventricle: fluid that hangs together with the template's ventricles."""
-    from scipy import ndimage
-
-    from ichlite.phantom.atlas import signed_distance
-
+@lru_cache(maxsize=1)
+def _ventricle_reach() -> Float:
+    """Return the distance over BRAIN_BOX to the template's ventricles, 20 mm in cisterns."""
     grid = box_grid(HEAD_GRID, BRAIN_BOX)
     z, y, x = grid.mesh_mm()
-    template = load_atlas().ventricle > 0.5
-    reach = signed_distance(template, grid.spacing_mm)
+    reach = signed_distance(load_atlas().ventricle > 0.5, grid.spacing_mm)
     # Cisterns and the gap between the hemispheres are as dark and as near.
     wrong = (np.abs(x) < 11) & (y < -29) & (z > -16)
     wrong |= (np.abs(x) < 4) & ((z > 24) | (y > 24))
     wrong |= (y > -22) & (z < -12) & (np.abs(x) < 22)
-    reach = np.where(wrong, 20, reach).astype(np.float32)
-    near = _of_template(head, reach, cval=20.0)
-    dark = ndimage.gaussian_filter(head.fluid, (0, 0.5, 0.5))
-    may = (dark > 0.35) & (near < 8)
+    return np.where(wrong, 20, reach).astype(np.float32)
+
+
+def _ventricle(fluid: Float, near: Float) -> Float:
+    """Return the share of ventricle: fluid that hangs together with the template's ventricles.
+
+    Args:
+        fluid: (slice, 256, 256) share of fluid.
+        near: Distance to the template's ventricles, the same shape, mm.
+    """
+    from scipy import ndimage
+
+    dark = ndimage.gaussian_filter(fluid, (0, 0.5, 0.5))
+    may = (dark > 0.35) & (near < _WIDEST_MM)
     parts, count = ndimage.label(may)
     if not count:
-        return np.zeros(head.hu.shape, np.float32)
+        return np.zeros(fluid.shape, np.float32)
     core = ndimage.sum_labels(near < 2, parts, np.arange(count + 1))
     size = np.bincount(parts.ravel(), minlength=count + 1)
     keep = (core > 8) & (core > 0.15 * size)
     keep[0] = False
     mask = keep[parts]
     grown = ndimage.binary_dilation(mask, np.ones((1, 3, 3), bool))
-    return np.asarray(head.fluid * grown * (near < 9), np.float32)
+    return np.asarray(fluid * grown * (near < _WIDEST_MM + 1), np.float32)
 
 
 def _atlas(head: RealHead) -> Atlas:
