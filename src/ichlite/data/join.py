@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ichlite.data.rows import UNUSED
+from ichlite.data.rows import SPLITS, UNUSED
 from ichlite.data.split import check_leakage, fold_patients, groups_of, patient_labels
 from ichlite.data.store import Store
 from ichlite.errors import StoreError, UsageError
@@ -212,7 +212,7 @@ def hold_out(store: Store, fold: Fold) -> Store:
     groups = groups_of(names.tolist(), series, pixels)
     labels = patient_labels(names.tolist(), store.any[real].tolist(), store.labels[real].tolist())
     folds = fold_patients(groups, labels, fold.of, fold.seed)
-    split = store.split.copy()
+    split = store.split.astype(f"U{max(map(len, (*SPLITS, UNUSED)))}")  # any split fits in it
     followers = real | (kinds == "implant")
     for row in np.flatnonzero(followers & (split != UNUSED)):
         held = folds.get(str(store.patient[row]))
