@@ -16,16 +16,21 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ichlite.errors import InputError
-from ichlite.evaluate.folds import Seed, calibration_of, read_seeds
+from ichlite.evaluate.folds import (
+    Seed,
+    any_rule_aucs,
+    best_any_rule,
+    calibration_of,
+    read_seeds,
+)
 from ichlite.evaluate.intervals import wilson
 from ichlite.evaluate.judge import Cases
-from ichlite.evaluate.metrics import roc_auc
 from ichlite.evaluate.operating_points import (
     LEAST,
     OperatingThresholds,
@@ -33,7 +38,7 @@ from ichlite.evaluate.operating_points import (
     thresholds,
 )
 from ichlite.evaluate.scores import ScoreTable
-from ichlite.infer.decision import AnyRule, Calibration, Rule
+from ichlite.infer.decision import Calibration, Rule
 from ichlite.infer.manifest import BALANCED, OPERATING_POINTS
 from ichlite.labels import ANY
 
@@ -256,13 +261,9 @@ class _Calls:
 
 def _choose(tables: Sequence[ScoreTable], where: str) -> _Chosen:
     calibration = calibration_of(*tables)
-    judged = {name: _judged(tables, calibration, Rule(any_rule=name)) for name in get_args(AnyRule)}
-    aucs = {
-        name: roc_auc(slices.labels_of()[ANY], slices.probabilities_of()[ANY])
-        for name, (slices, _) in judged.items()
-    }
-    best: AnyRule = max(judged, key=lambda name: aucs[name] or 0.0)
-    slices, scans = judged[best]
+    aucs = any_rule_aucs(tables, calibration)
+    best = best_any_rule(aucs)
+    slices, scans = _judged(tables, calibration, Rule(any_rule=best))
     labels, probabilities = scans.labels_of(), scans.probabilities_of()
     operating = operating_thresholds(labels[ANY], probabilities[ANY])
     if operating is None:

@@ -30,7 +30,7 @@ from ichlite.evaluate.summary import (
     scan_facts,
     slice_facts,
 )
-from ichlite.infer.decision import Calibration, Rule
+from ichlite.infer.decision import AnyRule, Calibration, Rule
 from ichlite.labels import ANY, NAMES
 
 Calibrate = Literal["cross", "none"]
@@ -155,12 +155,12 @@ def judge_out_of_fold(
         table: With at least two folds, each patient in one.
         calibrate: `cross`: Platt's parameters of each fold are fitted on the others; `none`: the
             sigmoid of the raw logits.
-        rule: From slices to scans; None: that of today.
+        rule: From slices to scans; None: that of today, its `any_rule` chosen on the other folds,
+            as `decisions` chooses that of a bundle.
 
     Returns:
         Slices in the order of the table, scans in that of their series.
     """
-    rule = rule or Rule()
     scan_names = np.unique(table.series)
     slices, scans = _blank(int(table.by_slice.sum())), _blank(len(scan_names))
     limits: dict[str, dict[str, dict[str, float]]] = {}
@@ -168,7 +168,8 @@ def judge_out_of_fold(
         held = table.fold == fold
         rest = table.take(~held)
         calibration = calibration_of(rest) if calibrate == "cross" else Calibration()
-        known, mine = (one.judged(calibration, rule) for one in (rest, table.take(held)))
+        own = rule or Rule(any_rule=best_any_rule(any_rule_aucs([rest], calibration)))
+        known, mine = (one.judged(calibration, own) for one in (rest, table.take(held)))
         places = (held[table.by_slice], np.isin(scan_names, table.series[held]))
         limits[fold] = {}
         for kind, target, rows in zip(("slice", "scan"), (slices, scans), places, strict=True):
@@ -176,6 +177,25 @@ def judge_out_of_fold(
             limits[fold][kind] = thresholds(before.labels_of(), before.probabilities_of())
             target.fill(rows, now, limits[fold][kind])
     return OutOfFold(Judged(slices.cases(), scans.cases()), slices.limits(), scans.limits(), limits)
+
+
+def any_rule_aucs(
+    tables: Sequence[ScoreTable], calibration: Calibration
+) -> dict[AnyRule, float | None]:
+    """Return each `any` rule's ROC AUC of slices with any bleed, all tables together."""
+    aucs = {}
+    for name in get_args(AnyRule):
+        slices = [table.judged(calibration, Rule(any_rule=name)).slices for table in tables]
+        aucs[name] = roc_auc(
+            np.concatenate([one.labels_of()[ANY] for one in slices]),
+            np.concatenate([one.probabilities_of()[ANY] for one in slices]),
+        )
+    return aucs
+
+
+def best_any_rule(aucs: Mapping[AnyRule, float | None]) -> AnyRule:
+    """Return the rule of the highest ROC AUC; of equals the first."""
+    return max(aucs, key=lambda name: aucs[name] or 0.0)
 
 
 def calibration_of(*tables: ScoreTable) -> Calibration:
@@ -207,7 +227,6 @@ def summarise_folds(
         the seeds, with `seed_sd` in every row where there are several; `seeds` has one such
         document each.
     """
-    rule = rule or Rule()
     found = [judge_out_of_fold(one.table, calibrate=calibrate, rule=rule) for one in seeds]
     parts = [
         _Part(
@@ -238,7 +257,10 @@ def summarise_folds(
         **pooled[0],
         "scan": {"scans": scans, **pooled[1]},
         "calibrate": calibrate,
-        "rule": {k: v for k, v in asdict(rule).items() if k != "thresholds"},
+        "rule": {
+            **{k: v for k, v in asdict(rule or Rule()).items() if k != "thresholds"},
+            **({} if rule else {"any_rule": "chosen on the other folds"}),
+        },
         "threshold_rule": THRESHOLD_RULE,
         "notes": [NOTES[calibrate]],
         "seeds": [
