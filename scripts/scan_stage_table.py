@@ -5,8 +5,8 @@
     python scripts/scan_stage_table.py PHANTOMS CT-ICH --network models/light_fcn-phantoms ...
 
 The networks stay as they are: what they say of every slice is read once and kept in CACHE, outside
-of the project. With `--runs` each fold has a network of its own, which never saw the fold's patients;
-a scan stage for fold k learns from the other folds' patients, each as the network sees him that did
+of the project. With `--runs` each fold has a network of its own, which never saw its patients; a
+scan stage for fold k learns from the other folds' patients, each as the network sees him that did
 not train on him ("stacked"), from the phantoms that no network trained on, or ("own network") from
 fold k's network and the patients that it was trained on. With `--network` one network that saw no
 real patient serves all folds.
@@ -20,6 +20,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import keras
 import numpy as np
 from numpy.typing import NDArray
 
@@ -111,7 +112,7 @@ def rule_method(name: str, rule: Rule, *, noisy_or: bool = False) -> Method:
 def by_rule(
     table: SliceFeatures, probabilities: NDArray[np.float64], rule: Rule, noisy_or: bool = False
 ) -> Scores:
-    """Apply a rule to probabilities (slice, 5), or (slice, 6) with any of its own, of whole scans."""
+    """Apply a rule to probabilities of whole scans: (slice, 5), or (slice, 6) with any in front."""
     slices = np.empty((len(table), len(CLASSES)))
     scans = []
     for scan in table.scans():
@@ -211,6 +212,7 @@ def run_method(method: Method, networks: Sequence[Sequence[Views]], seeds: int) 
     found: dict[str, list] = {"real": [], "phantoms": []}
     for folds in networks:
         for seed in range(seeds if method.seeded else 1):
+            keras.utils.clear_session()
             real, phantoms = [], []
             for number, views in enumerate(folds):
                 score = method.judge(folds, number, seed)
@@ -227,7 +229,7 @@ def run_method(method: Method, networks: Sequence[Sequence[Views]], seeds: int) 
 def document_of(
     results: dict[str, dict[str, list]], baseline: str, draws: int
 ) -> list[dict[str, object]]:
-    """Return a row for each method: means, spread over seeds, intervals, difference to a baseline."""
+    """Return a row for each method: means, spread over seeds, intervals, what it gains."""
     rows = []
     for name, found in results.items():
         every = [auc_row(judged) for judged in found["real"]]
@@ -260,6 +262,11 @@ def document_of(
                 for kind, table in (("slices", paired.slices), ("scans", paired.scans))
                 for key in (ANY, "mean")
             }
+            row["beyond_noise"] = [
+                key
+                for key, change in row["difference"].items()
+                if exceeds_noise(change, row["seed_sd"][key])
+            ]
         rows.append(row)
     return rows
 
@@ -267,6 +274,12 @@ def document_of(
 def difference_row(one: Difference) -> dict[str, object]:
     """Return a paired difference ready for JSON."""
     return {"difference": one.difference, "interval_95": one.interval, "p": one.p}
+
+
+def exceeds_noise(change: dict, seed_sd: float | None) -> bool:
+    """Return whether a gain is beyond redrawn patients and twice the spread of seeds."""
+    ends = change["interval_95"]
+    return ends is not None and ends[0] > 0 and change["difference"] > 2 * (seed_sd or 0.0)
 
 
 def print_table(title: str, rows: Sequence[dict]) -> None:
@@ -377,7 +390,8 @@ def main() -> None:
     baselines = {"scan_stage": TODAY}
     independent = "head: independent"
     if independent in results:
-        tables["class_heads"] = {n: r for n, r in results.items() if n.startswith("head: ")}
+        heads_alone = {n: r for n, r in results.items() if n.startswith("head: ")}
+        tables["class_heads"] = {TODAY: results[TODAY], **heads_alone}
         baselines["class_heads"] = independent
     held = [views.held for views in networks[0]]
     document: dict[str, object] = {

@@ -10,24 +10,26 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
-import numpy as np
+from numpy import floating
 from numpy.typing import NDArray
 
 from ichlite.errors import UnknownName
 from ichlite.labels import NAMES
+from ichlite.models.blocks import standardised
 
 HIDDEN = 8
 """Rank of the mix of classes."""
 
 
 def class_head(
-    kind: str, mean: NDArray[np.floating[Any]], spread: NDArray[np.floating[Any]]
+    kind: str, mean: NDArray[floating[Any]], spread: NDArray[floating[Any]]
 ) -> keras.Model:
     """Return an untrained head.
 
     Args:
         kind: `independent`, `correlated` or `hierarchical`.
-        mean, spread: (channel,) of each feature over the slices that it will be trained on.
+        mean: (channel,) of each feature over the slices that it will be trained on.
+        spread: (channel,) standard deviation of each.
 
     Returns:
         A model (slice, channel) → log probabilities and log complements (slice, 6, 2), any bleed
@@ -37,15 +39,14 @@ def class_head(
         UnknownName: No such kind.
 
     Example:
+        >>> import numpy as np
         >>> [class_head(kind, np.zeros(64), np.ones(64)).count_params() for kind in HEADS]
         [325, 418, 390]
     """
     if kind not in HEADS:
         raise UnknownName("class head", kind, list(HEADS))
     features = keras.Input((len(mean),), name="features")
-    variance = np.maximum(np.asarray(spread, np.float64), 1e-3) ** 2
-    x = keras.layers.Normalization(mean=mean, variance=variance, name="normalised")(features)
-    return keras.Model(features, HEADS[kind](x), name=kind)
+    return keras.Model(features, HEADS[kind](standardised(features, mean, spread)), name=kind)
 
 
 def _independent(x: Any) -> Any:

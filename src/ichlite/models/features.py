@@ -73,7 +73,7 @@ class SliceFeatures:
             InputError: It is no such file.
         """
         try:
-            with np.load(path) as file:
+            with path.open("rb") as stream, np.load(stream) as file:
                 return cls(*(file[field.name] for field in fields(cls)))
         except (OSError, ValueError, KeyError, BadZipFile) as fault:
             raise InputError(
@@ -94,9 +94,20 @@ def join_features(tables: Sequence[SliceFeatures]) -> SliceFeatures:
     )
 
 
-def features_of(
-    model: keras.Model, store: Store, rows: NDArray[np.int64]
-) -> SliceFeatures:
+def moments(
+    parts: Sequence[NDArray[np.floating[Any]]],
+) -> tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]:
+    """Return mean and standard deviation of each channel, each part (row, channel) weighing alike.
+
+    Example:
+        >>> moments([np.zeros((1, 1)), np.full((9, 1), 2.0)])
+        (array([1.]), array([1.]))
+    """
+    mean = np.mean([part.mean(axis=0) for part in parts], axis=0)
+    return mean, np.sqrt(np.mean([((part - mean) ** 2).mean(axis=0) for part in parts], axis=0))
+
+
+def features_of(model: keras.Model, store: Store, rows: NDArray[np.int64]) -> SliceFeatures:
     """Return what a network knows of the rows of a store.
 
     Args:

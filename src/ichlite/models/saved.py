@@ -55,9 +55,7 @@ def predict(model: keras.Model, store: Store, rows: NDArray[np.int64]) -> NDArra
     return np.concatenate([np.empty((0, len(NAMES)), np.float32), *logits])
 
 
-def predict_batches(
-    model: keras.Model, store: Store, rows: NDArray[np.int64]
-) -> Iterator[Any]:
+def predict_batches(model: keras.Model, store: Store, rows: NDArray[np.int64]) -> Iterator[Any]:
     """Yield a model's outputs for the rows of a store, batch by batch, in its own structure.
 
     Args:

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from ichlite.errors import InputError, UnknownName
 from ichlite.infer.decision import TOP_SLICES
 from ichlite.labels import NAMES
+from ichlite.models.blocks import standardised
 from ichlite.models.features import SliceFeatures
 
-StageKind = Literal["temporal_conv", "gru"]
 SliceInputs = Literal["logits", "features"]
 
 SLICES, MASK, SLICE_LOGITS, SCAN_LOGITS = "slices", "mask", "slice_logits", "scan_logits"
@@ -98,8 +98,9 @@ def scan_stage(
     """Return an untrained scan stage.
 
     Args:
-        kind: `temporal_conv` or `gru`.
-        mean, spread: (channel,) of each input over the slices that it will be trained on.
+        kind: `temporal_conv`, `gru`, or `no_neighbours` to compare them with.
+        mean: (channel,) of each input over the slices that it will be trained on.
+        spread: (channel,) standard deviation of each.
         width: Channels of its inner maps.
         dropout: Share of the first inner map that is dropped in training.
 
@@ -114,7 +115,7 @@ def scan_stage(
 
     Example:
         >>> [scan_stage(k, np.zeros(79), np.ones(79)).count_params() for k in STAGES]
-        [9323, 8171]
+        [4171, 9323, 8171]
     """
     if kind not in STAGES:
         raise UnknownName("scan stage", kind, list(STAGES))
@@ -124,8 +125,7 @@ def scan_stage(
         )
     slices = keras.Input((None, len(mean)), name=SLICES)
     mask = keras.Input((None, 1), name=MASK)
-    variance = np.maximum(np.asarray(spread, np.float64), 1e-3) ** 2
-    x = keras.layers.Normalization(mean=mean, variance=variance, name="normalised")(slices)
+    x = standardised(slices, mean, spread)
     x = keras.layers.Dense(width, activation="relu", name="mixed")(x)
     x = keras.layers.SpatialDropout1D(dropout, name="dropout")(x) * mask
     x = STAGES[kind](x, mask, width)
@@ -133,7 +133,7 @@ def scan_stage(
     slice_logits = keras.layers.Add(name=SLICE_LOGITS)([slices[..., : len(NAMES)], correction])
     pooled = keras.ops.concatenate([
         keras.ops.sum(x * mask, axis=1) / keras.ops.sum(mask, axis=1),
-        keras.ops.max(x + (1 - mask) * _ABSENT, axis=1),
+        keras.ops.max(_only(x, mask), axis=1),
     ], axis=-1)  # fmt: skip
     change = keras.layers.Dense(1 + len(NAMES), kernel_initializer="zeros", name="scan_change")
     scan_logits = keras.layers.Add(name=SCAN_LOGITS)(
@@ -146,10 +146,24 @@ def scan_stage(
 def _mean_of_highest(logits: Any, mask: Any) -> Any:
     """Mean logit of the three highest slices of each class, any bleed first."""
     table = keras.ops.concatenate([keras.ops.max(logits, axis=-1, keepdims=True), logits], axis=-1)
-    table = keras.ops.transpose(table + (1 - mask) * _ABSENT, (0, 2, 1))
+    table = keras.ops.transpose(_only(table, mask), (0, 2, 1))
     highest, _ = keras.ops.top_k(table, TOP_SLICES)
     there = keras.ops.cast(highest > _ABSENT / 2, "float32")
     return keras.ops.sum(highest * there, axis=-1) / keras.ops.sum(there, axis=-1)
+
+
+def _only(x: Any, mask: Any) -> Any:
+    """(scan, slice, channel) with what fills up a scan below everything.
+
+    Not by adding to it: Keras 3.15 on TensorFlow takes what it adds to a batch of one for a bias,
+    along the wrong axis, where there are as many slices as channels.
+    """
+    return keras.ops.where(mask > 0, x, _ABSENT)
+
+
+def _no_neighbours(x: Any, mask: Any, width: int) -> Any:
+    """A further layer for each slice by itself: what the others gain without their neighbours."""
+    return (x + keras.layers.Dense(width, activation="relu", name="further")(x)) * mask
 
 
 def _temporal_conv(x: Any, mask: Any, width: int) -> Any:
@@ -171,6 +185,7 @@ def _gru(x: Any, mask: Any, width: int) -> Any:
 
 
 STAGES: Mapping[str, Callable[[Any, Any, int], Any]] = {
+    "no_neighbours": _no_neighbours,
     "temporal_conv": _temporal_conv,
     "gru": _gru,
 }

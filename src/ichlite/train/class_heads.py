@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ichlite.errors import InputError
 from ichlite.models.class_heads import class_head
-from ichlite.models.features import SliceFeatures
+from ichlite.models.features import SliceFeatures, moments
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class HeadRecipe:
 
 
 def head_inputs(table: SliceFeatures) -> NDArray[np.float32]:
-    """Return what a head takes: pooled features, and maxima of the lesion map where there is one."""
+    """Return what a head takes: pooled features, and maxima of the lesion map, if there is one."""
     return np.concatenate([table.features, table.map_maxima], axis=1)
 
 
@@ -72,9 +72,7 @@ def fit_class_head(recipe: HeadRecipe, sources: Sequence[SliceFeatures]) -> kera
     keras.utils.set_random_seed(recipe.seed)
     rng = np.random.default_rng(recipe.seed)
     inputs = [head_inputs(table) for table in sources]
-    mean = np.mean([one.mean(axis=0) for one in inputs], axis=0)
-    spread = np.sqrt(np.mean([((one - mean) ** 2).mean(axis=0) for one in inputs], axis=0))
-    model = class_head(recipe.kind, mean, spread)
+    model = class_head(recipe.kind, *moments(inputs))
     model.compile(
         optimizer=keras.optimizers.AdamW(
             keras.optimizers.schedules.CosineDecay(recipe.learning_rate, recipe.steps),

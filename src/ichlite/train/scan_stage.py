@@ -6,7 +6,7 @@ No scan is left aside to choose a step by: there are too few, and the test fold 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import keras
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ichlite.errors import InputError, UsageError
 from ichlite.labels import NAMES
-from ichlite.models.features import SliceFeatures, join_features
+from ichlite.models.features import SliceFeatures, join_features, moments
 from ichlite.models.scan_stage import (
     MASK,
     SCAN_LOGITS,
@@ -110,10 +110,7 @@ def fit_scan_stage(recipe: StageRecipe, sources: Sequence[SliceFeatures]) -> ker
         np.concatenate([slice_inputs(table, scan, recipe.use) for scan in scans])
         for table, scans in zip(sources, scans_of, strict=True)
     ]
-    # Each source weighs the same in the statistics, as it does in training.
-    mean = np.mean([one.mean(axis=0) for one in everything], axis=0)
-    spread = np.sqrt(np.mean([((one - mean) ** 2).mean(axis=0) for one in everything], axis=0))
-    model = scan_stage(recipe.kind, mean, spread, width=recipe.width)
+    model = scan_stage(recipe.kind, *moments(everything), width=recipe.width)
     model.compile(
         optimizer=keras.optimizers.AdamW(
             keras.optimizers.schedules.CosineDecay(recipe.learning_rate, recipe.steps),
@@ -206,19 +203,15 @@ def joined_sources(
 ) -> list[SliceFeatures]:
     """Return real scans as one source and phantoms as another; what is empty is left out.
 
-    The same phantom, as several networks see it, becomes several scans.
+    A scan as several networks see it becomes several scans.
     """
-    sources = []
-    for tables in (real, phantoms):
-        if tables:
-            sources.append(join_features([_named(t, n) for n, t in enumerate(tables)]))
-    return sources
-
-
-def _named(table: SliceFeatures, number: int) -> SliceFeatures:
-    """Return the table with series that no other network's share."""
-    names = np.char.add(table.series, f"#{number}")
-    return SliceFeatures(
-        table.image, table.patient, names, table.split, table.position_mm, table.labels,
-        table.features, table.logits, table.map_maxima,
-    )  # fmt: skip
+    return [
+        join_features(
+            [
+                replace(table, series=np.char.add(table.series, f"#{number}"))
+                for number, table in enumerate(tables)
+            ]
+        )
+        for tables in (real, phantoms)
+        if tables
+    ]
