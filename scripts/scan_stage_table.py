@@ -39,6 +39,7 @@ from ichlite.models.class_heads import HEADS
 from ichlite.models.features import SliceFeatures, features_of, join_features
 from ichlite.models.saved import load
 from ichlite.models.scan_stage import STAGES, SliceInputs
+from ichlite.reproduce.results import is_finished
 from ichlite.train.class_heads import HeadRecipe, fit_class_head, head_logits
 from ichlite.train.scan_stage import (
     StageRecipe,
@@ -312,13 +313,13 @@ def change_text(change: dict | None) -> str:
     return f"{change['difference']:+.3f}" + (f" ({ends[0]:+.3f} to {ends[1]:+.3f})" if ends else "")
 
 
-def read_views(chosen: argparse.Namespace, seed: int) -> tuple[list[int], list[Views]]:
-    """Return the folds that there is a network for, and its views; made where not cached."""
-    folds, found = [], []
+def read_views(chosen: argparse.Namespace, seed: int) -> dict[int, Views]:
+    """Return the views of each fold that there is a network for; made where not cached."""
+    found = {}
     for number in range(1, chosen.folds + 1):
         path = Path(chosen.network or chosen.runs.format(seed=seed, fold=number))
-        if not path.is_file() and not (path / "best.keras").is_file():
-            print(f"fold {number}: no network at {path} yet", flush=True)
+        if chosen.runs and not is_finished(path):
+            print(f"fold {number}: no finished run at {path}", flush=True)
             continue
         store = open_stores([chosen.phantoms, chosen.real], Fold(number, chosen.folds))
         phantom = store.origin == 0
@@ -340,16 +341,13 @@ def read_views(chosen: argparse.Namespace, seed: int) -> tuple[list[int], list[V
             return table.take(keep[rows])
 
         real = ~phantom
-        folds.append(number)
-        found.append(
-            Views(
-                held=view(real & (store.split == "test")),
-                trained=None if chosen.network else view(real & (store.split == "train")),
-                learn=view(phantom & (plain == "validation")),
-                test=view(phantom & (plain == "test")),
-            )
+        found[number] = Views(
+            held=view(real & (store.split == "test")),
+            trained=None if chosen.network else view(real & (store.split == "train")),
+            learn=view(phantom & (plain == "validation")),
+            test=view(phantom & (plain == "test")),
         )
-    return folds, found
+    return found
 
 
 def main() -> None:
@@ -372,9 +370,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     chosen = parser.parse_args()
     seen = [read_views(chosen, seed) for seed in (chosen.network_seeds if chosen.runs else [0])]
-    networks = [views for _, views in seen]
-    if min(len(views) for views in networks) < 2:
-        raise SystemExit("at least two folds need a network")
+    folds = sorted(set.intersection(*(set(views) for views in seen)))
+    if len(folds) < 2:
+        raise SystemExit("at least two folds need a network, of every seed")
+    networks = [[views[fold] for fold in folds] for views in seen]
     protocols = ["stacked", "phantoms only"] + (["own network"] if chosen.runs else [])
     stages = [stage_method(kind, use, "stacked", chosen.steps)
               for kind in STAGES for use in ("logits", "features")]  # fmt: skip
@@ -397,7 +396,7 @@ def main() -> None:
     document: dict[str, object] = {
         "networks": Path(chosen.runs or chosen.network).name,
         "network_seeds": chosen.network_seeds if chosen.runs else None,
-        "folds": [folds for folds, _ in seen],
+        "folds": folds,
         "seeds": chosen.seeds,
         "steps": chosen.steps,
         "head_steps": chosen.head_steps,

@@ -50,9 +50,8 @@ def slice_geometry(position_mm: NDArray[np.floating[Any]]) -> NDArray[np.float32
         [-0.2, 0.0, 1.1, 0.0, 1.0]
     """
     count = len(position_mm)
-    place = np.asarray(position_mm, np.float64)
-    if np.isnan(place).any():
-        place = USUAL_SPACING_MM * np.arange(count)
+    unknown = bool(np.isnan(position_mm).any())
+    place = USUAL_SPACING_MM * np.arange(count) if unknown else position_mm.astype(np.float64)
     steps = np.maximum(np.diff(place), LEAST_SPACING_MM)
     usual = float(np.median(steps)) if count > 1 else USUAL_SPACING_MM
     span = float(place[-1] - place[0]) or 1.0

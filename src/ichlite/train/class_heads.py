@@ -95,8 +95,8 @@ def fit_class_head(recipe: HeadRecipe, sources: Sequence[SliceFeatures]) -> kera
 
 def head_logits(model: keras.Model, table: SliceFeatures) -> NDArray[np.float32]:
     """Return the logits (slice, 6) that a trained head gives, any bleed first."""
-    pairs = np.asarray(model.predict_on_batch(head_inputs(table)))
-    return pairs[..., 0] - pairs[..., 1]
+    pairs = np.asarray(model.predict_on_batch(head_inputs(table)), np.float32)
+    return np.asarray(pairs[..., 0] - pairs[..., 1])
 
 
 class _CrossEntropy(keras.losses.Loss):  # type: ignore[misc]
