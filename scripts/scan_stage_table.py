@@ -33,7 +33,14 @@ from ichlite.evaluate.judge import Cases, Judged
 from ichlite.evaluate.metrics import roc_auc
 from ichlite.evaluate.paired import Difference, compare
 from ichlite.evaluate.summary import redraw_cases
-from ichlite.infer.decision import Rule, any_probability, calibrate, scan_probability, smooth
+from ichlite.infer.decision import (
+    Calibration,
+    Rule,
+    any_probability,
+    calibrate,
+    scan_probability,
+    smooth,
+)
 from ichlite.labels import ANY, NAMES
 from ichlite.models.class_heads import HEADS
 from ichlite.models.features import SliceFeatures, features_of, join_features
@@ -50,6 +57,8 @@ from ichlite.train.scan_stage import (
 
 CLASSES = (ANY, *NAMES)
 TODAY = "rule of today: smoothed, mean of three"
+BASELINE = "rule of today, uncalibrated"
+"""What must be beaten: fitted to few bleeds, calibration of each subtype may spoil the ranking."""
 ALONE = (1.0,)
 RULES: dict[str, Rule] = {
     TODAY: Rule(),
@@ -61,6 +70,8 @@ RULES: dict[str, Rule] = {
     ),
     "smoothed, any by noisy-or, mean of three": Rule(any_rule="noisy_or"),
 }
+RAW_LIMIT = 100.0
+"""Logits beyond it count as this."""
 NOISY_OR = "smoothed, noisy-or over slices"
 Scores = tuple[NDArray[np.float64], NDArray[np.float64]]
 """Of slices (slice, 6) and scans (scan, 6), any bleed first."""
@@ -99,15 +110,35 @@ class Method:
     seeded: bool = True
 
 
-def rule_method(name: str, rule: Rule, *, noisy_or: bool = False) -> Method:
-    """Return the method that calibrates on the other folds and applies a rule."""
+def rule_method(
+    name: str, rule: Rule, *, noisy_or: bool = False, calibrated: bool = True
+) -> Method:
+    """Return the method that calibrates on the other folds, or does not, and applies a rule."""
 
     def judge(folds: Sequence[Views], fold: int, seed: int) -> Callable[[SliceFeatures], Scores]:  # noqa: ARG001
-        rest = join_features([views.held for n, views in enumerate(folds) if n != fold])
-        calibration = fit_calibration(rest.labels[:, 1:], rest.logits)
+        calibration = Calibration()
+        if calibrated:
+            rest = join_features([views.held for n, views in enumerate(folds) if n != fold])
+            calibration = fit_calibration(rest.labels[:, 1:], rest.logits)
         return lambda table: by_rule(table, calibrate(table.logits, calibration), rule, noisy_or)
 
     return Method(name, judge, seeded=False)
+
+
+def mean_of_logits(weights: tuple[float, ...]) -> Method:
+    """Return the method that averages raw logits: over neighbours, then of the three highest."""
+
+    def judge(folds: Sequence[Views], fold: int, seed: int) -> Callable[[SliceFeatures], Scores]:  # noqa: ARG001
+        return score
+
+    def score(table: SliceFeatures) -> Scores:
+        # Logits move into [0, 1] and back: `smooth` takes probabilities.
+        scaled = np.clip((table.logits.astype(np.float64) + RAW_LIMIT) / (2 * RAW_LIMIT), 0, 1)
+        slices, scans = by_rule(table, scaled, Rule(neighbour_weights=weights))
+        return slices, scans
+
+    where = "smoothed" if len(weights) > 1 else "not smoothed"
+    return Method(f"raw logits, {where}, mean of three", judge, seeded=False)
 
 
 def by_rule(
@@ -380,17 +411,22 @@ def main() -> None:
     stages += [stage_method("temporal_conv", use, protocol, chosen.steps)
                for protocol in protocols[1:] for use in ("logits", "features")]  # fmt: skip
     rules = [rule_method(name, rule) for name, rule in RULES.items()]
-    rules.append(rule_method(NOISY_OR, Rule(), noisy_or=True))
+    rules += [
+        rule_method(NOISY_OR, Rule(), noisy_or=True),
+        rule_method(BASELINE, Rule(), calibrated=False),
+        mean_of_logits(Rule().neighbour_weights),
+        mean_of_logits(ALONE),
+    ]
     heads = [head_method(kind, chosen.head_steps) for kind in HEADS]
     kept = [one for one in (*stages, *heads)
             if not chosen.only or any(word in one.name for word in chosen.only)]  # fmt: skip
     results = {one.name: run_method(one, networks, chosen.seeds) for one in (*rules, *kept)}
     tables = {"scan_stage": {n: r for n, r in results.items() if not n.startswith("head: ")}}
-    baselines = {"scan_stage": TODAY}
+    baselines = {"scan_stage": BASELINE}
     independent = "head: independent"
     if independent in results:
         heads_alone = {n: r for n, r in results.items() if n.startswith("head: ")}
-        tables["class_heads"] = {TODAY: results[TODAY], **heads_alone}
+        tables["class_heads"] = {BASELINE: results[BASELINE], **heads_alone}
         baselines["class_heads"] = independent
     held = [views.held for views in networks[0]]
     document: dict[str, object] = {
