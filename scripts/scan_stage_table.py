@@ -414,6 +414,7 @@ def main() -> None:
     rules += [
         rule_method(NOISY_OR, Rule(), noisy_or=True),
         rule_method(BASELINE, Rule(), calibrated=False),
+        rule_method("noisy-or, uncalibrated", Rule(any_rule="noisy_or"), calibrated=False),
         mean_of_logits(Rule().neighbour_weights),
         mean_of_logits(ALONE),
     ]
