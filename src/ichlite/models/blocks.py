@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
+from numpy.typing import NDArray
 
 from ichlite.labels import NAMES
 
@@ -32,6 +34,12 @@ def depthwise_bn(x: Any, kernel: int, *, strides: int = 1, momentum: float, name
     """Feature map → depthwise convolution with bias → batch normalisation."""
     x = keras.layers.DepthwiseConv2D(kernel, strides, padding="same", name=name)(x)
     return keras.layers.BatchNormalization(momentum=momentum, name=f"{name}_bn")(x)
+
+
+def standardised(x: Any, mean: NDArray[np.floating[Any]], spread: NDArray[np.floating[Any]]) -> Any:
+    """(…, channel) → less its mean, over its spread; what never varies is not blown up."""
+    variance = np.maximum(np.asarray(spread, np.float64), 1e-3) ** 2
+    return keras.layers.Normalization(mean=mean, variance=variance, name="standardised")(x)
 
 
 def relu(x: Any, name: str) -> Any:

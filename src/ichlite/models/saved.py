@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import keras
@@ -49,6 +51,18 @@ def load(path: Path, *, compiled: bool = False) -> keras.Model:
 
 def predict(model: keras.Model, store: Store, rows: NDArray[np.int64]) -> NDArray[np.float32]:
     """Model, of windows or of HU (`from_hu`), and row numbers of a store → logits (image, 5)."""
+    logits = [np.asarray(slice_logits(outputs)) for outputs in predict_batches(model, store, rows)]
+    return np.concatenate([np.empty((0, len(NAMES)), np.float32), *logits])
+
+
+def predict_batches(model: keras.Model, store: Store, rows: NDArray[np.int64]) -> Iterator[Any]:
+    """Yield a model's outputs for the rows of a store, batch by batch, in its own structure.
+
+    Args:
+        model: Of windows or of HU (`from_hu`).
+        store: With the slices.
+        rows: Row numbers.
+    """
     takes_hu = len(model.input_shape) == 3
     parts = [rows[first : first + BATCH] for first in range(0, len(rows), BATCH)]
 
@@ -56,11 +70,9 @@ def predict(model: keras.Model, store: Store, rows: NDArray[np.int64]) -> NDArra
         hu = store.hu[_whole_shares(parts[part])]
         return hu if takes_hu else to_windows(hu)
 
-    logits = [
-        np.asarray(slice_logits(model.predict_on_batch(x)))[: len(part)]
-        for part, x in zip(parts, ahead(images, range(len(parts))), strict=True)
-    ]
-    return np.concatenate([np.empty((0, len(NAMES)), np.float32), *logits])
+    for part, x in zip(parts, ahead(images, range(len(parts))), strict=True):
+        count = len(part)
+        yield keras.tree.map_structure(lambda one: one[:count], model.predict_on_batch(x))  # noqa: B023
 
 
 def _whole_shares(rows: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -1,0 +1,93 @@
+"""Class heads: from the pooled features of a slice to its bleeds, with and without dependence.
+
+Three of one size on the same frozen features. A linear mix of logits would be an independent head
+in other words, so the head of correlations goes through sigmoids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+from numpy import floating
+from numpy.typing import NDArray
+
+from ichlite.errors import UnknownName
+from ichlite.labels import NAMES
+from ichlite.models.blocks import standardised
+
+HIDDEN = 8
+"""Rank of the mix of classes."""
+
+
+def class_head(
+    kind: str, mean: NDArray[floating[Any]], spread: NDArray[floating[Any]]
+) -> keras.Model:
+    """Return an untrained head.
+
+    Args:
+        kind: `independent`, `correlated` or `hierarchical`.
+        mean: (channel,) of each feature over the slices that it will be trained on.
+        spread: (channel,) standard deviation of each.
+
+    Returns:
+        A model (slice, channel) → log probabilities and log complements (slice, 6, 2), any bleed
+        first; any is never below a subtype.
+
+    Raises:
+        UnknownName: No such kind.
+
+    Example:
+        >>> import numpy as np
+        >>> [class_head(kind, np.zeros(64), np.ones(64)).count_params() for kind in HEADS]
+        [325, 418, 390]
+    """
+    if kind not in HEADS:
+        raise UnknownName("class head", kind, list(HEADS))
+    features = keras.Input((len(mean),), name="features")
+    return keras.Model(features, HEADS[kind](standardised(features, mean, spread)), name=kind)
+
+
+def _independent(x: Any) -> Any:
+    """One sigmoid a subtype; any is the largest."""
+    return _with_largest(keras.layers.Dense(len(NAMES), name="subtypes")(x))
+
+
+def _correlated(x: Any) -> Any:
+    """Sigmoids whose logits are moved by what the others say.
+
+    Source:
+        Xun et al., Correlation networks for extreme multi-label text classification, KDD 2020
+        (CorNet): logits + W2 elu(W1 sigmoid(logits)).
+    """
+    alone = keras.layers.Dense(len(NAMES), name="subtypes")(x)
+    mixed = keras.layers.Dense(HIDDEN, activation="elu", name="mixed")(keras.ops.sigmoid(alone))
+    moved = keras.layers.Dense(len(NAMES), kernel_initializer="zeros", name="moved")(mixed)
+    return _with_largest(alone + moved)
+
+
+def _hierarchical(x: Any) -> Any:
+    """Any bleed, and each subtype given that there is one: the product is the subtype's."""
+    log = keras.ops.log_sigmoid
+    bleeds = keras.layers.Dense(1, name="any")(x)
+    given = keras.layers.Dense(len(NAMES), name="given_any")(x)
+    likely = log(bleeds) + log(given)
+    unlikely = keras.ops.log1p(-keras.ops.minimum(keras.ops.exp(likely), 1 - 1e-6))
+    return keras.ops.concatenate(
+        [keras.ops.stack([log(bleeds), log(-bleeds)], -1), keras.ops.stack([likely, unlikely], -1)],
+        axis=1,
+    )
+
+
+def _with_largest(logits: Any) -> Any:
+    """Logits of subtypes (slice, 5) → log probabilities and complements, the largest in front."""
+    every = keras.ops.concatenate([keras.ops.max(logits, axis=1, keepdims=True), logits], axis=1)
+    return keras.ops.stack([keras.ops.log_sigmoid(every), keras.ops.log_sigmoid(-every)], axis=-1)
+
+
+HEADS: Mapping[str, Callable[[Any], Any]] = {
+    "independent": _independent,
+    "correlated": _correlated,
+    "hierarchical": _hierarchical,
+}
