@@ -277,7 +277,7 @@ def _choose(tables: Sequence[ScoreTable], where: str) -> _Chosen:
     return _Chosen(
         calibration,
         Rule(any_rule=best, thresholds=limits),
-        aucs,
+        dict(aucs.items()),
         thresholds(slices.labels_of(), slices.probabilities_of()),
         operating,
         scans,
