@@ -157,6 +157,7 @@ class ScanResult:
         hu: The volume that was judged, (slice, row, column) int16 HU; None unless asked for.
         activation_maps: (slice, map row, map column, subtype) float32, logits of the model's own
             class activation map; None unless asked for.
+        logits: (slice, subtype) float32, of the model, before calibration; None when not analysed.
     """
 
     study: str
@@ -170,6 +171,7 @@ class ScanResult:
     notes: tuple[str, ...] = ()
     hu: NDArray[np.int16] | None = field(default=None, repr=False, compare=False)
     activation_maps: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
+    logits: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

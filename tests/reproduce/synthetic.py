@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from ichlite.evaluate.intervals import METRICS
 from ichlite.labels import NAMES
-from ichlite.reproduce.bootstrap import METRICS, ROWS
 from ichlite.reproduce.plan import Grid, paper_grid
-from ichlite.reproduce.results import SCHEMA, Result
+from ichlite.reproduce.results import ROWS, SCHEMA, Result
 from ichlite.reproduce.summary import Summary, summarise_runs
 from ichlite.train.recipe import Recipe
 

@@ -1,7 +1,8 @@
-"""`ichlite evaluate`: a model and labelled images in, metrics, tables and plots out."""
+"""`ichlite evaluate`: measure a model on labelled images, or scores out of fold."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,57 +11,87 @@ import typer
 from ichlite.commands.needs import need_train
 
 if TYPE_CHECKING:
+    from ichlite.data.store import Store
     from ichlite.evaluate.judge import Judge, Judged
+    from ichlite.evaluate.scores import ScoreTable
 
 EPILOG = (
-    "Example: ichlite evaluate bundles/ldam-int8 phantoms --split test --bootstrap 1000 --out "
-    "reports/ldam"
+    "Examples: ichlite evaluate bundles/ldam-int8 phantoms --split test --bootstrap 1000 --out "
+    "reports/ldam. Cross-validation: ichlite evaluate runs/fold-1 ct-ich --scores "
+    "scores/seed-1/fold-1.csv, so for each fold and seed, then ichlite evaluate --folds "
+    "scores/seed-1 scores/seed-2."
 )
+SPLIT = "test"
 
 
 def evaluate(
-    model: Annotated[Path, typer.Argument(help="Bundle, run folder or .keras file.")],
-    store: Annotated[Path | None, typer.Argument(help="Prepared store.")] = None,
-    split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[MODEL [STORE...]]",
+            help="Bundle, run folder or .keras file, and prepared stores; with --folds, more "
+            "seeds.",
+        ),
+    ] = None,
+    split: Annotated[str, typer.Option(help="train, validation or test.")] = SPLIT,
     rsna: Annotated[
         Path | None, typer.Option(help="Instead of a store: folder of RSNA DICOM files.")
     ] = None,
     labels: Annotated[
         Path | None, typer.Option(help="RSNA label file [default: stage_2_train.csv in --rsna].")
     ] = None,
+    scores: Annotated[
+        Path | None, typer.Option(help="File to write every slice's scores to, as CSV.")
+    ] = None,
+    folds: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Instead of a model: scores out of fold, a file or a folder of one file a fold "
+            "(repeat for more seeds)."
+        ),
+    ] = None,
+    against: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Model to compare with on the same patients; with --folds, scores (repeat for "
+            "more seeds)."
+        ),
+    ] = None,
+    calibrate: Annotated[
+        str, typer.Option(help="With --folds: cross (by the other folds) or none.")
+    ] = "cross",
     out: Annotated[Path | None, typer.Option(help="Folder for tables and plots.")] = None,
     bootstrap: Annotated[
-        int, typer.Option(help="Draws of patients for 95 % intervals; 0: none.")
-    ] = 0,
-    seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
-    threads: Annotated[int, typer.Option(help="Of reading DICOM files.")] = 1,
+        int | None,
+        typer.Option(
+            min=0,
+            help="Draws of patients for 95 % intervals; 0: none. Default: 1000 with --folds or "
+            "--against, else 0.",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the draws.")] = 0,
+    threads: Annotated[int, typer.Option(help="Threads that read DICOM files.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
     """Measure a model on labelled images, the all-negative baseline beside it."""
     need_train()
     from ichlite.commands.console import print_json, say
-    from ichlite.errors import UsageError
+    from ichlite.evaluate.intervals import DRAWS
     from ichlite.evaluate.report import markdown, write_report
-    from ichlite.evaluate.summary import summarise
 
-    if (store is None) == (rsna is None):
-        raise UsageError("evaluate needs a STORE or --rsna FOLDER", expected="one of the two")
-    if rsna is not None:
-        judge, judged, facts = _rsna(model, rsna, labels, threads)
-    elif store is not None:
-        judge, judged, facts = _store(model, store, split)
-    summary = {
-        **summarise(
-            judged,
-            data=facts.pop("data"),
-            slice_thresholds=judge.slice_thresholds,
-            scan_thresholds=judge.scan_thresholds,
-            bootstrap=bootstrap,
-            seed=seed,
-        ),
-        "model": judge.name,
-        **facts,
-    }
+    if bootstrap is None:
+        bootstrap = DRAWS if folds or against else 0
+    if folds:
+        _refuse("--folds", rsna=rsna, labels=labels, scores=scores, split=split != SPLIT)
+        summary, judged = _folds(
+            [*folds, *(paths or [])], against or [], calibrate, bootstrap, seed
+        )
+    else:
+        _refuse("a model", calibrate=calibrate != "cross")
+        task = _task(paths or [], split, rsna, labels, threads)
+        summary, judged = _model(task, against or [], scores, bootstrap, seed)
+    for line in summary["warnings"]:
+        say(f"warning: {line}")
     if out is not None:
         for path in write_report(out, summary, judged):
             say(f"wrote {path}")
@@ -70,35 +101,218 @@ def evaluate(
         typer.echo(markdown(summary), nl=False)
 
 
-def _store(model: Path, store: Path, split: str) -> tuple[Judge, Judged, dict[str, Any]]:
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """What to judge, and with which model."""
+
+    model: Path
+    stores: tuple[Path, ...]
+    split: str
+    rsna: Path | None
+    labels: Path | None
+    threads: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What one model says of the data."""
+
+    judge: Judge
+    judged: Judged
+    scores: ScoreTable
+    facts: dict[str, Any]
+    warnings: tuple[str, ...]
+
+
+def _refuse(what: str, **options: object) -> None:
+    """Refuse options that do not go with what is evaluated."""
+    from ichlite.errors import UsageError
+
+    for name, given in options.items():
+        if given:
+            raise UsageError(f"--{name} does not go with {what}")
+
+
+def _task(
+    paths: list[Path], split: str, rsna: Path | None, labels: Path | None, threads: int
+) -> _Task:
+    from ichlite.errors import UsageError
+
+    if not paths:
+        raise UsageError(
+            "evaluate needs a MODEL, or --folds SCORES", expected="one of the two", found="neither"
+        )
+    if (len(paths) < 2) == (rsna is None):
+        raise UsageError("evaluate needs a STORE or --rsna FOLDER", expected="one of the two")
+    return _Task(paths[0], tuple(paths[1:]), split, rsna, labels, threads)
+
+
+def _model(
+    task: _Task, against: list[Path], scores: Path | None, bootstrap: int, seed: int
+) -> tuple[dict[str, Any], Judged]:
+    from ichlite.commands.console import say
+    from ichlite.errors import UsageError
+    from ichlite.evaluate.paired import compare
+    from ichlite.evaluate.scores import write_scores
+    from ichlite.evaluate.summary import summarise
+
+    if len(against) > 1:
+        raise UsageError("--against takes one model", found=f"{len(against)}")
+    if against and not bootstrap:
+        raise UsageError("--against needs redraws of the patients", found="--bootstrap 0")
+    models = [task.model, *against]
+    judged = _rsna(task, models) if task.rsna is not None else _store(task, models)
+    first = judged[0]
+    if scores is not None:
+        write_scores(scores, first.scores)
+        say(f"wrote {scores}")
+    summary = {
+        **summarise(
+            first.judged,
+            data=first.facts["data"],
+            slice_thresholds=first.judge.slice_thresholds,
+            scan_thresholds=first.judge.scan_thresholds,
+            bootstrap=bootstrap,
+            seed=seed,
+        ),
+        "model": first.judge.name,
+        **first.facts,
+        "warnings": [line for one in judged for line in one.warnings],
+    }
+    for other in judged[1:]:
+        paired = compare([first.judged], [other.judged], draws=bootstrap, seed=seed)
+        summary["against"] = {"model": other.judge.name, **paired.as_dict()}
+    return summary, first.judged
+
+
+def _store(task: _Task, models: list[Path]) -> list[_Found]:
     from ichlite.data.feed import split_rows
-    from ichlite.data.store import Store
-    from ichlite.evaluate.judge import judge_rows, load_judge
+    from ichlite.data.join import Fold, hold_out, open_stores
+    from ichlite.errors import InputError
+    from ichlite.evaluate.judge import judge_logits, judge_slices, load_judge
+    from ichlite.evaluate.scores import table_of_store
+    from ichlite.evaluate.seen import Evaluated, seen_patients, seen_warnings
+    from ichlite.infer.bundle import MANIFEST_FILE
+    from ichlite.train.manifest import read_manifest
 
-    judge = load_judge(model)
-    opened = Store.open(store)
-    judged = judge_rows(judge, opened, split_rows(opened, split))
-    return judge, judged, {"data": f"{store.name}, {split} split", "store_hash": opened.hash}
+    judges = []
+    for path in models:
+        bundle = (path / MANIFEST_FILE).exists()
+        folder = path if path.is_dir() else path.parent
+        judges.append(load_judge(path, None if bundle else read_manifest(folder)))
+    store = open_stores(task.stores)
+    fold = _fold_of(judges[0], store)
+    if fold is not None:
+        store = hold_out(store, Fold(**fold))
+    rows = split_rows(store, task.split)
+    evaluated = Evaluated.of_store(store, rows, task.split)
+    name = "+".join(path.name for path in task.stores)
+    facts: dict[str, Any] = {"data": f"{name}, {task.split} split", "store_hash": store.hash}
+    if fold is not None:
+        facts |= {"data": f"{name}, {task.split} split of fold {fold['number']}", "fold": fold}
+        seen = seen_patients(judges[0].training, evaluated)
+        if task.split == SPLIT and seen:
+            raise InputError(
+                f"{judges[0].name} was trained on patients of the fold that it left out",
+                found=f"patient {seen[0]} ({len(seen)} such)",
+                remedy="train its folds again, from a start that saw none of these patients",
+            )
+    number = str(fold["number"]) if fold is not None and task.split == SPLIT else ""
+    found = []
+    for judge in judges:
+        logits = judge_slices(judge, store, rows)
+        found.append(
+            _Found(
+                judge,
+                judge_logits(logits, store, rows, judge.calibration, judge.rule),
+                table_of_store(store, rows, logits, judge.calibration, judge.rule, fold=number),
+                facts,
+                seen_warnings(judge.name, judge.training, evaluated),
+            )
+        )
+    return found
 
 
-def _rsna(
-    model: Path, folder: Path, labels: Path | None, threads: int
-) -> tuple[Judge, Judged, dict[str, Any]]:
+def _fold_of(judge: Judge, store: Store) -> dict[str, int] | None:
+    """The fold that a run left out of these stores; None where it left none out, or of others."""
+    from ichlite.data.join import GENERATED, metas_of
+    from ichlite.errors import UsageError
+
+    data = {} if judge.training is None else judge.training.get("data", {})
+    fold: dict[str, int] | None = data.get("fold")
+    if fold is None:
+        return None
+    trained = data["stores"]
+    real = {one["hash"] for one in trained if one["kind"] not in GENERATED}
+    folded = real or {one["hash"] for one in trained if one["kind"] != "implant"}
+    here = {meta["hash"] for meta in metas_of(store)}
+    if not folded & here:
+        return None
+    if not folded <= here:
+        raise UsageError(
+            f"{judge.name} left out a fold of several stores together",
+            found=f"{len(folded & here)} of them",
+            expected=f"all {len(folded)}",
+        )
+    return fold
+
+
+def _rsna(task: _Task, models: list[Path]) -> list[_Found]:
     from ichlite.commands.console import say
     from ichlite.data.readers.rsna import read_labels
     from ichlite.evaluate.archive import judge_archive
     from ichlite.evaluate.judge import bundle_judge
+    from ichlite.evaluate.seen import Evaluated, seen_warnings
     from ichlite.infer.bundle import load_bundle
 
-    judge = bundle_judge(load_bundle(model))
-    table = read_labels(labels or folder / "stage_2_train.csv")
-    archive = judge_archive(judge.model, folder, table, threads=threads)
-    for line in archive.unread:
-        say(f"not judged: {line}")
-    facts = {
-        "data": f"RSNA images of {folder.name}",
-        "unlabelled": archive.unlabelled,
-        "not_judged": list(archive.unread),
-        "label_conflicts": [f.item for f in table.findings if f.kind == "conflicting_labels"],
-    }
-    return judge, archive.judged, facts
+    folder = task.rsna or Path()
+    judges = [bundle_judge(load_bundle(path)) for path in models]
+    table = read_labels(task.labels or folder / "stage_2_train.csv")
+    found = []
+    for judge in judges:
+        archive = judge_archive(judge.model, folder, table, threads=task.threads)
+        kinds = ("rsna",) * len(archive.patients)
+        evaluated = Evaluated(kinds, archive.patients, archive.pixels)
+        facts = {
+            "data": f"RSNA images of {folder.name}",
+            "unlabelled": archive.unlabelled,
+            "not_judged": list(archive.unread),
+            "label_conflicts": [f.item for f in table.findings if f.kind == "conflicting_labels"],
+        }
+        warnings = seen_warnings(judge.name, judge.training, evaluated)
+        found.append(_Found(judge, archive.judged, archive.scores, facts, warnings))
+        for line in archive.unread:
+            say(f"not judged: {line}")
+    return found
+
+
+def _folds(
+    paths: list[Path], against: list[Path], calibrate: str, bootstrap: int, seed: int
+) -> tuple[dict[str, Any], Judged]:
+    from typing import get_args
+
+    from ichlite.errors import UnknownName, UsageError
+    from ichlite.evaluate.folds import (
+        Calibrate,
+        check_same_slices,
+        judge_out_of_fold,
+        read_seeds,
+        summarise_folds,
+    )
+    from ichlite.evaluate.paired import compare
+
+    if calibrate not in get_args(Calibrate):
+        raise UnknownName("--calibrate", calibrate, list(get_args(Calibrate)))
+    if against and not bootstrap:
+        raise UsageError("--against needs redraws of the patients", found="--bootstrap 0")
+    seeds = read_seeds(paths)
+    others = read_seeds(against) if against else ()
+    for other in others:
+        check_same_slices(seeds[0], other)
+    summary, judged = summarise_folds(seeds, calibrate=calibrate, bootstrap=bootstrap, seed=seed)
+    if others:
+        theirs = [judge_out_of_fold(one.table, calibrate=calibrate).judged for one in others]
+        paired = compare(judged, theirs, draws=bootstrap, seed=seed)
+        name = ", ".join(one.name for one in others)
+        summary["against"] = {"model": name, **paired.as_dict()}
+    return {**summary, "warnings": []}, judged[0]

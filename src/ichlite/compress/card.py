@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ichlite.data.rows import SPLITS
 from ichlite.labels import ANY, NAMES
 
 LIMITS = """\
@@ -62,7 +63,7 @@ def model_card(manifest: Mapping[str, Any]) -> str:
         f"then {recipe['epochs']} epochs{_unless_ended(training)}; seed {recipe['seed']}.",
         f"- Command: `{training['command']}`",
         *_compression(manifest),
-        f"- Calibrated on the validation split; thresholds: "
+        f"- Calibrated {_where(manifest['calibration']['split'])}; thresholds: "
         f"{manifest['decision']['threshold_rule']}.",
         "",
         f"## What it does on {metrics['data']}",
@@ -71,6 +72,7 @@ def model_card(manifest: Mapping[str, Any]) -> str:
         "",
         f"Answering no to everything: mean accuracy {_share(metrics['all_negative_accuracy'])}.",
         "",
+        *decision_lines(manifest["decision"]),
         "## What compression cost",
         "",
         *_lost(manifest["gate"], manifest["parity"]),
@@ -140,5 +142,66 @@ def _lost(gate: Mapping[str, Any], parity: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def _where(split: str) -> str:
+    return f"on the {split} split" if split in SPLITS else split
+
+
 def _share(value: float | None, digits: int = 3) -> str:
     return "undefined" if value is None else f"{value:.{digits}f}"
+
+
+def decision_lines(decision: Mapping[str, Any]) -> list[str]:
+    """Return the lines on the operating points of a manifest's `decision`; none without evidence."""
+    evidence = decision.get("evidence")
+    if evidence is None:
+        return []
+    data, points = evidence["data"], evidence["points"]
+    prevalences = [one["prevalence"] for one in points["balanced"]["nested"]["predictive"]]
+    header = [
+        "operating point", "threshold", "sensitivity", "specificity",
+        "sensitivity, frozen", "specificity, frozen",
+        *(f"PPV / NPV at {p:.0%}" for p in prevalences),
+    ]  # fmt: skip
+    rows = [
+        [
+            name,
+            f"{point['threshold']:.3f}",
+            *(
+                _in_words(point[kind][what])
+                for kind in ("nested", "frozen")
+                for what in ("sensitivity", "specificity")
+            ),
+            *(
+                f"{_percent(one['ppv'])} / {_percent(one['npv'])}"
+                for one in point["nested"]["predictive"]
+            ),
+        ]
+        for name, point in points.items()
+    ]
+    seeds = len(data["scores"])
+    return [
+        "## What its operating points do",
+        "",
+        f"A scan's `any`, out of fold: {data['scans']:,} scans of {data['patients']:,} patients, "
+        f"{data['bleeding_scans']:,} with a bleed, in {data['folds']} folds, "
+        f"{seeds} seed{'s' if seeds > 1 else ''}, by models of the same recipe "
+        "that never saw the patient. Sensitivity and specificity: threshold and calibration from "
+        "the other folds; frozen: the threshold that ships, on the scans that it was chosen by. In "
+        "brackets 95 % intervals (Wilson). PPV and NPV: share of flagged scans that bleed, and of "
+        "others that do not, where so many scans bleed.",
+        "",
+        *("| " + " | ".join(cells) + " |" for cells in (header, ["---"] * len(header), *rows)),
+        "",
+    ]
+
+
+def _in_words(share: Mapping[str, Any]) -> str:
+    count = f"{share['count']:.1f}".removesuffix(".0")
+    return (
+        f"{_percent(share['value'])} ({_percent(share['low'])}-{_percent(share['high'])}), "
+        f"{count} of {share['cases']}"
+    )
+
+
+def _percent(value: float | None) -> str:
+    return "undefined" if value is None else f"{100 * value:.1f} %"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ichlite.data.levels import levelled
 from ichlite.infer.bundle import MANIFEST_FILE, Bundle, load_bundle
 from ichlite.infer.decision import Calibration, Rule, decide
 from ichlite.infer.runtime import Runtime
@@ -66,6 +67,8 @@ class Judge:
         model: `Bundle` or `keras.Model`.
         calibration, rule: From logits to probabilities.
         slice_thresholds, scan_thresholds: Class → probability from which it counts as positive.
+        training: Manifest of the run that trained it; None where there is none.
+        brain_level_hu: Level that a scan's brain is brought to for it; None: none.
     """
 
     name: str
@@ -74,10 +77,16 @@ class Judge:
     rule: Rule
     slice_thresholds: Mapping[str, float]
     scan_thresholds: Mapping[str, float]
+    training: Mapping[str, Any] | None = None
+    brain_level_hu: float | None = None
 
 
-def load_judge(path: Path) -> Judge:
-    """Bundle folder, run folder or `.keras` file → a judge.
+def load_judge(path: Path, training: Mapping[str, Any] | None = None) -> Judge:
+    """Return the judge that a bundle folder, run folder or `.keras` file makes.
+
+    Args:
+        path: Of the model.
+        training: Manifest of the run, for one that is no bundle.
 
     Raises:
         BundleError: A bundle that is incomplete or changed.
@@ -88,14 +97,19 @@ def load_judge(path: Path) -> Judge:
     from ichlite.models.saved import load
 
     half = dict.fromkeys(CLASSES, 0.5)
-    return Judge(path.name, load(path), Calibration(), BARE, half, half)
+    level_hu = None if training is None else training["recipe"].get("brain_level_hu")
+    return Judge(path.name, load(path), Calibration(), BARE, half, half, training, level_hu)
 
 
 def bundle_judge(bundle: Bundle) -> Judge:
     """Bundle → a judge with its calibration, rules and thresholds."""
     scan = {**dict.fromkeys(CLASSES, 0.5), **(bundle.rule.thresholds or {})}
-    slices = {**scan, **bundle.manifest.get("decision", {}).get("slice_thresholds", {})}
-    return Judge(bundle.label, bundle, bundle.calibration, bundle.rule, slices, scan)
+    manifest = bundle.manifest
+    slices = {**scan, **manifest.get("decision", {}).get("slice_thresholds", {})}
+    training, level_hu = manifest.get("training"), manifest["input"].get("brain_level_hu")
+    return Judge(
+        bundle.label, bundle, bundle.calibration, bundle.rule, slices, scan, training, level_hu
+    )
 
 
 def logits_of(model: Any, store: Store, rows: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -111,8 +125,13 @@ def logits_of(model: Any, store: Store, rows: NDArray[np.int64]) -> NDArray[np.f
 def judge_rows(judge: Judge, store: Store, rows: NDArray[np.int64]) -> Judged:
     """Judge, store and row numbers → slices and scans, judged."""
     return judge_logits(
-        logits_of(judge.model, store, rows), store, rows, judge.calibration, judge.rule
+        judge_slices(judge, store, rows), store, rows, judge.calibration, judge.rule
     )
+
+
+def judge_slices(judge: Judge, store: Store, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return the logits (image, 5) of a store's rows, at the judge's brain level."""
+    return logits_of(judge.model, levelled(store, judge.brain_level_hu), rows)
 
 
 def judge_logits(
@@ -136,21 +155,70 @@ def judge_logits(
         series.
     """
     labels = np.column_stack([store.any[rows], store.labels[rows]]).astype(np.uint8)
-    patients = np.asarray(store.patient)[rows].astype(str)
-    positions = np.asarray(store.position_mm)[rows]
-    series = np.asarray(store.series)[rows].astype(str)
-    slices = np.empty((len(rows), len(CLASSES)))
+    return judge_series(
+        labels,
+        logits,
+        patients=np.asarray(store.patient)[rows].astype(str),
+        series=np.asarray(store.series)[rows].astype(str),
+        position_mm=np.asarray(store.position_mm)[rows],
+        by_slice=np.full(len(rows), store.label_level == "slice"),
+        calibration=calibration,
+        rule=rule,
+    )
+
+
+def judge_series(
+    labels: NDArray[np.uint8],
+    logits: NDArray[np.float32],
+    *,
+    patients: NDArray[np.str_],
+    series: NDArray[np.str_],
+    position_mm: NDArray[np.floating[Any]],
+    by_slice: NDArray[np.bool_],
+    calibration: Calibration,
+    rule: Rule,
+) -> Judged:
+    """Judge slices and scans from logits, by calibration and rule.
+
+    Args:
+        labels: (image, 6) 0/1, columns as `CLASSES`.
+        logits: (image, 5).
+        patients, series: (image,).
+        position_mm: (image,) order within a series; NaN, the last, where unknown.
+        by_slice: (image,) whether the labels are the slice's own, not its scan's.
+        calibration: Of logits.
+        rule: Slices to scans.
+
+    Returns:
+        Slices with labels of their own, in the order given; scans in the order of their series.
+    """
+    slices = np.empty((len(labels), len(CLASSES)))
     scan_labels, scans, scan_patients = [], [], []
-    for name in np.unique(series):
-        members = np.flatnonzero(series == name)
-        members = members[np.argsort(positions[members], kind="stable")]
+    for members in members_of(series, position_mm):
         decision = decide(logits[members], calibration, rule)
         slices[members] = [[p[key] for key in CLASSES] for p in decision.slices]
         scans.append([decision.scan[key] for key in CLASSES])
         scan_labels.append(labels[members].max(axis=0))
         scan_patients.append(patients[members[0]])
-    known = slice(None) if store.label_level == "slice" else slice(0)
     return Judged(
-        Cases(labels[known], slices[known], patients[known]),
-        Cases(np.array(scan_labels), np.array(scans), np.array(scan_patients)),
+        Cases(labels[by_slice], slices[by_slice], patients[by_slice]),
+        Cases(
+            np.array(scan_labels, np.uint8).reshape(-1, len(CLASSES)),
+            np.array(scans, np.float64).reshape(-1, len(CLASSES)),
+            np.array(scan_patients, np.str_),
+        ),
     )
+
+
+def members_of(
+    series: NDArray[np.str_], position_mm: NDArray[np.floating[Any]]
+) -> list[NDArray[np.int64]]:
+    """Return the row numbers of each series, by position; series in the order of their names.
+
+    Example:
+        >>> [m.tolist() for m in members_of(np.array(["b", "a", "a"]), np.array([0.0, 9.0, 5.0]))]
+        [[2, 1], [0]]
+    """
+    order = np.lexsort((np.arange(len(series)), position_mm, series))
+    edges = np.flatnonzero(series[order][1:] != series[order][:-1]) + 1
+    return np.split(order, edges) if len(series) else []

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ichlite.evaluate.calibrate import expected_calibration_error
 from ichlite.labels import ANY, NAMES
 
 NO_POSITIVES = "no positive image"
 NO_NEGATIVES = "no negative image"
+NO_IMAGES = "no image"
 
 RSNA_WEIGHTS: Mapping[str, float] = {ANY: 2 / 7, **dict.fromkeys(NAMES, 1 / 7)}
 RSNA_CLIP = 1e-5
@@ -105,6 +107,7 @@ class Scores:
     Attributes:
         roc_auc, average_precision: Over all thresholds.
         sensitivity, specificity, accuracy, balanced_accuracy: At the threshold.
+        expected_calibration_error: Mean gap of probability and frequency.
         positives: Positive images.
         undefined: Metric name → why it is None.
     """
@@ -115,24 +118,28 @@ class Scores:
     specificity: float | None
     accuracy: float | None
     balanced_accuracy: float | None
+    expected_calibration_error: float | None
     positives: int
     undefined: Mapping[str, str]
 
 
 METRICS = (
     "roc_auc", "average_precision", "sensitivity", "specificity", "accuracy", "balanced_accuracy",
+    "expected_calibration_error",
 )  # fmt: skip
 _NEED_POSITIVES = ("roc_auc", "average_precision", "sensitivity", "balanced_accuracy")
 _NEED_NEGATIVES = ("roc_auc", "specificity", "balanced_accuracy")
 
 
-def score_class(labels: ArrayLike, probabilities: ArrayLike, *, threshold: float = 0.5) -> Scores:
+def score_class(
+    labels: ArrayLike, probabilities: ArrayLike, *, threshold: ArrayLike = 0.5
+) -> Scores:
     """One subtype's labels and probabilities → its metrics.
 
     Args:
         labels: (image,) 0/1.
         probabilities: (image,).
-        threshold: A probability of at least this is called positive.
+        threshold: A probability of at least this is called positive; one number, or one an image.
 
     Returns:
         The metrics.
@@ -144,7 +151,7 @@ def score_class(labels: ArrayLike, probabilities: ArrayLike, *, threshold: float
         'no positive image'
     """
     y, p = _arrays(labels, probabilities)
-    called = p >= threshold
+    called = p >= np.asarray(threshold)
     positives, negatives = int(y.sum()), int((~y).sum())
     sensitivity = float((called & y).sum() / positives) if positives else None
     specificity = float((~called & ~y).sum() / negatives) if negatives else None
@@ -158,6 +165,8 @@ def score_class(labels: ArrayLike, probabilities: ArrayLike, *, threshold: float
         undefined |= dict.fromkeys(_NEED_POSITIVES, NO_POSITIVES)
     if not negatives:
         undefined |= dict.fromkeys(_NEED_NEGATIVES, NO_NEGATIVES)
+    if not len(y):
+        undefined |= dict.fromkeys(("accuracy", "expected_calibration_error"), NO_IMAGES)
     return Scores(
         roc_auc=roc_auc(y, p),
         average_precision=average_precision(y, p),
@@ -165,6 +174,7 @@ def score_class(labels: ArrayLike, probabilities: ArrayLike, *, threshold: float
         specificity=specificity,
         accuracy=float((called == y).mean()) if len(y) else None,
         balanced_accuracy=both,
+        expected_calibration_error=expected_calibration_error(y, p) if len(y) else None,
         positives=positives,
         undefined=undefined,
     )

@@ -1,17 +1,22 @@
-"""Validation labels and probabilities in, the threshold of each class out, by a stated rule."""
+"""Thresholds that turn probabilities into calls, each chosen by a stated rule."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from ichlite.evaluate.metrics import roc_curve
 
 RULE = "youden: highest sensitivity + specificity on the validation split"
 FALLBACK = 0.5
 """Where validation has one class only."""
+LEAST = 0.95
+"""Sensitivity of the operating point `high_sensitivity`; specificity of `high_specificity`."""
+OPERATING_POINTS = ("high_sensitivity", "balanced", "high_specificity")
+_EQUAL = 1e-12
 
 
 def youden_threshold(labels: ArrayLike, probabilities: ArrayLike) -> float | None:
@@ -31,15 +36,76 @@ def youden_threshold(labels: ArrayLike, probabilities: ArrayLike) -> float | Non
         0.4
     """
     curve = roc_curve(labels, probabilities)
+    return None if curve is None else _threshold_at(_youden(*curve), probabilities)
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingThresholds:
+    """Three thresholds of one class, from the most to the least sensitive.
+
+    Attributes:
+        high_sensitivity: Sensitivity of at least `LEAST`, as specific as that allows.
+        balanced: Youden's.
+        high_specificity: Specificity of at least `LEAST`, as sensitive as that allows.
+    """
+
+    high_sensitivity: float
+    balanced: float
+    high_specificity: float
+
+
+def operating_thresholds(
+    labels: ArrayLike, probabilities: ArrayLike
+) -> OperatingThresholds | None:
+    """Choose the three operating points of a class.
+
+    Where Youden's threshold is already more sensitive than `LEAST` (or more specific), it is that
+    of `high_sensitivity` (`high_specificity`), too: the three never change places. A class whose
+    highest probability is 1 and of a negative has no threshold of specificity `LEAST` in [0, 1];
+    `high_specificity` is 1 then.
+
+    Args:
+        labels: (case,) 0/1.
+        probabilities: (case,).
+
+    Returns:
+        In [0, 1], each half-way between two probabilities; None when a class is absent.
+
+    Example:
+        >>> operating_thresholds([0, 1, 0, 1, 1], [0.1, 0.2, 0.3, 0.6, 0.8])
+        OperatingThresholds(high_sensitivity=0.15..., balanced=0.44..., high_specificity=0.44...)
+    """
+    curve = roc_curve(labels, probabilities)
     if curve is None:
         return None
     false, true = curve
+    balanced = _youden(false, true)
+    sensitive = int(np.argmax(true >= LEAST - _EQUAL))
+    sensitive = int(np.flatnonzero(false <= false[sensitive] + _EQUAL)[-1])
+    specific = int(np.flatnonzero(1 - false >= LEAST - _EQUAL)[-1])
+    specific = int(np.argmax(true >= true[specific] - _EQUAL))
+    return OperatingThresholds(
+        *(
+            _threshold_at(place, probabilities)
+            for place in (max(sensitive, balanced), balanced, min(specific, balanced))
+        )
+    )
+
+
+def _youden(false: NDArray[np.float64], true: NDArray[np.float64]) -> int:
+    """The place on the ROC curve of the highest sensitivity + specificity; of equals, the last."""
     gain = true - false
-    best = int(np.flatnonzero(gain >= gain.max() - 1e-12)[-1])
+    return int(np.flatnonzero(gain >= gain.max() - _EQUAL)[-1])
+
+
+def _threshold_at(place: int, probabilities: ArrayLike) -> float:
+    """The threshold of a place on the ROC curve, half-way between two probabilities."""
     distinct = np.unique(np.asarray(probabilities, np.float64))[::-1]
-    lowest_called = distinct[best - 1] if best > 0 else 1.0
-    next_lower = distinct[best] if best < len(distinct) else 0.0
-    return float((lowest_called + next_lower) / 2)
+    lowest_called = distinct[place - 1] if place > 0 else 1.0
+    next_lower = distinct[place] if place < len(distinct) else 0.0
+    middle = (lowest_called + next_lower) / 2
+    # Between neighbouring floats there is no middle.
+    return float(middle if middle > next_lower else lowest_called)
 
 
 def thresholds(

@@ -22,6 +22,8 @@ TITLES: Mapping[str, str] = {
     "specificity": "Specificity",
     "accuracy": "Accuracy",
     "balanced_accuracy": "Balanced accuracy",
+    "expected_calibration_error": "ECE",
+    "roc_auc_of_logits": "ROC AUC of raw logits",
 }
 
 
@@ -61,23 +63,28 @@ def table(part: Mapping[str, Any], unit: str) -> list[list[str]]:
         unit: `slice` or `scan`.
 
     Returns:
-        Rows of equal length; an undefined metric is the word `undefined`.
+        Rows of equal length; an undefined metric is the word `undefined`, an interval that would
+        say nothing the word `none`.
     """
     rows = {
         **{name: part["per_class"][name] for name in NAMES},
         "mean": part["mean"],
         ANY: part[ANY],
     }
-    with_interval = "roc_auc_95" in part[ANY]
+    extra = {key for key in ("roc_auc_95", "seed_sd", "roc_auc_of_logits") if key in part[ANY]}
     header = ["unit", "class", "positives", *METRICS]
-    if with_interval:
-        header += ["roc_auc_low", "roc_auc_high"]
+    header += ["roc_auc_low", "roc_auc_high"] if "roc_auc_95" in extra else []
+    header += ["roc_auc_seed_sd"] if "seed_sd" in extra else []
+    header += ["roc_auc_of_logits"] if "roc_auc_of_logits" in extra else []
     body = []
     for name, row in rows.items():
         cells = [unit, name, str(row["positives"]), *(_number(row[m]) for m in METRICS)]
-        if with_interval:
-            low, high = row.get("roc_auc_95") or (None, None)
-            cells += [_number(low), _number(high)]
+        if "roc_auc_95" in extra:
+            cells += [_number(end, "none") for end in row["roc_auc_95"] or (None, None)]
+        if "seed_sd" in extra:
+            cells.append(_number(row["seed_sd"]["roc_auc"], "none"))
+        if "roc_auc_of_logits" in extra:
+            cells.append(_number(row["roc_auc_of_logits"]))
         body.append(cells)
     return [header, *body]
 
@@ -89,6 +96,8 @@ def markdown(summary: Mapping[str, Any]) -> str:
         f"# {summary['data']}",
         "",
         f"{summary['slices']:,} slices, {scan['scans']:,} scans, {summary['patients']:,} patients.",
+        *(f"\n{line}" for line in summary.get("notes", ())),
+        *(f"\n**Warning: {line}.**" for line in summary.get("warnings", ())),
     ]
     for title, part, unit in (("Slices", summary, "slice"), ("Scans", scan, "scan")):
         header, *body = [row[1:] for row in table(part, unit)]
@@ -104,9 +113,57 @@ def markdown(summary: Mapping[str, Any]) -> str:
             for name, row in part["per_class"].items()
             for metric, why in row["undefined"].items()
         })  # fmt: skip
+        reasons += _without_interval({**part["per_class"], "mean": part["mean"], ANY: part[ANY]})
         parts += ["", *(f"- {reason}" for reason in reasons)] if reasons else []
     parts += ["", f"RSNA weighted log loss of slices: {_number(summary['rsna_log_loss'])}."]
+    if "against" in summary:
+        parts += _against(summary["against"])
     return "\n".join(parts) + "\n"
+
+
+def _without_interval(rows: Mapping[str, Any]) -> list[str]:
+    """One line a class and reason for intervals that would say nothing."""
+    why: dict[tuple[str, str], list[str]] = {}
+    for name, row in rows.items():
+        for metric, reason in row.get("no_interval", {}).items():
+            why.setdefault((name, reason), []).append(metric.replace("_", " "))
+    return [
+        f"{name}: no 95 % interval of {', '.join(metrics)}, {reason}"
+        for (name, reason), metrics in why.items()
+    ]
+
+
+def _against(against: Mapping[str, Any]) -> list[str]:
+    """The lines of a comparison with another model."""
+    header = ["unit", "class", "ROC AUC", "of the other", "difference", "low", "high", "p"]
+    body = [
+        [
+            unit, name, _number(one["roc_auc"]), _number(one["other_roc_auc"]),
+            _number(one["difference"]),
+            *(_number(end, "none") for end in one["interval"] or (None, None)),
+            _number(one["p"], "none"),
+        ]
+        for unit, part in (("slice", "slices"), ("scan", "scans"))
+        for name, one in against[part].items()
+    ]  # fmt: skip
+    reasons = [
+        f"- {unit}s, {name}: no interval, {one['reason']}"
+        for unit, part in (("slice", "slices"), ("scan", "scans"))
+        for name, one in against[part].items()
+        if one["reason"]
+    ]
+    return [
+        "",
+        f"## Against {against['model']}",
+        "",
+        f"Differences of ROC AUC on the same {against['patients']:,} patients; 95 % intervals and "
+        f"two-sided p from {against['draws']:,} redraws of them, the same for both models.",
+        "",
+        _line(header),
+        "|" + "---|" * len(header),
+        *(_line(row) for row in body),
+        *(["", *reasons] if reasons else []),
+    ]
 
 
 def plot(cases: Cases, curve: str, path: Path, title: str) -> Path:
@@ -149,5 +206,5 @@ def _line(cells: list[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def _number(value: float | None) -> str:
-    return "undefined" if value is None or not np.isfinite(value) else f"{value:.4f}"
+def _number(value: float | None, absent: str = "undefined") -> str:
+    return absent if value is None or not np.isfinite(value) else f"{value:.4f}"

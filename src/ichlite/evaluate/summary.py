@@ -1,4 +1,4 @@
-"""Judged slices and scans in, the report's numbers as one JSON document out."""
+"""Every number of an evaluation, by slice and by scan, as one JSON document."""
 
 from __future__ import annotations
 
@@ -6,17 +6,33 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from ichlite.evaluate.intervals import patient_bootstrap
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ichlite.evaluate.intervals import (
+    FEW_DRAWS,
+    METRICS,
+    ONE_PATIENT,
+    interval,
+    redraw,
+    why_no_interval,
+    with_mean,
+)
 from ichlite.evaluate.judge import CLASSES, Cases, Judged
 from ichlite.evaluate.metrics import (
     Scores,
     all_negative_accuracy,
     mean_scores,
-    roc_auc,
     rsna_log_loss,
     score_class,
 )
 from ichlite.labels import ANY, NAMES
+
+MEAN = "mean"
+ROWS: tuple[str, ...] = (*CLASSES, MEAN)
+"""Of a table; the mean is that of the subtypes."""
+Thresholds = Mapping[str, ArrayLike]
+"""Class → the probability from which a case counts as positive: one number, or one a case."""
 
 
 def summarise(
@@ -35,58 +51,127 @@ def summarise(
         data: What was judged, for the reader.
         slice_thresholds: Class → threshold of a slice.
         scan_thresholds: Class → threshold of a scan.
-        bootstrap: Draws of patients for the 95 % intervals of the AUCs; 0: none.
+        bootstrap: Draws of patients for the 95 % intervals; 0: none.
         seed: Of the draws.
 
     Returns:
         JSON-ready: `data`, `slices`, `per_class`, `mean`, `any`, `all_negative_accuracy`,
         `rsna_log_loss` (None without slices), `thresholds`, `scan`, `patients`.
     """
-    slices = _table(judged.slices, slice_thresholds, bootstrap, seed)
-    scans = _table(judged.scans, scan_thresholds, bootstrap, seed)
+    tables = [
+        case_table(
+            cases, limits, redraw_cases(cases, limits, bootstrap, seed) if bootstrap else None
+        )
+        for cases, limits in (
+            (judged.slices, slice_thresholds),
+            (judged.scans, scan_thresholds),
+        )
+    ]
     return {
         "data": data,
-        "slices": len(judged.slices.labels),
-        "patients": len(set(judged.scans.patients.tolist())),
-        **slices,
-        "all_negative_accuracy": all_negative_accuracy(judged.slices.labels[:, 1:]),
-        "rsna_log_loss": rsna_log_loss(judged.slices.labels, judged.slices.probabilities)
-        if len(judged.slices.labels)
-        else None,
+        **counts(judged),
+        **tables[0],
+        **slice_facts(judged.slices),
         "thresholds": {name: slice_thresholds[name] for name in CLASSES},
         "scan": {
             "scans": len(judged.scans.labels),
-            **scans,
-            "all_negative_accuracy": all_negative_accuracy(judged.scans.labels[:, 1:]),
+            **tables[1],
+            **scan_facts(judged.scans),
             "thresholds": {name: scan_thresholds[name] for name in CLASSES},
         },
     }
 
 
-def _table(
-    cases: Cases, thresholds: Mapping[str, float], bootstrap: int, seed: int
+def counts(judged: Judged) -> dict[str, int]:
+    """Return how many slices and patients were judged."""
+    return {
+        "slices": len(judged.slices.labels),
+        "patients": len(set(judged.scans.patients.tolist())),
+    }
+
+
+def slice_facts(slices: Cases) -> dict[str, Any]:
+    """Return what is said of slices beside their table."""
+    found = len(slices.labels) > 0
+    return {
+        **scan_facts(slices),
+        "rsna_log_loss": rsna_log_loss(slices.labels, slices.probabilities) if found else None,
+    }
+
+
+def scan_facts(scans: Cases) -> dict[str, Any]:
+    """Return what is said of scans beside their table."""
+    return {"all_negative_accuracy": all_negative_accuracy(scans.labels[:, 1:])}
+
+
+def case_table(
+    cases: Cases, thresholds: Thresholds, redraws: NDArray[np.float32] | None = None
 ) -> dict[str, Any]:
+    """Measure every class, and the mean of the subtypes.
+
+    Args:
+        cases: Slices or scans.
+        thresholds: Of each class.
+        redraws: From `redraw_cases`, for intervals; None: none.
+
+    Returns:
+        `per_class`, `mean` and `any`, each row with its metrics and, redrawn, `intervals` (metric →
+        ends, or None), `no_interval` (metric → why) and `roc_auc_95`.
+    """
     labels, probabilities = cases.labels_of(), cases.probabilities_of()
     scores = {
         name: score_class(labels[name], probabilities[name], threshold=thresholds[name])
         for name in CLASSES
     }
-    rows = {name: _row(scores[name]) for name in CLASSES}
-    if bootstrap:
-        for name in CLASSES:
-            rows[name]["roc_auc_95"] = patient_bootstrap(
-                roc_auc,
-                labels[name],
-                probabilities[name],
-                cases.patients,
-                draws=bootstrap,
-                seed=seed,
-            )
+    scores[MEAN] = mean_scores({name: scores[name] for name in NAMES})
+    rows = {name: _row(one) for name, one in scores.items()}
+    if redraws is not None:
+        for place, name in enumerate(ROWS):
+            truth = labels[name] if name in labels else None
+            rows[name] |= _intervals(rows[name], redraws[:, place], truth, cases.patients)
     return {
         "per_class": {name: rows[name] for name in NAMES},
-        "mean": _row(mean_scores({name: scores[name] for name in NAMES})),
+        MEAN: rows[MEAN],
         ANY: rows[ANY],
     }
+
+
+def redraw_cases(
+    cases: Cases, thresholds: Thresholds, draws: int, seed: int
+) -> NDArray[np.float32]:
+    """Return every class's metrics in each redraw of the patients: (draw, row of `ROWS`, metric)."""
+    count = len(cases.labels)
+    limits = np.stack([np.broadcast_to(thresholds[name], count) for name in CLASSES], axis=1)
+    found = redraw(
+        cases.labels,
+        cases.probabilities,
+        cases.patients,
+        draws=draws,
+        seed=seed,
+        threshold=limits,
+    )
+    return np.concatenate([found, with_mean(found[:, 1:])[:, -1:]], axis=1)
+
+
+def _intervals(
+    row: Mapping[str, Any],
+    redraws: NDArray[np.float32],
+    labels: NDArray[np.uint8] | None,
+    patients: NDArray[np.str_],
+) -> dict[str, Any]:
+    if labels is not None:
+        reasons = why_no_interval(labels, patients)
+    elif len(np.unique(patients)) == 1:  # the mean of the subtypes has no labels of its own
+        reasons = dict.fromkeys(METRICS, ONE_PATIENT)
+    else:
+        reasons = {}
+    found: dict[str, tuple[float, float] | None] = {}
+    why: dict[str, str] = {}
+    for place, metric in enumerate(METRICS):
+        found[metric] = None if metric in reasons else interval(redraws[:, place])
+        if found[metric] is None and row[metric] is not None:
+            why[metric] = reasons.get(metric, FEW_DRAWS)
+    return {"intervals": found, "no_interval": why, "roc_auc_95": found["roc_auc"]}
 
 
 def _row(scores: Scores) -> dict[str, Any]:

@@ -108,6 +108,7 @@ class Reader:
             notes=series.notes + volume.notes + coverage_notes(volume),
             hu=volume.hu if keep_pixels else None,
             activation_maps=maps if keep_pixels else None,
+            logits=logits,
         )
 
     def _infer(self, hu: NDArray[np.int16]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

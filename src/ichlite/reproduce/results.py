@@ -26,12 +26,14 @@ from ichlite.errors import InputError
 from ichlite.evaluate.metrics import all_negative_accuracy, mean_scores, score_class
 from ichlite.labels import NAMES
 from ichlite.models.saved import BEST, load, predict
-from ichlite.reproduce.bootstrap import METRICS, ROWS, interval, redraw
+from ichlite.evaluate.intervals import METRICS, interval, redraw, with_mean
 from ichlite.reproduce.plan import PlannedRun
 from ichlite.train.logs import read_history
 from ichlite.train.manifest import read_manifest
 
 SCHEMA = "ichlite-reproduce/1"
+ROWS: tuple[str, ...] = (*NAMES, "mean")
+"""Of the redraws, in order."""
 RESULTS = "results"
 """Folder of the results, below that of a reproduction."""
 CROPS = "crops"
@@ -48,7 +50,8 @@ class Result:
 
     Attributes:
         document: The JSON document.
-        draws: (draw, row, metric) of `bootstrap.redraw`; None when nothing was redrawn.
+        draws: (draw, row, metric) of `evaluate.intervals.redraw`, rows as `ROWS`; None when nothing
+            was redrawn.
     """
 
     document: Mapping[str, Any]
@@ -226,8 +229,10 @@ def _test(
     }
     redrawn = None
     if draws:
-        redrawn = redraw(
-            labels, probabilities, patients, draws=draws, seed=DRAWS_SEED, threshold=THRESHOLD
+        redrawn = with_mean(
+            redraw(
+                labels, probabilities, patients, draws=draws, seed=DRAWS_SEED, threshold=THRESHOLD
+            )
         )
         for row, name in enumerate(ROWS):
             lines[name]["intervals"] = {

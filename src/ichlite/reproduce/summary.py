@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ichlite.evaluate.intervals import Interval
-from ichlite.reproduce.bootstrap import METRICS, ROWS, interval
+from ichlite.evaluate.intervals import METRICS, Interval, interval
 from ichlite.reproduce.noise import Comparison, compare
 from ichlite.reproduce.plan import Grid, Group
-from ichlite.reproduce.results import Result
+from ichlite.reproduce.results import ROWS, Result
 
 MEAN = "mean"
 

@@ -15,6 +15,7 @@ import keras
 import numpy as np
 
 from ichlite import __version__
+from ichlite.data import fingerprint
 from ichlite.data.join import metas_of
 from ichlite.data.rows import SPLITS
 from ichlite.data.split import split_hash
@@ -69,6 +70,7 @@ def describe(
             "images": counts,
             "train_positives": {n: int(p) for n, p in zip(NAMES, positives, strict=True)},
         },
+        fingerprint.KEY: fingerprint.of_run(store, init).as_dict(),
         "init_sha256": None if init is None else hashlib.sha256(init.read_bytes()).hexdigest(),
         "versions": {"ichlite": __version__, "python": platform.python_version(), **_versions()},
         "backend": keras.backend.backend(),

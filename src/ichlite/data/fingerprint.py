@@ -1,0 +1,175 @@
+"""Who trained a model, as short hashes: enough to see that a patient who is evaluated was among them.
+
+Patients are hashed by name where a data set gives its patients the same names wherever it is
+prepared, and every series by its pixels, which finds it in a store of any kind. A name alone says
+nothing elsewhere: patient 1 of two hospitals is two people.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ichlite.data.join import metas_of
+from ichlite.data.rows import CONSTANT
+from ichlite.data.store import Store
+from ichlite.errors import InputError
+
+KEY = "fingerprint"
+"""Of a training manifest."""
+TRAINING_FILE = "train.json"
+"""The training manifest beside a checkpoint."""
+NAMED_KINDS = ("rsna", "cq500", "ct-ich")
+"""Kinds of stores whose patients have the same names wherever the data set is prepared."""
+MOST_IN_BUNDLE = 2000
+"""Patients; of more, a bundle holds the hash of the fingerprint alone."""
+
+_BYTES = 6
+"""Of a hash: a hundred thousand people meet as many others by chance once in 28 thousand times."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """Hashes of the patients and series of a training split.
+
+    Attributes:
+        patients: How many patients.
+        names: Hashes of their names, where names say who they are.
+        series: One hash a series: of its slice with the smallest pixel hash.
+    """
+
+    patients: int
+    names: frozenset[int]
+    series: frozenset[int]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it ready for JSON; hashes are sorted, six bytes each, in one base64 text."""
+        names, series = _packed(self.names), _packed(self.series)
+        digest = hashlib.sha256(f"{self.patients}\n{names}\n{series}".encode()).hexdigest()
+        return {"patients": self.patients, "names": names, "series": series, "sha256": digest}
+
+    def seen(
+        self,
+        kinds: Iterable[str],
+        patients: Iterable[str],
+        pixels: Iterable[str],
+    ) -> tuple[str, ...]:
+        """Return the patients of a data set who are in the fingerprint, sorted.
+
+        Args:
+            kinds: (image,) kind of the data set that it is of.
+            patients: (image,) names.
+            pixels: (image,) `rows.pixel_sha256`; a constant slice says nothing.
+        """
+        found: set[str] = set()
+        named: set[tuple[str, str]] = set()
+        for kind, patient, pixel in zip(kinds, patients, pixels, strict=True):
+            if not pixel.startswith(CONSTANT) and _of_pixels(pixel) in self.series:
+                found.add(str(patient))
+            if kind in NAMED_KINDS:
+                named.add((kind, str(patient)))
+        found |= {patient for kind, patient in named if _of_name(kind, patient) in self.names}
+        return tuple(sorted(found))
+
+
+def of_run(store: Store, init: Path | None = None) -> Fingerprint:
+    """Return the fingerprint of a run: of whom it trains on, and of whom its start was trained on.
+
+    Args:
+        store: What it trains on.
+        init: Checkpoint that it starts from; the manifest beside it says who trained that.
+
+    Raises:
+        InputError: The fingerprint of that manifest was changed.
+    """
+    own = fingerprint(store)
+    try:
+        text = "" if init is None else (init.parent / TRAINING_FILE).read_text(encoding="utf-8")
+        before = read_fingerprint(json.loads(text)) if text else None
+    except (OSError, ValueError):
+        before = None
+    if before is None:
+        return own
+    return Fingerprint(
+        own.patients + before.patients, own.names | before.names, own.series | before.series
+    )
+
+
+def fingerprint(store: Store, split: str = "train") -> Fingerprint:
+    """Return the fingerprint of a split of one store, or of several that were joined."""
+    kinds = [str(meta.get("kind")) for meta in metas_of(store)]
+    patients: set[tuple[str, str]] = set()
+    smallest: dict[tuple[int, str], str] = {}
+    for row in np.flatnonzero(store.split == split):
+        place = int(store.origin[row])
+        patients.add((kinds[place], str(store.patient[row])))
+        pixel = str(store.pixel_sha256[row])
+        if not pixel.startswith(CONSTANT):
+            series = (place, str(store.series[row]))
+            smallest[series] = min(smallest.get(series, pixel), pixel)
+    names = {_of_name(kind, patient) for kind, patient in patients if kind in NAMED_KINDS}
+    return Fingerprint(
+        len(patients), frozenset(names), frozenset(_of_pixels(one) for one in smallest.values())
+    )
+
+
+def read_fingerprint(training: Mapping[str, Any]) -> Fingerprint | None:
+    """Read the fingerprint of a training manifest; None when it holds none, or its hash alone.
+
+    Raises:
+        InputError: It was changed.
+    """
+    said = training.get(KEY)
+    if said is None:
+        return None
+    try:
+        if said["names"] is None or said["series"] is None:
+            return None
+        found = Fingerprint(
+            int(said["patients"]), _unpacked(said["names"]), _unpacked(said["series"])
+        )
+        if found.as_dict() == said:
+            return found
+    except (KeyError, TypeError, ValueError):
+        pass
+    raise InputError(
+        "the training manifest's fingerprint was changed",
+        expected="what `ichlite train` wrote",
+        remedy="restore the manifest",
+    )
+
+
+def for_bundle(training: dict[str, Any]) -> dict[str, Any]:
+    """Return a training manifest as a bundle keeps it: of many patients, their hash alone."""
+    said = training.get(KEY)
+    if said is None or said["patients"] <= MOST_IN_BUNDLE:
+        return training
+    return {**training, KEY: {**said, "names": None, "series": None}}
+
+
+def _of_name(kind: str, patient: str) -> int:
+    digest = hashlib.sha256(f"{kind}\n{patient}".encode(errors="backslashreplace")).digest()
+    return int.from_bytes(digest[:_BYTES], "big")
+
+
+def _of_pixels(pixel_sha256: str) -> int:
+    return int(pixel_sha256[: 2 * _BYTES], 16)
+
+
+def _packed(hashes: frozenset[int]) -> str:
+    return base64.b64encode(b"".join(one.to_bytes(_BYTES, "big") for one in sorted(hashes))).decode()
+
+
+def _unpacked(text: str) -> frozenset[int]:
+    content = base64.b64decode(text, validate=True)
+    return frozenset(
+        int.from_bytes(content[first : first + _BYTES], "big")
+        for first in range(0, len(content), _BYTES)
+    )

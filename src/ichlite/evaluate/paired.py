@@ -1,0 +1,168 @@
+"""The difference of two models on the same patients, with its interval and whether it is chance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ichlite.errors import InputError
+from ichlite.evaluate.intervals import (
+    DRAWS,
+    FEW_DRAWS,
+    METRICS,
+    Interval,
+    interval,
+    why_no_interval,
+)
+from ichlite.evaluate.judge import CLASSES, Cases, Judged
+from ichlite.evaluate.metrics import roc_auc
+from ichlite.evaluate.summary import MEAN, ROWS, redraw_cases
+from ichlite.labels import NAMES
+
+UNDEFINED = "undefined on these cases"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Two ROC AUCs of one class.
+
+    Attributes:
+        roc_auc, other_roc_auc: Means over seeds; None where undefined.
+        difference: The first less the other.
+        interval: 95 %, of the difference.
+        p: Two-sided: how often redrawn patients leave no difference, or turn it round.
+        reason: Why there is no interval; None where there is one.
+    """
+
+    roc_auc: float | None
+    other_roc_auc: float | None
+    difference: float | None
+    interval: Interval | None
+    p: float | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """Two models beside each other; rows as `summary.ROWS`.
+
+    Attributes:
+        slices, scans: Row → difference.
+        patients: Patients redrawn.
+        draws: Redraws.
+    """
+
+    slices: dict[str, Difference]
+    scans: dict[str, Difference]
+    patients: int
+    draws: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it ready for JSON."""
+        return asdict(self)
+
+
+def compare(
+    ours: Sequence[Judged], theirs: Sequence[Judged], *, draws: int = DRAWS, seed: int = 0
+) -> Paired:
+    """Compare two models, each of one or several seeds, on the same patients.
+
+    Args:
+        ours: One judgement a seed of the first model.
+        theirs: One a seed of the other; the counts of seeds may differ.
+        draws: Redraws of the patients, the same for both.
+        seed: Of the draws.
+
+    Returns:
+        The differences of slices and scans.
+
+    Raises:
+        InputError: The cases of the two are not the same.
+
+    Source:
+        Two-sided p as in Efron and Tibshirani, An Introduction to the Bootstrap (1993), section
+        16.4, with one draw added so that it is never 0.
+    """
+    everyone = [*ours, *theirs]
+    for part in ("slices", "scans"):
+        _check_same([getattr(judged, part) for judged in everyone], part)
+    slices, scans = (
+        _differences(
+            [getattr(judged, part) for judged in ours],
+            [getattr(judged, part) for judged in theirs],
+            draws,
+            seed,
+        )
+        for part in ("slices", "scans")
+    )
+    return Paired(slices, scans, len(np.unique(ours[0].scans.patients)), draws)
+
+
+def _check_same(cases: Sequence[Cases], part: str) -> None:
+    first = cases[0]
+    for other in cases[1:]:
+        if not (
+            np.array_equal(first.labels, other.labels)
+            and np.array_equal(first.patients, other.patients)
+        ):
+            raise InputError(
+                f"the {part} of the two models are not the same",
+                found=f"{len(first.labels)} and {len(other.labels)} {part}",
+                expected="the same cases with the same labels and patients",
+            )
+
+
+def _differences(
+    ours: Sequence[Cases], theirs: Sequence[Cases], draws: int, seed: int
+) -> dict[str, Difference]:
+    one, other = (_aucs(cases) for cases in (ours, theirs))
+    change = _redrawn(ours, draws, seed) - _redrawn(theirs, draws, seed)
+    labels = ours[0].labels_of()
+    found = {}
+    for place, name in enumerate(ROWS):
+        a, b = one[name], other[name]
+        if a is None or b is None:
+            found[name] = Difference(a, b, None, None, None, UNDEFINED)
+            continue
+        truth = labels[name] if name in labels else labels[CLASSES[0]]
+        reason = why_no_interval(truth, ours[0].patients).get("roc_auc")
+        ends = None if reason else interval(change[:, place])
+        found[name] = Difference(
+            roc_auc=a,
+            other_roc_auc=b,
+            difference=a - b,
+            interval=ends,
+            p=None if ends is None else _two_sided(change[:, place]),
+            reason=reason if ends or reason else FEW_DRAWS,
+        )
+    return found
+
+
+def _aucs(seeds: Sequence[Cases]) -> dict[str, float | None]:
+    """Row → ROC AUC, the mean over seeds."""
+    found: dict[str, float | None] = {}
+    for name in CLASSES:
+        values = [roc_auc(one.labels_of()[name], one.probabilities_of()[name]) for one in seeds]
+        defined = [value for value in values if value is not None]
+        found[name] = float(np.mean(defined)) if defined else None
+    subtypes = [value for name in NAMES if (value := found[name]) is not None]
+    return {**found, MEAN: float(np.mean(subtypes)) if subtypes else None}
+
+
+def _redrawn(seeds: Sequence[Cases], draws: int, seed: int) -> NDArray[np.float64]:
+    """ROC AUC (draw, row), the mean over seeds."""
+    half = dict.fromkeys(CLASSES, 0.5)
+    aucs = [
+        redraw_cases(one, half, draws, seed)[:, :, METRICS.index("roc_auc")] for one in seeds
+    ]
+    return np.mean(np.stack(aucs).astype(np.float64), axis=0)
+
+
+def _two_sided(change: NDArray[np.float64]) -> float:
+    defined = change[~np.isnan(change)]
+    rarer = min(int((defined <= 0).sum()), int((defined >= 0).sum()))
+    return min(1.0, 2 * (rarer + 1) / (len(defined) + 1))

@@ -1,0 +1,291 @@
+"""Scores of every slice as one table: what a model said, and what is true; written and read as CSV.
+
+A file of scores is enough for every evaluation: pooled folds, two models beside each other,
+calibration and operating points need neither the model nor the images.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ichlite.data.store import Store
+from ichlite.data.whole import write_csv
+from ichlite.errors import IchliteError, InputError
+from ichlite.evaluate.judge import CLASSES, Judged, judge_series
+from ichlite.infer.decision import Calibration, Rule
+from ichlite.labels import NAMES
+
+PROBABILITY, LOGIT = "probability_", "logit_"
+COLUMNS: tuple[str, ...] = (
+    "image", "patient", "study", "series", "position_mm", "fold", *CLASSES,
+    *(LOGIT + name for name in NAMES), *(PROBABILITY + name for name in CLASSES), "label_level",
+)  # fmt: skip
+LEVELS = ("scan", "slice")
+"""What the labels are of: a slice may have those of its scan alone."""
+
+_NUMBER = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?")
+_FOLD = re.compile(r"0|[1-9]\d{0,3}")
+_LARGEST = 3.40282356e38
+"""Beyond it a number rounds to infinity as float32."""
+_REMEDY = "write it again with `ichlite evaluate --scores`"
+_LABELS = slice(6, 12)
+_LOGITS = slice(12, 17)
+_PROBABILITIES = slice(17, 23)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScoreTable:
+    """Scores of slices; every column is (slice, …).
+
+    Attributes:
+        image: Unique names.
+        patient, study, series: Whose slice it is; a series is of one patient.
+        position_mm: Along the slice normal; NaN where unknown.
+        fold: Number of the fold that the slice was left out of, as text; empty where none.
+        labels: (slice, 6) 0/1, columns as `judge.CLASSES`.
+        logits: (slice, 5) of the model, before calibration.
+        probabilities: (slice, 6) as the model is judged: calibrated, smoothed over neighbours.
+        by_slice: Whether the labels are the slice's own, not its scan's.
+    """
+
+    image: NDArray[np.str_]
+    patient: NDArray[np.str_]
+    study: NDArray[np.str_]
+    series: NDArray[np.str_]
+    position_mm: NDArray[np.float32]
+    fold: NDArray[np.str_]
+    labels: NDArray[np.uint8]
+    logits: NDArray[np.float32]
+    probabilities: NDArray[np.float64]
+    by_slice: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.image)
+
+    @property
+    def folds(self) -> list[str]:
+        """The folds, by number."""
+        return sorted({*self.fold.tolist()}, key=lambda fold: int(fold or -1))
+
+    def take(self, rows: NDArray[Any]) -> ScoreTable:
+        """Return the table of some rows: a mask, or their numbers."""
+        return ScoreTable(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+    def judged(self, calibration: Calibration, rule: Rule) -> Judged:
+        """Judge slices and scans from the logits, by another calibration and rule."""
+        return judge_series(
+            self.labels,
+            self.logits,
+            patients=self.patient,
+            series=self.series,
+            position_mm=self.position_mm,
+            by_slice=self.by_slice,
+            calibration=calibration,
+            rule=rule,
+        )
+
+
+def table_of_store(
+    store: Store,
+    rows: NDArray[np.int64],
+    logits: NDArray[np.float32],
+    calibration: Calibration,
+    rule: Rule,
+    *,
+    fold: str = "",
+) -> ScoreTable:
+    """Return the scores of a store's rows.
+
+    Args:
+        store: Says what the rows are.
+        rows: Row numbers.
+        logits: (row, 5).
+        calibration, rule: From logits to the probabilities of the table.
+        fold: That all of the rows were left out of; empty: none.
+    """
+    labels = np.column_stack([store.any[rows], store.labels[rows]]).astype(np.uint8)
+    series = np.asarray(store.series)[rows].astype(str)
+    patient = np.asarray(store.patient)[rows].astype(str)
+    position_mm = np.asarray(store.position_mm, np.float32)[rows]
+    everything = judge_series(
+        labels,
+        logits,
+        patients=patient,
+        series=series,
+        position_mm=position_mm,
+        by_slice=np.ones(len(rows), bool),
+        calibration=calibration,
+        rule=rule,
+    )
+    return ScoreTable(
+        image=np.asarray(store.image)[rows].astype(str),
+        patient=patient,
+        study=np.asarray(store.study)[rows].astype(str),
+        series=series,
+        position_mm=position_mm,
+        fold=np.full(len(rows), fold),
+        labels=labels,
+        logits=np.asarray(logits, np.float32),
+        probabilities=everything.slices.probabilities,
+        by_slice=np.full(len(rows), store.label_level == "slice"),
+    )
+
+
+def write_scores(path: Path, table: ScoreTable) -> None:
+    """Write a table as CSV, whole or not at all; its numbers read back exactly."""
+    position = np.where(np.isnan(table.position_mm), "", table.position_mm.astype(str))
+    columns = [
+        *(table.image, table.patient, table.study, table.series, position, table.fold),
+        *table.labels.astype(str).T,
+        *table.logits.astype(str).T,
+        *table.probabilities.astype(str).T,
+        np.where(table.by_slice, "slice", "scan"),
+    ]
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    try:
+        write_csv(path, COLUMNS, rows)
+    except OSError as fault:
+        raise IchliteError(f"{path} cannot be written", found=fault.strerror) from fault
+
+
+def read_scores(path: Path) -> ScoreTable:
+    """Read a file of scores; nothing in it is guessed.
+
+    Raises:
+        InputError: No such file; other columns; a cell that is no name, number in its range or
+            label; an image that stands there twice; a series of two patients; some slices with a
+            fold and some without.
+    """
+    lines: list[list[str]] = []
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.reader(file, strict=True)
+            _check_header(path, next(reader, []))
+            for line in reader:
+                _check_line(path, reader.line_num, line)
+                lines.append(line)
+    except (OSError, UnicodeDecodeError, csv.Error) as fault:
+        raise InputError(f"{path} cannot be read", found=fault, remedy=_REMEDY) from fault
+    if not lines:
+        raise InputError(f"{path} holds no slice", remedy=_REMEDY)
+    cells = np.array(lines, np.str_)
+    table = ScoreTable(
+        image=cells[:, 0],
+        patient=cells[:, 1],
+        study=cells[:, 2],
+        series=cells[:, 3],
+        position_mm=np.where(cells[:, 4] == "", "nan", cells[:, 4]).astype(np.float32),
+        fold=cells[:, 5],
+        labels=cells[:, _LABELS].astype(np.uint8),
+        logits=cells[:, _LOGITS].astype(np.float32),
+        probabilities=cells[:, _PROBABILITIES].astype(np.float64),
+        by_slice=cells[:, -1] == "slice",
+    )
+    _check_table(str(path), table)
+    return table
+
+
+def join_scores(tables: Sequence[ScoreTable], name: str) -> ScoreTable:
+    """Join the tables of several folds or splits into one.
+
+    Args:
+        tables: Each image in one of them.
+        name: Of the whole, for errors.
+
+    Raises:
+        InputError: An image in two of them, or what `read_scores` says of a table.
+    """
+    joined = ScoreTable(
+        *(
+            np.concatenate([getattr(table, field.name) for table in tables])
+            for field in fields(ScoreTable)
+        )
+    )
+    _check_table(name, joined)
+    return joined
+
+
+def _check_header(path: Path, header: list[str]) -> None:
+    if tuple(header) != COLUMNS:
+        raise InputError(
+            f"{path} is no file of scores",
+            found=f"columns {', '.join(header)}"[:200],
+            expected=", ".join(COLUMNS),
+            remedy=_REMEDY,
+        )
+
+
+def _check_line(path: Path, number: int, line: list[str]) -> None:
+    fault = _fault_of(line)
+    if fault is not None:
+        found, expected = fault
+        raise InputError(
+            f"{path} line {number} is no row of scores",
+            found=found[:120],
+            expected=expected,
+            remedy=_REMEDY,
+        )
+
+
+def _fault_of(line: list[str]) -> tuple[str, str] | None:
+    """What is wrong with a line and what should be there; None when it is sound."""
+    if len(line) != len(COLUMNS):
+        return f"{len(line)} cells", f"{len(COLUMNS)}"
+    for place in (0, 1, 3):
+        if not line[place]:
+            return f"no {COLUMNS[place]}", "its name"
+    if any("\0" in cell for cell in line):
+        return "a NUL character", "text"
+    if line[4] and not _is_number(line[4], _LARGEST):
+        return f"position_mm {line[4]}", "a number, or nothing"
+    if line[5] and not _FOLD.fullmatch(line[5]):
+        return f"fold {line[5]}", "the number of a fold, or nothing"
+    for place in range(_LABELS.start, _LABELS.stop):
+        if line[place] not in ("0", "1"):
+            return f"{COLUMNS[place]} {line[place]}", "0 or 1"
+    for place in range(_LOGITS.start, _LOGITS.stop):
+        if not _is_number(line[place], _LARGEST):
+            return f"{COLUMNS[place]} {line[place]}", "a finite number"
+    for place in range(_PROBABILITIES.start, _PROBABILITIES.stop):
+        if not _is_number(line[place], 1.0) or line[place].startswith("-"):
+            return f"{COLUMNS[place]} {line[place]}", "a number from 0 to 1"
+    if line[-1] not in LEVELS:
+        return f"label_level {line[-1]}", " or ".join(LEVELS)
+    return None
+
+
+def _is_number(cell: str, largest: float) -> bool:
+    return cell.isascii() and bool(_NUMBER.fullmatch(cell)) and abs(float(cell)) <= largest
+
+
+def _check_table(name: str, table: ScoreTable) -> None:
+    images, counts = np.unique(table.image, return_counts=True)
+    if counts.max() > 1:
+        raise InputError(
+            f"{name} holds a slice more than once",
+            found=f"image {images[counts.argmax()]} {counts.max()} times",
+            expected="each slice once: one model's scores",
+        )
+    patients_of: dict[str, str] = {}
+    for series, patient in zip(table.series.tolist(), table.patient.tolist(), strict=True):
+        if patients_of.setdefault(series, patient) != patient:
+            raise InputError(
+                f"{name} holds a series of two patients",
+                found=f"series {series} of {patients_of[series]} and of {patient}",
+                expected="each series of one patient",
+            )
+    if "" in table.fold and (table.fold != "").any():
+        image = table.image[table.fold == ""][0]
+        raise InputError(
+            f"{name} holds slices with a fold and slices without",
+            found=f"image {image} without",
+            expected="a fold for all of them, or for none",
+        )

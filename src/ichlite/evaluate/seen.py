@@ -1,0 +1,99 @@
+"""Warn when patients who trained a model are in the data that it is evaluated on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ichlite.data.fingerprint import read_fingerprint
+from ichlite.data.join import metas_of
+from ichlite.data.store import Store
+
+PHANTOM = "phantom"
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """What is evaluated, as far as it says who that is.
+
+    Attributes:
+        kinds, patients, pixels: (image,) kind of data set, name, `rows.pixel_sha256`.
+        store_hash: Of the store, if it is one.
+        split: Of the store.
+    """
+
+    kinds: tuple[str, ...]
+    patients: tuple[str, ...]
+    pixels: tuple[str, ...]
+    store_hash: str | None = None
+    split: str | None = None
+
+    @classmethod
+    def of_store(cls, store: Store, rows: NDArray[np.int64], split: str) -> Evaluated:
+        """Return what the rows of a store say."""
+        kinds = [str(meta.get("kind")) for meta in metas_of(store)]
+        return cls(
+            tuple(kinds[place] for place in store.origin[rows]),
+            tuple(store.patient[rows].tolist()),
+            tuple(store.pixel_sha256[rows].tolist()),
+            store.hash,
+            split,
+        )
+
+
+def seen_patients(training: Mapping[str, Any] | None, evaluated: Evaluated) -> tuple[str, ...]:
+    """Return the evaluated patients who trained the model, as far as its manifest tells.
+
+    Raises:
+        InputError: The manifest's fingerprint was changed.
+    """
+    known = None if training is None else read_fingerprint(training)
+    if known is None:
+        return ()
+    return known.seen(evaluated.kinds, evaluated.patients, evaluated.pixels)
+
+
+def seen_warnings(
+    model: str, training: Mapping[str, Any] | None, evaluated: Evaluated
+) -> tuple[str, ...]:
+    """Return one line when a model's training data are in what it is evaluated on.
+
+    Args:
+        model: Its name.
+        training: The manifest of the run that trained it; None where there is none.
+        evaluated: The data.
+
+    Returns:
+        A line if they are, or if nothing tells; nothing if they are not.
+
+    Raises:
+        InputError: The manifest's fingerprint was changed.
+    """
+    seen = seen_patients(training, evaluated)
+    if seen:
+        everyone = len({*evaluated.patients})
+        return (
+            f"{len(seen)} of {everyone} patients in the data trained {model} "
+            f"({_first(seen)}): its figures are better than it is",
+        )
+    if training is not None and read_fingerprint(training) is not None:
+        return ()
+    data = {} if training is None else training.get("data", {})
+    if data.get("store_hash") == evaluated.store_hash is not None:
+        if evaluated.split != "train":
+            return ()
+        return (f"the train split of this store trained {model}",)
+    if training is not None and (data.get("kind") == PHANTOM) != (PHANTOM in evaluated.kinds):
+        return ()
+    return (
+        f"nothing says which patients trained {model}; whether they are in the data is not checked",
+    )
+
+
+def _first(names: Iterable[str], most: int = 3) -> str:
+    shown = list(names)
+    return ", ".join(shown[:most]) + (", …" if len(shown) > most else "")

@@ -1,0 +1,172 @@
+"""Pooled folds: each scan judged by what other folds say; files that disagree are refused."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.evaluate.made_scores import SLICES, made_scores
+
+from ichlite.errors import InputError, UnknownName
+from ichlite.evaluate.calibrate import fit_calibration
+from ichlite.evaluate.folds import (
+    Seed,
+    judge_out_of_fold,
+    read_seed,
+    read_seeds,
+    summarise_folds,
+)
+from ichlite.evaluate.judge import CLASSES
+from ichlite.evaluate.metrics import roc_auc
+from ichlite.evaluate.report import markdown, write_report
+from ichlite.evaluate.scores import ScoreTable, write_scores
+from ichlite.infer.decision import Rule, decide
+from ichlite.labels import NAMES
+
+
+def seed_of(**made: Any) -> Seed:
+    return Seed(f"s{made.get('seed', 0)}.csv", made_scores(**made))
+
+
+def test_a_fold_is_calibrated_and_called_by_the_others() -> None:
+    table = made_scores(patients=20, folds=2, offset=3.0)
+    found = judge_out_of_fold(table)
+    rest = table.fold != "1"
+    calibration = fit_calibration(table.labels[rest, 1:], table.logits[rest])
+    names = np.unique(table.series)
+    for scan in names[:4]:
+        rows = np.flatnonzero(table.series == scan)
+        if table.fold[rows[0]] != "1":
+            continue
+        expected = decide(table.logits[rows], calibration, Rule())
+        place = int(np.flatnonzero(names == scan)[0])
+        assert found.judged.scans.probabilities[place].tolist() == [
+            expected.scan[key] for key in CLASSES
+        ]
+        np.testing.assert_array_equal(
+            found.judged.slices.probabilities[rows], [[p[k] for k in CLASSES] for p in expected.slices]
+        )
+        assert found.scan_thresholds["any"][place] == found.by_fold["1"]["scan"]["any"]
+        assert (found.slice_thresholds["any"][rows] == found.by_fold["1"]["slice"]["any"]).all()
+    assert found.judged.scans.patients.tolist() == names.tolist()
+    np.testing.assert_array_equal(found.judged.slices.labels, table.labels)
+
+
+def test_what_a_fold_holds_does_not_touch_its_own_calibration_or_threshold() -> None:
+    table = made_scores(patients=20, folds=2)
+    held = table.fold == "1"
+    turned = replace(table, logits=np.where(held[:, None], -table.logits, table.logits))
+    before, after = (judge_out_of_fold(one) for one in (table, turned))
+    assert before.by_fold["1"] == after.by_fold["1"]
+    assert before.by_fold["2"] != after.by_fold["2"]
+
+
+def test_raw_logits_are_pooled_as_they_are() -> None:
+    seed = seed_of(offset=4.0)
+    document, _ = summarise_folds([seed])
+    raw = roc_auc(seed.table.labels[:, 0], seed.table.logits.max(axis=1))
+    assert document["any"]["roc_auc_of_logits"] == raw
+    assert document["seeds"][0]["any"]["roc_auc_of_logits"] == raw
+    assert "roc_auc_of_logits" not in document["scan"]["any"]
+    none, _ = summarise_folds([seed], calibrate="none")
+    assert none["any"]["roc_auc"] != document["any"]["roc_auc"]
+    with pytest.raises(UnknownName, match="expected one of cross, none"):
+        judge_out_of_fold(seed.table, calibrate="all")  # type: ignore[arg-type]
+
+
+def test_document_keeps_the_contract() -> None:
+    seeds = [seed_of(seed=i, folds=4) for i in range(3)]
+    document, judged = summarise_folds(seeds, bootstrap=30)
+    json.dumps(document, allow_nan=False)
+    assert {"data", "folds", "slices", "scans", "patients", "per_class", "mean", "any"} <= {*document}
+    assert (document["folds"], document["slices"], document["scans"]) == (4, 40 * SLICES, 40)
+    assert len(judged) == len(document["seeds"]) == 3
+    for part in (document, document["scan"]):
+        for name in (*NAMES, "mean", "any"):
+            row = part["per_class"][name] if name in NAMES else part[name]
+            assert set(row) >= {
+                "roc_auc", "average_precision", "sensitivity", "specificity", "positives",
+                "expected_calibration_error", "seed_sd", "intervals", "no_interval",
+            }  # fmt: skip
+    by_seed = [one["scan"]["any"]["roc_auc"] for one in document["seeds"]]
+    assert document["scan"]["any"]["roc_auc"] == pytest.approx(np.mean(by_seed))
+    assert document["scan"]["any"]["seed_sd"]["roc_auc"] == pytest.approx(np.std(by_seed, ddof=1))
+    low, high = document["any"]["intervals"]["roc_auc"]
+    assert low < document["any"]["roc_auc"] < high
+    for one in document["seeds"]:
+        low, high = one["any"]["intervals"]["sensitivity"]
+        assert low <= one["any"]["sensitivity"] <= high
+
+
+def test_one_seed_has_no_spread_and_is_its_own_mean(tmp_path: Path) -> None:
+    document, judged = summarise_folds([seed_of()], bootstrap=20)
+    assert "seed_sd" not in document["any"]
+    assert document["any"] == document["seeds"][0]["any"]
+    page = markdown(document)
+    assert "Platt" in page
+    assert "roc auc of logits" in page.lower() or "ROC AUC of raw logits" in page
+    assert all(file.stat().st_size for file in write_report(tmp_path, document, judged[0]))
+
+
+def test_intervals_of_one_patients_bleeds_are_none_and_said() -> None:
+    table = made_scores(patients=20, folds=2)
+    alone = np.where(table.patient == "P00", table.labels[:, 1], 0)
+    labels = table.labels.copy()
+    labels[:, 1] = alone
+    labels[:, 0] = labels[:, 1:].max(axis=1)
+    document, _ = summarise_folds([Seed("s.csv", replace(table, labels=labels))], bootstrap=50)
+    row = document["per_class"]["epidural"]
+    assert row["intervals"]["roc_auc"] is None
+    assert row["roc_auc_95"] is None
+    assert row["no_interval"]["roc_auc"] == "all positives are of one patient"
+    assert row["intervals"]["specificity"] is not None
+    assert "epidural: no 95 % interval of roc auc, sensitivity" in markdown(document)
+
+
+def test_a_folder_of_folds_is_one_seed(tmp_path: Path) -> None:
+    table = made_scores(folds=3)
+    for fold in table.folds:
+        write_scores(tmp_path / f"fold-{fold}.csv", table.take(table.fold == fold))
+    whole = read_seed(tmp_path)
+    assert sorted(whole.table.image) == whole.table.image.tolist() == sorted(table.image)
+    with pytest.raises(InputError, match="holds one fold"):
+        read_seed(tmp_path / "fold-1.csv")
+    write_scores(tmp_path / "again.csv", table)
+    with pytest.raises(InputError, match="holds a slice more than once"):
+        read_seed(tmp_path)
+
+
+def _written(path: Path, table: ScoreTable) -> Path:
+    write_scores(path, table)
+    return path
+
+
+def test_files_that_disagree_are_refused(tmp_path: Path) -> None:
+    table = made_scores(folds=2)
+    first = _written(tmp_path / "a.csv", table)
+    shuffled = np.random.default_rng(0).permutation(len(table))
+    assert len(read_seeds([first, _written(tmp_path / "b.csv", table.take(shuffled))])) == 2
+
+    labels = table.labels.copy()
+    labels[7, 3] ^= 1
+    other_folds = np.where(table.patient == "P01", "1", table.fold)
+    split = np.where(table.image == "P01-0", "1", table.fold)
+    for name, changed, line in (
+        ("labels", replace(table, labels=labels), "disagree on labels; found image P01-1"),
+        ("patient", replace(table, patient=table.patient, series=np.char.add(table.series, "x")),
+         "disagree on series"),
+        ("fewer", table.take(table.patient != "P02"), "in one of them alone (6 such)"),
+        ("folds", replace(table, fold=other_folds), "has other folds than a.csv"),
+        ("two", replace(table, fold=split), "patient P01 in 1 and 2"),
+        ("none", replace(table, fold=np.full(len(table), "")), "says no folds"),
+    ):  # fmt: skip
+        with pytest.raises(InputError) as fault:
+            read_seeds([first, _written(tmp_path / f"{name}.csv", changed)])
+        assert line in str(fault.value)
+    with pytest.raises(InputError, match="holds no file of scores"):
+        (tmp_path / "empty").mkdir()
+        read_seed(tmp_path / "empty")
