@@ -15,12 +15,14 @@ SLICES = 6
 SPLIT_OF = ("train", "train", "train", "validation", "test")
 
 
-def make_store(path: Path, *, patients: int = 20, seed: int = 0) -> Store:
+def make_store(
+    path: Path, *, patients: int = 20, seed: int = 0, kind: str = "toy", prefix: str = "p"
+) -> Store:
     """Folder and patients → a store of `SLICES` slices each; each subtype bleeds in its own row."""
     rng = np.random.default_rng(seed)
     rows, columns = np.mgrid[:256, :256]
     head = (rows - 128) ** 2 + (columns - 128) ** 2 < 90**2
-    with StoreWriter(path, kind="toy", seed=seed) as writer:
+    with StoreWriter(path, kind=kind, seed=seed) as writer:
         for patient in range(patients):
             bleeds = rng.permutation(len(NAMES))[: patient % 3]
             for number in range(SLICES):
@@ -33,7 +35,7 @@ def make_store(path: Path, *, patients: int = 20, seed: int = 0) -> Store:
                         hu[row - 6 : row + 6, column - 20 : column + 20] = 75
                         labels[subtype] = 1
                         lesion = (float(row), float(column))
-                name = f"p{patient:02d}"
+                name = f"{prefix}{patient:02d}"
                 row_of = StoreRow(
                     f"{name}-{number}", name, name, name, 5.0 * number, tuple(labels), lesion,
                     SPLIT_OF[patient % len(SPLIT_OF)],

@@ -37,6 +37,8 @@ def test_train_compress_evaluate(ichlite: Run, store: Store, tmp_path: Path) -> 
     assert trained.exit_code == 0, trained.err
     document = json.loads(trained.out)
     assert document["steps"] == 2
+    assert (document["best_step"], document["chosen_by"]) == (2, "validation_mean_roc_auc")
+    assert "best.keras is of step 2: the highest validation mean AUC" in trained.err
     assert Path(document["model"]).exists()
 
     other = ichlite("train", store.path, run, *words, "--loss", "focal")
@@ -104,6 +106,11 @@ def test_unknown_names_list_the_choices(
         (("train", "--seed", -1), "seed; found -1; expected at least 0"),
         (("train", "--loss", "focal", "--gamma", "nan"), "gamma; found nan"),
         (("tune", "--seed", -1), "seed; found -1; expected at least 0"),
+        (("train", "--seed", 2**40), "seed; found 1099511627776; expected at least 0 and at most"),
+        (("train", "--clipnorm", -1), "clipnorm; found -1.0; expected above 0"),
+        (("train", "--crop-steps", 2, "--crop-size", 512), "at least 32 and at most 256"),
+        (("train", "--batch-size", 10**8), "a batch of 100000000 images does not fit in memory"),
+        (("train", "--leave-out", "dural"), "unknown subtype to leave out; found dural"),
     ],
 )
 def test_what_cannot_be_meant_is_one_line(

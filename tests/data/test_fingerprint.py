@@ -61,6 +61,7 @@ def test_names_count_where_a_data_set_gives_them(store: Store, tmp_path: Path) -
     trained = sorted({*store.patient[store.split == "train"].tolist()})
     assert seen(of_kind(store, "rsna"), of_kind(other, "rsna")) == tuple(trained)
     assert seen(of_kind(store, "rsna"), of_kind(other, "cq500")) == ()
+    assert seen(of_kind(store, "implant"), of_kind(other, "ct-ich")) == tuple(trained)
 
 
 def test_several_stores_are_one_fingerprint(store: Store, tmp_path: Path) -> None:

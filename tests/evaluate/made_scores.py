@@ -16,7 +16,7 @@ def made_scores(
     """Patients of six slices each; two in five bleed in one subtype, on their last three slices.
 
     Args:
-        patients: How many; bleeders are spread over the folds, counted from 1.
+        patients: How many; they are dealt to the folds, counted from 1.
         folds: How many.
         seed: Of the model's luck, not of the labels.
         skill: How far the logits of bleeding slices lie above the others.
@@ -29,7 +29,7 @@ def made_scores(
     subtypes = np.zeros((len(names), len(NAMES)), np.uint8)
     bleeding = (owner % 5 < 2) & (number >= SLICES // 2)
     subtypes[np.flatnonzero(bleeding), (2 * (owner // 5) + owner % 5)[bleeding] % len(NAMES)] = 1
-    fold = (owner // 5 + owner) % folds + 1
+    fold = np.random.default_rng(7).permutation(patients)[owner] % folds + 1
     logits = rng.normal(-2, 1, subtypes.shape) + skill * subtypes + offset * (fold % 2)[:, None]
     labels = np.column_stack([subtypes.max(axis=1), subtypes])
     p = 1 / (1 + np.exp(-logits))

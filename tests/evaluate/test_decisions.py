@@ -59,14 +59,18 @@ def test_points_keep_their_promise_on_the_scores_that_chose_them(decisions: Deci
 def test_frozen_is_what_reading_with_the_manifest_does(decisions: Decisions) -> None:
     document = json.loads(json.dumps(decisions.as_dict(), allow_nan=False))
     rule, calibration = rule_of(document["decision"]), calibration_in(document["calibration"])
-    assert document["decision"]["thresholds"] == document["decision"]["operating_points"]["balanced"]
+    assert (
+        document["decision"]["thresholds"] == document["decision"]["operating_points"]["balanced"]
+    )
     hits = 0
     for seed in seeds(2, patients=60, folds=3, skill=1.5):
         table = seed.table
         for scan in np.unique(table.series):
             rows = np.flatnonzero(table.series == scan)
             rows = rows[np.argsort(table.position_mm[rows])]
-            hits += decide(table.logits[rows], calibration, rule).urgent and table.labels[rows].any()
+            hits += (
+                decide(table.logits[rows], calibration, rule).urgent and table.labels[rows].any()
+            )
     assert hits / 2 == decisions.points[1].frozen.sensitivity.count
     for name in OPERATING_POINTS:
         assert set(document["decision"]["operating_points"][name]) == set(CLASSES)
@@ -130,7 +134,7 @@ def test_card_has_a_row_for_each_point(decisions: Decisions) -> None:
     rows = [line for line in lines if line.startswith("|")]
     assert len(rows) == 2 + len(OPERATING_POINTS)
     assert len({row.count("|") for row in rows}) == 1
-    assert "PPV / NPV at 1% | PPV / NPV at 5% | PPV / NPV at 20%" in rows[0]
+    assert "PPV / NPV at 1 % | PPV / NPV at 5 % | PPV / NPV at 20 %" in rows[0]
     assert "60 scans of 60 patients, 24 with a bleed, in 3 folds, 2 seeds" in "\n".join(lines)
     assert " of 24" in rows[2]
     assert decision_lines({}) == []

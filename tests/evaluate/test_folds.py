@@ -15,6 +15,7 @@ from ichlite.errors import InputError, UnknownName
 from ichlite.evaluate.calibrate import fit_calibration
 from ichlite.evaluate.folds import (
     Seed,
+    calibrate_named,
     judge_out_of_fold,
     read_seed,
     read_seeds,
@@ -48,7 +49,8 @@ def test_a_fold_is_calibrated_and_called_by_the_others() -> None:
             expected.scan[key] for key in CLASSES
         ]
         np.testing.assert_array_equal(
-            found.judged.slices.probabilities[rows], [[p[k] for k in CLASSES] for p in expected.slices]
+            found.judged.slices.probabilities[rows],
+            [[p[k] for k in CLASSES] for p in expected.slices],
         )
         assert found.scan_thresholds["any"][place] == found.by_fold["1"]["scan"]["any"]
         assert (found.slice_thresholds["any"][rows] == found.by_fold["1"]["slice"]["any"]).all()
@@ -75,14 +77,16 @@ def test_raw_logits_are_pooled_as_they_are() -> None:
     none, _ = summarise_folds([seed], calibrate="none")
     assert none["any"]["roc_auc"] != document["any"]["roc_auc"]
     with pytest.raises(UnknownName, match="expected one of cross, none"):
-        judge_out_of_fold(seed.table, calibrate="all")  # type: ignore[arg-type]
+        calibrate_named("all")
 
 
 def test_document_keeps_the_contract() -> None:
     seeds = [seed_of(seed=i, folds=4) for i in range(3)]
     document, judged = summarise_folds(seeds, bootstrap=30)
     json.dumps(document, allow_nan=False)
-    assert {"data", "folds", "slices", "scans", "patients", "per_class", "mean", "any"} <= {*document}
+    assert {"data", "folds", "slices", "scans", "patients", "per_class", "mean", "any"} <= {
+        *document
+    }
     assert (document["folds"], document["slices"], document["scans"]) == (4, 40 * SLICES, 40)
     assert len(judged) == len(document["seeds"]) == 3
     for part in (document, document["scan"]):
@@ -153,20 +157,20 @@ def test_files_that_disagree_are_refused(tmp_path: Path) -> None:
 
     labels = table.labels.copy()
     labels[7, 3] ^= 1
-    other_folds = np.where(table.patient == "P01", "1", table.fold)
-    split = np.where(table.image == "P01-0", "1", table.fold)
+    other_folds = np.where(table.patient == "P01", "2", table.fold)
+    split = np.where(table.image == "P01-0", "2", table.fold)
     for name, changed, line in (
         ("labels", replace(table, labels=labels), "disagree on labels; found image P01-1"),
         ("patient", replace(table, patient=table.patient, series=np.char.add(table.series, "x")),
          "disagree on series"),
         ("fewer", table.take(table.patient != "P02"), "in one of them alone (6 such)"),
         ("folds", replace(table, fold=other_folds), "has other folds than a.csv"),
-        ("two", replace(table, fold=split), "patient P01 in 1 and 2"),
+        ("two", replace(table, fold=split), "patient P01 in 2 and 1"),
         ("none", replace(table, fold=np.full(len(table), "")), "says no folds"),
     ):  # fmt: skip
         with pytest.raises(InputError) as fault:
             read_seeds([first, _written(tmp_path / f"{name}.csv", changed)])
         assert line in str(fault.value)
+    (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="holds no file of scores"):
-        (tmp_path / "empty").mkdir()
         read_seed(tmp_path / "empty")

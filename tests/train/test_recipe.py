@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import json
 
 import pytest
 
+from ichlite.commands.recipe_options import recipe_from
 from ichlite.commands.train import train
 from ichlite.errors import IchliteError, UnknownName, UsageError
+from ichlite.labels import NAMES
 from ichlite.train.manifest import command
 from ichlite.train.recipe import Recipe
 
@@ -23,7 +26,11 @@ def test_defaults_are_the_papers() -> None:
     [("epochs", -1), ("batch_size", 0), ("learning_rate", 0.0), ("dropout", 1.0), ("crop_size", 8),
      ("seed", -1), ("ema_momentum", 1.5), ("steps_per_epoch", 0),
      ("learning_rate", float("nan")), ("learning_rate", float("inf")), ("beta", 1.0),
-     ("defer_share", 1.1), ("precision", "float16")],
+     ("defer_share", 1.1), ("precision", "float16"), ("clipnorm", -1.0), ("clipnorm", 0.0),
+     ("clipnorm", float("nan")), ("seed", 2**40), ("crop_size", 512), ("crop_size", 100),
+     ("gamma", -1.0), ("max_margin", -0.1), ("map_weight", -1.0), ("warmup_steps", -1),
+     ("crop_steps", -1), ("width", 0), ("bn_momentum", -0.1), ("bleeding_share", -0.1),
+     ("brain_level_hu", -1.0), ("shares", (-0.5, 0.5))],
 )  # fmt: skip
 def test_nonsense_is_refused_by_name(name: str, value: float) -> None:
     with pytest.raises(IchliteError, match=name) as refused:
@@ -46,8 +53,36 @@ def test_only_deferred_weights_change_the_loss_on_the_way() -> None:
 
 def test_every_argument_is_an_option_with_the_same_default() -> None:
     options = inspect.signature(train).parameters
-    for name, value in Recipe().as_dict().items():
-        assert options[name].default == value, name
+    for name in Recipe().as_dict():
+        assert recipe_from({name: options[name].default}) == Recipe(), name
+
+
+def test_subtypes_are_left_out_by_name_and_in_one_order() -> None:
+    recipe = Recipe(leave_out=("subdural", "epidural"))
+    assert recipe.leave_out == ("epidural", "subdural")
+    assert recipe.kept == [1, 2, 3]
+    # A manifest is JSON, which has no tuples.
+    assert Recipe(**json.loads(json.dumps(recipe.as_dict()))) == recipe
+    assert command(recipe, "store").endswith("--leave-out epidural --leave-out subdural")
+    with pytest.raises(UnknownName, match=r"subtype to leave out; found dural; .*epidural"):
+        Recipe(leave_out=("dural",))
+    with pytest.raises(UsageError, match="every subtype is left out"):
+        Recipe(leave_out=tuple(NAMES))
+
+
+@pytest.mark.parametrize(
+    ("recipe", "reason"),
+    [
+        (Recipe(), None),
+        (Recipe(schedule="cosine"), "cosine schedule"),
+        (Recipe(loss="ldam_drw"), "--defer-share"),
+        (Recipe(loss="ldam_drw", defer_share=0.0), None),
+        (Recipe(loss="ldam_drw", defer_share=1.0), None),
+    ],
+)
+def test_only_steps_that_know_no_end_can_go_on(recipe: Recipe, reason: str | None) -> None:
+    said = recipe.why_no_longer()
+    assert said is None if reason is None else reason in str(said)
 
 
 def test_a_command_says_the_recipe() -> None:

@@ -54,6 +54,13 @@ def compress(
     max_subtype_drop: Annotated[
         float, typer.Option(help="Gate: ROC AUC lost by any one subtype.")
     ] = 0.02,
+    decisions: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Scores out of fold (file, or folder of one a fold; repeat for more seeds) that "
+            "calibration and operating points come from; default: the validation split."
+        ),
+    ] = None,
     every_step: Annotated[
         bool, typer.Option("--every-step", help="Bundles after each step, not the last alone.")
     ] = False,
@@ -72,6 +79,7 @@ def compress(
     from ichlite.compress.source import open_source, open_teacher
     from ichlite.data.store import Store
     from ichlite.errors import IchliteError, UsageError
+    from ichlite.evaluate.decisions import decisions_from_files
 
     shrinking = Shrinking(
         tuple(keep_channels) if keep_channels else None, keep_width, sparsity, clusters, qat
@@ -84,6 +92,7 @@ def compress(
         Gate(max_auc_drop, max_subtype_drop),
         every_step,
         name,
+        decisions_from_files(decisions) if decisions else None,
     )
     order.check_folders()
     if teacher is not None and not shrinking.changes:

@@ -289,11 +289,9 @@ def _rsna(task: _Task, models: list[Path]) -> list[_Found]:
 def _folds(
     paths: list[Path], against: list[Path], calibrate: str, bootstrap: int, seed: int
 ) -> tuple[dict[str, Any], Judged]:
-    from typing import get_args
-
-    from ichlite.errors import UnknownName, UsageError
+    from ichlite.errors import UsageError
     from ichlite.evaluate.folds import (
-        Calibrate,
+        calibrate_named,
         check_same_slices,
         judge_out_of_fold,
         read_seeds,
@@ -301,17 +299,16 @@ def _folds(
     )
     from ichlite.evaluate.paired import compare
 
-    if calibrate not in get_args(Calibrate):
-        raise UnknownName("--calibrate", calibrate, list(get_args(Calibrate)))
+    way = calibrate_named(calibrate)
     if against and not bootstrap:
         raise UsageError("--against needs redraws of the patients", found="--bootstrap 0")
     seeds = read_seeds(paths)
     others = read_seeds(against) if against else ()
     for other in others:
         check_same_slices(seeds[0], other)
-    summary, judged = summarise_folds(seeds, calibrate=calibrate, bootstrap=bootstrap, seed=seed)
+    summary, judged = summarise_folds(seeds, calibrate=way, bootstrap=bootstrap, seed=seed)
     if others:
-        theirs = [judge_out_of_fold(one.table, calibrate=calibrate).judged for one in others]
+        theirs = [judge_out_of_fold(one.table, calibrate=way).judged for one in others]
         paired = compare(judged, theirs, draws=bootstrap, seed=seed)
         name = ", ".join(one.name for one in others)
         summary["against"] = {"model": name, **paired.as_dict()}

@@ -72,6 +72,10 @@ DeviceWindows = Annotated[bool, typer.Option(help="Send HU to the device and mak
 Precision = Annotated[str, typer.Option(help="float32 or bfloat16.")]
 Width = Annotated[int | None, typer.Option(help="LightFCN: between blocks.")]
 Expansion = Annotated[int | None, typer.Option(help="LightFCN: inside block 1.")]
+Expansions = Annotated[
+    list[int] | None,
+    typer.Option(help="LightFCN: channels inside a block, given five times in their order."),
+]
 HeadWidth = Annotated[int | None, typer.Option(help="LightFCN: last feature map.")]
 
 

@@ -24,6 +24,7 @@ from ichlite.commands.recipe_options import (
     EmaMomentum,
     Epochs,
     Expansion,
+    Expansions,
     Gamma,
     HeadWidth,
     Keep,
@@ -89,6 +90,7 @@ def train(
     width: Width = None,
     expansion: Expansion = None,
     head_width: HeadWidth = None,
+    expansions: Expansions = None,
     fold: Annotated[
         str | None,
         typer.Option(metavar="K/N", help="Leave out the Kth of N folds of patients, to test on."),

@@ -18,6 +18,7 @@ from ichlite.compress.shrink import Shrinking, shrink_by_steps
 from ichlite.compress.source import Source
 from ichlite.data.store import Store
 from ichlite.errors import IchliteError, UsageError
+from ichlite.evaluate.decisions import Decisions
 from ichlite.infer.bundle import MANIFEST_FILE
 
 
@@ -32,6 +33,8 @@ class Order:
         every_step: Whether to make bundles after each step, not after the last alone.
         name: Of the bundles, to which of several what tells them apart is added; None: that of the
             architecture.
+        decisions: Calibration and operating points from scores out of fold; None: from the
+            validation split.
     """
 
     out: Path
@@ -41,6 +44,7 @@ class Order:
     gate: Gate = field(default_factory=Gate)
     every_step: bool = False
     name: str | None = None
+    decisions: Decisions | None = None
 
     def __post_init__(self) -> None:
         for precision in self.precisions:
@@ -98,6 +102,8 @@ class Order:
         words = ["ichlite", "compress", "RUN", "STORE", "OUT", "--precision", precision]
         words += self.done(step).words() + self.tuning.words() + self.gate.words()
         words += [] if teacher is None else ["--teacher", teacher_name(teacher)]
+        files = () if self.decisions is None else self.decisions.origin.scores
+        words += [word for file in files for word in ("--decisions", file)]
         return shlex.join([*words, "--name", label])
 
 
@@ -186,6 +192,7 @@ def make_bundles(
                     gate=order.gate,
                     compression=done.as_dict(order.tuning, teacher_path) if done.changes else None,
                     command=order.command(step, precision, label, teacher_path),
+                    decisions=order.decisions,
                     report=report,
                 )
             except IchliteError as fault:

@@ -151,7 +151,7 @@ def _share(value: float | None, digits: int = 3) -> str:
 
 
 def decision_lines(decision: Mapping[str, Any]) -> list[str]:
-    """Return the lines on the operating points of a manifest's `decision`; none without evidence."""
+    """Return the lines on the operating points of a `decision`; none without evidence."""
     evidence = decision.get("evidence")
     if evidence is None:
         return []
@@ -160,7 +160,7 @@ def decision_lines(decision: Mapping[str, Any]) -> list[str]:
     header = [
         "operating point", "threshold", "sensitivity", "specificity",
         "sensitivity, frozen", "specificity, frozen",
-        *(f"PPV / NPV at {p:.0%}" for p in prevalences),
+        *(f"PPV / NPV at {100 * p:g} %" for p in prevalences),
     ]  # fmt: skip
     rows = [
         [

@@ -26,7 +26,9 @@ from ichlite.compress.sizes import sizes
 from ichlite.ct.tensor import GRID, HU_MAX, HU_MIN, model_input
 from ichlite.ct.windows import PAPER_WINDOWS
 from ichlite.data.feed import split_rows
+from ichlite.data.fingerprint import for_bundle
 from ichlite.evaluate.calibrate import fit_calibration
+from ichlite.evaluate.decisions import Decisions
 from ichlite.evaluate.judge import Judged, bundle_judge, judge_logits, judge_rows, logits_of
 from ichlite.evaluate.metrics import roc_auc, validation_auc
 from ichlite.evaluate.operating_points import RULE, thresholds
@@ -71,6 +73,7 @@ def export(
     gate: Gate | None = None,
     compression: dict[str, Any] | None = None,
     command: str | None = None,
+    decisions: Decisions | None = None,
     report: Callable[[str], None] = lambda _: None,
 ) -> Exported:
     """Convert, calibrate, measure, and write the bundle.
@@ -89,6 +92,8 @@ def export(
         gate: How far it may; None: as far as it does.
         compression: What was done to the model before; kept in the bundle.
         command: That made it; kept in the bundle.
+        decisions: Calibration, rule and operating points from scores out of fold; None: from the
+            `validation` split.
         report: Called with one line a stage.
 
     Returns:
@@ -120,8 +125,11 @@ def export(
                 f"the gate says nothing of {', '.join(drops.undefined)}: the validation split has "
                 "no positives of it, or nothing else"
             )
-    calibration = fit_calibration(labels, logits)
-    rule, judged, any_aucs = _best_rule(logits, store, validation, calibration)
+    decided = (
+        _decided_on_validation(logits, store, validation)
+        if decisions is None
+        else decisions.as_dict()
+    )
 
     report("comparing with the Keras model")
     plain = fold(model)
@@ -134,22 +142,7 @@ def export(
         "command": command,
         "input": _input_spec(),
         "subtypes": list(NAMES),
-        "calibration": {
-            "temperature": list(calibration.temperature),
-            "bias": list(calibration.bias),
-            "split": "validation",
-        },
-        "decision": {
-            "neighbour_weights": list(rule.neighbour_weights),
-            "any_rule": rule.any_rule,
-            "any_rule_validation_auc": any_aucs,
-            "scan_rule": rule.scan_rule,
-            "thresholds": thresholds(judged.scans.labels_of(), judged.scans.probabilities_of()),
-            "slice_thresholds": thresholds(
-                judged.slices.labels_of(), judged.slices.probabilities_of()
-            ),
-            "threshold_rule": RULE,
-        },
+        **decided,
         # As the file holds it: batch normalisation folded into the convolutions.
         "cost": {
             "params": plain.count_params(),
@@ -157,7 +150,7 @@ def export(
             **sizes(content),
         },
         "files": {MODEL_FILE: hashlib.sha256(content).hexdigest()},
-        "training": training,
+        "training": for_bundle(training),
         "compression": compression,
         "gate": drops.as_dict(gate or Gate(1.0, 1.0)),
         "parity": _parity(model, bare, store, images),
@@ -193,6 +186,32 @@ def calibration_rows(store: Store, count: int, seed: int) -> NDArray[np.int64]:
     half = [rng.permutation(rows[bleeding])[: count // 2]]
     rest = rng.permutation(np.setdiff1d(rows, half[0]))
     return np.sort(np.concatenate([*half, rest[: count - len(half[0])]]))
+
+
+def _decided_on_validation(
+    logits: NDArray[np.float32], store: Store, rows: NDArray[np.int64]
+) -> dict[str, Any]:
+    """A manifest's `calibration` and `decision`, from the logits of the validation split."""
+    calibration = fit_calibration(np.asarray(store.labels, np.uint8)[rows], logits)
+    rule, judged, any_aucs = _best_rule(logits, store, rows, calibration)
+    return {
+        "calibration": {
+            "temperature": list(calibration.temperature),
+            "bias": list(calibration.bias),
+            "split": "validation",
+        },
+        "decision": {
+            "neighbour_weights": list(rule.neighbour_weights),
+            "any_rule": rule.any_rule,
+            "any_rule_validation_auc": any_aucs,
+            "scan_rule": rule.scan_rule,
+            "thresholds": thresholds(judged.scans.labels_of(), judged.scans.probabilities_of()),
+            "slice_thresholds": thresholds(
+                judged.slices.labels_of(), judged.slices.probabilities_of()
+            ),
+            "threshold_rule": RULE,
+        },
+    }
 
 
 def _best_rule(

@@ -1,4 +1,4 @@
-"""Who trained a model, as short hashes: enough to see that a patient who is evaluated was among them.
+"""Who trained a model, as short hashes: enough to see whether a patient was among them.
 
 Patients are hashed by name where a data set gives its patients the same names wherever it is
 prepared, and every series by its pixels, which finds it in a store of any kind. A name alone says
@@ -28,6 +28,8 @@ TRAINING_FILE = "train.json"
 """The training manifest beside a checkpoint."""
 NAMED_KINDS = ("rsna", "cq500", "ct-ich")
 """Kinds of stores whose patients have the same names wherever the data set is prepared."""
+IMPLANT = "implant"
+"""Kind of stores whose heads are those of patients of another store."""
 MOST_IN_BUNDLE = 2000
 """Patients; of more, a bundle holds the hash of the fingerprint alone."""
 
@@ -114,7 +116,13 @@ def fingerprint(store: Store, split: str = "train") -> Fingerprint:
         if not pixel.startswith(CONSTANT):
             series = (place, str(store.series[row]))
             smallest[series] = min(smallest.get(series, pixel), pixel)
-    names = {_of_name(kind, patient) for kind, patient in patients if kind in NAMED_KINDS}
+    # An implant is in the head of a patient of one of those data sets; which, it does not say.
+    names = {
+        _of_name(named, patient)
+        for kind, patient in patients
+        for named in NAMED_KINDS
+        if kind in (named, IMPLANT)
+    }
     return Fingerprint(
         len(patients), frozenset(names), frozenset(_of_pixels(one) for one in smallest.values())
     )
@@ -164,7 +172,9 @@ def _of_pixels(pixel_sha256: str) -> int:
 
 
 def _packed(hashes: frozenset[int]) -> str:
-    return base64.b64encode(b"".join(one.to_bytes(_BYTES, "big") for one in sorted(hashes))).decode()
+    return base64.b64encode(
+        b"".join(one.to_bytes(_BYTES, "big") for one in sorted(hashes))
+    ).decode()
 
 
 def _unpacked(text: str) -> frozenset[int]:

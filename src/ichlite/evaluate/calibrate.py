@@ -7,7 +7,7 @@ of bleeds is not a clinic's. Platt scaling corrects the first. The second it can
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ichlite.infer.decision import Calibration
 from ichlite.labels import NAMES
@@ -110,7 +110,7 @@ def _sigmoid(s: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def expected_calibration_error(
-    labels: NDArray[np.uint8], probabilities: NDArray[np.float64], *, bins: int = 10
+    labels: ArrayLike, probabilities: ArrayLike, *, bins: int = 10
 ) -> float:
     """Labels and probabilities (image,) → mean gap of probability and frequency over equal bins.
 
@@ -118,6 +118,7 @@ def expected_calibration_error(
         >>> expected_calibration_error(np.array([0, 1]), np.array([0.5, 0.5]))
         0.0
     """
-    place = np.minimum((np.asarray(probabilities) * bins).astype(int), bins - 1)
-    gaps = np.bincount(place, np.asarray(probabilities) - labels, minlength=bins)
+    p = np.asarray(probabilities, np.float64)
+    place = np.minimum((p * bins).astype(int), bins - 1)
+    gaps = np.bincount(place, p - np.asarray(labels, np.float64), minlength=bins)
     return float(np.abs(gaps).sum() / len(place))

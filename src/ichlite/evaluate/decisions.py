@@ -35,7 +35,7 @@ from ichlite.evaluate.operating_points import (
 )
 from ichlite.evaluate.scores import ScoreTable
 from ichlite.infer.decision import AnyRule, Calibration, Rule
-from ichlite.labels import ANY, NAMES
+from ichlite.labels import ANY
 
 PREVALENCES = (0.01, 0.05, 0.20)
 BALANCED = "balanced"

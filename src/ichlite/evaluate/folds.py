@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import repeat
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,6 +72,17 @@ class OutOfFold:
     slice_thresholds: Mapping[str, NDArray[np.float64]]
     scan_thresholds: Mapping[str, NDArray[np.float64]]
     by_fold: Mapping[str, Mapping[str, Mapping[str, float]]]
+
+
+def calibrate_named(name: str) -> Calibrate:
+    """Return the way to calibrate of that name.
+
+    Raises:
+        UnknownName: There is none.
+    """
+    if name not in get_args(Calibrate):
+        raise UnknownName("--calibrate", name, list(get_args(Calibrate)))
+    return cast("Calibrate", name)
 
 
 def read_seed(path: Path) -> Seed:
@@ -147,12 +159,7 @@ def judge_out_of_fold(
 
     Returns:
         Slices in the order of the table, scans in that of their series.
-
-    Raises:
-        UnknownName: No such way to calibrate.
     """
-    if calibrate not in get_args(Calibrate):
-        raise UnknownName("--calibrate", calibrate, list(get_args(Calibrate)))
     rule = rule or Rule()
     scan_names = np.unique(table.series)
     slices, scans = _blank(int(table.by_slice.sum())), _blank(len(scan_names))
@@ -168,13 +175,11 @@ def judge_out_of_fold(
             before, now = (getattr(judged, f"{kind}s") for judged in (known, mine))
             limits[fold][kind] = thresholds(before.labels_of(), before.probabilities_of())
             target.fill(rows, now, limits[fold][kind])
-    return OutOfFold(
-        Judged(slices.cases(), scans.cases()), slices.limits(), scans.limits(), limits
-    )
+    return OutOfFold(Judged(slices.cases(), scans.cases()), slices.limits(), scans.limits(), limits)
 
 
 def calibration_of(*tables: ScoreTable) -> Calibration:
-    """Fit Platt's parameters on the slices of one or several tables that have labels of their own."""
+    """Fit Platt's parameters on the slices of tables that have labels of their own."""
     labels = np.concatenate([table.labels[table.by_slice, 1:] for table in tables])
     logits = np.concatenate([table.logits[table.by_slice] for table in tables])
     return fit_calibration(labels, logits)
@@ -192,7 +197,8 @@ def summarise_folds(
 
     Args:
         seeds: Of the same folds, from `read_seeds`.
-        calibrate, rule: See `judge_out_of_fold`.
+        calibrate: See `judge_out_of_fold`.
+        rule: See `judge_out_of_fold`.
         bootstrap: Draws of patients for the 95 % intervals; 0: none.
         seed: Of the draws.
 
@@ -268,7 +274,7 @@ class _Part:
         ]
 
     def tables(self) -> list[dict[str, Any]]:
-        redraws = self._redraws or [None] * len(self.cases)
+        redraws = self._redraws or repeat(None, len(self.cases))
         return [
             case_table(one, limit, drawn)
             for one, limit, drawn in zip(self.cases, self._limits, redraws, strict=True)

@@ -183,7 +183,8 @@ def judge_series(
     Args:
         labels: (image, 6) 0/1, columns as `CLASSES`.
         logits: (image, 5).
-        patients, series: (image,).
+        patients: (image,) whose image it is.
+        series: (image,) which scan it is of.
         position_mm: (image,) order within a series; NaN, the last, where unknown.
         by_slice: (image,) whether the labels are the slice's own, not its scan's.
         calibration: Of logits.

@@ -54,9 +54,7 @@ class OperatingThresholds:
     high_specificity: float
 
 
-def operating_thresholds(
-    labels: ArrayLike, probabilities: ArrayLike
-) -> OperatingThresholds | None:
+def operating_thresholds(labels: ArrayLike, probabilities: ArrayLike) -> OperatingThresholds | None:
     """Choose the three operating points of a class.
 
     Where Youden's threshold is already more sensitive than `LEAST` (or more specific), it is that

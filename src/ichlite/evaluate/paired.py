@@ -156,10 +156,8 @@ def _aucs(seeds: Sequence[Cases]) -> dict[str, float | None]:
 def _redrawn(seeds: Sequence[Cases], draws: int, seed: int) -> NDArray[np.float64]:
     """ROC AUC (draw, row), the mean over seeds."""
     half = dict.fromkeys(CLASSES, 0.5)
-    aucs = [
-        redraw_cases(one, half, draws, seed)[:, :, METRICS.index("roc_auc")] for one in seeds
-    ]
-    return np.mean(np.stack(aucs).astype(np.float64), axis=0)
+    aucs = [redraw_cases(one, half, draws, seed)[:, :, METRICS.index("roc_auc")] for one in seeds]
+    return np.asarray(np.mean(np.stack(aucs), axis=0, dtype=np.float64))
 
 
 def _two_sided(change: NDArray[np.float64]) -> float:

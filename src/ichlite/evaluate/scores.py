@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -108,7 +108,8 @@ def table_of_store(
         store: Says what the rows are.
         rows: Row numbers.
         logits: (row, 5).
-        calibration, rule: From logits to the probabilities of the table.
+        calibration: From logits to the probabilities of the table.
+        rule: From slices to their scans.
         fold: That all of the rows were left out of; empty: none.
     """
     labels = np.column_stack([store.any[rows], store.labels[rows]]).astype(np.uint8)
@@ -239,31 +240,11 @@ def _fault_of(line: list[str]) -> tuple[str, str] | None:
     """What is wrong with a line and what should be there; None when it is sound."""
     if len(line) != len(COLUMNS):
         return f"{len(line)} cells", f"{len(COLUMNS)}"
-    for place in (0, 1, 3):
-        if not line[place]:
-            return f"no {COLUMNS[place]}", "its name"
-    if any("\0" in cell for cell in line):
-        return "a NUL character", "text"
-    if line[4] and not _is_number(line[4], _LARGEST):
-        return f"position_mm {line[4]}", "a number, or nothing"
-    if line[5] and not _FOLD.fullmatch(line[5]):
-        return f"fold {line[5]}", "the number of a fold, or nothing"
-    for place in range(_LABELS.start, _LABELS.stop):
-        if line[place] not in ("0", "1"):
-            return f"{COLUMNS[place]} {line[place]}", "0 or 1"
-    for place in range(_LOGITS.start, _LOGITS.stop):
-        if not _is_number(line[place], _LARGEST):
-            return f"{COLUMNS[place]} {line[place]}", "a finite number"
-    for place in range(_PROBABILITIES.start, _PROBABILITIES.stop):
-        if not _is_number(line[place], 1.0) or line[place].startswith("-"):
-            return f"{COLUMNS[place]} {line[place]}", "a number from 0 to 1"
-    if line[-1] not in LEVELS:
-        return f"label_level {line[-1]}", " or ".join(LEVELS)
+    for name, cell in zip(COLUMNS, line, strict=True):
+        check, expected = _CELLS[name]
+        if "\0" in cell or not check(cell):
+            return f"{name} {cell}" if cell else f"no {name}", expected
     return None
-
-
-def _is_number(cell: str, largest: float) -> bool:
-    return cell.isascii() and bool(_NUMBER.fullmatch(cell)) and abs(float(cell)) <= largest
 
 
 def _check_table(name: str, table: ScoreTable) -> None:
@@ -289,3 +270,27 @@ def _check_table(name: str, table: ScoreTable) -> None:
             found=f"image {image} without",
             expected="a fold for all of them, or for none",
         )
+
+
+def _is_number(cell: str, largest: float = _LARGEST) -> bool:
+    return cell.isascii() and bool(_NUMBER.fullmatch(cell)) and abs(float(cell)) <= largest
+
+
+def _is_probability(cell: str) -> bool:
+    return not cell.startswith("-") and _is_number(cell, 1.0)
+
+
+_NAME: tuple[Callable[[str], bool], str] = (bool, "its name")
+_CELLS: Mapping[str, tuple[Callable[[str], bool], str]] = {
+    "image": _NAME,
+    "patient": _NAME,
+    "study": (lambda _: True, "a name, or nothing"),
+    "series": _NAME,
+    "position_mm": (lambda cell: not cell or _is_number(cell), "a number, or nothing"),
+    "fold": (lambda cell: not cell or bool(_FOLD.fullmatch(cell)), "a fold's number, or nothing"),
+    **dict.fromkeys(CLASSES, (lambda cell: cell in ("0", "1"), "0 or 1")),
+    **dict.fromkeys(COLUMNS[_LOGITS], (_is_number, "a finite number")),
+    **dict.fromkeys(COLUMNS[_PROBABILITIES], (_is_probability, "a number from 0 to 1")),
+    "label_level": (lambda cell: cell in LEVELS, " or ".join(LEVELS)),
+}
+"""What a cell of each column must be."""

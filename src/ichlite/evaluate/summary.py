@@ -127,8 +127,9 @@ def case_table(
     rows = {name: _row(one) for name, one in scores.items()}
     if redraws is not None:
         for place, name in enumerate(ROWS):
-            truth = labels[name] if name in labels else None
-            rows[name] |= _intervals(rows[name], redraws[:, place], truth, cases.patients)
+            rows[name] |= _intervals(
+                rows[name], redraws[:, place], labels.get(name), cases.patients
+            )
     return {
         "per_class": {name: rows[name] for name in NAMES},
         MEAN: rows[MEAN],
@@ -139,7 +140,7 @@ def case_table(
 def redraw_cases(
     cases: Cases, thresholds: Thresholds, draws: int, seed: int
 ) -> NDArray[np.float32]:
-    """Return every class's metrics in each redraw of the patients: (draw, row of `ROWS`, metric)."""
+    """Return the metrics of each row in each redraw of the patients: (draw, row, metric)."""
     count = len(cases.labels)
     limits = np.stack([np.broadcast_to(thresholds[name], count) for name in CLASSES], axis=1)
     found = redraw(

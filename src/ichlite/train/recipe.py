@@ -60,6 +60,7 @@ class Recipe:
             model are float32 in either.
         width, expansion, head_width: Of LightFCN: channels between its blocks, inside the first
             block (each next one has twice as many), of the last feature map; None: the paper's.
+        expansions: Channels inside each of its five blocks, in place of `expansion`.
     """
 
     model: str = "light_fcn"
@@ -89,14 +90,16 @@ class Recipe:
     width: int | None = None
     expansion: int | None = None
     head_width: int | None = None
+    expansions: tuple[int, ...] | None = None
     beta: float = 0.9999
     defer_share: float = 0.8
     device_windows: bool = False
     precision: Precision = "float32"
 
     def __post_init__(self) -> None:
-        if self.shares is not None:  # a manifest has it as a list
-            object.__setattr__(self, "shares", tuple(self.shares))
+        for name in ("shares", "expansions"):
+            if getattr(self, name) is not None:  # a manifest has lists
+                object.__setattr__(self, name, tuple(getattr(self, name)))
         if self.keep not in KEEPS:
             raise UnknownName("epoch to keep", self.keep, list(KEEPS))
         if self.schedule not in SCHEDULES:
@@ -113,7 +116,17 @@ class Recipe:
         for name, least in at_least.items():
             if getattr(self, name) < least:
                 raise UsageError(name, found=getattr(self, name), expected=f"at least {least}")
-        if _given(self, WIDTHS) and self.model not in WITH_WIDTHS:
+        if self.expansions is not None and (
+            self.expansion is not None
+            or len(self.expansions) != BLOCKS
+            or min(self.expansions) < 1
+        ):
+            raise UsageError(
+                "expansions",
+                found=self.expansions,
+                expected=f"{BLOCKS} numbers of channels, 1 or more, and no expansion beside them",
+            )
+        if _given(self, (*WIDTHS, "expansions")) and self.model not in WITH_WIDTHS:
             raise UsageError(
                 "this model has no widths to choose",
                 found=self.model,
@@ -161,7 +174,7 @@ class Recipe:
             >>> Recipe(expansion=16).widths()
             {'expansions': (16, 32, 64, 128, 256)}
         """
-        widths = {name: getattr(self, name) for name in _given(self, WIDTHS)}
+        widths = {name: getattr(self, name) for name in _given(self, (*WIDTHS, "expansions"))}
         if "expansion" in widths:
             first = widths.pop("expansion")
             widths["expansions"] = tuple(first * 2**block for block in range(BLOCKS))
