@@ -90,8 +90,8 @@ def claim(key: str, section: str, sentence: str, rule: str, found: Judgement) ->
 
 
 def others_words(claim: Claim) -> str:
-    """What a claim's verdict is for other patients; empty where patients play no part."""
-    if claim.patients is None:
+    """What a told verdict is for other patients; empty where they play no part."""
+    if claim.patients is None or claim.verdict == UNTOLD:
         return ""
     same = claim.patients == claim.verdict
     return "other patients, too" if same else f"other patients: {claim.patients}"
