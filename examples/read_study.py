@@ -9,11 +9,14 @@ import sys
 
 import ichlite
 from ichlite.samples import GE_HEAD
+from ichlite.write.triage import verdict
 
 
 def main() -> None:
     scan = ichlite.read_scan(sys.argv[1] if len(sys.argv) > 1 else GE_HEAD.folder)
-    print(f"any haemorrhage {scan.scan['any']:.2f}, {'urgent' if scan.urgent else 'not flagged'}")
+    print(f"any haemorrhage {scan.scan['any']:.2f}: {verdict(scan)}")
+    for reason in scan.not_cleared:
+        print(f"  {reason}")
     highest = sorted(scan.slices, key=lambda one: -one.probabilities["any"])[:3]
     for one in highest:
         print(f"{one.position_mm:8.1f} mm  {one.probabilities['any']:.2f}  {one.file}")

@@ -73,7 +73,8 @@ def write_ct_slice(
 def head_slice(height: float, *, side: int = 128, seed: int = 0) -> NDArray[np.int16]:
     """A crude head in HU: skin, skull, noisy brain with ventricles; `height` 0 (base) to 1 (top).
 
-    Rows run from front to back; 240 mm across; the head lies off centre so that a flip shows.
+    Rows run from front to back; 240 mm across; the head lies off centre so that a flip shows. At
+    either end there is bone without brain, so that a scan from base to top is whole.
     """
     noise = np.random.default_rng(seed).normal(0, 4, (side, side))
     row, column = np.mgrid[:side, :side] / side * 240 - 120
@@ -89,6 +90,8 @@ def head_slice(height: float, *, side: int = 128, seed: int = 0) -> NDArray[np.i
     hu[grey] = 38 + noise[grey]
     ventricle = np.hypot((row + 6) / (26 * size), (column - 4) / (12 * size)) < 1
     hu[ventricle & brain] = 8 + noise[ventricle & brain]
+    if not 0.12 < height < 0.88:
+        hu[radius < 1.0] = 900 + noise[radius < 1.0]
     return np.round(hu).astype(np.int16)
 
 

@@ -46,8 +46,9 @@ class SliceHeader:
         rescale_slope, rescale_intercept: To HU; None when the file does not say.
         pixel_padding_value: Stored value of pixels outside the scan circle.
         lossy_compressed: The pixels went through lossy compression at some time.
+        patient_age_years: By PatientAge; None when it is absent or no DICOM age.
         patient_name, patient_birth_date, patient_sex, study_date, frame_of_reference_uid: As in the
-            file; only compared among slices, never shown.
+            file; only compared among slices or counted with, never shown.
     """
 
     path: str
@@ -75,6 +76,7 @@ class SliceHeader:
     slice_thickness_mm: float | None = None
     instance_number: int | None = None
     lossy_compressed: bool = False
+    patient_age_years: float | None = None
     patient_name: str | None = None
     patient_birth_date: str | None = None
     patient_sex: str | None = None
@@ -90,9 +92,12 @@ class Series:
         slices: Sorted headers.
         positions_mm: Each slice's position along the slice normal; empty when unknown.
         slice_spacing_mm: Median distance between neighbours; None with fewer than two positions.
-        faults: One line for each thing that keeps the slices from being one whole volume
-            (gaps, repeated positions, mixed matrices, two patients …); empty when sound.
-        notes: One line for each thing repaired or remarkable that does not prevent reading.
+        faults: One line for each thing that keeps the slices from being one scan (two patients,
+            mixed matrices …); empty when they are one.
+        defects: One line for each thing that keeps the scan from being whole (slices that are
+            missing, repeated, damaged or without a place); empty when it is whole.
+        breaks: Indices of the slices whose successor is not the next slice of the head: another
+            lies between them, or both lie at one place.
     """
 
     study_uid: str
@@ -102,7 +107,8 @@ class Series:
     positions_mm: tuple[float, ...]
     slice_spacing_mm: float | None
     faults: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
+    defects: tuple[str, ...] = ()
+    breaks: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +127,13 @@ class HeadVolume:
         series: Where it came from.
         hu: (slice, row, column) int16, HU in [-1024, 3071], slice order of `series.slices`.
         notes: Repairs made on the way (12-bit offset …), one line each.
+        left_out: Files of the series whose pixels cannot be judged; `series` is without them.
     """
 
     series: Series
     hu: NDArray[np.int16]
     notes: tuple[str, ...] = ()
+    left_out: tuple[SkippedFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,12 +156,21 @@ class ScanResult:
     """What ichlite says of one series.
 
     Attributes:
+        files: The files that the result is about; those left out of it are in `left_out`.
         status: `analysed`, or `not_analysed` with at least one reason and no probabilities.
-        reasons: Why it was not analysed, or, forced, what the gate objected to.
+        reasons: Why it was not analysed; or why it is not cleared, after what the gate objected to
+            when it was forced.
         scan: `any` and each subtype name → scan probability; None when not analysed.
         slices: Feet to head; empty when not analysed.
-        urgent: True when `any` reaches the bundle's operating point; None when not analysed.
+        urgent: True when `any` reaches the threshold; False when it does not and the scan can be
+            cleared; None when it does not and the scan cannot be cleared, and when not analysed.
         notes: Repairs and remarks, one line each.
+        complete: Whether the whole head was judged; None when not analysed.
+        not_cleared: Why the scan is never "not flagged", one line a reason: `incomplete: …`,
+            `child: …`. Empty when a low probability clears it.
+        operating_point, threshold: By which `urgent` was decided; None when not analysed.
+        left_out: Files of the series that were not judged, each with its reason.
+        breaks: Indices of the slices whose successor is not the next slice of the head.
         hu: The volume that was judged, (slice, row, column) int16 HU; None unless asked for.
         activation_maps: (slice, map row, map column, subtype) float32, logits of the model's own
             class activation map; None unless asked for.
@@ -169,6 +186,12 @@ class ScanResult:
     slices: tuple[SliceScores, ...]
     urgent: bool | None = None
     notes: tuple[str, ...] = ()
+    complete: bool | None = None
+    not_cleared: tuple[str, ...] = ()
+    operating_point: str | None = None
+    threshold: float | None = None
+    left_out: tuple[SkippedFile, ...] = ()
+    breaks: tuple[int, ...] = ()
     hu: NDArray[np.int16] | None = field(default=None, repr=False, compare=False)
     activation_maps: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
     logits: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
@@ -181,7 +204,7 @@ class ReadResult:
     Attributes:
         bundle: Name and version of the bundle that judged.
         studies: One result a series, in a stable order (study, then series UID).
-        skipped: Files that belong to no series.
+        skipped: Files that belong to no series, or were left out of the one that they belong to.
         warnings: One line for each thing about the input as a whole that a person must look at,
             such as two patients in one folder.
     """

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from tests.cluster.conftest import kill_worker
-from tests.dicom_files import write_head_series
+from tests.dicom_files import UID_ROOT, write_head_series
 
 from ichlite.cluster.archive import Archive, Study, group
 from ichlite.cluster.score import MOST_TRIES, TRIES, Scorer, _try, score, succeeded
@@ -27,13 +27,13 @@ STUDIES = 12
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Studies in folders of their own, one of them too short for the gate, and a stray file."""
+    """Studies in folders of their own, one of a chest, one of a part of a head; a stray file."""
     root = tmp_path_factory.mktemp("archive")
     for number in range(STUDIES):
-        slices = 3 if number == 5 else 24
+        slices = 3 if number in (5, 6) else 24
         write_head_series(
             root / f"case {number}", slices, side=64, study=str(100 + number), seed=number,
-            PatientID=f"patient {number}",
+            PatientID=f"patient {number}", BodyPartExamined="CHEST" if number == 5 else "HEAD",
         )  # fmt: skip
     (root / "case 1" / "notes.txt").write_text("no image")
     return root
@@ -58,6 +58,8 @@ def compare_with_read(archive: Path, out: Path) -> None:
         assert (row["study"], row["status"]) == (scan.study, scan.status)
         assert row["reasons"] == list(scan.reasons)
         assert row["urgent"] is scan.urgent
+        assert row["complete"] is scan.complete
+        assert row["not_cleared"] == list(scan.not_cleared)
         assert {name: row[name] for name in (ANY, *NAMES)} == (
             scan.scan or dict.fromkeys((ANY, *NAMES))
         )
@@ -83,6 +85,7 @@ def test_a_worker_that_is_killed_costs_nothing(archive: Path, cluster: str, tmp_
         assert killed
         assert (summary["scored"], summary["scored_before"]) == (STUDIES, 0)
         assert summary["series"] == {"analysed": STUDIES - 1, "not_analysed": 1}
+        assert [row["study"] for row in summary["not_cleared"]] == [f"{UID_ROOT}106"]
         assert not succeeded(summary)
         compare_with_read(archive, out)
 

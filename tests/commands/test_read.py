@@ -1,6 +1,7 @@
 import json
 import os
 import shutil
+from csv import DictReader
 
 import jsonschema
 import pytest
@@ -12,6 +13,24 @@ from ichlite.write.json import SCHEMA_FILE
 @pytest.fixture(scope="session")
 def schema():
     return json.loads(SCHEMA_FILE.read_text())
+
+
+@pytest.fixture
+def quiet_bundle(tmp_path):
+    """A bundle that calls nothing urgent, or everything when it is put to high sensitivity."""
+    from ichlite.infer.bundle import EMBEDDED
+
+    shutil.copytree(EMBEDDED, tmp_path / "quiet-bundle")
+    path = tmp_path / "quiet-bundle" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    thresholds = {**manifest["decision"]["thresholds"], "any": 1.0}
+    manifest["decision"]["thresholds"] = thresholds
+    manifest["decision"]["operating_points"] = {
+        "balanced": thresholds,
+        "high_sensitivity": {**thresholds, "any": 0.0},
+    }
+    path.write_text(json.dumps(manifest))
+    return path.parent
 
 
 def read_json(ichlite, *words):
@@ -85,12 +104,6 @@ def truncated(folder):
         file.write_bytes(file.read_bytes()[:-999])
 
 
-def gap(folder):
-    files = write_head_series(folder / "bad", 28)
-    for file in files[10:14]:
-        file.unlink()
-
-
 def mixed_series(folder):
     write_head_series(folder / "bad", 20)
     tilted = [1.0, 0.0, 0.0, 0.0, 0.9, 0.43589]
@@ -133,7 +146,6 @@ BAD = [
     chest,
     plastic_head,
     truncated,
-    gap,
     mixed_series,
     two_patients_in_one_series,
     huge_header,
@@ -171,12 +183,68 @@ def test_two_patients_in_one_folder_is_1_and_said(ichlite, tmp_path):
 
 
 def test_force_judges_a_single_slice_and_keeps_the_objection(ichlite, tmp_path):
-    write_ct_slice(tmp_path / "one", head_slice(0.5))
+    write_ct_slice(tmp_path / "one", head_slice(0.5), KVP="80")
     code, document = read_json(ichlite, tmp_path, "--force")
     assert code == 0
-    assert document["studies"][0]["status"] == "analysed"
-    assert document["studies"][0]["reasons"]
+    (scan,) = document["studies"]
+    assert (scan["status"], scan["complete"]) == ("analysed", False)
+    assert set(scan["not_cleared"]) < set(scan["reasons"])
     assert "judged by force" in ichlite("read", tmp_path, "--force").out
+
+
+def test_an_incomplete_scan_is_1_and_called_not_cleared_everywhere(
+    ichlite, quiet_bundle, tmp_path, schema
+):
+    files = write_head_series(tmp_path / "scan", 28, side=256)
+    html, csv = tmp_path / "r.html", tmp_path / "r.csv"
+    words = (tmp_path / "scan", "--bundle", quiet_bundle, "--html", html, "--csv", csv)
+    assert ichlite("read", *words).exit_code == 0
+    files[12].unlink()
+    code, document = read_json(ichlite, *words)
+    assert code == 1
+    jsonschema.validate(document, schema)
+    (scan,) = document["studies"]
+    assert (scan["status"], scan["complete"], scan["urgent"]) == ("analysed", False, None)
+    assert "slices are missing after 55.0 mm" in scan["not_cleared"][0]
+    assert scan["reasons"] == scan["not_cleared"]
+    outcome = ichlite("read", *words)
+    assert outcome.exit_code == 1
+    for text in (outcome.out, html.read_text()):
+        assert "incomplete: not cleared" in text
+        assert "slices are missing after 55.0 mm" in text
+        assert "not flagged" not in text.replace("is not flagged may still", "")
+    rows = list(DictReader(csv.read_text().splitlines()))
+    assert len(rows) == 27
+    assert {(row["urgent"], row["complete"], row["operating_point"]) for row in rows} == {
+        ("", "false", "balanced")
+    }
+
+
+def test_the_operating_point_is_chosen_by_name_and_said_everywhere(
+    ichlite, quiet_bundle, head_series, tmp_path, schema
+):
+    html = tmp_path / "r.html"
+    words = (head_series, "--bundle", quiet_bundle, "--operating-point", "high_sensitivity")
+    code, document = read_json(ichlite, *words)
+    assert code == 0
+    jsonschema.validate(document, schema)
+    (scan,) = document["studies"]
+    assert scan["urgent"] is True
+    assert (scan["operating_point"], scan["threshold"]) == ("high_sensitivity", 0.0)
+    said = "operating point high sensitivity: urgent from 0.00 on"
+    assert said in ichlite("read", *words, "--html", html).out
+    assert said in html.read_text()
+    balanced = "operating point balanced: urgent from 1.00 on"
+    assert balanced in ichlite("read", head_series, "--bundle", quiet_bundle).out
+    assert "high_sensitivity" in ichlite("info", "--bundle", quiet_bundle).out
+
+
+def test_an_operating_point_that_the_bundle_lacks_is_2_with_the_choices(
+    ichlite, quiet_bundle, head_series
+):
+    outcome = ichlite("read", head_series, "--bundle", quiet_bundle, "--operating-point", "best")
+    assert (outcome.exit_code, outcome.out, outcome.err.count("\n")) == (2, "", 1)
+    assert "found best; expected one of high_sensitivity, balanced" in outcome.err
 
 
 def test_files_are_written_whole(ichlite, head_series, tmp_path):

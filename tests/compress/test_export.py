@@ -230,6 +230,9 @@ def test_model_card_says_what_it_is_and_is_not(
     from ichlite.compress.card import model_card
 
     assert "synthetic phantoms only" in model_card(phantoms)
+    assert "Not trained" not in model_card(phantoms)
+    phantoms["training"]["recipe"]["leave_out"] = ["epidural"]
+    assert "- **Not trained: epidural.**" in model_card(phantoms)
 
 
 def test_a_folder_that_is_no_bundle_is_left_alone(

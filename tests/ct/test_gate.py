@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tests.dicom_files import write_head_series
 
-from ichlite.ct.gate import coverage_notes, judge_series, judge_volume
+from ichlite.ct.gate import Judgement, judge_series, judge_volume, without_lost_slices
 from ichlite.ct.series import find_series
 from ichlite.ct.tensor import GRID, HU_MAX, HU_MIN, read_volume
 from ichlite.records import HeadVolume
@@ -36,9 +36,12 @@ def disc(radius, row=128, column=128, wide=1.0):
     return np.hypot(rows - row, (columns - column) / wide) < radius
 
 
+SOUND = Judgement()
+
+
 def test_a_head_passes(head):
-    assert judge_series(head.series) == ()
-    assert judge_volume(head) == ()
+    assert judge_series(head.series) == SOUND
+    assert judge_volume(head) == SOUND
 
 
 @pytest.mark.parametrize(
@@ -72,10 +75,9 @@ def test_a_head_passes(head):
     ],
 )
 def test_each_header_that_rules_a_series_out_is_one_line(head, change, says):
-    reasons = judge_series(with_header(head.series, **change))
-    assert len(reasons) == 1
-    assert says in reasons[0]
-    assert "\n" not in reasons[0]
+    (reason,) = judge_series(with_header(head.series, **change)).refusals
+    assert says in reason
+    assert "\n" not in reason
 
 
 @pytest.mark.parametrize(
@@ -96,35 +98,32 @@ def test_each_header_that_rules_a_series_out_is_one_line(head, change, says):
     ],
 )
 def test_what_plain_head_scans_say_is_no_reason(head, change):
-    assert judge_series(with_header(head.series, **change)) == ()
+    assert judge_series(with_header(head.series, **change)) == SOUND
 
 
 def test_one_slice_with_contrast_is_enough(head):
-    reasons = judge_series(with_header(head.series, slice(3, 4), contrast_agent="ULTRAVIST"))
-    assert reasons == ("contrast agent was given; found ULTRAVIST; expected a plain scan",)
+    judged = judge_series(with_header(head.series, slice(3, 4), contrast_agent="ULTRAVIST"))
+    assert judged.refusals == ("contrast agent was given; found ULTRAVIST; expected a plain scan",)
 
 
 @pytest.mark.parametrize(
     ("count", "says"), [(1, "found a single slice"), (9, "found 9 slices"), (12, "found 60 mm")]
 )
-def test_too_little_of_a_head_is_a_reason(head, count, says):
+def test_too_little_of_a_head_is_a_defect(head, count, says):
     few = replace(
         head.series,
         slices=head.series.slices[:count],
         positions_mm=head.series.positions_mm[:count],
     )
-    assert any(says in reason for reason in judge_series(few))
+    judged = judge_series(few)
+    assert judged.refusals == ()
+    assert any(says in defect for defect in judged.defects)
 
 
 def test_a_scan_longer_than_a_head_is_a_reason(head):
     long = replace(head.series, positions_mm=tuple(10.6 * i for i in range(28)))
-    assert any("longer than a head; found 297 mm" in one for one in judge_series(long))
-
-
-def test_slices_too_far_apart_are_a_reason(head):
-    far = replace(head.series, slice_spacing_mm=10.0)
-    assert judge_series(far) == ("slices too far apart; found 10.0 mm; expected at most 8",)
-    assert judge_series(replace(head.series, slice_spacing_mm=8.0)) == ()
+    (refusal,) = judge_series(long).refusals
+    assert "longer than a head; found 297 mm" in refusal
 
 
 def with_slice(head, index, image):
@@ -134,53 +133,67 @@ def with_slice(head, index, image):
 
 
 @pytest.mark.parametrize("value", [-1024, 0, 40])
-def test_an_empty_slice_among_those_with_brain_is_refused(head, value):
-    (reason,) = judge_volume(with_slice(head, 9, value))
-    assert reason == "slice 10 of 28 holds no image; found one value in all its pixels"
+def test_an_empty_slice_among_those_with_brain_is_left_out(head, value):
+    volume = without_lost_slices(with_slice(head, 9, value))
+    (left_out,) = volume.left_out
+    assert left_out.file == head.series.slices[9].path
+    assert left_out.reason == "slice 10 of 28 holds no image; found one value in all its pixels"
+    assert judge_volume(volume).defects == (f"1 slice was left out: {left_out.reason}",)
+    assert volume.series.breaks == (8,)
+    np.testing.assert_array_equal(volume.hu, np.delete(head.hu, 9, axis=0))
 
 
-def test_empty_slices_at_the_ends_pass(head):
-    assert judge_volume(with_slice(head, -1, -1024)) == ()
-    assert judge_volume(with_slice(head, 0, -1024)) == ()
+def test_empty_slices_at_the_ends_are_air(head):
+    for index in (-1, 0):
+        volume = with_slice(head, index, -1024)
+        assert without_lost_slices(volume) is volume
+        assert judge_volume(volume) == SOUND
 
 
 @pytest.mark.parametrize("rows", [slice(0, 64), slice(192, None), slice(100, None)])
-def test_a_partly_lost_slice_is_refused(head, rows):
+def test_a_partly_lost_slice_is_left_out(head, rows):
     rng = np.random.default_rng(0)
     noisy = head.hu + rng.integers(0, 9, head.hu.shape, dtype=np.int16)
-    assert judge_volume(HeadVolume(head.series, noisy)) == ()
+    assert without_lost_slices(HeadVolume(head.series, noisy)).left_out == ()
     noisy[9, rows] = -1024
-    (reason,) = judge_volume(HeadVolume(head.series, noisy))
-    assert reason.startswith("slice 10 of 28 is partly lost")
+    (left_out,) = without_lost_slices(HeadVolume(head.series, noisy)).left_out
+    assert left_out.reason.startswith("slice 10 of 28 is partly lost")
 
 
-def test_one_image_under_two_names_is_refused(head):
-    (reason,) = judge_volume(with_slice(head, 9, head.hu[12]))
-    assert reason.startswith("2 slices show the same image; found slices 10, 13 of 28")
+def test_one_image_under_two_names_is_used_once(head):
+    volume = without_lost_slices(with_slice(head, 9, head.hu[12]))
+    (left_out,) = volume.left_out
+    assert left_out.file == head.series.slices[12].path
+    assert left_out.reason.startswith("slice 13 of 28 shows the same image as slice 10")
+    assert volume.series.breaks == (11,)
 
 
-def test_a_scan_that_ends_inside_the_brain_is_noted(head):
-    rims = head.hu.copy()
-    rims[[0, -1]] = -1000
-    assert coverage_notes(HeadVolume(head.series, rims)) == ()
-    for index, name in ((0, "lowest"), (-1, "highest")):
-        cut = rims.copy()
-        cut[index] = head.hu[12]
-        assert coverage_notes(HeadVolume(head.series, cut)) == (
-            f"the {name} slice still shows brain: the head may not be covered",
-        )
+@pytest.mark.parametrize("end", ["lower", "upper"])
+@pytest.mark.parametrize("depth", [0, 2, 3])
+@pytest.mark.parametrize("empty", [0, 1])
+def test_a_scan_that_ends_inside_the_brain_is_cut(head, end, depth, empty):
+    hu = np.repeat(head.hu[:1], 28, axis=0)
+    hu[6:22] = head.hu[6:22]
+    upside = slice(None, None, 1 if end == "lower" else -1)
+    hu[upside][:empty] = -1024
+    hu[upside][empty + depth] = head.hu[12]
+    defects = judge_volume(HeadVolume(head.series, hu)).defects
+    cut = [one for one in defects if f"the head is cut at its {end} end; found 1" in one]
+    assert len(cut) == len(defects) == (depth < 3), "12 mm are two slices of 5 mm"
 
 
-def test_tissue_left_out_between_slices_is_a_reason(head):
-    series = with_header(head.series, slice_thickness_mm=2.5)
-    (reason,) = judge_series(series)
-    assert "found a distance of 5.0 mm between slices of 2.5 mm" in reason
-    assert judge_series(with_header(head.series, slice_thickness_mm=None)) == ()
+@pytest.mark.parametrize(("brains", "refused"), [(1, True), (3, False)])
+def test_a_part_of_a_head_is_judged_where_it_has_more_brain_than_chance(head, brains, refused):
+    mostly_bone = np.repeat(head.hu[:1], 28, axis=0)
+    mostly_bone[-brains:] = head.hu[12 : 12 + brains]
+    judged = judge_volume(HeadVolume(head.series, mostly_bone))
+    assert bool(judged.refusals) == refused
+    assert refused or any("a part of a head only" in one for one in judged.defects)
 
 
-def test_faults_of_the_series_come_first(head):
-    faulty = replace(head.series, faults=("slices are missing",))
-    assert judge_series(faulty) == ("slices are missing",)
+def test_faults_of_the_series_come_first_and_defects_are_no_refusal(head):
+    faulty = replace(head.series, faults=("two patients",), defects=("slices are missing",))
+    assert judge_series(faulty) == Judgement(("two patients",), ("slices are missing",))
 
 
 def image_of(kind):
@@ -222,23 +235,22 @@ def image_of(kind):
      "chest"],
 )  # fmt: skip
 def test_what_is_no_head_is_refused_by_its_pixels(head, kind):
-    reasons = judge_volume(with_pixels(head, image_of(kind)))
-    assert len(reasons) == 1
-    assert "found" in reasons[0]
-    assert "expected" in reasons[0]
+    (reason,) = judge_volume(with_pixels(head, image_of(kind))).refusals
+    assert "found" in reason
+    assert "expected" in reason
 
 
 @pytest.mark.parametrize("offset", [1000, -1000, 300, -60])
 def test_a_wrong_hu_scale_is_refused(head, offset):
     shifted = np.clip(head.hu.astype(int) + offset, HU_MIN, HU_MAX).astype(np.int16)
-    assert judge_volume(HeadVolume(head.series, shifted))
+    assert judge_volume(HeadVolume(head.series, shifted)).refusals
 
 
 def test_a_large_bleed_does_not_shut_the_gate(head):
     bled = head.hu.copy()
     ball = disc(30, 110, 160) & (bled > 0) & (bled < 60)
     bled[ball] = 70
-    assert judge_volume(HeadVolume(head.series, bled)) == ()
+    assert judge_volume(HeadVolume(head.series, bled)) == SOUND
 
 
 def test_an_open_skull_does_not_shut_the_gate(head):
@@ -246,21 +258,21 @@ def test_an_open_skull_does_not_shut_the_gate(head):
     hole = np.zeros((GRID, GRID), bool)
     hole[90:140, 140:] = True
     open_skull[hole & (open_skull > 200)] = 40
-    assert judge_volume(HeadVolume(head.series, open_skull)) == ()
+    assert judge_volume(HeadVolume(head.series, open_skull)) == SOUND
 
 
 def test_real_heads_pass(ge_head, rsna_scan):
     for folder in (ge_head, rsna_scan):
         (series,), _ = find_series([folder])
-        assert judge_series(series) == ()
-        assert judge_volume(read_volume(series)) == ()
+        assert judge_series(series) == SOUND
+        assert judge_volume(without_lost_slices(read_volume(series))) == SOUND
 
 
 def test_the_plastic_head_is_refused_by_pixels_alone(philips_mixed):
     series, _ = find_series([philips_mixed])
     for one in series:
-        assert judge_series(one)
-        assert "do not show a head" in judge_volume(read_volume(one))[0]
+        assert judge_series(one) != SOUND
+        assert "do not show a head" in judge_volume(read_volume(one)).refusals[0]
 
 
 def test_real_chest_and_belly_are_refused_by_pixels_alone(shared_data):
@@ -268,6 +280,8 @@ def test_real_chest_and_belly_are_refused_by_pixels_alone(shared_data):
     belly = shared_data / "odd" / "pydicom-data" / "explicit_VR-UN.dcm"
     for path in (folder / "RLE" / "CT1_RLE", belly):
         (series,), _ = find_series([path])
-        assert judge_volume(read_volume(series))
+        assert judge_volume(read_volume(series)).refusals
     (series,), _ = find_series([folder / "RLE" / "CT2_RLE"])
-    assert judge_volume(read_volume(series)) == (), "one slice of a brain"
+    one_slice = judge_volume(read_volume(series))
+    assert one_slice.refusals == ()
+    assert one_slice.defects

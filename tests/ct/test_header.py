@@ -49,6 +49,28 @@ def element(tag, vr, value):
 CT = element(0x00080060, b"CS", b"CT")
 
 
+@pytest.mark.parametrize(
+    ("age", "years"),
+    [
+        (b"004Y", 4.0),
+        (b"018M", 1.5),
+        (b"010W", 70 / 365.25),
+        (b"003D", 3 / 365.25),
+        (b"45Y ", 45.0),
+        (b"000Y", 0.0),
+        (b"045", None),
+        (b"    ", None),
+        (b"\xff1Y", None),
+        ("\uff14Y".encode(), None),
+    ],
+)
+def test_an_age_is_read_and_a_slice_is_never_lost_over_one(tmp_path, age, years):
+    path = write_ct_slice(tmp_path / "one", PIXELS, PatientAge="099Y")
+    path.write_bytes(path.read_bytes().replace(b"AS\x04\x00099Y", element(0, b"AS", age)[4:]))
+    found = header(path).patient_age_years
+    assert found == (None if years is None else pytest.approx(years))
+
+
 @pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, "1.2.840.10008.1.2.1"])
 def test_values_are_those_that_were_written(tmp_path, syntax):
     path = write_ct_slice(

@@ -39,7 +39,7 @@ def test_a_folder_gives_its_series_feet_to_head(scan):
     assert skipped == ()
     assert [Path(one.path).name for one in series.slices] == [f"IM{i:04d}" for i in range(COUNT)]
     assert series.positions_mm == tuple(5.0 * index for index in range(COUNT))
-    assert (series.slice_spacing_mm, series.faults, series.notes) == (5.0, (), ())
+    assert (series.slice_spacing_mm, series.faults, series.defects) == (5.0, (), ())
     assert (series.patient_id, series.study_uid) == ("synthetic", UID_ROOT + "1")
 
 
@@ -108,10 +108,11 @@ def test_a_position_beyond_sense_is_refused(scan):
     assert "ImagePositionPatient makes no sense" in skipped.reason
 
 
-def test_slices_all_at_one_place_are_a_fault(tmp_path):
+def test_slices_all_at_one_place_are_a_defect(tmp_path):
     write_head_series(tmp_path, COUNT, side=32, ImagePositionPatient=[0.0, 0.0, 0.0])
     series, _ = only(find_series([tmp_path]))
-    assert "all slices are at one position; found 12 slices at 1 position" in series.faults[0]
+    assert "all slices are at one position; found 12 slices at 1 position" in series.defects[0]
+    assert series.breaks == tuple(range(COUNT - 1))
 
 
 def test_other_files_are_skipped_each_with_its_reason(scan):
@@ -122,7 +123,7 @@ def test_other_files_are_skipped_each_with_its_reason(scan):
         scan / "DICOMDIR", np.zeros((16, 16), np.int16), SOPClassUID="1.2.840.10008.1.3.10"
     )
     series, skipped = only(find_series([scan]))
-    assert series.faults == ()
+    assert (series.faults, series.defects) == ((), ())
     assert {Path(one.file).name: one.reason.split(":")[0] for one in skipped} == {
         "notes.txt": "not a DICOM file",
         "empty": "empty file",
@@ -152,33 +153,52 @@ def test_a_pipe_is_skipped(scan):
 
 
 @pytest.mark.parametrize("which", [0, 5, COUNT - 1])
-def test_a_truncated_slice_anywhere_is_a_fault_of_its_series(scan, which):
+def test_a_truncated_slice_anywhere_is_a_defect_of_its_series(scan, which):
     victim = scan / f"IM{which:04d}"
     victim.write_bytes(victim.read_bytes()[:-200])
     series, skipped = only(find_series([scan]))
     assert len(series.slices) == COUNT - 1
     assert [one.file for one in skipped] == [str(victim)]
-    assert series.faults[0].startswith("1 of its files cannot be used, so slices are missing")
-    assert "pixel data is short; found 1848 bytes; expected 2048" in series.faults[0]
+    assert series.faults == ()
+    assert series.defects[0].startswith("1 of its files cannot be used, so slices are missing")
+    assert "pixel data is short; found 1848 bytes; expected 2048" in series.defects[0]
 
 
-def test_a_missing_slice_is_a_fault(scan):
+def test_a_missing_slice_is_a_defect(scan):
     (scan / "IM0006").unlink()
     series, _ = only(find_series([scan]))
-    assert "slices are missing after 25.0 mm" in series.faults[0]
+    assert "slices are missing after 25.0 mm" in series.defects[0]
+    assert series.breaks == (5,)
 
 
-def test_identical_copies_are_left_out_and_noted(scan):
+def test_a_slice_without_a_place_is_left_out(scan):
+    write_ct_slice(
+        scan / "IM0005",
+        head_slice(0.4, side=32),
+        SOPInstanceUID=UID_ROOT + "1.1.6",
+        ImagePositionPatient=None,
+    )
+    series, (skipped,) = only(find_series([scan]))
+    assert skipped.file == str(scan / "IM0005")
+    assert "its place in the scan is not known" in skipped.reason
+    assert series.faults == ()
+    assert "1 of its files cannot be used" in series.defects[0]
+    assert series.breaks == (4,)
+    assert accounted(scan, (series,), (skipped,))
+
+
+def test_identical_copies_are_left_out_and_named(scan):
     shutil.copy(scan / "IM0004", scan / "copy of 4")
     series, skipped = only(find_series([scan]))
     assert len(series.slices) == COUNT
     assert series.faults == ()
-    assert series.notes == ("1 copy of a slice was left out",)
+    (defect,) = series.defects
+    assert defect.startswith("1 copy of a slice was left out")
     assert [one.reason for one in skipped] == [f"a copy of {scan / 'IM0004'}"]
     assert accounted(scan, (series,), skipped)
 
 
-def test_one_uid_with_two_images_is_a_fault_and_order_still_settled(scan, tmp_path):
+def test_one_uid_with_two_images_is_a_defect_and_order_still_settled(scan, tmp_path):
     def changed(path):
         return write_ct_slice(
             path,
@@ -189,7 +209,7 @@ def test_one_uid_with_two_images_is_a_fault_and_order_still_settled(scan, tmp_pa
 
     changed(scan / "zz")
     series, skipped = only(find_series([scan]))
-    assert "1 SOPInstanceUID stands for different images" in series.faults
+    assert "1 SOPInstanceUID stands for different images, and all are judged" in series.defects
     assert accounted(scan, (series,), skipped)
     first = read_volume(series).hu
     (scan / "zz").unlink()
@@ -207,7 +227,7 @@ def test_scouts_among_slices_are_taken_out(scan):
     )
     series, skipped = only(find_series([scan]))
     assert len(series.slices) == COUNT
-    assert series.faults == ()
+    assert (series.faults, series.defects) == ((), ())
     assert [one.reason for one in skipped] == ["a localizer (scout) among the slices of a series"]
 
 
@@ -220,7 +240,7 @@ def test_screens_among_slices_are_no_loss(scan):
         SOPInstanceUID=UID_ROOT + "8",
     )
     series, skipped = only(find_series([scan]))
-    assert series.faults == ()
+    assert (series.faults, series.defects) == ((), ())
     assert len(skipped) == 1
 
 
@@ -272,10 +292,10 @@ def test_the_odd_files_are_accounted_for_and_read_or_refused_in_one_line(shared_
 
 def test_the_ge_head_is_one_sound_series(ge_head):
     series, _ = only(find_series([ge_head]))
-    assert (len(series.slices), series.faults, series.notes) == (28, (), ())
+    assert (len(series.slices), series.faults, series.defects) == (28, (), ())
     assert np.diff(series.positions_mm).max() == pytest.approx(7.0, abs=0.01)
 
 
 def test_an_rsna_scan_is_one_sound_series(rsna_scan):
     series, skipped = only(find_series([rsna_scan]))
-    assert (len(series.slices), series.faults, skipped) == (33, (), ())
+    assert (len(series.slices), series.faults, series.defects, skipped) == (33, (), (), ())

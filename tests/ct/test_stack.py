@@ -1,11 +1,12 @@
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ichlite.ct.stack import slice_normal, stack_slices
+from ichlite.ct.stack import slice_normal, stack_slices, without_slices
 from ichlite.records import PixelLayout, SliceHeader
 
 LAYOUT = PixelLayout("1.2.840.10008.1.2", 0, 512, 16, 16, 15, 1)
@@ -75,7 +76,7 @@ GE_LIKE = [*regular(14, 4.0, -33.7), *regular(14, 7.0, 19.4)]
 @pytest.mark.parametrize("orientation", [AXIAL, TILTED])
 def test_whole_scans_have_no_fault(positions, orientation):
     series = stack(slices_at(positions, orientation))
-    assert series.faults == ()
+    assert (series.faults, series.defects) == ((), ())
     assert series.positions_mm == pytest.approx(sorted(positions), abs=1e-5)
 
 
@@ -83,7 +84,7 @@ def test_whole_scans_have_no_fault(positions, orientation):
     st.sampled_from([regular(30), GE_LIKE, regular(120, 1.25)]),
     st.data(),
 )
-def test_any_slice_missing_inside_a_zone_is_a_fault(positions, data):
+def test_any_slice_missing_inside_a_zone_is_a_defect_and_a_break(positions, data):
     inside = [
         index
         for index in range(1, len(positions) - 1)
@@ -92,15 +93,17 @@ def test_any_slice_missing_inside_a_zone_is_a_fault(positions, data):
         )
     ]
     lost = data.draw(st.sampled_from(inside))
-    faults = stack(slices_at(positions[:lost] + positions[lost + 1 :])).faults
-    assert len(faults) == 1
-    assert f"slices are missing after {positions[lost - 1]:.1f} mm" in faults[0]
+    series = stack(slices_at(positions[:lost] + positions[lost + 1 :]))
+    (defect,) = (one for one in series.defects if "too far" not in one)
+    assert f"slices are missing after {positions[lost - 1]:.1f} mm" in defect
+    assert lost - 1 in series.breaks
+    assert series.faults == ()
 
 
 def test_two_and_three_missing_slices_near_each_other_are_found():
     for lost in ({5, 7}, {5, 6}, {5, 7, 9}, {5, 9, 12}):
         positions = [one for index, one in enumerate(regular(30)) if index not in lost]
-        assert stack(slices_at(positions)).faults
+        assert stack(slices_at(positions)).defects
 
 
 @given(st.permutations(range(12)))
@@ -125,14 +128,46 @@ def test_equal_positions_are_ordered_by_uid_then_content():
     assert stack([twin, first]).slices == stack([first, twin]).slices == (first, twin)
 
 
-def test_some_repeats_are_a_note_and_a_whole_repeat_a_fault():
-    some = stack(slices_at([*regular(20), *regular(6)]))
+def test_repeats_are_a_defect_and_no_neighbours():
+    some = stack(slices_at([*regular(20), *regular(2)]))
     assert some.faults == ()
-    assert some.notes == ("some slices share a position; found 26 slices at 20 positions",)
+    assert some.defects == (
+        "different images share a position, and all are judged; "
+        "found 22 slices at 20 positions; expected one slice a position",
+    )
+    assert some.breaks == (0, 2)
     whole = stack(slices_at([*regular(20), *regular(18)]))
-    assert whole.faults == (
+    assert whole.defects == (
         "two scans in one series; found 38 slices at 20 positions; expected one slice a position",
     )
+
+
+def test_slices_too_far_apart_are_a_defect_and_no_neighbours():
+    far = stack(slices_at(regular(14, 10.0)))
+    assert far.defects == ("slices too far apart; found 10.0 mm; expected at most 8",)
+    assert far.breaks == tuple(range(13))
+    near = stack(slices_at(regular(14, 8.0)))
+    assert (near.defects, near.breaks) == ((), ())
+
+
+def test_tissue_left_out_between_slices_is_a_defect():
+    thin = stack(slices_at(regular(20), slice_thickness_mm=2.5))
+    (defect,) = thin.defects
+    assert "found a distance of 5.0 mm, more than the slices are thick" in defect
+    assert thin.breaks == tuple(range(19))
+
+
+@given(st.data())
+def test_slices_that_are_taken_out_leave_gaps_and_no_new_neighbours(data):
+    positions = sorted([*regular(20), *regular(3, 5.0, 40.0)])
+    whole = stack(slices_at(positions))
+    dropped = data.draw(st.sets(st.integers(0, len(positions) - 1), max_size=len(positions) - 1))
+    left = without_slices(whole, dropped)
+    kept = [index for index in range(len(positions)) if index not in dropped]
+    assert left.positions_mm == tuple(whole.positions_mm[index] for index in kept)
+    for index, (below, above) in enumerate(pairwise(kept)):
+        are_neighbours = positions[above] - positions[below] == 5.0
+        assert (index in left.breaks) != are_neighbours
 
 
 @pytest.mark.parametrize(
@@ -153,7 +188,6 @@ def test_some_repeats_are_a_note_and_a_whole_repeat_a_fault():
         ({"pixel_spacing_mm": None}, "mixed pixel spacings"),
         ({"image_orientation": TILTED}, "mixed orientations"),
         ({"image_orientation": None}, "mixed orientations"),
-        ({"image_position_mm": None}, "the order of the slices is not known"),
     ],
 )
 def test_each_mixture_is_a_fault_in_one_line(change, says):
@@ -176,3 +210,5 @@ def test_without_positions_the_instance_number_orders():
     assert series.slices == tuple(reversed(headers))
     assert series.positions_mm == ()
     assert series.slice_spacing_mm is None
+    assert series.breaks == (0, 1, 2, 3)
+    assert "the order of the slices is not known" in series.defects[0]

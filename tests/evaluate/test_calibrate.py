@@ -38,6 +38,10 @@ def test_is_the_logistic_regression_of_scikit_learn() -> None:
     assert platt(labels, logits) == pytest.approx(expected, abs=2e-3)
 
 
+def test_logits_that_are_one_number_stay_as_they_are() -> None:
+    assert platt(np.array([0, 1, 0]), np.full(3, -7.0)) == (1.0, 0.0)
+
+
 def test_margins_over_confidence_is_taken_back() -> None:
     labels, logits = drawn(0.3, -1.0)
     five = np.tile(labels[:, None], (1, 5))

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from ichlite.errors import BundleError
+from ichlite.errors import BundleError, UnknownName
 from ichlite.infer.bundle import EMBEDDED, load_bundle
 
 
@@ -19,6 +19,38 @@ def edit(folder, change):
     manifest = json.loads(path.read_text())
     change(manifest)
     path.write_text(json.dumps(manifest))
+
+
+def with_points(manifest):
+    """Give a manifest three operating points."""
+    balanced = manifest["decision"]["thresholds"]
+    points = {
+        "high_specificity": {name: (1 + value) / 2 for name, value in balanced.items()},
+        "balanced": dict(balanced),
+        "high_sensitivity": {name: value / 2 for name, value in balanced.items()},
+    }
+    manifest["decision"]["operating_points"] = points
+    return points
+
+
+def test_a_bundle_decides_at_the_operating_point_that_it_is_put_to(folder):
+    edit(folder, with_points)
+    bundle = load_bundle(folder)
+    assert list(bundle.operating_points) == ["high_sensitivity", "balanced", "high_specificity"]
+    assert bundle.operating_point == "balanced"
+    sensitive = bundle.at("high_sensitivity")
+    assert sensitive.rule.threshold("any") == bundle.rule.threshold("any") / 2
+    assert sensitive.operating_point == "high_sensitivity"
+    assert sensitive.at("balanced") == bundle
+
+
+def test_a_bundle_without_operating_points_is_balanced_alone(folder):
+    edit(folder, lambda m: m["decision"].pop("operating_points", None))
+    bundle = load_bundle(folder)
+    assert bundle.operating_points == {"balanced": bundle.rule.thresholds}
+    assert bundle.at("balanced") == bundle
+    with pytest.raises(UnknownName, match="found high_sensitivity; expected one of balanced"):
+        bundle.at("high_sensitivity")
 
 
 def test_the_embedded_bundle_is_whole():
@@ -107,6 +139,16 @@ def test_a_manifest_that_is_none(folder, text):
         (lambda m: m["decision"].pop("scan_rule"), "scan_rule"),
         (lambda m: m["decision"].pop("neighbour_weights"), "neighbour_weights"),
         (lambda m: m["decision"].update(any_rule=[]), "any_rule"),
+        (lambda m: m["input"].update(brain_level_hu="30"), "brain_level_hu"),
+        (lambda m: m["input"].update(brain_level_hu=-500), "brain_level_hu"),
+        (lambda m: m["decision"].update(operating_points=[]), "operating_points is no object"),
+        (lambda m: m["decision"].update(operating_points={}), "operating_points []"),
+        (lambda m: with_points(m).pop("balanced"), "not balanced and others of"),
+        (lambda m: with_points(m).update(best={}), "not balanced and others of"),
+        (lambda m: with_points(m)["balanced"].update(any=0.41), "differs from thresholds"),
+        (lambda m: with_points(m)["high_sensitivity"].pop("subdural"), "thresholds of"),
+        (lambda m: with_points(m)["high_sensitivity"].update(any=1.0), "not ascending"),
+        (lambda m: with_points(m)["high_specificity"].update(any=2), "thresholds any 2"),
         (lambda m: m["files"].pop("model-card.md"), "does not list"),
         (lambda m: m.update(metrics=[1]), "metrics is no object"),
         (lambda m: m.update(cost="x"), "cost is no object"),

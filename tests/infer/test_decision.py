@@ -80,6 +80,22 @@ def test_smoothing_by_hand():
     assert smoothed == pytest.approx([0.5 / 0.75, 0.25, 0.1, 0.2 / 0.75], abs=1e-15)
 
 
+def test_smoothing_stops_at_a_break():
+    column = np.array([[1.0], [0.0], [0.0], [0.4]])
+    smoothed = smooth(column, (0.25, 0.5, 0.25), breaks=(0,)).ravel()
+    assert smoothed == pytest.approx([1.0, 0.0, 0.1, 0.2 / 0.75], abs=1e-15)
+    assert smooth(column, (0.25, 0.5, 0.25), breaks=(0, 1, 2)).tolist() == column.tolist()
+
+
+@given(LOGITS, RULES, st.data())
+def test_nothing_beyond_a_break_matters_to_a_slice(logits, rule, data):
+    at = data.draw(st.integers(0, max(0, len(logits) - 2)))
+    breaks = (at,) if len(logits) > 1 else ()
+    parts = [logits[: at + 1], logits[at + 1 :]]
+    alone = [row for part in parts if len(part) for row in decide(part, Calibration(), rule).slices]
+    assert list(decide(logits, Calibration(), rule, breaks).slices) == alone
+
+
 def test_smoothing_leaves_a_constant_and_a_single_slice_as_they_are():
     assert smooth(np.full((6, 5), 0.3), (0.25, 0.5, 0.25)) == pytest.approx(np.full((6, 5), 0.3))
     assert smooth(np.array([[0.7]]), (0.25, 0.5, 0.25)).tolist() == [[0.7]]

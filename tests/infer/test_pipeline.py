@@ -1,14 +1,16 @@
 import random
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 from tests.dicom_files import head_slice, write_ct_slice, write_head_series
 
 from ichlite.ct.series import find_series
 from ichlite.ct.tensor import model_input
-from ichlite.errors import SeriesError, UsageError
+from ichlite.errors import SeriesError, UnknownName, UsageError
 from ichlite.infer import reader as reader_module
 from ichlite.infer.bundle import load_bundle
 from ichlite.infer.decision import decide
@@ -82,7 +84,7 @@ def test_no_threads_at_all():
 
 
 def test_a_refused_series_has_reasons_and_no_numbers_and_the_others_are_read(head_series, tmp_path):
-    write_head_series(tmp_path, 3, study="2")
+    write_head_series(tmp_path, 3, study="2", BodyPartExamined="CHEST")
     result = read_paths([head_series, tmp_path])
     assert [s.status for s in result.studies] == ["not_analysed", "analysed"]
     refused = result.studies[0]
@@ -94,12 +96,14 @@ def test_a_refused_series_has_reasons_and_no_numbers_and_the_others_are_read(hea
 
 
 def test_force_judges_what_the_gate_refused_and_keeps_its_reasons(tmp_path):
-    write_ct_slice(tmp_path / "one", head_slice(0.5))
+    write_ct_slice(tmp_path / "one", head_slice(0.5), BodyPartExamined="CHEST")
     (refused,) = read_paths([tmp_path]).studies
     (forced,) = read_paths([tmp_path], force=True).studies
     assert refused.status == "not_analysed"
     assert forced.status == "analysed"
     assert set(refused.reasons) <= set(forced.reasons)
+    assert not set(refused.reasons) & set(forced.not_cleared)
+    assert forced.complete is False
     assert len(forced.slices) == 1
     assert forced.scan[ANY] == forced.slices[0].probabilities[ANY]
 
@@ -112,15 +116,14 @@ def test_force_cannot_make_hu_out_of_nothing(tmp_path):
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_a_truncated_slice_takes_its_series_and_no_other(head_series, tmp_path, threads):
+def test_a_truncated_slice_marks_its_series_and_no_other(head_series, tmp_path, threads):
     files = write_head_series(tmp_path, 28, side=256, study="3")
     files[9].write_bytes(files[9].read_bytes()[:-4000])
     result = read_paths([head_series, tmp_path], threads=threads)
     by_study = {s.study: s for s in result.studies}
-    assert sorted(s.status for s in by_study.values()) == ["analysed", "not_analysed"]
-    assert str(files[9]) in {f.file for f in result.skipped} | set(
-        next(s for s in by_study.values() if s.status == "not_analysed").files
-    )
+    assert [s.status for s in by_study.values()] == ["analysed", "analysed"]
+    assert sorted(s.complete for s in by_study.values()) == [False, True]
+    assert [f.file for f in result.skipped] == [str(files[9])]
 
 
 def test_a_fault_in_our_own_code_loses_one_series_only(head_series, tmp_path, monkeypatch):
@@ -177,7 +180,7 @@ def test_two_patients_in_one_folder_are_read_each_by_itself_and_said(tmp_path):
 
 
 def test_each_input_file_is_in_exactly_one_place(head_series, tmp_path):
-    write_head_series(tmp_path, 3, study="2")
+    write_head_series(tmp_path, 3, study="2", BodyPartExamined="CHEST")
     (tmp_path / "notes.txt").write_text("hello")
     result = read_paths([head_series, tmp_path])
     places = [f for s in result.studies for f in s.files] + [f.file for f in result.skipped]
@@ -229,6 +232,53 @@ def test_one_path_and_a_bundle_folder_need_no_wrapping(head_series):
     expected = numbers(read_paths([head_series]))
     assert numbers(read_paths(head_series, bundle=load_bundle().path)) == expected
     assert numbers(read_paths(str(head_series), bundle=str(load_bundle().path))) == expected
+
+
+def at_level(level_hu):
+    return replace(load_bundle(), brain_level_hu=level_hu)
+
+
+def test_a_bundle_with_a_brain_level_sees_the_same_brain_at_any_offset(head_series, tmp_path):
+    shutil.copytree(head_series, tmp_path / "shifted")
+    for file in (tmp_path / "shifted").iterdir():
+        data = pydicom.dcmread(file)
+        data.RescaleIntercept = "6"
+        data.save_as(file)
+    scores = [read_scan(one, bundle=at_level(30.0)).scan for one in
+              (head_series, tmp_path / "shifted")]  # fmt: skip
+    assert scores[0] == pytest.approx(scores[1], abs=0.02)
+    assert read_scan(head_series, bundle=at_level(60.0)).scan != scores[0]
+
+
+def test_a_scan_without_a_brain_level_is_not_analysed_by_a_bundle_that_needs_one(
+    head_series, monkeypatch
+):
+    monkeypatch.setattr(reader_module, "brain_level_hu", lambda hu: None)
+    assert read_scan(head_series).status == "analysed"
+    (scan,) = read_paths(head_series, bundle=at_level(30.0)).studies
+    assert scan.status == "not_analysed"
+    assert "no brain level can be measured" in scan.reasons[0]
+
+
+def test_the_operating_point_is_the_readers_or_the_bundles(head_series):
+    bundle = load_bundle()
+    points = {
+        "high_sensitivity": {ANY: 0.0},
+        "balanced": bundle.rule.thresholds,
+        "high_specificity": {ANY: 1.0},
+    }
+    bundle = replace(bundle, operating_points=points)
+    for name, urgent in (("high_sensitivity", True), ("high_specificity", False)):
+        scan = read_scan(head_series, bundle=bundle, operating_point=name)
+        assert (scan.urgent, scan.operating_point, scan.threshold) == (
+            urgent,
+            name,
+            points[name][ANY],
+        )
+        assert read_scan(head_series, bundle=bundle.at(name)) == scan
+    assert read_scan(head_series, bundle=bundle).operating_point == "balanced"
+    with pytest.raises(UnknownName, match="high_sensitivity, balanced, high_specificity"):
+        Reader(bundle, operating_point="best")
 
 
 def test_more_threads_than_cores_hold_no_more_models(monkeypatch):

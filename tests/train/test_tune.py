@@ -33,7 +33,7 @@ from ichlite.train.recipe import Recipe
 from ichlite.train.space import OBJECTIVE, WIDTH_CHOICES, Plan, Space
 from ichlite.train.team import ROLE_VARIABLES, role
 from ichlite.train.trials import best_trial, to_markdown, verdict
-from ichlite.train.tune import tune
+from ichlite.train.tune import _begin, tune
 
 PLAN = Plan(
     Recipe(steps_per_epoch=1, seed=3),
@@ -125,6 +125,18 @@ def test_a_trial_that_goes_on_is_the_run_that_was_never_stopped(
     manifest = json.loads((trial / "train.json").read_text())
     assert manifest["recipe"] == recipe.as_dict()
     assert straight.steps == manifest["result"]["steps"]
+
+
+def test_a_search_begun_before_an_argument_existed_goes_on(
+    store: Store, finished: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    begun = json.loads((finished[0] / "tune.json").read_text())
+    del begun["recipe"]["leave_out"]
+    (tmp_path / "tune.json").write_text(json.dumps(begun))
+    _begin(PLAN, store, tmp_path)
+    other = replace(PLAN, recipe=replace(PLAN.recipe, leave_out=("epidural",)))
+    with pytest.raises(UsageError, match=r"--leave-out; found \[\]; expected \['epidural'\]"):
+        _begin(other, store, tmp_path)
 
 
 def test_a_finished_search_is_not_run_again(

@@ -14,7 +14,7 @@ def rows(result):
 
 
 def test_one_row_a_slice_and_one_a_thing_without_result(head_series, tmp_path):
-    write_head_series(tmp_path, 3, study="9")
+    write_head_series(tmp_path, 3, study="9", BodyPartExamined="CHEST")
     (tmp_path / "notes.txt").write_text("hello")
     result = read_paths([head_series, tmp_path])
     table = rows(result)

@@ -55,7 +55,7 @@ def bundle():
 @pytest.fixture(scope="module")
 def read(head_series, tmp_path_factory):
     small = tmp_path_factory.mktemp("small")
-    write_head_series(small, 3, study="9")
+    write_head_series(small, 3, study="9", BodyPartExamined="CHEST")
     return read_paths([head_series, small], keep_pixels=True)
 
 
@@ -155,6 +155,27 @@ def test_the_chart_draws_each_subtype_in_its_colour_inside_the_picture(read):
         assert len(points) == 28
         assert [x for x, _ in points] == sorted(x for x, _ in points)
         assert all(0 <= y <= HEIGHT for _, y in points)
+
+
+def test_a_gap_is_tinted_and_no_line_is_drawn_across_it(read):
+    chart = chart_of(replace(read.studies[0], breaks=(0, 9)))
+    runs = [line for line in chart.iter("polyline") if line.get("class") == ANY]
+    assert [len(run.get("points").split()) for run in runs] == [2, 9, 18]
+    gaps = [one for one in chart.iter("rect") if one.get("class") == "gap"]
+    assert len(gaps) == 2
+    assert all(float(one.get("width")) > 0 for one in gaps)
+
+
+def test_what_is_not_cleared_looks_like_nothing_else(read, bundle):
+    line = "incomplete: slices are missing"
+    scan = replace(
+        read.studies[0], urgent=None, complete=False, not_cleared=(line,), reasons=(line,)
+    )
+    text = page_of(ReadResult("b", (scan,), ()), bundle)
+    assert '<span class="badge uncleared">incomplete: not cleared</span>' in text
+    assert "<b>1</b> not cleared" in text
+    assert line in "".join(Page(text).text)
+    assert "by force" not in text
 
 
 @pytest.mark.parametrize("values", [[0.0], [1.0] * 6, [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]])

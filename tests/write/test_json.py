@@ -18,7 +18,7 @@ def validate():
 
 
 def test_everything_that_can_be_read_fits_the_schema(validate, head_series, tmp_path):
-    write_head_series(tmp_path, 3, study="9")
+    write_head_series(tmp_path, 3, study="9", BodyPartExamined="CHEST")
     (tmp_path / "notes.txt").write_text("hello")
     document = json.loads(to_json(read_paths([head_series, tmp_path])))
     validate(document)
@@ -44,6 +44,13 @@ def test_nothing_fits_the_schema_too(validate):
         lambda d: d["studies"][0].update(scan=None),
         lambda d: d["studies"][0].update(urgent=None),
         lambda d: d["studies"][0].update(status="fine"),
+        lambda d: d["studies"][0].update(complete=False),
+        lambda d: d["studies"][0].update(complete=None),
+        lambda d: d["studies"][0].update(not_cleared=["incomplete: a gap"], urgent=False),
+        lambda d: d["studies"][0].update(operating_point=None),
+        lambda d: d["studies"][0].update(threshold=1.5),
+        lambda d: d["studies"][1].update(complete=True),
+        lambda d: d["studies"][1].update(urgent=False),
         lambda d: d["studies"][0]["slices"][0].pop("file"),
         lambda d: d["studies"][0]["slices"].clear(),
         lambda d: d["studies"][0].update(status="not_analysed"),
@@ -53,7 +60,7 @@ def test_nothing_fits_the_schema_too(validate):
     ],
 )
 def test_the_schema_bites(validate, head_series, tmp_path, break_it):
-    write_head_series(tmp_path, 3, study="9")
+    write_head_series(tmp_path, 3, study="9", BodyPartExamined="CHEST")
     document = read_document(read_paths([head_series, tmp_path]))
     validate(document)
     break_it(document)

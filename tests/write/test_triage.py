@@ -1,5 +1,7 @@
 import io
+from dataclasses import replace
 
+import pytest
 from rich.console import Console
 
 from ichlite.labels import ANY, NAMES
@@ -28,9 +30,10 @@ def test_urgent_first_then_probability_then_name():
         scan("3"),
         scan("4", 0.4, urgent=False),
         scan("5", 0.95, urgent=True),
+        scan("6", 0.1, urgent=None),
     ]
     for order in (scans, scans[::-1]):
-        assert [s.study for s in by_urgency(order)] == ["5", "2", "1", "4"]
+        assert [s.study for s in by_urgency(order)] == ["5", "2", "6", "1", "4"]
     assert [s.study for s in not_analysed(scans)] == ["3"]
 
 
@@ -64,6 +67,31 @@ def test_a_forced_number_is_never_plainly_not_flagged():
     assert "not flagged, forced" in printed(ReadResult("b 1", (forced,), ()))
     assert verdict(scan("1", 0.1, urgent=False)) == "not flagged"
     assert verdict(scan("1", 0.9, urgent=True)) == "urgent"
+
+
+@pytest.mark.parametrize(
+    ("urgent", "not_cleared", "words"),
+    [
+        (True, ("incomplete: a gap", "child: 4 years"), "urgent (incomplete)"),
+        (None, ("incomplete: a gap",), "incomplete: not cleared"),
+        (True, ("child: 4 years",), "urgent (child)"),
+        (None, ("child: 4 years",), "child: not cleared"),
+    ],
+)
+def test_what_is_not_cleared_says_so_and_why(urgent, not_cleared, words):
+    one = replace(
+        scan("1", 0.2, urgent=urgent, reasons=not_cleared),
+        complete="incomplete: a gap" not in not_cleared,
+        not_cleared=not_cleared,
+    )
+    assert verdict(one) == words
+    text = printed(ReadResult("b 1", (one,), ()))
+    assert words.replace("urgent", "URGENT") in text
+    assert all(f"a: {line}" in text for line in not_cleared)
+    assert "forced" not in text
+    assert "not flagged" not in text
+    forced = replace(one, reasons=("a chest", *not_cleared))
+    assert verdict(forced) == f"{words}, forced"
 
 
 def test_a_warning_on_all_the_input_is_said_once():

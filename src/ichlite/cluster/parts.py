@@ -33,6 +33,8 @@ SLICE_SCHEMA = pa.schema(
 STUDY_SCHEMA = pa.schema(
     [("study", pa.string()), ("series", pa.string()), ("status", pa.string()),
      ("urgent", pa.bool_()), ("reasons", pa.list_(pa.string())), ("notes", pa.list_(pa.string())),
+     ("complete", pa.bool_()), ("not_cleared", pa.list_(pa.string())),
+     ("operating_point", pa.string()), ("threshold", pa.float64()),
      ("files", pa.int64()), ("slices", pa.int64()), *_PROBABILITIES,
      ("file", pa.string()), ("found_in", pa.string()), ("files_digest", pa.string())]
 )  # fmt: skip
@@ -121,6 +123,10 @@ def _study_row(scan: ScanResult) -> dict[str, Any]:
         "urgent": scan.urgent,
         "reasons": list(scan.reasons),
         "notes": list(scan.notes),
+        "complete": scan.complete,
+        "not_cleared": list(scan.not_cleared),
+        "operating_point": scan.operating_point,
+        "threshold": scan.threshold,
         "files": len(scan.files),
         "slices": len(scan.slices),
         **({} if scan.scan is None else scan.scan),

@@ -127,7 +127,8 @@ class Scorer:
 def succeeded(summary: dict[str, Any]) -> bool:
     """Summary → whether every input was analysed and none needs a second look, as for `read`."""
     good = summary["series"]["analysed"] > 0 and not summary["series"]["not_analysed"]
-    return good and not any(summary[key] for key in ("skipped_files", "warnings", "changed"))
+    open_ends = ("not_cleared", "skipped_files", "warnings", "changed")
+    return good and not any(summary[key] for key in open_ends)
 
 
 def _unread(bundle: Bundle, study: Study, reason: str) -> ReadResult:
@@ -204,7 +205,9 @@ def _summary(
     seconds: float,
     cluster: Cluster,
 ) -> dict[str, Any]:
-    rows = parts.read_studies(out, ["study", "series", "status", "reasons", "slices", "file"])
+    rows = parts.read_studies(
+        out, ["study", "series", "status", "reasons", "not_cleared", "slices", "file"]
+    )
     count = Counter(row["status"] for row in rows)
     return {
         "schema": SCHEMA,
@@ -220,6 +223,11 @@ def _summary(
             {"study": row["study"], "series": row["series"], "reasons": row["reasons"]}
             for row in rows
             if row["status"] == "not_analysed"
+        ],
+        "not_cleared": [
+            {"study": row["study"], "series": row["series"], "reasons": row["not_cleared"]}
+            for row in rows
+            if row.get("not_cleared")  # absent in parts of earlier versions
         ],
         "skipped_files": [
             {"file": row["file"], "reason": row["reasons"][0]}

@@ -55,7 +55,8 @@ def train(
         init: Checkpoint to start from.
 
     Returns:
-        `steps`, `resumed_at` of the last group, `validation_mean_roc_auc`.
+        `steps`, `resumed_at` of the last group, `validation_mean_roc_auc`, `best_step`,
+        `chosen_by`.
 
     Raises:
         UsageError: The cluster or the batch cannot be shared so.
@@ -185,6 +186,8 @@ def _fit(order: Mapping[str, Any], own: Path, shared: Path | None) -> None:
                 "steps": run.steps,
                 "resumed_at": run.resumed_at,
                 "validation_mean_roc_auc": run.best,
+                "best_step": run.best_step,
+                "chosen_by": run.chosen_by,
             },
         )
 

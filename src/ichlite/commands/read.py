@@ -1,4 +1,4 @@
-"""`ichlite read`: files and folders in; a triage list, JSON, CSV or an HTML report out."""
+"""`ichlite read`: read head CT studies into a triage list, JSON, CSV or an HTML report."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 EPILOG = (
     "Example: ichlite read studies/ --html report.html --csv slices.csv. "
-    "Exit codes: 0 every series was analysed; 1 a file was skipped, a series was not analysed, a "
-    "folder mixes patients, or a report was not written; 2 wrong usage; 130 interrupted."
+    "Exit codes: 0 every series was analysed as a whole; 1 a file was skipped, a series was not "
+    "analysed, is incomplete or a child's, a folder mixes patients, or a report was not written; "
+    "2 wrong usage; 130 interrupted."
 )
 
 
@@ -34,17 +35,24 @@ def read(
     threads: Annotated[
         int, typer.Option(min=1, metavar="N", help="At most one a core; same result for any.")
     ] = 1,
+    operating_point: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Thresholds to decide by: high_sensitivity, balanced or high_specificity.",
+        ),
+    ] = "balanced",
 ) -> None:
     """Read head CT studies: every series gets a result or a reason why not."""
     from ichlite.infer.bundle import load_bundle
     from ichlite.write.files import check_outputs
 
     check_outputs(paths, [("--csv", csv), ("--html", html)])
-    loaded = load_bundle(bundle)
+    loaded = load_bundle(bundle).at(operating_point)
     result = read_and_write(
         paths, loaded, as_json=as_json, csv=csv, html=html, force=force, threads=threads
     )
-    if not succeeded(result):
+    if not succeeded(result, force=force):
         raise typer.Exit(1)
 
 
@@ -124,7 +132,14 @@ def _write_report(path: Path, make: Callable[[], str], result: ReadResult) -> No
     write_text(path, make())
 
 
-def succeeded(result: ReadResult) -> bool:
-    """Take a result; say whether every input was analysed and none needs a second look."""
-    all_analysed = all(scan.status == "analysed" for scan in result.studies)
-    return all_analysed and bool(result.studies) and not result.skipped and not result.warnings
+def succeeded(result: ReadResult, *, force: bool = False) -> bool:
+    """Return whether every input was analysed as a whole and none needs a second look.
+
+    Args:
+        result: Of one reading.
+        force: It was asked for whatever can be judged: a scan that is not cleared is no failure.
+    """
+    answered = all(
+        scan.status == "analysed" and (force or not scan.not_cleared) for scan in result.studies
+    )
+    return answered and bool(result.studies) and not result.skipped and not result.warnings

@@ -50,6 +50,14 @@ VaryScanner = Annotated[
         help="With --augment: vary kernel, noise grain, contrast and known HU range, too.",
     ),
 ]
+LeaveOut = Annotated[
+    list[str] | None,
+    typer.Option(help="Subtype that is not trained, such as epidural where a store has none."),
+]
+Deterministic = Annotated[
+    bool,
+    typer.Option("--deterministic", help="Same run, same machine: same bits. Slower."),
+]
 Keep = Annotated[
     str, typer.Option(help="Epoch that becomes best.keras: the best by validation, or the last.")
 ]
@@ -97,4 +105,7 @@ def recipe_from(given: Mapping[str, Any], *, but: Collection[str] = ()) -> Recip
     from ichlite.train.recipe import Recipe
 
     names = {field.name for field in fields(Recipe)} - set(but)
-    return Recipe(**{name: value for name, value in given.items() if name in names})
+    chosen = {name: value for name, value in given.items() if name in names}
+    if chosen.get("leave_out") is None:  # of a repeatable option that was not given
+        chosen["leave_out"] = ()
+    return Recipe(**chosen)

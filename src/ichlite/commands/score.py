@@ -70,6 +70,10 @@ def _problems(summary: dict[str, Any]) -> list[str]:
         f"not analysed: study {row['study']}: {' | '.join(row['reasons'])}"
         for row in summary["not_analysed"]
     ]
+    lines += [
+        f"not cleared: study {row['study']}: {' | '.join(row['reasons'])}"
+        for row in summary["not_cleared"]
+    ]
     lines += [f"skipped: {row['file']}: {row['reason']}" for row in summary["skipped_files"]]
     lines += summary["warnings"]
     lines += [f"study {uid} has other files than when it was read" for uid in summary["changed"]]

@@ -19,6 +19,7 @@ from ichlite.commands.recipe_options import (
     CropSize,
     CropSteps,
     DeferShare,
+    Deterministic,
     DeviceWindows,
     Dropout,
     EmaMomentum,
@@ -29,6 +30,7 @@ from ichlite.commands.recipe_options import (
     HeadWidth,
     Keep,
     LearningRate,
+    LeaveOut,
     Loss,
     MapWeight,
     MaxMargin,
@@ -49,6 +51,12 @@ if TYPE_CHECKING:
     from ichlite.train.recipe import Recipe
 
 EPILOG = "Example: ichlite train phantoms runs/ldam --loss ldam --epochs 5 --seed 1"
+
+CHOSEN_BY = {
+    "validation_mean_roc_auc": "the highest validation mean AUC",
+    "validation_bce": "the lowest validation cross-entropy, for no validation AUC is defined",
+    "last": "the last one",
+}
 
 
 def train(
@@ -71,6 +79,8 @@ def train(
     brain_level_hu: BrainLevel = None,
     augment: Augment = False,
     vary_scanner: VaryScanner = False,
+    leave_out: LeaveOut = None,
+    deterministic: Deterministic = False,
     keep: Keep = "best",
     map_weight: MapWeight = 0.5,
     crop_steps: CropSteps = 0,
@@ -159,6 +169,7 @@ def train(
         )
     if run.resumed_at:
         say(f"resumed at step {run.resumed_at} of {run.steps}")
+    say(f"best.keras is of step {run.best_step}: {CHOSEN_BY[run.chosen_by]}")
     if as_json:
         print_json(
             {
@@ -167,6 +178,8 @@ def train(
                 "steps": run.steps,
                 "resumed_at": run.resumed_at,
                 "validation_mean_roc_auc": run.best,
+                "best_step": run.best_step,
+                "chosen_by": run.chosen_by,
             }
         )
     else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ichlite.data.rows import SPLITS
@@ -59,6 +59,7 @@ def model_card(manifest: Mapping[str, Any]) -> str:
         "- Positive training slices: "
         + ", ".join(f"{name} {count:,}" for name, count in data["train_positives"].items())
         + ".",
+        *_left_out(recipe.get("leave_out", ())),
         f"- Loss {recipe['loss']}, {recipe['crop_steps']} steps of {recipe['batch_size']} crops, "
         f"then {recipe['epochs']} epochs{_unless_ended(training)}; seed {recipe['seed']}.",
         f"- Command: `{training['command']}`",
@@ -78,6 +79,13 @@ def model_card(manifest: Mapping[str, Any]) -> str:
         *_lost(manifest["gate"], manifest["parity"]),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _left_out(subtypes: Sequence[str]) -> list[str]:
+    if not subtypes:
+        return []
+    names = ", ".join(subtypes)
+    return [f"- **Not trained: {names}.** Its low probability does not say that it is absent."]
 
 
 def _unless_ended(training: Mapping[str, Any]) -> str:

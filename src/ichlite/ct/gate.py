@@ -1,31 +1,32 @@
-"""A series, then its volume, in; the reasons why the model may not judge it (none: it may) out.
+"""Judge whether a series is a plain axial head CT, and whether it is the whole of one.
 
 Two stages, so that a series which its headers rule out is not read: `judge_series` looks at the
-headers, `judge_volume` at the pixels. A series with a reason is "not analysed", never "negative".
+headers, `judge_volume` at the pixels. What is no such scan is "not analysed"; what is a part of one
+is judged, can be urgent, and is never cleared.
 """
 
 from __future__ import annotations
 
 import math
 import re
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ichlite.ct.brain import grid_pixel_mm, measure_brain, measure_brains
+from ichlite.ct.gaps import MAX_SPACING_MM
 from ichlite.ct.header import is_localizer
-from ichlite.ct.lost import empty_slices, same_images
-from ichlite.ct.stack import GAP_RATIO, slice_normal
+from ichlite.ct.lost import lost_slices, repeated_images
+from ichlite.ct.stack import slice_normal
+from ichlite.ct.tensor import leave_out
 from ichlite.records import HeadVolume, Series, SliceHeader
 
 MIN_SLICES = 10
 COVERAGE_RANGE_MM = (80.0, 280.0)
 """One of 2,214 series of the RSNA test table is longer (319 mm); a head
 stacked twice is 300 mm and more."""
-
-MAX_SPACING_MM = 8.0
-"""The widest median spacing in that table is 6 mm."""
 
 MAX_TILT_DEGREES = 35.0
 """Gantries tilt to 30 degrees; sagittal and coronal planes lie at 90."""
@@ -34,7 +35,11 @@ KVP_RANGE = (100.0, 140.0)
 FIELD_OF_VIEW_RANGE_MM = (160.0, 350.0)
 
 MIN_BRAIN_CM3 = 250.0
-"""Brain that the coarse measure must find: it finds 750-1700 in adults' heads, 0 elsewhere."""
+"""Brain that the coarse measure finds in a whole head: 750-1700 in adults', 0 elsewhere."""
+
+MIN_PART_CM3 = 50.0
+"""Brain in a part of a head of which most slices show none: more than one slice of 5 mm can have,
+since a slice of something else may by chance have soft tissue in a ring of bone."""
 
 BRAIN_MEAN_RANGE_HU = (12.0, 55.0)
 MIN_BRAIN_SPREAD_HU = 2.5
@@ -47,93 +52,152 @@ _CONTRAST_SERIES = re.compile(
 )
 _SHARP_KERNEL = re.compile(r"^(BONE|EDGE|LUNG|[BHJ][rfu]?[6-9]\d)", re.IGNORECASE)
 
+CUT_BRAIN_CM2 = 50.0
+END_MARGIN_MM = 12.0
+"""A brain of 7 cm radius goes on for 13 mm beyond a cross-section of 50 cm2, then comes the skull;
+the 13 real scans at hand go on for 20 mm at least."""
+
 _MAX_MEASURED_SLICES = 16
-_CUT_BRAIN_CM2 = 50.0
 _UNIT_TOLERANCE = 1e-2
 _SPACING_WHEN_UNKNOWN_MM = 5.0
 
 
-def judge_series(series: Series) -> tuple[str, ...]:
-    """A series in; the reasons its headers give against judging it out, most basic first.
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What speaks against a scan, one line a reason; nothing for a whole plain axial head CT.
+
+    Attributes:
+        refusals: Why the model may not judge it: it is no such scan, or cannot be told to be one.
+        defects: Why the model's judgement cannot clear it: it is not the whole of one.
+    """
+
+    refusals: tuple[str, ...] = ()
+    defects: tuple[str, ...] = ()
+
+
+def judge_series(series: Series) -> Judgement:
+    """Judge a series by its headers.
 
     Args:
         series: As `find_series` made it.
 
     Returns:
-        One line a reason; empty when there is none. What a header does not say is no reason, except
-        orientation and pixel spacing, without which an image cannot be placed.
+        Reasons, most basic first. What a header does not say is no reason, except orientation and
+        pixel spacing, without which an image cannot be placed.
     """
     if any(is_localizer(header) for header in series.slices):
-        return ("a localizer (scout), not an axial scan",)
+        return Judgement(("a localizer (scout), not an axial scan",))
     first = series.slices[0]
-    reasons = [
+    refusals = [
         *series.faults,
         *_plane_reasons(first),
-        *_size_reasons(series),
+        *_size_reasons(first),
         *_content_reasons(series),
     ]
-    return tuple(dict.fromkeys(reasons))
+    extent_mm = _extent_mm(series)
+    least, most = COVERAGE_RANGE_MM
+    if extent_mm is not None and extent_mm > most:
+        refusals.append(
+            f"the scan is longer than a head; found {extent_mm:.0f} mm; expected at most {most:.0f}"
+        )
+    defects = list(series.defects)
+    count = len(series.slices)
+    if count < MIN_SLICES:
+        found = "a single slice" if count == 1 else f"{count} slices"
+        defects.append(f"too few slices for a scan; found {found}; expected at least {MIN_SLICES}")
+    if extent_mm is not None and extent_mm < least:
+        defects.append(
+            "the scan does not cover a head; "
+            f"found {extent_mm:.0f} mm; expected at least {least:.0f}"
+        )
+    return Judgement(tuple(dict.fromkeys(refusals)), tuple(dict.fromkeys(defects)))
 
 
-def judge_volume(volume: HeadVolume) -> tuple[str, ...]:
-    """A volume in; the reasons its pixels give against being a head with a brain out.
-
-    It must show brain inside bone, with brain's HU; and no slice among those with brain may be
-    empty, partly lost, or another slice's image.
+def without_lost_slices(volume: HeadVolume) -> HeadVolume:
+    """Leave out the slices whose pixels were lost, or are those of another slice.
 
     Args:
         volume: As `read_volume` made it.
+    """
+    shows_brain = partial(_shows_brain, volume.hu, grid_pixel_mm(volume.series.slices[0]))
+    return leave_out(volume, repeated_images(volume.hu) | lost_slices(volume.hu, shows_brain))
+
+
+def judge_volume(volume: HeadVolume) -> Judgement:
+    """Judge a volume by its pixels: they must show brain inside bone, with brain's HU.
+
+    Args:
+        volume: As `without_lost_slices` gave it.
 
     Returns:
-        One line a reason; empty when this is a head.
+        A defect for slices that were left out, for each end that lies inside the brain, and for
+        less brain than a head has; refusals when this is no part of a head.
     """
     count = len(volume.hu)
     step = max(1, math.ceil(count / _MAX_MEASURED_SLICES))
     pixel_mm = grid_pixel_mm(volume.series.slices[0])
     measured = measure_brains(volume.hu[::step], pixel_mm)
     brains = [one for one in measured if one is not None]
-    spacing_mm = _mean_spacing_mm(volume.series) * step
+    spacing_mm = min(_mean_spacing_mm(volume.series), MAX_SPACING_MM) * step
     brain_cm3 = sum(one.area_cm2 for one in brains) * spacing_mm / 10
-    if brain_cm3 < MIN_BRAIN_CM3 and not _few_but_brains(count, len(brains)):
-        return (
-            "the pixels do not show a head: too little brain inside bone; "
-            f"found {brain_cm3:.0f} cm3; expected at least {MIN_BRAIN_CM3:.0f}",
+    if not brains or (brain_cm3 < MIN_PART_CM3 and 2 * len(brains) < len(measured)):
+        return Judgement(
+            (
+                "the pixels do not show a head: too little brain inside bone; "
+                f"found {brain_cm3:.0f} cm3; expected at least {MIN_BRAIN_CM3:.0f}",
+            )
         )
-    reasons = []
+    refusals = []
     pixels = sum(one.pixels for one in brains)
     mean_hu = sum(one.sum_hu for one in brains) / pixels
     spread_hu = math.sqrt(max(0.0, sum(one.sum_hu2 for one in brains) / pixels - mean_hu**2))
     low, high = BRAIN_MEAN_RANGE_HU
     if not low <= mean_hu <= high:
-        reasons.append(
+        refusals.append(
             "the tissue inside the skull is no brain; "
             f"found a mean of {mean_hu:.0f} HU; expected {low:.0f} to {high:.0f}"
         )
     if spread_hu < MIN_BRAIN_SPREAD_HU:
-        reasons.append(
+        refusals.append(
             "the tissue inside the skull is uniform, as in a test phantom; "
             f"found a spread of {spread_hu:.1f} HU; expected at least {MIN_BRAIN_SPREAD_HU}"
         )
-    shows_brain = partial(_shows_brain, volume.hu, pixel_mm)
-    return (*reasons, *empty_slices(volume.hu, shows_brain), *same_images(volume.hu))
+    defects = [*_left_out(volume), *_cut_ends(volume, pixel_mm)]
+    if brain_cm3 < MIN_BRAIN_CM3:
+        defects.append(
+            "the pixels show a part of a head only; "
+            f"found {brain_cm3:.0f} cm3 of brain; expected at least {MIN_BRAIN_CM3:.0f}"
+        )
+    return Judgement(tuple(refusals), tuple(defects))
 
 
-def coverage_notes(volume: HeadVolume) -> tuple[str, ...]:
-    """A volume in; a note for each end of the scan that lies inside the brain out.
+def _left_out(volume: HeadVolume) -> list[str]:
+    count = len(volume.left_out)
+    if count == 0:
+        return []
+    were = "1 slice was" if count == 1 else f"{count} slices were"
+    first = volume.left_out[0].reason
+    return [f"{were} left out: {first}" + (f" (and {count - 1} more)" if count > 1 else "")]
 
-    Args:
-        volume: As `read_volume` made it.
 
-    Returns:
-        None, one or two lines. A scan that ends at the skull base or above the vertex has none.
-    """
-    pixel_mm = grid_pixel_mm(volume.series.slices[0])
-    notes = []
-    ends = measure_brains(volume.hu[[0, -1]], pixel_mm)
-    for end, brain in zip(("lowest", "highest"), ends, strict=True):
-        if brain is not None and brain.area_cm2 >= _CUT_BRAIN_CM2:
-            notes.append(f"the {end} slice still shows brain: the head may not be covered")
-    return tuple(notes)
+def _cut_ends(volume: HeadVolume, pixel_mm: float) -> list[str]:
+    """A line for each end of the scan that lies inside the brain; empty images are no end."""
+    positions = np.array(volume.series.positions_mm or np.arange(len(volume.hu)) * END_MARGIN_MM)
+    from_end = {
+        "lower": (volume.hu, positions - positions[0]),
+        "upper": (volume.hu[::-1], positions[-1] - positions[::-1]),
+    }
+    lines = []
+    for end, (hu, depth_mm) in from_end.items():
+        first = next((index for index, image in enumerate(hu) if np.ptp(image) > 0), 0)
+        last = int(np.searchsorted(depth_mm, depth_mm[first] + END_MARGIN_MM)) - 1
+        found = [one.area_cm2 for one in measure_brains(hu[[first, last]], pixel_mm) if one]
+        if found and max(found) >= CUT_BRAIN_CM2:
+            lines.append(
+                f"the head is cut at its {end} end; found {max(found):.0f} cm2 of brain within "
+                f"{END_MARGIN_MM:.0f} mm of it; expected less than {CUT_BRAIN_CM2:.0f}"
+            )
+    return lines
 
 
 def _plane_reasons(header: SliceHeader) -> list[str]:
@@ -159,40 +223,14 @@ def _plane_reasons(header: SliceHeader) -> list[str]:
     return []
 
 
-def _size_reasons(series: Series) -> list[str]:
-    reasons = []
-    count = len(series.slices)
-    if count < MIN_SLICES:
-        found = "a single slice" if count == 1 else f"{count} slices"
-        reasons.append(f"too few slices for a scan; found {found}; expected at least {MIN_SLICES}")
-    if count > 1 and series.positions_mm:
-        coverage_mm = series.positions_mm[-1] - series.positions_mm[0] + _mean_spacing_mm(series)
-        least, most = COVERAGE_RANGE_MM
-        if coverage_mm < least:
-            reasons.append(
-                "the scan does not cover a head; "
-                f"found {coverage_mm:.0f} mm; expected at least {least:.0f}"
-            )
-        if coverage_mm > most:
-            reasons.append(
-                "the scan is longer than a head; "
-                f"found {coverage_mm:.0f} mm; expected at most {most:.0f}"
-            )
-    if series.slice_spacing_mm is not None and series.slice_spacing_mm > MAX_SPACING_MM:
-        reasons.append(
-            "slices too far apart; "
-            f"found {series.slice_spacing_mm:.1f} mm; expected at most {MAX_SPACING_MM:.0f}"
-        )
-    reasons += _thickness_reasons(series)
-    header = series.slices[0]
+def _size_reasons(header: SliceHeader) -> list[str]:
     if header.pixel_spacing_mm is None:
-        reasons.append("the pixel size is not known; expected PixelSpacing")
-        return reasons
+        return ["the pixel size is not known; expected PixelSpacing"]
     between_rows, between_columns = header.pixel_spacing_mm
     if min(between_rows, between_columns) <= 0:
         found = f"{between_rows:g} x {between_columns:g} mm"
-        reasons.append(f"PixelSpacing must be positive; found {found}")
-        return reasons
+        return [f"PixelSpacing must be positive; found {found}"]
+    reasons = []
     field_mm = max(between_rows * header.rows, between_columns * header.columns)
     low, high = FIELD_OF_VIEW_RANGE_MM
     if not low <= field_mm <= high:
@@ -205,22 +243,6 @@ def _size_reasons(series: Series) -> list[str]:
             f"the pixels are not square; found {between_rows:g} x {between_columns:g} mm"
         )
     return reasons
-
-
-def _thickness_reasons(series: Series) -> list[str]:
-    """Tissue that no slice shows; when every second slice is lost, this is the only trace."""
-    worst = (GAP_RATIO, 0.0, 0.0)
-    for index, distance_mm in enumerate(np.diff(series.positions_mm)):
-        pair = series.slices[index : index + 2]
-        known = [one.slice_thickness_mm for one in pair if one.slice_thickness_mm]
-        if known:
-            worst = max(worst, (distance_mm / max(known), distance_mm, max(known)))
-    if worst[1] == 0:
-        return []
-    return [
-        "the slices leave tissue out between them; "
-        f"found a distance of {worst[1]:.1f} mm between slices of {worst[2]:.1f} mm"
-    ]
 
 
 def _content_reasons(series: Series) -> list[str]:
@@ -251,17 +273,20 @@ def _content_reasons(series: Series) -> list[str]:
     return list(dict.fromkeys(reasons))
 
 
-def _few_but_brains(slices: int, brains: int) -> bool:
-    """Whether most of a handful of slices show brain; their number is `judge_series`' matter."""
-    return slices < MIN_SLICES and 2 * brains >= slices
-
-
 def _shows_brain(hu: NDArray[np.int16], pixel_mm: float, index: int) -> bool:
     return measure_brain(hu[index], pixel_mm) is not None
 
 
 def _mean_spacing_mm(series: Series) -> float:
     positions = series.positions_mm
-    if len(positions) < 2:
+    if len(positions) < 2 or positions[0] == positions[-1]:
         return _SPACING_WHEN_UNKNOWN_MM
     return (positions[-1] - positions[0]) / (len(positions) - 1)
+
+
+def _extent_mm(series: Series) -> float | None:
+    """From the lower side of the lowest slice to the upper side of the highest."""
+    positions = series.positions_mm
+    if len(positions) < 2:
+        return None
+    return positions[-1] - positions[0] + _mean_spacing_mm(series)

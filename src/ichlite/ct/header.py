@@ -259,6 +259,7 @@ def _slice_header(path: str, values: Values, layout: PixelLayout) -> SliceHeader
         patient_name=values.text("PatientName"),
         patient_birth_date=values.text("PatientBirthDate"),
         patient_sex=values.text("PatientSex"),
+        patient_age_years=values.age_years("PatientAge"),
         study_date=values.text("StudyDate"),
         frame_of_reference_uid=values.text("FrameOfReferenceUID"),
         study_uid=values.required_text("StudyInstanceUID"),

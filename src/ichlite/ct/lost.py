@@ -1,4 +1,4 @@
-"""The HU slices of a volume in; a line for those whose pixels were lost or repeated out.
+"""Find the slices of a volume whose pixels were lost, or are another slice's.
 
 A transfer or an export that breaks off leaves zeros where pixels were; one that goes wrong writes
 one image under several names. Both look like a whole series in the headers.
@@ -7,7 +7,7 @@ one image under several names. Both look like a whole series in the headers.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +21,10 @@ _JUMP_SHARE = 0.125
 _TISSUE_HU = -300
 _TISSUE_SHARE = 0.05
 _SAMPLE = 8
-_NAMED = 4
 
 
-def empty_slices(hu: NDArray[np.int16], shows_brain: Callable[[int], bool]) -> list[str]:
-    """Slices in; a line for those of one value, and one for those partly of one value, out.
+def lost_slices(hu: NDArray[np.int16], shows_brain: Callable[[int], bool]) -> dict[int, str]:
+    """Find slices that are of one value, as a whole or in part.
 
     Only slices with brain both below and above them are named: air above the vertex may be empty.
 
@@ -33,11 +32,14 @@ def empty_slices(hu: NDArray[np.int16], shows_brain: Callable[[int], bool]) -> l
         hu: (slice, row, column) int16 HU, feet to head.
         shows_brain: Index of a slice → whether it shows brain; asked only when one is suspected.
 
+    Returns:
+        Index of each → why it cannot be judged, in one line.
+
     Example:
         >>> head = np.arange(3 * 64, dtype=np.int16).reshape(3, 8, 8)
         >>> head[1] = 0
-        >>> empty_slices(head, lambda index: index != 1)[0]
-        'slice 2 of 3 holds no image; found one value in all its pixels'
+        >>> lost_slices(head, lambda index: index != 1)
+        {1: 'slice 2 of 3 holds no image; found one value in all its pixels'}
     """
     count, rows, _ = hu.shape
     least = int(_LOST_SHARE * rows)
@@ -45,38 +47,35 @@ def empty_slices(hu: NDArray[np.int16], shows_brain: Callable[[int], bool]) -> l
         index for index in _with_flat_end(hu, least) if _is_lost(hu, int(index), least, rows)
     ]
     if not suspects:
-        return []
+        return {}
     with_brain = [index for index in range(count) if shows_brain(index)]
     within = [index for index in suspects if with_brain and with_brain[0] < index < with_brain[-1]]
-    whole = [index for index in within if _is_flat(hu[index])]
-    partly = [index for index in within if index not in whole]
-    lines = []
-    if whole:
-        hold, pixels = ("holds", "its") if len(whole) == 1 else ("hold", "their")
-        lines.append(
-            f"{_named(whole, count)} {hold} no image; found one value in all {pixels} pixels"
-        )
-    if partly:
-        are = "is" if len(partly) == 1 else "are"
-        share = max(max(_flat_rows(hu[index])) for index in partly) / rows
-        lines.append(
-            f"{_named(partly, count)} {are} partly lost; "
-            f"found one value in {share:.0%} of the rows; expected an image"
-        )
-    return lines
+    reasons = {}
+    for index in map(int, within):
+        name = f"slice {index + 1} of {count}"
+        if _is_flat(hu[index]):
+            reasons[index] = f"{name} holds no image; found one value in all its pixels"
+        else:
+            share = max(_flat_rows(hu[index])) / rows
+            found = f"found one value in {share:.0%} of the rows; expected an image"
+            reasons[index] = f"{name} is partly lost; {found}"
+    return reasons
 
 
-def same_images(hu: NDArray[np.int16]) -> list[str]:
-    """Slices in; a line when some that show tissue are alike in every pixel out.
+def repeated_images(hu: NDArray[np.int16]) -> dict[int, str]:
+    """Find slices that show tissue and are alike in every pixel to one below them.
 
     Args:
         hu: (slice, row, column) int16 HU.
 
+    Returns:
+        Index of each, the first of those alike excepted → what it repeats, in one line.
+
     Example:
         >>> head = np.arange(3 * 64, dtype=np.int16).reshape(3, 8, 8)
         >>> head[2] = head[0]
-        >>> same_images(head)
-        ['2 slices show the same image; found slices 1, 3 of 3 alike in every pixel']
+        >>> repeated_images(head)
+        {2: 'slice 3 of 3 shows the same image as slice 1, alike in every pixel'}
     """
     count, rows, _ = hu.shape
     tissue = (hu[:, ::_SAMPLE, ::_SAMPLE] > _TISSUE_HU).mean(axis=(1, 2)) >= _TISSUE_SHARE
@@ -89,12 +88,15 @@ def same_images(hu: NDArray[np.int16]) -> list[str]:
         if len(group) > 1:
             for index in group:
                 by_image[hu[index].tobytes()].append(index)
-    return [
-        f"{len(alike)} slices show the same image; "
-        f"found {_named(alike, count)} alike in every pixel"
-        for alike in by_image.values()
-        if len(alike) > 1 and not _is_flat(hu[alike[0]])
-    ]
+    return {
+        index: (
+            f"slice {index + 1} of {count} shows the same image as slice {first + 1}, "
+            "alike in every pixel"
+        )
+        for first, *others in by_image.values()
+        for index in others
+        if not _is_flat(hu[first])
+    }
 
 
 def _with_flat_end(hu: NDArray[np.int16], least: int) -> NDArray[np.intp]:
@@ -132,10 +134,3 @@ def _flat_rows(image: NDArray[np.int16]) -> tuple[int, int]:
         varied = (seen != seen[0, 0]).any(axis=1)
         counts.append(int(varied.argmax()) if varied.any() else len(seen))
     return counts[0], counts[1]
-
-
-def _named(indices: Sequence[int], count: int) -> str:
-    """Indices in; their numbers from the feet, the first few of them, out."""
-    numbers = ", ".join(str(index + 1) for index in indices[:_NAMED])
-    more = f" and {len(indices) - _NAMED} more" if len(indices) > _NAMED else ""
-    return f"slice{'s'[: len(indices) > 1]} {numbers}{more} of {count}"

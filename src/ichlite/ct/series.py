@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
 from io import FileIO
+from itertools import compress
 
 from ichlite.ct.header import Refusal, is_localizer, read_header
 from ichlite.ct.stack import stack_slices
@@ -54,9 +55,11 @@ def find_series(
     for uid, headers in by_series.items():
         single, copies, differing = _without_copies(headers)
         slices, scouts = _without_scouts(single)
-        skipped += copies + scouts
-        faults = [*_losses(lost[uid]), *differing]
-        found.append(stack_slices(slices, content_hash, faults, _copies_note(copies)))
+        placed, unplaced = _without_unplaced(slices)
+        skipped += copies + scouts + unplaced
+        reasons = [*lost[uid], *(file.reason for file in unplaced)]
+        defects = [*_losses(reasons), *differing, *_repeated(copies)]
+        found.append(stack_slices(placed, content_hash, defects))
     found.sort(key=lambda one: (one.study_uid, one.series_uid))
     return tuple(found), tuple(sorted(skipped, key=lambda one: (one.file, one.reason)))
 
@@ -144,7 +147,7 @@ def _add_file(name: str, real: str, names: dict[str, str], skipped: list[Skipped
 def _without_copies(
     headers: list[SliceHeader],
 ) -> tuple[list[SliceHeader], list[SkippedFile], list[str]]:
-    """Keep one of identical copies; the rest, and a fault for images that differ under one UID."""
+    """Keep one of identical copies; the rest, and a line on images that differ under one UID."""
     by_instance: dict[str, list[SliceHeader]] = defaultdict(list)
     for header in headers:
         by_instance[header.instance_uid].append(header)
@@ -161,8 +164,8 @@ def _without_copies(
         kept += by_content.values()
         differing += len(by_content) > 1
     several = f"{differing} SOPInstanceUIDs stand" if differing > 1 else "1 SOPInstanceUID stands"
-    faults = [f"{several} for different images"] if differing else []
-    return kept, copies, faults
+    defects = [f"{several} for different images, and all are judged"] if differing else []
+    return kept, copies, defects
 
 
 def _without_scouts(
@@ -179,6 +182,24 @@ def _without_scouts(
     )
 
 
+def _without_unplaced(
+    headers: list[SliceHeader],
+) -> tuple[list[SliceHeader], list[SkippedFile]]:
+    """Take slices without a place out of a series in which others have one."""
+    has_place = [bool(one.image_position_mm and one.image_orientation) for one in headers]
+    if not any(has_place) or all(has_place):
+        return headers, []
+    reason = (
+        "its place in the scan is not known; "
+        "expected ImagePositionPatient and ImageOrientationPatient"
+    )
+    return list(compress(headers, has_place)), [
+        SkippedFile(one.path, reason)
+        for one, placed in zip(headers, has_place, strict=True)
+        if not placed
+    ]
+
+
 def _losses(reasons: list[str]) -> list[str]:
     if not reasons:
         return []
@@ -186,8 +207,9 @@ def _losses(reasons: list[str]) -> list[str]:
     return [f"{len(reasons)} of its files cannot be used, so slices are missing: {first}"]
 
 
-def _copies_note(copies: list[SkippedFile]) -> list[str]:
+def _repeated(copies: list[SkippedFile]) -> list[str]:
+    """A line on slices that came twice: the copy may stand where another slice should."""
     if not copies:
         return []
-    one = len(copies) == 1
-    return ["1 copy of a slice was left out" if one else f"{len(copies)} copies were left out"]
+    were = "1 copy of a slice was" if len(copies) == 1 else f"{len(copies)} copies of slices were"
+    return [f"{were} left out; a slice that came twice may have taken the place of another"]

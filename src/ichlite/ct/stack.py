@@ -1,61 +1,48 @@
-"""The slice headers of one series in; one `Series`, sorted feet to head, with its faults, out."""
+"""Sort the slice headers of one series feet to head, and name what its slices lack."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ichlite.ct.gaps import breaks_without, find_gaps
 from ichlite.ct.mixtures import find_mixtures
 from ichlite.records import Series, SliceHeader
 
 _T = TypeVar("_T", bound=Hashable)
 
-REPEAT_TOLERANCE_MM = 0.01
-"""Two slices nearer than this are at one position."""
-
-GAP_RATIO = 1.7
-"""A distance this many times its neighbours' is a gap; one missing slice makes it 2."""
-
-WHOLE_REPEAT_SHARE = 0.8
-"""When this share of the positions occurs more than once, the series holds two whole scans."""
-
-_NEIGHBOURS = 6
-_SAME_RATIO = 1.1
-_OVERLAP_RATIO = 4.5
-
 
 def stack_slices(
     headers: Sequence[SliceHeader],
     order_of_equals: Callable[[SliceHeader], str],
-    faults: Sequence[str] = (),
-    notes: Sequence[str] = (),
+    defects: Sequence[str] = (),
 ) -> Series:
-    """Slice headers with one SeriesInstanceUID in; the series out.
+    """Sort slice headers with one SeriesInstanceUID into their series.
 
     Args:
         headers: At least one, in any order.
         order_of_equals: Text by which slices are ordered that share position and SOPInstanceUID.
-        faults: Known already; come first.
-        notes: Known already; come first.
+        defects: Known already; come first.
 
     Returns:
-        Slices by position along the slice normal, then by SOPInstanceUID; `faults` names what keeps
-        them from being one whole volume: two patients, studies, matrices, pixel spacings or
-        orientations, unknown positions, gaps, two whole scans in one (see also `find_mixtures`).
+        Slices by position along the slice normal, then by SOPInstanceUID; `faults` names what they
+        do not have in common (see `find_mixtures`), `defects` what keeps them from being a whole
+        scan: gaps, repeated or unknown positions (see `find_gaps`).
     """
-    found_faults = [*faults, *find_mixtures(headers)]
-    found_notes = list(notes)
+    found_defects = list(defects)
     known = _positions(headers)
     if known is None:
         ordered = sorted(headers, key=lambda one: (one.instance_number or 0, one.instance_uid))
         positions: tuple[float, ...] = ()
         spacing_mm = None
-        if len(headers) > 1:
-            found_faults.append(
+        breaks = tuple(range(len(headers) - 1))
+        if breaks:
+            found_defects.append(
                 "the order of the slices is not known; found slices without ImagePositionPatient "
                 "or ImageOrientationPatient; expected both in each"
             )
@@ -67,10 +54,8 @@ def stack_slices(
         keyed = _order_equals(keyed, order_of_equals)
         positions = tuple(position for position, _ in keyed)
         ordered = [header for _, header in keyed]
-        found_faults += _gaps(np.array(positions))
-        faults_of_repeats, notes_of_repeats = _repeats(np.array(positions))
-        found_faults += faults_of_repeats
-        found_notes += notes_of_repeats
+        gaps, breaks = find_gaps(positions, [header.slice_thickness_mm for header in ordered])
+        found_defects += gaps
         spacing_mm = float(np.median(np.diff(positions))) if len(positions) > 1 else None
     return Series(
         study_uid=_commonest(header.study_uid for header in headers),
@@ -79,8 +64,25 @@ def stack_slices(
         slices=tuple(ordered),
         positions_mm=positions,
         slice_spacing_mm=spacing_mm,
-        faults=tuple(found_faults),
-        notes=tuple(found_notes),
+        faults=tuple(find_mixtures(headers)),
+        defects=tuple(found_defects),
+        breaks=breaks,
+    )
+
+
+def without_slices(series: Series, dropped: Collection[int]) -> Series:
+    """Take slices out of a series by their indices; no other slices become neighbours by it.
+
+    Args:
+        series: As `find_series` made it.
+        dropped: Indices into `series.slices`, not all of them.
+    """
+    kept = [index for index in range(len(series.slices)) if index not in dropped]
+    return replace(
+        series,
+        slices=tuple(series.slices[index] for index in kept),
+        positions_mm=tuple(series.positions_mm[index] for index in kept if series.positions_mm),
+        breaks=breaks_without(series.positions_mm, series.breaks, kept),
     )
 
 
@@ -134,64 +136,6 @@ def _order_equals(
             order_of_equals(pair[1]) if counts[pair[0], pair[1].instance_uid] > 1 else "",
         ),
     )
-
-
-def _gaps(positions_mm: NDArray[np.float64]) -> list[str]:
-    """A line for each place where slices are missing.
-
-    Spacing may change from one zone to the next (thin at the skull base, thick above), and two
-    acquisitions may overlap, so distances are compared with those near them, and a distance that
-    occurs twice on one side is no gap.
-    """
-    distinct = _distinct(positions_mm)
-    distances = np.diff(distinct)
-    if len(distances) < 3:
-        return []
-    faults = []
-    for index, distance in enumerate(distances):
-        sides = [
-            side
-            for side in (
-                distances[max(0, index - _NEIGHBOURS) : index][::-1],
-                distances[index + 1 : index + 1 + _NEIGHBOURS],
-            )
-            if len(side)
-        ]
-        nearest = max(side[0] for side in sides)
-        usual = max(np.sort(side)[-2:][0] for side in sides)
-        recurs = usual * _SAME_RATIO >= distance
-        # Beside a thicker zone "usual" is too large. The nearest distance then decides, unless it
-        # is so small that it is the offset between two overlapping acquisitions.
-        beside_a_zone = GAP_RATIO * nearest < distance < _OVERLAP_RATIO * nearest and not recurs
-        if distance > GAP_RATIO * usual or beside_a_zone:
-            faults.append(
-                f"slices are missing after {distinct[index]:.1f} mm; "
-                f"found a distance of {distance:.1f} mm; expected about {min(usual, nearest):.1f}"
-            )
-    return faults
-
-
-def _repeats(positions_mm: NDArray[np.float64]) -> tuple[list[str], list[str]]:
-    """Faults and notes about positions that occur more than once."""
-    distinct = _distinct(positions_mm)
-    repeated = len(positions_mm) - len(distinct)
-    if repeated == 0:
-        return [], []
-    positions = "1 position" if len(distinct) == 1 else f"{len(distinct)} positions"
-    found = f"{len(positions_mm)} slices at {positions}"
-    if len(distinct) == 1:
-        return [f"all slices are at one position; found {found}; expected one slice a position"], []
-    if repeated >= WHOLE_REPEAT_SHARE * len(distinct):
-        return [f"two scans in one series; found {found}; expected one slice a position"], []
-    return [], [f"some slices share a position; found {found}"]
-
-
-def _distinct(positions_mm: NDArray[np.float64]) -> NDArray[np.float64]:
-    if len(positions_mm) == 0:
-        return positions_mm
-    fresh = np.concatenate([[True], np.diff(positions_mm) >= REPEAT_TOLERANCE_MM])
-    distinct: NDArray[np.float64] = positions_mm[fresh]
-    return distinct
 
 
 def _commonest(values: Iterable[_T]) -> _T:

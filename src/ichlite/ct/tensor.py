@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ichlite.ct.hounsfield import HU_MAX, HU_MIN, read_stored, to_hu
+from ichlite.ct.stack import without_slices
 from ichlite.ct.windows import PAPER_WINDOWS, apply_windows
-from ichlite.errors import SeriesError, UsageError
-from ichlite.records import HeadVolume, Series, SliceHeader
+from ichlite.errors import InputError, SeriesError, UsageError
+from ichlite.records import HeadVolume, Series, SkippedFile, SliceHeader
 
 __all__ = [
     "GRID",
     "HU_MAX",
     "HU_MIN",
     "MAX_SLICES",
+    "leave_out",
     "model_input",
     "read_slice",
     "read_volume",
@@ -32,9 +35,8 @@ MAX_SLICES = 2000
 
 
 GriddedSlice = tuple[NDArray[np.int16], str | None]
-Each = Callable[
-    [Callable[[SliceHeader], GriddedSlice], Iterable[SliceHeader]], Iterable[GriddedSlice]
-]
+_Attempt = GriddedSlice | InputError
+Each = Callable[[Callable[[SliceHeader], _Attempt], Iterable[SliceHeader]], Iterable[_Attempt]]
 
 
 def resize_hu(hu: NDArray[np.int16]) -> NDArray[np.int16]:
@@ -118,19 +120,20 @@ def read_slice(header: SliceHeader) -> GriddedSlice:
 
 
 def read_volume(series: Series, each: Each = map) -> HeadVolume:
-    """A series in; its HU on the model's grid out (reads the files).
+    """Read the HU of a series on the model's grid (reads the files).
 
     Args:
         series: As `find_series` made it.
-        each: How `read_slice` is applied to the slices, in order: `map`, or that of a thread pool.
+        each: How slices are read, in order: `map`, or that of a thread pool.
 
     Returns:
-        The volume, slices in the order of `series.slices`, with one note for each kind of repair.
+        The volume of the slices that can be read, with one note for each kind of repair; the others
+        are in its `left_out`, and its series is without them.
 
     Raises:
         SeriesError: No slices, or more than `MAX_SLICES`.
-        UnreadableFile: The pixels of a slice cannot be read or decoded.
-        HounsfieldError: The HU of a slice are not known.
+        UnreadableFile: No slice can be read; the first one's pixels do not decode.
+        HounsfieldError: No slice can be read; the first one's HU are not known.
     """
     if not 0 < len(series.slices) <= MAX_SLICES:
         raise SeriesError(
@@ -140,11 +143,47 @@ def read_volume(series: Series, each: Each = map) -> HeadVolume:
         )
     volume_hu = np.empty((len(series.slices), GRID, GRID), np.int16)
     repairs: Counter[str] = Counter()
-    for index, (hu, note) in enumerate(each(read_slice, series.slices)):
-        volume_hu[index] = hu
+    failures: dict[int, InputError] = {}
+    for index, outcome in enumerate(each(_attempt, series.slices)):
+        if isinstance(outcome, InputError):
+            failures[index] = outcome
+            continue
+        volume_hu[index], note = outcome
         if note is not None:
             repairs[note] += 1
-    return HeadVolume(series, volume_hu, summarise_notes(repairs, len(series.slices)))
+    if len(failures) == len(series.slices):
+        raise failures[0]
+    volume = HeadVolume(series, volume_hu, summarise_notes(repairs, len(series.slices)))
+    return leave_out(volume, {index: str(error) for index, error in failures.items()})
+
+
+def leave_out(volume: HeadVolume, reasons: Mapping[int, str]) -> HeadVolume:
+    """Take slices out of a volume.
+
+    Args:
+        volume: Of more slices than are taken out.
+        reasons: Index of a slice → why it cannot be judged, in one line.
+
+    Returns:
+        The volume without them, their files and reasons in `left_out`.
+    """
+    if not reasons:
+        return volume
+    slices = volume.series.slices
+    files = (SkippedFile(slices[index].path, reason) for index, reason in reasons.items())
+    return replace(
+        volume,
+        series=without_slices(volume.series, reasons),
+        hu=np.delete(volume.hu, list(reasons), axis=0),
+        left_out=(*volume.left_out, *files),
+    )
+
+
+def _attempt(header: SliceHeader) -> _Attempt:
+    try:
+        return read_slice(header)
+    except InputError as error:
+        return error
 
 
 def summarise_notes(repairs: Counter[str], slices: int) -> tuple[str, ...]:

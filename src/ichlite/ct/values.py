@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from functools import lru_cache
 
 from ichlite.ct.elements import Elements
@@ -21,6 +22,7 @@ TAGS: dict[str, int] = {
     "PatientID": 0x00100020,
     "PatientBirthDate": 0x00100030,
     "PatientSex": 0x00100040,
+    "PatientAge": 0x00101010,
     "ContrastBolusAgent": 0x00180010,
     "BodyPartExamined": 0x00180015,
     "SliceThickness": 0x00180050,
@@ -59,6 +61,9 @@ _LARGEST_MM = {
 """No scanner is 100 m long; beyond that, arithmetic on the values could overflow."""
 
 WANTED = frozenset(TAGS.values())
+
+_AGE = re.compile(r"([0-9]{1,3})([DWMY])", re.IGNORECASE)
+_PER_YEAR = {"D": 365.25, "W": 365.25 / 7, "M": 12.0, "Y": 1.0}
 
 
 class Values:
@@ -140,6 +145,19 @@ class Values:
         """One finite decimal number."""
         numbers = self.numbers(keyword, 1)
         return None if numbers is None else numbers[0]
+
+    def age_years(self, keyword: str) -> float | None:
+        """An age in years; None for what is no DICOM age: a slice is not lost over it.
+
+        Source:
+            DICOM PS3.5 table 6.2-1, AS.
+
+        Example:
+            >>> Values(Elements(values={TAGS["PatientAge"]: b"018M"})).age_years("PatientAge")
+            1.5
+        """
+        found = _AGE.fullmatch(self.text(keyword) or "")
+        return None if found is None else int(found[1]) / _PER_YEAR[found[2].upper()]
 
     def integer_text(self, keyword: str) -> int | None:
         """One whole number written as text."""

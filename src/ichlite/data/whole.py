@@ -11,7 +11,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from ichlite.errors import StoreError, UsageError
+from ichlite.errors import IchliteError, StoreError, UsageError
 
 PART_MARK = ".part"
 LOCK_FILE = ".lock"
@@ -87,11 +87,11 @@ def _quoted(cell: str) -> str:
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[None]:
+def held(folder: Path, refusal: type[IchliteError] = StoreError) -> Iterator[None]:
     """Within: this process alone works in a folder; the lock ends with the process, however.
 
     Raises:
-        StoreError: Another process works there.
+        IchliteError: Another process works there; of the kind `refusal`.
     """
     import fcntl
 
@@ -99,7 +99,7 @@ def held(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as fault:
-            raise StoreError(
+            raise refusal(
                 f"{folder} is being written by another process",
                 remedy="wait for it, or name another folder",
             ) from fault

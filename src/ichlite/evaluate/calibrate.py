@@ -43,7 +43,8 @@ def platt(labels: NDArray[np.uint8], logits: NDArray[np.float32]) -> tuple[float
     Targets are a little inside 0 and 1, so that separable data, too, have a finite answer.
 
     Returns:
-        (slope, bias): p = sigmoid(slope * logit + bias); (1, 0) when a class is absent.
+        (slope, bias): p = sigmoid(slope * logit + bias); (1, 0) when a class is absent or all
+        logits are one number.
 
     Source:
         Platt, Advances in Large Margin Classifiers (1999) 61-74; Newton's method as in Lin, Lin
@@ -58,7 +59,7 @@ def platt(labels: NDArray[np.uint8], logits: NDArray[np.float32]) -> tuple[float
     z = np.asarray(logits, np.float64)
     positives = int(y.sum())
     negatives = len(y) - positives
-    if positives == 0 or negatives == 0:
+    if positives == 0 or negatives == 0 or np.ptp(z) == 0:
         return 1.0, 0.0
     target = np.where(y, (positives + 1) / (positives + 2), 1 / (negatives + 2))
     design = np.column_stack([z, np.ones_like(z)])

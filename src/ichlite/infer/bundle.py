@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
 from ichlite.ct.tensor import GRID, HU_MAX, HU_MIN
 from ichlite.ct.windows import Window
-from ichlite.errors import BundleError, IchliteError
+from ichlite.errors import BundleError, IchliteError, UnknownName
 from ichlite.infer.decision import Calibration, Rule
 from ichlite.infer.manifest import (
+    BALANCED,
+    brain_level_of,
     calibration_of,
     check_sections,
+    operating_points_of,
     parse,
     precision_of,
     rule_of,
@@ -48,8 +51,12 @@ class Bundle:
         manifest: The whole manifest, for `ichlite info`.
         windows: The input channels, in order.
         calibration: Logits to probabilities.
-        rule: Slices to scan.
+        rule: Slices to scan, with the thresholds of `operating_point`.
         model: The bytes of `model.tflite`, whose hash was checked.
+        operating_points: Name → class → threshold.
+        operating_point: The one that `rule` decides by.
+        brain_level_hu: Level to which a scan's brain is brought before the model sees it; None
+            for a model that takes HU as they are.
     """
 
     name: str
@@ -60,11 +67,34 @@ class Bundle:
     calibration: Calibration
     rule: Rule
     model: bytes = field(repr=False)
+    operating_points: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    operating_point: str = BALANCED
+    brain_level_hu: float | None = None
 
     @property
     def label(self) -> str:
         """Name and version, as results carry it."""
         return f"{self.name} {self.version}"
+
+    def at(self, operating_point: str) -> Bundle:
+        """Return the bundle that decides at another of its operating points.
+
+        Raises:
+            UnknownName: The bundle has no such point; the line lists those that it has.
+
+        Example:
+            >>> load_bundle().at("balanced").operating_point
+            'balanced'
+        """
+        if operating_point not in self.operating_points:
+            kind = f"operating point of bundle {self.name}"
+            raise UnknownName(kind, operating_point, list(self.operating_points))
+        thresholds = self.operating_points[operating_point]
+        return replace(
+            self,
+            rule=replace(self.rule, thresholds=thresholds),
+            operating_point=operating_point,
+        )
 
 
 def load_bundle(path: Path | str | None = None) -> Bundle:
@@ -146,6 +176,8 @@ def _bundle(folder: Path, manifest: Mapping[str, Any]) -> Bundle:
         calibration=calibration_of(section(manifest, "calibration")),
         rule=rule,
         model=contents[MODEL_FILE],
+        operating_points=operating_points_of(section(manifest, "decision")),
+        brain_level_hu=brain_level_of(spec),
     )
 
 

@@ -4,7 +4,8 @@ The order of steps, each on the output of the one before:
 
 1. calibrate: p = sigmoid(logit / temperature + bias), per subtype;
 2. smooth: weighted mean of the *probabilities* of neighbouring slices. Probabilities and not
-   logits, because they are bounded: one slice with an artefact cannot drown its neighbours;
+   logits, because they are bounded: one slice with an artefact cannot drown its neighbours.
+   Across a gap there are no neighbours: what lies in it is unknown, not quiet;
 3. `any` of a slice: by the rule `any_rule`, never below the largest subtype;
 4. scan: by the rule `scan_rule`, on each subtype and on `any`;
 5. urgent: scan `any` at or above its threshold.
@@ -12,7 +13,7 @@ The order of steps, each on the output of the one before:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -82,7 +83,8 @@ class Decision:
     Attributes:
         slices: One mapping a slice: `any` and each subtype name → smoothed probability.
         scan: `any` and each subtype name → probability.
-        urgent: Scan `any` reaches its threshold.
+        urgent: Scan `any` reaches its threshold. False is no all-clear: whether the slices are a
+            whole head is for the caller to say.
     """
 
     slices: tuple[Mapping[str, float], ...]
@@ -114,20 +116,28 @@ def calibrate(logits: NDArray[np.floating], calibration: Calibration) -> NDArray
         return np.asarray(np.where(scores >= 0, 1.0, small) / (1.0 + small))
 
 
-def smooth(probabilities: NDArray[np.float64], weights: tuple[float, ...]) -> NDArray[np.float64]:
-    """Take probabilities (slice, 5) and weights; give their weighted mean over neighbours.
+def smooth(
+    probabilities: NDArray[np.float64], weights: tuple[float, ...], breaks: Sequence[int] = ()
+) -> NDArray[np.float64]:
+    """Return the weighted mean of each slice's probabilities and its true neighbours'.
 
     Args:
-        probabilities: Slices in order along the slice normal.
+        probabilities: (slice, 5), in order along the slice normal.
         weights: An odd count, itself in the middle, with a positive middle.
+        breaks: Indices of slices whose successor is not the next slice of the head, ascending: a
+            gap lies between them, or both lie at one place. Nothing is averaged across a break.
 
     Returns:
-        Same shape; the weights that fall off an end are left out and the rest scaled to sum to 1.
+        Same shape; weights that fall off an end or across a break are left out and the rest scaled
+        to sum to 1.
 
     Example:
         >>> smooth(np.array([[0.0], [1.0], [0.0]]), (0.25, 0.5, 0.25)).ravel().round(3).tolist()
         [0.333, 0.5, 0.333]
     """
+    if breaks:
+        runs = np.split(probabilities, np.asarray(breaks) + 1)
+        return np.concatenate([smooth(run, weights) for run in runs])
     slices, half = len(probabilities), len(weights) // 2
     total = np.zeros_like(probabilities)
     used = np.zeros((slices, 1))
@@ -168,13 +178,19 @@ def scan_probability(probabilities: NDArray[np.float64], rule: ScanRule) -> NDAr
     return np.asarray(kept.mean(axis=0))
 
 
-def decide(logits: NDArray[np.floating], calibration: Calibration, rule: Rule) -> Decision:
+def decide(
+    logits: NDArray[np.floating],
+    calibration: Calibration,
+    rule: Rule,
+    breaks: Sequence[int] = (),
+) -> Decision:
     """Take the logits (slice, 5) of one scan; give what they mean.
 
     Args:
         logits: Slices in order along the slice normal, subtypes in the order of `labels.SUBTYPES`.
         calibration: The bundle's.
         rule: The bundle's.
+        breaks: Indices of slices whose successor is no neighbour, as `smooth` takes them.
 
     Raises:
         InputError: No slices, not five subtypes, or a logit that is not finite.
@@ -191,7 +207,7 @@ def decide(logits: NDArray[np.floating], calibration: Calibration, rule: Rule) -
             found=f"shape {logits.shape}",
             expected=f"(slices, {len(NAMES)}) with at least one slice",
         )
-    subtypes = smooth(calibrate(logits, calibration), rule.neighbour_weights)
+    subtypes = smooth(calibrate(logits, calibration), rule.neighbour_weights, breaks)
     table = np.column_stack([any_probability(subtypes, rule.any_rule), subtypes])
     keys = (ANY, *NAMES)
     scan = dict(zip(keys, scan_probability(table, rule.scan_rule).tolist(), strict=True))

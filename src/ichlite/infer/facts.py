@@ -35,6 +35,7 @@ def bundle_facts(bundle: Bundle) -> dict[str, dict[str, Any]]:
         },
         "input": {
             "grid": f"{manifest['input']['rows']}x{manifest['input']['columns']}",
+            "brain_level_hu": bundle.brain_level_hu,
             **{f"window {w.name}": f"{w.centre_hu}/{w.width_hu} HU" for w in bundle.windows},
         },
         "calibration": {
@@ -48,6 +49,9 @@ def bundle_facts(bundle: Bundle) -> dict[str, dict[str, Any]]:
             "any_rule": rule.any_rule,
             "scan_rule": rule.scan_rule,
             "thresholds": dict(rule.thresholds),
+            "operating_points": {
+                name: dict(thresholds) for name, thresholds in bundle.operating_points.items()
+            },
         },
         "cost": dict(manifest.get("cost") or {}),
         "metrics": dict(manifest.get("metrics") or {}),

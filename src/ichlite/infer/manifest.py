@@ -24,7 +24,14 @@ LARGEST_HU = 1e5
 DEEPEST = 32
 """Lists and objects inside each other in a manifest; ours has six."""
 
+OPERATING_POINTS = ("high_sensitivity", "balanced", "high_specificity")
+"""From the lowest threshold to the highest."""
+
+BALANCED = "balanced"
+"""The operating point of a bundle that has no other, and of a reading that asks for none."""
+
 _LARGEST = 1e6
+_BRAIN_LEVEL_HU = (0.0, 100.0)
 _OPTIONAL_SECTIONS = ("training", "parity", "metrics", "cost", "quantization")
 
 
@@ -166,6 +173,44 @@ def rule_of(fields: Mapping[str, Any]) -> Rule:
         scan_rule=cast("ScanRule", text_at(fields, "scan_rule")),
         thresholds=_thresholds(section(fields, "thresholds")),
     )
+
+
+def operating_points_of(decision: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """Return the thresholds at each operating point of a `decision` object.
+
+    Args:
+        decision: Without `operating_points` it has one, `balanced`, at its `thresholds`.
+
+    Returns:
+        Name, of `OPERATING_POINTS` and in their order → class → threshold.
+    """
+    balanced = _thresholds(section(decision, "thresholds"))
+    if decision.get("operating_points") is None:
+        return {BALANCED: balanced}
+    fields = section(decision, "operating_points")
+    if BALANCED not in fields or not set(fields) <= set(OPERATING_POINTS):
+        raise ValueError(
+            f"operating_points {sorted(fields)}, not {BALANCED} "
+            f"and others of {', '.join(OPERATING_POINTS)}"
+        )
+    points = {
+        name: _thresholds(section(fields, name)) for name in OPERATING_POINTS if name in fields
+    }
+    if points[BALANCED] != balanced:
+        raise ValueError(f"operating_points {BALANCED} differs from thresholds")
+    of_any = [point[ANY] for point in points.values()]
+    if of_any != sorted(of_any):
+        raise ValueError(
+            f"operating_points with thresholds of any {of_any}, not ascending "
+            f"from {OPERATING_POINTS[0]} to {OPERATING_POINTS[-1]}"
+        )
+    return points
+
+
+def brain_level_of(spec: Mapping[str, Any]) -> float | None:
+    """Return the brain level that an `input` object asks for; None when it asks for none."""
+    value = spec.get("brain_level_hu")
+    return None if value is None else number("brain_level_hu", value, *_BRAIN_LEVEL_HU)
 
 
 def _thresholds(fields: Mapping[str, Any]) -> dict[str, float]:

@@ -32,6 +32,7 @@ def read_paths(
     keep_pixels: bool = False,
     visit: Visit | None = None,
     pixels_for_visit: bool = False,
+    operating_point: str | None = None,
 ) -> ReadResult:
     """Take files and folders; give a result for each CT series and a reason for each other file.
 
@@ -46,11 +47,14 @@ def read_paths(
         visit: Called with each result as it is ready.
         pixels_for_visit: Give `visit` the pixels and then drop them: for reports on many studies
             without all of them in memory.
+        operating_point: The bundle's thresholds to decide by, such as `high_sensitivity`; None for
+            those that the bundle is at, `balanced` unless it was put to others.
 
     Returns:
         Results in a stable order, whatever the order and names of the files.
 
     Raises:
+        UsageError: The bundle has no such operating point.
         BundleError: The bundle cannot be used. Bad input raises nothing: it is in the result.
 
     Example:
@@ -58,7 +62,7 @@ def read_paths(
         >>> read_paths(SAMPLES[0].folder).studies[0].status
         'analysed'
     """
-    with Reader(bundle, threads) as reader:
+    with Reader(bundle, threads, operating_point=operating_point) as reader:
         return read_with(
             reader,
             paths,
@@ -92,6 +96,7 @@ def read_with(
         if visit is not None:
             visit(result)
         studies.append(result if keep_pixels else _without_pixels(result))
+        skipped += result.left_out
     return ReadResult(
         reader.bundle.label, tuple(studies), skipped, warnings=tuple(crowded.values())
     )
@@ -104,6 +109,7 @@ def read_scan(
     force: bool = False,
     threads: int = 1,
     keep_pixels: bool = False,
+    operating_point: str | None = None,
 ) -> ScanResult:
     """Take a file or folder with one readable head CT series; give its result.
 
@@ -113,9 +119,15 @@ def read_scan(
         force: Judge the series although the gate objects.
         threads: Threads that read files and run the model.
         keep_pixels: Keep its HU and activation maps in the result.
+        operating_point: As of `read_paths`.
+
+    Returns:
+        Its result. `urgent` is None for a scan that is not urgent and cannot be cleared: see its
+        `not_cleared`.
 
     Raises:
         SeriesError: There is no series that was analysed, or more than one.
+        UsageError: The bundle has no such operating point.
         BundleError: The bundle cannot be used.
 
     Example:
@@ -124,7 +136,12 @@ def read_scan(
         28
     """
     result = read_paths(
-        [path], bundle=bundle, force=force, threads=threads, keep_pixels=keep_pixels
+        [path],
+        bundle=bundle,
+        force=force,
+        threads=threads,
+        keep_pixels=keep_pixels,
+        operating_point=operating_point,
     )
     analysed = [scan for scan in result.studies if scan.status == "analysed"]
     if len(analysed) == 1:

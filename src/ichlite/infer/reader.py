@@ -1,4 +1,4 @@
-"""One series in; what the bundle says of it, or why it says nothing, out."""
+"""Read one series with a bundle: what the model says of it, or why it says nothing."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ichlite.ct.gate import coverage_notes, judge_series, judge_volume
+from ichlite.ct.brain import at_level, brain_level_hu
+from ichlite.ct.child import child_signs
+from ichlite.ct.gate import judge_series, judge_volume, without_lost_slices
 from ichlite.ct.tensor import read_volume
-from ichlite.errors import IchliteError, UsageError
+from ichlite.errors import IchliteError, InputError, UsageError
 from ichlite.infer.bundle import Bundle, load_bundle
 from ichlite.infer.decision import decide
 from ichlite.infer.runtime import Runtime
 from ichlite.infer.spread import Spread
-from ichlite.labels import NAMES
+from ichlite.labels import ANY, NAMES
 from ichlite.records import ScanResult, Series, SliceScores
 
 NOT_FORCED = "force does not apply: one result cannot stand for two patients or studies"
@@ -30,6 +32,11 @@ class Reader:
     Args:
         bundle: Checked bundle, or the folder of one; None for the embedded one.
         threads: Threads that read files and run the model; never more than there are cores.
+        operating_point: The thresholds to decide by, one of the bundle's.
+
+    Raises:
+        UsageError: No threads, or no such operating point.
+        BundleError: The bundle cannot be used.
 
     Example:
         >>> with Reader() as reader:
@@ -37,14 +44,21 @@ class Reader:
         'ichlite-bundle/1'
     """
 
-    def __init__(self, bundle: Bundle | str | Path | None = None, threads: int = 1) -> None:
+    def __init__(
+        self,
+        bundle: Bundle | str | Path | None = None,
+        threads: int = 1,
+        *,
+        operating_point: str | None = None,
+    ) -> None:
         if threads < 1:
             raise UsageError(
                 "nothing can be read", found=f"{threads} threads", expected="1 or more"
             )
         # Each thread holds a model of its own: more than cores costs memory and gains nothing.
         threads = min(threads, usable_cores())
-        self.bundle = bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
+        loaded = bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
+        self.bundle = loaded if operating_point is None else loaded.at(operating_point)
         self._runtimes = [Runtime(self.bundle) for _ in range(threads)]
         self._spread = Spread(threads)
 
@@ -57,7 +71,10 @@ class Reader:
         self._spread.close()
 
     def read(self, series: Series, *, force: bool = False, keep_pixels: bool = False) -> ScanResult:
-        """Take a series; give its result, or why there is none. Raises nothing for bad input.
+        """Return the result of a series, or why there is none. Raises nothing for bad input.
+
+        A scan that is not the whole of a head, or is a child's, can be urgent and is never cleared:
+        `urgent` is then None, and `not_cleared` says why.
 
         Args:
             series: As `find_series` made it.
@@ -79,37 +96,65 @@ class Reader:
             return _not_analysed(series, (str(IchliteError(line)),))
 
     def _read(self, series: Series, *, force: bool, keep_pixels: bool) -> ScanResult:
-        reasons = judge_series(series)
-        if reasons and not force:
-            return _not_analysed(series, reasons)
+        by_headers = judge_series(series)
+        refusals = by_headers.refusals
+        if refusals and not force:
+            return _not_analysed(series, refusals)
         if _mixes_people(series):
-            return _not_analysed(series, (*reasons, NOT_FORCED))
-        volume = read_volume(series, self._spread.map)
-        reasons += judge_volume(volume)
-        if reasons and not force:
-            return _not_analysed(series, reasons, volume.notes)
-        logits, maps = self._infer(volume.hu)
-        decision = decide(logits, self.bundle.calibration, self.bundle.rule)
-        positions_mm = series.positions_mm or (None,) * len(series.slices)
+            return _not_analysed(series, (*refusals, NOT_FORCED))
+        volume = without_lost_slices(read_volume(series, self._spread.map))
+        by_pixels = judge_volume(volume)
+        refusals += by_pixels.refusals
+        if refusals and not force:
+            return _not_analysed(series, refusals, volume.notes)
+        defects = by_headers.defects + by_pixels.defects
+        not_cleared = (
+            *(f"incomplete: {defect}" for defect in defects),
+            *child_signs(volume, whole=not defects),
+        )
+        logits, maps = self._infer(self._levelled(volume.hu))
+        judged = volume.series
+        decision = decide(logits, self.bundle.calibration, self.bundle.rule, judged.breaks)
+        positions_mm = judged.positions_mm or (None,) * len(judged.slices)
         return ScanResult(
             study=series.study_uid,
             series=series.series_uid,
-            files=tuple(header.path for header in series.slices),
+            files=tuple(header.path for header in judged.slices),
             status="analysed",
-            reasons=reasons,
+            reasons=refusals + not_cleared,
             scan=decision.scan,
             slices=tuple(
                 SliceScores(header.path, position_mm, probabilities)
                 for header, position_mm, probabilities in zip(
-                    series.slices, positions_mm, decision.slices, strict=True
+                    judged.slices, positions_mm, decision.slices, strict=True
                 )
             ),
-            urgent=decision.urgent,
-            notes=series.notes + volume.notes + coverage_notes(volume),
+            urgent=decision.urgent or (None if not_cleared else False),
+            notes=volume.notes,
+            complete=not defects,
+            not_cleared=not_cleared,
+            operating_point=self.bundle.operating_point,
+            threshold=self.bundle.rule.threshold(ANY),
+            left_out=volume.left_out,
+            breaks=judged.breaks,
             hu=volume.hu if keep_pixels else None,
             activation_maps=maps if keep_pixels else None,
             logits=logits,
         )
+
+    def _levelled(self, hu: NDArray[np.int16]) -> NDArray[np.int16]:
+        """HU with the brain at the level that the bundle asks for."""
+        wanted_hu = self.bundle.brain_level_hu
+        if wanted_hu is None:
+            return hu
+        level_hu = brain_level_hu(hu)
+        if level_hu is None:
+            raise InputError(
+                "no brain level can be measured, and this model needs one",
+                found="no slice with enough brain",
+                expected="a scan that shows the brain",
+            )
+        return at_level(hu, level_hu, wanted_hu)
 
     def _infer(self, hu: NDArray[np.int16]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """(slice, 256, 256) HU in; (slice, 5) logits and (slice, rows, columns, 5) maps out."""
@@ -151,5 +196,5 @@ def _not_analysed(
         reasons=reasons,
         scan=None,
         slices=(),
-        notes=series.notes + notes,
+        notes=notes,
     )

@@ -5,10 +5,13 @@ The step of a run is its optimiser's iteration count, so weights and step cannot
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import keras
 import numpy as np
@@ -19,12 +22,47 @@ from ichlite.models.outputs import has_lesion_map
 from ichlite.models.saved import load
 
 LAST = "last.keras"
+SUMS_FILE = "ichlite-epoch.json"
+"""Member of a checkpoint in the middle of an epoch; Keras does not look at it."""
 
 
-def save(model: keras.Model, path: Path) -> None:
-    """Model → file, whole or not at all."""
+@dataclass
+class EpochSums:
+    """What is known of the losses of an epoch that has not ended.
+
+    Attributes:
+        steps: Whose losses are known.
+        loss: Their sum.
+    """
+
+    steps: int = 0
+    loss: float = 0.0
+
+    def add(self, losses: Iterable[float]) -> None:
+        """Add the losses of further steps."""
+        for loss in losses:
+            self.steps, self.loss = self.steps + 1, self.loss + loss
+
+    def mean(self) -> float:
+        """Return the mean loss of a step."""
+        return self.loss / self.steps
+
+
+def save(model: keras.Model, path: Path, sums: EpochSums | None = None) -> None:
+    """Write a model, and the sums of the epoch it is in, to one file, whole or not at all."""
     with replacing(path) as part:
         model.save(part)
+        if sums is not None:
+            with ZipFile(part, "a") as archive:
+                archive.writestr(SUMS_FILE, json.dumps(asdict(sums)))
+
+
+def sums_of(path: Path) -> EpochSums:
+    """Return the sums that a checkpoint was saved with; zero if it was without."""
+    with ZipFile(path) as archive:
+        if SUMS_FILE not in archive.namelist():
+            return EpochSums()
+        return EpochSums(**json.loads(archive.read(SUMS_FILE)))
 
 
 def resume(path: Path, fresh: keras.Model) -> keras.Model:

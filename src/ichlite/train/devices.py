@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import keras
 
+from ichlite.ct.tensor import GRID
+from ichlite.ct.windows import PAPER_WINDOWS
+from ichlite.data.feed import AHEAD
 from ichlite.errors import UsageError
 
+JAX_FLAG = "--xla_gpu_deterministic_ops=true"
 MOST_LOADERS = 8
 """Threads that make batches; reading slices takes turns, so that more add nothing."""
 
@@ -48,6 +53,59 @@ def process_share() -> tuple[int, int]:
     import jax
 
     return jax.process_index(), jax.process_count()
+
+
+def compute_repeatably() -> None:
+    """Make this process compute so that the same steps on the same machine give the same bits.
+
+    TensorFlow: one operation at a time, each with as many threads as before, and only operations
+    that add up in a fixed order. It stays so until the process ends. JAX on a CPU is so anyway.
+
+    Raises:
+        UsageError: It is too late, or the backend needs a variable that is set before it starts.
+    """
+    if keras.backend.backend() == "jax":
+        if on_gpu() and JAX_FLAG not in os.environ.get("XLA_FLAGS", ""):
+            raise UsageError(
+                "--deterministic on a GPU needs a flag that JAX reads when it starts",
+                found=f"XLA_FLAGS={os.environ.get('XLA_FLAGS', '')}",
+                expected=JAX_FLAG,
+                remedy=f"export XLA_FLAGS={JAX_FLAG}",
+            )
+        return
+    import tensorflow as tf
+
+    tf.config.experimental.enable_op_determinism()
+    threads = tf.config.threading.get_inter_op_parallelism_threads()
+    threads = threads or int(os.environ.get("TF_NUM_INTEROP_THREADS", "0"))
+    if threads == 1 or tf.config.functions_run_eagerly():
+        return
+    try:
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+    except RuntimeError as failure:
+        raise UsageError(
+            "--deterministic comes too late: TensorFlow runs several operations at a time already",
+            remedy="train in a new process, or call "
+            "tensorflow.config.threading.set_inter_op_parallelism_threads(1) before anything else",
+        ) from failure
+
+
+def check_batch_fits(batch_size: int, *, device_windows: bool) -> None:
+    """Refuse a batch that this machine cannot keep while the next ones are made.
+
+    Raises:
+        UsageError: Its images alone take more than the memory of the machine.
+    """
+    bytes_each = GRID * GRID * (2 if device_windows else 2 + 4 * len(PAPER_WINDOWS))
+    kept = batch_size // process_share()[1] * bytes_each * (AHEAD + loaders())
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if kept > memory:
+        raise UsageError(
+            f"a batch of {batch_size} images does not fit in memory",
+            found=f"{memory / 2**30:.0f} GiB",
+            expected=f"{kept / 2**30:.0f} GiB for the batches that are made ahead",
+            remedy="give a smaller --batch-size",
+        )
 
 
 @contextmanager

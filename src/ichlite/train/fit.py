@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,15 +19,17 @@ from numpy.typing import NDArray
 from ichlite.data.feed import ahead, split_rows
 from ichlite.data.levels import levelled
 from ichlite.data.store import Store
+from ichlite.data.whole import held
+from ichlite.errors import UsageError
 from ichlite.interrupt import Interrupt
 from ichlite.labels import NAMES
 from ichlite.models.saved import BEST, predict
 from ichlite.train import checkpoint, devices, manifest
 from ichlite.train.batches import Batches
 from ichlite.train.learner import DIVERGED, Learner
-from ichlite.train.logs import History, Row
+from ichlite.train.logs import AUC, BCE, History, Row
 from ichlite.train.recipe import Recipe
-from ichlite.train.setup import prepare
+from ichlite.train.setup import prepare, silence
 
 __all__ = ["DIVERGED", "Progress", "Run", "Score", "fit"]
 
@@ -61,12 +64,16 @@ class Run:
         steps: Optimiser steps done, all stretches together.
         best: Highest validation mean AUC; None when it was never defined.
         resumed_at: Step that this stretch began at.
+        best_step: After which the weights of best.keras were saved.
+        chosen_by: Column of the history that chose it, or `last`.
     """
 
     folder: Path
     steps: int
     best: float | None
     resumed_at: int
+    best_step: int
+    chosen_by: str
 
 
 def fit(
@@ -87,7 +94,8 @@ def fit(
         recipe: How.
         store: On what; its `train` split trains, its `validation` split chooses the best epoch.
         folder: Made when missing.
-        score: Validation score; the best epoch has the highest `mean`.
+        score: Validation score; the best epoch has the highest `mean`, or, where that is never
+            defined, the lowest cross-entropy.
         store_name: For the manifest.
         init: Checkpoint to start from instead of random weights.
         device_count: Devices of this machine to train on; None: all that the backend can use.
@@ -98,31 +106,37 @@ def fit(
         The finished run.
 
     Raises:
-        UsageError: The folder holds a run with other arguments or other data, or there are not
-            so many devices.
+        UsageError: The folder holds a run with other arguments or other data, another process
+            trains there, there are not so many devices, or a batch does not fit in memory.
         StoreError: The training or the validation split is empty.
         IchliteError: The loss became infinite or undefined.
         KeyboardInterrupt: After Ctrl-C or SIGTERM, with the run saved.
     """
+    if recipe.deterministic:
+        devices.compute_repeatably()
     asked = manifest.describe(recipe, store, store_name=store_name, init=init)
-    begun = manifest.read_manifest(folder)
-    if begun is not None:
-        manifest.check_same(begun, asked, folder)
+    manifest.begun_in(folder, asked)
+    devices.check_batch_fits(recipe.batch_size, device_windows=recipe.device_windows)
     if recipe.keep == "best":
         split_rows(store, "validation")
     batches = Batches(store, recipe, share=devices.process_share())
     total = recipe.total_steps(len(batches.labels))
-    with devices.spread(device_count, recipe.batch_size):
+    with ExitStack() as lock, devices.spread(device_count, recipe.batch_size):
         model = prepare(recipe, batches.labels.sum(axis=0), total, images=len(batches.labels))
         if init is not None:
             checkpoint.start_from(model, init)
+        silence(model, recipe.leave_out)
         # Everything that can be refused is refused by now; only then is there a folder.
         folder.mkdir(parents=True, exist_ok=True)
-        last = folder / checkpoint.LAST
+        lock.enter_context(held(folder, UsageError))
+        begun = manifest.begun_in(folder, asked)
+        last, sums = folder / checkpoint.LAST, checkpoint.EpochSums()
         if begun is not None and last.exists():
-            model = checkpoint.resume(last, model)
+            model, sums = checkpoint.resume(last, model), checkpoint.sums_of(last)
         else:
-            manifest.write_manifest(folder, asked)
+            begun = asked
+        if "result" not in begun:
+            manifest.write_manifest(folder, begun)
         learner = Learner(model, recipe, batches.labels, total)
         start = learner.iterations
         history = History(folder, until_step=start)
@@ -137,15 +151,17 @@ def fit(
         )
         try:
             with Interrupt() as interrupt:
-                stretch.train(batches, range(start, total), interrupt, on_step)
+                stretch.train(batches, range(start, total), sums, interrupt, on_step)
         finally:
             history.close()
-    best = history.best()
-    if start < total or begun is None or "result" not in begun:
-        manifest.write_manifest(
-            folder, {**(begun or asked), "result": {"steps": total, "validation_mean_auc": best}}
-        )
-    return Run(folder, total, best, start)
+        best_step, chosen_by = history.chosen(recipe.keep)
+        best = history.best()
+        if "result" not in begun:
+            end = manifest.ended(
+                begun, steps=total, best=best, best_step=best_step, chosen_by=chosen_by
+            )
+            manifest.write_manifest(folder, end)
+    return Run(folder, total, best, start, best_step, chosen_by)
 
 
 @dataclass
@@ -188,61 +204,64 @@ class _Stretch:
         self,
         batches: Batches,
         steps: range,
+        sums: checkpoint.EpochSums,
         interrupt: Interrupt,
         on_step: Callable[[Progress], None],
     ) -> None:
         epoch_steps = self.recipe.epoch_steps(len(batches.labels))
-        losses: list[float] = []
+        newest = math.nan
         clock, saved, first = _Clock(), time.monotonic(), steps.start
         made = ahead(
             lambda step: self.learner.put(batches.step(step)), steps, threads=devices.loaders()
         )
         for step, batch in zip(steps, clock.waiting(made), strict=True):
-            losses += self.learner.step(step, batch)
+            known = self.learner.step(step, batch)
+            sums.add(known)
+            newest = known[-1] if known else newest
             rate = (step + 1 - first) * self.recipe.batch_size / clock.seconds()
-            on_step(Progress(step + 1, steps.stop, losses[-1] if losses else math.nan, rate))
+            on_step(Progress(step + 1, steps.stop, newest, rate))
             in_epoch, rest = divmod(step + 1 - self.recipe.crop_steps, epoch_steps)
             crops_end = self.recipe.crop_steps > 0 and step + 1 == self.recipe.crop_steps
             if crops_end or (step + 1 > self.recipe.crop_steps and rest == 0):
-                losses += self.learner.finish()
+                sums.add(self.learner.finish())
                 rate = (step + 1 - first) * self.recipe.batch_size / clock.seconds()
-                self._end_epoch(step + 1, max(in_epoch, 0), float(np.mean(losses)), rate, clock)
+                self._end_epoch(step + 1, max(in_epoch, 0), sums.mean(), rate, clock)
                 clock.restart()
-                losses, saved, first = [], time.monotonic(), step + 1
+                sums, saved, first = checkpoint.EpochSums(), time.monotonic(), step + 1
             elif interrupt.asked or time.monotonic() - saved > CHECKPOINT_SECONDS:
-                losses += self.learner.finish()
+                sums.add(self.learner.finish())
                 with self.learner.plain() as model:
-                    checkpoint.save(model, self.folder / checkpoint.LAST)
+                    checkpoint.save(model, self.folder / checkpoint.LAST, sums)
                 saved = time.monotonic()
             if interrupt.asked:
                 raise KeyboardInterrupt
 
     def _end_epoch(self, step: int, epoch: int, loss: float, rate: float, clock: _Clock) -> None:
         trained_s = clock.seconds()
-        rows = self.store.rows("validation")
-        labels = np.asarray(self.store.labels, np.uint8)[rows]
-        best, keeps_last = self.history.best(), self.recipe.keep == "last"
+        rows, kept = self.store.rows("validation"), self.recipe.kept
+        labels = np.zeros((len(rows), len(NAMES)), np.uint8)
+        # Without a positive, the score of a subtype that is left out is undefined.
+        labels[:, kept] = np.asarray(self.store.labels, np.uint8)[rows][:, kept]
         with self.learner.plain() as model:
             with checkpoint.averaged(model):
                 logits = predict(self.learner.outer, self.store, rows)
                 scores = self.score(labels, logits)
-                mean = scores["mean"]
-                if keeps_last or best is None or (mean is not None and mean > best):
+                row = {
+                    "step": step,
+                    "epoch": epoch,
+                    "phase": "crops" if step <= self.recipe.crop_steps else "frames",
+                    "learning_rate": float(model.optimizer.learning_rate),
+                    "loss": loss,
+                    BCE: _bce(labels[:, kept], logits[:, kept]),
+                    AUC: scores["mean"],
+                    **{f"validation_roc_auc_{name}": scores[name] for name in NAMES},
+                    "images_per_s": rate,
+                    "seconds": clock.seconds(),
+                    "wait_share": clock.waited / trained_s,
+                }
+                self.history.add(row)
+                if self.history.chosen(self.recipe.keep)[0] == step:
                     checkpoint.save(model, self.folder / BEST)
-            row = {
-                "step": step,
-                "epoch": epoch,
-                "phase": "crops" if step <= self.recipe.crop_steps else "frames",
-                "learning_rate": float(model.optimizer.learning_rate),
-                "loss": loss,
-                "validation_bce": _bce(labels, logits),
-                "validation_mean_roc_auc": mean,
-                **{f"validation_roc_auc_{name}": scores[name] for name in NAMES},
-                "images_per_s": rate,
-                "seconds": clock.seconds(),
-                "wait_share": clock.waited / trained_s,
-            }
-            self.history.add(row)
             self.on_epoch(row)
             checkpoint.save(model, self.folder / checkpoint.LAST)
 

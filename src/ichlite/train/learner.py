@@ -131,11 +131,11 @@ class Learner:
         loss = loss_of(recipe, name, self._positives, self._images)
         optimizer = self._model.optimizer
         for model in {id(m): m for m in (self._model, outer)}.values():
-            compile_model(model, optimizer, loss, recipe.map_weight)
+            compile_model(model, optimizer, loss, recipe)
         if keras.backend.backend() == "jax":
             if not optimizer.built:
                 optimizer.build(self._model.trainable_variables)
-            compiled = _jax_step(outer, optimizer, loss, recipe.map_weight)
+            compiled = _jax_step(outer, optimizer, loss, recipe)
 
             def train(batch: Batch) -> Any:
                 if self._state is None:
@@ -165,19 +165,17 @@ class Learner:
                 layer.dtype_policy = policy
 
 
-def _jax_step(
-    model: keras.Model, optimizer: Any, loss: keras.losses.Loss, map_weight: float
-) -> Any:
+def _jax_step(model: keras.Model, optimizer: Any, loss: keras.losses.Loss, recipe: Recipe) -> Any:
     """Return a compiled function: state and batch → loss and state."""
     import jax
 
-    map_loss = LesionMap() if has_lesion_map(model) else None
+    map_loss = LesionMap(recipe.kept) if has_lesion_map(model) else None
 
     def loss_of_weights(weights: Any, others: Any, batch: Batch) -> Any:
         outputs, others = model.stateless_call(weights, others, batch.images, training=True)
         value = loss(batch.labels, slice_logits(outputs))
         if map_loss is not None:
-            value += map_weight * map_loss(batch.cells, outputs[LESION_MAP], batch.known)
+            value += recipe.map_weight * map_loss(batch.cells, outputs[LESION_MAP], batch.known)
         return value, others
 
     def step(state: Any, batch: Batch) -> Any:

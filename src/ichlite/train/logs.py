@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ Row = Mapping[str, Any]
 """A value a column; `wait_share` is the share of the training time of an epoch, validation not
 counted, in which no batch was ready: the device was busy for the rest, or the host behind it."""
 
+AUC, BCE = "validation_mean_roc_auc", "validation_bce"
 COLUMNS: tuple[str, ...] = (
-    "step", "epoch", "phase", "learning_rate", "loss", "validation_bce", "validation_mean_roc_auc",
+    "step", "epoch", "phase", "learning_rate", "loss", BCE, AUC,
     *(f"validation_roc_auc_{name}" for name in NAMES), "images_per_s", "seconds",
     "wait_share",
 )  # fmt: skip
@@ -38,11 +39,33 @@ class History:
         self._write()
         self._board = Writer(str(folder / "tensorboard"))
 
+    def chosen_by(self) -> str | None:
+        """Column that says which epoch is best: `AUC`, `BCE` where that is never defined."""
+        return next((c for c in (AUC, BCE) if any(map(_has(c), self.rows))), None)
+
+    def best_row(self) -> dict[str, Any] | None:
+        """Return the row of the best epoch so far, the first of equals; None without scores."""
+        column = self.chosen_by()
+        if column is None:
+            return None
+        pick = max if column == AUC else min
+        return pick(filter(_has(column), self.rows), key=lambda row: float(row[column]))
+
+    def chosen(self, keep: str) -> tuple[int, str]:
+        """Return the step of the epoch to keep, and what it is chosen by.
+
+        Args:
+            keep: `best` by validation, or `last`; without scores, the last in either case.
+        """
+        best, column = self.best_row(), self.chosen_by()
+        if keep == "last" or best is None or column is None:
+            return int(self.rows[-1]["step"]), "last"
+        return int(best["step"]), column
+
     def best(self) -> float | None:
         """Highest validation mean AUC so far; None without any."""
-        scores = [float(r["validation_mean_roc_auc"]) for r in self.rows
-                  if r["validation_mean_roc_auc"] not in {"", None}]  # fmt: skip
-        return max(scores, default=None)
+        row = self.best_row()
+        return float(row[AUC]) if row is not None and _has(AUC)(row) else None
 
     def add(self, row: Row) -> None:
         """Keep one epoch's row, on disk at once."""
@@ -70,6 +93,10 @@ def read_history(path: Path) -> list[dict[str, Any]]:
         return []
     with path.open(newline="") as file:
         return list(csv.DictReader(file))
+
+
+def _has(column: str) -> Callable[[Row], bool]:
+    return lambda row: row[column] not in {"", None}
 
 
 def _text(value: object) -> object:

@@ -154,6 +154,66 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     return manifest
 
 
+def begun_in(folder: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the manifest of the run in a folder as the run goes on; None where none began.
+
+    A run goes on to more epochs where its steps do not depend on how many come after them. Then
+    it has no result any more, and `stretches` says to which lengths it was trained before.
+
+    Args:
+        folder: Of the run.
+        asked: Manifest of the run that is wanted there.
+
+    Raises:
+        UsageError: The run there is another one, or cannot go on to more epochs.
+    """
+    begun = read_manifest(folder)
+    if begun is None:
+        return None
+    before, wanted = begun["recipe"].get("epochs"), asked["recipe"]["epochs"]
+    if not isinstance(before, int) or wanted <= before:
+        check_same(begun, asked, folder)
+        return begun
+    longer = {**begun, "recipe": {**begun["recipe"], "epochs": wanted}}
+    check_same(longer, asked, folder)
+    reason = Recipe(**asked["recipe"]).why_no_longer()
+    if reason is not None:
+        raise UsageError(
+            f"{folder.name} holds a run of {before} epochs, which cannot go on to {wanted}",
+            found=reason,
+            remedy="give another OUT; with --init it starts from the weights of this run",
+        )
+    done = longer.pop("result", None)
+    if done is not None and "stretches" not in begun:
+        longer["stretches"] = [{"epochs": before, "steps": done["steps"]}]
+    return {**longer, "recipe": asked["recipe"], "command": asked["command"]}
+
+
+def ended(
+    manifest: dict[str, Any], *, steps: int, best: float | None, best_step: int, chosen_by: str
+) -> dict[str, Any]:
+    """Return the manifest of a run that has come to its end.
+
+    Args:
+        manifest: As it was.
+        steps: Optimiser steps done.
+        best: Highest validation mean AUC; None where it was never defined.
+        best_step: After which the weights of best.keras were saved.
+        chosen_by: What that step was chosen by.
+    """
+    stretch = {"epochs": manifest["recipe"]["epochs"], "steps": steps}
+    return {
+        **manifest,
+        "stretches": [*manifest.get("stretches", []), stretch],
+        "result": {
+            "steps": steps,
+            "validation_mean_auc": best,
+            "chosen_by": chosen_by,
+            "best_step": best_step,
+        },
+    }
+
+
 def check_same(begun: dict[str, Any], asked: dict[str, Any], folder: Path) -> None:
     """Manifest on disk and manifest asked for → nothing.
 

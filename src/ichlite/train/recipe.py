@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from ichlite.ct.tensor import GRID
 from ichlite.errors import UnknownName, UsageError
+from ichlite.labels import NAMES
 
 Schedule = Literal["constant", "cosine"]
 SCHEDULES: tuple[str, ...] = ("constant", "cosine")
@@ -15,12 +17,41 @@ Precision = Literal["float32", "bfloat16"]
 PRECISIONS: tuple[str, ...] = ("float32", "bfloat16")
 Keep = Literal["best", "last"]
 KEEPS: tuple[str, ...] = ("best", "last")
+MOST_SEED = 2**32 - 1
+"""NumPy's and Keras' seeds are 32 bits long."""
 WIDTHS = ("width", "expansion", "head_width")
 WITH_WIDTHS = ("light_fcn", "lesion_fcn")
 CROP_MULTIPLE = 8
 """Crops are cut between lesion cells of so many pixels."""
 BLOCKS = 5
 """Expansion blocks of the paper's LightFCN."""
+
+_Range = tuple[Callable[[Any], bool], str]
+_FROM_0: _Range = (lambda x: 0 <= x < math.inf, "at least 0")
+_FROM_1: _Range = (lambda x: x >= 1, "at least 1")
+_ABOVE_0: _Range = (lambda x: 0 < x < math.inf, "above 0")
+_BELOW_1: _Range = (lambda x: 0 <= x < 1, "at least 0 and below 1")
+_RANGES: Mapping[str, _Range] = {
+    **dict.fromkeys(("epochs", "crop_steps", "warmup_steps"), _FROM_0),
+    **dict.fromkeys(("batch_size", "steps_per_epoch", *WIDTHS), _FROM_1),
+    **dict.fromkeys(("learning_rate", "clipnorm"), _ABOVE_0),
+    **dict.fromkeys(("gamma", "max_margin", "map_weight"), _FROM_0),
+    **dict.fromkeys(("dropout", "bn_momentum", "ema_momentum", "beta"), _BELOW_1),
+    "seed": (lambda x: 0 <= x <= MOST_SEED, f"at least 0 and at most {MOST_SEED}"),
+    "crop_size": (
+        lambda x: 32 <= x <= GRID and x % CROP_MULTIPLE == 0,
+        f"a multiple of {CROP_MULTIPLE}, at least 32 and at most {GRID}",
+    ),
+    "expansions": (
+        lambda x: len(x) == BLOCKS and min(x) >= 1,
+        f"{BLOCKS} numbers of channels, 1 or more",
+    ),
+    "shares": (lambda x: all(0 < one <= 1 for one in x), "each above 0 and at most 1"),
+    "bleeding_share": (lambda x: 0 < x < 1, "between 0 and 1"),
+    "brain_level_hu": (lambda x: 0 <= x <= 80, "from 0 to 80 HU"),
+    "defer_share": (lambda x: 0 <= x <= 1, "from 0 to 1"),
+}
+"""What each number of a recipe must be; None is left to the recipe."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +75,8 @@ class Recipe:
         augment: Move, flip, shift HU and add noise (`augment.py`).
         vary_scanner: When augmenting, move further, and vary kernel, contrast, noise and the range
             of known HU, too, as scanners and picture archives do.
+        leave_out: Subtypes that neither the loss nor validation looks at; their logits stay low.
+        deterministic: Compute so that the same run on the same machine gives the same bits.
         keep: Which epoch's weights become `best.keras`: `best` by validation, or `last`.
         map_weight: Of the loss of the lesion map against that of the labels, for models with one.
         crop_steps: Steps on lesion-aimed crops before the first epoch.
@@ -78,6 +111,8 @@ class Recipe:
     brain_level_hu: float | None = None
     augment: bool = False
     vary_scanner: bool = False
+    leave_out: tuple[str, ...] = ()
+    deterministic: bool = False
     keep: Keep = "best"
     map_weight: float = 0.5
     crop_steps: int = 0
@@ -100,72 +135,38 @@ class Recipe:
         for name in ("shares", "expansions"):
             if getattr(self, name) is not None:  # a manifest has lists
                 object.__setattr__(self, name, tuple(getattr(self, name)))
-        if self.keep not in KEEPS:
-            raise UnknownName("epoch to keep", self.keep, list(KEEPS))
-        if self.schedule not in SCHEDULES:
-            raise UnknownName("schedule", self.schedule, list(SCHEDULES))
-        if self.precision not in PRECISIONS:
-            raise UnknownName("precision", self.precision, list(PRECISIONS))
-        at_least = {
-            "epochs": 0, "batch_size": 1, "crop_steps": 0, "crop_size": 32, "warmup_steps": 0,
-            "seed": 0,
-        }  # fmt: skip
-        if self.steps_per_epoch is not None:
-            at_least["steps_per_epoch"] = 1
-        at_least |= dict.fromkeys(_given(self, WIDTHS), 1)
-        for name, least in at_least.items():
-            if getattr(self, name) < least:
-                raise UsageError(name, found=getattr(self, name), expected=f"at least {least}")
-        if self.expansions is not None and (
-            self.expansion is not None
-            or len(self.expansions) != BLOCKS
-            or min(self.expansions) < 1
+        for name in self.leave_out:
+            if name not in NAMES:
+                raise UnknownName("subtype to leave out", name, list(NAMES))
+        object.__setattr__(self, "leave_out", tuple(n for n in NAMES if n in self.leave_out))
+        if not self.kept:
+            raise UsageError("every subtype is left out", expected="one or more to train")
+        for kind, name, known in (
+            ("epoch to keep", self.keep, KEEPS),
+            ("schedule", self.schedule, SCHEDULES),
+            ("precision", self.precision, PRECISIONS),
         ):
-            raise UsageError(
-                "expansions",
-                found=self.expansions,
-                expected=f"{BLOCKS} numbers of channels, 1 or more, and no expansion beside them",
-            )
+            if name not in known:
+                raise UnknownName(kind, name, list(known))
+        for name, (fits, expected) in _RANGES.items():
+            value = getattr(self, name)
+            if value is not None and not fits(value):
+                raise UsageError(name, found=value, expected=expected)
+        if None not in (self.expansion, self.expansions):
+            raise UsageError("expansion and expansions exclude each other")
         if _given(self, (*WIDTHS, "expansions")) and self.model not in WITH_WIDTHS:
             raise UsageError(
                 "this model has no widths to choose",
                 found=self.model,
                 expected=" or ".join(WITH_WIDTHS),
             )
-        if self.crop_size % CROP_MULTIPLE or self.crop_size > GRID:
-            raise UsageError(
-                "crop_size",
-                found=self.crop_size,
-                expected=f"a multiple of {CROP_MULTIPLE}, at most {GRID}",
-            )
         if self.epochs + self.crop_steps == 0:
             raise UsageError("nothing to train", found="0 epochs", expected="1 or more")
-        self._check_numbers()
 
-    def _check_numbers(self) -> None:
-        if not 0 < self.learning_rate < math.inf:
-            raise UsageError("learning_rate", found=self.learning_rate, expected="above 0")
-        for name in ("gamma", "max_margin"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise UsageError(name, found=getattr(self, name), expected="at least 0")
-        for name in ("dropout", "bn_momentum", "ema_momentum", "beta"):
-            share = getattr(self, name)
-            if share is not None and not 0 <= share < 1:
-                raise UsageError(name, found=share, expected="at least 0 and below 1")
-        if self.shares is not None and not all(0 < share <= 1 for share in self.shares):
-            raise UsageError("shares", found=self.shares, expected="each above 0 and at most 1")
-        if self.bleeding_share is not None and not 0 < self.bleeding_share < 1:
-            raise UsageError(
-                "bleeding_share", found=self.bleeding_share, expected="between 0 and 1"
-            )
-        if self.brain_level_hu is not None and not 0 <= self.brain_level_hu <= 80:
-            raise UsageError(
-                "brain_level_hu", found=self.brain_level_hu, expected="from 0 to 80 HU"
-            )
-        if not 0 <= self.map_weight < math.inf:
-            raise UsageError("map_weight", found=self.map_weight, expected="at least 0")
-        if not 0 <= self.defer_share <= 1:
-            raise UsageError("defer_share", found=self.defer_share, expected="from 0 to 1")
+    @property
+    def kept(self) -> list[int]:
+        """Columns of the subtypes that are not left out."""
+        return [i for i, name in enumerate(NAMES) if name not in self.leave_out]
 
     def widths(self) -> dict[str, Any]:
         """The widths as `models.build` takes them; empty where they are the architecture's own.
@@ -198,6 +199,19 @@ class Recipe:
         """
         deferred = self.loss == "ldam_drw" and step < round(self.defer_share * total)
         return "ldam" if deferred else self.loss
+
+    def why_no_longer(self) -> str | None:
+        """Say why a run cannot go on to more epochs than it was made for; None: it can.
+
+        Example:
+            >>> Recipe(schedule="cosine").why_no_longer()
+            'a cosine schedule, whose every step depends on the number of epochs'
+        """
+        if self.schedule != "constant":
+            return f"a {self.schedule} schedule, whose every step depends on the number of epochs"
+        if self.loss_at(0, 100) != self.loss and self.defer_share < 1:
+            return f"{self.loss}, which changes at a share of all steps (--defer-share)"
+        return None
 
     def as_dict(self) -> dict[str, Any]:
         """The attributes by name, as a manifest keeps them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ichlite.ct.tensor import GRID
+from ichlite.labels import NAMES
 from ichlite.models import build
 from ichlite.models.outputs import LESION_MAP, LOGITS, has_lesion_map
 from ichlite.train.batches import Batch
@@ -16,6 +18,10 @@ from ichlite.train.losses import LesionMap, build_loss
 from ichlite.train.normalization import fuse_normalization
 from ichlite.train.recipe import Recipe
 
+HEADS = ("logits", "pooled_logits", "map_fine", "map_deep")
+"""Layers of any architecture whose last axis is subtypes."""
+SILENT = -7.0
+"""Logit of a subtype that was left out: a probability below 0.001."""
 FLOOR = 0.01
 """The cosine schedule ends at this share of the learning rate."""
 
@@ -47,23 +53,23 @@ def prepare(
         learning_rate(recipe, total),
         clipnorm=recipe.clipnorm,
         use_ema=recipe.ema_momentum is not None,
-        ema_momentum=recipe.ema_momentum or 0.99,
+        ema_momentum=0.99 if recipe.ema_momentum is None else recipe.ema_momentum,
     )
     loss = loss_of(recipe, recipe.loss_at(0, total), positives, images)
-    compile_model(model, optimizer, loss, recipe.map_weight)
+    compile_model(model, optimizer, loss, recipe)
     return model
 
 
 def compile_model(
-    model: keras.Model, optimizer: Any, loss: keras.losses.Loss, map_weight: float
+    model: keras.Model, optimizer: Any, loss: keras.losses.Loss, recipe: Recipe
 ) -> None:
     """Compile a model with the loss of its labels and, where it has one, of its lesion map."""
     fuse_normalization(model)
     if has_lesion_map(model):
         model.compile(
             optimizer,
-            {LOGITS: loss, LESION_MAP: LesionMap()},
-            loss_weights={LOGITS: 1.0, LESION_MAP: map_weight},
+            {LOGITS: loss, LESION_MAP: LesionMap(recipe.kept)},
+            loss_weights={LOGITS: 1.0, LESION_MAP: recipe.map_weight},
             jit_compile=jit(),
         )
     else:
@@ -89,7 +95,22 @@ def loss_of(
         gamma=recipe.gamma,
         max_margin=recipe.max_margin,
         beta=recipe.beta,
+        kept=recipe.kept,
     )
+
+
+def silence(model: keras.Model, left_out: Sequence[str]) -> None:
+    """Set the logits of subtypes that nothing trains to one low number, whatever the image.
+
+    Random weights would claim them in every other image; no gradient moves these.
+    """
+    numbers = [NAMES.index(name) for name in left_out]
+    for layer in model.layers:
+        if layer.name in HEADS and numbers:
+            weights = layer.get_weights()
+            for array in weights:
+                array[..., numbers] = SILENT if array.ndim == 1 else 0.0
+            layer.set_weights(weights)
 
 
 def learning_rate(recipe: Recipe, total: int) -> Any:

@@ -143,7 +143,9 @@ def _begin(plan: Plan, store: Store, out: Path) -> None:
     asked = {"schema": SCHEMA, "store_hash": store.hash, **plan.as_dict()}
     path = out / PLAN_FILE
     if path.exists():
-        begun, wanted = _options(_read_plan(path)), _options(asked)
+        # A search begun before the recipe had some argument had what is its default now.
+        default = _options({"recipe": Plan().as_dict()["recipe"]})
+        begun, wanted = default | _options(_read_plan(path)), _options(asked)
         differing = [k for k in {**wanted, **begun} if begun.get(k) != wanted.get(k)]
         if differing:
             raise UsageError(

@@ -31,6 +31,7 @@ def probability_chart(scan: ScanResult, threshold: float) -> str:
     parts = [
         f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
         'aria-label="Probability of each subtype along the z axis">',
+        *_gaps(scan, x),
         *_frame(positions, x, axis_title),
         f'<line class="threshold" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{_y(threshold):.1f}" '
         f'y2="{_y(threshold):.1f}"><title>threshold of any: {threshold:.2f}</title></line>',
@@ -38,7 +39,7 @@ def probability_chart(scan: ScanResult, threshold: float) -> str:
     for name, abbreviation, colour in [(ANY, "any", ANY_COLOUR), *subtypes]:
         values = [scores.probabilities[name] for scores in scan.slices]
         points = [(x(p), _y(v)) for p, v in zip(positions, values, strict=True)]
-        parts.append(_line(name, colour, points))
+        parts += [_line(name, colour, run) for run in _runs(points, scan.breaks)]
         if name != ANY and len(points) <= MOST_DOTS:
             parts += _dots(name, abbreviation, colour, points, values)
     parts += _end_labels(scan, [*subtypes, (ANY, "any", ANY_COLOUR)])
@@ -100,6 +101,26 @@ def nice_ticks(low: float, high: float, most: int = 8) -> list[float]:
             if last - first + 1 <= most:
                 return [round(k * size, 6) + 0.0 for k in range(int(first), int(last) + 1)]
         step *= 10
+
+
+def _runs(
+    points: Sequence[tuple[float, float]], breaks: Sequence[int]
+) -> list[Sequence[tuple[float, float]]]:
+    """Points between breaks: no line is drawn where no slice is."""
+    starts = [0, *(index + 1 for index in breaks)]
+    runs = [points[a:b] for a, b in zip(starts, [*starts[1:], len(points)], strict=True)]
+    return [run if len(run) > 1 else [*run, *run] for run in runs]  # one point draws nothing
+
+
+def _gaps(scan: ScanResult, x: Callable[[float], float]) -> list[str]:
+    """A tinted band over each gap along the z axis."""
+    places = [(scan.slices[i].position_mm, scan.slices[i + 1].position_mm) for i in scan.breaks]
+    return [
+        f'<rect class="gap" x="{x(low):.1f}" width="{x(high) - x(low):.1f}" y="{TOP}" '
+        f'height="{_y(0) - TOP:.1f}"><title>no slice judged here</title></rect>'
+        for low, high in places
+        if low is not None and high is not None and high > low
+    ]
 
 
 def _line(name: str, colour: str, points: Sequence[tuple[float, float]]) -> str:

@@ -20,6 +20,9 @@ COLUMNS = (
     ANY,
     *NAMES,
     "reason",
+    "complete",
+    "operating_point",
+    "threshold",
 )
 _FORMULA_STARTS = ("=", "+", "-", "@")
 
@@ -32,7 +35,7 @@ def to_csv(result: ReadResult) -> str:
 
     Example:
         >>> print(to_csv(ReadResult("b 1", (), ())), end="")
-        study,series,status,urgent,file,position_mm,any,epidural,...,subdural,reason
+        study,series,status,urgent,file,position_mm,any,epidural,...,subdural,reason,...
     """
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
@@ -53,6 +56,9 @@ def _rows(scan: ScanResult) -> Iterator[dict[str, str]]:
         "status": scan.status,
         "urgent": "" if scan.urgent is None else str(scan.urgent).lower(),
         "reason": _cell(" | ".join(scan.reasons)),
+        "complete": "" if scan.complete is None else str(scan.complete).lower(),
+        "operating_point": scan.operating_point or "",
+        "threshold": "" if scan.threshold is None else f"{scan.threshold:.6f}",
     }
     if not scan.slices:
         yield common

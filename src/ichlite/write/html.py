@@ -15,7 +15,7 @@ from ichlite.labels import ANY, SUBTYPES
 from ichlite.records import ReadResult, ScanResult
 from ichlite.write.plain import html_text
 from ichlite.write.section import badge, items, place, scan_section
-from ichlite.write.triage import DISCLAIMER, by_urgency, not_analysed
+from ichlite.write.triage import DISCLAIMER, by_urgency, decided_at, not_analysed
 
 OPEN_SKIPPED = 8
 """The list of skipped files is folded away when it is longer than this."""
@@ -64,7 +64,7 @@ class Report:
             style=(_HERE / "report.css").read_text(encoding="utf-8"),
             disclaimer=html_text(DISCLAIMER),
             version=html_text(__version__),
-            bundle=html_text(self.bundle.label),
+            bundle=html_text(" · ".join(filter(None, [self.bundle.label, decided_at(analysed)]))),
             counts=_counts(result, analysed),
             triage=_triage(analysed),
             unanswered=_unanswered(result),
@@ -76,6 +76,9 @@ class Report:
 def _counts(result: ReadResult, analysed: Sequence[ScanResult]) -> str:
     urgent = sum(bool(scan.urgent) for scan in analysed)
     parts = [f"<b>{urgent}</b> urgent of <b>{len(analysed)}</b> analysed"]
+    uncleared = sum(scan.urgent is None for scan in analysed)
+    if uncleared:
+        parts.append(f"<b>{uncleared}</b> not cleared")
     rest = len(result.studies) - len(analysed)
     if rest:
         parts.append(f"<b>{rest}</b> not analysed")
@@ -157,8 +160,10 @@ def _method(bundle: Bundle) -> str:
     return (
         f"Model {html_text(bundle.label)}: {html_text(str(bundle.manifest.get('model')))}, "
         f"{html_text(str(bundle.manifest.get('precision')))}. The logits of each slice are "
-        "calibrated to probabilities and smoothed over neighbouring slices "
+        "calibrated to probabilities and smoothed over neighbouring slices, never across a gap "
         f"(weights {weights}); “any” is "
         f"{_ANY_RULES[rule.any_rule]}; a scan's value is {_SCAN_RULES[rule.scan_rule]}; a scan is "
-        f"urgent from {rule.threshold(ANY):.2f} on."
+        f"urgent from {rule.threshold(ANY):.2f} on (operating point "
+        f"{html_text(bundle.operating_point.replace('_', ' '))}). A scan that is incomplete, or a "
+        "child's, can be urgent and is never cleared."
     )

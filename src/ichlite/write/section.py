@@ -19,7 +19,7 @@ from ichlite.records import ScanResult
 from ichlite.write.chart import probability_chart
 from ichlite.write.picture import HEAT_STOPS, data_uri, grey_slice, overlay, relative
 from ichlite.write.plain import html_text
-from ichlite.write.triage import common_folder, verdict
+from ichlite.write.triage import common_folder, remarks, verdict
 
 SHOWN_SLICES = 4
 """Slices shown large, highest `any` first."""
@@ -53,9 +53,15 @@ def scan_section(scan: ScanResult, bundle: Bundle) -> str:
 
 def badge(scan: ScanResult) -> str:
     """Take a result; give its place in the triage as a coloured word, never colour alone."""
-    look = "none" if scan.scan is None else "urgent" if scan.urgent else "unflagged"
-    forced = " forced" if scan.scan is not None and scan.reasons else ""
-    return f'<span class="badge {look}{forced}">{verdict(scan)}</span>'
+    words = verdict(scan)
+    if scan.scan is None:
+        look = "none"
+    elif scan.urgent:
+        look = "urgent"
+    else:
+        look = "uncleared" if scan.urgent is None else "unflagged"
+    forced = " forced" if words.endswith("forced") else ""
+    return f'<span class="badge {look}{forced}">{words}</span>'
 
 
 def place(scan: ScanResult) -> str:
@@ -86,19 +92,20 @@ def _figures(scores: Mapping[str, float], slices: int) -> str:
 
 
 def _remarks(scan: ScanResult) -> str:
-    forced = tuple(f"judged by force, although {reason}" for reason in scan.reasons)
-    lines = items(forced + scan.notes)
+    lines = items(remarks(scan))
     return f'<ul class="remarks">{lines}</ul>' if lines else ""
 
 
 def _chart(scan: ScanResult, bundle: Bundle) -> str:
     threshold = bundle.rule.threshold(ANY)
+    placed = scan.slices[0].position_mm is not None
+    gaps = " Tinted: no slice was judged here." if scan.breaks and placed else ""
     return (
         f"<figure>{probability_chart(scan, threshold)}<figcaption>Calibrated probability of each "
         "slice, smoothed over its neighbours. "
         f"{_key(ANY_COLOUR, 'any (broad band)', ANY)}"
         f"{''.join(_key(s.colour, s.name) for s in SUBTYPES)}"
-        f"Red dashes: threshold of “any”, {threshold:.2f}.</figcaption></figure>"
+        f"Red dashes: threshold of “any”, {threshold:.2f}.{gaps}</figcaption></figure>"
     )
 
 

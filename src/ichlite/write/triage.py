@@ -1,4 +1,4 @@
-"""A `ReadResult` in; the order of urgency, and the terminal's triage list, out."""
+"""Order results by urgency, put each in words, and print the triage list on a terminal."""
 
 from __future__ import annotations
 
@@ -23,12 +23,16 @@ _EXAMPLES = 3
 
 
 def by_urgency(studies: Iterable[ScanResult]) -> list[ScanResult]:
-    """Take results; give the analysed ones, most urgent first.
+    """Return the analysed results, most urgent first.
 
-    Urgent before not urgent, then by the scan's `any`, ties by study and series.
+    Urgent before not cleared before not flagged, then by the scan's `any`, ties by study and
+    series.
     """
     analysed = [scan for scan in studies if scan.scan is not None]
-    return sorted(analysed, key=lambda s: (not s.urgent, -(s.scan or {})[ANY], s.study, s.series))
+    return sorted(
+        analysed,
+        key=lambda s: (not s.urgent, s.urgent is False, -(s.scan or {})[ANY], s.study, s.series),
+    )
 
 
 def not_analysed(studies: Iterable[ScanResult]) -> list[ScanResult]:
@@ -37,17 +41,55 @@ def not_analysed(studies: Iterable[ScanResult]) -> list[ScanResult]:
 
 
 def verdict(scan: ScanResult) -> str:
-    """Take a result; give its place in the triage in words.
+    """Return the place of a result in the triage, in words.
 
     What was judged although the input check refused it says so: a forced number is no plain one.
 
     Example:
         >>> verdict(ScanResult("1", "2", (), "not_analysed", ("a chest",), None, ()))
         'no result'
+        >>> reasons = ("incomplete: slices are missing",)
+        >>> verdict(
+        ...     ScanResult("1", "2", (), "analysed", reasons, {}, (), not_cleared=reasons)
+        ... )
+        'incomplete: not cleared'
     """
     if scan.scan is None:
         return "no result"
-    return ("urgent" if scan.urgent else "not flagged") + (", forced" if scan.reasons else "")
+    kind = scan.not_cleared[0].partition(":")[0] if scan.not_cleared else ""
+    if scan.urgent:
+        place = f"urgent ({kind})" if kind else "urgent"
+    elif scan.urgent is None:
+        place = f"{kind}: not cleared" if kind else "not cleared"
+    else:
+        place = "not flagged"
+    return place + (", forced" if _objections(scan) else "")
+
+
+def remarks(scan: ScanResult) -> tuple[str, ...]:
+    """Return what the numbers of an analysed scan need beside them, one line each."""
+    forced = (f"judged by force, although {reason}" for reason in _objections(scan))
+    return (*forced, *scan.not_cleared, *scan.notes)
+
+
+def decided_at(studies: Iterable[ScanResult]) -> str:
+    """Return the operating point and threshold of results in words, nothing when none has any.
+
+    Example:
+        >>> point = {"operating_point": "high_sensitivity", "threshold": 0.25}
+        >>> decided_at([ScanResult("1", "2", (), "analysed", (), {}, (), **point)])
+        'operating point high sensitivity: urgent from 0.25 on'
+    """
+    for scan in studies:
+        if scan.operating_point is not None and scan.threshold is not None:
+            name = scan.operating_point.replace("_", " ")
+            return f"operating point {name}: urgent from {scan.threshold:.2f} on"
+    return ""
+
+
+def _objections(scan: ScanResult) -> list[str]:
+    """What the gate held against a scan that was judged by force."""
+    return [reason for reason in scan.reasons if reason not in scan.not_cleared]
 
 
 def common_folder(scan: ScanResult) -> str:
@@ -74,7 +116,10 @@ def print_triage(result: ReadResult, console: Console) -> None:
 
     analysed = by_urgency(result.studies)
     if analysed:
-        table = Table(title=f"Triage by {result.bundle}", title_justify="left", box=None)
+        point = decided_at(analysed)
+        title = f"Triage by {result.bundle}" + (f", {point}" if point else "")
+        console.print(Text(title, style="italic"), soft_wrap=True)
+        table = Table(box=None)
         table.add_column("")
         table.add_column("any", justify="right")
         for subtype in SUBTYPES:
@@ -106,8 +151,12 @@ def _row(scan: ScanResult) -> list[Text]:
 
     scores = scan.scan or {}
     numbers = [Text(f"{scores[s.name]:.2f}", style=_shade(scores[s.name])) for s in SUBTYPES]
+    if scan.urgent:
+        place = Text(verdict(scan).replace("urgent", "URGENT", 1), style="bold red")
+    else:
+        place = Text(verdict(scan), style="yellow" if scan.urgent is None else "")
     return [
-        Text(verdict(scan).upper(), style="bold red") if scan.urgent else Text(verdict(scan)),
+        place,
         Text(f"{scores[ANY]:.2f}", style="bold"),
         *numbers,
         Text(str(len(scan.slices))),
@@ -124,9 +173,8 @@ def _print_remarks(
 ) -> None:
     """What a scan's numbers need beside them; warnings on all the input are printed once, below."""
     for scan in analysed:
-        forced = [f"judged by force, although {reason}" for reason in scan.reasons]
-        notes = [note for note in scan.notes if note not in warnings]
-        _print_item(console, _place(scan), [*forced, *notes])
+        lines = [line for line in remarks(scan) if line not in warnings]
+        _print_item(console, _place(scan), lines)
 
 
 def _print_item(console: Console, place: str, lines: Iterable[str]) -> None:

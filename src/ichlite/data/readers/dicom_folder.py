@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
+from ichlite.ct.gaps import REPEAT_TOLERANCE_MM
 from ichlite.ct.header import Refusal, read_header
-from ichlite.ct.stack import REPEAT_TOLERANCE_MM, slice_normal
+from ichlite.ct.stack import slice_normal
 from ichlite.data.audit import Finding
 from ichlite.data.readers.index import Progress
 from ichlite.data.workers import Engine, in_this_process

@@ -7,11 +7,11 @@ they run on every Keras backend, and softplus forms, so that values and gradient
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import keras
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from ichlite.errors import UnknownName, UsageError
 from ichlite.labels import NAMES
@@ -26,6 +26,7 @@ from ichlite.train.losses.classes import (
     ClassBalanced,
     DistributionBalanced,
     Focal,
+    KeptSubtypes,
     Ldam,
 )
 from ichlite.train.losses.cross_entropy import asymmetric, bce, focal
@@ -39,6 +40,7 @@ __all__ = [
     "ClassBalanced",
     "DistributionBalanced",
     "Focal",
+    "KeptSubtypes",
     "Ldam",
     "LesionMap",
     "asymmetric",
@@ -72,6 +74,7 @@ def build_loss(
     gamma: float = 2.0,
     max_margin: float = 0.5,
     beta: float = 0.9999,
+    kept: Sequence[int] = range(len(NAMES)),
 ) -> keras.losses.Loss:
     """A name of `LOSSES` and the training data's counts → the loss to compile with.
 
@@ -84,6 +87,7 @@ def build_loss(
         gamma: Of the focal loss.
         max_margin: Of LDAM.
         beta: Of class-balanced weights.
+        kept: Columns of the subtypes that the loss looks at.
 
     Returns:
         A `keras.losses.Loss`.
@@ -98,15 +102,30 @@ def build_loss(
     """
     if name not in LOSSES:
         raise UnknownName("loss", name, list(LOSSES))
+    counts = np.asarray(positives)
+    if counts.shape != (len(NAMES),):
+        raise UsageError("positives", found=counts.shape, expected=(len(NAMES),))
+    if len(kept) < len(NAMES):
+        counts = counts[list(kept)]
+    loss = _loss_of(name, counts, images, gamma=gamma, max_margin=max_margin, beta=beta)
+    return loss if len(kept) == len(NAMES) else KeptSubtypes(loss, kept)
+
+
+def _loss_of(
+    name: str,
+    counts: NDArray[np.int64],
+    images: int | None,
+    *,
+    gamma: float,
+    max_margin: float,
+    beta: float,
+) -> keras.losses.Loss:
     if name == "bce":
         return Bce()
     if name == "focal":
         return Focal(gamma=gamma)
     if name == "asymmetric":
         return Asymmetric()
-    counts = np.asarray(positives)
-    if counts.shape != (len(NAMES),):
-        raise UsageError("positives", found=counts.shape, expected=(len(NAMES),))
     if name == "ldam":
         return Ldam(margins=ldam_margins(counts, max_margin=max_margin))
     if images is None:

@@ -90,6 +90,7 @@ def distribution_balanced(
     mu: float = 0.2,
     lambda_: float = 2.0,
     kappa: float = 0.05,
+    gamma: float = 0.0,
 ) -> Any:
     """Distribution-balanced loss: re-balanced weights and negatives that are tolerated.
 
@@ -101,8 +102,15 @@ def distribution_balanced(
     authors' code takes for it (weights 1.0997 and 1.1).
 
     Positives cost softplus(-(z - nu)), negatives softplus(lambda (z - nu)) / lambda, with
-    nu_i = kappa log(images / n_i - 1). At alpha 0.5, beta 0, lambda 1, kappa 0 this is
-    cross-entropy. The authors combine it with focal loss; this is the loss without.
+    nu_i = kappa log(images / n_i - 1): the paper's negative-tolerant regularisation. Both are
+    times (1 - p)^gamma, with p the probability of the truth after shift and scale: the paper's
+    "DB Focal" has gamma 2, its plain loss and the default here have 0. At alpha 0.5, beta 0,
+    lambda 1, kappa 0 and gamma 0 this is cross-entropy.
+
+    Two things of the authors' are not here: class-aware sampling, which their weights take back
+    (batches here are of images as they come, or by the recipe's shares), and a constant factor 2
+    of the focal form, which the rate of Adam makes up for. Their code divides nu by lambda, their
+    equations do not; these are the equations.
 
     Args:
         labels: (batch, 5), 0 or 1.
@@ -114,6 +122,7 @@ def distribution_balanced(
         mu: r at which the weight is half-way.
         lambda_: Scale of negative logits, above 0: above 1 easy negatives pull less.
         kappa: Scale of the shift nu.
+        gamma: Focusing on what is judged wrong, at least 0.
 
     Returns:
         (batch,), at least 0, the mean over subtypes.
@@ -135,5 +144,8 @@ def distribution_balanced(
     r = ops.where(had > 0, rarity / ops.where(had > 0, had, 1.0), 1.0)
     weight = alpha + ops.sigmoid(beta * (r - mu))
     z = z - constant("positives", kappa * np.log(images / counts - 1.0), z)
-    positive, negative = ops.softplus(-z), ops.softplus(lambda_ * z) / lambda_
+    focus_positive = ops.exp(-gamma * ops.softplus(z))
+    focus_negative = ops.exp(-gamma * ops.softplus(-lambda_ * z))
+    positive = focus_positive * ops.softplus(-z)
+    negative = focus_negative * ops.softplus(lambda_ * z) / lambda_
     return ops.mean(weight * (y * positive + (1.0 - y) * negative), axis=-1)

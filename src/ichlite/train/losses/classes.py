@@ -14,7 +14,7 @@ from ichlite.errors import UsageError
 from ichlite.train.losses.balance import class_balanced, distribution_balanced
 from ichlite.train.losses.cross_entropy import asymmetric, bce, focal
 from ichlite.train.losses.margin import ldam
-from ichlite.train.losses.tensors import check_counts
+from ichlite.train.losses.tensors import check_counts, columns
 
 
 @keras.saving.register_keras_serializable(package="ichlite")
@@ -192,8 +192,8 @@ class DistributionBalanced(keras.losses.Loss):  # type: ignore[misc]
     Args:
         positives: (5,) images of the training data with each subtype.
         images: Of the training data.
-        options: alpha, beta, mu, lambda_ and kappa of `distribution_balanced`, where they are not
-            its defaults.
+        options: alpha, beta, mu, lambda_, kappa and gamma of `distribution_balanced`, where they
+            are not its defaults.
         name: Of the loss.
         keras_options: `reduction` and `dtype` of `keras.losses.Loss`.
 
@@ -225,6 +225,42 @@ class DistributionBalanced(keras.losses.Loss):  # type: ignore[misc]
         """What builds this loss again."""
         own = {"positives": self.positives, "images": self.images, "options": self.options}
         return {**super().get_config(), **own}
+
+
+@keras.saving.register_keras_serializable(package="ichlite")
+class KeptSubtypes(keras.losses.Loss):  # type: ignore[misc]
+    """Another loss over some of the subtypes; labels and logits of the others do not matter.
+
+    Args:
+        loss: Of the subtypes that are kept, or its configuration.
+        kept: Their columns.
+        name: Of the loss.
+        keras_options: `reduction` and `dtype` of `keras.losses.Loss`.
+
+    Example:
+        >>> round(float(KeptSubtypes(Bce(), [1])([[1, 0]], [[-9.0, 0.0]])), 4)
+        0.6931
+    """
+
+    def __init__(
+        self,
+        loss: keras.losses.Loss | Mapping[str, Any],
+        kept: Sequence[int],
+        name: str = "kept_subtypes",
+        **keras_options: Any,
+    ) -> None:
+        super().__init__(name=name, **keras_options)
+        self.loss = keras.losses.deserialize(loss) if isinstance(loss, Mapping) else loss
+        self.kept = [int(column) for column in kept]
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """(batch, 5) labels and logits → (batch,), the mean over the subtypes that are kept."""
+        return self.loss.call(columns(y_true, self.kept), columns(y_pred, self.kept))
+
+    def get_config(self) -> dict[str, Any]:
+        """What builds this loss again."""
+        loss = keras.losses.serialize(self.loss)
+        return {**super().get_config(), "loss": loss, "kept": self.kept}
 
 
 def _at_least_0(name: str, values: ArrayLike) -> Any:

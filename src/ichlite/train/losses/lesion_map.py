@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -10,6 +11,7 @@ from keras import ops
 
 from ichlite.errors import UsageError
 from ichlite.labels import NAMES
+from ichlite.train.losses.tensors import columns
 
 FOCUS = 2.0
 """Power of its probability that a cell without blood weighs with: the surest are the worst."""
@@ -17,7 +19,9 @@ _TINY = 1e-6
 """Added to that weight, so that cells of vanishing probability still have a mean."""
 
 
-def lesion_map_loss(cells: Any, known: Any, map_logits: Any) -> Any:
+def lesion_map_loss(
+    cells: Any, known: Any, map_logits: Any, *, kept: Sequence[int] = range(len(NAMES))
+) -> Any:
     """Cross-entropy of lesion cells and of others, each a mean of its own, so that neither drowns.
 
     Blood fills about one cell in a hundred. Cells with blood weigh alike. The others weigh with
@@ -28,6 +32,7 @@ def lesion_map_loss(cells: Any, known: Any, map_logits: Any) -> Any:
         cells: (batch, h, w) uint8, bit k set where subtype k of `labels.NAMES` is.
         known: (batch,), 1 where the cells of an image are known, else 0.
         map_logits: (batch, h, w, 5), real.
+        kept: Columns of the subtypes that the loss looks at.
 
     Returns:
         (batch,), at least 0; 0 where the cells are not known.
@@ -50,6 +55,8 @@ def lesion_map_loss(cells: Any, known: Any, map_logits: Any) -> Any:
         raise UsageError(
             "cells do not fit the lesion map", found=tuple(y.shape), expected=tuple(z.shape)
         )
+    if len(kept) < len(NAMES):
+        y, z = columns(y, kept), columns(z, kept)
     sides = (1, 2, 3)
     blood = ops.sum(y * ops.softplus(-z), axis=sides) / ops.maximum(ops.sum(y, axis=sides), 1.0)
     weight = ops.stop_gradient((1.0 - y) * (ops.power(ops.sigmoid(z), FOCUS) + _TINY))
@@ -68,12 +75,23 @@ class LesionMap(keras.losses.Loss):  # type: ignore[misc]
         (0.6931, 0.0)
     """
 
-    def __init__(self, name: str = "lesion_map", **keras_options: Any) -> None:
+    def __init__(
+        self,
+        kept: Sequence[int] = range(len(NAMES)),
+        name: str = "lesion_map",
+        **keras_options: Any,
+    ) -> None:
         super().__init__(name=name, **keras_options)
+        self.kept = [int(column) for column in kept]
+
+    def get_config(self) -> dict[str, Any]:
+        """What builds this loss again."""
+        return {**super().get_config(), "kept": self.kept}
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """(batch, h, w) cells and (batch, h, w, 5) logits → (batch,)."""
-        return lesion_map_loss(y_true, ops.ones(ops.shape(y_pred)[0], y_pred.dtype), y_pred)
+        known = ops.ones(ops.shape(y_pred)[0], y_pred.dtype)
+        return lesion_map_loss(y_true, known, y_pred, kept=self.kept)
 
 
 def unpack(cells: Any) -> Any:

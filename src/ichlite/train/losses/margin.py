@@ -9,7 +9,7 @@ from keras import ops
 from numpy.typing import ArrayLike, NDArray
 
 from ichlite.errors import UsageError
-from ichlite.train.losses.tensors import constant, pair
+from ichlite.train.losses.tensors import constant, pair, remedy
 
 
 def ldam(labels: Any, logits: Any, *, margins: ArrayLike, weights: ArrayLike | None = None) -> Any:
@@ -30,6 +30,9 @@ def ldam(labels: Any, logits: Any, *, margins: ArrayLike, weights: ArrayLike | N
 
     Source:
         Lankireddy et al., MLMI 2022, equation 1; weights: Cao et al., NeurIPS 2019, algorithm 1.
+        The equation's second term, of negatives, is log(1 / (1 + e^-(z + margin))) as printed,
+        which rewards a high logit of what is absent; here it has the sign that it must have,
+        log(1 / (1 + e^(z + margin))).
 
     Example:
         >>> round(float(ldam([[1]], [[0.5]], margins=[0.5])[0]), 4)
@@ -75,6 +78,6 @@ def ldam_margins(positives: ArrayLike, *, max_margin: float = 0.5) -> NDArray[np
             "LDAM has no margin for a subtype without positives",
             found=counts.tolist(),
             expected="one count of at least 1 for each subtype",
-            remedy="add images of the missing subtype, or train with bce or focal",
+            remedy=remedy(counts),
         )
     return np.asarray(max_margin * (counts.min() / counts) ** 0.25)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -10,6 +11,7 @@ from keras import ops
 from numpy.typing import ArrayLike, NDArray
 
 from ichlite.errors import UsageError
+from ichlite.labels import NAMES
 
 
 def pair(labels: Any, logits: Any) -> tuple[Any, Any]:
@@ -44,6 +46,18 @@ def constant(name: str, values: ArrayLike, logits: Any) -> Any:
     return tensor
 
 
+def columns(values: Any, kept: Sequence[int]) -> Any:
+    """Return the columns of the last axis with these numbers, in their order.
+
+    Example:
+        >>> np.asarray(columns([[1, 2, 3]], [2, 0])).tolist()
+        [[3, 1]]
+    """
+    tensor = ops.convert_to_tensor(values)
+    # Not `take`, whose gradient adds up in no fixed order on some devices.
+    return ops.stack([tensor[..., column] for column in kept], axis=-1)
+
+
 def check_counts(loss: str, positives: ArrayLike, images: int) -> NDArray[np.float64]:
     """Positives a subtype of so many images → the same as float64.
 
@@ -55,6 +69,19 @@ def check_counts(loss: str, positives: ArrayLike, images: int) -> NDArray[np.flo
         raise UsageError(
             f"{loss} needs images with and without each subtype",
             found=f"positives {counts.tolist()} of {images} images",
-            remedy="add images of the missing kind, or train with bce or focal",
+            remedy=remedy(counts),
         )
     return counts
+
+
+def remedy(counts: NDArray[np.float64]) -> str:
+    """Say what to do about subtypes that the counts of the training data are too low for.
+
+    Example:
+        >>> remedy(np.array([0, 9, 9, 9, 9]))
+        'leave it out (--leave-out epidural), add images of it, or train with bce or focal'
+    """
+    named = counts.shape == (len(NAMES),)
+    absent = [name for name, count in zip(NAMES, counts, strict=True) if count < 1] if named else []
+    options = " ".join(f"--leave-out {name}" for name in absent or ["SUBTYPE"])
+    return f"leave it out ({options}), add images of it, or train with bce or focal"

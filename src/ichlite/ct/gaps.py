@@ -1,0 +1,194 @@
+"""Where slices along a head are missing, repeated or too far apart, and which are neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+REPEAT_TOLERANCE_MM = 0.01
+"""Two slices nearer than this are at one position."""
+
+GAP_RATIO = 1.7
+"""A distance this many times its neighbours' is a gap; one missing slice makes it 2."""
+
+MAX_SPACING_MM = 8.0
+"""The widest median spacing of the 2,214 series in the RSNA test table is 6 mm."""
+
+WHOLE_REPEAT_SHARE = 0.8
+"""When this share of the positions occurs more than once, the series holds two whole scans."""
+
+_UNCOVERED_RATIO = 1.4
+"""Of a distance over the mean thickness of its two slices, to what is usual in the scan or 1. Where
+2.5 mm slices meet 5 mm ones it may be 1.33 in a whole scan."""
+
+_NEIGHBOURS = 6
+_SAME_RATIO = 1.1
+_OVERLAP_RATIO = 4.5
+
+
+def find_gaps(
+    positions_mm: Sequence[float], thicknesses_mm: Sequence[float | None]
+) -> tuple[list[str], tuple[int, ...]]:
+    """Find what keeps slices from following each other without a gap, and where.
+
+    Args:
+        positions_mm: Along the slice normal, sorted.
+        thicknesses_mm: SliceThickness of the same slices.
+
+    Returns:
+        One line for each defect; the indices of the slices whose successor is no neighbour, because
+        tissue lies between them or both lie at one position.
+
+    Example:
+        >>> find_gaps([0.0, 5.0, 10.0, 20.0, 25.0], [5.0] * 5)[1]
+        (2,)
+    """
+    positions = np.array(positions_mm, np.float64)
+    if len(positions) < 2:
+        return [], ()
+    distances = np.diff(positions)
+    breaks = (distances < REPEAT_TOLERANCE_MM) | (distances > MAX_SPACING_MM)
+    missing, gaps = _missing(positions)
+    breaks[gaps] = True
+    wide = _tissue_between(distances, thicknesses_mm)
+    breaks[wide] = True
+    between = _widest(distances, [index for index in wide if index not in gaps])
+    defects = [*missing, *_repeats(positions), *_far_apart(distances), *between]
+    return defects, tuple(np.flatnonzero(breaks).tolist())
+
+
+def breaks_without(
+    positions_mm: Sequence[float], breaks: Sequence[int], kept: Sequence[int]
+) -> tuple[int, ...]:
+    """Find which slices are no neighbours once some were left out; what was left out is a gap.
+
+    Args:
+        positions_mm: Of all slices; empty when unknown.
+        breaks: As `find_gaps` gave them.
+        kept: Indices of the slices that stay, ascending.
+
+    Returns:
+        Indices into `kept`.
+
+    Example:
+        >>> breaks_without([0.0, 5.0, 10.0, 15.0], (), [0, 2, 3])
+        (0,)
+    """
+    if not positions_mm:
+        return tuple(range(len(kept) - 1))
+
+    def apart(first: int, second: int) -> bool:
+        return abs(positions_mm[second] - positions_mm[first]) >= REPEAT_TOLERANCE_MM
+
+    def broken(below: int, above: int) -> bool:
+        inner = range(below + 1, above)
+        return (
+            not apart(below, above)
+            or any(apart(below, one) and apart(one, above) for one in inner)
+            or any(below <= one < above and apart(one, one + 1) for one in breaks)
+        )
+
+    return tuple(index for index, pair in enumerate(pairwise(kept)) if broken(*pair))
+
+
+def _missing(positions_mm: NDArray[np.float64]) -> tuple[list[str], list[int]]:
+    """A line for each place where slices are missing, and the index of the slice before it.
+
+    Spacing may change from one zone to the next (thin at the skull base, thick above), and two
+    acquisitions may overlap, so distances are compared with those near them, and a distance that
+    occurs twice on one side is no gap.
+    """
+    distinct = _distinct(positions_mm)
+    distances = np.diff(distinct)
+    if len(distances) < 3:
+        return [], []
+    lines, before = [], []
+    for index, distance in enumerate(distances):
+        sides = [
+            side
+            for side in (
+                distances[max(0, index - _NEIGHBOURS) : index][::-1],
+                distances[index + 1 : index + 1 + _NEIGHBOURS],
+            )
+            if len(side)
+        ]
+        nearest = max(side[0] for side in sides)
+        usual = max(np.sort(side)[-2:][0] for side in sides)
+        recurs = usual * _SAME_RATIO >= distance
+        # Beside a thicker zone "usual" is too large. The nearest distance then decides, unless it
+        # is so small that it is the offset between two overlapping acquisitions.
+        beside_a_zone = GAP_RATIO * nearest < distance < _OVERLAP_RATIO * nearest and not recurs
+        if distance > GAP_RATIO * usual or beside_a_zone:
+            lines.append(
+                f"slices are missing after {distinct[index]:.1f} mm; "
+                f"found a distance of {distance:.1f} mm; expected about {min(usual, nearest):.1f}"
+            )
+            before.append(int(np.searchsorted(positions_mm, distinct[index + 1])) - 1)
+    return lines, before
+
+
+def _repeats(positions_mm: NDArray[np.float64]) -> list[str]:
+    """A line when positions occur more than once."""
+    distinct = _distinct(positions_mm)
+    repeated = len(positions_mm) - len(distinct)
+    if repeated == 0:
+        return []
+    positions = "1 position" if len(distinct) == 1 else f"{len(distinct)} positions"
+    found = f"found {len(positions_mm)} slices at {positions}; expected one slice a position"
+    if len(distinct) == 1:
+        return [f"all slices are at one position; {found}"]
+    if repeated >= WHOLE_REPEAT_SHARE * len(distinct):
+        return [f"two scans in one series; {found}"]
+    return [f"different images share a position, and all are judged; {found}"]
+
+
+def _far_apart(distances_mm: NDArray[np.float64]) -> list[str]:
+    spacing_mm = float(np.median(distances_mm))
+    if spacing_mm <= MAX_SPACING_MM:
+        return []
+    found = f"found {spacing_mm:.1f} mm; expected at most {MAX_SPACING_MM:.0f}"
+    return [f"slices too far apart; {found}"]
+
+
+def _tissue_between(
+    distances_mm: NDArray[np.float64], thicknesses_mm: Sequence[float | None]
+) -> list[int]:
+    """Where no slice shows the tissue; when every second slice is lost, this is the only trace.
+
+    It also finds a slice lost where thin slices meet thick ones, which distances alone cannot.
+    """
+    known = {
+        index: [one for one in thicknesses_mm[index : index + 2] if one]
+        for index in range(len(distances_mm))
+    }
+    shares = {
+        index: float(distances_mm[index]) / float(np.mean(thick))
+        for index, thick in known.items()
+        if thick
+    }
+    usual = max(1.0, float(np.median(list(shares.values())))) if shares else 1.0
+    return [
+        index
+        for index, share in shares.items()
+        if share > _UNCOVERED_RATIO * usual or distances_mm[index] > GAP_RATIO * max(known[index])
+    ]
+
+
+def _widest(distances_mm: NDArray[np.float64], places: list[int]) -> list[str]:
+    """A line on the widest of some distances that slices are too thin for."""
+    if not places:
+        return []
+    widest_mm = max(float(distances_mm[index]) for index in places)
+    return [
+        "the slices leave tissue out between them; "
+        f"found a distance of {widest_mm:.1f} mm, more than the slices are thick"
+    ]
+
+
+def _distinct(positions_mm: NDArray[np.float64]) -> NDArray[np.float64]:
+    fresh = np.concatenate([[True], np.diff(positions_mm) >= REPEAT_TOLERANCE_MM])
+    distinct: NDArray[np.float64] = positions_mm[fresh]
+    return distinct
