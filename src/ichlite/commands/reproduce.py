@@ -19,11 +19,13 @@ from ichlite.commands.recipe_options import (
     CropSize,
     CropSteps,
     DeferShare,
+    Deterministic,
     DeviceWindows,
     Dropout,
     EmaMomentum,
     Gamma,
     LearningRate,
+    LeaveOut,
     MapWeight,
     MaxMargin,
     Precision,
@@ -93,6 +95,8 @@ def reproduce(
     brain_level_hu: BrainLevel = None,
     augment: Augment = False,
     vary_scanner: VaryScanner = False,
+    leave_out: LeaveOut = None,
+    deterministic: Deterministic = False,
     keep: Annotated[
         str | None,
         typer.Option(
@@ -148,9 +152,9 @@ def reproduce(
     for path in inits.values():
         if not path.is_file():
             raise UsageError("--init", found=path, expected="a .keras file")
-    left_out = tuple(Fold(number, folds, fold_seed) for number in range(1, max(folds, 0) + 1))
     if folds < 0 or folds == 1:
         raise UsageError("--folds", found=folds, expected="0, or at least 2")
+    left_out = tuple(Fold(number, folds, fold_seed) for number in range(1, folds + 1))
     base = recipe_from({**given, "keep": keep or ("last" if folds else "best")})
     grid = paper_grid(
         base,

@@ -121,7 +121,7 @@ def check_runs(runs: Sequence[PlannedRun], data: Data, out: Path, *, train: bool
     Raises:
         UsageError: The store's labels are of scans; or a folder or a result is of a run with
             another recipe or other data, and mixing the two would compare what is not alike; or
-            a training split has too few positives for a loss.
+            a training split has too few positives for a loss, or no epoch can be chosen.
         InputError: A result is damaged.
     """
     if data.store.label_level != "slice":
@@ -138,12 +138,18 @@ def check_runs(runs: Sequence[PlannedRun], data: Data, out: Path, *, train: bool
         if begun is not None:
             check_same(begun, data.manifest_of(run), folder)
     if train:
-        _check_losses([run for run in runs if _state(run, out) == "not run"], data)
+        _check_trainable([run for run in runs if _state(run, out) == "not run"], data)
 
 
-def _check_losses(runs: Sequence[PlannedRun], data: Data) -> None:
+def _check_trainable(runs: Sequence[PlannedRun], data: Data) -> None:
     for (loss, fold), run in {(run.recipe.loss, run.fold): run for run in runs}.items():
         store = data.of(fold)
+        if fold is not None and run.recipe.keep == "best" and not len(store.rows("validation")):
+            raise UsageError(
+                "--keep best with --folds",
+                found="no patients left for validation, who would choose an epoch",
+                expected="--keep last",
+            )
         labels = np.asarray(store.labels)[split_rows(store, "train")]
         try:
             loss_of(run.recipe, loss, labels.sum(axis=0, dtype=np.int64), len(labels))

@@ -179,11 +179,14 @@ def score_run(run: PlannedRun, folder: Path, store: Store, target: Path) -> None
     path.unlink(missing_ok=True)  # never a document beside the scores of another model
     with replacing(path.with_suffix(".npz")) as part:
         np.savez_compressed(part, **asdict(scores))
+    train = read_manifest(folder) or {}
     document = {
         "schema": SCHEMA,
         "run": run.name,
-        "train": read_manifest(folder),
-        "training": training_facts(read_history(folder / "history.csv"), run.recipe.keep),
+        "train": train,
+        "training": training_facts(
+            read_history(folder / "history.csv"), train["result"].get("best_step")
+        ),
         "scored": {
             "slices": len(rows),
             "machine": describe_machine(),
@@ -353,13 +356,16 @@ def _measured(
     return test, redrawn
 
 
-def training_facts(history: list[dict[str, Any]], keep: str = "best") -> dict[str, Any]:
-    """Rows of history.csv → epochs, which is judged, hours, images a second, share of time waited.
+def training_facts(history: list[dict[str, Any]], judged_step: int | None = None) -> dict[str, Any]:
+    """Return epochs, which of them is judged, hours, images a second and the share of time waited.
 
-    Judged is the last, or the first with the highest validation mean ROC AUC: `crops` when none of
-    full frames surpassed the steps on crops before them.
     Seconds include each epoch's validation; what an interrupt lost is not in them. The share is of
     the time in which no batch was ready for the device; None where the run did not note it.
+
+    Args:
+        history: Rows of history.csv.
+        judged_step: After which the weights that are judged were saved. Its epoch is `crops` when
+            none of full frames surpassed the steps on crops before them.
 
     Example:
         >>> training_facts([{"seconds": "1800", "images_per_s": "50", "epoch": "1"}])["hours"]
@@ -368,14 +374,11 @@ def training_facts(history: list[dict[str, Any]], keep: str = "best") -> dict[st
     seconds = [float(row["seconds"]) for row in history]
     rates = [float(row["images_per_s"]) for row in history]
     waited = [float(row["wait_share"]) for row in history if row.get("wait_share")]
-    scored = [row for row in history if row.get("validation_mean_roc_auc")]
-    judged = max(scored, key=lambda row: float(row["validation_mean_roc_auc"]), default=None)
-    if keep == "last":
-        judged = history[-1] if history else None
-    epoch = judged and (CROPS if judged["phase"] == CROPS else judged["epoch"])
+    judged = [CROPS if row["phase"] == CROPS else row["epoch"]
+              for row in history if row.get("step") == str(judged_step)]  # fmt: skip
     return {
         "epochs": sum(row.get("phase") != CROPS for row in history),
-        "judged_epoch": epoch,
+        "judged_epoch": judged[0] if judged else None,
         "seconds": sum(seconds),
         "hours": sum(seconds) / 3600,
         "images_per_s": float(np.median(rates)) if rates else None,
