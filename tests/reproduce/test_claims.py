@@ -130,9 +130,7 @@ def test_evidence_names_numbers_seeds_patients_and_data() -> None:
     assert "LDAM 90.00 %, BCE 80.00 %: +10.00 points, 95 % over seeds" in lines[0]
     assert "over patients +10.00 to +10.00" in lines[0]
     assert "(seeds 1, 2, 3 and 1, 2, 3)" in lines[0]
-    assert lines[-1] == (
-        "data: toys of kind phantom, test split of 100 slices of 10 patients"
-    )
+    assert lines[-1] == ("data: toys of kind phantom, test split of 100 slices of 10 patients")
 
 
 def test_what_holds_here_may_not_be_told_for_other_patients() -> None:

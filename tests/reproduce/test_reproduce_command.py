@@ -184,7 +184,9 @@ def test_folds_in_pieces_on_two_machines(
     assert document["losses"]["bce"]["seeds"] == [1, 2]
     assert document["losses"]["focal"]["seeds"] == [1]
 
-    beside = ichlite("reproduce", store.path, out, *FOLDS, "--no-train", "--beside", other, "--json")
+    beside = ichlite(
+        "reproduce", store.path, out, *FOLDS, "--no-train", "--beside", other, "--json"
+    )
     assert beside.exit_code == 0, beside.err
     assert json.loads(beside.out)["claims"][0]["beside"] == {"toys, 2 folds": "holds"}
     header = (out / "claims.md").read_text().split("| Section | ")[1].split("\n")[0]
@@ -258,8 +260,13 @@ def test_what_cannot_be_asked(
 def test_rsna_is_counted_in_tables_and_the_count_is_kept(
     ichlite: Run, store: Store, out: Path, tmp_path: Path
 ) -> None:
-    lines = ["PatientID,StudyInstanceUID,any,epidural,intraparenchymal,intraventricular,"
-             "subarachnoid,subdural", "a,1,1,0,1,0,0,0", "a,2,0,0,0,0,0,0", "b,3,,,,,,"]  # fmt: skip
+    lines = [
+        "PatientID,StudyInstanceUID,any,epidural,intraparenchymal,intraventricular,"
+        "subarachnoid,subdural",
+        "a,1,1,0,1,0,0,0",
+        "a,2,0,0,0,0,0,0",
+        "b,3,,,,,,",
+    ]
     (tmp_path / "studies.csv").write_text("\n".join(lines) + "\n")
     for words in (("--rsna-tables", tmp_path / "studies.csv"), ()):
         done = ichlite("reproduce", store.path, out, "--no-train", "--json", *words)

@@ -169,7 +169,8 @@ def reproduce(
     data = Data(open_stores(stores), " ".join(store.name for store in stores), inits)
     check_out(out)
     check_runs(grid.runs, data, out, train=not no_train)
-    others = [judge_results(folder, draws=bootstrap) for folder in beside or []]
+    for folder in beside or []:
+        judge_results(folder, draws=0)  # refused now, not after hours of training
 
     def show(run: PlannedRun, row: Row) -> None:
         auc = row["validation_mean_roc_auc"]
@@ -205,7 +206,9 @@ def reproduce(
             data.name, base, grid, draws=bootstrap, folds=left_out, inits=inits, seeds_of=of_models
         ),
         draws=bootstrap,
-        beside=others,
+        beside=[
+            judge_results(folder, draws=bootstrap, rsna=measured.rsna) for folder in beside or []
+        ],
     )
     files = write_report(report, out)
     claims = report.judged.claims

@@ -11,6 +11,7 @@ from typing import Any
 from ichlite.reproduce.cells import number_text
 from ichlite.reproduce.published import STATED
 from ichlite.reproduce.verdicts import (
+    COSTS,
     FAILS,
     HOLDS,
     LIGHT,
@@ -36,56 +37,49 @@ _TIME_WARNING = (
 def cost_claims(costs: Mapping[str, Any]) -> tuple[Claim, ...]:
     """Costs as of `costs.measured_costs` → the claims on parameters, FLOPs, sizes and times."""
     params, time = STATED["params_factor_mobilenet"], STATED["time_factor_mobilenet"]
-    slower = factor(
-        costs, "mobilenet_v2", LIGHT, "latency_float32_ms", "ms", "time a slice", time.value
-    )
-    quicker = smaller(
-        costs, LIGHT, STATE_OF_THE_ART, "latency_float32_ms", "ms", "time a slice, float32"
-    )
+    tenth, ms = STATED["params_factor_sfcn"], "latency_float32_ms"
     return (
         claim(
             "params_26x",
             "abstract",
             f"LightFCN has fewer parameters than MobileNetV2 “{params.words}”.",
             f"the ratio, rounded, is at least {params.value:g}",
-            factor(costs, "mobilenet_v2", LIGHT, "params", "count", "parameters", params.value),
+            factor(costs, "params", "mobilenet_v2", LIGHT, params.value),
         ),
         claim(
             "time_3x",
             "abstract",
             f"LightFCN's inference time is less than MobileNetV2's “{time.words}”.",
             f"the ratio of the medians, rounded, is at least {time.value:g}",
-            with_line(slower, _TIME_WARNING),
+            with_line(factor(costs, ms, "mobilenet_v2", LIGHT, time.value), _TIME_WARNING),
         ),
         claim(
             "smaller_footprint",
             "abstract",
             "“a smaller memory footprint” than the state of the art.",
             f"float32 .tflite bytes, {_COUNT_RULE}",
-            smaller(
-                costs, LIGHT, STATE_OF_THE_ART, "tflite_float32_bytes", "bytes", ".tflite float32"
-            ),
+            smaller(costs, "tflite_float32_bytes", LIGHT, STATE_OF_THE_ART),
         ),
         claim(
             "fewer_params",
             "abstract",
             "“a smaller number of parameters” than the state of the art.",
             f"parameters, {_COUNT_RULE}",
-            smaller(costs, LIGHT, STATE_OF_THE_ART, "params", "count", "parameters"),
+            smaller(costs, "params", LIGHT, STATE_OF_THE_ART),
         ),
         claim(
             "less_time",
             "abstract",
             "“lesser inference time” than the state of the art.",
             "medians of one interleaved run, lower than each of the others",
-            with_line(quicker, _TIME_WARNING),
+            with_line(smaller(costs, ms, LIGHT, STATE_OF_THE_ART), _TIME_WARNING),
         ),
         claim(
             "fewer_flops",
             "abstract",
             "“fewer Floating Point Operations” than the state of the art.",
             f"FLOPs of one 256x256 slice, {_COUNT_RULE}",
-            smaller(costs, LIGHT, STATE_OF_THE_ART, "flops_256", "flops", "FLOPs at 256x256"),
+            smaller(costs, "flops_256", LIGHT, STATE_OF_THE_ART),
         ),
         claim(
             "depthwise_reduces_params",
@@ -93,7 +87,7 @@ def cost_claims(costs: Mapping[str, Any]) -> tuple[Claim, ...]:
             "Depthwise separable convolutions have “significantly reduced the total number of "
             "parameters”.",
             f"SFCN_depthwise's parameters, {_COUNT_RULE}",
-            smaller(costs, "sfcn_depthwise", ("sfcn",), "params", "count", "parameters"),
+            smaller(costs, "params", "sfcn_depthwise", ("sfcn",)),
         ),
         claim(
             "expansions_reduce_flops",
@@ -107,17 +101,9 @@ def cost_claims(costs: Mapping[str, Any]) -> tuple[Claim, ...]:
         claim(
             "params_10x_sfcn",
             "3.4",
-            f"LightFCN has fewer parameters than SFCN “{STATED['params_factor_sfcn'].words}”.",
-            f"the ratio, rounded, is at least {STATED['params_factor_sfcn'].value:g}",
-            factor(
-                costs,
-                "sfcn",
-                LIGHT,
-                "params",
-                "count",
-                "parameters",
-                STATED["params_factor_sfcn"].value,
-            ),
+            f"LightFCN has fewer parameters than SFCN “{tenth.words}”.",
+            f"the ratio, rounded, is at least {tenth.value:g}",
+            factor(costs, "params", "sfcn", LIGHT, tenth.value),
         ),
     )
 
@@ -136,25 +122,19 @@ def _expansions(costs: Mapping[str, Any]) -> Judgement:
             f"with projections to E channels in the place of 32, {number_text(wide, 'flops')}: the "
             "narrow width saves, but having the projections costs more",
             "in the paper's own ablation the step from SFCN_depthwise to LightFCN adds FLOPs, too: "
-            + smaller(costs, LIGHT, ("sfcn_depthwise",), "flops_256", "flops", "here").evidence[0],
+            + smaller(costs, "flops_256", LIGHT, ("sfcn_depthwise",)).evidence[0],
         ),
     )
 
 
-FILES: Mapping[str, str] = {
-    "h5_adam_bytes": ".h5 with Adam's state",
-    "saved_model_bytes": "SavedModel folder with Adam's state",
-}
-"""Kinds of file whose size the paper may mean: key of the costs → words."""
+FILES = ("h5_adam_bytes", "saved_model_bytes")
+"""Kinds of file whose size the paper may mean."""
 
 
 def _size_claims(costs: Mapping[str, Any]) -> tuple[Claim, ...]:
     before, after = STATED["size_before_mb"], STATED["size_after_mb"]
     least = float(int(before.value / after.value))
-    shrunk = {
-        key: factor(costs, "sfcn", LIGHT, key, "bytes", words, least)
-        for key, words in FILES.items()
-    }
+    shrunk = {key: factor(costs, key, "sfcn", LIGHT, least) for key in FILES}
     close: list[bool | None] = []
     for key in FILES:
         sizes = [cost_value(costs, name, key) for name in ("sfcn", LIGHT)]
@@ -181,8 +161,8 @@ def _size_claims(costs: Mapping[str, Any]) -> tuple[Claim, ...]:
             "size_exact",
             "3.3",
             f"The sizes themselves: “{before.words}”.",
-            f"of one kind of file ({' or '.join(FILES.values())}) both are within {CLOSE:.0%} of "
-            "the stated sizes",
+            f"of one kind of file ({' or '.join(COSTS[key][1] for key in FILES)}) both are within "
+            f"{CLOSE:.0%} of the stated sizes",
             exact,
         ),
     )

@@ -23,7 +23,7 @@ from ichlite.reproduce.claims import Ground, judge
 from ichlite.reproduce.measure import Measured
 from ichlite.reproduce.plan import LOSS_MODEL, PAPER_LOSSES, PAPER_MODELS, Grid
 from ichlite.reproduce.results import RESULTS, Piece, read_document, read_pieces, results_of
-from ichlite.reproduce.rsna import read_counts
+from ichlite.reproduce.rsna import RsnaCounts, read_counts
 from ichlite.reproduce.summary import Difference, Summary, differences, grid_of, summarise_runs
 from ichlite.reproduce.tables import all_tables
 from ichlite.reproduce.verdicts import Claim, name_of
@@ -130,12 +130,13 @@ def make_report(
     )
 
 
-def judge_results(folder: Path, *, draws: int) -> Judged:
+def judge_results(folder: Path, *, draws: int, rsna: RsnaCounts | None = None) -> Judged:
     """Judge another reproduction by today's rules, from its `results/` alone.
 
     Args:
         folder: Of the reproduction.
         draws: Redraws of patients.
+        rsna: Counts of RSNA 2019, where the folder has none.
 
     Raises:
         UsageError: It has no results.
@@ -150,7 +151,7 @@ def judge_results(folder: Path, *, draws: int) -> Judged:
             expected=f"a folder with {RESULTS}/ of `ichlite reproduce`",
         )
     costs = read_document(results / "costs.json") or {"models": {}}
-    counts = read_counts(results / "rsna.json")
+    counts = read_counts(results / "rsna.json") or rsna
     return _judged(Ground.of(summarise_runs(found, grid_of(known)), costs, counts))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -49,17 +49,25 @@ def rsna_counts(store: Store, tables: Path | None, kept: Path) -> RsnaCounts | N
         None where none of the three tells.
     """
     if tables is not None:
-        found = _of_tables(tables)
+        read = read_tables(tables)
+        labels = {name: study.labels and study.labels[0] for name, study in read.studies.items()}
+        found = _counted(
+            f"the tables {', '.join(read.names)}",
+            {name: study.patient for name, study in read.studies.items()},
+            labels,
+        )
         kept.parent.mkdir(parents=True, exist_ok=True)
         write_json(kept, asdict(found))
         return found
-    if str(store.meta.get("kind")) == "rsna":
-        bleeding = np.asarray(store.any) == 1
-        return _counted(
-            f"the store {store.path.name}",
-            zip(store.study.tolist(), store.patient.tolist(), bleeding.tolist(), strict=True),
-        )
-    return read_counts(kept)
+    if str(store.meta.get("kind")) != "rsna":
+        return read_counts(kept)
+    studies = np.asarray(store.study)
+    bleeding = set(studies[np.asarray(store.any) == 1].tolist())
+    return _counted(
+        f"the store {store.path.name}",
+        dict(zip(studies.tolist(), store.patient.tolist(), strict=True)),
+        {study: int(study in bleeding) for study in studies.tolist()},
+    )
 
 
 def read_counts(kept: Path) -> RsnaCounts | None:
@@ -77,33 +85,16 @@ def read_counts(kept: Path) -> RsnaCounts | None:
         ) from error
 
 
-def _of_tables(folder: Path) -> RsnaCounts:
-    tables = read_tables(folder)
-    return _counted(
-        f"the tables {', '.join(tables.names)}",
-        (
-            (name, study.patient, None if study.labels is None else study.labels[0] == 1)
-            for name, study in tables.studies.items()
-        ),
-    )
-
-
-def _counted(source: str, rows: Iterable[tuple[str, str, bool | None]]) -> RsnaCounts:
-    """Count (study, patient, whether it bleeds); None where its label is not known."""
-    patients: dict[str, str] = {}
-    positive: set[str] = set()
-    labelled: set[str] = set()
-    for study, patient, bleeds in rows:
-        patients[study] = patient
-        if bleeds is not None:
-            labelled.add(study)
-        if bleeds:
-            positive.add(study)
+def _counted(
+    source: str, patients: Mapping[str, str], bleeds: Mapping[str, int | None]
+) -> RsnaCounts:
+    """Count studies by name: of each its patient, and 0, 1 or None where its label is unknown."""
+    positive = [study for study, label in bleeds.items() if label]
     return RsnaCounts(
         source,
         studies=len(patients),
         patients=len(set(patients.values())),
         positive_studies=len(positive),
         positive_patients=len({patients[study] for study in positive}),
-        unlabelled_studies=len(patients) - len(labelled),
+        unlabelled_studies=sum(label is None for label in bleeds.values()),
     )

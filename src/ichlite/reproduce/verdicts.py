@@ -36,6 +36,15 @@ LIGHT = "light_fcn"
 STATE_OF_THE_ART: tuple[str, ...] = ("mobilenet_v2", "sfcn")
 """What the paper compares LightFCN with."""
 PERFORMANCE: tuple[str, ...] = ("roc_auc", "balanced_accuracy")
+COSTS: Mapping[str, tuple[Unit, str]] = {
+    "params": ("count", "parameters"),
+    "flops_256": ("flops", "FLOPs at 256x256"),
+    "tflite_float32_bytes": ("bytes", ".tflite float32"),
+    "h5_adam_bytes": ("bytes", ".h5 with Adam's state"),
+    "saved_model_bytes": ("bytes", "SavedModel folder with Adam's state"),
+    "latency_float32_ms": ("ms", "time a slice, float32"),
+}
+"""What claims are made of: key of a model's costs → unit and words."""
 WORDS: Mapping[str, str] = {
     "roc_auc": "ROC AUC",
     "sensitivity": "sensitivity",
@@ -281,35 +290,27 @@ def above_number(
     return Judgement(together([told(_ends(found), most=0.0)]), (line,))
 
 
-def smaller(
-    costs: Mapping[str, Any], first: str, others: Sequence[str], key: str, unit: Unit, what: str
-) -> Judgement:
+def smaller(costs: Mapping[str, Any], key: str, first: str, others: Sequence[str]) -> Judgement:
     """One model's cost below that of all others: a count, not a sample, so no noise."""
-    own = cost_value(costs, first, key)
-    rest = {name: cost_value(costs, name, key) for name in others}
-    parts = [None if own is None or one is None else own < one for one in rest.values()]
-    shown = [f"{name_of(first)} {_amount(own, unit)}"]
-    shown += [f"{name_of(name)} {_amount(one, unit)}" for name, one in rest.items()]
-    return Judgement(together(parts), (f"{what}: {', '.join(shown)}",))
+    found = {name: cost_value(costs, name, key) for name in (first, *others)}
+    own = found[first]
+    rest = [found[name] for name in others]
+    parts = [None if own is None or one is None else own < one for one in rest]
+    shown = ", ".join(f"{name_of(name)} {_amount(value, key)}" for name, value in found.items())
+    return Judgement(together(parts), (f"{COSTS[key][1]}: {shown}",))
 
 
 def factor(
-    costs: Mapping[str, Any],
-    larger: str,
-    lesser: str,
-    key: str,
-    unit: Unit,
-    what: str,
-    stated: float,
+    costs: Mapping[str, Any], key: str, larger: str, lesser: str, stated: float
 ) -> Judgement:
     """Two models' costs: their ratio, rounded to a whole number, at least as stated."""
     top, bottom = cost_value(costs, larger, key), cost_value(costs, lesser, key)
     if top is None or not bottom:
-        return Judgement(UNTOLD, (f"{what}: not measured",))
+        return Judgement(UNTOLD, (f"{COSTS[key][1]}: not measured",))
     ratio = top / bottom
     line = (
-        f"{what}: {name_of(larger)} {_amount(top, unit)}, {name_of(lesser)} "
-        f"{_amount(bottom, unit)}: a factor of {ratio:.2f}, stated {stated:g}"
+        f"{COSTS[key][1]}: {name_of(larger)} {_amount(top, key)}, {name_of(lesser)} "
+        f"{_amount(bottom, key)}: a factor of {ratio:.2f}, stated {stated:g}"
     )
     return Judgement(together([round(ratio) >= stated]), (line,))
 
@@ -364,8 +365,8 @@ def cost_value(costs: Mapping[str, Any], name: str, key: str) -> float | None:
     return None if found is None else float(found)
 
 
-def _amount(value: float | None, unit: Unit) -> str:
-    return "not measured" if value is None else number_text(value, unit)
+def _amount(value: float | None, key: str) -> str:
+    return "not measured" if value is None else number_text(value, COSTS[key][0])
 
 
 def _missing(groups: Mapping[str, GroupResults], *names: str) -> str:
