@@ -96,7 +96,7 @@ def claims_markdown(report: Report) -> str:
         for judged in (report.judged, *report.beside):
             own = judged.claims[place]
             parts += [
-                f"{judged.name.capitalize()}: **{verdict_words(own)}.**\n",
+                f"{judged.name}: **{verdict_words(own)}.**\n",
                 "\n".join(f"- {line}" for line in own.evidence) + "\n",
             ]
     return "\n".join(parts)
@@ -181,7 +181,7 @@ def _code(name: str, words: str) -> str:
 
 def _counts(report: Report) -> str:
     lines = [
-        f"- {judged.name.capitalize()}: {verdict_counts(judged.claims).lower()}."
+        f"- {judged.name}: {verdict_counts(judged.claims).lower()}."
         for judged in (report.judged, *report.beside)
     ]
     return "\n".join(lines) + "\n"
