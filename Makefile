@@ -8,10 +8,10 @@ FULL   := $(VENV)/.full
 RUNS   ?= runs/bundle
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check docs bundle samples clean
+.PHONY: help demo test check docs bundle bundle-phantoms samples clean
 
 help:  ## what can be made
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
 
 demo: $(LIGHT)  ## read two sample studies, print the triage list, write demo-report/
 	$(BIN)/ichlite demo --out demo-report
@@ -29,7 +29,10 @@ check: $(FULL)  ## lint, format, types, layers, docs
 docs: $(FULL)  ## build the documentation into site/
 	$(BIN)/mkdocs build --strict
 
-bundle: $(FULL)  ## make the embedded bundle from phantoms alone (hours on 2 cores)
+bundle: $(FULL)  ## make the embedded bundle: CT_ICH=FOLDER of the data set (hours on 2 cores)
+	$(BIN)/python scripts/make_bundle.py --ct-ich "$(CT_ICH)" --out $(RUNS) --install
+
+bundle-phantoms: $(FULL)  ## make its sister from phantoms alone (an hour on 2 cores)
 	$(BIN)/python scripts/make_bundle.py --out $(RUNS) --install
 
 samples: $(FULL)  ## make the embedded phantom sample again

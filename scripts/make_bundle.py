@@ -1,9 +1,12 @@
-"""The embedded bundle, from nothing: phantoms → training → compressed bundles → the one to ship.
+"""Make the embedded bundle: phantoms, then patients' scans, judged out of fold, then compressed.
 
-`make bundle` runs this. It can be interrupted and run again: a step whose folder is there is not
-done again. Only synthetic head CT is trained on. `--kept` takes the trained model that the project
-keeps in place of training it; `--variants` makes every bundle of the Pareto table, trains the other
-architectures and runs `ichlite pareto`; `--install` makes SHIPPED the embedded bundle.
+    python scripts/make_bundle.py --ct-ich FOLDER --install      (make bundle CT_ICH=FOLDER)
+    python scripts/make_bundle.py --install                      (make bundle-phantoms)
+
+With a folder of CT-ICH, models of every fold and seed give the scores that calibration and
+operating points come from, and the model that is shipped trains on all patients. Without one, the
+phantom-only sister is made. Hours on 2 cores; it can be interrupted and run again, and with
+`--stop-after MINUTES` it begins nothing new after so long: a finished step is not done again.
 """
 
 from __future__ import annotations
@@ -12,128 +15,131 @@ import argparse
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
-SEED = 20_221
-SUBJECTS = 640
-"""About 44 slices each; 80 % of the subjects train, 10 % validate, 10 % test."""
+SUBJECTS, SEED = 300, 20_221
+"""About 43 slices each; 80 % of the subjects train, 10 % validate, 10 % test."""
+FOLDS = 5
+SEEDS = (1, 2)
+"""Of the runs that judge; the first is that of the model that is shipped, too."""
 
-PHANTOM = ("--subjects", str(SUBJECTS), "--seed", str(SEED), "--balance", "training")
-RECIPE = (
-    *("--loss", "bce", "--seed", "1", "--augment"),
-    *("--learning-rate", "0.003", "--schedule", "cosine", "--warmup-steps", "100"),
-    *("--bn-momentum", "0.95", "--clipnorm", "1.0", "--ema-momentum", "0.995"),
+PHANTOM = (f"--subjects={SUBJECTS}", f"--seed={SEED}", "--balance=training")
+NETWORK = (
+    *("--model=lesion_fcn", "--width=24"),
+    *(f"--expansions={channels}" for channels in (8, 32, 64, 128, 256)),
 )
-LONG = ("--crop-steps", "3000", "--epochs", "5", "--steps-per-epoch", "400", "--batch-size", "32")
-SHORT = ("--crop-steps", "300", "--epochs", "2", "--steps-per-epoch", "60", "--batch-size", "8")
-"""For architectures that are only compared."""
-
-
-def pruned(*shares: float) -> tuple[str, ...]:
-    """Shares of channels to keep, block by block → words of `ichlite compress`."""
-    return tuple(f"--keep-channels={share}" for share in shares)
-
-
-SLIM = (
-    *pruned(0.25, 0.75, 0.75, 0.5, 0.5),
-    *("--crop-steps=1800", "--steps=700", "--learning-rate=0.003"),
+"""LightFCN with a lesion map, narrower where most of the time goes."""
+SCANS = (
+    *("--batch-size=32", "--schedule=cosine", "--bn-momentum=0.95", "--clipnorm=1.0"),
+    *("--ema-momentum=0.995", "--augment", "--vary-scanner", "--brain-level-hu=30"),
+    "--bleeding-share=0.4",
 )
-SLIMMER = (
-    *pruned(0.25, 0.5, 0.5, 0.5, 0.5),
-    *("--crop-steps=1100", "--steps=400", "--learning-rate=0.003"),
+FIRST = (
+    *("--crop-steps=3000", "--epochs=4", "--steps-per-epoch=300", "--warmup-steps=100"),
+    *("--learning-rate=0.003", "--share=1"),
 )
-NARROW = (
-    *pruned(0.25, 0.25, 0.5, 0.5, 0.5),
-    "--keep-width=0.75",
-    *("--crop-steps=1800", "--steps=600", "--learning-rate=0.003", "--teacher-weight=0.8"),
+"""From random weights, on phantoms: lesion-aimed crops, then frames."""
+SECOND = (
+    *("--epochs=3", "--steps-per-epoch=300", "--warmup-steps=50", "--learning-rate=0.001"),
+    *("--share=0.5", "--share=0.5", "--keep=last"),
 )
-"""The first blocks take most of the time, the last two hold most of the weights."""
-LITTLE = ("--crop-steps=200", "--steps=100", "--learning-rate=0.0005")
-"""Fine-tuning for what changes no more than the weights' last digits."""
-HALF = ("--precision=float16",)
-FLOATS = ("--precision=float32", *HALF)
-INTEGERS = ("--precision=int8",)
-BUNDLES: dict[str, tuple[str, ...]] = {
-    "light_fcn": (*FLOATS, "--precision=dynamic", *INTEGERS),
-    "light_fcn-slim": (*SLIM, "--clusters=32", *FLOATS, *INTEGERS, "--every-step"),
-    "light_fcn-slimmer": (*SLIMMER, "--clusters=32", *HALF, *INTEGERS, "--every-step"),
-    "light_fcn-narrow": (*NARROW, "--clusters=32", *HALF, *INTEGERS),
-    "light_fcn-sparse": ("--sparsity=0.5", *LITTLE, *FLOATS, *INTEGERS),
-    "light_fcn-clusters": ("--clusters=32", *LITTLE, *FLOATS, *INTEGERS),
-    "light_fcn-qat": ("--qat", *LITTLE, *INTEGERS),
-}
-"""What `ichlite compress` makes of the one trained LightFCN, by name."""
-REFERENCE = "light_fcn-float32"
-SHIPPED = "light_fcn-narrow", "float16"
-"""As `ichlite pareto` picked it."""
-
-COMPARED = {
-    "sfcn_depthwise": ("sfcn_depthwise", LONG),
-    "light_fcn-short": ("light_fcn", SHORT),
-    "sfcn_depthwise-short": ("sfcn_depthwise", SHORT),
-    "mobilenet_v2-short": ("mobilenet_v2", SHORT),
-    "sfcn-short": ("sfcn", SHORT),
-}
-"""Architectures as they are, by the name of their float32 bundle: the model, and how it is trained.
-
-The one that is as quick as what is shipped is trained as LightFCN is; MobileNetV2 would take four
-times as long, SFCN twelve.
-"""
+"""From there, on phantoms and patients' scans by halves; no split of so few patients chooses."""
+PRECISIONS = ("float16", "int8")
+SHIPPED = "float16"
 
 ROOT = Path(__file__).resolve().parents[1]
 EMBEDDED = ROOT / "src" / "ichlite" / "assets" / "bundle"
-KEPT = ROOT / "models" / "light_fcn-phantoms"
+SISTERS = ROOT / "models"
 
 
-def run(*words: str | Path) -> None:
-    """Run one ichlite command, shown as a person would type it; stop when it fails."""
-    print("$ ichlite", *words, flush=True)
-    subprocess.run([sys.executable, "-m", "ichlite", *map(str, words)], check=True)
+class Maker:
+    """Runs ichlite commands, each unless what it makes is there, until time is up."""
 
+    def __init__(self, stop_after_min: float | None) -> None:
+        self.until = None if stop_after_min is None else time.monotonic() + 60 * stop_after_min
 
-def compress(trained: Path, store: Path, bundles: Path, words: tuple[str, ...]) -> None:
-    """Make bundles named as their folder, unless they are there; the gate may refuse some."""
-    if bundles.exists():
-        return
-    try:
-        run("compress", trained, store, bundles, *words, "--name", bundles.name)
-    except subprocess.CalledProcessError:
-        if bundles.name == SHIPPED[0] and not bundles.joinpath(*SHIPPED[1:]).exists():
-            raise
-        print(f"{bundles.name}: not all of it was made; going on without", flush=True)
+    def run(self, made: Path, *words: str | Path) -> None:
+        """Run a command, shown as a person would type it, unless `made` is there."""
+        if made.exists():
+            return
+        if self.until is not None and time.monotonic() > self.until:
+            sys.exit("Time is up; the same command goes on from here.")
+        print("$ ichlite", *words, flush=True)
+        subprocess.run([sys.executable, "-m", "ichlite", *map(str, words)], check=True)
+
+    def train(self, folder: Path, *words: str | Path) -> Path:
+        """Train a run, or go on with it, unless it ended; return its folder."""
+        ended = folder / "train.json"
+        if not (ended.exists() and '"result"' in ended.read_text(encoding="utf-8")):
+            self.run(folder / "nothing", "train", *words, folder, *NETWORK, *SCANS)
+        return folder
 
 
 def main() -> None:
     """Make what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--ct-ich", type=Path, help="folder of CT-ICH, as published")
     parser.add_argument("--out", type=Path, default=Path("runs/bundle"))
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--kept", action="store_true", help="compress the model that is kept")
-    parser.add_argument("--variants", action="store_true", help="make the Pareto table, too")
-    parser.add_argument("--install", action="store_true", help="replace the embedded bundle")
+    parser.add_argument("--stop-after", type=float, metavar="MINUTES")
+    parser.add_argument("--install", action="store_true", help="replace the bundles in the project")
     chosen = parser.parse_args()
     out: Path = chosen.out
-    store, bundles = out / "phantoms", out / "bundles"
-    bundles.mkdir(parents=True, exist_ok=True)
+    out.mkdir(parents=True, exist_ok=True)
+    make = Maker(chosen.stop_after)
 
-    if not (store / "store.json").exists():
-        run("phantom", store, *PHANTOM, "--processes", str(chosen.processes))
-    trained = KEPT if chosen.kept else out / "train"
-    if not chosen.kept:
-        run("train", store, trained, "--model", "light_fcn", *LONG, *RECIPE)
-    for name in BUNDLES if chosen.variants else (SHIPPED[0],):
-        compress(trained, store, bundles / name, BUNDLES[name])
-    if chosen.variants:
-        for name, (model, length) in COMPARED.items():
-            run("train", store, out / f"train-{name}", "--model", model, *RECIPE, *length)
-            compress(out / f"train-{name}", store, bundles / name, ("--precision", "float32"))
-        run("pareto", bundles, "--reference", REFERENCE, "--out", out / "pareto")
-    shipped = bundles.joinpath(*SHIPPED)
-    run("evaluate", shipped, store, "--split", "test", "--out", out / "report")
+    phantoms = out / "phantoms"
+    make.run(phantoms, "phantom", phantoms, *PHANTOM, f"--processes={chosen.processes}")
+    first = make.train(out / "phantoms-only", phantoms, f"--seed={SEEDS[0]}", *FIRST)
+    sister = out / "bundles" / "lesion_fcn-phantoms"
+    compress(make, sister, first, [phantoms], "float16")
+    if chosen.ct_ich is None:
+        if chosen.install:
+            install(sister, SISTERS / sister.name)
+        return
+
+    patients = out / "ct-ich"
+    make.run(patients / "store.json", "prepare", "ct-ich", chosen.ct_ich, patients)
+    stores = [phantoms, patients]
+    scores = [out / "scores" / f"seed-{seed}" for seed in SEEDS]
+    for seed, folder in zip(SEEDS, scores, strict=True):
+        for number in range(1, FOLDS + 1):
+            name = f"seed-{seed}-fold-{number}"
+            fold = (f"--fold={number}/{FOLDS}", f"--seed={seed}", f"--init={first / 'best.keras'}")
+            run = make.train(out / name, *stores, *fold, *SECOND)
+            folder.mkdir(parents=True, exist_ok=True)
+            kept = folder / f"fold-{number}.csv"
+            make.run(kept, "evaluate", run, *stores, "--scores", kept)
+    make.run(out / "out-of-fold", "evaluate", "--folds", *scores, "--out", out / "out-of-fold")
+    whole = ("--all-patients", f"--seed={SEEDS[0]}", f"--init={first / 'best.keras'}")
+    run = make.train(out / "all-patients", *stores, *whole, *SECOND)
+    for precision in PRECISIONS:
+        compress(make, out / "bundles" / f"lesion_fcn-{precision}", run, stores, precision, scores)
     if chosen.install:
-        shutil.rmtree(EMBEDDED, ignore_errors=True)
-        shutil.copytree(shipped, EMBEDDED)
-        print(f"installed {EMBEDDED}")
+        install(out / "bundles" / f"lesion_fcn-{SHIPPED}", EMBEDDED)
+        install(out / "bundles" / "lesion_fcn-int8", SISTERS / "lesion_fcn-int8")
+
+
+def compress(
+    make: Maker,
+    bundle: Path,
+    run: Path,
+    stores: list[Path],
+    precision: str,
+    scores: list[Path] | None = None,
+) -> None:
+    """Write a bundle of a run, unless it is there; decisions come from scores out of fold."""
+    decisions = [word for folder in scores or [] for word in ("--decisions", folder)]
+    words = (f"--precision={precision}", f"--name={bundle.name}", *decisions)
+    make.run(bundle, "compress", run, *stores, bundle, *words)
+
+
+def install(bundle: Path, place: Path) -> None:
+    """Put a bundle in the place of another."""
+    shutil.rmtree(place, ignore_errors=True)
+    shutil.copytree(bundle, place)
+    print(f"installed {place}")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from ichlite.bench.layers import layers_of
 from ichlite.bench.peaks import Peaks, bytes_per_s, flops_per_s
 from ichlite.bench.roofline import bounds, roofline, simple_bound_ms
 from ichlite.compress.flops import flops, one_slice
-from ichlite.compress.graph import with_activation_map
+from ichlite.compress.graph import with_map
 from ichlite.compress.quantize import to_tflite
 from ichlite.errors import InputError
 from ichlite.models import build
@@ -34,7 +34,7 @@ def test_a_layer_counted_by_hand() -> None:
 
 def test_light_fcns_layers_are_its_graph() -> None:
     model = build("light_fcn")
-    layers = layers_of(to_tflite(with_activation_map(model), "float32"))
+    layers = layers_of(to_tflite(with_map(model), "float32"))
     kinds = [layer.kind for layer in layers]
     # The stem, two in each of five blocks, the head and the map; one depthwise a block.
     assert (kinds.count("CONV_2D"), kinds.count("DEPTHWISE_CONV_2D")) == (13, 5)

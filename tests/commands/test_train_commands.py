@@ -59,7 +59,10 @@ def test_train_compress_evaluate(ichlite: Run, store: Store, tmp_path: Path) -> 
         assert set(document["per_class"]["epidural"]) >= {"roc_auc", "positives"}
         assert "any" in document
         assert document["data"] == "toys, test split"
-    assert "| any |" in ichlite("evaluate", bundle, store.path, "--split", "validation").out
+        assert ("pointing" in document) == (model == bundle)  # a run of light_fcn has no map
+    shown = ichlite("evaluate", bundle, store.path, "--split", "validation").out
+    assert "| any |" in shown
+    assert "Pointing game, bleeds over 1 ml" in shown
 
 
 def test_evaluate_wants_one_source(ichlite: Run, store: Store, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from ichlite.compress import export as export_module
 from ichlite.compress.export import Exported, calibration_rows, export, reference_auc
 from ichlite.compress.flatbuffer import tidy
 from ichlite.compress.gate import Gate
-from ichlite.compress.graph import with_activation_map
+from ichlite.compress.graph import with_map
 from ichlite.compress.quantize import PRECISIONS, to_tflite
 from ichlite.ct.tensor import model_input
 from ichlite.data.store import Store
@@ -116,7 +116,7 @@ def test_the_blank_channel_leaves_every_integer_as_the_converter_made_it(
     model: keras.Model, store: Store
 ) -> None:
     windows = model_input(np.asarray(store.hu[4]))
-    converted = to_tflite(with_activation_map(model), "int8", iter([windows]))
+    converted = to_tflite(with_map(model), "int8", iter([windows]))
     maps = []
     for content in (converted, tidy(converted)):
         interpreter = Interpreter(model_content=content)
@@ -143,7 +143,7 @@ def test_batch_normalisation_is_folded(bundles: dict[str, Exported], precision: 
 
 
 def test_weights_are_aligned_in_the_file(model: keras.Model) -> None:
-    content = tidy(to_tflite(with_activation_map(model), "float32"))
+    content = tidy(to_tflite(with_map(model), "float32"))
     assert tidy(content) == content
     from ai_edge_litert import schema_py_generated as schema
 
@@ -165,11 +165,11 @@ def test_a_model_without_the_named_layers_is_refused() -> None:
     image = keras.Input((256, 256, 3))
     other = keras.Model(image, keras.layers.GlobalAveragePooling2D()(image))
     with pytest.raises(InputError, match="features and logits"):
-        with_activation_map(other)
+        with_map(other)
 
 
 def test_each_precision_is_smaller_than_the_one_before() -> None:
-    graph = with_activation_map(light_fcn())
+    graph = with_map(light_fcn())
     blank = [np.zeros((256, 256, 3), np.float32)]
     bytes_ = {p: len(tidy(to_tflite(graph, p, iter(blank)))) for p in PRECISIONS}
     assert bytes_["int8"] < bytes_["float16"] < bytes_["float32"]

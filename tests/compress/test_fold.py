@@ -16,7 +16,10 @@ def test_a_folded_model_says_the_same(name: str) -> None:
     model = as_if_trained(build(name, size=64))
     folded = fold(model)
     images = np.random.default_rng(1).random((3, 64, 64, 3), np.float32)
-    np.testing.assert_allclose(folded(images), model(images), atol=2e-5)
+    for one, other in zip(
+        keras.tree.flatten(folded(images)), keras.tree.flatten(model(images)), strict=True
+    ):
+        np.testing.assert_allclose(one, other, atol=5e-5)
     kinds = [type(layer) for layer in folded.layers]
     assert keras.layers.BatchNormalization not in kinds
     assert {"features", "logits"} <= {layer.name for layer in folded.layers}

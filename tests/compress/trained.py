@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import keras
 import numpy as np
 
@@ -10,6 +12,7 @@ from ichlite.models import light_fcn
 from ichlite.train.batches import Batches
 from ichlite.train.losses import Bce
 from ichlite.train.recipe import Recipe
+from ichlite.train.setup import compile_model, training_arguments
 
 
 def as_if_trained(model: keras.Model, seed: int = 0) -> keras.Model:
@@ -25,12 +28,15 @@ def as_if_trained(model: keras.Model, seed: int = 0) -> keras.Model:
     return model
 
 
-def trained_on_toys(store: Store, *, steps: int = 60) -> keras.Model:
-    """A small LightFCN, trained until it knows some of the toys' bleeds."""
+def trained_on_toys(
+    store: Store, *, make: Callable[..., keras.Model] = light_fcn, steps: int = 60
+) -> keras.Model:
+    """A small LightFCN or `lesion_fcn`, trained until it knows some of the toys' bleeds."""
     keras.utils.set_random_seed(1)
-    model = light_fcn(expansions=(16, 16, 16), width=8, head_width=16, bn_momentum=0.8)
-    model.compile(keras.optimizers.Adam(0.01), Bce(), jit_compile=False)
-    batches = Batches(store, Recipe(batch_size=8))
+    model = make(expansions=(16, 16, 16), width=8, head_width=16, bn_momentum=0.8)
+    recipe = Recipe(batch_size=8)
+    compile_model(model, keras.optimizers.Adam(0.01), Bce(), recipe)
+    batches = Batches(store, recipe)
     for step in range(steps):
-        model.train_on_batch(*batches.step(step))
+        model.train_on_batch(*training_arguments(model, batches.step(step)))
     return model

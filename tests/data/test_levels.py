@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from ichlite.ct.brain import brain_level_hu
+from ichlite.data.join import join_stores
 from ichlite.data.levels import LEVELS_FILE, levelled
 from ichlite.data.rows import StoreRow
 from ichlite.data.store import Store
@@ -44,7 +45,22 @@ def test_each_scan_is_brought_to_the_level(store: Store) -> None:
 
 
 def test_without_a_level_nothing_changes(store: Store) -> None:
-    assert levelled(store, None) is store
+    assert levelled(store, None).hu is store.hu
+    assert levelled(levelled(store, 30.0), None).hu is store.hu
+
+
+def test_a_levelled_store_is_levelled_once(store: Store) -> None:
+    again = levelled(levelled(store, 50.0), 30.0)
+    assert [int(again.hu[k][128, 128]) for k in range(3)] == [30, 30, 30]
+
+
+def test_joined_stores_keep_the_levels_of_each(store: Store, tmp_path: Path) -> None:
+    with StoreWriter(tmp_path / "other", kind="toy") as writer:
+        writer.add(head(50)[None], [row(9, "d")])
+    joined = levelled(join_stores([store, Store.open(tmp_path / "other")]), 30.0)
+    assert [int(joined.hu[k][128, 128]) for k in (0, 2, 4)] == [30, 30, 30]
+    assert (tmp_path / "other" / LEVELS_FILE).exists()
+    assert '"d"' not in (store.path / LEVELS_FILE).read_text()
 
 
 def test_levels_are_kept_and_measured_anew_when_they_are_of_another_store(store: Store) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,7 +36,7 @@ def judged() -> Judged:
     )
 
 
-def summary_of(judged: Judged, **options: int) -> dict:
+def summary_of(judged: Judged, **options: Any) -> dict:
     return summarise(judged, data="toys", slice_thresholds=HALF, scan_thresholds=HALF, **options)
 
 
@@ -61,6 +62,21 @@ def test_thresholds_are_used_where_they_belong(judged: Judged) -> None:
     assert summary["any"]["sensitivity"] == 0.0
     assert summary["scan"]["any"]["sensitivity"] == 1.0
     assert summary["scan"]["any"]["specificity"] == 0.0
+
+
+def test_a_subtype_left_out_of_training_has_no_metrics(judged: Judged) -> None:
+    whole = summary_of(judged, bootstrap=20)
+    summary = summary_of(judged, bootstrap=20, left_out=("subdural",))
+    for table in (summary, summary["scan"]):
+        row = table["per_class"]["subdural"]
+        assert {row[metric] for metric in METRICS - {"positives"}} == {None}
+        assert set(row["undefined"].values()) == {"left out of training"}
+        assert set(row["intervals"].values()) == {None}
+        assert "subdural" in table["mean"]["undefined"]["roc_auc"]
+    assert summary["any"] == whole["any"]
+    for name in ("specificity", "accuracy"):
+        rest = [summary["per_class"][one][name] for one in NAMES if one != "subdural"]
+        assert summary["mean"][name] == pytest.approx(np.mean(rest))
 
 
 def test_intervals_only_when_asked(judged: Judged) -> None:

@@ -61,6 +61,14 @@ def test_the_embedded_bundle_is_whole():
     assert len(bundle.model) == (EMBEDDED / "model.tflite").stat().st_size
 
 
+def test_a_bundle_that_says_nothing_of_its_map_has_an_activation_map(folder):
+    edit(folder, lambda m: m.pop("output", None))
+    bundle = load_bundle(folder)
+    assert (bundle.map.kind, bundle.map.cells) == ("activation", None)
+    edit(folder, lambda m: m.update(output={"map": "lesion", "cells": [32, 32]}))
+    assert load_bundle(folder).map.kind == "lesion"
+
+
 def test_one_changed_byte_names_the_file_and_both_hashes(folder):
     model = folder / "model.tflite"
     expected = hashlib.sha256(model.read_bytes()).hexdigest()
@@ -152,6 +160,11 @@ def test_a_manifest_that_is_none(folder, text):
         (lambda m: m["files"].pop("model-card.md"), "does not list"),
         (lambda m: m.update(metrics=[1]), "metrics is no object"),
         (lambda m: m.update(cost="x"), "cost is no object"),
+        (lambda m: m.update(output={"map": "heat", "cells": [4, 4]}), "map heat"),
+        (lambda m: m.update(output={"map": "lesion", "cells": [32]}), "cells"),
+        (lambda m: m.update(output={"map": "lesion", "cells": [0, 32]}), "cells"),
+        (lambda m: m.update(output={"map": "lesion"}), "cells"),
+        (lambda m: m.update(output="lesion"), "output is no object"),
     ],
 )
 def test_each_wrong_entry_is_named_in_one_line(folder, change, words):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ichlite.infer.decision import Calibration
-from ichlite.infer.heatmap import heatmap
+from ichlite.infer.heatmap import LESION_LEVEL, above_level, heatmap
 
 
 def hot_at(row, column, shape=(4, 4), subtype=2):
@@ -40,3 +40,15 @@ def test_values_are_probabilities_and_linear_between_centres():
 def test_calibration_counts():
     cold = Calibration(bias=(-30.0,) * 5)
     assert heatmap(hot_at(1, 1), cold, 2).max() < 1e-6
+
+
+def test_only_what_a_lesion_map_is_surer_of_than_the_level_is_shown():
+    lesion_map = np.full((32, 32, 5), -3.0, np.float32)
+    lesion_map[10, 20, 2] = 3.0
+    shown = above_level(heatmap(lesion_map, Calibration(), 2))
+    rows, columns = np.nonzero(shown)
+    assert shown[rows, columns].min() >= LESION_LEVEL
+    # Cell 10, 20 is pixels 80-87, 160-167; the level is crossed half-way to the next centres.
+    assert 76 <= rows.min() < 84 <= rows.max() < 92
+    assert 156 <= columns.min() < 164 <= columns.max() < 172
+    assert not above_level(heatmap(lesion_map, Calibration(), 0)).any()

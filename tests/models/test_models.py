@@ -10,7 +10,8 @@ from ichlite.models import build, light_fcn, mobilenet_v2, sfcn_depthwise
 
 
 def test_unknown_model_lists_the_choices() -> None:
-    with pytest.raises(UnknownName, match="light_fcn, sfcn, sfcn_depthwise, mobilenet_v2"):
+    choices = "light_fcn, lesion_fcn, sfcn, sfcn_depthwise, mobilenet_v2"
+    with pytest.raises(UnknownName, match=choices):
         build("resnet")
 
 

@@ -1,3 +1,6 @@
+import base64
+import io
+import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -5,10 +8,12 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
+from PIL import Image
 from tests.dicom_files import write_head_series
 
 from ichlite.errors import UsageError
 from ichlite.infer.bundle import load_bundle
+from ichlite.infer.manifest import MapOutput
 from ichlite.infer.pipeline import read_paths
 from ichlite.labels import ANY, NAMES, SUBTYPES
 from ichlite.records import ReadResult, SkippedFile, SliceScores
@@ -218,7 +223,43 @@ def test_a_map_of_low_probabilities_is_still_seen(read, bundle):
     faint = relative(np.array([[0.0, 0.002, 0.004]], np.float32))
     assert np.ptp(overlay(np.full((1, 3), 90, np.uint8), faint)[0, :, 0].astype(int)) > 50
     assert not relative(np.zeros((2, 2), np.float32)).any()
-    text = page_of(read, bundle)
+    activation = replace(bundle, map=MapOutput("activation", bundle.map.cells))
+    text = page_of(read, activation)
     assert "relative to this slice's strongest cell" in text
     assert text.count("strongest cell 0.") == 4
     assert "any (broad band)" in text
+
+
+def test_a_lesion_map_is_painted_only_where_it_says_blood(read, bundle):
+    scan = read.studies[0]
+    quiet = np.full((len(scan.slices), 32, 32, 5), -3.0, np.float32)
+    blood = quiet.copy()
+    blood[:, 10:14, 20:24] = 3.0
+    lesion = replace(bundle, map=MapOutput("lesion", (32, 32)))
+
+    def page(maps):
+        one = replace(read, studies=(replace(scan, activation_maps=maps),))
+        return page_of(one, lesion)
+
+    text = page(blood)
+    assert "32x32 cells" in text
+    assert "below 0.5 nothing is painted" in text
+    assert "calibrated by nothing" in " ".join(Page(text).text)
+    assert "relative to this slice" not in text
+    assert "strongest cell 0.95" in text
+    painted = re.findall(r'<img src="([^"]+)" alt="[^"]*, map of', text)
+    plain = re.findall(r'<img src="([^"]+)" alt="[^"]*, map of', page(quiet))
+    grey = re.findall(r'<img src="([^"]+)" alt="[^"]*, brain window', text)
+    assert len(painted) == len(plain) == len(grey) == 4
+    assert not set(painted) & set(plain)
+    for one, other in zip(plain, grey, strict=True):
+        assert np.abs(pixels_of(one).astype(int) - pixels_of(other)).max() <= 3  # JPEG of colour
+    coloured = np.ptp(pixels_of(painted[0]).astype(int), axis=-1) > 30
+    rows, columns = np.nonzero(coloured)
+    assert 72 <= rows.min() < rows.max() < 120
+    assert 152 <= columns.min() < columns.max() < 200
+
+
+def pixels_of(uri):
+    picture = Image.open(io.BytesIO(base64.b64decode(uri.split(",", 1)[1])))
+    return np.asarray(picture.convert("RGB"))

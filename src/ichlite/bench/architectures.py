@@ -21,7 +21,7 @@ from ichlite.bench.runtimes import RUNTIMES
 from ichlite.compress.flatbuffer import tidy
 from ichlite.compress.flops import flops, one_slice
 from ichlite.compress.fold import fold
-from ichlite.compress.graph import with_activation_map
+from ichlite.compress.graph import with_map
 from ichlite.compress.quantize import to_tflite
 from ichlite.ct.tensor import GRID
 from ichlite.models import build
@@ -51,7 +51,7 @@ def architecture_contenders(
     _settle(model, slices)
     plain = fold(model)
     params, operations = plain.count_params(), flops(one_slice(plain, GRID))
-    graph = with_activation_map(model)
+    graph = with_map(model)
     for precision in MEASURED:
         tflite = folder / f"{name}.{precision}.tflite"
         tflite.write_bytes(tidy(to_tflite(graph, precision, slices)))

@@ -18,7 +18,7 @@ class Cost:
         name: Key of `models.MODELS`.
         params: Weights and running statistics, as Keras counts.
         flops_256: Floating-point operations of one 256x256 slice, a multiply-add being 2.
-        tflite_float32_bytes: Of the converter's own float32 file, logits only.
+        tflite_float32_bytes: Of the converter's own float32 file; of `lesion_fcn` with its map.
     """
 
     name: str

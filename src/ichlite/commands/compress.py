@@ -21,7 +21,10 @@ EPILOG = (
 
 def compress(
     model: Annotated[Path, typer.Argument(help="Run folder (its best model) or .keras file.")],
-    store: Annotated[Path, typer.Argument(help="Prepared store to tune and measure on.")],
+    stores: Annotated[
+        list[Path],
+        typer.Argument(metavar="STORE...", help="Prepared stores that the run was trained on."),
+    ],
     out: Annotated[Path, typer.Argument(help="Bundle to write; of several: folder of bundles.")],
     precision: Annotated[
         list[str] | None,
@@ -76,8 +79,8 @@ def compress(
     from ichlite.compress.gate import Gate
     from ichlite.compress.quantize import INT8
     from ichlite.compress.shrink import Shrinking
-    from ichlite.compress.source import open_source, open_teacher
-    from ichlite.data.store import Store
+    from ichlite.compress.source import open_source, open_stores_of, open_teacher
+    from ichlite.data.levels import levelled
     from ichlite.errors import IchliteError, UsageError
     from ichlite.evaluate.decisions import decisions_from_files
 
@@ -102,8 +105,9 @@ def compress(
         )
     if teacher is not None and teacher_weight == 0:
         raise UsageError("--teacher is not listened to", found="--teacher-weight 0")
-    opened = Store.open(store)
+    opened = open_stores_of(model, stores)
     source = open_source(model, opened)
+    opened = levelled(opened, source.recipe.brain_level_hu)
     with progress("fine-tuning", len(shrinking.steps) * order.tuning.total) as advance:
         written, refused = make_bundles(
             order,

@@ -174,6 +174,7 @@ def _model(
             scan_thresholds=first.judge.scan_thresholds,
             bootstrap=bootstrap,
             seed=seed,
+            left_out=first.judge.left_out,
         ),
         "model": first.judge.name,
         **first.facts,
@@ -188,8 +189,10 @@ def _model(
 def _store(task: _Task, models: list[Path]) -> list[_Found]:
     from ichlite.data.feed import split_rows
     from ichlite.data.join import Fold, hold_out, open_stores
+    from ichlite.data.levels import levelled
     from ichlite.errors import InputError
     from ichlite.evaluate.judge import judge_logits, judge_slices, load_judge
+    from ichlite.evaluate.pointing import pointing
     from ichlite.evaluate.scores import table_of_store
     from ichlite.evaluate.seen import Evaluated, seen_patients, seen_warnings
     from ichlite.infer.bundle import MANIFEST_FILE
@@ -221,12 +224,13 @@ def _store(task: _Task, models: list[Path]) -> list[_Found]:
     found = []
     for judge in judges:
         logits = judge_slices(judge, store, rows)
+        game = pointing(judge.model, levelled(store, judge.brain_level_hu), rows)
         found.append(
             _Found(
                 judge,
                 judge_logits(logits, store, rows, judge.calibration, judge.rule),
                 table_of_store(store, rows, logits, judge.calibration, judge.rule, fold=number),
-                facts,
+                facts if game is None else {**facts, "pointing": game},
                 seen_warnings(judge.name, judge.training, evaluated),
             )
         )

@@ -20,13 +20,14 @@ from ichlite.compress.flops import flops, one_slice
 from ichlite.compress.fold import fold
 from ichlite.compress.folder import check_folder, filled
 from ichlite.compress.gate import Drops, Gate, check
-from ichlite.compress.graph import with_activation_map
+from ichlite.compress.graph import CAM, with_map
 from ichlite.compress.quantize import INT8, check_precision, to_tflite
 from ichlite.compress.sizes import sizes
 from ichlite.ct.tensor import GRID, HU_MAX, HU_MIN, model_input
 from ichlite.ct.windows import PAPER_WINDOWS
 from ichlite.data.feed import split_rows
 from ichlite.data.fingerprint import for_bundle
+from ichlite.data.join import metas_of
 from ichlite.evaluate.calibrate import fit_calibration
 from ichlite.evaluate.decisions import Decisions
 from ichlite.evaluate.judge import Judged, bundle_judge, judge_logits, judge_rows, logits_of
@@ -36,6 +37,7 @@ from ichlite.evaluate.summary import summarise
 from ichlite.infer.bundle import CARD_FILE, MANIFEST_FILE, MODEL_FILE, SCHEMA, Bundle, load_bundle
 from ichlite.infer.decision import AnyRule, Calibration, Rule
 from ichlite.labels import ANY, NAMES
+from ichlite.models.outputs import LESION_MAP, has_lesion_map
 from ichlite.models.saved import predict
 
 if TYPE_CHECKING:
@@ -80,8 +82,8 @@ def export(
 
     Args:
         model: Trained, with layers `features` and `logits`.
-        store: Its `train` split gives the int8 ranges, `validation` calibration and thresholds,
-            `test` the metrics of the model card.
+        store: At the run's brain level. Its `train` split gives the int8 ranges, `validation`
+            calibration and thresholds, `test` the metrics of the model card.
         folder: Must not exist, or be a bundle that will be replaced.
         precision: One of `quantize.PRECISIONS`.
         training: The run's manifest; kept in the bundle.
@@ -111,7 +113,13 @@ def export(
     calibrated = f" with {len(images)} calibration slices" if precision == INT8 else ""
     report(f"converting {model.name} to {precision}{calibrated}")
     windows = (model_input(store.hu[row]) for row in images)
-    content = tidy(to_tflite(with_activation_map(model), precision, windows))
+    graph = with_map(model)
+    map_name = LESION_MAP if has_lesion_map(model) else CAM
+    output = {
+        "map": "lesion" if has_lesion_map(model) else "activation",
+        "cells": list(graph.output[map_name].shape[1:3]),
+    }
+    content = tidy(to_tflite(graph, precision, windows), map_name)
 
     bare = Bundle(label, __version__, folder, {}, PAPER_WINDOWS, Calibration(), Rule(), content)
     report("running the validation split")
@@ -140,7 +148,8 @@ def export(
         "model": training["recipe"]["model"],
         "precision": precision,
         "command": command,
-        "input": _input_spec(),
+        "input": _input_spec(training["recipe"].get("brain_level_hu")),
+        "output": output,
         "subtypes": list(NAMES),
         **decided,
         # As the file holds it: batch normalisation folded into the convolutions.
@@ -233,8 +242,9 @@ def _best_rule(
     return Rule(any_rule=best), judged[best], aucs
 
 
-def _input_spec() -> dict[str, Any]:
+def _input_spec(brain_level_hu: float | None) -> dict[str, Any]:
     return {
+        "brain_level_hu": brain_level_hu,
         "rows": GRID,
         "columns": GRID,
         "hu_min": HU_MIN,
@@ -265,12 +275,18 @@ def _parity(
 
 def _metrics(part: Path, store: Store) -> dict[str, Any]:
     judge = bundle_judge(load_bundle(part))
-    judged = judge_rows(judge, store, split_rows(store, "test"))
+    rows = split_rows(store, "test")
+    stores = metas_of(store)
+    tested = np.unique(store.origin[rows])
+    of_some = len(tested) < len(stores)
+    names = ", ".join(stores[int(origin)]["name"] for origin in tested)
     return summarise(
-        judged,
-        data="the test split of the store it was trained on",
+        judge_rows(judge, store, rows),
+        data="the test split of the store it was trained on"
+        + (f": {names} alone" if of_some else ""),
         slice_thresholds=judge.slice_thresholds,
         scan_thresholds=judge.scan_thresholds,
+        left_out=judge.left_out,
     )
 
 

@@ -18,6 +18,7 @@ from ichlite.compress.fold import CONVOLUTIONS, readers_of
 WEIGHT_STEPS = 127
 ACTIVATION_STEPS = 255
 RANGE_MOMENTUM = 0.95
+FEATURE_MAP_AXES = 4
 _TINY = 1e-8
 
 
@@ -128,6 +129,8 @@ def take_weights(model: keras.Model, source: keras.Model) -> None:
 
 
 def _is_rounded(model: keras.Model, layer: Any) -> bool:
+    if len(layer.output.shape) != FEATURE_MAP_AXES:
+        return False  # what follows the maps is float32 in the file (`flatbuffer.tidy`)
     if isinstance(layer, (keras.layers.ReLU, keras.layers.Add)):
         return True
     readers = readers_of(model, layer)

@@ -1,7 +1,7 @@
-"""A compressed model and a store in; the same model, trained a little longer in its new form, out.
+"""Train a compressed model a little longer in its new form.
 
-What was cut away or rounded is made up for by a few hundred steps, of the run's own loss and of
-what a teacher says: by default the model as it was before. (`keras.distillation`.)
+What was cut away or rounded is made up for by a few hundred steps, of the run's own losses and of
+what a teacher says: by default the model as it was before.
 """
 
 from __future__ import annotations
@@ -20,10 +20,17 @@ from ichlite.compress.constraints import Constraint, apply_all
 from ichlite.data.feed import ahead
 from ichlite.data.store import Store
 from ichlite.errors import IchliteError, UsageError
+from ichlite.models.outputs import LESION_MAP, has_lesion_map, slice_logits
 from ichlite.train.batches import Batches
 from ichlite.train.learner import DIVERGED
 from ichlite.train.recipe import Recipe
-from ichlite.train.setup import jit, learning_rate, loss_of
+from ichlite.train.setup import (
+    compile_model,
+    jit,
+    learning_rate,
+    loss_of,
+    training_arguments,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,22 +110,67 @@ def teacher_name(path: Path) -> str:
     return f"{path.parent.name}/{path.name}" if path.suffix else path.name
 
 
-class SubtypeDistillation(keras.distillation.LogitsDistillation):  # type: ignore[misc]
-    """Binary cross-entropy of a student to its teacher's probability, a subtype at a time.
+class Taught(keras.Model):  # type: ignore[misc]
+    """A student that learns from its own compiled losses and from a teacher's answers.
 
-    Keras' own takes a softmax over the classes; here any number of subtypes may be present.
+    `keras.distillation` knows no sample weights and wants the same outputs of both.
 
-    Source:
-        Hinton et al. 2015, with a sigmoid an output; times temperature squared as there.
+    Args:
+        student: Compiled.
+        teacher: Of the same input and slice logits; its lesion map, if it has one, teaches that of
+            the student.
+        tuning: Says how the two weigh, and the temperature.
+        map_weight: Of the map's loss against that of the logits.
     """
 
-    def compute_loss(self, teacher_outputs: Any, student_outputs: Any, **_: Any) -> Any:
-        """Logits of both, (batch, 5) → one number."""
-        wanted = ops.sigmoid(ops.stop_gradient(teacher_outputs) / self.temperature)
-        found = ops.binary_crossentropy(
-            wanted, student_outputs / self.temperature, from_logits=True
-        )
-        return ops.mean(found) * self.temperature**2
+    def __init__(
+        self, student: keras.Model, teacher: keras.Model, tuning: Tuning, map_weight: float
+    ) -> None:
+        super().__init__(name=f"{student.name}_taught")
+        self.student, self.tuning = student, tuning
+        self.map_weight = map_weight if has_lesion_map(student) and has_lesion_map(teacher) else 0.0
+        # A copy, because what is frozen here stays frozen.
+        self.teacher = keras.models.clone_model(teacher)
+        self.teacher.set_weights(teacher.get_weights())
+        self.teacher.trainable = False
+
+    def call(self, images: Any, training: bool | None = None) -> Any:
+        """Answer as the student does."""
+        return self.student(images, training=training)
+
+    def compute_loss(
+        self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None, training: bool = True
+    ) -> Any:
+        """Weigh the student's own loss and its distance from the teacher."""
+        own = self.student.compute_loss(x, y, y_pred, sample_weight, training)
+        wanted, share = self.teacher(x, training=False), self.tuning.teacher_weight
+        distance = answers_loss(slice_logits(wanted), slice_logits(y_pred), self.tuning.temperature)
+        if self.map_weight:
+            distance += self.map_weight * map_distance(wanted[LESION_MAP], y_pred[LESION_MAP])
+        return (1.0 - share) * own + share * distance
+
+
+def answers_loss(wanted: Any, found: Any, temperature: float) -> Any:
+    """Return the cross-entropy of logits (batch, 5) to a teacher's, a subtype at a time.
+
+    Source:
+        Hinton et al. 2015, with a sigmoid an output, since any number of subtypes may be present;
+        times temperature squared as there.
+    """
+    taught = ops.sigmoid(wanted / temperature)
+    loss = ops.binary_crossentropy(taught, found / temperature, from_logits=True)
+    return ops.mean(loss) * temperature**2
+
+
+def map_distance(wanted: Any, found: Any) -> Any:
+    """Return the cross-entropy of map logits (batch, h, w, 5) to a teacher's.
+
+    Cells weigh with what either claims: most have no blood, and both know.
+    """
+    taught = ops.sigmoid(wanted)
+    weight = ops.stop_gradient(taught + ops.sigmoid(found))
+    loss = ops.binary_crossentropy(taught, found, from_logits=True)
+    return ops.sum(weight * loss) / ops.maximum(ops.sum(weight), 1.0)
 
 
 def fine_tune(
@@ -134,7 +186,7 @@ def fine_tune(
     """Train the model in place, holding its weights to the constraints after every step.
 
     Args:
-        model: (batch, 256, 256, 3) windows → logits.
+        model: (batch, 256, 256, 3) windows → logits, and perhaps a lesion map.
         store: Its `train` split trains.
         recipe: Of the run that made the model: its loss and whether it augments are used.
         tuning: How.
@@ -161,11 +213,16 @@ def fine_tune(
     batches = Batches(store, own)
     loss = loss_of(own, own.loss, batches.labels.sum(axis=0), len(batches.labels))
     optimizer = keras.optimizers.Adam(learning_rate(own, tuning.total), clipnorm=1.0)
-    taught = _with_teacher(model, teacher, tuning)
-    taught.compile(optimizer, loss, jit_compile=jit())
+    learner = model
+    if teacher is not None and tuning.teacher_weight > 0:
+        learner = Taught(model, teacher, tuning, own.map_weight)
     steps = range(tuning.total)
     for step, batch in zip(steps, ahead(batches.step, steps), strict=True):
-        value = float(np.ravel(taught.train_on_batch(*batch))[0])
+        if step in (0, tuning.crop_steps):  # anew for frames after crops, as `train.learner` does
+            compile_model(model, optimizer, loss, own)
+            if learner is not model:
+                learner.compile(optimizer, jit_compile=jit())
+        value = float(np.ravel(learner.train_on_batch(*training_arguments(model, batch)))[0])
         if not math.isfinite(value):
             raise _diverged(step + 1, f"a loss of {value}")
         apply_all(constraints, step + 1, tuning.total)
@@ -181,18 +238,4 @@ def _diverged(step: int, found: str) -> IchliteError:
         found=found,
         remedy="use a lower --learning-rate",
         code=DIVERGED,
-    )
-
-
-def _with_teacher(model: keras.Model, teacher: keras.Model | None, tuning: Tuning) -> keras.Model:
-    if teacher is None or tuning.teacher_weight == 0:
-        return model
-    # A copy, because a distiller freezes its teacher for good.
-    wise = keras.models.clone_model(teacher)
-    wise.set_weights(teacher.get_weights())
-    return keras.distillation.Distiller(
-        teacher=wise,
-        student=model,
-        distillation_losses=SubtypeDistillation(temperature=tuning.temperature),
-        student_loss_weight=1.0 - tuning.teacher_weight,
     )

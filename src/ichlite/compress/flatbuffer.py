@@ -1,10 +1,10 @@
-"""The bytes of a `.tflite` file in, the same network out: plain names and exact int8 logits.
+"""Plain names and exact int8 logits for the converter's `.tflite` files.
 
 The converter names a tensor after every operation that it folded, 17 KB of names for LightFCN. And
 it rounds int8 logits to 1 of 256 steps over the range of all subtypes together, which costs AUC.
-Here the int8 activation map is dequantized in the file and its mean taken in float32: same file
-size, and the logits keep what the map's many places tell. The int8 input gets a fourth channel with
-weights of zero, so that a pixel is one word of memory.
+Here the int8 maps that logits are made of are dequantized in the file, and what follows (their mean
+and maximum) is float32: same file size, and the logits keep what the maps' many places tell. The
+int8 input gets a fourth channel with weights of zero, so that a pixel is one word of memory.
 """
 
 from __future__ import annotations
@@ -13,9 +13,12 @@ from typing import Any
 
 import flatbuffers
 import numpy as np
+from numpy.typing import NDArray
 
-from ichlite.compress.graph import CAM, LOGITS
+from ichlite.compress.graph import CAM
 from ichlite.errors import IchliteError
+from ichlite.labels import NAMES
+from ichlite.models.outputs import LOGITS
 
 IDENTIFIER = b"TFL3"
 ALIGNMENT = 16
@@ -24,15 +27,16 @@ WINDOWS = "windows"
 WORD_BYTES = 4
 
 
-def tidy(content: bytes) -> bytes:
-    """A `.tflite` file from `quantize.to_tflite` → the same with short tensor names.
+def tidy(content: bytes, map_name: str = CAM) -> bytes:
+    """Give a `.tflite` file from `quantize.to_tflite` short tensor names and float32 logits.
 
-    The input is named `windows`, the outputs `logits` and `cam`. int8 logits become float32, the
-    mean of the dequantized map; an int8 input of three channels that goes straight into a
+    The input is named `windows`, the outputs `logits` and as `map_name` says. int8 logits become
+    float32, from the dequantized maps; an int8 input of three channels that goes straight into a
     convolution gets a fourth, which counts for nothing.
 
     Args:
         content: One subgraph, two outputs: logits (1, 5) and map (1, h, w, 5).
+        map_name: Of the second.
 
     Returns:
         The file's bytes; the same bytes for the same input.
@@ -46,13 +50,13 @@ def tidy(content: bytes) -> bytes:
         tensor.name = f"t{number}".encode()
     graph.tensors[graph.inputs[0]].name = WINDOWS.encode()
     graph.tensors[logits].name = LOGITS.encode()
-    graph.tensors[cam].name = CAM.encode()
+    graph.tensors[cam].name = map_name.encode()
     graph.outputs = [int(logits), int(cam)]
     graph.name = None
     model.description = None
     model.signatureDefs = None
     if graph.tensors[logits].type == schema.TensorType.INT8:
-        _mean_in_float(schema, model, int(logits), int(cam))
+        _logits_in_float(schema, model, int(logits))
     if graph.tensors[graph.inputs[0]].type == schema.TensorType.INT8:
         _blank_channel(schema, model)
     builder = _AlignedBuilder(len(content))
@@ -60,40 +64,66 @@ def tidy(content: bytes) -> bytes:
     return bytes(builder.Output())
 
 
-def _mean_in_float(schema: Any, model: Any, logits: int, cam: int) -> None:
-    """Put a DEQUANTIZE between map and mean, and let the mean be float32."""
+def _logits_in_float(schema: Any, model: Any, logits: int) -> None:
+    """Put a DEQUANTIZE after each map that logits are made of, and let the rest be float32."""
     graph = model.subgraphs[0]
-    means = [op for op in graph.operators if logits in op.outputs and cam in op.inputs]
-    if len(means) != 1:
+    makers = {int(output): op for op in graph.operators for output in op.outputs}
+    maps: dict[int, int] = {}
+
+    def real(number: int) -> int:
+        """Int8 tensor → the float32 one in its place; axes and shapes stay what they are."""
+        tensor = graph.tensors[number]
+        if tensor.type != schema.TensorType.INT8:
+            return number
+        if number in makers and np.prod(tensor.shape) > len(NAMES):
+            maps.setdefault(number, len(graph.tensors) + len(maps))
+            return maps[number]
+        if number not in makers:
+            model.buffers.append(schema.BufferT(data=_dequantized(model, tensor)))
+            tensor.buffer = len(model.buffers) - 1
+        else:
+            maker = makers[number]
+            maker.inputs = [real(int(one)) for one in maker.inputs]
+        tensor.type, tensor.quantization = schema.TensorType.FLOAT32, None
+        return number
+
+    real(logits)
+    if not maps:
         raise IchliteError(
             "the converted graph is not as expected",
-            found=f"{len(means)} operators from map to logits",
-            expected="one mean",
+            found="logits of no map",
+            expected="a mean or maximum of one",
             remedy="this version of the converter is not supported",
         )
-    place = graph.operators.index(means[0])
     code = schema.OperatorCodeT(
         deprecatedBuiltinCode=schema.BuiltinOperator.DEQUANTIZE,
         builtinCode=schema.BuiltinOperator.DEQUANTIZE,
         version=2,
     )
     model.operatorCodes.append(code)
-    real = schema.TensorT(
-        shape=graph.tensors[cam].shape,
-        type=schema.TensorType.FLOAT32,
-        buffer=0,
-        name=b"cam_float",
-        hasRank=True,
-    )
-    graph.tensors.append(real)
-    number = len(graph.tensors) - 1
-    dequantize = schema.OperatorT(
-        opcodeIndex=len(model.operatorCodes) - 1, inputs=[cam], outputs=[number]
-    )
-    graph.operators.insert(place, dequantize)
-    means[0].inputs = [number, *(int(n) for n in means[0].inputs[1:])]
-    graph.tensors[logits].type = schema.TensorType.FLOAT32
-    graph.tensors[logits].quantization = None
+    for number, copy in maps.items():
+        graph.tensors.append(
+            schema.TensorT(
+                shape=graph.tensors[number].shape,
+                type=schema.TensorType.FLOAT32,
+                buffer=0,
+                name=graph.tensors[number].name + b"_float",
+                hasRank=True,
+            )
+        )
+        place = min(at for at, op in enumerate(graph.operators) if copy in op.inputs)
+        dequantize = schema.OperatorT(
+            opcodeIndex=len(model.operatorCodes) - 1, inputs=[number], outputs=[copy]
+        )
+        graph.operators.insert(place, dequantize)
+
+
+def _dequantized(model: Any, tensor: Any) -> NDArray[np.uint8]:
+    """Constant int8 tensor → the bytes of its real values as float32."""
+    stored = np.frombuffer(bytes(model.buffers[tensor.buffer].data), np.int8)
+    quantization = tensor.quantization
+    shifted = stored - np.asarray(quantization.zeroPoint, np.float32)
+    return (shifted * np.asarray(quantization.scale, np.float32)).view(np.uint8)
 
 
 def _blank_channel(schema: Any, model: Any) -> None:

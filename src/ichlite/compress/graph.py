@@ -1,8 +1,8 @@
-"""A trained Keras model in, the graph of a bundle out: one slice → logits and activation map.
+"""The graph of a bundle, from a trained Keras model: one slice → logits and a map of them.
 
-The model ends in global average pooling and a dense layer. Both are linear, so a 1x1 convolution
-with the dense weights on the last feature map gives a class activation map whose mean over space
-is exactly the logits. The map costs nothing and needs no gradients.
+A model with a lesion map gives that. Any other ends in global average pooling and a dense layer.
+Both are linear, so a 1x1 convolution with the dense weights on the last feature map gives a class
+activation map whose mean over space is exactly the logits. Neither needs gradients.
 """
 
 from __future__ import annotations
@@ -15,35 +15,58 @@ from ichlite.ct.tensor import GRID
 from ichlite.errors import InputError
 from ichlite.labels import NAMES
 from ichlite.models.blocks import CHANNELS
+from ichlite.models.outputs import (
+    FEATURES,
+    LESION_MAP,
+    LOGITS,
+    MAP_GAIN,
+    POOLED_LOGITS,
+    has_lesion_map,
+)
 
-FEATURES, LOGITS, CAM = "features", "logits", "cam"
+CAM = "cam"
 
 
-def with_activation_map(model: keras.Model) -> keras.Model:
-    """A model whose output is logits → the model of one slice whose outputs are `logits` and `cam`.
+def with_map(model: keras.Model) -> keras.Model:
+    """Build the graph to export: of one slice, with outputs `logits`, and `lesion_map` or `cam`.
 
     Args:
-        model: With a layer `features` (last feature map) and a dense layer `logits` on its pool.
+        model: With a layer `features` (last feature map) and a dense layer on its pool: `logits`,
+            or `pooled_logits` in a model with a lesion map.
 
     Returns:
-        (1, 256, 256, 3) → {"logits": (1, 5), "cam": (1, h, w, 5)}; logits are the mean of cam.
+        (1, 256, 256, 3) → {"logits": (1, 5), "cam": (1, h, w, 5)}, logits the mean of cam; with a
+        lesion map {"logits", "lesion_map"}, both as the model has them.
 
     Raises:
         InputError: The model has no such layers.
     """
     check_layers(model)
-    kernel, bias = model.get_layer(LOGITS).get_weights()
-    body = keras.Model(model.input, model.get_layer(FEATURES).output)
     windows = keras.Input(batch_shape=(1, GRID, GRID, CHANNELS), name="windows")
+    features = model.get_layer(FEATURES).output
+    if not has_lesion_map(model):
+        cam, logits = _pooled(model.get_layer(LOGITS), keras.Model(model.input, features)(windows))
+        return keras.Model(windows, {LOGITS: logits, CAM: cam}, name=model.name)
+    body = keras.Model(model.input, [features, model.output[LESION_MAP]])
+    features, lesion_map = body(windows)
+    _, pooled = _pooled(model.get_layer(POOLED_LOGITS), features)
+    strongest = keras.layers.GlobalMaxPooling2D(name="map_strongest")(lesion_map)
+    gain = keras.ops.convert_to_numpy(model.get_layer(MAP_GAIN).gain)
+    logits = keras.layers.Add(name=LOGITS)([pooled, strongest * gain])
+    return keras.Model(windows, {LOGITS: logits, LESION_MAP: lesion_map}, name=model.name)
+
+
+def _pooled(dense: Any, features: Any) -> tuple[Any, Any]:
+    """Dense layer on pooled features, and features → its activation map and the map's mean."""
+    kernel, bias = dense.get_weights()
     head = keras.layers.Conv2D(len(NAMES), 1, name=CAM)
-    cam = head(body(windows))
+    cam = head(features)
     head.set_weights([kernel[None, None], bias])
-    logits = keras.layers.GlobalAveragePooling2D(name=LOGITS)(cam)
-    return keras.Model(windows, {LOGITS: logits, CAM: cam}, name=model.name)
+    return cam, keras.layers.GlobalAveragePooling2D(name=dense.name)(cam)
 
 
 def check_layers(model: keras.Model) -> None:
-    """Model → nothing.
+    """Refuse a model that cannot be exported.
 
     Raises:
         InputError: It lacks the layers named, or is no functional model.

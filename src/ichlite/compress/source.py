@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,11 @@ import keras
 
 from ichlite.compress.graph import check_layers
 from ichlite.ct.tensor import GRID
+from ichlite.data.join import Fold, open_stores
 from ichlite.data.store import Store
 from ichlite.errors import IchliteError, InputError
 from ichlite.labels import NAMES
+from ichlite.models.outputs import slice_logits
 from ichlite.models.saved import load
 from ichlite.train.manifest import FILE, read_manifest
 from ichlite.train.recipe import Recipe
@@ -33,6 +36,26 @@ class Source:
     recipe: Recipe
 
 
+def open_stores_of(path: Path, stores: Sequence[Path]) -> Store:
+    """Return the stores that a run was trained on as one, their splits as the run had them.
+
+    Args:
+        path: A run folder, or a `.keras` file in one.
+        stores: Folders of its stores, in the order of the run.
+
+    Raises:
+        InputError, UsageError: No run there.
+        StoreError: One is no store, or they cannot be joined.
+    """
+    data = _manifest_of(path)["data"]
+    fold = data.get("fold")
+    return open_stores(
+        stores,
+        None if fold is None else Fold(**fold),
+        all_patients=bool(data.get("all_patients")),
+    )
+
+
 def open_source(path: Path, store: Store) -> Source:
     """A run folder, or a `.keras` file in one, and its store → what compression starts from.
 
@@ -41,15 +64,7 @@ def open_source(path: Path, store: Store) -> Source:
             by hand, or one of another store, whose test slices may have trained the model.
         UsageError: The manifest is damaged.
     """
-    if not path.exists():
-        raise InputError(f"{path} does not exist", expected="a run folder, or a .keras file in one")
-    training = read_manifest(path if path.is_dir() else path.parent)
-    if training is None:
-        raise InputError(
-            f"no training manifest beside {path.name}",
-            expected=f"{FILE} in the run folder",
-            remedy="give the folder that `ichlite train` wrote",
-        )
+    training = _manifest_of(path)
     recipe = _recipe_of(training)
     trained_on = str(training["data"]["store_hash"])
     if trained_on != store.hash:
@@ -64,8 +79,21 @@ def open_source(path: Path, store: Store) -> Source:
     return Source(model, training, recipe)
 
 
+def _manifest_of(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        raise InputError(f"{path} does not exist", expected="a run folder, or a .keras file in one")
+    training = read_manifest(path if path.is_dir() else path.parent)
+    if training is None:
+        raise InputError(
+            f"no training manifest beside {path.name}",
+            expected=f"{FILE} in the run folder",
+            remedy="give the folder that `ichlite train` wrote",
+        )
+    return training
+
+
 def open_teacher(path: Path, student: keras.Model) -> keras.Model:
-    """A run folder or `.keras` file → a model that answers what the student is asked.
+    """Load the model that teaches a student: one of the same input and slice logits.
 
     Raises:
         InputError: No model, or one of another input or output.
@@ -73,12 +101,12 @@ def open_teacher(path: Path, student: keras.Model) -> keras.Model:
     teacher = load(path)
     # A run without crops takes frames alone, one with crops any size: either may teach on frames.
     sizes = {*teacher.input_shape[1:3]} - {None, GRID}
-    ends = [(one.input_shape[3:], one.output_shape) for one in (teacher, student)]
-    if sizes or ends[0] != ends[1]:
+    taught, asked = (tuple(slice_logits(one.output).shape) for one in (teacher, student))
+    if sizes or (teacher.input_shape[3:], taught) != (student.input_shape[3:], asked):
         raise InputError(
             f"{path} cannot teach {student.name}",
-            found=f"input {teacher.input_shape}, output {teacher.output_shape}",
-            expected=f"input {student.input_shape}, output {student.output_shape}",
+            found=f"input {teacher.input_shape}, output {taught}",
+            expected=f"input {student.input_shape}, output {asked}",
         )
     return teacher
 

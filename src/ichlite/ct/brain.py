@@ -104,7 +104,7 @@ def at_level(hu: NDArray[np.int16], level_hu: float | None, wanted_hu: float) ->
     if shift == 0:
         return hu
     # No sum leaves int16: a level and its wanted one are brain, so the shift is below 200 HU.
-    return np.clip(hu + np.int16(shift), HU_MIN, HU_MAX)
+    return np.asarray(np.clip(hu + np.int16(shift), HU_MIN, HU_MAX), np.int16)
 
 
 def grid_pixel_mm(header: SliceHeader) -> float:

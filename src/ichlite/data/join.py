@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ichlite.data.rows import UNUSED
+from ichlite.data.rows import SPLITS, UNUSED
 from ichlite.data.split import check_leakage, fold_patients, groups_of, patient_labels
 from ichlite.data.store import Store
 from ichlite.errors import StoreError, UsageError
@@ -94,7 +94,7 @@ class _Joined:
         self.dtype = arrays[0].dtype
 
     def __len__(self) -> int:
-        return self.shape[0]
+        return int(self.ends[-1])
 
     def __getitem__(self, key: int | np.integer[Any] | slice | NDArray[Any]) -> NDArray[Any]:
         """Return one item for a row number, an array of them for a slice or array of numbers."""
@@ -158,7 +158,8 @@ def join_stores(stores: Sequence[Store]) -> Store:
     columns = ("labels", "any", "image", "patient", "study", "series", "position_mm", "lesion",
                "pixel_sha256", "split")  # fmt: skip
     joined = Store(
-        path=Path(stores[0].path),
+        path=stores[0].path,
+        folders=tuple(store.path for store in stores),
         hu=_Joined([store.hu for store in stores]),
         lesion_cells=JoinedCells([store.lesion_cells for store in stores]),
         cells_known=column("cells_known"),
@@ -211,7 +212,7 @@ def hold_out(store: Store, fold: Fold) -> Store:
     groups = groups_of(names.tolist(), series, pixels)
     labels = patient_labels(names.tolist(), store.any[real].tolist(), store.labels[real].tolist())
     folds = fold_patients(groups, labels, fold.of, fold.seed)
-    split = store.split.copy()
+    split = store.split.astype(f"U{max(map(len, (*SPLITS, UNUSED)))}")  # any split fits in it
     followers = real | (kinds == "implant")
     for row in np.flatnonzero(followers & (split != UNUSED)):
         held = folds.get(str(store.patient[row]))

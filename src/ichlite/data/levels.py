@@ -8,12 +8,14 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ichlite.ct.brain import at_level, brain_level_hu
+from ichlite.data.join import metas_of
 from ichlite.data.parts import SliceArray
 from ichlite.data.store import Store
 from ichlite.data.whole import write_json
@@ -49,35 +51,46 @@ class LevelledSlices:
 
 
 def levelled(store: Store, wanted_hu: float | None) -> Store:
-    """Return the store with each scan's brain brought to a level; itself where that is None.
+    """Return the store with each scan's brain brought to a level; as it was written where None.
 
-    Levels are measured once and kept beside the store, if its folder can be written.
+    Levels are measured once and kept beside each store, if its folder can be written.
     """
+    slices = store.hu.slices if isinstance(store.hu, LevelledSlices) else store.hu
     if wanted_hu is None:
-        return store
-    of_series = _series_levels(store)
-    levels = np.array([of_series[name] for name in store.series.tolist()], np.float32)
-    return replace(store, hu=LevelledSlices(store.hu, levels, wanted_hu))
+        return replace(store, hu=slices)
+    levels = np.empty(len(store), np.float32)
+    for origin, (folder, meta) in enumerate(zip(store.folders, metas_of(store), strict=True)):
+        rows = np.flatnonzero(store.origin == origin)
+        of_series = _series_levels(folder, str(meta["hash"]), slices, store.series[rows], rows)
+        levels[rows] = [of_series[name] for name in store.series[rows].tolist()]
+    return replace(store, hu=LevelledSlices(slices, levels, wanted_hu))
 
 
-def _series_levels(store: Store) -> dict[str, float]:
-    """Return the brain level of each series, NaN where it shows no brain."""
-    path = store.path / LEVELS_FILE
+def _series_levels(
+    folder: Path,
+    store_hash: str,
+    slices: SliceArray,
+    series: NDArray[np.str_],
+    rows: NDArray[np.int64],
+) -> dict[str, float]:
+    """Return the brain level of each series of one store's rows, NaN where it shows no brain."""
+    path = folder / LEVELS_FILE
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
-        if kept["hash"] == store.hash:
+        if kept["hash"] == store_hash:
             return {
                 name: np.nan if level is None else float(level)
                 for name, level in kept["levels"].items()
             }
     except (OSError, ValueError, KeyError, TypeError):
         pass  # not measured yet, or of another store
-    order = np.argsort(store.series, kind="stable")
-    first = np.flatnonzero(np.r_[True, store.series[order][1:] != store.series[order][:-1]])
+    order = np.argsort(series, kind="stable")
+    first = np.flatnonzero(series[order][1:] != series[order][:-1]) + 1
     levels = {
-        str(store.series[rows[0]]): brain_level_hu(store.hu[rows])
-        for rows in np.split(order, first[1:])
+        str(series[members[0]]): brain_level_hu(slices[rows[members]])
+        for members in np.split(order, first)
+        if len(members)
     }
     with suppress(OSError):  # a store that cannot be written is measured again each time
-        write_json(path, {"hash": store.hash, "levels": levels})
+        write_json(path, {"hash": store_hash, "levels": levels})
     return {name: np.nan if level is None else level for name, level in levels.items()}

@@ -72,8 +72,13 @@ def write_part(
 class SliceArray(Protocol):
     """(N, 256, 256) int16 HU that are read when they are indexed."""
 
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of all slices."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """int16."""
 
     def __len__(self) -> int: ...
 
@@ -219,7 +224,7 @@ class LesionCells:
     def __getitem__(self, key: int | np.integer[Any] | slice | NDArray[Any]) -> NDArray[np.uint8]:
         """Return (32, 32) for a row number, (n, 32, 32) for a slice or array of row numbers."""
         if isinstance(key, int | np.integer):
-            return self[np.array([int(key)])][0]
+            return np.asarray(self[np.array([int(key)])][0])
         rows = np.arange(len(self))[key]
         cells = np.zeros((len(rows), CELLS, CELLS), np.uint8)
         if self.stored:

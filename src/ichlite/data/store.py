@@ -32,7 +32,8 @@ class Store:
     """A prepared store.
 
     Attributes:
-        path: The folder.
+        path: The folder; of joined stores the first.
+        folders: Of all stores that were joined, in order; else `path` alone.
         hu: (N, 256, 256) int16 HU, read when indexed.
         labels: (N, 5) uint8, columns as `labels.NAMES`.
         any: (N,) uint8: any bleed.
@@ -46,6 +47,7 @@ class Store:
     """
 
     path: Path
+    folders: tuple[Path, ...]
     hu: SliceArray
     labels: NDArray[np.uint8]
     any: NDArray[np.uint8]
@@ -120,6 +122,7 @@ class Store:
         any_bleed = np.array(columns[ANY], np.uint8)
         return cls(
             path=path,
+            folders=(path,),
             hu=hu,
             labels=np.array([columns[n] for n in NAMES], np.uint8).T.reshape(-1, len(NAMES)),
             any=any_bleed,

@@ -30,6 +30,7 @@ class StoreWriter:
         kind: `phantom`, …
         seed: Of the generator.
         generator: Anything JSON-able that says how it was made.
+        hu_range: Lowest and highest HU that are known, as in `Store.hu_range`; None: all are.
 
     Attributes:
         images: Written so far.
@@ -56,6 +57,7 @@ class StoreWriter:
         kind: str,
         seed: int | None = None,
         generator: Mapping[str, Any] | None = None,
+        hu_range: tuple[int, int] | None = None,
     ) -> None:
         self.path = Path(path)
         if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
@@ -64,6 +66,7 @@ class StoreWriter:
             )
         self.part = self.path.with_name(self.path.name + ".part")
         self.kind, self.seed, self.generator = kind, seed, dict(generator or {})
+        self.hu_range = hu_range
         self.images = 0
         self.patients: set[str] = set()
         if self.part.exists():
@@ -126,6 +129,7 @@ class StoreWriter:
             "kind": self.kind,
             "label_level": "slice",
             "lesion_cells": self._outlined,
+            **({} if self.hu_range is None else {"hu_range": self.hu_range}),
             "images": self.images,
             "patients": len(self.patients),
             "seed": self.seed,

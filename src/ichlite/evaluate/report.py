@@ -12,6 +12,7 @@ import numpy as np
 
 from ichlite.evaluate.judge import CLASSES, Cases, Judged
 from ichlite.evaluate.metrics import METRICS, precision_recall_curve, roc_curve
+from ichlite.evaluate.pointing import pointing_lines
 from ichlite.labels import ANY, ANY_COLOUR, NAMES, SUBTYPES
 
 COLOURS: Mapping[str, str] = {ANY: ANY_COLOUR, **{s.name: s.colour for s in SUBTYPES}}
@@ -116,6 +117,8 @@ def markdown(summary: Mapping[str, Any]) -> str:
         reasons += _without_interval({**part["per_class"], "mean": part["mean"], ANY: part[ANY]})
         parts += ["", *(f"- {reason}" for reason in reasons)] if reasons else []
     parts += ["", f"RSNA weighted log loss of slices: {_number(summary['rsna_log_loss'])}."]
+    if "pointing" in summary:
+        parts += pointing_lines(summary["pointing"])
     if "against" in summary:
         parts += _against(summary["against"])
     return "\n".join(parts) + "\n"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,8 @@ from ichlite.evaluate.metrics import (
 from ichlite.labels import ANY, NAMES
 
 MEAN = "mean"
+LEFT_OUT = "left out of training"
+MEASURED = tuple(f.name for f in fields(Scores) if f.name not in {"positives", "undefined"})
 ROWS: tuple[str, ...] = (*CLASSES, MEAN)
 """Of a table; the mean is that of the subtypes."""
 Thresholds = Mapping[str, ArrayLike]
@@ -43,6 +45,7 @@ def summarise(
     scan_thresholds: Mapping[str, float],
     bootstrap: int = 0,
     seed: int = 0,
+    left_out: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Judged slices and scans → every number of the report.
 
@@ -53,6 +56,7 @@ def summarise(
         scan_thresholds: Class → threshold of a scan.
         bootstrap: Draws of patients for the 95 % intervals; 0: none.
         seed: Of the draws.
+        left_out: Subtypes that the model was not trained for; their metrics are None.
 
     Returns:
         JSON-ready: `data`, `slices`, `per_class`, `mean`, `any`, `all_negative_accuracy`,
@@ -60,7 +64,10 @@ def summarise(
     """
     tables = [
         case_table(
-            cases, limits, redraw_cases(cases, limits, bootstrap, seed) if bootstrap else None
+            cases,
+            limits,
+            redraw_cases(cases, limits, bootstrap, seed, left_out) if bootstrap else None,
+            left_out,
         )
         for cases, limits in (
             (judged.slices, slice_thresholds),
@@ -105,7 +112,10 @@ def scan_facts(scans: Cases) -> dict[str, Any]:
 
 
 def case_table(
-    cases: Cases, thresholds: Thresholds, redraws: NDArray[np.float32] | None = None
+    cases: Cases,
+    thresholds: Thresholds,
+    redraws: NDArray[np.float32] | None = None,
+    left_out: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Measure every class, and the mean of the subtypes.
 
@@ -113,6 +123,7 @@ def case_table(
         cases: Slices or scans.
         thresholds: Of each class.
         redraws: From `redraw_cases`, for intervals; None: none.
+        left_out: Subtypes that the model was not trained for.
 
     Returns:
         `per_class`, `mean` and `any`, each row with its metrics and, redrawn, `intervals` (metric →
@@ -123,6 +134,12 @@ def case_table(
         name: score_class(labels[name], probabilities[name], threshold=thresholds[name])
         for name in CLASSES
     }
+    for name in left_out:
+        scores[name] = Scores(
+            **dict.fromkeys(MEASURED),
+            positives=scores[name].positives,
+            undefined=dict.fromkeys(MEASURED, LEFT_OUT),
+        )
     scores[MEAN] = mean_scores({name: scores[name] for name in NAMES})
     rows = {name: _row(one) for name, one in scores.items()}
     if redraws is not None:
@@ -138,7 +155,7 @@ def case_table(
 
 
 def redraw_cases(
-    cases: Cases, thresholds: Thresholds, draws: int, seed: int
+    cases: Cases, thresholds: Thresholds, draws: int, seed: int, left_out: Sequence[str] = ()
 ) -> NDArray[np.float32]:
     """Return the metrics of each row in each redraw of the patients: (draw, row, metric)."""
     count = len(cases.labels)
@@ -151,6 +168,7 @@ def redraw_cases(
         seed=seed,
         threshold=limits,
     )
+    found[:, [CLASSES.index(name) for name in left_out]] = np.nan
     return np.concatenate([found, with_mean(found[:, 1:])[:, -1:]], axis=1)
 
 

@@ -18,9 +18,11 @@ from ichlite.errors import BundleError, IchliteError, UnknownName
 from ichlite.infer.decision import Calibration, Rule
 from ichlite.infer.manifest import (
     BALANCED,
+    MapOutput,
     brain_level_of,
     calibration_of,
     check_sections,
+    map_of,
     operating_points_of,
     parse,
     precision_of,
@@ -57,6 +59,7 @@ class Bundle:
         operating_point: The one that `rule` decides by.
         brain_level_hu: Level to which a scan's brain is brought before the model sees it; None
             for a model that takes HU as they are.
+        map: What the model's second output is.
     """
 
     name: str
@@ -70,6 +73,7 @@ class Bundle:
     operating_points: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     operating_point: str = BALANCED
     brain_level_hu: float | None = None
+    map: MapOutput = MapOutput()  # noqa: RUF009 (frozen)
 
     @property
     def label(self) -> str:
@@ -178,6 +182,7 @@ def _bundle(folder: Path, manifest: Mapping[str, Any]) -> Bundle:
         model=contents[MODEL_FILE],
         operating_points=operating_points_of(section(manifest, "decision")),
         brain_level_hu=brain_level_of(spec),
+        map=map_of(manifest),
     )
 
 

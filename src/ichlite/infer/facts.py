@@ -29,6 +29,7 @@ def bundle_facts(bundle: Bundle) -> dict[str, dict[str, Any]]:
             "version": bundle.version,
             "model": manifest.get("model"),
             "precision": manifest.get("precision"),
+            "map": bundle.map.kind,
             "bytes": len(bundle.model),
             "sha256": manifest["files"][MODEL_FILE],
             "path": str(bundle.path),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Literal, Never, cast, get_args
 
 from ichlite.ct.windows import Window
@@ -17,6 +18,8 @@ from ichlite.labels import ANY, NAMES
 
 Precision = Literal["float32", "float16", "dynamic", "int8"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+
+MapKind = Literal["activation", "lesion"]
 
 LARGEST_HU = 1e5
 """Window centres and widths beyond this are no Hounsfield units."""
@@ -33,6 +36,20 @@ BALANCED = "balanced"
 _LARGEST = 1e6
 _BRAIN_LEVEL_HU = (0.0, 100.0)
 _OPTIONAL_SECTIONS = ("training", "parity", "metrics", "cost", "quantization")
+
+
+@dataclass(frozen=True, slots=True)
+class MapOutput:
+    """What the model's second output is.
+
+    Attributes:
+        kind: `activation`: each place's share in the slice's logits, of regions; `lesion`: logits
+            of blood in each cell, trained on outlines of bleeds.
+        cells: Rows and columns; None where the manifest does not say.
+    """
+
+    kind: MapKind = "activation"
+    cells: tuple[int, int] | None = None
 
 
 def parse(text: str) -> object:
@@ -148,6 +165,23 @@ def _whole(name: str, value: object, low: float) -> int:
     if not found.is_integer():
         raise ValueError(f"{name} {value!r}, not a whole number")
     return int(found)
+
+
+def map_of(manifest: Mapping[str, Any]) -> MapOutput:
+    """Return what a manifest says of the map; a bundle that says nothing has an activation map.
+
+    Example:
+        >>> map_of({"output": {"map": "lesion", "cells": [32, 32]}})
+        MapOutput(kind='lesion', cells=(32, 32))
+    """
+    if "output" not in manifest:
+        return MapOutput()
+    fields = section(manifest, "output")
+    kind = text_at(fields, "map")
+    if kind not in get_args(MapKind):
+        raise ValueError(f"map {kind}, not one of {', '.join(get_args(MapKind))}")
+    rows, columns = _numbers("cells", fields["cells"], 1, _LARGEST, 2)
+    return MapOutput(cast("MapKind", kind), (int(rows), int(columns)))
 
 
 def calibration_of(fields: Mapping[str, Any]) -> Calibration:

@@ -80,7 +80,7 @@ class Reader:
             series: As `find_series` made it.
             force: Judge it although the gate objects; the objections stay in `reasons`. Slices of
                 two patients or studies are never judged as one scan.
-            keep_pixels: Keep HU and activation maps, for a report.
+            keep_pixels: Keep HU and maps, for a report.
         """
         try:
             with self._spread.turns():

@@ -1,4 +1,4 @@
-"""HU slices on the model's grid in; logits and class activation maps out, by LiteRT on the CPU.
+"""Run a bundle's model on slices by LiteRT on the CPU: HU to logits and their map.
 
 Windows go straight into the interpreter's own input memory. Those of an int8 model are the same for
 every pixel of the same HU, so they are computed once for each of the 4096 possible HU and then
@@ -89,7 +89,8 @@ class Runtime:
         threads: CPU threads of one inference.
 
     Raises:
-        BundleError: The model file is no LiteRT model or has other inputs or outputs.
+        BundleError: The model file is no LiteRT model, or has other inputs or outputs than ichlite
+            knows or the manifest says.
     """
 
     def __init__(self, bundle: Bundle, threads: int = 1) -> None:
@@ -99,17 +100,23 @@ class Runtime:
             )
         self.bundle = bundle
         self._interpreter = _interpreter(bundle, threads)
-        self._input, self._logits, self._cam = _tensors(bundle, self._interpreter)
+        self._input, self._logits, self._map = _tensors(bundle, self._interpreter)
+        if bundle.map.cells not in (None, self.map_shape):
+            raise BundleError(
+                f"bundle {bundle.path}: the model has another map than its manifest says",
+                found=self.map_shape,
+                expected=bundle.map.cells,
+            )
         self._table = self._input_table()
 
     @property
     def map_shape(self) -> tuple[int, int]:
-        """Rows and columns of the class activation map."""
-        rows, columns = self._cam["shape"][1:3]
+        """Rows and columns of the map."""
+        rows, columns = self._map["shape"][1:3]
         return int(rows), int(columns)
 
     def run(self, x: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Take one slice's windows; give its logits and class activation map.
+        """Take one slice's windows; give its logits and their map (`Bundle.map` says which).
 
         Args:
             x: (256, 256, 3) float32 in [0, 1], from `ct.tensor.model_input`.
@@ -155,7 +162,7 @@ class Runtime:
 
     def _invoke(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         self._interpreter.invoke()
-        return self._output(self._logits), self._output(self._cam)
+        return self._output(self._logits), self._output(self._map)
 
     def _output(self, details: dict[str, Any]) -> NDArray[np.float32]:
         values = self._interpreter.get_tensor(details["index"])[0]

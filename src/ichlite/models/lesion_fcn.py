@@ -11,7 +11,7 @@ from ichlite.errors import UsageError
 from ichlite.labels import NAMES
 from ichlite.models.blocks import windows_input
 from ichlite.models.light_fcn import light_body
-from ichlite.models.outputs import LESION_MAP, LOGITS
+from ichlite.models.outputs import LESION_MAP, LOGITS, MAP_GAIN, POOLED_LOGITS
 
 MAP_BLOCK = 3
 """The map reads this block before its halving, the fourth: an eighth of the input's side."""
@@ -63,10 +63,10 @@ def lesion_fcn(
     *blocks, features = light_body(
         image, expansions=expansions, width=width, head_width=head_width, momentum=bn_momentum
     )
-    fine = keras.layers.Conv2D(
-        len(NAMES), 1, name="map_fine", bias_initializer=keras.initializers.Constant(RARE)
-    )(blocks[MAP_BLOCK - 1])
-    deep = keras.layers.Conv2D(len(NAMES), 1, use_bias=False, name="map_deep")(features)
+    fine = _map_head("map_fine", bias_initializer=keras.initializers.Constant(RARE))(
+        blocks[MAP_BLOCK - 1]
+    )
+    deep = _map_head("map_deep", use_bias=False)(features)
     deep = keras.layers.UpSampling2D(
         2 ** (len(expansions) + 1 - MAP_BLOCK), interpolation="bilinear", name="map_enlarged"
     )(deep)
@@ -74,9 +74,15 @@ def lesion_fcn(
     strongest = keras.layers.GlobalMaxPooling2D(name="map_strongest")(lesion_map)
     pooled = keras.layers.GlobalAveragePooling2D(name="pool")(features)
     pooled = keras.layers.Dropout(dropout, name="dropout")(pooled)
-    pooled = keras.layers.Dense(len(NAMES), name="pooled_logits")(pooled)
-    logits = keras.layers.Add(name=LOGITS)([pooled, SubtypeGain(name="map_gain")(strongest)])
+    pooled = keras.layers.Dense(len(NAMES), name=POOLED_LOGITS)(pooled)
+    logits = keras.layers.Add(name=LOGITS)([pooled, SubtypeGain(name=MAP_GAIN)(strongest)])
     return keras.Model(image, {LOGITS: logits, LESION_MAP: lesion_map}, name="lesion_fcn")
+
+
+def _map_head(name: str, **options: Any) -> keras.layers.Conv2D:
+    # Small, so that the bias decides at first: streams are linear, and may be large.
+    small = keras.initializers.RandomNormal(stddev=0.01)
+    return keras.layers.Conv2D(len(NAMES), 1, kernel_initializer=small, name=name, **options)
 
 
 @keras.saving.register_keras_serializable(package="ichlite")

@@ -57,7 +57,9 @@ def light_body(
 
     Args:
         image: The symbolic input (batch, size, size, 3).
-        expansions, width, head_width: As of `light_fcn`.
+        expansions: Channels inside each block.
+        width: Channels between blocks.
+        head_width: Channels of the last feature map.
         momentum: Of the running statistics of batch normalisation.
 
     Returns:

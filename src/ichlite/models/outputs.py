@@ -8,6 +8,8 @@ import keras
 
 FEATURES, LOGITS, LESION_MAP = "features", "logits", "lesion_map"
 """Layers that export looks for; the last two are keys of a model with a lesion map."""
+POOLED_LOGITS, MAP_GAIN = "pooled_logits", "map_gain"
+"""Layers of a model with a lesion map: what its slice logits are made of."""
 
 
 def slice_logits(outputs: Any) -> Any:

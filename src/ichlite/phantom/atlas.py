@@ -91,7 +91,7 @@ def _load_map(name: str) -> Float:
     return out
 
 
-def _signed_distance(
+def signed_distance(
     mask: NDArray[np.bool_], spacing: tuple[float, ...], sigma_mm: float = 1.0
 ) -> Float:
     """Return the signed distance to the edge of `mask`, negative inside, mm."""
@@ -174,7 +174,7 @@ def _coarse_gradient(distance: Float, sigma: float) -> Float:
     return np.asarray(vectors / np.maximum(length, 0.6), np.float32)
 
 
-def coarse_shape(shape: tuple[int, int, int]) -> tuple[int, int, int]:
+def coarse_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:
     """Return the knots of the displacement field that covers `shape` (2, 4 and 4 voxels apart)."""
     return (shape[0] // 2 + 1, shape[1] // COARSE + 1, shape[2] // COARSE + 1)
 
@@ -186,29 +186,59 @@ def load_atlas() -> Atlas:
     Raises:
         MissingExtra: nilearn is not installed.
     """
-    from scipy import ndimage
-
     grey, white, t1 = (_load_map(name) for name in ("gm", "wm", "t1"))
-    cavity = _signed_distance(_cavity_mask(grey + white), HEAD_GRID.spacing_mm, sigma_mm=2.2)
+    cavity = signed_distance(_cavity_mask(grey + white), HEAD_GRID.spacing_mm, sigma_mm=2.2)
     grey, white, t1 = (a[BRAIN_BOX].copy() for a in (grey, white, t1))
     ventricle = _ventricle_mask(grey, white, t1, -cavity[BRAIN_BOX])
-    distance = _signed_distance(ventricle, HEAD_GRID.spacing_mm)
+    distance = signed_distance(ventricle, HEAD_GRID.spacing_mm)
     soft = np.clip(0.5 - distance / 1.5, 0, 1).astype(np.float32)
     keep = 1 - soft
-    push = _coarse_gradient(distance, 2.6)
-    knots = push.shape[1:]
-    index = np.meshgrid(
-        *(np.linspace(0, n - 1, k) for n, k in zip(distance.shape, knots, strict=True)),
-        indexing="ij",
-    )
-    far = ndimage.map_coordinates(distance, index, order=1)
-    depth = -ndimage.map_coordinates(cavity[BRAIN_BOX], index, order=1)
-    decay = np.exp(-np.maximum(far, 0) / 16) * np.clip(depth / 22, 0, 1)
     return Atlas(
         cavity_mm=cavity,
         grey=grey * keep,
         white=white * keep,
         ventricle=soft,
-        ventricle_push=(push * decay).astype(np.float32),
+        ventricle_push=_ventricle_push(distance, cavity[BRAIN_BOX]),
         inward=-_coarse_gradient(cavity[BRAIN_BOX], 4.0),
     )
+
+
+def atlas_of(cavity: NDArray[np.bool_], ventricle: Float) -> Atlas:
+    """Return another head over the template's grid, its tissue not told apart (grey, white 0).
+
+    Args:
+        cavity: Inside the inner table, over BRAIN_BOX.
+        ventricle: Share of ventricle, over BRAIN_BOX.
+    """
+    inside = signed_distance(cavity, HEAD_GRID.spacing_mm)
+    everywhere = np.full(HEAD_GRID.shape, inside.max(), np.float32)
+    everywhere[BRAIN_BOX] = inside
+    mask = ventricle > 0.5
+    if mask.any():
+        push = _ventricle_push(signed_distance(mask, HEAD_GRID.spacing_mm), inside)
+    else:
+        push = np.zeros((3, *coarse_shape(mask.shape)), np.float32)
+    none = np.zeros(mask.shape, np.float32)
+    return Atlas(
+        cavity_mm=everywhere,
+        grey=none,
+        white=none,
+        ventricle=ventricle,
+        ventricle_push=push,
+        inward=-_coarse_gradient(inside, 4.0),
+    )
+
+
+def _ventricle_push(distance: Float, cavity_mm: Float) -> Float:
+    """Return `Atlas.ventricle_push` of the distances to the ventricles and to the inner table."""
+    from scipy import ndimage
+
+    push = _coarse_gradient(distance, 2.6)
+    index = np.meshgrid(
+        *(np.linspace(0, n - 1, k) for n, k in zip(distance.shape, push.shape[1:], strict=True)),
+        indexing="ij",
+    )
+    far = ndimage.map_coordinates(distance, index, order=1)
+    depth = -ndimage.map_coordinates(cavity_mm, index, order=1)
+    decay = np.exp(-np.maximum(far, 0) / 16) * np.clip(depth / 22, 0, 1)
+    return np.asarray(push * decay, np.float32)

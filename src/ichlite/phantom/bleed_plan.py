@@ -119,3 +119,9 @@ class BleedPlan:
     ventricular: tuple[Ventricular, ...] = ()
     widen_mm: float = 0.0
     names: tuple[str, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is no bleed."""
+        bleeds = (self.surfaces, self.sheets, self.blobs, self.sulcal, self.ventricular)
+        return not any(bleeds)

@@ -9,11 +9,12 @@ an oedema rim.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ichlite.phantom.atlas import Atlas
 from ichlite.phantom.bleed_plan import BleedPlan, Blob, Sheet, Sulcal, Surface, Ventricular
 from ichlite.phantom.brain import Brain, Displacement
-from ichlite.phantom.fields import Float, Point, ellipsoid, smooth_noise, step
+from ichlite.phantom.fields import Float, Grid, Point, ellipsoid, smooth_noise, step
 
 CENTRE: Point = (0.0, -18.0, 8.0)
 """From here the directions of surface bleeds are counted, (x, y, z) mm."""
@@ -66,6 +67,8 @@ class Blood:
 
     Attributes:
         weight: Subtype name → share of blood in each voxel, [0, 1], over BRAIN_BOX.
+        front_mm: How far in front each voxel lies for a patient on the back.
+        septum_mm: Half of the gap between the lateral ventricles.
     """
 
     def __init__(self, brain: Brain, displacement: Displacement, rng: np.random.Generator) -> None:
@@ -73,6 +76,8 @@ class Blood:
         self.displacement = displacement
         self.rng = rng
         self.weight: dict[str, Float] = {}
+        self.septum_mm = 3.0
+        self.front_mm = brain.grid.mesh_mm()[1]
         self.mottle = smooth_noise(rng, brain.grid.shape, brain.grid.spacing_mm, 7.0)
 
     def paint(self, plan: BleedPlan, thickness: list[Float]) -> None:
@@ -112,16 +117,23 @@ class Blood:
         if sheet.place == "falx":
             x0 = sheet.side * sheet.thickness_mm / 2
             across = np.abs(x - x0 + 0 * y) - sheet.thickness_mm * (0.5 + 0.4 * wave)
-            along = (y > sheet.span[0]) & (y < sheet.span[1]) & (z > falx_floor_mm(y))
-            weight = step(across, 1.4) * along
+            weight = step(across, 1.4) * self._reach(sheet)
         else:
             height = tentorium_mm(x, y)
             across = np.abs(z - height - 2 - sheet.thickness_mm / 2) - sheet.thickness_mm / 2 - 0.7
-            along = (y < -22) & (y > sheet.span[0]) & (x * sheet.side > 4)
-            along = along & (np.hypot(x, (y + 28)) > 22)
-            weight = step(across, 2.4) * along
+            weight = step(across, 2.4) * self._reach(sheet)
         weight = weight * step(1.5 - depth, 1.0)
         self._add("subdural", weight.astype(np.float32), sheet.hu + 3 * self.mottle)
+
+    def _reach(self, sheet: Sheet) -> NDArray[np.bool_] | Float:
+        """Return where along its membrane a sheet lies, [0, 1]."""
+        z, y, x = self.brain.grid.mesh_mm()
+        if sheet.place == "falx":
+            along = (y > sheet.span[0]) & (y < sheet.span[1]) & (z > falx_floor_mm(y))
+        else:
+            along = (y < -22) & (y > sheet.span[0]) & (x * sheet.side > 4)
+            along = along & (np.hypot(x, (y + 28)) > 22)
+        return along
 
     def _blob(self, blob: Blob) -> None:
         grid = self.brain.grid
@@ -161,23 +173,36 @@ class Blood:
         self._add("subarachnoid", weight.astype(np.float32), sulcal.hu)
 
     def _ventricular(self, bleed: Ventricular) -> None:
-        z, y, x = self.brain.grid.mesh_mm()
-        chamber = np.zeros(self.brain.grid.shape, bool)
-        for name in bleed.chambers:
-            if name == "left":
-                chamber |= (x < -3) & (z > -24)
-            elif name == "right":
-                chamber |= (x > 3) & (z > -24)
-            elif name == "third":
-                chamber |= (np.abs(x) <= 6) & (z > -18) & (z < 16) & (y < 12)
-            else:
-                chamber |= (z < -12) & (np.abs(x) < 16) & (y < -26)
+        z, _, _ = self.brain.grid.mesh_mm()
+        chamber = chambers_of(bleed, self.brain.grid, self.septum_mm)
         soft = np.clip(1.3 * self.brain.ventricle, 0, 1) * chamber
         if bleed.cast:
             soft = soft * np.clip(0.95 + 0.35 * self.mottle, 0, 1)
         else:
-            soft = soft * np.clip((bleed.level - y) / 4 + 0 * z, 0, 1)
+            soft = soft * np.clip((bleed.level - self.front_mm) / 4 + 0 * z, 0, 1)
         self._add("intraventricular", soft.astype(np.float32), bleed.hu + 3 * self.mottle)
+
+
+def chambers_of(bleed: Ventricular, grid: Grid, septum_mm: float = 3.0) -> NDArray[np.bool_]:
+    """Return which voxels lie where the bleed's chambers are, in their walls or not.
+
+    Args:
+        bleed: Names the chambers.
+        grid: In template coordinates.
+        septum_mm: Half of what is left out between the lateral ventricles.
+    """
+    z, y, x = grid.mesh_mm()
+    chamber = np.zeros(grid.shape, bool)
+    for name in bleed.chambers:
+        if name == "left":
+            chamber |= (x < -septum_mm) & (z > -24)
+        elif name == "right":
+            chamber |= (x > septum_mm) & (z > -24)
+        elif name == "third":
+            chamber |= (np.abs(x) <= 6) & (z > -18) & (z < 16) & (y < 12)
+        else:
+            chamber |= (z < -12) & (np.abs(x) < 16) & (y < -26)
+    return chamber
 
 
 def falx_floor_mm(y: Float) -> Float:

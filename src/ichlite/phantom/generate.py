@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ichlite.data.rows import StoreRow
 from ichlite.data.workers import in_processes
@@ -56,12 +57,12 @@ class Tally:
         self.patients = 0
         self.positives = dict.fromkeys((ANY, *NAMES), 0)
 
-    def add(self, subject: Subject) -> None:
-        """Count one subject."""
-        self.images += len(subject.labels)
+    def add(self, labels: NDArray[np.uint8]) -> None:
+        """Count one subject by its labels, (slice, 5)."""
+        self.images += len(labels)
         self.patients += 1
-        self.positives[ANY] += int(subject.labels.any(1).sum())
-        for name, count in zip(NAMES, subject.labels.sum(0), strict=True):
+        self.positives[ANY] += int(labels.any(1).sum())
+        for name, count in zip(NAMES, labels.sum(0), strict=True):
             self.positives[name] += int(count)
 
     def made(self, store_hash: str | None = None) -> Made:
@@ -184,7 +185,7 @@ def write_store(
     with StoreWriter(path, kind="phantom", seed=order.seed, generator=generator) as writer:
         for done, subject in enumerate(subjects_of(order, processes), start=1):
             writer.add(subject.hu, store_rows(subject, order.seed), subject.lesion_cells)
-            tally.add(subject)
+            tally.add(subject.labels)
             if progress is not None:
                 progress(done, order.subjects)
     return tally.made(str(writer.hash))

@@ -78,7 +78,7 @@ def write_studies(
             lines.writerow(LABEL_COLUMNS)
             for done, subject in enumerate(subjects_of(order, processes), start=1):
                 lines.writerows(_write_subject(part, subject, order.seed, compress))
-                tally.add(subject)
+                tally.add(subject.labels)
                 if progress is not None:
                     progress(done, order.subjects)
     except BaseException:

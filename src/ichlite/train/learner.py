@@ -55,10 +55,10 @@ class Learner:
         self.outer = from_hu(model) if recipe.device_windows else model
         # Kept, because Keras knows it in this thread only, and batches are made in others.
         self._distribution = keras.distribution.distribution()
-        self._loss_name = ""
+        self._compiled_for: tuple[str, bool] | None = None
         self._pending: deque[tuple[int, Any]] = deque()
         self._lag = LAG if keras.backend.backend() == "jax" else 0
-        self._train: Callable[[Any, Any], Any]
+        self._train: Callable[[Any], Any]
         self._state: Any = None
         self._compute_in(recipe.precision)
 
@@ -79,9 +79,12 @@ class Learner:
         Raises:
             IchliteError: A loss is infinite or undefined.
         """
-        name = self._recipe.loss_at(step, self._total)
-        if name != self._loss_name:
-            self._compile(name)
+        # Anew for frames after crops, too: traced once more, TensorFlow would forget the sizes,
+        # which enlarging the deep part of a lesion map needs.
+        wanted = self._recipe.loss_at(step, self._total), step < self._recipe.crop_steps
+        if wanted != self._compiled_for:
+            self._compile(wanted[0])
+            self._compiled_for = wanted
         self._pending.append((step, self._train(batch)))
         return self._known(self._lag)
 
@@ -149,7 +152,6 @@ class Learner:
                 return np.ravel(outer.train_on_batch(*training_arguments(outer, batch)))[0]
 
         self._train = train
-        self._loss_name = name
 
     def _variables(self) -> list[list[Any]]:
         model = self.outer

@@ -152,6 +152,11 @@ class Recipe:
             value = getattr(self, name)
             if value is not None and not fits(value):
                 raise UsageError(name, found=value, expected=expected)
+        self._check_widths()
+        if self.epochs + self.crop_steps == 0:
+            raise UsageError("nothing to train", found="0 epochs", expected="1 or more")
+
+    def _check_widths(self) -> None:
         if None not in (self.expansion, self.expansions):
             raise UsageError("expansion and expansions exclude each other")
         if _given(self, (*WIDTHS, "expansions")) and self.model not in WITH_WIDTHS:
@@ -160,8 +165,6 @@ class Recipe:
                 found=self.model,
                 expected=" or ".join(WITH_WIDTHS),
             )
-        if self.epochs + self.crop_steps == 0:
-            raise UsageError("nothing to train", found="0 epochs", expected="1 or more")
 
     @property
     def kept(self) -> list[int]:

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from ichlite.errors import UsageError
 from ichlite.infer.bundle import Bundle
-from ichlite.infer.heatmap import heatmap
+from ichlite.infer.decision import Calibration
+from ichlite.infer.heatmap import LESION_LEVEL, above_level, heatmap
 from ichlite.labels import ANY, ANY_COLOUR, NAMES, SUBTYPES
 from ichlite.records import ScanResult
 from ichlite.write.chart import probability_chart
-from ichlite.write.picture import HEAT_STOPS, data_uri, grey_slice, overlay, relative
+from ichlite.write.picture import data_uri, grey_slice, heat_colours, overlay, relative
 from ichlite.write.plain import html_text
 from ichlite.write.triage import common_folder, remarks, verdict
 
@@ -121,17 +122,41 @@ def _highest_slices(
     pairs = "".join(
         _pair(scan, index, hu[index], maps[index], bundle) for index in order[:SHOWN_SLICES]
     )
-    rows, columns = maps.shape[1:3]
-    stops = ", ".join(f"rgb{colour} {value:.0%}" for value, colour in HEAT_STOPS)
     return (
         f'<h3>Highest slices</h3><div class="pairs">{pairs}</div>'
-        '<p class="note">Left: brain window 40/80. Right: the same with the class activation map '
-        "of the slice's leading subtype, coloured relative to this slice's strongest cell "
-        f'(<span class="scale">0 <span style="background:linear-gradient(90deg, {stops})"></span> '
-        "strongest</span>), whose probability stands below: a bright place in a slice of low "
-        f"probability is no finding. The map is coarse: {rows}x{columns} cells over the whole "
-        "slice. It points to a region, never to an edge, and shows what the model used, not what "
-        "is there.</p>"
+        f'<p class="note">Left: brain window 40/80. Right: the same with {_map_note(maps, bundle)}'
+        "</p>"
+    )
+
+
+def _map_note(maps: NDArray[np.float32], bundle: Bundle) -> str:
+    """Say what the overlay shows and what it does not."""
+    rows, columns = maps.shape[1:3]
+    bar = '<span style="background:linear-gradient(90deg, {})"></span>'
+    if bundle.map.kind == "lesion":
+        scale = f"{LESION_LEVEL:g} {bar.format(_stops(LESION_LEVEL))} 1"
+        return (
+            f"the places where the lesion map of the slice's leading subtype, {rows}x{columns} "
+            f'cells, says blood (<span class="scale">{scale}</span>; below {LESION_LEVEL:g} '
+            "nothing is painted). It learned from outlines of bleeds, its probabilities are "
+            "calibrated by nothing, and it shows where the model suspects blood, not what is there."
+        )
+    scale = f"0 {bar.format(_stops())} strongest"
+    return (
+        "the class activation map of the slice's leading subtype, coloured relative to this "
+        f'slice\'s strongest cell (<span class="scale">{scale}</span>), whose probability stands '
+        "below: a bright place in a slice of low probability is no finding. The map is coarse: "
+        f"{rows}x{columns} cells over the whole slice. It points to a region, never to an edge, "
+        "and shows what the model used, not what is there."
+    )
+
+
+def _stops(first: float = 0.0) -> str:
+    """Return CSS colour stops of the overlay's colours from this value to 1."""
+    values = np.linspace(first, 1.0, 7)
+    return ", ".join(
+        "rgb({:.0f}, {:.0f}, {:.0f}) {:.0%}".format(*colour, share)
+        for colour, share in zip(heat_colours(values), np.linspace(0, 1, 7), strict=True)
     )
 
 
@@ -139,15 +164,16 @@ def _pair(
     scan: ScanResult,
     index: int,
     hu: NDArray[np.int16],
-    activation: NDArray[np.float32],
+    logits: NDArray[np.float32],
     bundle: Bundle,
 ) -> str:
     scores = scan.slices[index]
     leading = max(range(len(NAMES)), key=lambda i: scores.probabilities[NAMES[i]])
     subtype = SUBTYPES[leading]
     grey = grey_slice(hu)
-    heat = heatmap(activation, bundle.calibration, leading)
-    warm = overlay(grey, relative(heat))
+    is_lesion = bundle.map.kind == "lesion"
+    heat = heatmap(logits, Calibration() if is_lesion else bundle.calibration, leading)
+    warm = overlay(grey, above_level(heat) if is_lesion else relative(heat))
     title = f"slice {index + 1} of {len(scan.slices)}"
     where = "" if scores.position_mm is None else f" at {scores.position_mm:.1f} mm"
     return (

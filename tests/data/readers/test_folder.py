@@ -312,7 +312,8 @@ def small_subject(side: int = 128, slices: int = 12) -> Subject:
         lesion[k] = (22 + k, 92)
     view = draw_view(np.random.default_rng(0), side)
     positions = (view.first_mm + view.spacing_mm * np.arange(slices)).astype(np.float32)
-    return Subject(3, hu, labels, lesion, positions, view, BleedPlan())
+    cells = np.zeros((slices, 32, 32), np.uint8)
+    return Subject(3, hu, labels, lesion, cells, positions, view, BleedPlan())
 
 
 def test_what_ichlite_phantom_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,209 @@
+"""Pointing game: does the map's strongest cell lie on the bleed?
+
+A coarser map points with the centre of its strongest place. A bleed's volume is estimated from the
+cells that it fills, since stores hold no more of it: cells count whole from an eighth, so it is
+an upper bound.
+
+Source:
+    Zhang et al., Int. J. Computer Vision 126 (2018) 1084-1102, section 4.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ichlite.data.store import Store
+from ichlite.evaluate.intervals import Interval, wilson
+from ichlite.evaluate.judge import CLASSES
+from ichlite.infer.bundle import Bundle
+from ichlite.infer.runtime import Runtime
+from ichlite.labels import NAMES
+
+LEAST_ML = 1.0
+FIELD_MM = 240.0
+"""Side of a slice, which stores do not hold: usual head scans have 220 to 250."""
+SPACING_MM = 5.0
+"""Distance of slices, where the store gives no positions."""
+_BITS = np.arange(len(NAMES), dtype=np.uint8)
+_BATCH = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Hits:
+    """How often the map points at the bleed.
+
+    Attributes:
+        slices: That show a bleed of the class, large enough, with known cells.
+        strict: Slices whose strongest cell is one of the bleed's.
+        tolerant: Slices where it is one or one of its eight neighbours.
+        strict_share, tolerant_share: Of the slices; None without any.
+        strict_95, tolerant_95: Wilson's intervals, as if slices were independent.
+    """
+
+    slices: int
+    strict: int
+    tolerant: int
+    strict_share: float | None
+    tolerant_share: float | None
+    strict_95: Interval | None
+    tolerant_95: Interval | None
+
+
+def pointing(
+    model: Any, store: Store, rows: NDArray[np.int64], *, least_ml: float = LEAST_ML
+) -> dict[str, Any] | None:
+    """Play the pointing game on a store's bleeding slices whose lesion cells are known.
+
+    Args:
+        model: `Bundle`, or a Keras model with a lesion map.
+        store: With lesion cells.
+        rows: Row numbers.
+        least_ml: Bleeds of less, all slices of a scan together, are left out.
+
+    Returns:
+        `least_ml` and, for `any` and each subtype, `Hits` as a dict, ready for JSON; None when no
+        slice can be asked about or the model has no map.
+    """
+    known = rows[(store.any[rows] > 0) & store.cells_known[rows]]
+    if not len(known) or not (isinstance(model, Bundle) or _has_map(model)):
+        return None
+    cells = store.lesion_cells[known]
+    positions = np.asarray(store.position_mm)[known]
+    ml = bleed_ml(cells, np.asarray(store.series)[known], positions)
+    on, near, shown = point(maps_of(model, store, known), cells)
+    asked = shown & (ml >= least_ml)
+    found = {
+        name: asdict(_hits(on[asked[:, k], k], near[asked[:, k], k]))
+        for k, name in enumerate(CLASSES)
+    }
+    return {"least_ml": least_ml, **found}
+
+
+def point(
+    maps: NDArray[np.float32], cells: NDArray[np.uint8]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Compare each map's strongest cell with the lesion cells.
+
+    Args:
+        maps: (slice, h, w, 5) float32, logits.
+        cells: (slice, rows, columns) uint8, bit k for subtype k.
+
+    Returns:
+        Three (slice, 6) bool, `any` first: the strongest cell is on the bleed; on it or beside it;
+        the slice shows such a bleed.
+    """
+    count, sides = len(maps), np.array(cells.shape[1:])
+    lesions = _lesions(cells)
+    scores = _classes(maps).reshape(count, -1, len(CLASSES))
+    places = np.stack(np.unravel_index(scores.argmax(axis=1), maps.shape[1:3]), axis=-1)
+    spots = ((places + 0.5) * sides / np.array(maps.shape[1:3])).astype(int)
+    wide = np.pad(lesions, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    row, column = spots[..., 0], spots[..., 1]
+    slices, kinds = np.arange(count)[:, None], np.arange(len(CLASSES))[None]
+    near = np.zeros((count, len(CLASSES)), np.bool_)
+    for down in range(3):
+        for right in range(3):
+            near |= wide[slices, row + down, column + right, kinds]
+    on: NDArray[np.bool_] = lesions[slices, row, column, kinds]
+    shown: NDArray[np.bool_] = np.asarray(lesions.any(axis=(1, 2)), np.bool_)
+    return on, near, shown
+
+
+def bleed_ml(
+    cells: NDArray[np.uint8], series: NDArray[np.str_], positions_mm: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    """Estimate the volume of each slice's bleeds, over all slices of its scan.
+
+    Args:
+        cells: (slice, rows, columns) uint8, bit k for subtype k.
+        series: (slice,) which scan each is of.
+        positions_mm: (slice,) along the slice normal, NaN where unknown.
+
+    Returns:
+        (slice, 6) millilitres, `any` first.
+
+    Example:
+        >>> cells = np.full((1, 32, 32), 1, np.uint8)
+        >>> bleed_ml(cells, np.array(["a"]), np.array([np.nan]))[0].round(1).tolist()
+        [288.0, 288.0, 0.0, 0.0, 0.0, 0.0]
+    """
+    filled = _lesions(cells).sum(axis=(1, 2))
+    cell_mm2 = FIELD_MM**2 / np.prod(cells.shape[1:])
+    ml = np.zeros(filled.shape)
+    for name in np.unique(series):
+        members = series == name
+        steps = np.diff(np.unique(positions_mm[members]))
+        spacing_mm = np.nanmin(steps) if np.isfinite(steps).any() else SPACING_MM
+        ml[members] = filled[members].sum(axis=0) * cell_mm2 * spacing_mm / 1000.0
+    return ml
+
+
+def maps_of(model: Any, store: Store, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return the maps (slice, h, w, 5) of a bundle, or of a Keras model with a lesion map."""
+    if isinstance(model, Bundle):
+        runtime = Runtime(model)
+        return np.stack([runtime.run_hu(np.asarray(store.hu[row]))[1] for row in rows])
+    from ichlite.data.feed import to_windows
+    from ichlite.models.outputs import LESION_MAP
+
+    return np.concatenate(
+        [
+            np.asarray(model.predict_on_batch(to_windows(store.hu[part]))[LESION_MAP])
+            for part in np.split(rows, range(_BATCH, len(rows), _BATCH))
+        ]
+    )
+
+
+def pointing_lines(found: dict[str, Any]) -> list[str]:
+    """Return the Markdown lines that show what `pointing` found."""
+    lines = [
+        "",
+        f"## Pointing game, bleeds over {found['least_ml']:g} ml",
+        "",
+        "| class | slices | on the bleed (95 %) | on it or beside it (95 %) |",
+        "|---|---|---|---|",
+    ]
+    for name in CLASSES:
+        hits = Hits(**found[name])
+        strict, tolerant = (
+            "undefined" if share is None or ends is None
+            else f"{share:.3f} ({ends[0]:.3f}-{ends[1]:.3f})"
+            for share, ends in (
+                (hits.strict_share, hits.strict_95), (hits.tolerant_share, hits.tolerant_95)
+            )
+        )  # fmt: skip
+        lines.append(f"| {name} | {hits.slices} | {strict} | {tolerant} |")
+    return lines
+
+
+def _lesions(cells: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Lesion cells (slice, rows, columns) → (slice, rows, columns, 6) bool, `any` first."""
+    return _classes((cells[..., None] >> _BITS & 1).astype(bool))
+
+
+def _classes(subtypes: NDArray[Any]) -> NDArray[Any]:
+    """(…, 5) → (…, 6): the largest of the subtypes, which is `any`, and they themselves."""
+    return np.concatenate([subtypes.max(axis=-1, keepdims=True), subtypes], axis=-1)
+
+
+def _hits(on: NDArray[np.bool_], near: NDArray[np.bool_]) -> Hits:
+    slices, strict, tolerant = len(on), int(on.sum()), int(near.sum())
+    return Hits(
+        slices,
+        strict,
+        tolerant,
+        strict / slices if slices else None,
+        tolerant / slices if slices else None,
+        wilson(strict, slices),
+        wilson(tolerant, slices),
+    )
+
+
+def _has_map(model: Any) -> bool:
+    from ichlite.models.outputs import has_lesion_map
+
+    return has_lesion_map(model)
