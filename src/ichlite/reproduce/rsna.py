@@ -50,7 +50,10 @@ def rsna_counts(store: Store, tables: Path | None, kept: Path) -> RsnaCounts | N
     """
     if tables is not None:
         read = read_tables(tables)
-        labels = {name: study.labels and study.labels[0] for name, study in read.studies.items()}
+        labels = {
+            name: None if study.labels is None else study.labels[0]
+            for name, study in read.studies.items()
+        }
         found = _counted(
             f"the tables {', '.join(read.names)}",
             {name: study.patient for name, study in read.studies.items()},
