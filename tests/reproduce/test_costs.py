@@ -11,7 +11,7 @@ from tests.reproduce.synthetic import costs
 
 from ichlite.models import MODELS, light_fcn
 from ichlite.reproduce.cells import markdown
-from ichlite.reproduce.costs import h5_bytes, measured_costs
+from ichlite.reproduce.costs import measured_costs, saved_bytes
 from ichlite.reproduce.tables import table_4
 
 
@@ -31,6 +31,24 @@ def test_costs_on_disk_are_used_when_they_are_of_all_models(
     assert asked == []
     measured_costs(["another"], path)
     assert asked == [["another"]]
+
+
+def test_costs_of_before_get_what_was_not_counted_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, path = costs(), tmp_path / "costs.json"
+    del before["counterparts"], before["models"]["sfcn"]["saved_model_bytes"]
+    path.write_text(json.dumps(before))
+    monkeypatch.setattr(
+        "ichlite.reproduce.costs.saved_bytes", lambda name: {"saved_model_bytes": name}
+    )
+    found = measured_costs(["sfcn"], path)
+    assert found["models"]["sfcn"]["saved_model_bytes"] == "sfcn"
+    assert found["models"]["light_fcn"] == before["models"]["light_fcn"]
+    plain, wide = (found["counterparts"][key]["flops_256"] for key in
+                   ("no_projection", "wide_projection"))  # fmt: skip
+    assert 100e6 < plain < wide
+    assert json.loads(path.read_text()) == found
 
 
 def test_another_backend_measures_nothing_and_leaves_nothing(
@@ -61,6 +79,8 @@ def test_a_small_model_is_counted_and_timed(monkeypatch: pytest.MonkeyPatch) -> 
     assert document["machine"]["cpu"]
 
 
-def test_h5_holds_adams_state() -> None:
+def test_saved_files_hold_adams_state() -> None:
     params = MODELS["light_fcn"]().count_params()
-    assert params * 4 * 3 < h5_bytes("light_fcn") < params * 4 * 4
+    found = saved_bytes("light_fcn")
+    assert params * 4 * 3 < found["h5_adam_bytes"] < params * 4 * 4
+    assert found["h5_adam_bytes"] < found["saved_model_bytes"]

@@ -43,12 +43,19 @@ def test_one_seed_tells_nothing() -> None:
     assert compare([], [0.1]) is None
 
 
-def test_margin_moves_the_interval() -> None:
-    found = compare([0.80, 0.81, 0.82], [0.81, 0.82, 0.83])
-    assert found is not None
-    assert found.above is None
-    assert found.shifted(0.1).above is True
-    assert found.shifted(-0.1).above is False
+def test_other_groups_tell_how_much_seeds_differ() -> None:
+    first, second = [0.80, 0.82], [0.76, 0.78]
+    alone = compare(first, second)
+    quiet = compare(first, second, [[0.5, 0.5], [0.6, 0.6], [0.7]])
+    loud = compare(first, second, [[0.2, 0.9]])
+    assert alone is not None
+    assert quiet is not None
+    assert loud is not None
+    assert (alone.above, quiet.above, loud.above) == (None, True, None)
+    assert alone.difference == quiet.difference == loud.difference
+    # Squares of 4 * 0.01^2 over 2 and over 4 degrees of freedom, Student's 97.5th percentiles.
+    assert alone.high - alone.difference == pytest.approx(4.3027 * (2e-4) ** 0.5, rel=1e-4)
+    assert quiet.high - quiet.difference == pytest.approx(2.7764 * 1e-2, rel=1e-4)
 
 
 def test_against_a_fixed_number() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ichlite.data.join import Fold
 from ichlite.errors import UnknownName, UsageError
 from ichlite.reproduce.plan import paper_grid
 from ichlite.train.recipe import Recipe
@@ -32,6 +33,19 @@ def test_a_run_of_both_comparisons_is_trained_once() -> None:
 def test_other_losses_come_after_the_papers() -> None:
     grid = paper_grid(Recipe(), models=[], losses=["asymmetric", "ldam"], seeds=[1])
     assert [group.loss for group in grid.losses] == ["ldam", "asymmetric"]
+
+
+def test_folds_of_a_seed_stand_together_and_a_model_may_have_fewer_seeds() -> None:
+    grid = paper_grid(
+        Recipe(), models=["light_fcn", "sfcn"], losses=[], seeds=[1, 2],
+        folds=[Fold(1, 2), Fold(2, 2)], seeds_of={"sfcn": 1},
+    )  # fmt: skip
+    assert [run.name for run in grid.runs] == [
+        "light_fcn-bce-e5-s1-f1", "light_fcn-bce-e5-s1-f2", "sfcn-bce-e5-s1-f1",
+        "sfcn-bce-e5-s1-f2", "light_fcn-bce-e5-s2-f1", "light_fcn-bce-e5-s2-f2",
+    ]  # fmt: skip
+    with pytest.raises(UnknownName, match="resnet"):
+        paper_grid(Recipe(), seeds_of={"resnet": 1})
 
 
 def test_unknown_names_and_seeds_are_refused() -> None:

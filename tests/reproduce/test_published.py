@@ -121,7 +121,7 @@ def test_auc_of_table_5_is_not() -> None:
 
 
 def test_every_quotation_stands_in_the_paper(paper: str) -> None:
-    ground = Ground(summary(), costs(), "phantom", 1, 1, "epidural", "data: toys")
+    ground = Ground.of(summary(), costs(), None)
     text = " ".join(paper.replace("hasn't", "has not").split())
     quoted = [q for claim in judge(ground) for q in re.findall("“(.*?)”", claim.sentence)]
     assert len(quoted) > 20

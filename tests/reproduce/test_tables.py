@@ -150,16 +150,12 @@ def test_training_facts_with_and_without_waiting() -> None:
 
 
 def test_training_facts_say_which_epoch_is_judged() -> None:
-    crops = {"seconds": "1", "images_per_s": "9", "phase": "crops", "epoch": "0"}
-    rows = [
-        {**crops, "validation_mean_roc_auc": "0.8"},
-        {**crops, "validation_mean_roc_auc": "0.7", "phase": "frames", "epoch": "1"},
-        {**crops, "validation_mean_roc_auc": "", "phase": "frames", "epoch": "2"},
-    ]
-    facts = training_facts(rows)
-    assert (facts["judged_epoch"], facts["epochs"]) == ("crops", 2)
-    rows[1]["validation_mean_roc_auc"] = "0.9"
-    assert training_facts(rows)["judged_epoch"] == "1"
+    crops = {"seconds": "1", "images_per_s": "9", "phase": "crops", "epoch": "0", "step": "7"}
+    rows = [crops, *({**crops, "phase": "frames", "epoch": n, "step": n * 2} for n in ("8", "9"))]
+    assert training_facts(rows, 7)["judged_epoch"] == "crops"
+    assert training_facts(rows, 99)["judged_epoch"] == "9"
+    assert training_facts(rows)["judged_epoch"] is None
+    assert training_facts(rows)["epochs"] == 2
 
 
 def test_training_facts_of_no_history() -> None:

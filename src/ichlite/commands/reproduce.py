@@ -1,4 +1,4 @@
-"""`ichlite reproduce`: a prepared store in; the paper's tables, figures and claims out."""
+"""`ichlite reproduce`: the paper's tables, figures and claims on prepared stores."""
 
 from __future__ import annotations
 
@@ -12,20 +12,27 @@ from ichlite.commands.recipe_options import (
     Augment,
     BatchSize,
     Beta,
+    BleedingShare,
     BnMomentum,
+    BrainLevel,
     Clipnorm,
     CropSize,
     CropSteps,
     DeferShare,
+    Deterministic,
     DeviceWindows,
     Dropout,
     EmaMomentum,
     Gamma,
     LearningRate,
+    LeaveOut,
+    MapWeight,
     MaxMargin,
     Precision,
     Schedule,
+    Shares,
     StepsPerEpoch,
+    VaryScanner,
     WarmupSteps,
     recipe_from,
 )
@@ -34,14 +41,24 @@ if TYPE_CHECKING:
     from ichlite.reproduce.plan import PlannedRun
     from ichlite.train.logs import Row
 
-EPILOG = "Example: ichlite reproduce phantoms paper --seeds 3 --clipnorm 1"
+EPILOG = "Example: ichlite reproduce ct-ich paper --folds 5 --seeds 2 --stop-after 60"
 
 
 def reproduce(
-    store: Annotated[Path, typer.Argument(help="Prepared store.")],
+    stores: Annotated[
+        list[Path], typer.Argument(metavar="STORE...", help="Prepared stores to train on.")
+    ],
     out: Annotated[Path, typer.Argument(help="Folder; the same command again goes on.")],
+    folds: Annotated[
+        int, typer.Option(help="Folds of patients to test on in turn; 0: the store's test split.")
+    ] = 0,
+    fold_seed: Annotated[int, typer.Option(help="Seed of the draw of folds.")] = 0,
     seeds: Annotated[int, typer.Option(help="Training runs of each kind.")] = 3,
     seed: Annotated[int, typer.Option(help="The first; the others follow it.")] = 1,
+    seeds_of: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MODEL=COUNT", help="Fewer seeds for a model, such as sfcn=2."),
+    ] = None,
     models: Annotated[
         str, typer.Option(help="Of Tables 2 to 4, with commas.")
     ] = "mobilenet_v2,sfcn,sfcn_depthwise,light_fcn",
@@ -51,6 +68,21 @@ def reproduce(
     no_train: Annotated[
         bool, typer.Option("--no-train", help="Report on finished runs alone.")
     ] = False,
+    stop_after: Annotated[
+        float | None,
+        typer.Option(metavar="MINUTES", help="Begin no run after so long; report on what is done."),
+    ] = None,
+    init: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MODEL=FILE", help="Checkpoint that a model's runs start from."),
+    ] = None,
+    beside: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folder of another reproduction, whose claims are shown beside."),
+    ] = None,
+    rsna_tables: Annotated[
+        Path | None, typer.Option(help="Folder of tables with RSNA 2019's studies, to count them.")
+    ] = None,
     bootstrap: Annotated[int, typer.Option(help="Draws of patients; 0: no intervals.")] = 1000,
     batch_size: BatchSize = 64,
     learning_rate: LearningRate = 0.01,
@@ -58,7 +90,21 @@ def reproduce(
     schedule: Schedule = "constant",
     warmup_steps: WarmupSteps = 0,
     steps_per_epoch: StepsPerEpoch = None,
+    shares: Shares = None,
+    bleeding_share: BleedingShare = None,
+    brain_level_hu: BrainLevel = None,
     augment: Augment = False,
+    vary_scanner: VaryScanner = False,
+    leave_out: LeaveOut = None,
+    deterministic: Deterministic = False,
+    keep: Annotated[
+        str | None,
+        typer.Option(
+            help="Epoch that is judged: best by validation, or last.",
+            show_default="last with folds",
+        ),
+    ] = None,
+    map_weight: MapWeight = 0.5,
     crop_steps: CropSteps = 0,
     crop_size: CropSize = 128,
     bn_momentum: BnMomentum = 0.99,
@@ -70,81 +116,125 @@ def reproduce(
     defer_share: DeferShare = 0.8,
     device_windows: DeviceWindows = False,
     precision: Precision = "float32",
+    devices: Annotated[
+        int | None, typer.Option(help="Devices to share each batch; all there are, if not given.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
     """Train what is missing, measure, and set the paper's tables beside the published numbers."""
     given = locals()
     need_train()
     from ichlite.commands.console import print_json, progress, say
-    from ichlite.data.store import Store
+    from ichlite.data.join import Fold, open_stores
     from ichlite.errors import UsageError
-    from ichlite.reproduce.campaign import check_out, check_runs, steps_to_do, train_runs
+    from ichlite.reproduce.campaign import (
+        NO_TIME,
+        Data,
+        check_out,
+        check_runs,
+        steps_to_do,
+        train_runs,
+    )
     from ichlite.reproduce.document import FIGURES_FOLDER, verdict_counts, write_report
     from ichlite.reproduce.measure import measure_all
     from ichlite.reproduce.plan import paper_grid
-    from ichlite.reproduce.report import command_of, make_report
+    from ichlite.reproduce.report import command_of, judge_results, make_report
 
-    for option, count, least in (("--seeds", seeds, 1), ("--bootstrap", bootstrap, 0)):
+    for option, count, least in (
+        ("--seeds", seeds, 1),
+        ("--bootstrap", bootstrap, 0),
+        ("--stop-after", stop_after or 0, 0),
+    ):
         if count < least:
             raise UsageError(option, found=count, expected=f"at least {least}")
-    base = recipe_from(given)
+    of_models = {model: _count(model, text) for model, text in _pairs("--seeds-of", seeds_of)}
+    inits = {model: Path(text) for model, text in _pairs("--init", init)}
+    for path in inits.values():
+        if not path.is_file():
+            raise UsageError("--init", found=path, expected="a .keras file")
+    if folds < 0 or folds == 1:
+        raise UsageError("--folds", found=folds, expected="0, or at least 2")
+    left_out = tuple(Fold(number, folds, fold_seed) for number in range(1, folds + 1))
+    base = recipe_from({**given, "keep": keep or ("last" if folds else "best")})
     grid = paper_grid(
         base,
         models=_names(models),
         losses=_names(losses),
         seeds=range(seed, seed + seeds),
+        folds=left_out,
+        seeds_of=of_models,
         model_epochs=epochs_models,
         loss_epochs=epochs_losses,
     )
-    opened = Store.open(store)
+    data = Data(open_stores(stores), " ".join(store.name for store in stores), inits)
     check_out(out)
-    check_runs(grid.runs, opened, out, store.name, train=not no_train)
+    check_runs(grid.runs, data, out, train=not no_train)
+    for folder in beside or []:
+        judge_results(folder, draws=0)  # refused now, not after hours of training
 
     def show(run: PlannedRun, row: Row) -> None:
         auc = row["validation_mean_roc_auc"]
-        shown = "undefined" if auc is None else f"{auc:.4f}"
-        say(f"{run.name}, epoch {row['epoch']}: loss {row['loss']:.4f}, validation AUC {shown}")
+        shown = "" if auc is None else f", validation AUC {auc:.4f}"
+        say(f"{run.name}, epoch {row['epoch']}: loss {row['loss']:.4f}{shown}")
 
-    steps = 0 if no_train else steps_to_do(grid.runs, opened, out)
+    steps = 0 if no_train else steps_to_do(grid.runs, data, out)
     with progress("training", total=steps) as advance:
         outcomes = train_runs(
             grid.runs,
-            opened,
+            data,
             out,
-            store_name=store.name,
             train=not no_train,
+            stop_after_s=None if stop_after is None else stop_after * 60,
+            device_count=devices,
             on_run=lambda run: say(f"training {run.name}"),
             on_step=lambda: advance(1),
             on_epoch=show,
         )
     out.mkdir(parents=True, exist_ok=True)
-    with progress("measuring", total=len(outcomes) + 1) as advance:
-        summary, costs = measure_all(
-            outcomes, grid, opened, out, draws=bootstrap, on_done=lambda: advance(1)
+    with progress("measuring", total=1) as advance:
+        measured = measure_all(
+            outcomes, grid, data.store, out, draws=bootstrap, rsna_tables=rsna_tables
         )
+        advance(1)
     report = make_report(
         outcomes,
-        summary,
-        costs,
-        opened,
+        measured,
+        data,
+        left_out,
         out / FIGURES_FOLDER,
-        command=command_of(store.name, base, grid, draws=bootstrap),
+        command=command_of(
+            data.name, base, grid, draws=bootstrap, folds=left_out, inits=inits, seeds_of=of_models
+        ),
         draws=bootstrap,
+        beside=[
+            judge_results(folder, draws=bootstrap, rsna=measured.rsna) for folder in beside or []
+        ],
     )
     files = write_report(report, out)
-    say(f"{verdict_counts(report.claims)}; {out / 'report.html'}")
+    claims = report.judged.claims
+    waiting = sum(one.reason == NO_TIME for one in outcomes)
+    say(f"{verdict_counts(claims)}; {out / 'report.html'}")
+    if waiting:
+        say(f"{waiting} runs are still to do; the same command again goes on")
     if as_json:
         print_json(
             {
                 "out": str(out),
                 "warning": report.warning,
+                "folds": folds,
                 "runs": [
                     {"run": one.run.name, "state": one.state, "reason": one.reason or None}
                     for one in outcomes
                 ],
                 "claims": [
-                    {"claim": c.key, "verdict": c.verdict, "evidence": list(c.evidence)}
-                    for c in report.claims
+                    {
+                        "claim": claim.key,
+                        "verdict": claim.verdict,
+                        "patients": claim.patients,
+                        "evidence": list(claim.evidence),
+                        "beside": {one.name: one.claims[i].verdict for one in report.beside},
+                    }
+                    for i, claim in enumerate(claims)
                 ],
                 "files": [str(path) for path in files],
             }
@@ -164,3 +254,31 @@ def _names(words: str) -> list[str]:
         ['bce', 'ldam']
     """
     return [word.strip() for word in words.split(",") if word.strip()]
+
+
+def _pairs(option: str, given: list[str] | None) -> list[tuple[str, str]]:
+    """Split what was given as MODEL=VALUE.
+
+    Raises:
+        UsageError: It is not of that form, or names no model.
+    """
+    from ichlite.errors import UnknownName, UsageError
+    from ichlite.models import MODELS
+
+    found = []
+    for text in given or []:
+        model, mark, value = text.partition("=")
+        if not (mark and value):
+            raise UsageError(option, found=text, expected="MODEL=VALUE, such as light_fcn=…")
+        if model not in MODELS:
+            raise UnknownName("model", model, list(MODELS))
+        found.append((model, value))
+    return found
+
+
+def _count(model: str, text: str) -> int:
+    from ichlite.errors import UsageError
+
+    if not text.isdecimal() or int(text) < 1:
+        raise UsageError(f"--seeds-of {model}", found=text, expected="a count of at least 1")
+    return int(text)

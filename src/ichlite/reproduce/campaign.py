@@ -1,33 +1,36 @@
-"""A grid and a store in, its runs trained out: finished ones are left, interrupted ones resume.
+"""Train the runs of a grid: finished ones are left, interrupted ones resume, each keeps its scores.
 
-A run also counts as done when its result is there and its run folder is not: results are small and
-can be kept, checkpoints need not be.
+A run also counts as done when its scores are there and its run folder is not: scores are small and
+can be kept and carried to another machine, checkpoints need not be.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import keras
 import numpy as np
 
 from ichlite.data.feed import split_rows
+from ichlite.data.join import Fold, hold_out
+from ichlite.data.rows import UNUSED
 from ichlite.data.store import Store
 from ichlite.errors import IchliteError, UsageError
 from ichlite.evaluate.metrics import validation_auc
 from ichlite.reproduce.plan import PlannedRun
-from ichlite.reproduce.results import RESULTS, is_finished, read_result, result_path
+from ichlite.reproduce.results import RESULTS, is_finished, read_piece, result_path, score_run
 from ichlite.train.fit import fit
 from ichlite.train.logs import Row
 from ichlite.train.manifest import check_same, describe, read_manifest
-from ichlite.train.recipe import Recipe
 from ichlite.train.setup import loss_of
 
 State = Literal["finished before", "measured before", "trained", "not run", "failed"]
 RUNS = "runs"
+NO_TIME = "no time was left to begin it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +39,9 @@ class Outcome:
 
     Attributes:
         run: Which.
-        state: `finished before`; `measured before`: its result is there, its run folder is not;
+        state: `finished before`; `measured before`: its scores are there, its run folder is not;
             `trained`; `not run`; `failed`.
-        reason: Of a failure; else empty.
+        reason: Of a failure, or why it was not run; else empty.
     """
 
     run: PlannedRun
@@ -47,8 +50,47 @@ class Outcome:
 
     @property
     def finished(self) -> bool:
-        """Whether it has a result, or a model to judge."""
+        """Whether it has left scores, or a model to score with."""
         return self.state in {"finished before", "measured before", "trained"}
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """What a reproduction trains and tests on.
+
+    Attributes:
+        store: The stores, joined, with their own splits.
+        name: Of their folders, for the manifests.
+        inits: Model → checkpoint that its runs start from; others start from random weights.
+    """
+
+    store: Store
+    name: str
+    inits: Mapping[str, Path] = field(default_factory=dict)
+    _of_fold: dict[Fold, Store] = field(default_factory=dict, repr=False, compare=False)
+
+    def of(self, fold: Fold | None) -> Store:
+        """Return the store with the splits of a run on that fold."""
+        if fold is None:
+            return self.store
+        if fold not in self._of_fold:
+            self._of_fold[fold] = hold_out(self.store, fold)
+        return self._of_fold[fold]
+
+    def pooled(self, folds: Sequence[Fold]) -> Store:
+        """Return the store whose test split is all slices that any of the folds is tested on.
+
+        The rest is unused. Without folds it is the store itself.
+        """
+        if not folds:
+            return self.store
+        tested = np.any([self.of(fold).split == "test" for fold in folds], axis=0)
+        return replace(self.store, split=np.where(tested, "test", UNUSED))
+
+    def manifest_of(self, run: PlannedRun) -> dict[str, Any]:
+        """Return the manifest that a run begins with."""
+        init = self.inits.get(run.group.model)
+        return describe(run.recipe, self.of(run.fold), store_name=self.name, init=init)
 
 
 def check_out(out: Path) -> None:
@@ -67,47 +109,50 @@ def check_out(out: Path) -> None:
         )
 
 
-def check_runs(
-    runs: Sequence[PlannedRun], store: Store, out: Path, store_name: str, *, train: bool = True
-) -> None:
+def check_runs(runs: Sequence[PlannedRun], data: Data, out: Path, *, train: bool = True) -> None:
     """Planned runs and the folder with those begun, or measured elsewhere → nothing.
 
     Args:
         runs: As planned.
-        store: To train and to judge on.
+        data: To train and to test on.
         out: Folder of the reproduction.
-        store_name: For the manifests.
         train: Whether runs that are not finished will be trained: then their losses must fit.
 
     Raises:
         UsageError: The store's labels are of scans; or a folder or a result is of a run with
             another recipe or other data, and mixing the two would compare what is not alike; or
-            the training split has too few positives for a loss.
+            a training split has too few positives for a loss, or no epoch can be chosen.
         InputError: A result is damaged.
     """
-    if store.label_level != "slice":
+    if data.store.label_level != "slice":
         raise UsageError(
-            f"{store_name} cannot be used: models are trained and judged on slices",
-            found=f"labels of {store.label_level}s",
+            f"{data.name} cannot be used: models are trained and judged on slices",
+            found=f"labels of {data.store.label_level}s",
             expected="a store with labels of slices",
         )
     for run in runs:
         folder = out / RUNS / run.name
         begun = read_manifest(folder)
-        if begun is None and (kept := read_result(result_path(out, run))) is not None:
+        if begun is None and (kept := read_piece(result_path(out, run))) is not None:
             begun, folder = dict(kept.document["train"]), result_path(out, run)
         if begun is not None:
-            check_same(begun, describe(run.recipe, store, store_name=store_name), folder)
+            check_same(begun, data.manifest_of(run), folder)
     if train:
-        _check_losses([run.recipe for run in runs if _state(run, out) == "not run"], store)
+        _check_trainable([run for run in runs if _state(run, out) == "not run"], data)
 
 
-def _check_losses(recipes: Sequence[Recipe], store: Store) -> None:
-    labels = np.asarray(store.labels)[split_rows(store, "train")]
-    positives = labels.sum(axis=0, dtype=np.int64)
-    for loss, recipe in {recipe.loss: recipe for recipe in recipes}.items():
+def _check_trainable(runs: Sequence[PlannedRun], data: Data) -> None:
+    for (loss, fold), run in {(run.recipe.loss, run.fold): run for run in runs}.items():
+        store = data.of(fold)
+        if fold is not None and run.recipe.keep == "best" and not len(store.rows("validation")):
+            raise UsageError(
+                "--keep best with --folds",
+                found="no patients left for validation, who would choose an epoch",
+                expected="--keep last",
+            )
+        labels = np.asarray(store.labels)[split_rows(store, "train")]
         try:
-            loss_of(recipe, loss, positives, len(labels))
+            loss_of(run.recipe, loss, labels.sum(axis=0, dtype=np.int64), len(labels))
         except UsageError as error:
             raise UsageError(
                 f"loss {loss}: {error}", remedy=f"or leave {loss} out of --losses"
@@ -118,36 +163,43 @@ def _state(run: PlannedRun, out: Path) -> State:
     folder = out / RUNS / run.name
     if is_finished(folder):
         return "finished before"
-    if read_manifest(folder) is None and read_result(result_path(out, run)) is not None:
+    if read_manifest(folder) is None and read_piece(result_path(out, run)) is not None:
         return "measured before"
     return "not run"
 
 
-def steps_to_do(runs: Sequence[PlannedRun], store: Store, out: Path) -> int:
+def steps_to_do(runs: Sequence[PlannedRun], data: Data, out: Path) -> int:
     """Planned runs → optimiser steps of those that are not finished, for a progress bar."""
-    images = len(split_rows(store, "train"))
-    return sum(run.recipe.total_steps(images) for run in runs if _state(run, out) == "not run")
+    return sum(
+        run.recipe.total_steps(len(split_rows(data.of(run.fold), "train")))
+        for run in runs
+        if _state(run, out) == "not run"
+    )
 
 
 def train_runs(
     runs: Sequence[PlannedRun],
-    store: Store,
+    data: Data,
     out: Path,
     *,
-    store_name: str,
     train: bool = True,
+    stop_after_s: float | None = None,
+    device_count: int | None = None,
     on_run: Callable[[PlannedRun], None] = lambda _: None,
     on_step: Callable[[], None] = lambda: None,
     on_epoch: Callable[[PlannedRun, Row], None] = lambda _run, _row: None,
 ) -> tuple[Outcome, ...]:
-    """Train what is not finished, in the order given; a run that fails does not stop the others.
+    """Train what is not finished, in the order given, and keep the scores of each finished run.
+
+    A run that fails does not stop the others.
 
     Args:
         runs: As planned.
-        store: To train on.
-        out: Its `runs/` holds a folder a run.
-        store_name: For the manifests.
-        train: False: only say what is finished.
+        data: To train and to test on.
+        out: Its `runs/` gets a folder a run, its `results/` the scores.
+        train: False: only score what is finished.
+        stop_after_s: From so many seconds on no run is begun; None: all of them are.
+        device_count: Devices to train on; None: all that the backend can use.
         on_run: Called before a run is trained.
         on_step: Called after each step.
         on_epoch: Called after each epoch with its row of the history.
@@ -159,24 +211,29 @@ def train_runs(
         UsageError: A folder holds another run, or the recipe cannot be.
         KeyboardInterrupt: After Ctrl-C or SIGTERM, with the run saved.
     """
-    check_runs(runs, store, out, store_name, train=train)
+    check_runs(runs, data, out, train=train)
+    began_s = time.monotonic()
     found = []
     for run in runs:
-        state = _state(run, out)
-        if state != "not run" or not train:
-            found.append(Outcome(run, state))
-        else:
+        folder = out / RUNS / run.name
+        outcome = Outcome(run, _state(run, out))
+        late = stop_after_s is not None and time.monotonic() - began_s >= stop_after_s
+        if outcome.state == "not run" and train and late:
+            outcome = Outcome(run, "not run", NO_TIME)
+        elif outcome.state == "not run" and train:
             on_run(run)
-            folder = out / RUNS / run.name
-            found.append(_train(run, store, folder, store_name, on_step, on_epoch))
+            outcome = _train(run, data, folder, device_count, on_step, on_epoch)
+        if outcome.state in ("trained", "finished before"):
+            score_run(run, folder, data.of(run.fold), out / RESULTS)
+        found.append(outcome)
     return tuple(found)
 
 
 def _train(
     run: PlannedRun,
-    store: Store,
+    data: Data,
     folder: Path,
-    store_name: str,
+    device_count: int | None,
     on_step: Callable[[], None],
     on_epoch: Callable[[PlannedRun, Row], None],
 ) -> Outcome:
@@ -185,10 +242,12 @@ def _train(
     try:
         fit(
             run.recipe,
-            store,
+            data.of(run.fold),
             folder,
             score=validation_auc,
-            store_name=store_name,
+            store_name=data.name,
+            init=data.inits.get(run.group.model),
+            device_count=device_count,
             on_step=lambda _: on_step(),
             on_epoch=lambda row: on_epoch(run, row),
         )

@@ -1,4 +1,4 @@
-"""What was measured in; each sentence of the paper that states a result, with a verdict, out.
+"""Judge each sentence of the paper that states a result.
 
 A claim is a short quotation, its place, the rule by which it is judged and the evidence.
 Performance is judged over seeds (`noise.TEST`); counts, bytes and times are compared as they are.
@@ -10,12 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
-from ichlite.data.store import Store
 from ichlite.labels import NAMES
 from ichlite.reproduce.cost_claims import cost_claims
 from ichlite.reproduce.published import STATED
+from ichlite.reproduce.rsna import RsnaCounts
 from ichlite.reproduce.score_claims import loss_claims, model_claims
 from ichlite.reproduce.summary import Summary
 from ichlite.reproduce.verdicts import FAILS, HOLDS, UNTOLD, Claim, Judgement, claim
@@ -28,36 +26,40 @@ class Ground:
     Attributes:
         summary: Measured runs.
         costs: From `costs.measured_costs`.
-        kind: Of the store: `phantom`, `rsna`, …
-        studies: In the store.
-        positive_studies: Of these, with blood on a slice.
+        rsna: Studies of RSNA 2019; None where they were not counted.
+        name: Of the data, in a few words; None before any run.
         rarest: Subtype with the fewest positive training slices.
         data: What performance was measured on, for the evidence.
     """
 
     summary: Summary
     costs: Mapping[str, Any]
-    kind: str
-    studies: int
-    positive_studies: int
+    rsna: RsnaCounts | None
+    name: str
     rarest: str
     data: str
 
     @classmethod
-    def of(cls, summary: Summary, costs: Mapping[str, Any], store: Store) -> Ground:
-        """Summary, costs and the store that was trained on → the ground of the claims."""
-        labels, study = np.asarray(store.labels), np.asarray(store.study)
-        positives = labels[store.rows("train")].sum(axis=0)
-        test = store.rows("test")
+    def of(cls, summary: Summary, costs: Mapping[str, Any], rsna: RsnaCounts | None) -> Ground:
+        """Summary, costs and counts → the ground of the claims, from what the results say."""
+        results = summary.results()
+        if not results:
+            return cls(summary, costs, rsna, "no runs", NAMES[0], "data: no run is finished")
+        document = results[0].document
+        data, test = document["train"]["data"], document["test"]
+        kinds = [one["kind"] for one in data.get("stores") or [data]]
+        fold = data.get("fold")
+        tested = f"{fold['of']} folds" if fold else "test split"
+        positives = data["train_positives"]
         return cls(
             summary,
             costs,
-            str(store.meta.get("kind")),
-            len(np.unique(study)),
-            len(np.unique(study[np.asarray(store.any) == 1])),
-            NAMES[int(np.argmin(positives))],
-            f"data: {store.path.name} of kind {store.meta.get('kind')}, test split of "
-            f"{len(test):,} slices of {len(np.unique(np.asarray(store.patient)[test])):,} patients",
+            rsna,
+            f"{data['store']}, {tested}",
+            min(NAMES, key=lambda name: int(positives[name])),
+            f"data: {data['store']} of kind {' and '.join(kinds)}, {tested}"
+            f"{', pooled:' if fold else ' of'} {test['slices']:,} slices of "
+            f"{test['patients']:,} patients",
         )
 
 
@@ -69,46 +71,58 @@ def judge(ground: Ground) -> tuple[Claim, ...]:
     ]
     found = (
         *cost_claims(ground.costs),
-        *_data_claims(ground),
+        *_data_claims(ground.rsna),
         *(replace(one, evidence=(*one.evidence, ground.data)) for one in performance),
     )
     return tuple(sorted(found, key=lambda one: (one.section != "abstract", one.section)))
 
 
-def _data_claims(ground: Ground) -> tuple[Claim, ...]:
+def _data_claims(rsna: RsnaCounts | None) -> tuple[Claim, ...]:
     scans, positive = STATED["scans"], STATED["positive_scans"]
-    rule = "the studies of a store of RSNA 2019 are counted; any other store cannot tell"
-
-    def counted(stated: float, found: int, what: str) -> Judgement:
-        if ground.kind != "rsna":
-            return Judgement(
-                UNTOLD,
-                (
-                    f"the store is of kind {ground.kind}, not RSNA 2019; it has {found:,} {what}. "
-                    "A store made by `ichlite prepare rsna` from all studies can tell.",
-                ),
-            )
-        if ground.studies < scans.value:
-            return Judgement(
-                UNTOLD,
-                (f"the store holds {ground.studies:,} studies, a part of RSNA 2019 only",),
-            )
-        line = f"{found:,} {what} in the store, stated {stated:,.0f}"
-        return Judgement(HOLDS if found == stated else FAILS, (line,))
-
     return (
         claim(
             "scans_21744",
             "3.1",
             f"“{scans.words}”.",
-            rule,
-            counted(scans.value, ground.studies, "studies"),
+            "RSNA 2019, counted by study in a store of it or in tables, has as many",
+            _all_scans(rsna, scans.value),
         ),
         claim(
             "positive_scans_7652",
             "3.1",
             f"Of these “{positive.words}”.",
-            rule,
-            counted(positive.value, ground.positive_studies, "studies with blood"),
+            "of these studies as many have blood; it does not hold where those whose labels are "
+            "known are more already",
+            _positive_scans(rsna, scans.value, positive.value),
         ),
     )
+
+
+_NOT_COUNTED = Judgement(
+    UNTOLD,
+    ("RSNA 2019 was not counted: a store of it, or --rsna-tables with its tables, can tell",),
+)
+
+
+def _all_scans(rsna: RsnaCounts | None, stated: float) -> Judgement:
+    if rsna is None:
+        return _NOT_COUNTED
+    line = f"{rsna.studies:,} studies of {rsna.patients:,} patients in {rsna.source}"
+    if rsna.studies < stated:
+        return Judgement(UNTOLD, (f"{line}: a part of RSNA 2019 only",))
+    return Judgement(HOLDS if rsna.studies == stated else FAILS, (line,))
+
+
+def _positive_scans(rsna: RsnaCounts | None, scans: float, stated: float) -> Judgement:
+    if rsna is None:
+        return _NOT_COUNTED
+    lines = (
+        f"at least {rsna.positive_studies:,} studies with blood in {rsna.source}, stated "
+        f"{stated:,.0f}; of {rsna.unlabelled_studies:,} studies the labels are not known",
+        f"they are of {rsna.positive_patients:,} patients, and it is patients that Table 1 counts",
+    )
+    if rsna.positive_studies > stated:
+        return Judgement(FAILS, lines)
+    known = rsna.studies >= scans and not rsna.unlabelled_studies
+    holds = HOLDS if rsna.positive_studies == stated else FAILS
+    return Judgement(holds if known else UNTOLD, lines[:1])

@@ -1,4 +1,4 @@
-"""Names of models in; what each costs out: parameters, FLOPs, bytes of four kinds, milliseconds.
+"""Measure what models cost: parameters, FLOPs, bytes of five kinds, milliseconds.
 
 The times are of bare LiteRT on one thread of this machine, not of a Raspberry Pi. All models take
 turns in one run, so that whatever else the machine does slows them alike.
@@ -6,6 +6,7 @@ turns in one run, so that whatever else the machine does slows them alike.
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import tempfile
@@ -25,7 +26,8 @@ from ichlite.bench.runtimes import LITERT
 from ichlite.bench.study import some_windows
 from ichlite.compress.flops import flops, one_slice
 from ichlite.data.whole import write_json
-from ichlite.models import build
+from ichlite.models import build, light_fcn
+from ichlite.models.blocks import classifier, conv_bn, depthwise_bn, halve, relu, windows_input
 from ichlite.reproduce.results import read_document
 from ichlite.samples import GE_HEAD
 
@@ -54,13 +56,52 @@ def measured_costs(names: Sequence[str], path: Path, *, turns: int = TURNS) -> d
     """
     known = read_document(path) or {}
     if known.get("schema") == SCHEMA and set(names) <= set(known.get("models", ())):
-        return known
+        return _completed(known, path)
     if keras.backend.backend() != "tensorflow":
         return _document({}, None, 0)
     document = measure_costs(names, turns=turns)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, document)
     return document
+
+
+def _completed(known: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Add to costs of an earlier version what was not counted then; times stay as they are."""
+    lacking = [name for name, one in known["models"].items() if "saved_model_bytes" not in one]
+    if not (lacking or "counterparts" not in known) or keras.backend.backend() != "tensorflow":
+        return known
+    models = dict(known["models"])
+    for name in lacking:
+        models[name] = {**models[name], **saved_bytes(name)}
+    document = {**known, "models": models, "counterparts": counterparts()}
+    write_json(path, document)
+    return document
+
+
+def counterparts() -> dict[str, dict[str, int]]:
+    """Count the FLOPs of LightFCN without its projections, and with projections to E channels."""
+    return {
+        name: {"flops_256": flops(one_slice(_wide_fcn(project=project), SIZES[0]))}
+        for name, project in (("no_projection", False), ("wide_projection", True))
+    }
+
+
+def _wide_fcn(*, project: bool) -> keras.Model:
+    """Build LightFCN with E channels from each block on, and so without residual connections."""
+    default = inspect.signature(light_fcn).parameters
+    momentum, width = default["bn_momentum"].default, default["width"].default
+    image = windows_input(SIZES[0])
+    x = relu(conv_bn(image, width, 3, strides=2, momentum=momentum, name="stem"), "stem_relu")
+    for number, channels in enumerate(default["expansions"].default, start=1):
+        name = f"block{number}"
+        x = conv_bn(x, channels, 1, momentum=momentum, name=f"{name}_expand")
+        x = depthwise_bn(relu(x, f"{name}_relu"), 3, momentum=momentum, name=f"{name}_depthwise")
+        x = relu(x, f"{name}_depthwise_relu")
+        if project:
+            x = conv_bn(x, channels, 1, momentum=momentum, name=f"{name}_project")
+        x = halve(x, f"{name}_pool")
+    x = conv_bn(x, default["head_width"].default, 1, momentum=momentum, name="head")
+    return classifier(image, relu(x, "features"), dropout=0.1, name="wide_fcn")
 
 
 def measure_costs(names: Sequence[str], *, turns: int = TURNS) -> dict[str, Any]:
@@ -88,25 +129,32 @@ def measure_costs(names: Sequence[str], *, turns: int = TURNS) -> dict[str, Any]
     return _document(models, load, turns)
 
 
-def h5_bytes(name: str) -> int:
-    """Name of a model → bytes of an HDF5 file of it saved with Adam's state.
+def saved_bytes(name: str) -> dict[str, int]:
+    """Return the bytes of a model saved with Adam's state, as an HDF5 file and as a SavedModel.
 
-    The paper does not say what the sizes of its Table 2 are of; this is what comes nearest.
+    The paper does not say what the sizes of its Table 2 are of; these come nearest.
     """
+    import tensorflow as tf
+
     model = build(name)
     model.compile(keras.optimizers.Adam(), "mse", jit_compile=False)
     model.optimizer.build(model.trainable_variables)
-    with tempfile.TemporaryDirectory(prefix="ichlite-h5-") as folder:
-        path = Path(folder) / "model.h5"
-        # Keras warns that HDF5 is an old format, which is why the paper's files are of it.
-        log = logging.getLogger("absl")
-        level = log.level
+    log = logging.getLogger("absl")
+    level = log.level
+    with tempfile.TemporaryDirectory(prefix="ichlite-saved-") as folder:
+        h5, saved = Path(folder) / "model.h5", Path(folder) / "model"
+        # Keras warns that HDF5 is an old format, which is why the paper's files may be of it.
         log.setLevel(logging.ERROR)
         try:
-            model.save(path)
+            model.save(h5)
+            tf.saved_model.save(model, str(saved))
         finally:
             log.setLevel(level)
-        return path.stat().st_size
+        files = [path for path in saved.rglob("*") if path.is_file()]
+        return {
+            "h5_adam_bytes": h5.stat().st_size,
+            "saved_model_bytes": sum(path.stat().st_size for path in files),
+        }
 
 
 def _document(models: dict[str, Any], load: float | None, turns: int) -> dict[str, Any]:
@@ -118,6 +166,7 @@ def _document(models: dict[str, Any], load: float | None, turns: int) -> dict[st
         "runtime": "LiteRT, 1 thread, batch 1, 256x256, random weights",
         "turns": turns,
         "models": models,
+        **({"counterparts": counterparts()} if models else {}),
     }
 
 
@@ -127,7 +176,7 @@ def _counted(name: str) -> dict[str, Any]:
         "params": counted.params,
         **{f"flops_{size}": _flops(name, size) for size in SIZES},
         "tflite_float32_bytes": counted.tflite_float32_bytes,
-        "h5_adam_bytes": h5_bytes(name),
+        **saved_bytes(name),
     }
 
 

@@ -1,4 +1,4 @@
-"""A report in; report.md, claims.md, report.html and a CSV a table, written into a folder, out."""
+"""Write a report into a folder: report.md, claims.md, report.html and a CSV a table."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ichlite.reproduce.html import page
 from ichlite.reproduce.noise import TEST
 from ichlite.reproduce.report import Report
 from ichlite.reproduce.summary import Difference
-from ichlite.reproduce.verdicts import VERDICTS, WORDS, Claim, name_of
+from ichlite.reproduce.verdicts import HOW, VERDICTS, WORDS, Claim, name_of, others_words
 from ichlite.write.files import write_text
 
 TITLE = "The paper, row by row"
@@ -58,8 +58,9 @@ def report_markdown(report: Report, out: Path) -> str:
         *_warnings(report),
         "\n".join(f"- **{name}**: {_code(name, words)}" for name, words in report.facts) + "\n",
         "## Claims\n",
-        f"{verdict_counts(report.claims)}. Rules and evidence: [claims.md](claims.md).\n",
-        _claims_table(report.claims),
+        _counts(report),
+        "Rules and evidence: [claims.md](claims.md).\n",
+        _markdown_table(claims_rows(report)),
     ]
     for table in report.tables:
         parts += [f"## Table {table.number}. {table.title}\n", cells.markdown(table)]
@@ -86,19 +87,34 @@ def claims_markdown(report: Report) -> str:
         "# What the paper says, and whether it holds here\n",
         *_warnings(report),
         "\n".join(f"- **{name}**: {_code(name, words)}" for name, words in report.facts) + "\n",
-        f"{verdict_counts(report.claims)}.\n",
-        f"Performance is compared over seeds: {TEST}. With fewer than two seeds on a side nothing "
-        "is told. Counts, bytes and times are compared as they are.\n",
-        _claims_table(report.claims),
+        _counts(report),
+        f"{HOW}\n",
+        _markdown_table(claims_rows(report)),
     ]
-    for claim in report.claims:
-        parts += [
-            f"## {claim.sentence}\n",
-            f"Section: {claim.section}. **{claim.verdict.capitalize()}.**\n",
-            f"Rule: {claim.rule}.\n",
-            "\n".join(f"- {line}" for line in claim.evidence) + "\n",
-        ]
+    for place, claim in enumerate(report.judged.claims):
+        parts += [f"## {claim.sentence}\n", f"Section: {claim.section}. Holds if {claim.rule}.\n"]
+        for judged in (report.judged, *report.beside):
+            own = judged.claims[place]
+            parts += [
+                f"{judged.name}: **{verdict_words(own)}.**\n",
+                "\n".join(f"- {line}" for line in own.evidence) + "\n",
+            ]
     return "\n".join(parts)
+
+
+def claims_rows(report: Report) -> list[list[str]]:
+    """Report → a header and one row a claim, the verdict on each set of data beside the other."""
+    every = (report.judged, *report.beside)
+    rows = [["Section", "The paper says", *(judged.name for judged in every)]]
+    for place, claim in enumerate(report.judged.claims):
+        verdicts = [verdict_words(judged.claims[place]) for judged in every]
+        rows.append([claim.section, claim.sentence, *(f"**{words}**" for words in verdicts)])
+    return rows
+
+
+def verdict_words(claim: Claim) -> str:
+    """Return a claim's verdict, and where patients play a part, what it is for other patients."""
+    return f"{claim.verdict}; {words}" if (words := others_words(claim)) else claim.verdict
 
 
 def verdict_counts(claims: Sequence[Claim]) -> str:
@@ -163,10 +179,12 @@ def _code(name: str, words: str) -> str:
     return f"`{words}`" if name == "Command" else words
 
 
-def _claims_table(claims: Sequence[Claim]) -> str:
-    rows = [["Section", "The paper says", "Here"]]
-    rows += [[claim.section, claim.sentence, f"**{claim.verdict}**"] for claim in claims]
-    return _markdown_table(rows)
+def _counts(report: Report) -> str:
+    lines = [
+        f"- {judged.name}: {verdict_counts(judged.claims).lower()}."
+        for judged in (report.judged, *report.beside)
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def _markdown_table(rows: Sequence[Sequence[str]]) -> str:

@@ -1,4 +1,4 @@
-"""A report in; one self-contained HTML page out: no script, nothing fetched, pictures inside."""
+"""One self-contained HTML page of a report: no script, nothing fetched, pictures inside."""
 
 from __future__ import annotations
 
@@ -11,8 +11,17 @@ from string import Template
 from ichlite import __version__
 from ichlite.reproduce.cells import Cell, Table
 from ichlite.reproduce.noise import TEST
-from ichlite.reproduce.report import Picture, Report
-from ichlite.reproduce.verdicts import FAILS, HOLDS, UNTOLD, VERDICTS, Claim, Verdict
+from ichlite.reproduce.report import Judged, Picture, Report
+from ichlite.reproduce.verdicts import (
+    FAILS,
+    HOLDS,
+    HOW,
+    UNTOLD,
+    VERDICTS,
+    Claim,
+    Verdict,
+    others_words,
+)
 from ichlite.write.plain import html_text
 
 _HERE = Path(__file__).resolve().parent
@@ -38,9 +47,9 @@ def page(report: Report, difference_rows: Sequence[Sequence[str]]) -> str:
         caution=_paragraph(report.caution, 'class="banner" role="note"'),
         few=_paragraph(report.caution, 'class="soft"'),
         facts=_facts(report.facts),
-        counts=_counts(report.claims),
-        claims="".join(map(_claim, report.claims)),
+        claims=_claims((report.judged, *report.beside)),
         tables="".join(map(_table, report.tables)),
+        how=html_text(HOW),
         test=html_text(TEST),
         differences=_plain_table(difference_rows),
         figures="".join(figures[:2]),
@@ -62,25 +71,53 @@ def _facts(facts: Sequence[tuple[str, str]]) -> str:
     )
 
 
+def _claims(every: Sequence[Judged]) -> str:
+    """Counts of each set of data, then a row a claim with the verdicts side by side."""
+    counts = "".join(
+        f"<h3>{html_text(judged.name)}</h3>{_counts(judged.claims)}" for judged in every
+    )
+    titles = ["Section", "The paper says", *(judged.name for judged in every)]
+    head = "".join(f'<th scope="col">{html_text(title)}</th>' for title in titles)
+    rows = "".join(
+        _claim([(judged.name, judged.claims[place]) for judged in every])
+        for place in range(len(every[0].claims))
+    )
+    return (
+        f'{counts}<table class="claims"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
+    )
+
+
 def _counts(claims: Sequence[Claim]) -> str:
     counts = Counter(claim.verdict for claim in claims)
-    return "".join(
+    boxes = "".join(
         f'<div class="count {_CLASS[verdict]}"><b>{counts[verdict]}</b>'
         f"<span>{html_text(verdict)}</span></div>"
         for verdict in VERDICTS
     )
+    return f'<div class="counts">{boxes}</div>'
 
 
-def _claim(claim: Claim) -> str:
-    evidence = "".join(f"<li>{html_text(line)}</li>" for line in claim.evidence)
-    return (
-        f'<tr><td class="section">{html_text(claim.section)}</td>'
-        f'<td><p>{html_text(claim.sentence)}</p><p class="soft">{html_text(claim.evidence[0])}</p>'
-        f"<details><summary>rule and all evidence</summary>"
-        f'<p class="soft">Holds if {html_text(claim.rule)}.</p><ul>{evidence}</ul></details></td>'
-        f'<td><span class="badge {_CLASS[claim.verdict]}">{html_text(claim.verdict)}</span></td>'
-        "</tr>"
+def _claim(judged: Sequence[tuple[str, Claim]]) -> str:
+    first = judged[0][1]
+    evidence = "".join(
+        f"<p>{html_text(name)}</p><ul>"
+        + "".join(f"<li>{html_text(line)}</li>" for line in claim.evidence)
+        + "</ul>"
+        for name, claim in judged
     )
+    return (
+        f'<tr><td class="section">{html_text(first.section)}</td>'
+        f'<td><p>{html_text(first.sentence)}</p><p class="soft">{html_text(first.evidence[0])}</p>'
+        f"<details><summary>rule and all evidence</summary>"
+        f'<p class="soft">Holds if {html_text(first.rule)}.</p>{evidence}</details></td>'
+        + "".join(_verdict(claim) for _, claim in judged)
+        + "</tr>"
+    )
+
+
+def _verdict(claim: Claim) -> str:
+    badge = f'<span class="badge {_CLASS[claim.verdict]}">{html_text(claim.verdict)}</span>'
+    return f"<td>{badge}<small>{html_text(others_words(claim))}</small></td>"
 
 
 def _table(table: Table) -> str:

@@ -1,20 +1,38 @@
-"""Outcomes of a grid in; its groups' results and the models' costs, measured where missing, out."""
+"""Measure what the runs of a grid have left, and the costs of their models."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ichlite.data.store import Store
-from ichlite.errors import UsageError
-from ichlite.reproduce.campaign import RUNS, Outcome
+from ichlite.reproduce.campaign import Outcome
 from ichlite.reproduce.costs import measured_costs
 from ichlite.reproduce.plan import PAPER_MODELS, Grid
-from ichlite.reproduce.results import RESULTS, Result, measured, read_result, result_path
+from ichlite.reproduce.results import RESULTS, Piece, read_piece, result_path, results_of
+from ichlite.reproduce.rsna import RsnaCounts, rsna_counts
 from ichlite.reproduce.summary import Summary, as_document, summarise_runs
 from ichlite.write.files import write_text
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Everything that the tables and claims are made of.
+
+    Attributes:
+        pieces: Name of a run → what is kept of it.
+        summary: The groups.
+        costs: Of the paper's four models and of others in the grid.
+        rsna: Studies of RSNA 2019; None where neither the store nor tables tell.
+    """
+
+    pieces: Mapping[str, Piece]
+    summary: Summary
+    costs: Mapping[str, Any]
+    rsna: RsnaCounts | None
 
 
 def measure_all(
@@ -24,51 +42,25 @@ def measure_all(
     out: Path,
     *,
     draws: int,
-    on_done: Callable[[], None] = lambda: None,
-) -> tuple[Summary, dict[str, Any]]:
-    """Outcomes → summary and costs; `results/` gets a JSON document a run, costs and summary.
+    rsna_tables: Path | None = None,
+) -> Measured:
+    """Measure a reproduction; `results/` gets the costs, the counts of RSNA 2019 and a summary.
 
     Args:
-        outcomes: Those that are finished are judged.
+        outcomes: Those that are finished are measured.
         grid: They belong to.
-        store: Its test split judges.
-        out: With `runs/`.
+        store: That was trained on.
+        out: With `results/`.
         draws: Redraws of patients.
-        on_done: Called after each outcome, and after the costs.
-
-    Returns:
-        Summary of the groups, and the costs of the paper's four models and of others in the grid.
-
-    Raises:
-        UsageError: A kept result, whose model is not there, has other redraws.
+        rsna_tables: Folder of tables with RSNA 2019's studies.
     """
-    results: list[Result] = []
-    for outcome in outcomes:
-        run = outcome.run
-        if outcome.state == "measured before":
-            results.append(_kept(result_path(out, run), draws))
-        elif outcome.finished:
-            folder = out / RUNS / run.name
-            results.append(measured(run, folder, store, out / RESULTS, draws=draws))
-        on_done()
+    results = out / RESULTS
+    kept = {one.run.name: read_piece(result_path(out, one.run)) for one in outcomes if one.finished}
+    pieces = {name: piece for name, piece in kept.items() if piece is not None}
     names = dict.fromkeys([*PAPER_MODELS, *(group.model for group in grid.models)])
-    costs = measured_costs(list(names), out / RESULTS / "costs.json")
-    on_done()
-    summary = summarise_runs(results, grid)
+    costs = measured_costs(list(names), results / "costs.json")
+    rsna = rsna_counts(store, rsna_tables, results / "rsna.json")
+    summary = summarise_runs(results_of(pieces.values(), draws=draws), grid)
     text = json.dumps(as_document(summary), indent=2, allow_nan=False) + "\n"
-    write_text(out / RESULTS / "summary.json", text)
-    return summary, costs
-
-
-def _kept(path: Path, draws: int) -> Result:
-    """A result without its model → the result."""
-    result = read_result(path)
-    if result is None or result.document["inputs"]["draws"] != draws:
-        found = "no result" if result is None else f"{result.document['inputs']['draws']} redraws"
-        raise UsageError(
-            f"{path.name} was measured otherwise, and its model is not here",
-            found=found,
-            expected=f"{draws} redraws",
-            remedy="ask for as many with --bootstrap, or remove it to train again",
-        )
-    return result
+    write_text(results / "summary.json", text)
+    return Measured(pieces, summary, costs, rsna)

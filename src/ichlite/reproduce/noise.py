@@ -1,8 +1,7 @@
-"""Scores of several seeds in, whether a difference is more than the noise of the seeds out.
+"""Tell whether a difference is more than the noise of the seeds.
 
-The test: the difference of the two means, its standard error from the pooled variance over seeds,
-and Student's 95 % interval. A difference is told when the interval leaves out zero; with fewer than
-two seeds on a side there is no noise to compare with, and nothing is told.
+How much seeds differ is taken from all groups of a table together, as in an analysis of variance:
+two or three seeds of a single group say too little of it. Each side has to have two seeds.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ from scipy.stats import t as student
 LEVEL = 0.95
 LEAST_SEEDS = 2
 TEST = (
-    "difference of the means over seeds, standard error from the pooled variance of the seeds, "
-    "two-sided 95 % Student interval; told if the interval leaves out zero"
+    "difference of the means over seeds; standard error from the variance of the seeds, pooled "
+    "over all groups of the table; two-sided 95 % Student interval; told if it leaves out zero"
 )
 
 
@@ -46,29 +45,23 @@ class Comparison:
             return True
         return False if self.high < 0 else None
 
-    def shifted(self, by: float) -> Comparison:
-        """The same comparison with a number added to the difference, for margins."""
-        return Comparison(
-            self.difference + by,
-            None if self.low is None else self.low + by,
-            None if self.high is None else self.high + by,
-            self.seeds,
-        )
 
-
-def compare(first: Sequence[float], second: Sequence[float]) -> Comparison | None:
-    """Scores of two groups' seeds → their difference.
+def compare(
+    first: Sequence[float], second: Sequence[float], others: Sequence[Sequence[float]] = ()
+) -> Comparison | None:
+    """Compare the scores of two groups' seeds.
 
     Args:
         first: One score a seed.
         second: Likewise; from it the difference is taken.
+        others: Scores of further groups, for how much seeds differ.
 
     Returns:
         None when a side is empty.
 
     Source:
-        Student's two-sample t interval with pooled variance; Box, Hunter and Hunter, Statistics
-        for Experimenters (2005), chapter 3.
+        Fisher's least significant difference: Student's interval with the variance within groups;
+        Box, Hunter and Hunter, Statistics for Experimenters (2005), chapters 3 and 4.
 
     Example:
         >>> compare([0.90, 0.91, 0.92], [0.80, 0.81, 0.82]).above
@@ -79,17 +72,18 @@ def compare(first: Sequence[float], second: Sequence[float]) -> Comparison | Non
     if not first or not second:
         return None
     difference = float(np.mean(first) - np.mean(second))
-    seeds = len(first), len(second)
-    if min(seeds) < LEAST_SEEDS:
-        return Comparison(difference, None, None, seeds)
-    freedom = sum(seeds) - 2
-    squares = sum(float(np.sum((np.asarray(one) - np.mean(one)) ** 2)) for one in (first, second))
-    error = sqrt(squares / freedom * (1 / seeds[0] + 1 / seeds[1]))
-    return _with_interval(difference, error, freedom, seeds)
+    return _with_interval(difference, (first, second), others)
 
 
-def compare_to(scores: Sequence[float], fixed: float) -> Comparison | None:
-    """Scores of a group's seeds and a fixed number → the difference of their mean from it.
+def compare_to(
+    scores: Sequence[float], fixed: float, others: Sequence[Sequence[float]] = ()
+) -> Comparison | None:
+    """Compare the mean of a group's seeds with a fixed number.
+
+    Args:
+        scores: One a seed.
+        fixed: The number.
+        others: Scores of further groups, for how much seeds differ.
 
     Returns:
         None without scores.
@@ -100,15 +94,19 @@ def compare_to(scores: Sequence[float], fixed: float) -> Comparison | None:
     """
     if not scores:
         return None
-    difference = float(np.mean(scores) - fixed)
-    if len(scores) < LEAST_SEEDS:
-        return Comparison(difference, None, None, (len(scores), 0))
-    error = float(np.std(scores, ddof=1)) / sqrt(len(scores))
-    return _with_interval(difference, error, len(scores) - 1, (len(scores), 0))
+    return _with_interval(float(np.mean(scores) - fixed), (scores,), others)
 
 
 def _with_interval(
-    difference: float, error: float, freedom: int, seeds: tuple[int, int]
+    difference: float, sides: Sequence[Sequence[float]], others: Sequence[Sequence[float]]
 ) -> Comparison:
+    counts = [len(side) for side in sides]
+    seeds = counts[0], counts[1] if len(counts) > 1 else 0
+    if min(counts) < LEAST_SEEDS:
+        return Comparison(difference, None, None, seeds)
+    groups = [np.asarray(one, np.float64) for one in (*sides, *others) if len(one)]
+    squares = sum(float(np.sum((one - one.mean()) ** 2)) for one in groups)
+    freedom = sum(len(one) - 1 for one in groups)
+    error = sqrt(squares / freedom * sum(1 / count for count in counts))
     reach = float(student.ppf((1 + LEVEL) / 2, freedom)) * error
     return Comparison(difference, difference - reach, difference + reach, seeds)

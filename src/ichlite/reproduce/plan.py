@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TypeVar
 
+from ichlite.data.join import Fold
 from ichlite.errors import UnknownName, UsageError
 from ichlite.models import MODELS
 from ichlite.train.losses import LOSSES
@@ -48,15 +50,22 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class PlannedRun:
-    """One training run: its group and the whole recipe."""
+    """One training run: its group, the whole recipe, and the patients that it leaves out."""
 
     group: Group
     recipe: Recipe
+    fold: Fold | None = None
 
     @property
     def name(self) -> str:
-        """Of the run's folder."""
-        return f"{self.group.name}-s{self.recipe.seed}"
+        """Of the run's folder.
+
+        Example:
+            >>> PlannedRun(Group("light_fcn", "ldam", 6), Recipe(seed=1), Fold(2, 5)).name
+            'light_fcn-ldam-e6-s1-f2'
+        """
+        fold = "" if self.fold is None else f"-f{self.fold.number}"
+        return f"{self.group.name}-s{self.recipe.seed}{fold}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,19 +91,23 @@ def paper_grid(
     models: Sequence[str] = PAPER_MODELS,
     losses: Sequence[str] = PAPER_LOSSES,
     seeds: Sequence[int] = (1, 2, 3),
+    folds: Sequence[Fold] = (),
+    seeds_of: Mapping[str, int] = MappingProxyType({}),
     model_epochs: int = 5,
     loss_epochs: int = 6,
 ) -> Grid:
     """Models, losses, seeds and epochs → the runs to train.
 
     All of one seed come before the next; within a seed the losses, then the quick models, then the
-    slow ones, so that a grid that is not finished tells something.
+    slow ones, each with all its folds, so that a grid that is not finished tells something.
 
     Args:
         base: What all runs share; its model, loss, epochs and seed are replaced.
         models: Keys of `models.MODELS`; all with BCE.
         losses: Keys of `losses.LOSSES`; all with LightFCN.
         seeds: At least one, each once.
+        folds: Each a run of its own, to be judged together; empty: the store's test split.
+        seeds_of: Model → how many of the seeds its runs have at most.
         model_epochs: Of the comparison of models.
         loss_epochs: Of the comparison of losses.
 
@@ -110,7 +123,7 @@ def paper_grid(
         >>> [run.name for run in grid.runs]
         ['light_fcn-ldam-e6-s1', 'light_fcn-bce-e5-s1']
     """
-    for name in models:
+    for name in (*models, *seeds_of):
         if name not in MODELS:
             raise UnknownName("model", name, list(MODELS))
     for name in losses:
@@ -128,13 +141,17 @@ def paper_grid(
         of_models, [Group(name, MODEL_LOSS, model_epochs) for name in QUICKEST_FIRST]
     )
     groups = list(dict.fromkeys([*of_losses, *quickest]))
+    left_out: Sequence[Fold | None] = folds or (None,)
     runs = tuple(
         PlannedRun(
             group,
             replace(base, model=group.model, loss=group.loss, epochs=group.epochs, seed=seed),
+            fold,
         )
-        for seed in seeds
+        for place, seed in enumerate(seeds)
         for group in groups
+        if place < seeds_of.get(group.model, len(seeds))
+        for fold in left_out
     )
     return Grid(of_models, of_losses, tuple(seeds), runs)
 

@@ -1,26 +1,33 @@
-"""Outcomes, results, costs and store in; everything that a reader is told, in one record, out."""
+"""Everything that a reader is told of a reproduction, in one record."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
+from ichlite.data.join import Fold, metas_of
 from ichlite.data.rows import SPLITS
 from ichlite.data.store import Store
+from ichlite.errors import UsageError
 from ichlite.models import build
 from ichlite.reproduce import examples, plots
 from ichlite.reproduce.architecture import draw_architecture
-from ichlite.reproduce.campaign import Outcome
+from ichlite.reproduce.campaign import Data, Outcome
 from ichlite.reproduce.cells import Table
 from ichlite.reproduce.claims import Ground, judge
+from ichlite.reproduce.measure import Measured
 from ichlite.reproduce.plan import LOSS_MODEL, PAPER_LOSSES, PAPER_MODELS, Grid
-from ichlite.reproduce.summary import Difference, Summary, differences
+from ichlite.reproduce.results import RESULTS, Piece, read_document, read_pieces, results_of
+from ichlite.reproduce.rsna import RsnaCounts, read_counts
+from ichlite.reproduce.summary import Difference, Summary, differences, grid_of, summarise_runs
 from ichlite.reproduce.tables import all_tables
 from ichlite.reproduce.verdicts import Claim, name_of
+from ichlite.train.manifest import option_words
 from ichlite.train.recipe import Recipe
 
 RUNS_HEADER: tuple[str, ...] = (
@@ -42,6 +49,19 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
+class Judged:
+    """The claims on one set of data.
+
+    Attributes:
+        name: Of the data, in a few words.
+        claims: In the paper's order.
+    """
+
+    name: str
+    claims: tuple[Claim, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What was done and found.
 
@@ -51,7 +71,8 @@ class Report:
         facts: Name and words, for the reader.
         tables: The paper's five.
         pictures: Figures 1 and 2, and the plots.
-        claims: Judged.
+        judged: The claims here.
+        beside: The claims of other reproductions, to be shown beside these.
         differences: Pairs of losses, then pairs of models.
         runs: Header and one row a run.
     """
@@ -61,58 +82,93 @@ class Report:
     facts: tuple[tuple[str, str], ...]
     tables: tuple[Table, ...]
     pictures: tuple[Picture, ...]
-    claims: tuple[Claim, ...]
+    judged: Judged
+    beside: tuple[Judged, ...]
     differences: tuple[Difference, ...]
     runs: tuple[tuple[str, ...], ...]
 
 
 def make_report(
     outcomes: Sequence[Outcome],
-    summary: Summary,
-    costs: Mapping[str, Any],
-    store: Store,
+    measured: Measured,
+    data: Data,
+    folds: Sequence[Fold],
     figures: Path,
     *,
     command: str,
     draws: int,
+    beside: Sequence[Judged] = (),
 ) -> Report:
     """Everything that was measured → the report; its figures are drawn on the way.
 
     Args:
         outcomes: Of all planned runs.
-        summary: Of those that are finished.
-        costs: From `costs.measured_costs`.
-        store: That was trained on.
+        measured: Those that are finished.
+        data: That was trained and tested on.
+        folds: Of the patients; empty: the store's own splits.
         figures: Folder for the pictures; made when missing.
         command: That makes all this.
         draws: Redraws of patients.
+        beside: Claims of other reproductions.
 
     Returns:
         The report.
     """
     figures.mkdir(parents=True, exist_ok=True)
+    summary, costs = measured.summary, measured.costs
+    tested = data.pooled(folds)
     return Report(
-        warning=data_warning(store),
-        caution=patients_caution(store),
-        facts=_facts(outcomes, summary, costs, store, command, draws),
-        tables=all_tables(summary, costs, store),
-        pictures=_pictures(summary, costs, store, figures),
-        claims=judge(Ground.of(summary, costs, store)),
+        warning=data_warning(data.store, data.name),
+        caution=patients_caution(tested),
+        facts=_facts(outcomes, measured, data, folds, command, draws),
+        tables=all_tables(summary, costs, tested, [data.of(fold) for fold in folds]),
+        pictures=_pictures(summary, costs, tested, data.name, figures),
+        judged=_judged(Ground.of(summary, costs, measured.rsna)),
+        beside=tuple(beside),
         differences=(*differences(summary.losses), *differences(summary.models)),
-        runs=_runs(outcomes, summary),
+        runs=_runs(outcomes, measured.pieces),
     )
 
 
-def data_warning(store: Store) -> str:
-    """Store → in plain words, what its numbers can be compared with."""
-    kind = str(store.meta.get("kind"))
-    here = f"“{store.path.name}”, {len(store):,} slices of kind {kind}"
-    if kind == "rsna":
+def judge_results(folder: Path, *, draws: int, rsna: RsnaCounts | None = None) -> Judged:
+    """Judge another reproduction by today's rules, from its `results/` alone.
+
+    Args:
+        folder: Of the reproduction.
+        draws: Redraws of patients.
+        rsna: Counts of RSNA 2019, where the folder has none.
+
+    Raises:
+        UsageError: It has no results.
+        InputError: They are damaged.
+    """
+    results = folder / RESULTS
+    found = results_of(read_pieces(results), draws=draws)
+    known = read_document(results / "summary.json")
+    if not found or known is None:
+        raise UsageError(
+            f"{folder} holds no reproduction to show beside this one",
+            expected=f"a folder with {RESULTS}/ of `ichlite reproduce`",
+        )
+    costs = read_document(results / "costs.json") or {"models": {}}
+    counts = read_counts(results / "rsna.json") or rsna
+    return _judged(Ground.of(summarise_runs(found, grid_of(known)), costs, counts))
+
+
+def _judged(ground: Ground) -> Judged:
+    return Judged(ground.name, judge(ground))
+
+
+def data_warning(store: Store, name: str) -> str:
+    """Store and its name → in plain words, what its numbers can be compared with."""
+    kinds = [str(meta.get("kind")) for meta in metas_of(store)]
+    here = f"“{name}”, {len(store):,} slices of kind {' and '.join(kinds)}"
+    if kinds == ["rsna"]:
         return (
             f"Measured on {here}. The paper used RSNA 2019, too, but which patients it drew is not "
             "published, so its test split is another one."
         )
-    made = "synthetic phantoms, not patients" if kind == "phantom" else "other data"
+    made = "synthetic phantoms, not patients" if kinds == ["phantom"] else "other data"
     return (
         f"Not comparable with the paper's data. Everything here was measured on {here} ({made}); "
         "the published numbers are of RSNA 2019. A difference between the two says nothing about "
@@ -132,7 +188,16 @@ def patients_caution(store: Store) -> str:
     )
 
 
-def command_of(store_name: str, base: Recipe, grid: Grid, *, draws: int) -> str:
+def command_of(
+    data: str,
+    base: Recipe,
+    grid: Grid,
+    *,
+    draws: int,
+    folds: Sequence[Fold] = (),
+    inits: Mapping[str, Path] = MappingProxyType({}),
+    seeds_of: Mapping[str, int] = MappingProxyType({}),
+) -> str:
     """What was asked for → the shell command that asks for it.
 
     Example:
@@ -141,8 +206,10 @@ def command_of(store_name: str, base: Recipe, grid: Grid, *, draws: int) -> str:
         >>> command_of("phantoms", Recipe(clipnorm=1.0), grid, draws=1000)
         'ichlite reproduce phantoms OUT --seeds 2 --clipnorm 1.0'
     """
-    words = ["ichlite", "reproduce", store_name, "OUT", "--seeds", str(len(grid.seeds))]
+    words = ["ichlite", "reproduce", data, "OUT", "--seeds", str(len(grid.seeds))]
     options: dict[str, tuple[object, object]] = {
+        "--folds": (len(folds), 0),
+        "--fold-seed": (folds[0].seed if folds else 0, 0),
         "--seed": (grid.seeds[0], 1),
         "--models": (",".join(group.model for group in grid.models), ",".join(PAPER_MODELS)),
         "--losses": (",".join(group.loss for group in grid.losses), ",".join(PAPER_LOSSES)),
@@ -153,13 +220,14 @@ def command_of(store_name: str, base: Recipe, grid: Grid, *, draws: int) -> str:
     for option, (value, default) in options.items():
         if value != default:
             words += [option, str(value)]
-    for name, (value, _) in recipe_changes(base).items():
-        option = "--" + name.replace("_", "-")
-        if isinstance(value, bool):
-            words.append(option if value else option.replace("--", "--no-", 1))
-        else:
-            words += [option, str(value)]
-    return " ".join(words)
+    for model, count in seeds_of.items():
+        words += ["--seeds-of", f"{model}={count}"]
+    for model, path in inits.items():
+        words += ["--init", f"{model}={path.name}"]
+    own = {name: value for name, (value, _) in recipe_changes(base).items()}
+    if folds and own.get("keep") == "last":
+        own.pop("keep")  # as with any folds
+    return " ".join([*words, *option_words(own)])
 
 
 def recipe_changes(base: Recipe) -> dict[str, tuple[object, object]]:
@@ -179,36 +247,71 @@ def recipe_changes(base: Recipe) -> dict[str, tuple[object, object]]:
 
 def _facts(
     outcomes: Sequence[Outcome],
-    summary: Summary,
-    costs: Mapping[str, Any],
-    store: Store,
+    measured: Measured,
+    data: Data,
+    folds: Sequence[Fold],
     command: str,
     draws: int,
 ) -> tuple[tuple[str, str], ...]:
-    results = summary.results()
+    pieces, store = measured.pieces.values(), data.store
     finished = sum(outcome.finished for outcome in outcomes)
-    seeds = sorted({result.seed for result in results})
-    hours = sum(result.document["training"]["hours"] for result in results)
-    trained = sorted({_where(result.document["train"]) for result in results})
-    counts = ", ".join(f"{split} {len(store.rows(split)):,}" for split in SPLITS)
-    machine = costs["machine"]
+    seeds = sorted({result.seed for result in measured.summary.results()})
+    hours = sum(piece.document["training"]["hours"] for piece in pieces)
+    trained = sorted({_where(piece.document["train"]) for piece in pieces})
+    recipe = outcomes[0].run.recipe if outcomes else Recipe()
+    machine = measured.costs["machine"]
     return (
         ("Command", command),
-        ("Store", f"{store.path.name}, kind {store.meta.get('kind')}, hash {store.hash[:16]}"),
-        ("Slices", f"{counts}; {len(set(store.patient.tolist())):,} patients"),
+        ("Stores", "; ".join(
+            f"{meta['name']}, kind {meta.get('kind')}, hash {str(meta.get('hash'))[:16]}"
+            for meta in metas_of(store)
+        )),
+        ("Slices", _slices(data, folds)),
         ("Runs", f"{finished} of {len(outcomes)} finished"),
         ("Seeds", ", ".join(map(str, seeds)) or "none yet"),
         ("Training", f"{hours:.2f} hours in all, validation included"),
         ("Trained with", "; ".join(trained) or "nothing yet"),
-        ("Recipe", _recipe_words(outcomes[0].run.recipe if outcomes else Recipe())),
-        (
-            "Judged",
-            f"the epoch with the best validation mean ROC AUC (see Runs; crops: no epoch of full "
-            f"frames was better than the steps before), on the test split, threshold 0.5; "
-            f"{draws:,} redraws of patients",
-        ),
+        ("Recipe", _recipe_words(recipe)),
+        ("Started from", _inits(data)),
+        ("Judged", f"{_JUDGED[recipe.keep]}, on {_tested(folds)}, threshold 0.5; {draws:,} redraws "
+                   "of patients"),
         ("Times", f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}, one thread"),
+    )  # fmt: skip
+
+
+_JUDGED = {
+    "best": "the epoch with the best validation mean ROC AUC (see Runs; crops: no epoch of full "
+    "frames was better than the steps before)",
+    "last": "the last epoch",
+}
+
+
+def _slices(data: Data, folds: Sequence[Fold]) -> str:
+    if not folds:
+        counts = ", ".join(f"{split} {len(data.store.rows(split)):,}" for split in SPLITS)
+        return f"{counts}; {len(set(data.store.patient.tolist())):,} patients"
+    tested = data.pooled(folds)
+    rows = tested.rows("test")
+    trained = [len(data.of(fold).rows("train")) for fold in folds]
+    return (
+        f"{len(rows):,} of {len(set(tested.patient[rows].tolist())):,} patients, each tested on "
+        f"once; {min(trained):,} to {max(trained):,} to train on"
     )
+
+
+def _tested(folds: Sequence[Fold]) -> str:
+    if not folds:
+        return "the test split"
+    return (
+        f"the slices of {len(folds)} folds of patients (drawn with seed {folds[0].seed}, "
+        "stratified by bleeds), pooled: a seed's models together score each slice once, unseen"
+    )
+
+
+def _inits(data: Data) -> str:
+    named = [f"{name_of(model)} {path.parent.name}/{path.name}"
+             for model, path in data.inits.items()]  # fmt: skip
+    return f"checkpoints: {', '.join(named)}; others random weights" if named else "random weights"
 
 
 def _recipe_words(base: Recipe) -> str:
@@ -231,7 +334,7 @@ def _where(manifest: Mapping[str, Any]) -> str:
 
 
 def _pictures(
-    summary: Summary, costs: Mapping[str, Any], store: Store, figures: Path
+    summary: Summary, costs: Mapping[str, Any], store: Store, name: str, figures: Path
 ) -> tuple[Picture, ...]:
     chosen = examples.choose_examples(store)
     light = build(LOSS_MODEL)
@@ -245,19 +348,17 @@ def _pictures(
         Picture(
             examples.draw_examples(store, chosen, figures / "figure2.png"),
             "Figure 2. A preprocessed slice of each subtype",
-            f"From {store.path.name}, kind {store.meta.get('kind')}. Chosen by rule: "
-            f"{examples.RULE}. Images: {_chosen(store, chosen)}.",
+            f"From {name}. Chosen by rule: {examples.RULE}. Images: {_chosen(store, chosen)}.",
         ),
         Picture(
             plots.plot_groups(summary.losses, 5, "roc_auc", figures / "losses.svg"),
             "Losses, seed by seed",
-            "Mean over subtypes on the test split. A loss is better only where its seeds stand "
-            "clear of the other's.",
+            "Mean over subtypes. A loss is better only where its seeds stand clear of the other's.",
         ),
         Picture(
             plots.plot_groups(summary.models, 2, "balanced_accuracy", figures / "models.svg"),
             "Models, seed by seed",
-            "Mean over subtypes on the test split. The paper's AUC of Table 2 stands under "
+            "Mean over subtypes. The paper's AUC of Table 2 stands under "
             "balanced accuracy, which it is.",
         ),
         Picture(
@@ -280,25 +381,24 @@ def _chosen(store: Store, chosen: Sequence[examples.Example]) -> str:
     )
 
 
-def _runs(outcomes: Sequence[Outcome], summary: Summary) -> tuple[tuple[str, ...], ...]:
+def _runs(outcomes: Sequence[Outcome], pieces: Mapping[str, Piece]) -> tuple[tuple[str, ...], ...]:
     """One row a planned run: what became of it, and its main numbers."""
-    known = {result.document["run"]: result for result in summary.results()}
     rows = [RUNS_HEADER]
     for outcome in outcomes:
-        result = known.get(outcome.run.name)
+        piece = pieces.get(outcome.run.name)
         state = outcome.state if not outcome.reason else f"{outcome.state}: {outcome.reason}"
-        if result is None:
+        if piece is None:
             rows.append((outcome.run.name, state, *[""] * (len(RUNS_HEADER) - 2)))
             continue
-        training = result.document["training"]
-        validation = result.document["train"]["result"]["validation_mean_auc"]
+        training = piece.document["training"]
+        validation = piece.document["train"]["result"]["validation_mean_auc"]
         rate, waited = training["images_per_s"], training["wait_share"]
         rows.append(
             (
                 outcome.run.name,
                 state,
                 training.get("judged_epoch", "not noted") or "",
-                _percent(result.value("mean", "roc_auc")),
+                _percent(piece.test_auc),
                 _percent(validation),
                 f"{training['hours']:.2f}",
                 "" if rate is None else f"{rate:.0f}",

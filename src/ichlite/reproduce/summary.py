@@ -1,4 +1,4 @@
-"""Results of single runs in; each group's mean over seeds with its intervals out."""
+"""Each group's mean over seeds with its intervals, and differences of groups."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ichlite.evaluate.intervals import METRICS, Interval, interval
 from ichlite.reproduce.noise import Comparison, compare
-from ichlite.reproduce.plan import Grid, Group
+from ichlite.reproduce.plan import LOSS_MODEL, MODEL_LOSS, Grid, Group
 from ichlite.reproduce.results import ROWS, Result
 
 MEAN = "mean"
@@ -141,6 +141,16 @@ def summarise_runs(results: Iterable[Result], grid: Grid) -> Summary:
     )
 
 
+def grid_of(document: Mapping[str, Any]) -> Grid:
+    """Return the groups that `as_document` describes, without their runs."""
+    return Grid(
+        tuple(Group(name, MODEL_LOSS, one["epochs"]) for name, one in document["models"].items()),
+        tuple(Group(LOSS_MODEL, name, one["epochs"]) for name, one in document["losses"].items()),
+        (),
+        (),
+    )
+
+
 def differences(
     groups: Mapping[str, GroupResults], metrics: Sequence[str] = METRICS
 ) -> tuple[Difference, ...]:
@@ -157,11 +167,21 @@ def differences(
 def difference(
     groups: Mapping[str, GroupResults], first: str, second: str, metric: str, row: str = MEAN
 ) -> Difference | None:
-    """Two names of groups and a metric → their difference; None when one was not run."""
+    """Compare two groups by name in a metric; None when one was not run.
+
+    Args:
+        groups: By name; how much seeds differ is taken from all of them.
+        first: Name of one.
+        second: Name of the one that is taken from it.
+        metric: Key.
+        row: Subtype or `mean`.
+    """
     if first not in groups or second not in groups:
         return None
     a, b = groups[first], groups[second]
-    seeds = compare(a.statistic(row, metric).by_seed, b.statistic(row, metric).by_seed)
+    by_seed = {name: group.statistic(row, metric).by_seed for name, group in groups.items()}
+    rest = [scores for name, scores in by_seed.items() if name not in (first, second)]
+    seeds = compare(by_seed[first], by_seed[second], rest)
     if seeds is None:
         return None
     draws = a.draws(row, metric), b.draws(row, metric)

@@ -1,9 +1,11 @@
-"""Summary, costs and the store's index in; the paper's Tables 1 to 5, measured again, out."""
+"""The paper's Tables 1 to 5, measured again, from a summary, costs and the index of the stores."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from ichlite.data.rows import SPLITS
 from ichlite.data.store import Store
@@ -46,11 +48,13 @@ _BALANCED_NOTE = (
 )
 
 
-def all_tables(summary: Summary, costs: Mapping[str, Any], store: Store) -> tuple[Table, ...]:
-    """Summary, costs and store → the five tables, in order."""
+def all_tables(
+    summary: Summary, costs: Mapping[str, Any], store: Store, folds: Sequence[Store] = ()
+) -> tuple[Table, ...]:
+    """Summary, costs and store, or the stores of all folds → the five tables, in order."""
     baseline = (*_baseline(summary), _published_baseline())
     return (
-        table_1(store),
+        table_1(store, folds),
         table_2(summary, costs, baseline),
         table_3(summary, baseline),
         table_4(costs),
@@ -58,32 +62,54 @@ def all_tables(summary: Summary, costs: Mapping[str, Any], store: Store) -> tupl
     )
 
 
-def table_1(store: Store) -> Table:
-    """Store → Table 1: patients, slices and positives a split."""
+def table_1(store: Store, folds: Sequence[Store] = ()) -> Table:
+    """Count patients, slices and positives a split: Table 1.
+
+    Args:
+        store: With the splits to count; of folds, what they are tested on as its test split.
+        folds: The store with the splits of each fold, whose means are shown but for the test split.
+    """
     published = TABLES[1]
     counted = table_of_store(store)
+    counts: dict[str, Mapping[str, float]] = {**counted.counts}
+    if folds:
+        by_fold = [table_of_store(one).counts for one in folds]
+        for split in ("train", "validation"):
+            counts[split] = {
+                key: float(np.mean([one[split][key] for one in by_fold])) for key in counts[split]
+            }
     rows = [(key, title) for key, title in ROWS if key != "studies"]
 
     def cell(key: str, split: str) -> Cell:
-        count, printed = counted.counts[split][key], published.value((key,), split)
+        count, printed = counts[split][key], published.value((key,), split)
+        here, there = counts[split]["slices"], published.value(("slices",), split)
         note = ""
-        if key not in {"patients", "slices"}:
-            here = counted.counts[split]["without"] + counted.counts[split]["with"]
-            there = published.value(("slices",), split)
-            if here and printed and there:
-                note = f"{count / here * _SHARE:.1f} %, paper {printed / there * _SHARE:.1f} %"
-        return Cell(float(count), "count", published=printed, note=note)
+        if key not in {"patients", "slices"} and here and printed and there:
+            bleeding = counts[split]["without"] + counts[split]["with"]
+            note = f"{count / bleeding * _SHARE:.1f} %, paper {printed / there * _SHARE:.1f} %"
+        empty = bool(folds) and not here
+        return Cell(
+            None if empty else float(count), "count", published=printed, note=note, missing="none"
+        )
 
+    titles = [split.capitalize() for split in SPLITS]
+    if folds:
+        titles = ["Train, mean of folds", "Validation, mean of folds", f"Test, {len(folds)} folds"]
+    pooled = (
+        "Each patient in use is tested on once, by the models of the fold that left the patient "
+        "out; the test column is all of them."
+    )
     return Table(
         1,
         published.title,
         ("",),
-        tuple(split.capitalize() for split in SPLITS),
+        tuple(titles),
         tuple(((title,), tuple(cell(key, split) for split in SPLITS)) for key, title in rows),
         (
             f"Counted in the index of the store; positives are {counted.unit}s, per cent of the "
             f"split's {counted.unit}s.",
             "The paper's rows are patients by RSNA's PatientID, though its text calls them scans.",
+            *([pooled] if folds else []),
         ),
     )
 
@@ -266,7 +292,7 @@ def _name(key: str) -> str:
 
 def _groups_notes(groups: Mapping[str, GroupResults]) -> tuple[str, ...]:
     """Epochs and seeds of a table, and what its means leave out."""
-    words = "Means over seeds; ranges are 95 % intervals over redrawn patients of the test split."
+    words = "Means over seeds; ranges are 95 % intervals over redrawn patients of those tested on."
     of_seeds: dict[str, list[str]] = {}
     for name, group in groups.items():
         if group.seeds:
@@ -292,7 +318,7 @@ def _groups_notes(groups: Mapping[str, GroupResults]) -> tuple[str, ...]:
 def _baseline(summary: Summary) -> tuple[str, ...]:
     for result in summary.results():
         share = result.document["test"]["all_negative_accuracy"] * _SHARE
-        return (f"Answering no to everything has an accuracy of {share:.2f} % on this test split.",)
+        return (f"Answering no to everything has an accuracy of {share:.2f} % on these slices.",)
     return ()
 
 

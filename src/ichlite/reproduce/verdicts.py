@@ -1,13 +1,17 @@
-"""Groups and costs in; a verdict with its evidence, by a rule that says how much is enough, out."""
+"""Judge groups and costs by rules that say how much is enough: a verdict with its evidence."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
+from ichlite.evaluate.intervals import Interval, interval
 from ichlite.reproduce.cells import Unit, number_text
-from ichlite.reproduce.noise import Comparison, compare, compare_to
+from ichlite.reproduce.noise import TEST, Comparison, compare_to
 from ichlite.reproduce.published import PAPER_NAMES
 from ichlite.reproduce.summary import MEAN, Difference, GroupResults, difference
 
@@ -17,12 +21,30 @@ FAILS: Verdict = "does not hold"
 UNTOLD: Verdict = "cannot be told here"
 VERDICTS: tuple[Verdict, ...] = (HOLDS, FAILS, UNTOLD)
 
+HOW = (
+    f"Performance is compared over seeds, on the patients tested on: {TEST}. With fewer than two "
+    "seeds on a side nothing is told. The same rule applied to the 95 % interval over redrawn "
+    "patients says what holds for other patients, too. Counts, bytes and times are compared as "
+    "they are."
+)
+"""The rule of all claims on performance."""
 MARGIN = 0.02
 """Two percentage points: a model that loses less performs "similarly"."""
+SMALL = 0.01
+"""A percentage point: an advantage that is certainly less is none."""
 LIGHT = "light_fcn"
 STATE_OF_THE_ART: tuple[str, ...] = ("mobilenet_v2", "sfcn")
 """What the paper compares LightFCN with."""
 PERFORMANCE: tuple[str, ...] = ("roc_auc", "balanced_accuracy")
+COSTS: Mapping[str, tuple[Unit, str]] = {
+    "params": ("count", "parameters"),
+    "flops_256": ("flops", "FLOPs at 256x256"),
+    "tflite_float32_bytes": ("bytes", ".tflite float32"),
+    "h5_adam_bytes": ("bytes", ".h5 with Adam's state"),
+    "saved_model_bytes": ("bytes", "SavedModel folder with Adam's state"),
+    "latency_float32_ms": ("ms", "time a slice, float32"),
+}
+"""What claims are made of: key of a model's costs → unit and words."""
 WORDS: Mapping[str, str] = {
     "roc_auc": "ROC AUC",
     "sensitivity": "sensitivity",
@@ -34,10 +56,18 @@ WORDS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A verdict and the numbers that it comes from."""
+    """A verdict and the numbers that it comes from.
+
+    Attributes:
+        verdict: Over the seeds, on the patients that were tested on.
+        evidence: Lines with the numbers.
+        patients: The same over redrawn patients: what it is worth for others; None where patients
+            play no part, or were not redrawn.
+    """
 
     verdict: Verdict
     evidence: tuple[str, ...]
+    patients: Verdict | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +81,7 @@ class Claim:
         rule: When it holds.
         verdict: `holds`, `does not hold` or `cannot be told here`.
         evidence: Lines with the numbers.
+        patients: The verdict over redrawn patients, where they play a part.
     """
 
     key: str
@@ -59,16 +90,25 @@ class Claim:
     rule: str
     verdict: Verdict
     evidence: tuple[str, ...]
+    patients: Verdict | None = None
 
 
 def claim(key: str, section: str, sentence: str, rule: str, found: Judgement) -> Claim:
     """Sentence, rule and what was found → the claim."""
-    return Claim(key, section, sentence, rule, found.verdict, found.evidence)
+    return Claim(key, section, sentence, rule, found.verdict, found.evidence, found.patients)
+
+
+def others_words(claim: Claim) -> str:
+    """What a told verdict is for other patients; empty where they play no part."""
+    if claim.patients is None or claim.verdict == UNTOLD:
+        return ""
+    same = claim.patients == claim.verdict
+    return "other patients, too" if same else f"other patients: {claim.patients}"
 
 
 def with_line(found: Judgement, line: str) -> Judgement:
     """A judgement and a further line of evidence → both."""
-    return Judgement(found.verdict, (*found.evidence, line))
+    return replace(found, evidence=(*found.evidence, line))
 
 
 def name_of(key: str) -> str:
@@ -93,44 +133,64 @@ def together(parts: Sequence[bool | None]) -> Verdict:
     return HOLDS if parts and all(parts) else UNTOLD
 
 
+def told(ends: Interval | None, *, least: float = 0.0, most: float = SMALL) -> bool | None:
+    """Tell from a 95 % interval whether something is above a number.
+
+    Args:
+        ends: Of the interval; None: unknown.
+        least: All of it above this: yes.
+        most: All of it below this: no.
+
+    Example:
+        >>> told((0.01, 0.03)), told((-0.02, 0.005)), told((-0.02, 0.03))
+        (True, False, None)
+    """
+    if ends is None:
+        return None
+    return True if ends[0] > least else False if ends[1] < most else None
+
+
 def above(
     groups: Mapping[str, GroupResults],
     first: str,
     others: Sequence[str],
     metric: str,
     *,
-    margin: float = 0.0,
+    least: float = 0.0,
+    most: float = SMALL,
 ) -> Judgement:
-    """One group above all others in a metric of the mean, beyond the noise of the seeds.
+    """Judge whether one group is above all others in a metric of the mean.
 
     Args:
         groups: By name.
         first: Said to be above.
         others: Said to be below.
         metric: Of the mean over subtypes.
-        margin: The first may be this much below and still pass.
-
-    Returns:
-        Holds: the interval over seeds of each difference (plus the margin) is above zero. Does not
-        hold: one is below zero. Else it cannot be told.
+        least: As of `told`, for each difference.
+        most: Likewise.
     """
-    parts: list[bool | None] = []
+    seeds: list[bool | None] = []
+    patients: list[bool | None] = []
     evidence = []
     for other in others:
         one = difference(groups, first, other, metric)
         if one is None:
-            parts.append(None)
+            seeds.append(None)
             evidence.append(f"{_missing(groups, first, other)}: not run")
             continue
-        parts.append(one.seeds.shifted(margin).above)
+        seeds.append(told(_ends(one.seeds), least=least, most=most))
+        if one.patients is not None:
+            patients.append(told(one.patients, least=least, most=most))
         evidence.append(difference_line(groups, one))
-    return Judgement(together(parts), tuple(evidence))
+    whole = len(patients) == len(others)
+    return Judgement(together(seeds), tuple(evidence), together(patients) if whole else None)
 
 
 def not_worse(groups: Mapping[str, GroupResults], first: str, others: Sequence[str]) -> Judgement:
-    """One group at most `MARGIN` below all others, in every metric of `PERFORMANCE`."""
-    found = [above(groups, first, others, metric, margin=MARGIN) for metric in PERFORMANCE]
-    return all_of(found)
+    """Judge whether one group is at most `MARGIN` below all others, in all of `PERFORMANCE`."""
+    return all_of([
+        above(groups, first, others, metric, least=-MARGIN, most=-MARGIN) for metric in PERFORMANCE
+    ])  # fmt: skip
 
 
 def all_of(found: Sequence[Judgement]) -> Judgement:
@@ -141,77 +201,116 @@ def all_of(found: Sequence[Judgement]) -> Judgement:
         'cannot be told here'
     """
     truth: Mapping[Verdict, bool | None] = {HOLDS: True, FAILS: False, UNTOLD: None}
+    patients = [truth[one.patients] for one in found if one.patients is not None]
     return Judgement(
         together([truth[one.verdict] for one in found]),
         tuple(dict.fromkeys(line for one in found for line in one.evidence)),
+        together(patients) if patients and len(patients) == len(found) else None,
     )
 
 
-def subtype_extreme(
-    groups: Mapping[str, GroupResults], name: str, subtype: str, others: Sequence[str], sign: int
+def subtype_above(
+    groups: Mapping[str, GroupResults], name: str, subtype: str, others: Sequence[str]
 ) -> Judgement:
-    """A model's sensitivity of one subtype above (sign 1) or below (-1) that of all others."""
+    """Judge whether a model's sensitivity for one subtype is above that for each of others."""
+    return _of_sensitivities(groups, name, subtype, [[other] for other in others], sign=1)
+
+
+def subtype_below_mean(
+    groups: Mapping[str, GroupResults], name: str, subtype: str, others: Sequence[str]
+) -> Judgement:
+    """Judge whether a model's sensitivity for one subtype is below the mean of those for others."""
+    return _of_sensitivities(groups, name, subtype, [others], sign=-1)
+
+
+def _of_sensitivities(
+    groups: Mapping[str, GroupResults],
+    name: str,
+    subtype: str,
+    rivals: Sequence[Sequence[str]],
+    *,
+    sign: int,
+) -> Judgement:
+    """Compare, within each run, a subtype's sensitivity with the mean of each list of others."""
     if name not in groups or not groups[name].results:
         return Judgement(UNTOLD, (f"{name_of(name)}: not run",))
     group = groups[name]
-    own = group.statistic(subtype, "sensitivity").by_seed
-    parts: list[bool | None] = []
-    shown = []
-    for other in others:
-        found = compare(own, group.statistic(other, "sensitivity").by_seed)
-        is_above = None if found is None else found.above
-        parts.append(is_above if sign > 0 or is_above is None else not is_above)
-    for row in (subtype, *others):
-        statistic = group.statistic(row, "sensitivity")
-        shown.append(f"{row} {percent(statistic.mean)}")
+    seeds: list[bool | None] = []
+    patients: list[bool | None] = []
+    for rival in rivals:
+        by_seed = {one: _gaps(groups[one], subtype, rival, sign) for one in groups}
+        own = by_seed.pop(name)
+        found = compare_to(own, 0.0, list(by_seed.values()))
+        seeds.append(None if found is None else told(_ends(found)))
+        if (gap := _redrawn_gap(group, subtype, rival, sign)) is not None:
+            patients.append(told(interval(gap)))
+    order = dict.fromkeys([subtype, *(row for rival in rivals for row in rival)])
+    shown = [f"{row} {percent(group.statistic(row, 'sensitivity').mean)}" for row in order]
     line = f"{name_of(name)}, sensitivity: {', '.join(shown)} ({seeds_words(group)})"
-    return Judgement(together(parts), (line,))
+    whole = len(patients) == len(rivals)
+    return Judgement(together(seeds), (line,), together(patients) if whole else None)
 
 
-def above_number(group: GroupResults | None, metric: str, fixed: float, what: str) -> Judgement:
-    """A group's mean above a fixed number, beyond the noise of the seeds."""
-    if group is None or not group.results:
-        return Judgement(UNTOLD, ("not run",))
+def _gaps(group: GroupResults, subtype: str, rival: Sequence[str], sign: int) -> list[float]:
+    """Each seed's sensitivity for a subtype less the mean of those for others, where defined."""
+    found = []
+    for result in group.results:
+        own = result.value(subtype, "sensitivity")
+        rest = [result.value(row, "sensitivity") for row in rival]
+        known = [value for value in rest if value is not None]
+        if own is not None and known:
+            found.append(sign * (own - float(np.mean(known))))
+    return found
+
+
+def _redrawn_gap(
+    group: GroupResults, subtype: str, rival: Sequence[str], sign: int
+) -> NDArray[np.float64] | None:
+    own = group.draws(subtype, "sensitivity")
+    rest = [drawn for row in rival if (drawn := group.draws(row, "sensitivity")) is not None]
+    if own is None or len(rest) < len(rival):
+        return None
+    return np.asarray(sign * (own - np.mean(rest, axis=0)))
+
+
+def above_number(
+    groups: Mapping[str, GroupResults], name: str, metric: str, fixed: float, what: str
+) -> Judgement:
+    """Judge whether a group's mean is above a fixed number."""
+    group = groups[name]
     statistic = group.statistic(MEAN, metric)
-    found = compare_to(statistic.by_seed, fixed)
+    rest = [groups[one].statistic(MEAN, metric).by_seed for one in groups if one != name]
+    found = compare_to(statistic.by_seed, fixed, rest)
     if found is None:
         return Judgement(UNTOLD, (f"{WORDS[metric]} undefined",))
     line = (
         f"{WORDS[metric]} {percent(statistic.mean)} against {percent(fixed)} of {what}: "
         f"{comparison_words(found)} ({seeds_words(group)})"
     )
-    return Judgement(together([found.above]), (line,))
+    return Judgement(together([told(_ends(found), most=0.0)]), (line,))
 
 
-def smaller(
-    costs: Mapping[str, Any], first: str, others: Sequence[str], key: str, unit: Unit, what: str
-) -> Judgement:
+def smaller(costs: Mapping[str, Any], key: str, first: str, others: Sequence[str]) -> Judgement:
     """One model's cost below that of all others: a count, not a sample, so no noise."""
-    own = cost_value(costs, first, key)
-    rest = {name: cost_value(costs, name, key) for name in others}
-    parts = [None if own is None or one is None else own < one for one in rest.values()]
-    shown = [f"{name_of(first)} {_amount(own, unit)}"]
-    shown += [f"{name_of(name)} {_amount(one, unit)}" for name, one in rest.items()]
-    return Judgement(together(parts), (f"{what}: {', '.join(shown)}",))
+    found = {name: cost_value(costs, name, key) for name in (first, *others)}
+    own = found[first]
+    rest = [found[name] for name in others]
+    parts = [None if own is None or one is None else own < one for one in rest]
+    shown = ", ".join(f"{name_of(name)} {_amount(value, key)}" for name, value in found.items())
+    return Judgement(together(parts), (f"{COSTS[key][1]}: {shown}",))
 
 
 def factor(
-    costs: Mapping[str, Any],
-    larger: str,
-    lesser: str,
-    key: str,
-    unit: Unit,
-    what: str,
-    stated: float,
+    costs: Mapping[str, Any], key: str, larger: str, lesser: str, stated: float
 ) -> Judgement:
     """Two models' costs: their ratio, rounded to a whole number, at least as stated."""
     top, bottom = cost_value(costs, larger, key), cost_value(costs, lesser, key)
     if top is None or not bottom:
-        return Judgement(UNTOLD, (f"{what}: not measured",))
+        return Judgement(UNTOLD, (f"{COSTS[key][1]}: not measured",))
     ratio = top / bottom
     line = (
-        f"{what}: {name_of(larger)} {_amount(top, unit)}, {name_of(lesser)} "
-        f"{_amount(bottom, unit)}: a factor of {ratio:.2f}, stated {stated:g}"
+        f"{COSTS[key][1]}: {name_of(larger)} {_amount(top, key)}, {name_of(lesser)} "
+        f"{_amount(bottom, key)}: a factor of {ratio:.2f}, stated {stated:g}"
     )
     return Judgement(together([round(ratio) >= stated]), (line,))
 
@@ -239,6 +338,10 @@ def comparison_words(found: Comparison) -> str:
     return f"{words}, 95 % over seeds {found.low * 100:+.2f} to {found.high * 100:+.2f}"
 
 
+def _ends(found: Comparison) -> Interval | None:
+    return None if found.low is None or found.high is None else (found.low, found.high)
+
+
 def percent(value: float | None) -> str:
     """A share → per cent with two decimals.
 
@@ -262,8 +365,8 @@ def cost_value(costs: Mapping[str, Any], name: str, key: str) -> float | None:
     return None if found is None else float(found)
 
 
-def _amount(value: float | None, unit: Unit) -> str:
-    return "not measured" if value is None else number_text(value, unit)
+def _amount(value: float | None, key: str) -> str:
+    return "not measured" if value is None else number_text(value, COSTS[key][0])
 
 
 def _missing(groups: Mapping[str, GroupResults], *names: str) -> str:

@@ -91,18 +91,9 @@ def command(
         >>> command(Recipe(loss="ldam", augment=True), "phantoms")
         'ichlite train phantoms OUT --loss ldam --augment'
     """
-    words = ["ichlite", "train", store_name, "OUT"]
     default = Recipe().as_dict()
-    for name, value in recipe.as_dict().items():
-        option = "--" + _OPTIONS.get(name, name).replace("_", "-")
-        if value == default[name]:
-            continue
-        if isinstance(value, bool):
-            words.append(option if value else option.replace("--", "--no-", 1))
-        elif isinstance(value, list):
-            words += [word for one in value for word in (option, str(one))]
-        else:
-            words += [option, str(value)]
+    changed = {name: value for name, value in recipe.as_dict().items() if value != default[name]}
+    words = ["ichlite", "train", store_name, "OUT", *option_words(changed)]
     fold = chosen.get("fold")
     words += ["--all-patients"] * bool(chosen.get("all_patients"))
     if fold is not None:
@@ -111,6 +102,25 @@ def command(
     if init is not None:
         words += ["--init", init.name]
     return " ".join(words)
+
+
+def option_words(arguments: Mapping[str, Any]) -> list[str]:
+    """Return the words of a shell command that give a recipe these arguments.
+
+    Example:
+        >>> option_words({"clipnorm": 1.0, "augment": True, "shares": [0.5, 0.5]})
+        ['--clipnorm', '1.0', '--augment', '--share', '0.5', '--share', '0.5']
+    """
+    words: list[str] = []
+    for name, value in arguments.items():
+        option = "--" + _OPTIONS.get(name, name).replace("_", "-")
+        if isinstance(value, bool):
+            words.append(option if value else option.replace("--", "--no-", 1))
+        elif isinstance(value, list):
+            words += [word for one in value for word in (option, str(one))]
+        else:
+            words += [option, str(value)]
+    return words
 
 
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
