@@ -17,7 +17,7 @@ from ichlite.labels import NAMES
 
 def test_the_embedded_bundle_says_it_all() -> None:
     facts = facts_of(load_bundle())
-    assert facts.architecture == "light_fcn"
+    assert facts.architecture == "lesion_fcn"
     assert set(facts.auc) == {*NAMES, MEAN}
     assert 0.5 < (facts.auc[MEAN] or 0) < 1
     assert 0 < facts.zstd_bytes < facts.bytes

@@ -14,7 +14,7 @@ from ichlite.train.recipe import Recipe
 FREE = {
     "train": set(),
     "tune": {"batch_size", "learning_rate", "dropout"},  # ranges to search
-    "reproduce": {"seed"},  # the first of several
+    "reproduce": {"seed", "keep"},  # the first of several; the last epoch of a fold
 }
 
 

@@ -76,7 +76,7 @@ def test_evaluate_wants_one_source(ichlite: Run, store: Store, tmp_path: Path) -
     ("words", "line"),
     [
         (("train", "nowhere", "out"), "is not a prepared store"),
-        (("compress", "nowhere", "store", "out"), "is not a prepared store"),
+        (("compress", "nowhere", "store", "out"), "nowhere does not exist"),
         (("evaluate", "nowhere", "store"), "no model at nowhere"),
         (("evaluate", "nowhere", "--rsna", "images"), "no bundle at"),
     ],

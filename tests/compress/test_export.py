@@ -226,11 +226,15 @@ def test_model_card_says_what_it_is_and_is_not(
     assert "| subdural |" in card
     assert training["command"] in card
     phantoms = {**bundles["int8"].manifest, "training": json.loads(json.dumps(training))}
-    phantoms["training"]["data"]["kind"] = "phantom"
+    phantoms["training"]["data"]["stores"] = [{"kind": "phantom"}]
     from ichlite.compress.card import model_card
 
     assert "synthetic phantoms only" in model_card(phantoms)
     assert "Not trained" not in model_card(phantoms)
+    phantoms["training"]["data"]["stores"].append({"kind": "ct-ich"})
+    both = model_card(phantoms)
+    assert "trained on synthetic phantoms and scans of CT-ICH" in both
+    assert "Creative Commons Attribution 4.0" in both
     phantoms["training"]["recipe"]["leave_out"] = ["epidural"]
     assert "- **Not trained: epidural.**" in model_card(phantoms)
 

@@ -35,7 +35,7 @@ def seed_of(**made: Any) -> Seed:
 
 def test_a_fold_is_calibrated_and_called_by_the_others() -> None:
     table = made_scores(patients=20, folds=2, offset=3.0)
-    found = judge_out_of_fold(table)
+    found = judge_out_of_fold(table, rule=Rule())
     rest = table.fold != "1"
     calibration = fit_calibration(table.labels[rest, 1:], table.logits[rest])
     names = np.unique(table.series)

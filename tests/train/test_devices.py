@@ -33,6 +33,7 @@ from ichlite.models.blocks import classifier, conv_bn, relu, windows_input
 from ichlite.models.from_hu import Windows
 from ichlite.models.saved import predict
 from ichlite.train import checkpoint
+from ichlite.train.batches import Batch
 from ichlite.train.devices import available, spread
 from ichlite.train.learner import Learner
 from ichlite.train.recipe import Recipe
@@ -63,13 +64,16 @@ class Noise:
 class Few:
     hu = Noise()
 
+def batch_of(hu, labels):
+    return Batch(hu, labels, np.zeros((4, 8, 8), np.uint8), np.ones(4, np.float32))
+
 def train(count, recipe=recipe):
     with spread(count, recipe.batch_size) as names:
         model = prepare(recipe, seen.sum(axis=0), 6, images=len(seen))
         learner = Learner(model, recipe, seen, 6)
         losses = []
         for step in range(4):
-            batch = learner.put((hu[step], labels[step]))
+            batch = learner.put(batch_of(hu[step], labels[step]))
             shares = [len(array.sharding.device_set) for array in batch]
             losses += learner.step(step, batch)
         losses += learner.finish()
@@ -82,11 +86,12 @@ def train(count, recipe=recipe):
         again = Learner(checkpoint.resume(file, fresh), recipe, seen, 6)
         on = {"whole": [], "resumed": []}
         for step in (4, 5):
-            on["whole"] += learner.step(step, learner.put((hu[step], labels[step])))
-            on["resumed"] += again.step(step, again.put((hu[step], labels[step])))
+            on["whole"] += learner.step(step, learner.put(batch_of(hu[step], labels[step])))
+            on["resumed"] += again.step(step, again.put(batch_of(hu[step], labels[step])))
         on["whole"] += learner.finish()
         on["resumed"] += again.finish()
-        diverged = diverge(learner, learner.put((hu[0], np.full((4, 5), np.nan, np.float32))))
+        nowhere = batch_of(hu[0], np.full((4, 5), np.nan, np.float32))
+        diverged = diverge(learner, learner.put(nowhere))
     return {
         "diverged": diverged,
         "names": names, "shares": shares, "losses": losses, "logits": logits.tolist(), **on,
@@ -135,7 +140,7 @@ def jax_run(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def test_two_devices_train_as_one(jax_run: dict[str, Any]) -> None:
     one, two = jax_run["one"], jax_run["two"]
     assert len(jax_run["available"]) == 2
-    assert (one["shares"], two["shares"]) == ([1, 1], [2, 2])
+    assert (one["shares"], two["shares"]) == ([1] * 4, [2] * 4)
     assert two["names"] == jax_run["available"]
     assert len(one["losses"]) == 4
     np.testing.assert_allclose(two["losses"], one["losses"], rtol=1e-4)

@@ -93,10 +93,12 @@ def _flops(kind: str, operator: Any, inputs: list[Any], output: Any) -> int:
     if kind in ("MAX_POOL_2D", "AVERAGE_POOL_2D"):
         options = operator.builtinOptions
         return int(outputs * options.filterHeight * options.filterWidth)
-    if kind == "MEAN":
+    if kind in ("MEAN", "REDUCE_MAX"):
         return prod(int(side) for side in inputs[0].shape)
     if kind in ("ADD", "MUL", "QUANTIZE", "DEQUANTIZE"):
         return outputs
+    if kind == "RESIZE_BILINEAR":  # four values of the input, each weighed and added
+        return 8 * outputs
     if kind in ("PAD", "RESHAPE"):
         return 0
     raise InputError(f"the operations of {kind} cannot be counted", expected="a known layer")
