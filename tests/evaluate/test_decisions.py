@@ -24,11 +24,10 @@ from ichlite.evaluate.decisions import (
 from ichlite.evaluate.folds import Seed, calibration_of
 from ichlite.evaluate.intervals import wilson
 from ichlite.evaluate.judge import CLASSES
-from ichlite.evaluate.operating_points import OPERATING_POINTS
 from ichlite.evaluate.scores import write_scores
 from ichlite.infer.decision import decide
+from ichlite.infer.manifest import OPERATING_POINTS, rule_of
 from ichlite.infer.manifest import calibration_of as calibration_in
-from ichlite.infer.manifest import rule_of
 
 
 def seeds(count: int = 1, **made: float) -> list[Seed]:

@@ -8,6 +8,7 @@ import pydicom
 import pytest
 from tests.dicom_files import head_slice, write_ct_slice, write_head_series
 
+from ichlite.ct.brain import at_level, brain_level_hu
 from ichlite.ct.series import find_series
 from ichlite.ct.tensor import model_input
 from ichlite.errors import SeriesError, UnknownName, UsageError
@@ -46,7 +47,8 @@ def test_the_pipeline_is_training_preprocessing_then_model_then_decision(head_se
     bundle = load_bundle()
     scan = read_scan(head_series, keep_pixels=True)
     runtime = Runtime(bundle)
-    logits = np.stack([runtime.run(model_input(hu))[0] for hu in scan.hu])
+    levelled = at_level(scan.hu, brain_level_hu(scan.hu), bundle.brain_level_hu)
+    logits = np.stack([runtime.run(model_input(hu))[0] for hu in levelled])
     expected = decide(logits, bundle.calibration, bundle.rule)
     assert scan.scan == expected.scan
     assert tuple(s.probabilities for s in scan.slices) == expected.slices
@@ -145,7 +147,7 @@ def test_a_fault_in_our_own_code_loses_one_series_only(head_series, tmp_path, mo
 
 def test_a_model_without_numbers_is_never_a_negative(head_series, monkeypatch):
     def nothing(self, hu):
-        return np.full(5, np.nan, np.float32), np.zeros((4, 4, 5), np.float32)
+        return np.full(5, np.nan, np.float32), np.zeros((*self.map_shape, 5), np.float32)
 
     monkeypatch.setattr(Runtime, "run_hu", nothing)
     (scan,) = read_paths([head_series]).studies
@@ -234,7 +236,7 @@ def test_one_path_and_a_bundle_folder_need_no_wrapping(head_series):
     assert numbers(read_paths(str(head_series), bundle=str(load_bundle().path))) == expected
 
 
-def at_level(level_hu):
+def needing(level_hu):
     return replace(load_bundle(), brain_level_hu=level_hu)
 
 
@@ -244,18 +246,18 @@ def test_a_bundle_with_a_brain_level_sees_the_same_brain_at_any_offset(head_seri
         data = pydicom.dcmread(file)
         data.RescaleIntercept = "6"
         data.save_as(file)
-    scores = [read_scan(one, bundle=at_level(30.0)).scan for one in
+    scores = [read_scan(one, bundle=needing(30.0)).scan for one in
               (head_series, tmp_path / "shifted")]  # fmt: skip
     assert scores[0] == pytest.approx(scores[1], abs=0.02)
-    assert read_scan(head_series, bundle=at_level(60.0)).scan != scores[0]
+    assert read_scan(head_series, bundle=needing(60.0)).scan != scores[0]
 
 
 def test_a_scan_without_a_brain_level_is_not_analysed_by_a_bundle_that_needs_one(
     head_series, monkeypatch
 ):
     monkeypatch.setattr(reader_module, "brain_level_hu", lambda hu: None)
-    assert read_scan(head_series).status == "analysed"
-    (scan,) = read_paths(head_series, bundle=at_level(30.0)).studies
+    assert read_scan(head_series, bundle=needing(None)).status == "analysed"
+    (scan,) = read_paths(head_series, bundle=needing(30.0)).studies
     assert scan.status == "not_analysed"
     assert "no brain level can be measured" in scan.reasons[0]
 

@@ -27,6 +27,7 @@ from ichlite.ct.tensor import GRID, HU_MAX, HU_MIN, model_input
 from ichlite.ct.windows import PAPER_WINDOWS
 from ichlite.data.feed import split_rows
 from ichlite.data.fingerprint import for_bundle
+from ichlite.data.join import metas_of
 from ichlite.evaluate.calibrate import fit_calibration
 from ichlite.evaluate.decisions import Decisions
 from ichlite.evaluate.judge import Judged, bundle_judge, judge_logits, judge_rows, logits_of
@@ -274,10 +275,15 @@ def _parity(
 
 def _metrics(part: Path, store: Store) -> dict[str, Any]:
     judge = bundle_judge(load_bundle(part))
-    judged = judge_rows(judge, store, split_rows(store, "test"))
+    rows = split_rows(store, "test")
+    stores = metas_of(store)
+    tested = np.unique(store.origin[rows])
+    of_some = len(tested) < len(stores)
+    names = ", ".join(stores[int(origin)]["name"] for origin in tested)
     return summarise(
-        judged,
-        data="the test split of the store it was trained on",
+        judge_rows(judge, store, rows),
+        data="the test split of the store it was trained on"
+        + (f": {names} alone" if of_some else ""),
         slice_thresholds=judge.slice_thresholds,
         scan_thresholds=judge.scan_thresholds,
         left_out=judge.left_out,

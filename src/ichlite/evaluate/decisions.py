@@ -28,17 +28,16 @@ from ichlite.evaluate.judge import Cases
 from ichlite.evaluate.metrics import roc_auc
 from ichlite.evaluate.operating_points import (
     LEAST,
-    OPERATING_POINTS,
     OperatingThresholds,
     operating_thresholds,
     thresholds,
 )
 from ichlite.evaluate.scores import ScoreTable
 from ichlite.infer.decision import AnyRule, Calibration, Rule
+from ichlite.infer.manifest import BALANCED, OPERATING_POINTS
 from ichlite.labels import ANY
 
 PREVALENCES = (0.01, 0.05, 0.20)
-BALANCED = "balanced"
 SPLIT = "out of fold"
 RULE = (
     f"any: high_sensitivity has a sensitivity of at least {LEAST}, high_specificity a specificity "

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ichlite.ct.gaps import find_gaps
 from ichlite.data.levels import levelled
 from ichlite.infer.bundle import MANIFEST_FILE, Bundle, load_bundle
 from ichlite.infer.decision import Calibration, Rule, decide
@@ -173,6 +174,13 @@ def judge_logits(
     )
 
 
+def _breaks(position_mm: NDArray[np.floating[Any]]) -> tuple[int, ...]:
+    """Return the slices whose successor is no neighbour, as reading finds them in a scan."""
+    if np.isnan(position_mm).any():
+        return ()  # of sets whose positions nobody knows, the order is believed
+    return find_gaps(position_mm.tolist(), [None] * len(position_mm))[1]
+
+
 def judge_series(
     labels: NDArray[np.uint8],
     logits: NDArray[np.float32],
@@ -202,7 +210,8 @@ def judge_series(
     slices = np.empty((len(labels), len(CLASSES)))
     scan_labels, scans, scan_patients = [], [], []
     for members in members_of(series, position_mm):
-        decision = decide(logits[members], calibration, rule)
+        breaks = _breaks(position_mm[members])
+        decision = decide(logits[members], calibration, rule, breaks)
         slices[members] = [[p[key] for key in CLASSES] for p in decision.slices]
         scans.append([decision.scan[key] for key in CLASSES])
         scan_labels.append(labels[members].max(axis=0))

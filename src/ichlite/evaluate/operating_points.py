@@ -15,7 +15,6 @@ FALLBACK = 0.5
 """Where validation has one class only."""
 LEAST = 0.95
 """Sensitivity of the operating point `high_sensitivity`; specificity of `high_specificity`."""
-OPERATING_POINTS = ("high_sensitivity", "balanced", "high_specificity")
 _EQUAL = 1e-12
 
 
