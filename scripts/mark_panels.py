@@ -31,7 +31,7 @@ RULER_STEP, RULER_PX = 16, 30
 MARGIN = 6
 
 
-def choose(store: Store) -> list[int]:
+def choose(store: Store, slices: int = SLICES) -> list[int]:
     """Return rows of bleeding slices: one of every patient, then more, rare subtypes rather."""
     rng = np.random.default_rng(SEED)
     bleeding = np.flatnonzero((store.any > 0) & (store.split != UNUSED))
@@ -43,7 +43,7 @@ def choose(store: Store) -> list[int]:
 
     for patient in np.unique(store.patient[bleeding]):
         draw(bleeding[store.patient[bleeding] == patient])
-    while len(chosen) < SLICES:
+    while len(chosen) < slices:
         taken = store.patient[chosen]
         free = [
             row
