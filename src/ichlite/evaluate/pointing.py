@@ -77,7 +77,7 @@ def pointing(
     on, near, shown = point(maps_of(model, store, known), cells)
     asked = shown & (ml >= least_ml)
     found = {
-        name: asdict(_hits(on[asked[:, k], k], near[asked[:, k], k]))
+        name: asdict(hits_of(on[asked[:, k], k], near[asked[:, k], k]))
         for k, name in enumerate(CLASSES)
     }
     return {"least_ml": least_ml, **found}
@@ -111,6 +111,20 @@ def point(
     on: NDArray[np.bool_] = lesions[slices, row, column, kinds]
     shown: NDArray[np.bool_] = np.asarray(lesions.any(axis=(1, 2)), np.bool_)
     return on, near, shown
+
+
+def hits_of(on: NDArray[np.bool_], near: NDArray[np.bool_]) -> Hits:
+    """Return the counts of (slice,) bool: on the bleed; on it or beside it."""
+    slices, strict, tolerant = len(on), int(on.sum()), int(near.sum())
+    return Hits(
+        slices,
+        strict,
+        tolerant,
+        strict / slices if slices else None,
+        tolerant / slices if slices else None,
+        wilson(strict, slices),
+        wilson(tolerant, slices),
+    )
 
 
 def bleed_ml(
@@ -160,10 +174,13 @@ def maps_of(model: Any, store: Store, rows: NDArray[np.int64]) -> NDArray[np.flo
 
 def pointing_lines(found: dict[str, Any]) -> list[str]:
     """Return the Markdown lines that show what `pointing` found."""
+    title = f"## Pointing game, bleeds over {found['least_ml']:g} ml"
+    return ["", title, "", *hit_lines(found)]
+
+
+def hit_lines(found: dict[str, Any]) -> list[str]:
+    """Return the Markdown table of `Hits` as a dict for each class."""
     lines = [
-        "",
-        f"## Pointing game, bleeds over {found['least_ml']:g} ml",
-        "",
         "| class | slices | on the bleed (95 %) | on it or beside it (95 %) |",
         "|---|---|---|---|",
     ]
@@ -188,19 +205,6 @@ def _lesions(cells: NDArray[np.uint8]) -> NDArray[np.bool_]:
 def _classes(subtypes: NDArray[Any]) -> NDArray[Any]:
     """(…, 5) → (…, 6): the largest of the subtypes, which is `any`, and they themselves."""
     return np.concatenate([subtypes.max(axis=-1, keepdims=True), subtypes], axis=-1)
-
-
-def _hits(on: NDArray[np.bool_], near: NDArray[np.bool_]) -> Hits:
-    slices, strict, tolerant = len(on), int(on.sum()), int(near.sum())
-    return Hits(
-        slices,
-        strict,
-        tolerant,
-        strict / slices if slices else None,
-        tolerant / slices if slices else None,
-        wilson(strict, slices),
-        wilson(tolerant, slices),
-    )
 
 
 def _has_map(model: Any) -> bool:
