@@ -192,11 +192,20 @@ def chance(marked: Marked, store: Store) -> dict[str, list[float | None]]:
 
 
 def play(maps: NDArray[np.float32], marked: Marked, store: Store) -> dict[str, Any]:
-    """Return `Hits` for each class, with and without doubtful slices, and which were missed."""
+    """Return `Hits` for each class, and which slices were missed.
+
+    Of all marked slices, of those without a doubtful mark, and of those in which the map has a
+    cell of the class at all: a probability over one half.
+    """
     on, near, _ = point(maps, marked.cells)
+    tops = maps.max(axis=(1, 2))
+    positive = np.concatenate([tops.max(axis=1, keepdims=True), tops], axis=1) > 0
     found: dict[str, Any] = {}
-    for key, taken in (("all", marked.doubtful >= 0), ("without_doubtful", ~marked.doubtful)):
-        asked = marked.asked & taken[:, None]
+    for key, asked in (
+        ("all", marked.asked),
+        ("without_doubtful", marked.asked & ~marked.doubtful[:, None]),
+        ("with_a_positive_cell", marked.asked & positive),
+    ):
         found[key] = {
             name: asdict(hits_of(on[asked[:, k], k], near[asked[:, k], k]))
             for k, name in enumerate(CLASSES)
@@ -280,7 +289,7 @@ def main() -> None:
     facts = {key: document[key] for key in ("slices", "marked", "doubtful", "patients", "chance")}
     print(json.dumps(facts))
     for seed, found in document["seeds"].items():
-        for key in ("all", "without_doubtful"):
+        for key in ("all", "without_doubtful", "with_a_positive_cell"):
             print(f"\nSeed {seed}, {key.replace('_', ' ')}\n", *hit_lines(found[key]), sep="\n")
 
 

@@ -62,6 +62,9 @@ def test_a_box_is_hit_on_its_cells_and_nearly_beside_them(store: Store, tmp_path
             assert (hits["slices"], hits["strict"], hits["tolerant"]) == (1, strict, tolerant)
             assert found["neither_on_nor_beside"][name] == [image] * (1 - tolerant)
             assert found["without_doubtful"][name]["slices"] == 0
+            assert found["with_a_positive_cell"][name]["slices"] == 1
+    silent = play(hot(kind, 11, 10) - 3, marked, store)["with_a_positive_cell"]
+    assert silent["any"]["slices"] == silent[kind]["slices"] == 0
     assert chance(marked, store)[kind][0] == pytest.approx(2 / chance_cells(store, marked))
 
 
