@@ -41,6 +41,7 @@ def train(
     *,
     workers: int,
     fold: Fold | None = None,
+    all_patients: bool = False,
     init: Path | None = None,
 ) -> dict[str, Any]:
     """Train on a cluster, or go on training, within a `session`.
@@ -52,6 +53,7 @@ def train(
         cluster: The session's. Where it has a GPU for each worker, each gets one.
         workers: Processes, one a GPU or core.
         fold: Of patients to leave out.
+        all_patients: Whether every real patient trains.
         init: Checkpoint to start from.
 
     Returns:
@@ -84,6 +86,7 @@ def train(
         "recipe": recipe.as_dict(),
         "stores": [str(store.resolve()) for store in stores],
         "fold": None if fold is None else asdict(fold),
+        "all_patients": all_patients,
         "folder": str(folder.resolve()),
         "init": None if init is None else str(init.resolve()),
         "platform": GPU_PLATFORM if on_gpu else "cpu",
@@ -173,7 +176,7 @@ def _fit(order: Mapping[str, Any], own: Path, shared: Path | None) -> None:
     fold = None if order["fold"] is None else Fold(**order["fold"])
     run = fit(
         Recipe(**order["recipe"]),
-        open_stores(stores, fold),
+        open_stores(stores, fold, all_patients=order["all_patients"]),
         own,
         score=validation_auc,
         store_name=" ".join(store.name for store in stores),

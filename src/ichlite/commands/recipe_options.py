@@ -18,14 +18,15 @@ Loss = Annotated[
         help="bce, focal, ldam, ldam_drw, class_balanced, asymmetric or distribution_balanced."
     ),
 ]
-Epochs = Annotated[int, typer.Option(help="Of full frames.")]
-BatchSize = Annotated[int, typer.Option(help="Images a step.")]
-LearningRate = Annotated[float, typer.Option(help="Of Adam.")]
-Dropout = Annotated[float, typer.Option(help="Before the last layer.")]
-Schedule = Annotated[str, typer.Option(help="constant or cosine.")]
-WarmupSteps = Annotated[int, typer.Option(help="Of the cosine schedule.")]
+Epochs = Annotated[int, typer.Option(help="Training epochs on full slices, after the crop steps.")]
+BatchSize = Annotated[int, typer.Option(help="Images in each training step.")]
+LearningRate = Annotated[float, typer.Option(help="Learning rate of the Adam optimiser.")]
+Dropout = Annotated[float, typer.Option(help="Share of features dropped before the last layer.")]
+Schedule = Annotated[str, typer.Option(help="Learning-rate schedule: constant or cosine.")]
+WarmupSteps = Annotated[int, typer.Option(help="Warm-up steps of the cosine schedule.")]
 StepsPerEpoch = Annotated[
-    int | None, typer.Option(help="Instead of one pass over the training split.")
+    int | None,
+    typer.Option(help="Training steps in an epoch; default: one pass over the training split."),
 ]
 Shares = Annotated[
     list[float] | None,
@@ -64,27 +65,43 @@ Keep = Annotated[
 MapWeight = Annotated[
     float, typer.Option(help="Weight of the lesion map's loss, for models that have a map.")
 ]
-Augment = Annotated[bool, typer.Option(help="Move, flip, shift HU, add noise.")]
-CropSteps = Annotated[int, typer.Option(help="Steps on lesion-aimed crops first.")]
+Augment = Annotated[bool, typer.Option(help="Augment slices: move, flip, shift HU and add noise.")]
+CropSteps = Annotated[
+    int, typer.Option(help="Training steps on crops around bleeds, before the epochs.")
+]
 CropSize = Annotated[int, typer.Option(help="Side of a crop in pixels.")]
-BnMomentum = Annotated[float, typer.Option(help="Of batch normalisation.")]
-Clipnorm = Annotated[float | None, typer.Option(help="Longest gradient.")]
-EmaMomentum = Annotated[float | None, typer.Option(help="Validate and save averaged weights.")]
-Gamma = Annotated[float, typer.Option(help="Of the focal loss.")]
-MaxMargin = Annotated[float, typer.Option(help="Of LDAM, in logits.")]
-Beta = Annotated[float, typer.Option(help="Of class-balanced weights.")]
+BnMomentum = Annotated[
+    float, typer.Option(help="Momentum of batch normalisation's running statistics.")
+]
+Clipnorm = Annotated[
+    float | None, typer.Option(help="Largest gradient norm of a variable; longer ones are clipped.")
+]
+EmaMomentum = Annotated[
+    float | None,
+    typer.Option(
+        help="Momentum of a running average of the weights, which is validated and saved."
+    ),
+]
+Gamma = Annotated[float, typer.Option(help="Focusing exponent of the focal loss.")]
+MaxMargin = Annotated[float, typer.Option(help="Largest LDAM margin, in logits.")]
+Beta = Annotated[float, typer.Option(help="Beta of the class-balanced weights.")]
 DeferShare = Annotated[
     float, typer.Option(help="Share of the steps for which ldam_drw is plain LDAM.")
 ]
-DeviceWindows = Annotated[bool, typer.Option(help="Send HU to the device and make windows there.")]
-Precision = Annotated[str, typer.Option(help="float32 or bfloat16.")]
-Width = Annotated[int | None, typer.Option(help="LightFCN: between blocks.")]
-Expansion = Annotated[int | None, typer.Option(help="LightFCN: inside block 1.")]
+DeviceWindows = Annotated[
+    bool, typer.Option(help="Send HU to the device and compute the windows there.")
+]
+Precision = Annotated[str, typer.Option(help="Number format of training: float32 or bfloat16.")]
+Width = Annotated[int | None, typer.Option(help="LightFCN: channels between blocks.")]
+Expansion = Annotated[
+    int | None,
+    typer.Option(help="LightFCN: channels inside the first block; each next one doubles them."),
+]
 Expansions = Annotated[
     list[int] | None,
     typer.Option(help="LightFCN: channels inside a block, given five times in their order."),
 ]
-HeadWidth = Annotated[int | None, typer.Option(help="LightFCN: last feature map.")]
+HeadWidth = Annotated[int | None, typer.Option(help="LightFCN: channels of the last feature map.")]
 
 
 def recipe_from(given: Mapping[str, Any], *, but: Collection[str] = ()) -> Recipe:

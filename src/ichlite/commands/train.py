@@ -70,7 +70,9 @@ def train(
     batch_size: BatchSize = 64,
     learning_rate: LearningRate = 0.01,
     dropout: Dropout = 0.1,
-    seed: Annotated[int, typer.Option(help="Of weights, order and augmentation.")] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Random seed of weights, image order and augmentation.")
+    ] = 0,
     schedule: Schedule = "constant",
     warmup_steps: WarmupSteps = 0,
     steps_per_epoch: StepsPerEpoch = None,
@@ -142,7 +144,10 @@ def train(
     if ray is not None:
         if devices is not None:
             raise UsageError("--devices", found="--ray", expected="--workers, one device each")
-        _on_ray(ray, recipe, stores, held_out, out, workers=workers, init=init, as_json=as_json)
+        _on_ray(
+            ray, recipe, stores, held_out, all_patients, out,
+            workers=workers, init=init, as_json=as_json,
+        )  # fmt: skip
         return
     from ichlite.evaluate.metrics import validation_auc
     from ichlite.train.fit import fit
@@ -191,6 +196,7 @@ def _on_ray(
     recipe: Recipe,
     stores: list[Path],
     fold: Fold | None,
+    all_patients: bool,
     out: Path,
     *,
     workers: int,
@@ -206,7 +212,10 @@ def _on_ray(
 
     with session(address) as cluster:
         say(f"training by {workers} processes on {cluster.nodes} nodes")
-        run = train_on(recipe, stores, out, cluster, fold=fold, workers=workers, init=init)
+        run = train_on(
+            recipe, stores, out, cluster,
+            fold=fold, all_patients=all_patients, workers=workers, init=init,
+        )  # fmt: skip
     model = out / "best.keras"
     if as_json:
         print_json({"run": str(out), "model": str(model), "workers": workers, **run})
