@@ -69,10 +69,13 @@ RULES: dict[str, Rule] = {
         neighbour_weights=(1 / 9, 2 / 9, 3 / 9, 2 / 9, 1 / 9)
     ),
     "smoothed, any by noisy-or, mean of three": Rule(any_rule="noisy_or"),
+    "smoothed, noisy-or over slices": Rule(scan_rule="noisy_or"),
+    "smoothed, any by noisy-or, noisy-or over slices": Rule(
+        any_rule="noisy_or", scan_rule="noisy_or"
+    ),
 }
 RAW_LIMIT = 100.0
 """Logits beyond it count as this."""
-NOISY_OR = "smoothed, noisy-or over slices"
 Scores = tuple[NDArray[np.float64], NDArray[np.float64]]
 """Of slices (slice, 6) and scans (scan, 6), any bleed first."""
 
@@ -110,9 +113,7 @@ class Method:
     seeded: bool = True
 
 
-def rule_method(
-    name: str, rule: Rule, *, noisy_or: bool = False, calibrated: bool = True
-) -> Method:
+def rule_method(name: str, rule: Rule, *, calibrated: bool = True) -> Method:
     """Return the method that calibrates on the other folds, or does not, and applies a rule."""
 
     def judge(folds: Sequence[Views], fold: int, seed: int) -> Callable[[SliceFeatures], Scores]:  # noqa: ARG001
@@ -120,7 +121,7 @@ def rule_method(
         if calibrated:
             rest = join_features([views.held for n, views in enumerate(folds) if n != fold])
             calibration = fit_calibration(rest.labels[:, 1:], rest.logits)
-        return lambda table: by_rule(table, calibrate(table.logits, calibration), rule, noisy_or)
+        return lambda table: by_rule(table, calibrate(table.logits, calibration), rule)
 
     return Method(name, judge, seeded=False)
 
@@ -141,9 +142,7 @@ def mean_of_logits(weights: tuple[float, ...]) -> Method:
     return Method(f"raw logits, {where}, mean of three", judge, seeded=False)
 
 
-def by_rule(
-    table: SliceFeatures, probabilities: NDArray[np.float64], rule: Rule, noisy_or: bool = False
-) -> Scores:
+def by_rule(table: SliceFeatures, probabilities: NDArray[np.float64], rule: Rule) -> Scores:
     """Apply a rule to probabilities of whole scans: (slice, 5), or (slice, 6) with any in front."""
     slices = np.empty((len(table), len(CLASSES)))
     scans = []
@@ -154,12 +153,7 @@ def by_rule(
         if smoothed.shape[1] == len(CLASSES):
             bleeds = np.maximum(bleeds, smoothed[:, 0])
         slices[scan] = np.column_stack([bleeds, subtypes])
-        scans.append(
-            # A sum of logarithms, which ranks as 1 - product of (1 - p) and does not round to 1.
-            -np.log1p(-np.minimum(slices[scan], 1 - 1e-12)).sum(axis=0)
-            if noisy_or
-            else scan_probability(slices[scan], rule.scan_rule)
-        )
+        scans.append(scan_probability(slices[scan], rule))
     return slices, np.array(scans)
 
 
@@ -412,9 +406,13 @@ def main() -> None:
                for protocol in protocols[1:] for use in ("logits", "features")]  # fmt: skip
     rules = [rule_method(name, rule) for name, rule in RULES.items()]
     rules += [
-        rule_method(NOISY_OR, Rule(), noisy_or=True),
         rule_method(BASELINE, Rule(), calibrated=False),
         rule_method("noisy-or, uncalibrated", Rule(any_rule="noisy_or"), calibrated=False),
+        rule_method(
+            "noisy-or, noisy-or over slices, uncalibrated",
+            Rule(any_rule="noisy_or", scan_rule="noisy_or"),
+            calibrated=False,
+        ),
         mean_of_logits(Rule().neighbour_weights),
         mean_of_logits(ALONE),
     ]

@@ -1,4 +1,5 @@
 import math
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -8,12 +9,15 @@ from hypothesis.extra.numpy import arrays
 
 from ichlite.errors import InputError, UnknownName
 from ichlite.infer.decision import (
+    AnyRule,
     Calibration,
     Rule,
+    ScanRule,
     any_probability,
     calibrate,
     decide,
     scan_probability,
+    slice_extents_mm,
     smooth,
 )
 from ichlite.labels import ANY, NAMES
@@ -26,8 +30,8 @@ LOGITS = arrays(
 RULES = st.builds(
     Rule,
     neighbour_weights=st.sampled_from([(1.0,), (0.25, 0.5, 0.25), (0.1, 0.2, 0.4, 0.2, 0.1)]),
-    any_rule=st.sampled_from(["max", "noisy_or"]),
-    scan_rule=st.sampled_from(["max", "top3_mean"]),
+    any_rule=st.sampled_from(get_args(AnyRule)),
+    scan_rule=st.sampled_from(get_args(ScanRule)),
 )
 
 
@@ -114,9 +118,34 @@ def test_any_rules_by_hand():
 
 def test_scan_rules_by_hand():
     column = np.array([[0.1], [0.9], [0.5], [0.4]])
-    assert scan_probability(column, "max").tolist() == [0.9]
-    assert scan_probability(column, "top3_mean") == pytest.approx([0.6])
-    assert scan_probability(column[:2], "top3_mean") == pytest.approx([0.5])
+    assert scan_probability(column, Rule(scan_rule="max")).tolist() == [0.9]
+    top3 = Rule(scan_rule="top3_mean")
+    assert scan_probability(column, top3) == pytest.approx([0.6])
+    assert scan_probability(column[:2], top3) == pytest.approx([0.5])
+    together = Rule(scan_rule="noisy_or", evidence_mm=60.0)
+    by_hand = 1 - (0.9 * 0.1 * 0.5 * 0.6) ** 0.5
+    assert scan_probability(column, together, np.full(4, 30.0)) == pytest.approx([by_hand])
+    assert scan_probability(column, together, np.full(4, 3.0)) == pytest.approx([by_hand])
+    assert scan_probability(np.array([[1.0], [0.0]]), together).tolist() == [1.0]
+
+
+def test_the_millimetres_that_a_slice_stands_for():
+    assert slice_extents_mm([0, 2, 10], breaks=(1,)).tolist() == [2, 2, 2]
+    assert slice_extents_mm([7.0]).tolist() == [5.0]
+    assert slice_extents_mm([0, 0, 4], breaks=(0,)).tolist() == [4, 4, 4]
+
+
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=20), st.integers(2, 6))
+def test_noisy_or_says_the_same_of_a_head_in_thinner_slices(column, parts):
+    thick = np.array(column)[:, None]
+    thin = np.repeat(thick, parts, axis=0)
+    places = np.arange(len(column)) * 5.0
+    between = (np.arange(len(thin)) * 5.0) / parts
+    one, other = (
+        scan_probability(p, Rule(scan_rule="noisy_or"), slice_extents_mm(at))
+        for p, at in ((thick, places), (thin, between))
+    )
+    assert one == pytest.approx(other, abs=1e-9)
 
 
 def test_urgent_at_the_threshold_itself():
@@ -128,5 +157,5 @@ def test_urgent_at_the_threshold_itself():
 def test_unknown_rules_list_the_choices():
     with pytest.raises(UnknownName, match="max, noisy_or"):
         Rule(any_rule="sum")
-    with pytest.raises(UnknownName, match="max, top3_mean"):
+    with pytest.raises(UnknownName, match="max, top3_mean, noisy_or"):
         Rule(scan_rule="median")

@@ -14,7 +14,7 @@ from ichlite.ct.tensor import model_input
 from ichlite.errors import SeriesError, UnknownName, UsageError
 from ichlite.infer import reader as reader_module
 from ichlite.infer.bundle import load_bundle
-from ichlite.infer.decision import decide
+from ichlite.infer.decision import EVIDENCE_MM, HEAD_MM, decide
 from ichlite.infer.pipeline import read_paths, read_scan, read_with
 from ichlite.infer.reader import Reader
 from ichlite.infer.runtime import Runtime
@@ -107,7 +107,8 @@ def test_force_judges_what_the_gate_refused_and_keeps_its_reasons(tmp_path):
     assert not set(refused.reasons) & set(forced.not_cleared)
     assert forced.complete is False
     assert len(forced.slices) == 1
-    assert forced.scan[ANY] == forced.slices[0].probabilities[ANY]
+    only = forced.slices[0].probabilities[ANY]
+    assert forced.scan[ANY] == pytest.approx(1 - (1 - only) ** (HEAD_MM / EVIDENCE_MM))
 
 
 def test_force_cannot_make_hu_out_of_nothing(tmp_path):

@@ -8,7 +8,6 @@ from scripts.scan_stage_table import (
     RULES,
     TODAY,
     Views,
-    by_rule,
     distinct,
     document_of,
     exceeds_noise,
@@ -21,7 +20,7 @@ from scripts.scan_stage_table import (
 from tests.made_features import made_features
 
 from ichlite.evaluate.calibrate import fit_calibration
-from ichlite.infer.decision import calibrate, decide
+from ichlite.infer.decision import decide
 from ichlite.models.features import join_features
 
 
@@ -44,14 +43,6 @@ def test_a_rule_decides_as_reading_does(folds: list[Views]) -> None:
             assert list(decision.scan.values()) == pytest.approx(found.tolist())
             read = [list(one.values()) for one in decision.slices]
             np.testing.assert_allclose(slices[scan], read)
-
-
-def test_noisy_or_ranks_by_all_slices(folds: list[Views]) -> None:
-    table = folds[0].held
-    probabilities = calibrate(table.logits, fit_calibration(table.labels[:, 1:], table.logits))
-    slices, scans = by_rule(table, probabilities, RULES[TODAY], noisy_or=True)
-    expected = [1 - np.prod(1 - slices[scan, 0]) for scan in table.scans()]
-    np.testing.assert_allclose(1 - np.exp(-scans[:, 0]), expected)
 
 
 @pytest.mark.parametrize("method", [

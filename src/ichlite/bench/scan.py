@@ -144,7 +144,12 @@ def _one_turn(paths: Iterable[Path | str], runtime: Runtime) -> dict[str, float]
     clock.time("invoke", lambda: _each(lambda _: runtime.invoke(), grid))
     logits = np.stack([runtime.run_hu(one)[0] for one in grid])
     bundle = runtime.bundle
-    clock.time("decision", lambda: decide(logits, bundle.calibration, bundle.rule))
+    clock.time(
+        "decision",
+        lambda: decide(
+            logits, bundle.calibration, bundle.rule, series.breaks, series.positions_mm or None
+        ),
+    )
     return {stage: ms / len(headers) for stage, ms in clock.times_ms.items()}
 
 

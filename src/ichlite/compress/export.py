@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -30,13 +30,14 @@ from ichlite.data.fingerprint import for_bundle
 from ichlite.data.join import metas_of
 from ichlite.evaluate.calibrate import fit_calibration
 from ichlite.evaluate.decisions import Decisions
-from ichlite.evaluate.judge import Judged, bundle_judge, judge_logits, judge_rows, logits_of
-from ichlite.evaluate.metrics import roc_auc, validation_auc
+from ichlite.evaluate.judge import bundle_judge, judge_logits, judge_rows, logits_of
+from ichlite.evaluate.metrics import validation_auc
 from ichlite.evaluate.operating_points import RULE, thresholds
+from ichlite.evaluate.rule_choice import choose_rule
 from ichlite.evaluate.summary import summarise
 from ichlite.infer.bundle import CARD_FILE, MANIFEST_FILE, MODEL_FILE, SCHEMA, Bundle, load_bundle
-from ichlite.infer.decision import AnyRule, Calibration, Rule
-from ichlite.labels import ANY, NAMES
+from ichlite.infer.decision import Calibration, Rule
+from ichlite.labels import NAMES
 from ichlite.models.outputs import LESION_MAP, has_lesion_map
 from ichlite.models.saved import predict
 
@@ -202,7 +203,8 @@ def _decided_on_validation(
 ) -> dict[str, Any]:
     """A manifest's `calibration` and `decision`, from the logits of the validation split."""
     calibration = fit_calibration(np.asarray(store.labels, np.uint8)[rows], logits)
-    rule, judged, any_aucs = _best_rule(logits, store, rows, calibration)
+    choice = choose_rule(lambda rule: [judge_logits(logits, store, rows, calibration, rule)])
+    judged = judge_logits(logits, store, rows, calibration, choice.rule)
     return {
         "calibration": {
             "temperature": list(calibration.temperature),
@@ -210,10 +212,7 @@ def _decided_on_validation(
             "split": "validation",
         },
         "decision": {
-            "neighbour_weights": list(rule.neighbour_weights),
-            "any_rule": rule.any_rule,
-            "any_rule_validation_auc": any_aucs,
-            "scan_rule": rule.scan_rule,
+            **choice.as_dict(),
             "thresholds": thresholds(judged.scans.labels_of(), judged.scans.probabilities_of()),
             "slice_thresholds": thresholds(
                 judged.slices.labels_of(), judged.slices.probabilities_of()
@@ -221,25 +220,6 @@ def _decided_on_validation(
             "threshold_rule": RULE,
         },
     }
-
-
-def _best_rule(
-    logits: NDArray[np.float32],
-    store: Store,
-    rows: NDArray[np.int64],
-    calibration: Calibration,
-) -> tuple[Rule, Judged, dict[str, float | None]]:
-    """The rule whose `any` tells validation slices apart best; what it judges; the AUC of each."""
-    judged = {
-        name: judge_logits(logits, store, rows, calibration, Rule(any_rule=name))
-        for name in get_args(AnyRule)
-    }
-    aucs = {
-        name: roc_auc(one.slices.labels_of()[ANY], one.slices.probabilities_of()[ANY])
-        for name, one in judged.items()
-    }
-    best = max(judged, key=lambda name: aucs[name] or 0.0)
-    return Rule(any_rule=best), judged[best], aucs
 
 
 def _input_spec(brain_level_hu: float | None) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,9 @@ from numpy.typing import NDArray
 from ichlite.errors import InputError
 from ichlite.evaluate.folds import (
     Seed,
-    any_rule_aucs,
-    best_any_rule,
     calibration_of,
     read_seeds,
+    rule_for,
 )
 from ichlite.evaluate.intervals import wilson
 from ichlite.evaluate.judge import Cases
@@ -37,6 +36,7 @@ from ichlite.evaluate.operating_points import (
     operating_thresholds,
     thresholds,
 )
+from ichlite.evaluate.rule_choice import RuleAucs, RuleChoice
 from ichlite.evaluate.scores import ScoreTable
 from ichlite.infer.decision import Calibration, Rule
 from ichlite.infer.manifest import BALANCED, OPERATING_POINTS
@@ -137,7 +137,7 @@ class Decisions:
     Attributes:
         calibration: Per subtype (Platt).
         rule: From slices to scans; its thresholds are those of `balanced`.
-        any_rule_auc: Each `any` rule → ROC AUC of slices, any, by which it was chosen.
+        rule_aucs: What the rule was chosen by; see `rule_choice`.
         slice_thresholds: Class → threshold of a slice (Youden).
         points: In the order of `OPERATING_POINTS`.
         origin: What it all comes from.
@@ -145,7 +145,7 @@ class Decisions:
 
     calibration: Calibration
     rule: Rule
-    any_rule_auc: Mapping[str, float | None]
+    rule_aucs: RuleAucs
     slice_thresholds: Mapping[str, float]
     points: tuple[OperatingPoint, ...]
     origin: Origin
@@ -164,10 +164,7 @@ class Decisions:
                 "split": SPLIT,
             },
             "decision": {
-                "neighbour_weights": list(self.rule.neighbour_weights),
-                "any_rule": self.rule.any_rule,
-                "any_rule_auc": dict(self.any_rule_auc),
-                "scan_rule": self.rule.scan_rule,
+                **RuleChoice(self.rule, self.rule_aucs).as_dict(),
                 "thresholds": self.thresholds(BALANCED),
                 "slice_thresholds": dict(self.slice_thresholds),
                 "threshold_rule": RULE,
@@ -226,7 +223,7 @@ def decisions_from_scores(seeds: Sequence[Seed]) -> Decisions:
     return Decisions(
         chosen.calibration,
         chosen.rule,
-        chosen.any_rule_auc,
+        chosen.rule_aucs,
         chosen.slice_thresholds,
         points,
         _origin(seeds, chosen.scans),
@@ -243,7 +240,7 @@ class _Chosen:
 
     calibration: Calibration
     rule: Rule
-    any_rule_auc: Mapping[str, float | None]
+    rule_aucs: RuleAucs
     slice_thresholds: Mapping[str, float]
     operating: OperatingThresholds
     scans: Cases
@@ -261,9 +258,8 @@ class _Calls:
 
 def _choose(tables: Sequence[ScoreTable], where: str) -> _Chosen:
     calibration = calibration_of(*tables)
-    aucs = any_rule_aucs(tables, calibration)
-    best = best_any_rule(aucs)
-    slices, scans = _judged(tables, calibration, Rule(any_rule=best))
+    choice = rule_for(tables, calibration)
+    slices, scans = _judged(tables, calibration, choice.rule)
     labels, probabilities = scans.labels_of(), scans.probabilities_of()
     operating = operating_thresholds(labels[ANY], probabilities[ANY])
     if operating is None:
@@ -276,8 +272,8 @@ def _choose(tables: Sequence[ScoreTable], where: str) -> _Chosen:
     limits = {**thresholds(labels, probabilities), ANY: operating.balanced}
     return _Chosen(
         calibration,
-        Rule(any_rule=best, thresholds=limits),
-        dict(aucs.items()),
+        replace(choice.rule, thresholds=limits),
+        choice.aucs,
         thresholds(slices.labels_of(), slices.probabilities_of()),
         operating,
         scans,

@@ -20,6 +20,7 @@ from ichlite.evaluate.calibrate import fit_calibration
 from ichlite.evaluate.judge import CLASSES, Cases, Judged
 from ichlite.evaluate.metrics import METRICS, roc_auc
 from ichlite.evaluate.operating_points import thresholds
+from ichlite.evaluate.rule_choice import RuleChoice, choose_rule
 from ichlite.evaluate.scores import ScoreTable, join_scores, read_scores
 from ichlite.evaluate.summary import (
     MEAN,
@@ -30,11 +31,12 @@ from ichlite.evaluate.summary import (
     scan_facts,
     slice_facts,
 )
-from ichlite.infer.decision import AnyRule, Calibration, Rule
+from ichlite.infer.decision import Calibration, Rule
 from ichlite.labels import ANY, NAMES
 
 Calibrate = Literal["cross", "none"]
 THRESHOLD_RULE = "youden on the other folds"
+CHOSEN = "chosen on the other folds"
 NOTES: Mapping[Calibrate, str] = {
     "cross": "Pooled out of fold: the logits of each fold's model are calibrated (Platt) and its "
     "thresholds (Youden) chosen on the other folds; then smoothed over neighbours, and the scan "
@@ -155,8 +157,8 @@ def judge_out_of_fold(
         table: With at least two folds, each patient in one.
         calibrate: `cross`: Platt's parameters of each fold are fitted on the others; `none`: the
             sigmoid of the raw logits.
-        rule: From slices to scans; None: that of today, its `any_rule` chosen on the other folds,
-            as `decisions` chooses that of a bundle.
+        rule: From slices to scans; None: chosen on the other folds (`rule_choice`), as
+            `decisions` chooses that of a bundle.
 
     Returns:
         Slices in the order of the table, scans in that of their series.
@@ -168,7 +170,7 @@ def judge_out_of_fold(
         held = table.fold == fold
         rest = table.take(~held)
         calibration = calibration_of(rest) if calibrate == "cross" else Calibration()
-        own = rule or Rule(any_rule=best_any_rule(any_rule_aucs([rest], calibration)))
+        own = rule or rule_for([rest], calibration).rule
         known, mine = (one.judged(calibration, own) for one in (rest, table.take(held)))
         places = (held[table.by_slice], np.isin(scan_names, table.series[held]))
         limits[fold] = {}
@@ -179,23 +181,9 @@ def judge_out_of_fold(
     return OutOfFold(Judged(slices.cases(), scans.cases()), slices.limits(), scans.limits(), limits)
 
 
-def any_rule_aucs(
-    tables: Sequence[ScoreTable], calibration: Calibration
-) -> dict[AnyRule, float | None]:
-    """Return each `any` rule's ROC AUC of slices with any bleed, all tables together."""
-    aucs = {}
-    for name in get_args(AnyRule):
-        slices = [table.judged(calibration, Rule(any_rule=name)).slices for table in tables]
-        aucs[name] = roc_auc(
-            np.concatenate([one.labels_of()[ANY] for one in slices]),
-            np.concatenate([one.probabilities_of()[ANY] for one in slices]),
-        )
-    return aucs
-
-
-def best_any_rule(aucs: Mapping[AnyRule, float | None]) -> AnyRule:
-    """Return the rule of the highest ROC AUC; of equals the first."""
-    return max(aucs, key=lambda name: aucs[name] or 0.0)
+def rule_for(tables: Sequence[ScoreTable], calibration: Calibration) -> RuleChoice:
+    """Choose the rule by the scores of tables, all together; see `rule_choice`."""
+    return choose_rule(lambda rule: [table.judged(calibration, rule) for table in tables])
 
 
 def calibration_of(*tables: ScoreTable) -> Calibration:
@@ -259,7 +247,7 @@ def summarise_folds(
         "calibrate": calibrate,
         "rule": {
             **{k: v for k, v in asdict(rule or Rule()).items() if k != "thresholds"},
-            **({} if rule else {"any_rule": "chosen on the other folds"}),
+            **({} if rule else dict.fromkeys(("any_rule", "scan_rule"), CHOSEN)),
         },
         "threshold_rule": THRESHOLD_RULE,
         "notes": [NOTES[calibrate]],

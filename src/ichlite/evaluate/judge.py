@@ -174,13 +174,6 @@ def judge_logits(
     )
 
 
-def _breaks(position_mm: NDArray[np.floating[Any]]) -> tuple[int, ...]:
-    """Return the slices whose successor is no neighbour, as reading finds them in a scan."""
-    if np.isnan(position_mm).any():
-        return ()  # of sets whose positions nobody knows, the order is believed
-    return find_gaps(position_mm.tolist(), [None] * len(position_mm))[1]
-
-
 def judge_series(
     labels: NDArray[np.uint8],
     logits: NDArray[np.float32],
@@ -210,8 +203,12 @@ def judge_series(
     slices = np.empty((len(labels), len(CLASSES)))
     scan_labels, scans, scan_patients = [], [], []
     for members in members_of(series, position_mm):
-        breaks = _breaks(position_mm[members])
-        decision = decide(logits[members], calibration, rule, breaks)
+        breaks: tuple[int, ...] = ()
+        places: list[float] | None = None
+        if not np.isnan(position_mm[members]).any():  # else the order is believed
+            places = position_mm[members].tolist()
+            breaks = find_gaps(places, [None] * len(places))[1]
+        decision = decide(logits[members], calibration, rule, breaks, places)
         slices[members] = [[p[key] for key in CLASSES] for p in decision.slices]
         scans.append([decision.scan[key] for key in CLASSES])
         scan_labels.append(labels[members].max(axis=0))

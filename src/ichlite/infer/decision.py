@@ -7,7 +7,9 @@ The order of steps, each on the output of the one before:
    logits, because they are bounded: one slice with an artefact cannot drown its neighbours.
    Across a gap there are no neighbours: what lies in it is unknown, not quiet;
 3. `any` of a slice: by the rule `any_rule`, never below the largest subtype;
-4. scan: by the rule `scan_rule`, on each subtype and on `any`;
+4. scan: by the rule `scan_rule`, on each subtype and on `any`. Blood on several slices is more
+   than blood on one, but neighbours see the same blood; so `noisy_or` goes by millimetres of
+   head and not by slices, and a scan of thin slices says what one of thick slices says;
 5. urgent: scan `any` at or above its threshold.
 """
 
@@ -24,10 +26,21 @@ from ichlite.errors import InputError, UnknownName
 from ichlite.labels import ANY, NAMES
 
 AnyRule = Literal["max", "noisy_or"]
-ScanRule = Literal["max", "top3_mean"]
+ScanRule = Literal["max", "top3_mean", "noisy_or"]
 
 TOP_SLICES = 3
 """Slices that `top3_mean` averages: a bleed of 1 cm shows on two to four 5 mm slices."""
+
+EVIDENCE_MM = 30.0
+"""Head that counts as one piece of evidence: of 5 to 40 mm what calibrates scans best out of fold
+(docs/log.md). It moves probabilities and never the order of scans."""
+
+HEAD_MM = 120.0
+"""Of a scan that shows less of a head, the rest is taken to look like what it shows, for
+`noisy_or`: slices that are missing take no evidence away."""
+
+USUAL_SPACING_MM = 5.0
+"""What a slice stands for where its place is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +64,17 @@ class Rule:
         neighbour_weights: Of the slices around a slice, itself in the middle; an odd count. At
             the ends of a scan the weights that are left are scaled to sum to 1.
         any_rule: `max`: the largest subtype; `noisy_or`: 1 - product of (1 - p).
-        scan_rule: `max`: the highest slice; `top3_mean`: mean of the three highest slices.
+        scan_rule: `max`: the highest slice; `top3_mean`: mean of the three highest slices;
+            `noisy_or`: 1 - product of (1 - p) ** (mm that the slice stands for / `evidence_mm`),
+            what lacks to `HEAD_MM` of head being as what is shown.
+        evidence_mm: Head that counts as one piece of evidence, for `noisy_or`; over 0.
         thresholds: `any` and each subtype name → probability from which a scan counts as positive.
     """
 
     neighbour_weights: tuple[float, ...] = (0.25, 0.5, 0.25)
     any_rule: AnyRule = "max"
     scan_rule: ScanRule = "top3_mean"
+    evidence_mm: float = EVIDENCE_MM
     thresholds: Mapping[str, float] = field(default_factory=lambda: {ANY: 0.5})
 
     def __post_init__(self) -> None:
@@ -165,17 +182,62 @@ def any_probability(probabilities: NDArray[np.float64], rule: AnyRule) -> NDArra
     return np.asarray(np.maximum(largest, 1.0 - np.prod(1.0 - probabilities, axis=-1)))
 
 
-def scan_probability(probabilities: NDArray[np.float64], rule: ScanRule) -> NDArray[np.float64]:
+def scan_probability(
+    probabilities: NDArray[np.float64], rule: Rule, extents_mm: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
     """Take (slice, class) probabilities; give one probability a class for the scan.
+
+    Args:
+        probabilities: In [0, 1], smoothed.
+        rule: Its `scan_rule` and `evidence_mm`.
+        extents_mm: (slice,) head that each slice stands for, from `slice_extents_mm`; None: 5 mm.
 
     Example:
         >>> column = np.array([[0.1], [0.9], [0.6], [0.3]])
-        >>> scan_probability(column, "top3_mean").round(3).tolist(), scan_probability(column, "max")
-        ([0.6], array([0.9]))
+        >>> for name in ("max", "top3_mean", "noisy_or"):
+        ...     print(scan_probability(column, Rule(scan_rule=name)).round(3).tolist())
+        [0.9]
+        [0.6]
+        [0.975]
     """
+    if rule.scan_rule == "noisy_or":
+        if extents_mm is None:
+            extents_mm = np.full(len(probabilities), USUAL_SPACING_MM)
+        pieces = extents_mm / rule.evidence_mm * max(1.0, HEAD_MM / extents_mm.sum())
+        with np.errstate(divide="ignore"):
+            doubts = np.log1p(-probabilities) * pieces[:, None]
+        return np.asarray(-np.expm1(doubts.sum(axis=0)))
     highest_first = -np.sort(-probabilities, axis=0)
-    kept = highest_first[: 1 if rule == "max" else TOP_SLICES]
+    kept = highest_first[: 1 if rule.scan_rule == "max" else TOP_SLICES]
     return np.asarray(kept.mean(axis=0))
+
+
+def slice_extents_mm(
+    positions_mm: Sequence[float] | NDArray[np.floating], breaks: Sequence[int] = ()
+) -> NDArray[np.float64]:
+    """Return the length of head that each slice stands for: half of the way to each neighbour.
+
+    Args:
+        positions_mm: (slice,) along the slice normal, ascending; none of them NaN.
+        breaks: As `smooth` takes them. What lies in a gap is nobody's.
+
+    Returns:
+        (slice,) mm, over 0. A slice at an end reaches as far beyond as towards its neighbour; one
+        without a neighbour stands for the median distance of the others, or for 5 mm.
+
+    Example:
+        >>> slice_extents_mm([0.0, 5.0, 10.0, 12.0, 30.0], breaks=(3,)).tolist()
+        [5.0, 5.0, 3.5, 2.0, 5.0]
+    """
+    places = np.asarray(positions_mm, np.float64)
+    gaps = np.diff(places)
+    gaps[list(breaks)] = np.nan
+    near = gaps[np.isfinite(gaps)]
+    usual = float(np.median(near)) if len(near) else USUAL_SPACING_MM
+    below, above = np.append(np.nan, gaps), np.append(gaps, np.nan)
+    below, above = np.where(np.isnan(below), above, below), np.where(np.isnan(above), below, above)
+    extents = (below + above) / 2
+    return np.where(np.isnan(extents), usual, extents)
 
 
 def decide(
@@ -183,6 +245,7 @@ def decide(
     calibration: Calibration,
     rule: Rule,
     breaks: Sequence[int] = (),
+    positions_mm: Sequence[float] | NDArray[np.floating] | None = None,
 ) -> Decision:
     """Take the logits (slice, 5) of one scan; give what they mean.
 
@@ -191,6 +254,7 @@ def decide(
         calibration: The bundle's.
         rule: The bundle's.
         breaks: Indices of slices whose successor is no neighbour, as `smooth` takes them.
+        positions_mm: (slice,) along the slice normal, ascending; None where unknown.
 
     Raises:
         InputError: No slices, not five subtypes, or a logit that is not finite.
@@ -210,7 +274,8 @@ def decide(
     subtypes = smooth(calibrate(logits, calibration), rule.neighbour_weights, breaks)
     table = np.column_stack([any_probability(subtypes, rule.any_rule), subtypes])
     keys = (ANY, *NAMES)
-    scan = dict(zip(keys, scan_probability(table, rule.scan_rule).tolist(), strict=True))
+    extents_mm = None if positions_mm is None else slice_extents_mm(positions_mm, breaks)
+    scan = dict(zip(keys, scan_probability(table, rule, extents_mm).tolist(), strict=True))
     return Decision(
         slices=tuple(dict(zip(keys, row, strict=True)) for row in table.tolist()),
         scan=scan,

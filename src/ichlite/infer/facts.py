@@ -49,6 +49,7 @@ def bundle_facts(bundle: Bundle) -> dict[str, dict[str, Any]]:
             "neighbour_weights": list(rule.neighbour_weights),
             "any_rule": rule.any_rule,
             "scan_rule": rule.scan_rule,
+            "evidence_mm": rule.evidence_mm,
             "thresholds": dict(rule.thresholds),
             "operating_points": {
                 name: dict(thresholds) for name, thresholds in bundle.operating_points.items()

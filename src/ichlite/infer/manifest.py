@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Never, cast, get_args
 
 from ichlite.ct.windows import Window
-from ichlite.infer.decision import AnyRule, Calibration, Rule, ScanRule
+from ichlite.infer.decision import EVIDENCE_MM, AnyRule, Calibration, Rule, ScanRule
 from ichlite.labels import ANY, NAMES
 
 Precision = Literal["float32", "float16", "dynamic", "int8"]
@@ -205,6 +205,9 @@ def rule_of(fields: Mapping[str, Any]) -> Rule:
         neighbour_weights=weights,
         any_rule=cast("AnyRule", text_at(fields, "any_rule")),
         scan_rule=cast("ScanRule", text_at(fields, "scan_rule")),
+        evidence_mm=number(
+            "evidence_mm", fields.get("evidence_mm", EVIDENCE_MM), 1 / _LARGEST, _LARGEST
+        ),
         thresholds=_thresholds(section(fields, "thresholds")),
     )
 

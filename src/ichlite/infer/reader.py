@@ -114,7 +114,13 @@ class Reader:
         )
         logits, maps = self._infer(self._levelled(volume.hu))
         judged = volume.series
-        decision = decide(logits, self.bundle.calibration, self.bundle.rule, judged.breaks)
+        decision = decide(
+            logits,
+            self.bundle.calibration,
+            self.bundle.rule,
+            judged.breaks,
+            judged.positions_mm or None,
+        )
         positions_mm = judged.positions_mm or (None,) * len(judged.slices)
         return ScanResult(
             study=series.study_uid,

@@ -22,7 +22,11 @@ OPEN_SKIPPED = 8
 
 _HERE = Path(__file__).resolve().parent
 _ANY_RULES = {"max": "the largest subtype", "noisy_or": "1 - ∏(1 - p) over the subtypes"}
-_SCAN_RULES = {"max": "the highest slice", "top3_mean": "the mean of the three highest slices"}
+_SCAN_RULES = {
+    "max": "the highest slice",
+    "top3_mean": "the mean of the three highest slices",
+    "noisy_or": "what all slices say together, by the length of head that shows blood",
+}
 
 
 class Report:
