@@ -1,4 +1,4 @@
-"""Make the embedded bundle: phantoms, then patients' scans, judged out of fold, then compressed.
+"""Make the embedded bundle: phantoms, then patients' scans and the same with implanted bleeds.
 
     python scripts/make_bundle.py --ct-ich FOLDER --install      (make bundle CT_ICH=FOLDER)
     python scripts/make_bundle.py --install                      (make bundle-phantoms)
@@ -24,6 +24,7 @@ FOLDS = 5
 SEEDS = (1, 2)
 """Of the runs that judge; the first is that of the model that is shipped, too."""
 
+IMPLANTS = ("--scans=200", "--seed=7")
 PHANTOM = (f"--subjects={SUBJECTS}", f"--seed={SEED}", "--balance=training")
 NETWORK = (
     *("--model=lesion_fcn", "--width=24"),
@@ -42,9 +43,10 @@ FIRST = (
 """From random weights, on phantoms: lesion-aimed crops, then frames."""
 SECOND = (
     *("--epochs=3", "--steps-per-epoch=300", "--warmup-steps=50", "--learning-rate=0.001"),
-    *("--share=0.5", "--share=0.5", "--keep=last"),
+    *("--share=0.3", "--share=0.5", "--share=0.2", "--keep=last"),
 )
-"""From there, on phantoms and patients' scans by halves; no split of so few patients chooses."""
+"""From there, half on patients' scans, the rest on phantoms and on bleeds implanted into patients'
+scans; no split of so few patients chooses."""
 PRECISIONS = ("float16", "int8")
 SHIPPED = "float16"
 
@@ -102,20 +104,23 @@ def main() -> None:
     patients = out / "ct-ich"
     make.run(patients / "store.json", "prepare", "ct-ich", chosen.ct_ich, patients)
     stores = [phantoms, patients]
+    implants = out / "implants"
+    make.run(implants, "implant", patients, implants, *IMPLANTS, f"--processes={chosen.processes}")
     scores = [out / "scores" / f"seed-{seed}" for seed in SEEDS]
     for seed, folder in zip(SEEDS, scores, strict=True):
         for number in range(1, FOLDS + 1):
             name = f"seed-{seed}-fold-{number}"
             fold = (f"--fold={number}/{FOLDS}", f"--seed={seed}", f"--init={first / 'best.keras'}")
-            run = make.train(out / name, *stores, *fold, *SECOND)
+            run = make.train(out / name, *stores, implants, *fold, *SECOND)
             folder.mkdir(parents=True, exist_ok=True)
             kept = folder / f"fold-{number}.csv"
             make.run(kept, "evaluate", run, *stores, "--scores", kept)
     make.run(out / "out-of-fold", "evaluate", "--folds", *scores, "--out", out / "out-of-fold")
     whole = ("--all-patients", f"--seed={SEEDS[0]}", f"--init={first / 'best.keras'}")
-    run = make.train(out / "all-patients", *stores, *whole, *SECOND)
+    run = make.train(out / "all-patients", *stores, implants, *whole, *SECOND)
     for precision in PRECISIONS:
-        compress(make, out / "bundles" / f"lesion_fcn-{precision}", run, stores, precision, scores)
+        bundle = out / "bundles" / f"lesion_fcn-{precision}"
+        compress(make, bundle, run, [*stores, implants], precision, scores)
     if chosen.install:
         install(out / "bundles" / f"lesion_fcn-{SHIPPED}", EMBEDDED)
         install(out / "bundles" / "lesion_fcn-int8", SISTERS / "lesion_fcn-int8")
