@@ -56,22 +56,23 @@ from ichlite.train.scan_stage import (
 )
 
 CLASSES = (ANY, *NAMES)
-TODAY = "rule of today: smoothed, mean of three"
+TODAY = "rule of today: smoothed, noisy-or of subtypes and of slices"
 BASELINE = "rule of today, uncalibrated"
 """What must be beaten: fitted to few bleeds, calibration of each subtype may spoil the ranking."""
 ALONE = (1.0,)
 RULES: dict[str, Rule] = {
     TODAY: Rule(),
-    "mean of three": Rule(neighbour_weights=ALONE),
-    "highest slice": Rule(neighbour_weights=ALONE, scan_rule="max"),
+    "not smoothed": Rule(neighbour_weights=ALONE),
+    "smoothed wider (1 2 3 2 1)": Rule(neighbour_weights=(1 / 9, 2 / 9, 3 / 9, 2 / 9, 1 / 9)),
     "smoothed, highest slice": Rule(scan_rule="max"),
-    "smoothed wider (1 2 3 2 1), mean of three": Rule(
-        neighbour_weights=(1 / 9, 2 / 9, 3 / 9, 2 / 9, 1 / 9)
+    "smoothed, mean of three": Rule(scan_rule="top3_mean"),
+    "any the largest subtype": Rule(any_rule="max"),
+    "any the largest subtype, mean of three": Rule(any_rule="max", scan_rule="top3_mean"),
+    "any the largest subtype, not smoothed, mean of three": Rule(
+        neighbour_weights=ALONE, any_rule="max", scan_rule="top3_mean"
     ),
-    "smoothed, any by noisy-or, mean of three": Rule(any_rule="noisy_or"),
-    "smoothed, noisy-or over slices": Rule(scan_rule="noisy_or"),
-    "smoothed, any by noisy-or, noisy-or over slices": Rule(
-        any_rule="noisy_or", scan_rule="noisy_or"
+    "any the largest subtype, not smoothed, highest slice": Rule(
+        neighbour_weights=ALONE, any_rule="max", scan_rule="max"
     ),
 }
 RAW_LIMIT = 100.0
@@ -135,7 +136,8 @@ def mean_of_logits(weights: tuple[float, ...]) -> Method:
     def score(table: SliceFeatures) -> Scores:
         # Logits move into [0, 1] and back: `smooth` takes probabilities.
         scaled = np.clip((table.logits.astype(np.float64) + RAW_LIMIT) / (2 * RAW_LIMIT), 0, 1)
-        slices, scans = by_rule(table, scaled, Rule(neighbour_weights=weights))
+        rule = Rule(neighbour_weights=weights, any_rule="max", scan_rule="top3_mean")
+        slices, scans = by_rule(table, scaled, rule)
         return slices, scans
 
     where = "smoothed" if len(weights) > 1 else "not smoothed"
@@ -407,12 +409,6 @@ def main() -> None:
     rules = [rule_method(name, rule) for name, rule in RULES.items()]
     rules += [
         rule_method(BASELINE, Rule(), calibrated=False),
-        rule_method("noisy-or, uncalibrated", Rule(any_rule="noisy_or"), calibrated=False),
-        rule_method(
-            "noisy-or, noisy-or over slices, uncalibrated",
-            Rule(any_rule="noisy_or", scan_rule="noisy_or"),
-            calibrated=False,
-        ),
         mean_of_logits(Rule().neighbour_weights),
         mean_of_logits(ALONE),
     ]

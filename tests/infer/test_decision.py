@@ -149,7 +149,7 @@ def test_noisy_or_says_the_same_of_a_head_in_thinner_slices(column, parts):
 
 
 def test_urgent_at_the_threshold_itself():
-    rule = Rule(neighbour_weights=(1.0,), thresholds={ANY: 0.5})
+    rule = Rule(neighbour_weights=(1.0,), any_rule="max", scan_rule="max", thresholds={ANY: 0.5})
     assert decide(np.zeros((3, 5)), Calibration(), rule).urgent
     assert not decide(np.full((3, 5), -1e-6), Calibration(), rule).urgent
 

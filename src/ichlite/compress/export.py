@@ -33,7 +33,6 @@ from ichlite.evaluate.decisions import Decisions
 from ichlite.evaluate.judge import bundle_judge, judge_logits, judge_rows, logits_of
 from ichlite.evaluate.metrics import validation_auc
 from ichlite.evaluate.operating_points import RULE, thresholds
-from ichlite.evaluate.rule_choice import choose_rule
 from ichlite.evaluate.summary import summarise
 from ichlite.infer.bundle import CARD_FILE, MANIFEST_FILE, MODEL_FILE, SCHEMA, Bundle, load_bundle
 from ichlite.infer.decision import Calibration, Rule
@@ -203,8 +202,8 @@ def _decided_on_validation(
 ) -> dict[str, Any]:
     """A manifest's `calibration` and `decision`, from the logits of the validation split."""
     calibration = fit_calibration(np.asarray(store.labels, np.uint8)[rows], logits)
-    choice = choose_rule(lambda rule: [judge_logits(logits, store, rows, calibration, rule)])
-    judged = judge_logits(logits, store, rows, calibration, choice.rule)
+    rule = Rule()
+    judged = judge_logits(logits, store, rows, calibration, rule)
     return {
         "calibration": {
             "temperature": list(calibration.temperature),
@@ -212,7 +211,7 @@ def _decided_on_validation(
             "split": "validation",
         },
         "decision": {
-            **choice.as_dict(),
+            **rule.as_dict(),
             "thresholds": thresholds(judged.scans.labels_of(), judged.scans.probabilities_of()),
             "slice_thresholds": thresholds(
                 judged.slices.labels_of(), judged.slices.probabilities_of()

@@ -7,14 +7,14 @@ not averaged; counts are divided by the seeds, so that intervals are those of th
 
 Two estimates stand beside each threshold. `frozen` is what the threshold itself does on the scores
 that it was chosen by; `nested` is what the whole procedure does on patients whom it has not seen:
-calibration, rule and threshold from the other folds, applied to the one left out.
+calibration and threshold from the other folds, applied to the one left out.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,6 @@ from ichlite.evaluate.folds import (
     Seed,
     calibration_of,
     read_seeds,
-    rule_for,
 )
 from ichlite.evaluate.intervals import wilson
 from ichlite.evaluate.judge import Cases
@@ -36,7 +35,6 @@ from ichlite.evaluate.operating_points import (
     operating_thresholds,
     thresholds,
 )
-from ichlite.evaluate.rule_choice import RuleAucs, RuleChoice
 from ichlite.evaluate.scores import ScoreTable
 from ichlite.infer.decision import Calibration, Rule
 from ichlite.infer.manifest import BALANCED, OPERATING_POINTS
@@ -137,7 +135,6 @@ class Decisions:
     Attributes:
         calibration: Per subtype (Platt).
         rule: From slices to scans; its thresholds are those of `balanced`.
-        rule_aucs: What the rule was chosen by; see `rule_choice`.
         slice_thresholds: Class → threshold of a slice (Youden).
         points: In the order of `OPERATING_POINTS`.
         origin: What it all comes from.
@@ -145,7 +142,6 @@ class Decisions:
 
     calibration: Calibration
     rule: Rule
-    rule_aucs: RuleAucs
     slice_thresholds: Mapping[str, float]
     points: tuple[OperatingPoint, ...]
     origin: Origin
@@ -164,7 +160,7 @@ class Decisions:
                 "split": SPLIT,
             },
             "decision": {
-                **RuleChoice(self.rule, self.rule_aucs).as_dict(),
+                **self.rule.as_dict(),
                 "thresholds": self.thresholds(BALANCED),
                 "slice_thresholds": dict(self.slice_thresholds),
                 "threshold_rule": RULE,
@@ -223,7 +219,6 @@ def decisions_from_scores(seeds: Sequence[Seed]) -> Decisions:
     return Decisions(
         chosen.calibration,
         chosen.rule,
-        chosen.rule_aucs,
         chosen.slice_thresholds,
         points,
         _origin(seeds, chosen.scans),
@@ -240,7 +235,6 @@ class _Chosen:
 
     calibration: Calibration
     rule: Rule
-    rule_aucs: RuleAucs
     slice_thresholds: Mapping[str, float]
     operating: OperatingThresholds
     scans: Cases
@@ -258,8 +252,7 @@ class _Calls:
 
 def _choose(tables: Sequence[ScoreTable], where: str) -> _Chosen:
     calibration = calibration_of(*tables)
-    choice = rule_for(tables, calibration)
-    slices, scans = _judged(tables, calibration, choice.rule)
+    slices, scans = _judged(tables, calibration, Rule())
     labels, probabilities = scans.labels_of(), scans.probabilities_of()
     operating = operating_thresholds(labels[ANY], probabilities[ANY])
     if operating is None:
@@ -272,8 +265,7 @@ def _choose(tables: Sequence[ScoreTable], where: str) -> _Chosen:
     limits = {**thresholds(labels, probabilities), ANY: operating.balanced}
     return _Chosen(
         calibration,
-        replace(choice.rule, thresholds=limits),
-        choice.aucs,
+        Rule(thresholds=limits),
         thresholds(slices.labels_of(), slices.probabilities_of()),
         operating,
         scans,

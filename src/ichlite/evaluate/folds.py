@@ -20,7 +20,6 @@ from ichlite.evaluate.calibrate import fit_calibration
 from ichlite.evaluate.judge import CLASSES, Cases, Judged
 from ichlite.evaluate.metrics import METRICS, roc_auc
 from ichlite.evaluate.operating_points import thresholds
-from ichlite.evaluate.rule_choice import RuleChoice, choose_rule
 from ichlite.evaluate.scores import ScoreTable, join_scores, read_scores
 from ichlite.evaluate.summary import (
     MEAN,
@@ -36,7 +35,7 @@ from ichlite.labels import ANY, NAMES
 
 Calibrate = Literal["cross", "none"]
 THRESHOLD_RULE = "youden on the other folds"
-CHOSEN = "chosen on the other folds"
+STANDARD = Rule()
 NOTES: Mapping[Calibrate, str] = {
     "cross": "Pooled out of fold: the logits of each fold's model are calibrated (Platt) and its "
     "thresholds (Youden) chosen on the other folds; then smoothed over neighbours, and the scan "
@@ -149,7 +148,7 @@ def check_same_slices(one: Seed, other: Seed) -> None:
 
 
 def judge_out_of_fold(
-    table: ScoreTable, *, calibrate: Calibrate = "cross", rule: Rule | None = None
+    table: ScoreTable, *, calibrate: Calibrate = "cross", rule: Rule = STANDARD
 ) -> OutOfFold:
     """Judge each fold by what the other folds say.
 
@@ -157,8 +156,7 @@ def judge_out_of_fold(
         table: With at least two folds, each patient in one.
         calibrate: `cross`: Platt's parameters of each fold are fitted on the others; `none`: the
             sigmoid of the raw logits.
-        rule: From slices to scans; None: chosen on the other folds (`rule_choice`), as
-            `decisions` chooses that of a bundle.
+        rule: From slices to scans; its thresholds are not used.
 
     Returns:
         Slices in the order of the table, scans in that of their series.
@@ -170,8 +168,7 @@ def judge_out_of_fold(
         held = table.fold == fold
         rest = table.take(~held)
         calibration = calibration_of(rest) if calibrate == "cross" else Calibration()
-        own = rule or rule_for([rest], calibration).rule
-        known, mine = (one.judged(calibration, own) for one in (rest, table.take(held)))
+        known, mine = (one.judged(calibration, rule) for one in (rest, table.take(held)))
         places = (held[table.by_slice], np.isin(scan_names, table.series[held]))
         limits[fold] = {}
         for kind, target, rows in zip(("slice", "scan"), (slices, scans), places, strict=True):
@@ -179,11 +176,6 @@ def judge_out_of_fold(
             limits[fold][kind] = thresholds(before.labels_of(), before.probabilities_of())
             target.fill(rows, now, limits[fold][kind])
     return OutOfFold(Judged(slices.cases(), scans.cases()), slices.limits(), scans.limits(), limits)
-
-
-def rule_for(tables: Sequence[ScoreTable], calibration: Calibration) -> RuleChoice:
-    """Choose the rule by the scores of tables, all together; see `rule_choice`."""
-    return choose_rule(lambda rule: [table.judged(calibration, rule) for table in tables])
 
 
 def calibration_of(*tables: ScoreTable) -> Calibration:
@@ -197,7 +189,7 @@ def summarise_folds(
     seeds: Sequence[Seed],
     *,
     calibrate: Calibrate = "cross",
-    rule: Rule | None = None,
+    rule: Rule = STANDARD,
     bootstrap: int = 0,
     seed: int = 0,
 ) -> tuple[dict[str, Any], list[Judged]]:
@@ -245,10 +237,7 @@ def summarise_folds(
         **pooled[0],
         "scan": {"scans": scans, **pooled[1]},
         "calibrate": calibrate,
-        "rule": {
-            **{k: v for k, v in asdict(rule or Rule()).items() if k != "thresholds"},
-            **({} if rule else dict.fromkeys(("any_rule", "scan_rule"), CHOSEN)),
-        },
+        "rule": {k: v for k, v in asdict(rule).items() if k != "thresholds"},
         "threshold_rule": THRESHOLD_RULE,
         "notes": [NOTES[calibrate]],
         "seeds": [

@@ -46,10 +46,7 @@ def bundle_facts(bundle: Bundle) -> dict[str, dict[str, Any]]:
             )
         },
         "decision": {
-            "neighbour_weights": list(rule.neighbour_weights),
-            "any_rule": rule.any_rule,
-            "scan_rule": rule.scan_rule,
-            "evidence_mm": rule.evidence_mm,
+            **rule.as_dict(),
             "thresholds": dict(rule.thresholds),
             "operating_points": {
                 name: dict(thresholds) for name, thresholds in bundle.operating_points.items()
