@@ -62,8 +62,8 @@ _LARGEST_MM = {
 
 WANTED = frozenset(TAGS.values())
 
-_AGE = re.compile(r"([0-9]{1,3})([DWMY])", re.IGNORECASE)
-_PER_YEAR = {"D": 365.25, "W": 365.25 / 7, "M": 12.0, "Y": 1.0}
+_AGE = re.compile(r"([0-9]{1,3}) ?([DWMY]?)", re.IGNORECASE)
+_PER_YEAR = {"": 1.0, "D": 365.25, "W": 365.25 / 7, "M": 12.0, "Y": 1.0}
 
 
 class Values:
@@ -147,7 +147,10 @@ class Values:
         return None if numbers is None else numbers[0]
 
     def age_years(self, keyword: str) -> float | None:
-        """An age in years; None for what is no DICOM age: a slice is not lost over it.
+        """An age in years; None for what is no age: a slice is not lost over it.
+
+        A bare number, which some devices write, counts as years: else a child would be read as if
+        its age were not said.
 
         Source:
             DICOM PS3.5 table 6.2-1, AS.
