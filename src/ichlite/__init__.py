@@ -1,4 +1,4 @@
-"""ichlite: head CT in, intracranial haemorrhage triage out; and the toolkit that makes such models.
+"""Find intracranial haemorrhage in head CT, and make the models that do it.
 
 Research use only. Not a medical device.
 """

@@ -1,4 +1,4 @@
-"""A process about to work in; one that keeps the memory it was given, out.
+"""Make a process keep the memory it was given, so that large arrays cost no page faults.
 
 A training step takes and gives back gigabytes of feature maps, a slice that is read a megabyte.
 glibc's allocator hands each back to the system, which clears it and maps it anew: half a training

@@ -1,4 +1,4 @@
-"""The commands in; the `ichlite` application, a Typer app with all of them mounted, out.
+"""Assemble the `ichlite` application: one Typer app with all commands.
 
 Commands import what they need in their bodies, so that `--help` is quick.
 """

@@ -1,4 +1,4 @@
-"""The `ichlite` command: words in; out: a result on stdout, one line on an error, an exit code.
+"""The entry point of the `ichlite` command: one-line errors and exit codes.
 
 Exit codes: 0 done; 1 the work failed for at least one input, said which and why; 2 wrong usage;
 130 interrupted. SIGTERM ends the work like an interrupt, and then the process, by that signal.

@@ -1,4 +1,4 @@
-"""What can go wrong, in: a finding; out: one line that a user can act on.
+"""The errors of ichlite: each is one line with what was found, expected, and the remedy.
 
 IchliteError
 ├── UsageError          wrong words on the command line or in a call   → exit code 2

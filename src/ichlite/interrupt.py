@@ -1,4 +1,4 @@
-"""Ctrl-C or SIGTERM in; a flag out, so that what must not be cut short ends first."""
+"""Note Ctrl-C or SIGTERM as a flag, so that what must not be cut short ends first."""
 
 from __future__ import annotations
 

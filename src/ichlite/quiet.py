@@ -1,4 +1,4 @@
-"""A block that calls native libraries in; the same without what they write past Python out.
+"""Silence what native libraries write past Python to stdout and stderr.
 
 LiteRT announces its delegate, TensorFlow and its converter log, straight to file descriptors 1 and
 2, with no setting against it. A command's stdout holds one JSON document and its stderr one line on

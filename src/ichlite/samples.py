@@ -1,4 +1,4 @@
-"""The sample studies that come with ichlite: nothing in; their names, folders and origins out."""
+"""The sample studies that come with ichlite: names, folders and origins."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""A model or a study in; what it costs, in parameters, FLOPs and milliseconds, out."""
+"""Measure what models and scans cost: parameters, FLOPs, bytes and milliseconds."""

@@ -1,4 +1,4 @@
-"""Names of architectures in; untrained models of them, as files that runtimes load, out.
+"""Write untrained models of named architectures as files that runtimes load.
 
 How long a model takes does not depend on what it has learned, so random weights will do, the same
 every time. But batch normalisation gets weights, and statistics of real slices, as training would

@@ -1,4 +1,4 @@
-"""A `.tflite` file in, the bytes of the arena in which LiteRT lays out its tensors, out.
+"""Compute the memory arena in which LiteRT lays out the tensors of a `.tflite` file.
 
 LiteRT's Python interface does not give the arena's size. But it gives each tensor's address, and
 those that are no weights lie in the arena, so its size is the span of them. They are laid out only

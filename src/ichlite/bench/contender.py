@@ -1,4 +1,4 @@
-"""A model file, a runtime and a thread count in; a process that runs it, to be asked, out."""
+"""Start a process for one model, runtime and thread count, and ask it for measurements."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model's name in, what it costs out: parameters, floating-point operations, file bytes."""
+"""Count what an architecture costs: parameters, floating-point operations and file bytes."""
 
 from __future__ import annotations
 

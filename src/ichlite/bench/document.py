@@ -1,4 +1,4 @@
-"""A bundle and what to measure it beside in; the document of `ichlite bench --json` out."""
+"""Run a benchmark and build the JSON document of `ichlite bench --json`."""
 
 from __future__ import annotations
 

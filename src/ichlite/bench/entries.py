@@ -1,4 +1,4 @@
-"""Timings in; the entries of `runs` and the comparisons of `ichlite bench --json` out."""
+"""Turn timings into the `runs` and `comparisons` entries of `ichlite bench --json`."""
 
 from __future__ import annotations
 

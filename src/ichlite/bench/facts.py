@@ -1,4 +1,4 @@
-"""A bundle in; what its manifest says of its precision, cost and test split, checked, out.
+"""Read a bundle's precision, cost and test split from its manifest, and check them.
 
 Reading needs none of this, so `load_bundle` does not ask for it; a bundle from elsewhere, or of an
 older ichlite, may lack it.

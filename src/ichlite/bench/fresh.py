@@ -1,4 +1,4 @@
-"""Words of an `ichlite` command in; the most memory that it takes, in a process of its own, out.
+"""Measure the peak memory of an `ichlite` command in a process of its own.
 
 The process is `python -m ichlite.bench.fresh read STUDY`.
 """

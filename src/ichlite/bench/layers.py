@@ -1,4 +1,4 @@
-"""A `.tflite` file in; the layers that run, with the operations and bytes of each, out."""
+"""List the layers of a `.tflite` file with the operations and bytes of each."""
 
 from __future__ import annotations
 

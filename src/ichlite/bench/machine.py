@@ -1,4 +1,4 @@
-"""Nothing in; what the machine and its software are, and how much memory is used, out."""
+"""Describe the machine and its software, and measure how much memory is used."""
 
 from __future__ import annotations
 

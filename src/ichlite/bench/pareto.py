@@ -1,4 +1,4 @@
-"""Bundles of one store in; what each costs and how well it tells, and which one to ship, out.
+"""Compare bundles of one store by cost and accuracy, and say which one to ship.
 
 A bundle is on the front when no other is both at least as good and at least as cheap. Which one is
 shipped is a rule, not a taste: among those that lose no more than the gate allows against the

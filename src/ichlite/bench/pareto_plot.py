@@ -1,4 +1,4 @@
-"""The document of a Pareto comparison in; its plot out."""
+"""Plot a Pareto comparison of bundles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The document of a Pareto comparison in; its Markdown table out."""
+"""Write a Pareto comparison of bundles as a Markdown table."""
 
 from __future__ import annotations
 

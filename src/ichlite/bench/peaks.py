@@ -1,4 +1,4 @@
-"""Nothing in; the most float32 operations and bytes a second that one thread reaches here, out.
+"""Measure the most float32 operations and bytes a second that one thread reaches here.
 
 Operations: a matrix product, by the BLAS that numpy comes with. Bytes: numpy's copy and addition of
 arrays, counted as STREAM counts them (every array once), at several working sets, since a feature

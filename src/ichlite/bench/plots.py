@@ -1,4 +1,4 @@
-"""The document of `ichlite bench --json` in, pictures out: times side by side, the roofline."""
+"""Plot a benchmark: times side by side, and the roofline."""
 
 from __future__ import annotations
 

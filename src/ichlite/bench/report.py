@@ -1,4 +1,4 @@
-"""The document of `ichlite bench --json` in, the same as Markdown for people out."""
+"""Write a benchmark as Markdown."""
 
 from __future__ import annotations
 

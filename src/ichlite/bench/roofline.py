@@ -1,4 +1,4 @@
-"""Layers, a machine's peaks and a measured time in; the bound and what share was reached out.
+"""Compute a model's roofline bound, and the share of it that was reached.
 
 A layer cannot take less time than its operations at the peak rate, nor less than its bytes (input
 maps, weights and output, each once) at the bandwidth of a working set as large as they are. Its

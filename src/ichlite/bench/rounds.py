@@ -1,4 +1,4 @@
-"""Models in; the times of each, taken turn by turn in one run, out.
+"""Time several models turn by turn in one run, so that all meet the same machine.
 
 Each model and thread count is a process (`worker.py`). In every round each of them has one turn of
 `TURN` inferences while the others wait, and every round begins with another one. So whatever else

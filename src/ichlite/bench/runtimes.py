@@ -1,4 +1,4 @@
-"""A model file and a thread count in; the model in one of four runtimes, ready to be timed, out.
+"""Load a model file into one of four runtimes, ready to be timed.
 
 All four get the same weights, the same input layout (1, 256, 256, 3) and float32 arithmetic. What
 is timed is `invoke` alone: the input lies in the runtime's own memory, and outputs stay there.

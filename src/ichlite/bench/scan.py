@@ -1,4 +1,4 @@
-"""A bundle and a study in; milliseconds from files to result, split by stage, out.
+"""Time the reading of a study from files to result, split by stage.
 
 A scan's time is set against a limit measured in the same run, turn by turn with it: reading the
 bytes of the same files, and bare inference of the same model, both on one thread. What is above

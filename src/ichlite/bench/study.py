@@ -1,4 +1,4 @@
-"""A sample study in; files as scanners send them, or windows as models take them, out."""
+"""Prepare a sample study as scanners send it, or as the windows that models take."""
 
 from __future__ import annotations
 

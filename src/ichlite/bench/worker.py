@@ -1,4 +1,4 @@
-"""One model in a process of its own: words on stdin in, what was measured as JSON lines out.
+"""Run one model in a process of its own: requests on stdin, measurements as JSON lines.
 
 The process is `python -m ichlite.bench.worker RUNTIME MODEL_FILE THREADS SLICES.npy`. Its first
 line says how long loading and the first inference took. Then it takes its turns: for `time N` it

@@ -1,1 +1,1 @@
-"""Work and the address of a Ray cluster in, the same work done on many machines out."""
+"""Prepare, train and score on the machines of a Ray cluster."""

@@ -1,4 +1,4 @@
-"""An archive's folder in; its studies, found by their headers on all machines, out."""
+"""Find the studies of an archive by their headers, on all machines of a cluster."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Results of some studies in; one Parquet file in `slices` and one in `studies`, whole or not, out.
+"""Write the results of some studies as Parquet files, whole or not at all.
 
 A part's name comes from the studies in it, so a part that is written twice is there once. The file
 in `studies` is written last: a study is done when it is in one.

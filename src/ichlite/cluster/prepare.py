@@ -1,4 +1,4 @@
-"""An address in, the engine that computes on all machines of that Ray cluster out.
+"""Provide the engine that prepares a data set on a Ray cluster.
 
 The data set and the store lie in storage that every machine reaches under the same path. What is
 computed is a file that is whole or absent, or a small result; a machine that dies loses nothing but

@@ -1,4 +1,4 @@
-"""An archive of studies in; what the bundle says of each, as Parquet written by many machines, out.
+"""Score an archive of studies with a bundle on many machines, into Parquet files.
 
 A pool of processes, each with the bundle loaded once, takes a few studies at a time. What Ray gives
 to another process when one dies is written under the same name, and so appears once.

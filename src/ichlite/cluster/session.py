@@ -1,4 +1,4 @@
-"""An address in; within, this process is connected to that Ray cluster, quietly, out.
+"""Connect this process to a Ray cluster for the time of a block, quietly.
 
 `local` is this machine's cores, `auto` the cluster that this machine is part of, `HOST:PORT` a head
 node. Ray itself tries an address that does not answer for two minutes and then ends the process, so

@@ -1,4 +1,4 @@
-"""A recipe, a store and a run folder in; the run, trained by many machines together, out.
+"""Train one run on many machines together.
 
 Ray Train starts a group of processes and starts it again when one of them dies; JAX joins them
 (`jax.distributed`), and `train.fit` runs in each. Every process makes its part of each batch, and

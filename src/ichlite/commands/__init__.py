@@ -1,1 +1,1 @@
-"""One file a command: words in, one call into the library, text or one JSON document out."""
+"""The subcommands of `ichlite`, one a file: each calls the library and prints the result."""

@@ -1,4 +1,4 @@
-"""`ichlite bench`: models and runtimes in; what they cost side by side, and a scan's limit, out."""
+"""`ichlite bench`: compare the cost of models and runtimes, and time the reading of a scan."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`ichlite compress`: a trained model in, bundles that `ichlite read --bundle` takes out."""
+"""`ichlite compress`: make bundles of a trained model, for `ichlite read --bundle`."""
 
 from __future__ import annotations
 

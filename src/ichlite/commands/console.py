@@ -1,4 +1,4 @@
-"""What commands share: a JSON document or a line in, text on the right stream out.
+"""Print a JSON document or a line on the right stream; shared by all commands.
 
 Results go to stdout; everything else (progress, warnings, errors) goes to stderr.
 """

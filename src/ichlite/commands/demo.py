@@ -1,4 +1,4 @@
-"""`ichlite demo`: nothing in; the sample studies read, their triage list and an HTML report out."""
+"""`ichlite demo`: read the sample studies, print their triage list, write an HTML report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`ichlite info`: a bundle in; what it is, what it was made from and how it decides, out."""
+"""`ichlite info`: show what a bundle is, what it was made from and how it decides."""
 
 from __future__ import annotations
 

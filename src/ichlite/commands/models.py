@@ -1,4 +1,4 @@
-"""`ichlite models`: nothing in; every architecture and what it costs out."""
+"""`ichlite models`: list every architecture and what it costs."""
 
 from __future__ import annotations
 

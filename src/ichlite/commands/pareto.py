@@ -1,4 +1,4 @@
-"""`ichlite pareto`: bundles of one store in; what each costs and tells, and which to ship, out."""
+"""`ichlite pareto`: compare bundles by cost and accuracy, and say which one to ship."""
 
 from __future__ import annotations
 

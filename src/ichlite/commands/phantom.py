@@ -1,4 +1,4 @@
-"""`ichlite phantom`: a count and a seed in, synthetic head CT out (a store or DICOM studies)."""
+"""`ichlite phantom`: make synthetic head CT, as a prepared store or as DICOM studies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`ichlite prepare`: a data set's folder in; a prepared store, its audit and Table 1 out."""
+"""`ichlite prepare`: turn a data set into a prepared store with audit and Table 1."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The options of all commands that train, each written once; what was given in, a `Recipe` out."""
+"""The options of all commands that train, each written once, and the `Recipe` they make."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`ichlite score`: an archive of studies in; Parquet data sets of results, made on Ray, out."""
+"""`ichlite score`: score an archive of studies on a Ray cluster, into Parquet files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`ichlite train`: a prepared store in, a run folder with the best model out."""
+"""`ichlite train`: train a model on prepared stores."""
 
 from __future__ import annotations
 

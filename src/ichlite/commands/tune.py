@@ -1,4 +1,4 @@
-"""`ichlite tune`: a prepared store in; the best hyperparameters that Hyperband found out."""
+"""`ichlite tune`: search hyperparameters by Hyperband on a prepared store."""
 
 from __future__ import annotations
 

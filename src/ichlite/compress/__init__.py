@@ -1,1 +1,1 @@
-"""A trained Keras model in, a bundle for LiteRT out."""
+"""Compress trained Keras models and write them as bundles for LiteRT."""

@@ -1,4 +1,4 @@
-"""A trained run and what to make of it in; bundles, and why others were refused, out."""
+"""Make the bundles that were asked for of a trained run, and say why others were refused."""
 
 from __future__ import annotations
 

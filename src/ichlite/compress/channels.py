@@ -1,4 +1,4 @@
-"""A functional model in, its groups of channels out: what makes, carries and reads the same ones.
+"""Find a model's groups of channels: the layers that make, carry and read the same ones.
 
 A convolution makes channels; normalisations, depthwise convolutions, pools and sums hand them on,
 each by itself; other convolutions read them. A channel of a group that nothing else touches can be

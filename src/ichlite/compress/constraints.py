@@ -1,4 +1,4 @@
-"""Weights after an optimiser step in; the same weights, as a compressed file may hold them, out.
+"""Keep weights in the form of a compressed file while they are trained on.
 
 A constraint is put on the kernels of a model whose batch normalisation is folded. It is set up
 once, and applied after every step of fine-tuning.

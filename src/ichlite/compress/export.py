@@ -1,4 +1,4 @@
-"""A trained model and its store in, a bundle out: all that reading needs, in one folder."""
+"""Write a trained model as a bundle: one folder with all that reading needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A folded model in, the same model that feels int8's rounding while it trains, out.
+"""Make a folded model feel int8's rounding while it trains.
 
 Quantization-aware training (Jacob 2018): weights and activations are rounded to the 255 or 256
 steps that int8 will have, and gradients pass as if they were not. Weights are scaled per output

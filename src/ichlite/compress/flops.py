@@ -1,4 +1,4 @@
-"""A model in, the floating-point operations of one inference out."""
+"""Count the floating-point operations of one inference."""
 
 from __future__ import annotations
 

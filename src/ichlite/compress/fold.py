@@ -1,4 +1,4 @@
-"""A model with batch normalisation in, the same function without it out.
+"""Fold batch normalisation into the layers before it; the function stays the same.
 
 At inference batch normalisation is a factor and a summand a channel, which the convolution before
 it can carry itself. What follows (clusters, fake quantization) works on the weights that the

@@ -1,4 +1,4 @@
-"""The name of a bundle's folder in; the folder, whole or not at all, out."""
+"""Write a bundle's folder whole or not at all."""
 
 from __future__ import annotations
 

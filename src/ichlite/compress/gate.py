@@ -1,4 +1,4 @@
-"""ROC AUCs of a model before and after compression in; may the smaller one be written, out."""
+"""Decide whether a compressed model lost too much ROC AUC to be written."""
 
 from __future__ import annotations
 

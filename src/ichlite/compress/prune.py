@@ -1,4 +1,4 @@
-"""A trained model and the shares to keep in, a narrower model out: whole channels gone.
+"""Remove whole channels of a trained model.
 
 What is removed is removed from every layer that makes, carries or reads it (`channels.py`), so that
 work, size and time fall with it. Which channels go, their strength says (`strength.py`).

@@ -1,4 +1,4 @@
-"""A Keras model and calibration slices in, the bytes of a `.tflite` file out, in any precision.
+"""Convert a Keras model to a `.tflite` file in any precision.
 
 The converter folds batch normalisation into the convolutions before it. float16 halves the file
 and computes in float32; dynamic stores int8 weights and computes with them, quantizing activations

@@ -1,4 +1,4 @@
-"""A trained model and what to do to it in, smaller models out: prune → fold → sparsify → share.
+"""Compress a trained model step by step: prune, fold, sparsify, share values.
 
 Each step is made good by fine-tuning before the next. The result has no batch normalisation, and
 its weights have the form that the file will keep: gone, zero, shared, or fit for int8's rounding.

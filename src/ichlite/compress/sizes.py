@@ -1,4 +1,4 @@
-"""The bytes of a model file in, its size as it is and as an archive would hold it, out.
+"""Compute the size of a model file, as it is and as an archive would hold it.
 
 Shared and zero weights do not make a `.tflite` file smaller; they show when it is packed.
 """

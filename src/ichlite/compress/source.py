@@ -1,4 +1,4 @@
-"""A run folder and the store that it was trained on in; what compression starts from, out."""
+"""Open the run that compression starts from, and the stores that it was trained on."""
 
 from __future__ import annotations
 

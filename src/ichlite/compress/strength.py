@@ -1,4 +1,4 @@
-"""A group of channels in, the strength of each out: how much it is expected to say to its readers.
+"""Estimate how much each channel of a group says to the layers that read it.
 
 No data is needed. After batch normalisation a channel has, over the training data, the mean `beta`
 and the standard deviation `gamma`; taken as normal, its mean square is known, before a rectifier

@@ -1,1 +1,1 @@
-"""DICOM files → Hounsfield units → the tensor that a model takes; the same code feeds training."""
+"""Read DICOM files as Hounsfield units and as a model's input; training uses the same code."""

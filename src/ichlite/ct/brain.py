@@ -1,4 +1,4 @@
-"""One slice on the model's grid in; the brain inside bone that it shows out.
+"""Find the brain inside the skull on a slice, and bring a scan's brain to a fixed HU level.
 
 A brain is tissue of -10 to 90 HU from which, in all four directions of the slice, bone comes
 before air. That holds in a head and hardly anywhere else: chest and belly have air or fat, a

@@ -1,4 +1,4 @@
-"""A compressed slice's header in; its decoded pixels out. The only file that calls a codec.
+"""Decode the pixels of a compressed slice. The only file that calls a codec.
 
 The bytes are untrusted: the codestream's own header must agree with the DICOM header on rows,
 columns, components and bits before a codec sees it, because codecs allocate what the codestream

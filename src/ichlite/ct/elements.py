@@ -1,4 +1,4 @@
-"""One open DICOM file in; its transfer syntax and the raw values of the wanted elements out.
+"""Read the transfer syntax and the wanted elements, as raw bytes, of one DICOM file.
 
 Why not pydicom here: it takes 0.55-0.82 ms for the elements that a CT slice needs, this walk about
 a tenth; and these bytes are untrusted. The walk reads at most a few pages, keeps a bounded number

@@ -1,4 +1,4 @@
-"""A slice's header in; its stored values, and from those its Hounsfield units, out."""
+"""Read the stored values of a slice and convert them to Hounsfield units."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The slice headers of one series in; a line for each thing in which they must agree and do not.
+"""Say in which things the slices of one series must agree and do not.
 
 Left free on purpose: AcquisitionNumber, which axial scans count up slice by slice, and
 SliceThickness, which two-zone scans change.

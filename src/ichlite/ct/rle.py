@@ -1,4 +1,4 @@
-"""One RLE frame of 16-bit pixels in; its pixels out. Allocates by the image size alone.
+"""Decode one RLE frame of 16-bit pixels; memory is bounded by the image size.
 
 Why not pylibjpeg-rle: a damaged frame makes it panic, which passes every `except Exception`.
 

@@ -1,4 +1,4 @@
-"""Paths in; CT series, sorted and checked, and every file that is in none, with its reason, out."""
+"""Find CT series under paths, sorted and checked; other files are listed with a reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HU slices of any matrix in; the model's 256x256 grid, and the tensor that a model takes, out."""
+"""Resize HU slices to the model's 256x256 grid, and make the tensor that a model takes."""
 
 from __future__ import annotations
 

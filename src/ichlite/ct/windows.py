@@ -1,4 +1,4 @@
-"""Hounsfield units in; window channels in [0, 1], channels last, out."""
+"""Map Hounsfield units to window channels in [0, 1], channels last."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Images of any origin in, one prepared store out."""
+"""Turn labelled images of any origin into one prepared store."""

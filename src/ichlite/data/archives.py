@@ -1,4 +1,4 @@
-"""Archives of a data set in, their files in a folder of their own out; whole, or one line says why.
+"""Unpack the archives of a data set, each whole or with one line that says why not.
 
 Beside the folder `unpacked` lies `unpacked.json`: for which files it was made, and which archives
 are in it whole. Only a folder with that file is ever removed.

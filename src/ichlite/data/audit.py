@@ -1,4 +1,4 @@
-"""Findings of reading and preparing in, counts by name and the audit report out.
+"""Count the findings of reading and preparing a data set, and write the audit report.
 
 Every kind of fault has one name, in `KINDS`, and stands under it in the report, whatever data set
 it was found in.

@@ -1,4 +1,4 @@
-"""A set's rows and pixel hashes in; findings about what several patients share out."""
+"""Find images, headers and texts that several patients of a set share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An index and the results of its parts in; the store's index, audit report and description out."""
+"""Write a store's index, audit report and description when all of its parts are there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A data set's folder in; a key that changes when any of its files does, out."""
+"""Compute a key of a data set's folder that changes when any of its files does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HU slices in, compressed HDF5 files of up to 512 out; and slices of many such files as one array.
+"""Keep HU slices in compressed HDF5 files of up to 512, and read many of them as one array.
 
 One chunk is one slice, so that training reads single random slices; bytes are shuffled by bit and
 compressed with Zstandard, and a checksum of each chunk is compared whenever it is read. ADR 13 has

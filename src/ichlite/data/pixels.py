@@ -1,4 +1,4 @@
-"""The sources of one part read to HU slices, and what each source turned out to be.
+"""Read the sources of one part to HU slices, and note what each turned out to be.
 
 This is all of `prepare` that touches pixels, so it is what runs in other processes and machines. A
 part is made whole or not at all, and the same sources give the same part wherever it is made.

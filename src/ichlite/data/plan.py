@@ -1,4 +1,4 @@
-"""An index in, a plan file out and back: what `prepare` will do, so that it need not ask again."""
+"""Save and load the plan of `prepare`, so that a resumed one need not ask again."""
 
 from __future__ import annotations
 

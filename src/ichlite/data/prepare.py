@@ -1,4 +1,4 @@
-"""A data set's folder in, a prepared store and its audit out. Resumes wherever it was killed.
+"""Prepare a data set: read its folder, write a store and its audit; resumes when killed.
 
 files → inventory key → reader's index (`plan`) → parts of pixels (`pixels`) → duplicates, split,
 index, audit (`finish`). Headers and pixels are read by an engine (`workers`): any number of

@@ -1,4 +1,4 @@
-"""The rows of a store: one record an image in, `index.csv` out, and back as columns."""
+"""The rows of a store, one an image, and the `index.csv` that holds them."""
 
 from __future__ import annotations
 

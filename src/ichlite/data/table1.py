@@ -1,4 +1,4 @@
-"""Patients, labels and split of a set in; Table 1 of the paper for it out."""
+"""Compute the paper's Table 1 for any data set."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables of studies and headers in, without any image; their patients, split and Table 1 out.
+"""Split a data set and compute Table 1 from tables of its studies, without any image.
 
 For data sets whose pixels are elsewhere, or not yet here: RSNA's study list and header dumps. Every
 table (.csv, .csv.gz) with the columns PatientID and StudyInstanceUID is read, one row a study or a

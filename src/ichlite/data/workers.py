@@ -1,4 +1,4 @@
-"""A function and its items in, its results in order out, computed here or by several processes."""
+"""Apply a function to items in order, here or in several processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Slices and their rows in, as they come; a prepared store out. For sets that are generated.
+"""Write a prepared store slice by slice, for sets that are generated.
 
 Sets that are read from files are made by `prepare`, which resumes.
 """

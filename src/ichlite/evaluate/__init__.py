@@ -1,1 +1,1 @@
-"""Labels and scores in, metrics, calibration, operating points and tables out."""
+"""Measure models: metrics, calibration, operating points, intervals and reports."""

@@ -1,4 +1,4 @@
-"""Logits and labels of validation slices in, temperature and bias a subtype out (Platt scaling).
+"""Calibrate logits to probabilities: a temperature and a bias a subtype (Platt scaling).
 
 A loss with margins or focal weights makes probabilities that are none; so do phantoms whose share
 of bleeds is not a clinic's. Platt scaling corrects the first. The second it cannot.

@@ -1,4 +1,4 @@
-"""A size in, an empty figure in the report's style out; a figure and a path in, a file out."""
+"""Make figures in the report's style and save them."""
 
 from __future__ import annotations
 

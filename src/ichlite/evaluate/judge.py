@@ -1,4 +1,4 @@
-"""A model and a split of a store in, what it says of every slice and scan out.
+"""Apply a model to a store: what it says of every slice and scan.
 
 A bundle is judged as it reads: calibrated, smoothed over neighbours, its scan rule, its
 thresholds. A Keras model is judged bare: sigmoid of its logits, `any` the largest subtype.

@@ -1,4 +1,4 @@
-"""Labels and scores in, numbers out; an undefined metric is None with a reason, never 0.5.
+"""Compute metrics; one that is undefined is None with a reason, never 0.5.
 
 ROC AUC and average precision are computed from ranks, exactly, ties included. Pure numpy.
 """

@@ -1,4 +1,4 @@
-"""A summary and judged cases in; Markdown and CSV tables, ROC and precision-recall plots out."""
+"""Write an evaluation: Markdown and CSV tables, ROC and precision-recall plots."""
 
 from __future__ import annotations
 

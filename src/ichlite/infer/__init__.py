@@ -1,1 +1,1 @@
-"""Tensor in; calibrated decision out: bundle, runtime, decision, heatmap, pipeline."""
+"""Read scans with a bundle: runtime, decision, maps and the pipeline of `read`."""

@@ -1,4 +1,4 @@
-"""A bundle folder in; a checked `Bundle` out: the only thing that crosses from making to using.
+"""Load and check a bundle: the only thing that crosses from making models to using them.
 
 A bundle is `model.tflite`, `manifest.json` and the files that the manifest lists, each with its
 SHA-256. Everything is checked before anything is judged: one changed byte is an error.

@@ -1,4 +1,4 @@
-"""Logits of a scan's slices in; calibrated probabilities of each slice and of the scan out. Pure.
+"""Decide what the logits of a scan's slices mean, for each slice and for the scan.
 
 The order of steps, each on the output of the one before:
 

@@ -1,4 +1,4 @@
-"""A bundle in; the facts that a person or an inventory asks of it out."""
+"""List the facts of a bundle that a person or an inventory asks for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A bundle's manifest, as parsed JSON, in; its checked parts out. Pure; strict about types.
+"""Parse a bundle's manifest into checked parts; strict about types.
 
 A manifest comes from elsewhere: what is missing, of another type or out of range is named, never
 replaced by a default.

@@ -1,4 +1,4 @@
-"""Paths in; what ichlite says of each series, and each file it did not read, out.
+"""Read all series under paths; list every file that was not read.
 
 One series at a time: its volume is dropped before the next is read, so memory does not grow with
 the number of studies. A series that fails says why and the others are still read.

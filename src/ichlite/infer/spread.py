@@ -1,4 +1,4 @@
-"""A function and items in; its results in order out, each thread working on every so-many-th item.
+"""Apply a function to items on several threads, results in order.
 
 The steps of a slice take tens of microseconds, less than it costs to hand a slice from thread to
 thread one by one, and less than the 5 ms for which Python lets one thread keep the others waiting.

@@ -1,4 +1,4 @@
-"""Feature map in, feature map out: the few building blocks that the architectures share.
+"""The few building blocks that the architectures share.
 
 All maps are NHWC. Every convolution has a bias and is followed by batch normalisation, as in SFCN.
 """

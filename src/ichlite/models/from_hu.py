@@ -1,4 +1,4 @@
-"""HU slices in, a model's logits out: windows made on the device, in front of a windows model.
+"""Make windows on the device, in front of a model that takes windows.
 
 The windows are those of `ct.windows.apply_windows`, to float32 rounding; a batch in HU is a sixth
 of the bytes of its windows.

@@ -1,4 +1,4 @@
-"""Three-window slices in, subtype logits out: Keras' MobileNetV2, untrained, with five logits."""
+"""MobileNetV2 from Keras, untrained, with five subtype logits; a network of comparison."""
 
 from __future__ import annotations
 

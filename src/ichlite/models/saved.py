@@ -1,4 +1,4 @@
-"""A `.keras` file in, the model out, and what it says of a store's rows."""
+"""Load a `.keras` file, and compute its logits for a store's rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Three-window slices in, subtype logits out: SFCN, the paper's baseline, in two dimensions."""
+"""SFCN, the paper's baseline network, in two dimensions."""
 
 from __future__ import annotations
 

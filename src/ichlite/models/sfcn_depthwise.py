@@ -1,4 +1,4 @@
-"""Three-window slices in, subtype logits out: SFCN with depthwise separable convolutions."""
+"""SFCN with depthwise separable convolutions, as the paper compares it."""
 
 from __future__ import annotations
 

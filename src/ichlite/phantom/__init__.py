@@ -1,1 +1,1 @@
-"""Seeds in, synthetic head CT with labelled bleeds out: as a prepared store or as DICOM."""
+"""Make synthetic head CT with labelled bleeds, as a prepared store or as DICOM."""

@@ -1,4 +1,4 @@
-"""nilearn's MNI152 maps in, the still template head out: tissue maps and distances on one grid.
+"""Build the template head from nilearn's MNI152 maps: tissue maps and distances on one grid.
 
 The maps ship inside nilearn's wheel (ICBM 152 nonlinear symmetric 2009a); nothing is downloaded.
 """

@@ -1,4 +1,4 @@
-"""A name in, the mix of bleeds that subjects are drawn from out."""
+"""The named mixes of bleeds that subjects are drawn from."""
 
 from __future__ import annotations
 

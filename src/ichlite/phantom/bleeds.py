@@ -1,4 +1,4 @@
-"""A plan of bleeds in, blood out: displaced brain first, then HU and one weight map a subtype.
+"""Paint planned bleeds into a brain: displace it, then HU and one weight map a subtype.
 
 Shapes follow the anatomy: an epidural is a lens against the inner table, a subdural a crescent or
 a sheet on falx and tentorium, subarachnoid blood takes the place of fluid in sulci and cisterns,

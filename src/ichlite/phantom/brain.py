@@ -1,4 +1,4 @@
-"""Traits and a displacement field in, the brain of one subject out: tissue fractions, then HU.
+"""Make the brain of one subject: tissue fractions, then HU.
 
 Everything is over `atlas.BRAIN_BOX`, (z, y, x) float32.
 """

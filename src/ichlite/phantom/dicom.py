@@ -1,4 +1,4 @@
-"""One scanned phantom in, its CT images as DICOM data sets out; the same phantom, the same UIDs.
+"""Write a scanned phantom as DICOM CT images; the same phantom has the same UIDs.
 
 Every image says that it is synthetic: PatientID, SeriesDescription, Manufacturer and
 QualityControlImage.

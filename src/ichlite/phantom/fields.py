@@ -1,4 +1,4 @@
-"""Grid and random numbers in, smooth fields and soft shapes out: the geometry every stage shares.
+"""Draw smooth random fields and soft shapes: the geometry that every stage shares.
 
 Arrays are (z, y, x); coordinates are millimetres in MNI152 axes: x to the right, y to the front,
 z to the top of the head.

@@ -1,4 +1,4 @@
-"""A seed and a count in, a prepared store of phantoms out; the order of work changes no byte."""
+"""Make a prepared store of phantoms; the order of work changes no byte."""
 
 from __future__ import annotations
 

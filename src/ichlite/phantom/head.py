@@ -1,4 +1,4 @@
-"""A brain and random traits in, the HU of the whole head and neck out, over `atlas.HEAD_GRID`.
+"""Build the HU of a whole head and neck around a brain, over `atlas.HEAD_GRID`.
 
 Bones, sinuses, orbits, spine and soft tissue are drawn as shapes around the template's cranial
 cavity; sizes and places vary from subject to subject.

@@ -1,4 +1,4 @@
-"""A brain or head in, the same with what a model may take for blood: the hard negatives.
+"""Add what a model may take for blood to a head: the hard negatives.
 
 Normal: falx, tentorium, dural sinuses, vessels, calcified plexus, pineal and basal ganglia.
 Not normal, no blood: infarcts, oedema, masses, shunts, drains, burr holes, coils, free air.

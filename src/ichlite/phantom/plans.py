@@ -1,4 +1,4 @@
-"""A subtype mix in, a random plan of bleeds out: who bleeds where, how much, how bright."""
+"""Draw a random plan of bleeds: who bleeds where, how much, how bright."""
 
 from __future__ import annotations
 

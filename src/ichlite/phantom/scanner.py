@@ -1,4 +1,4 @@
-"""True slices in, scanned ones out: blur, cupping, streaks, noise, table, scan circle."""
+"""Imitate a scanner: blur, cupping, streaks, noise, table, scan circle."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An order in, one folder of DICOM files a phantom and `labels.csv` out.
+"""Write phantoms as folders of DICOM files with a `labels.csv`.
 
 The folder is whole or absent: it is written beside its place and renamed at the end.
 """

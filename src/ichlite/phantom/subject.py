@@ -1,4 +1,4 @@
-"""A seed and an index in, one scanned subject out: slices, labels, and where the blood is.
+"""Make one scanned subject: slices, labels, and where the blood is.
 
 The same seed and index give the same bytes, whatever else is generated, in whatever order.
 """

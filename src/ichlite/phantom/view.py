@@ -1,4 +1,4 @@
-"""A head volume and a patient position in, the true slices of the scan out: geometry alone.
+"""Cut a head volume into the slices of a scan, for a patient position.
 
 Slices are (row, column): row 0 in front, column 0 at the patient's right, as in an axial DICOM.
 """

@@ -1,1 +1,1 @@
-"""A prepared store in; the paper's tables, figures and claims, measured again, out."""
+"""Reproduce the paper: its tables, figures and claims, measured again."""

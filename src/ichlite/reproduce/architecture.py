@@ -1,4 +1,4 @@
-"""A Keras model in, its stages out, read from its layers; and Figure 1 drawn from them.
+"""Read a Keras model's stages from its layers, and draw Figure 1 of them.
 
 Nothing here knows LightFCN's widths: another model, or other widths, give another figure.
 """

@@ -1,4 +1,4 @@
-"""A measured and a published number in; the text of a cell, and tables as Markdown and CSV, out."""
+"""Format measured and published numbers as cells, and tables as Markdown and CSV."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A store in; one slice of each subtype, chosen by a stated rule, and Figure 2 of them out."""
+"""Choose one slice of each subtype by a stated rule, and draw Figure 2 of them."""
 
 from __future__ import annotations
 

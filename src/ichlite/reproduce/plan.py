@@ -1,4 +1,4 @@
-"""Which models, losses, epochs and seeds in; the paper's training runs, in a useful order, out."""
+"""Plan the paper's training runs: models, losses, epochs and seeds, in a useful order."""
 
 from __future__ import annotations
 

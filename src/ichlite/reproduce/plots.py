@@ -1,4 +1,4 @@
-"""Summary and costs in; plots of what was measured beside what was published out."""
+"""Plot what was measured beside what was published."""
 
 from __future__ import annotations
 

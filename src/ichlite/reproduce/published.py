@@ -1,4 +1,4 @@
-"""Nothing in; the numbers that the paper printed, each with its table, row and column, out.
+"""The numbers that the paper printed, each with its table, row and column.
 
 The only place with numbers that were typed; a test reads them again from the paper's text. The
 figures are the paper's own, errors and all: the AUC of Tables 2 and 3 is a balanced accuracy.

@@ -1,1 +1,1 @@
-"""A prepared store in, a trained Keras model out: losses, batches, recipe, fit."""
+"""Train models on prepared stores: recipe, batches, losses and the training loop."""

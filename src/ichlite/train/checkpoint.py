@@ -1,4 +1,4 @@
-"""Model in, `.keras` file out and back: weights, optimiser and step in one file, written whole.
+"""Save and load a training state: weights, optimiser and step in one file, written whole.
 
 The step of a run is its optimiser's iteration count, so weights and step cannot disagree.
 """

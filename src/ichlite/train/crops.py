@@ -1,4 +1,4 @@
-"""Slices with lesion positions in, small lesion-aimed crops out: what the first steps train on.
+"""Cut small crops around lesions, which the first training steps use.
 
 A bleed is a few pixels of 65,536; aimed crops show the network what it looks like first. Half of
 a batch holds a lesion, half comes from slices without any bleed, inside the head.

@@ -1,4 +1,4 @@
-"""A number of devices in, training on so many of one machine: each takes its share of a batch."""
+"""Share training between several devices of one machine."""
 
 from __future__ import annotations
 

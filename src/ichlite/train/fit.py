@@ -1,4 +1,4 @@
-"""A prepared store and a recipe in, a run folder out: best.keras, last.keras, history, manifest.
+"""Train one run: best.keras, last.keras, history and manifest in a run folder.
 
 Running the same command again resumes: the optimiser's iteration count says where.
 """

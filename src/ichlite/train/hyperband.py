@@ -1,4 +1,4 @@
-"""A plan and a store in; trials, each a run folder of our own loop, out: KerasTuner's Hyperband.
+"""Run Hyperband by KerasTuner; each trial is a run folder of our own training loop.
 
 KerasTuner chooses the values and who goes on; `train.fit` trains. A trial that goes on from a
 shorter one starts from a copy of its run folder: weights, optimiser and order of images go on.

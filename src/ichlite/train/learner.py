@@ -1,4 +1,4 @@
-"""A compiled model and batches in, one optimiser step after another out, on either backend.
+"""Take optimiser steps on batches, by TensorFlow or by JAX.
 
 TensorFlow takes Keras' `train_on_batch`. On JAX that call hands every variable over and back and
 waits for the loss, which costs more than a small network's step on a GPU; so there the state stays

@@ -1,4 +1,4 @@
-"""One row an epoch in, history.csv and TensorBoard scalars out."""
+"""Log each epoch to history.csv and TensorBoard."""
 
 from __future__ import annotations
 

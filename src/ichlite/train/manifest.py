@@ -1,4 +1,4 @@
-"""A run's recipe, data and versions in, train.json out: what made this model, to make it again."""
+"""Write and read `train.json`: what made a model, to make it again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A recipe and the training split's counts in, a compiled Keras model out."""
+"""Build and compile the model of a recipe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A base recipe and what may vary in, the search space of `ichlite tune` and its recipes out."""
+"""Define the search space of `ichlite tune` around a base recipe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A command's words and N in; the command's chief and N workers, run on this machine, out.
+"""Run a command as one chief and several workers on this machine.
 
 Loads neither Keras nor KerasTuner: the process that starts the others waits and computes nothing.
 

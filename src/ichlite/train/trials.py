@@ -1,4 +1,4 @@
-"""A search's trials in; the best one, a verdict against the paper's defaults, and tables out."""
+"""Pick the best trial of a search, compare it with the paper's defaults, write tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A plan and a store in; best.json, every trial's table and the verdict on the defaults out.
+"""Search hyperparameters: best.json, a table of all trials, a verdict on the defaults.
 
 The search is `hyperband.search`. Then the paper's defaults get as many epochs as the best trial
 had, and, if asked, both are trained again with other seeds. Running it again goes on.

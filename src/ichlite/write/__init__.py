@@ -1,1 +1,1 @@
-"""Results in; text out: JSON, CSV, HTML and the terminal's triage list, one file each."""
+"""Write results as JSON, CSV, HTML or the triage list of the terminal, one file each."""

@@ -1,4 +1,4 @@
-"""A scan's slice probabilities in; one inline SVG of them along the z axis out. Pure text."""
+"""Draw a scan's slice probabilities along the head as one inline SVG."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A `ReadResult` in; a table with one row a slice, and one a thing not analysed, out."""
+"""Write results as CSV: one row a slice, and one for each thing not analysed."""
 
 from __future__ import annotations
 

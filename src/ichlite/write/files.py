@@ -1,4 +1,4 @@
-"""Text and a path in; a whole file, or none, out. And the check of where a report may go."""
+"""Write text to a file whole or not at all, and check where a report may go."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Results in; one self-contained HTML page out: no script, nothing fetched from anywhere.
+"""Write results as one self-contained HTML page: no script, nothing fetched.
 
 Everything that comes from a file or its name goes through `html_text`.
 """

@@ -1,4 +1,4 @@
-"""A `ReadResult` in; the JSON document of `ichlite read --json` out (schema/read-1.json)."""
+"""Write results as the JSON document of `ichlite read --json` (schema/read-1.json)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HU slices and heat maps in; small pictures, as data URIs for a self-contained page, out."""
+"""Draw HU slices and maps as small pictures, as data URIs for a self-contained page."""
 
 from __future__ import annotations
 

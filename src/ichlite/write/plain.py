@@ -1,4 +1,4 @@
-"""Text from headers and file names in; text that any reader of a result can show out. Pure."""
+"""Make text from headers and file names safe to show in any result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One analysed scan with its pixels in; its section of the report, as HTML, out.
+"""Write the section of the HTML report about one analysed scan.
 
 Everything that comes from a file or its name goes through `html_text`.
 """

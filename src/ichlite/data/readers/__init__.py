@@ -1,1 +1,1 @@
-"""A data set's folder in its own layout in; its `Index`, images with labels and findings, out."""
+"""Read the published layouts of data sets into one `Index` of labelled images."""

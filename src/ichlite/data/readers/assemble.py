@@ -1,4 +1,4 @@
-"""Records and findings of a reader in, its index out: in one order, each image once."""
+"""Assemble a reader's records and findings into an index: one order, each image once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CQ500 unzipped in, its index out: `reads.csv` and folders `CQ500CT0 CQ500CT0/Unknown Study/…`.
+"""Read CQ500, unzipped: `reads.csv` and folders `CQ500CT0 CQ500CT0/Unknown Study/…`.
 
 Labels are of the scan: what at least two of the three readers say. Every image of the scan's one
 chosen series (see `series_choice`) carries them. `CQ500-CT-0` of the table is folder `CQ500CT0`.

@@ -1,4 +1,4 @@
-"""A folder of DICOM files in; one small record for each CT image, and what was odd, out.
+"""Scan a folder of DICOM files into one small record an image, and note what is odd.
 
 Only headers are read. Nothing of them is kept but who, where and in which order, so that a folder
 of a million files fits in memory.

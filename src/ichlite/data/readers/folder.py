@@ -1,4 +1,4 @@
-"""A folder of DICOM files with a label table in, its index out; and what `ichlite phantom` writes.
+"""Read a folder of DICOM files with a label table, such as `ichlite phantom` writes.
 
 A path of the table is a file, and its labels are of that slice; or a folder, and its labels are of
 the scan, for which one series stands (see `series_choice`).

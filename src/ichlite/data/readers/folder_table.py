@@ -1,4 +1,4 @@
-"""The label table of a plain folder in, one row a path out: a file's or a folder's labels."""
+"""Read the label table of a plain folder: labels of files or of folders."""
 
 from __future__ import annotations
 

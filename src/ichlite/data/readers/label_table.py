@@ -1,4 +1,4 @@
-"""A label table (CSV) in, its rows by column name out; and what is wrong with its labels.
+"""Read a label table (CSV) by column name, and say what is wrong with its labels.
 
 What all data sets' tables share stands here: byte order marks, gzip, checked headers, line numbers
 in messages, rows that stand twice.

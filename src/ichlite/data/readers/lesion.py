@@ -1,4 +1,4 @@
-"""Where a bleed is, in pixels of any matrix, in; the same place on the 256x256 grid out."""
+"""Bring the place of a bleed from a matrix of any size to the 256x256 grid."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A NIfTI volume and a slice number in, that slice's HU on the 256x256 grid out.
+"""Read a slice of a NIfTI volume as HU on the 256x256 grid.
 
 Slices are counted from the feet to the head, and each lies as an axial DICOM image does: rows from
 front to back, columns from the patient's right to the left. How the file stores them is read from

@@ -1,4 +1,4 @@
-"""RSNA 2019 in Kaggle's layout in, its index out: `stage_2_train.csv`, `stage_2_train_images/`.
+"""Read RSNA 2019 in Kaggle's layout: `stage_2_train.csv`, `stage_2_train_images/`.
 
 The table has one line for each image and class, `ID_<image>_<class>,<0 or 1>`; some lines stand
 there twice. Files are named like the images. A patient may have several studies.

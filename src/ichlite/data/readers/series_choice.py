@@ -1,4 +1,4 @@
-"""All images of one scan in, those of the one plain series that stands for it out.
+"""Choose the one plain series that stands for a scan.
 
 The rule. Series with contrast agent are left out, by name or by ContrastBolusAgent; so are bone and
 other sharp kernels and images derived from slices, by name, and series of fewer slices than a head

@@ -1,4 +1,4 @@
-"""Labels and logits in, one loss an image out: cross-entropy and its kin for rare subtypes.
+"""Loss functions of one value an image: cross-entropy and its kin for rare subtypes.
 
 The functions are pure: (batch, subtype) labels 0/1 and logits → (batch,), the mean over subtypes.
 The classes are thin `keras.losses.Loss` wrappers, to compile with. All use `keras.ops` alone, so

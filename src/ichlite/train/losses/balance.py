@@ -1,4 +1,4 @@
-"""Labels, logits and counts of the training data in, re-weighted cross-entropy out.
+"""Re-weighted cross-entropy, by how often each subtype occurs in the training data.
 
 Class-balanced weights depend on the label alone, distribution-balanced ones also on which other
 subtypes the image has.

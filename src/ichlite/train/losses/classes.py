@@ -1,4 +1,4 @@
-"""Constants in, `keras.losses.Loss` objects out: thin wrappers, to compile a model with."""
+"""`keras.losses.Loss` objects around the loss functions, to compile a model with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Labels and logits in, cross-entropy out: plain, focal and asymmetric.
+"""Cross-entropy: plain, focal and asymmetric.
 
 Softplus forms throughout, so that values and gradients stay finite at any logit.
 """

@@ -1,4 +1,4 @@
-"""Labels, logits and margins in, label-distribution-aware margin loss (LDAM) out."""
+"""Label-distribution-aware margin loss (LDAM), for many labels at once."""
 
 from __future__ import annotations
 

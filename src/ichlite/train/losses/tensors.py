@@ -1,4 +1,4 @@
-"""Labels, logits and constants of any array kind in, float tensors that fit each other out."""
+"""Convert labels, logits and constants of any array kind to matching float tensors."""
 
 from __future__ import annotations
 
