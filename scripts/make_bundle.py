@@ -1,4 +1,4 @@
-"""Make the embedded bundle: phantoms, then patients' scans and the same with implanted bleeds.
+"""Make the embedded bundle from phantoms, patients' scans, and these with implanted bleeds.
 
     python scripts/make_bundle.py --ct-ich FOLDER --install      (make bundle CT_ICH=FOLDER)
     python scripts/make_bundle.py --install                      (make bundle-phantoms)

@@ -46,7 +46,8 @@ class SliceHeader:
         rescale_slope, rescale_intercept: To HU; None when the file does not say.
         pixel_padding_value: Stored value of pixels outside the scan circle.
         lossy_compressed: The pixels went through lossy compression at some time.
-        patient_age_years: By PatientAge; None when it is absent or no DICOM age.
+        patient_age_years: By PatientAge; None when it is absent or no age.
+        examination_date: The first that is there of study, series, acquisition and content date.
         patient_name, patient_birth_date, patient_sex, study_date, frame_of_reference_uid: As in the
             file; only compared among slices or counted with, never shown.
     """
@@ -81,6 +82,7 @@ class SliceHeader:
     patient_birth_date: str | None = None
     patient_sex: str | None = None
     study_date: str | None = None
+    examination_date: str | None = None
     frame_of_reference_uid: str | None = None
 
 

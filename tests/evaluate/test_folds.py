@@ -153,7 +153,8 @@ def test_files_that_disagree_are_refused(tmp_path: Path) -> None:
     table = made_scores(folds=2)
     first = _written(tmp_path / "a.csv", table)
     shuffled = np.random.default_rng(0).permutation(len(table))
-    assert len(read_seeds([first, _written(tmp_path / "b.csv", table.take(shuffled))])) == 2
+    other = replace(table, logits=table.logits + 1).take(shuffled)
+    assert len(read_seeds([first, _written(tmp_path / "b.csv", other)])) == 2
 
     labels = table.labels.copy()
     labels[7, 3] ^= 1
@@ -167,6 +168,8 @@ def test_files_that_disagree_are_refused(tmp_path: Path) -> None:
         ("folds", replace(table, fold=other_folds), "has other folds than a.csv"),
         ("two", replace(table, fold=split), "patient P01 in 2 and 1"),
         ("none", replace(table, fold=np.full(len(table), "")), "says no folds"),
+        ("lacking", replace(table, fold=np.where(table.fold == "2", "3", "1")), "lacks a fold"),
+        ("again", table.take(shuffled), "are one seed, given twice"),
     ):  # fmt: skip
         with pytest.raises(InputError) as fault:
             read_seeds([first, _written(tmp_path / f"{name}.csv", changed)])

@@ -54,6 +54,15 @@ def test_a_manifest_of_before_fingerprints_tells_by_its_store(store: Store) -> N
     assert "not checked" in line
 
 
+def test_a_model_of_all_patients_of_a_data_set_is_warned_of_without_a_fingerprint() -> None:
+    evaluated = Evaluated(("ct-ich",), ("051",), ("pixels",))
+    data = {"all_patients": True, "stores": [{"kind": "phantom"}, {"kind": "ct-ich"}]}
+    (line,) = seen_warnings("m", {"data": data}, evaluated)
+    assert line.startswith("all patients of a store of ct-ich trained m")
+    (line,) = seen_warnings("m", {"data": {**data, "all_patients": False}}, evaluated)
+    assert "not checked" in line
+
+
 def test_a_changed_fingerprint_is_an_error(store: Store) -> None:
     said = {**fingerprint(store).as_dict(), "series": ""}
     with pytest.raises(InputError, match="fingerprint was changed"):

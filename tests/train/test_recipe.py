@@ -30,7 +30,7 @@ def test_defaults_are_the_papers() -> None:
      ("clipnorm", float("nan")), ("seed", 2**40), ("crop_size", 512), ("crop_size", 100),
      ("gamma", -1.0), ("max_margin", -0.1), ("map_weight", -1.0), ("warmup_steps", -1),
      ("crop_steps", -1), ("width", 0), ("bn_momentum", -0.1), ("bleeding_share", -0.1),
-     ("brain_level_hu", -1.0), ("shares", (-0.5, 0.5))],
+     ("brain_level_hu", -1.0), ("shares", (-0.5, 0.5)), ("shares", (0.5, 0.6))],
 )  # fmt: skip
 def test_nonsense_is_refused_by_name(name: str, value: float) -> None:
     with pytest.raises(IchliteError, match=name) as refused:
@@ -102,3 +102,9 @@ def test_a_run_without_steps_is_refused() -> None:
     with pytest.raises(UsageError, match="nothing to train"):
         Recipe(epochs=0)
     assert Recipe(epochs=0, crop_steps=5).total_steps(100) == 5
+
+
+def test_scanners_are_varied_with_augmentation_alone() -> None:
+    with pytest.raises(UsageError, match="--augment --vary-scanner"):
+        Recipe(vary_scanner=True)
+    assert Recipe(vary_scanner=True, augment=True).vary_scanner

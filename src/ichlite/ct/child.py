@@ -60,11 +60,11 @@ def _young(header: SliceHeader) -> str | None:
     said = header.patient_age_years
     if said is not None and said < ADULT_YEARS:
         return f"PatientAge is {said:.3g} years"
-    born, examined = _date(header.patient_birth_date), _date(header.study_date)
+    born, examined = _date(header.patient_birth_date), _date(header.examination_date)
     if said is None and born is not None and examined is not None:
         years = (examined - born).days / _DAYS_PER_YEAR
         if 0 <= years < ADULT_YEARS:
-            return f"{years:.3g} years old by PatientBirthDate and StudyDate"
+            return f"{years:.3g} years old by PatientBirthDate and the date of the scan"
     return None
 
 

@@ -1,4 +1,4 @@
-"""One file in; its `SliceHeader`, or why it is not a CT slice that can be used, out."""
+"""Read a file's `SliceHeader`, or say why it is not a CT slice that can be used."""
 
 from __future__ import annotations
 
@@ -249,6 +249,9 @@ def _is_lossy(said: str | None, layout: PixelLayout) -> bool:
     return said == "01" or (said is None and layout.transfer_syntax_uid in LOSSY_SYNTAXES)
 
 
+_DATES = ("StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate")
+
+
 def _slice_header(path: str, values: Values, layout: PixelLayout) -> SliceHeader:
     spacing = values.numbers("PixelSpacing", 2)
     position = values.numbers("ImagePositionPatient", 3)
@@ -261,6 +264,7 @@ def _slice_header(path: str, values: Values, layout: PixelLayout) -> SliceHeader
         patient_sex=values.text("PatientSex"),
         patient_age_years=values.age_years("PatientAge"),
         study_date=values.text("StudyDate"),
+        examination_date=next(filter(None, map(values.text, _DATES)), None),
         frame_of_reference_uid=values.text("FrameOfReferenceUID"),
         study_uid=values.required_text("StudyInstanceUID"),
         series_uid=values.required_text("SeriesInstanceUID"),

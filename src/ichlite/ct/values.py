@@ -1,4 +1,4 @@
-"""Raw element values in; typed values out. Absent is None; nonsense raises with its keyword."""
+"""Parse raw element values into typed ones. Absent is None; nonsense raises with its keyword."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ TAGS: dict[str, int] = {
     "SOPClassUID": 0x00080016,
     "SOPInstanceUID": 0x00080018,
     "StudyDate": 0x00080020,
+    "SeriesDate": 0x00080021,
+    "AcquisitionDate": 0x00080022,
+    "ContentDate": 0x00080023,
     "Modality": 0x00080060,
     "StudyDescription": 0x00081030,
     "SeriesDescription": 0x0008103E,

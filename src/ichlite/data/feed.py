@@ -1,4 +1,4 @@
-"""A store's HU rows in; windows as a model takes them out, made ahead while the model computes.
+"""Feed a store's slices to a model as windows, made ahead while the model computes.
 
 The windows come from `ct.tensor.model_input`, the one preprocessing path of training and reading.
 """
@@ -52,7 +52,11 @@ def split_rows(store: Store, split: str) -> NDArray[np.int64]:
         raise UnknownName("split", split, list(SPLITS))
     rows = store.rows(split)
     if len(rows) == 0:
-        raise StoreError(f"the {split} split is empty", remedy="make a store of more patients")
+        keep_last = "keep the last epoch instead of the best (--keep last), or "
+        raise StoreError(
+            f"the {split} split is empty",
+            remedy=f"{keep_last if split == 'validation' else ''}use a store of more patients",
+        )
     return rows
 
 

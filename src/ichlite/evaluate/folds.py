@@ -7,8 +7,8 @@ fold's logits are brought to probabilities, and called positive, by what the oth
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from itertools import repeat
+from dataclasses import dataclass
+from itertools import combinations, repeat
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
@@ -91,7 +91,7 @@ def read_seed(path: Path) -> Seed:
 
     Raises:
         InputError: No file of scores there; a slice without a fold, or scored twice; fewer than two
-            folds; a patient in two folds.
+            folds, or one missing among them; a patient in two folds.
     """
     files = sorted(path.glob("*.csv")) if path.is_dir() else [path]
     if not files:
@@ -106,7 +106,7 @@ def read_seeds(paths: Sequence[Path]) -> tuple[Seed, ...]:
     """Read several seeds of the same folds.
 
     Raises:
-        InputError: See `read_seed`; or they disagree on slices, labels or folds.
+        InputError: See `read_seed`; or they disagree on slices, labels or folds; or two are equal.
     """
     seeds = tuple(read_seed(path) for path in paths)
     for other in seeds[1:]:
@@ -118,6 +118,13 @@ def read_seeds(paths: Sequence[Path]) -> tuple[Seed, ...]:
                 found=f"image {other.table.image[differing[0]]} in fold "
                 f"{other.table.fold[differing[0]]} and in fold {seeds[0].table.fold[differing[0]]}",
                 expected="seeds of the same folds",
+            )
+    for one, other in combinations(seeds, 2):
+        if np.array_equal(one.table.logits, other.table.logits):
+            raise InputError(
+                f"{one.name} and {other.name} are one seed, given twice",
+                found="the same scores in both",
+                expected="scores of models trained with other seeds",
             )
     return seeds
 
@@ -237,7 +244,7 @@ def summarise_folds(
         **pooled[0],
         "scan": {"scans": scans, **pooled[1]},
         "calibrate": calibrate,
-        "rule": {k: v for k, v in asdict(rule).items() if k != "thresholds"},
+        "rule": rule.as_dict(),
         "threshold_rule": THRESHOLD_RULE,
         "notes": [NOTES[calibrate]],
         "seeds": [
@@ -363,6 +370,13 @@ def _check_folds(path: Path, table: ScoreTable) -> None:
         )
     if len(folds) < 2:
         raise InputError(f"{path} holds one fold", found=folds[0], expected="two or more")
+    missing = sorted({str(n) for n in range(1, len(folds) + 1)} - set(folds), key=int)
+    if missing:
+        raise InputError(
+            f"{path} lacks a fold",
+            found=f"folds {', '.join(folds)}",
+            expected=f"fold {missing[0]}, too: figures of a part are not those of all patients",
+        )
     fold_of: dict[str, str] = {}
     for patient, fold in zip(table.patient.tolist(), table.fold.tolist(), strict=True):
         if fold_of.setdefault(patient, fold) != fold:

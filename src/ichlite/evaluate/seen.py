@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ichlite.data.fingerprint import read_fingerprint
+from ichlite.data.fingerprint import NAMED_KINDS, read_fingerprint
 from ichlite.data.join import metas_of
 from ichlite.data.store import Store
 
@@ -87,6 +87,14 @@ def seen_warnings(
         if evaluated.split != "train":
             return ()
         return (f"the train split of this store trained {model}",)
+    if data.get("all_patients"):
+        trained = {store.get("kind") for store in data.get("stores", [data])}
+        both = sorted(trained & {*evaluated.kinds} & {*NAMED_KINDS})
+        if both:
+            return (
+                f"all patients of a store of {' and '.join(both)} trained {model}: its figures are "
+                "better than it is",
+            )
     if training is not None and (data.get("kind") == PHANTOM) != (PHANTOM in evaluated.kinds):
         return ()
     return (

@@ -11,7 +11,8 @@ from string import Template
 from ichlite import __version__
 from ichlite.reproduce.cells import Cell, Table
 from ichlite.reproduce.noise import TEST
-from ichlite.reproduce.report import Judged, Picture, Report
+from ichlite.reproduce.pictures import Picture
+from ichlite.reproduce.report import Judged, Report
 from ichlite.reproduce.verdicts import (
     FAILS,
     HOLDS,

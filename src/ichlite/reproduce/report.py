@@ -14,17 +14,15 @@ from ichlite.data.join import Fold, metas_of
 from ichlite.data.rows import SPLITS
 from ichlite.data.store import Store
 from ichlite.errors import UsageError
-from ichlite.models import build
-from ichlite.reproduce import examples, plots
-from ichlite.reproduce.architecture import draw_architecture
 from ichlite.reproduce.campaign import Data, Outcome
 from ichlite.reproduce.cells import Table
 from ichlite.reproduce.claims import Ground, judge
 from ichlite.reproduce.measure import Measured
-from ichlite.reproduce.plan import LOSS_MODEL, PAPER_LOSSES, PAPER_MODELS, Grid
+from ichlite.reproduce.pictures import Picture, draw_pictures
+from ichlite.reproduce.plan import PAPER_LOSSES, PAPER_MODELS, Grid
 from ichlite.reproduce.results import RESULTS, Piece, read_document, read_pieces, results_of
 from ichlite.reproduce.rsna import RsnaCounts, read_counts
-from ichlite.reproduce.summary import Difference, Summary, differences, grid_of, summarise_runs
+from ichlite.reproduce.summary import Difference, differences, grid_of, summarise_runs
 from ichlite.reproduce.tables import all_tables
 from ichlite.reproduce.verdicts import Claim, name_of
 from ichlite.train.manifest import option_words
@@ -37,15 +35,6 @@ RUNS_HEADER: tuple[str, ...] = (
 LEAST_PATIENTS = 10
 """Of a test split; from fewer, redraws of patients tell too little of other patients."""
 _OF_A_RUN = ("model", "loss", "epochs", "seed")
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A figure: its file, a title and what to know of it."""
-
-    path: Path
-    title: str
-    caption: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +111,7 @@ def make_report(
         caution=patients_caution(tested),
         facts=_facts(outcomes, measured, data, folds, command, draws),
         tables=all_tables(summary, costs, tested, [data.of(fold) for fold in folds]),
-        pictures=_pictures(summary, costs, tested, data.name, figures),
+        pictures=draw_pictures(summary, costs, tested, data.name, figures),
         judged=_judged(Ground.of(summary, costs, measured.rsna)),
         beside=tuple(beside),
         differences=(*differences(summary.losses), *differences(summary.models)),
@@ -331,54 +320,6 @@ def _where(manifest: Mapping[str, Any]) -> str:
     tensorflow = versions.get("tensorflow") or versions.get("tensorflow-cpu")
     engine = versions.get("jax") if manifest["backend"] == "jax" else tensorflow
     return f"Keras {versions['keras']} on {manifest['backend']} {engine} ({manifest['machine']})"
-
-
-def _pictures(
-    summary: Summary, costs: Mapping[str, Any], store: Store, name: str, figures: Path
-) -> tuple[Picture, ...]:
-    chosen = examples.choose_examples(store)
-    light = build(LOSS_MODEL)
-    return (
-        Picture(
-            draw_architecture(light, figures / "figure1.svg", name_of(LOSS_MODEL)),
-            "Figure 1. LightFCN",
-            "Drawn from the Keras model. Widths are a reconstruction: the paper's figure is not in "
-            "its text. Squares show the sides of the feature maps, on a root scale.",
-        ),
-        Picture(
-            examples.draw_examples(store, chosen, figures / "figure2.png"),
-            "Figure 2. A preprocessed slice of each subtype",
-            f"From {name}. Chosen by rule: {examples.RULE}. Images: {_chosen(store, chosen)}.",
-        ),
-        Picture(
-            plots.plot_groups(summary.losses, 5, "roc_auc", figures / "losses.svg"),
-            "Losses, seed by seed",
-            "Mean over subtypes. A loss is better only where its seeds stand clear of the other's.",
-        ),
-        Picture(
-            plots.plot_groups(summary.models, 2, "balanced_accuracy", figures / "models.svg"),
-            "Models, seed by seed",
-            "Mean over subtypes. The paper's AUC of Table 2 stands under "
-            "balanced accuracy, which it is.",
-        ),
-        Picture(
-            plots.plot_subtypes(summary, figures / "subtypes.svg"),
-            "Table 3, drawn",
-            "Left bar of a pair: measured here; right, hatched: the paper's.",
-        ),
-        Picture(
-            plots.plot_costs(summary, costs, figures / "costs.svg"),
-            "What performance costs",
-            "Filled: measured here. Hollow: the paper's, balanced accuracy being the mean of its "
-            "Table 3, time and size of its Table 4. Only the order of models can be compared.",
-        ),
-    )
-
-
-def _chosen(store: Store, chosen: Sequence[examples.Example]) -> str:
-    return ", ".join(
-        f"{one.subtype} {'none' if one.row is None else store.image[one.row]}" for one in chosen
-    )
 
 
 def _runs(outcomes: Sequence[Outcome], pieces: Mapping[str, Piece]) -> tuple[tuple[str, ...], ...]:

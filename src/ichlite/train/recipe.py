@@ -31,6 +31,7 @@ _FROM_0: _Range = (lambda x: 0 <= x < math.inf, "at least 0")
 _FROM_1: _Range = (lambda x: x >= 1, "at least 1")
 _ABOVE_0: _Range = (lambda x: 0 < x < math.inf, "above 0")
 _BELOW_1: _Range = (lambda x: 0 <= x < 1, "at least 0 and below 1")
+_SHARES_TOLERANCE = 0.001
 _RANGES: Mapping[str, _Range] = {
     **dict.fromkeys(("epochs", "crop_steps", "warmup_steps"), _FROM_0),
     **dict.fromkeys(("batch_size", "steps_per_epoch", *WIDTHS), _FROM_1),
@@ -46,7 +47,10 @@ _RANGES: Mapping[str, _Range] = {
         lambda x: len(x) == BLOCKS and min(x) >= 1,
         f"{BLOCKS} numbers of channels, 1 or more",
     ),
-    "shares": (lambda x: all(0 < one <= 1 for one in x), "each above 0 and at most 1"),
+    "shares": (
+        lambda x: min(x, default=0) > 0 and abs(sum(x) - 1) < _SHARES_TOLERANCE,
+        "each above 0, together 1",
+    ),
     "bleeding_share": (lambda x: 0 < x < 1, "between 0 and 1"),
     "brain_level_hu": (lambda x: 0 <= x <= 80, "from 0 to 80 HU"),
     "defer_share": (lambda x: 0 <= x <= 1, "from 0 to 1"),
@@ -153,6 +157,12 @@ class Recipe:
             if value is not None and not fits(value):
                 raise UsageError(name, found=value, expected=expected)
         self._check_widths()
+        if self.vary_scanner and not self.augment:
+            raise UsageError(
+                "scanners are varied as a part of augmentation",
+                found="vary_scanner without augment",
+                expected="both (--augment --vary-scanner), or neither",
+            )
         if self.epochs + self.crop_steps == 0:
             raise UsageError("nothing to train", found="0 epochs", expected="1 or more")
 
