@@ -162,6 +162,17 @@ def test_the_chart_draws_each_subtype_in_its_colour_inside_the_picture(read):
         assert all(0 <= y <= HEIGHT for _, y in points)
 
 
+def test_a_scan_threshold_is_drawn_only_where_a_slice_can_reach_it(read, bundle):
+    together, highest = (
+        scan_section(read.studies[0], replace(bundle, rule=replace(bundle.rule, scan_rule=name)))
+        for name in ("noisy_or", "max")
+    )
+    assert 'class="threshold"' in highest
+    assert "Red dashes" in highest
+    assert 'class="threshold"' not in together
+    assert "for all slices together" in together
+
+
 def test_a_gap_is_tinted_and_no_line_is_drawn_across_it(read):
     chart = chart_of(replace(read.studies[0], breaks=(0, 9)))
     runs = [line for line in chart.iter("polyline") if line.get("class") == ANY]

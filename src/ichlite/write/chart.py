@@ -18,12 +18,12 @@ MOST_DOTS = 90
 _LABEL_HEIGHT = 13.0
 
 
-def probability_chart(scan: ScanResult, threshold: float) -> str:
-    """Take an analysed scan and the threshold of `any`; give an `<svg>` element.
+def probability_chart(scan: ScanResult, threshold: float | None) -> str:
+    """Draw an analysed scan as an `<svg>` element.
 
     Args:
         scan: At least one slice; without positions the slice number stands on the axis.
-        threshold: Drawn as a dashed line, in [0, 1].
+        threshold: Of a slice's `any`, in [0, 1], drawn as a dashed line; None: no line.
     """
     positions, axis_title = _axis(scan)
     x = _scale(min(positions), max(positions))
@@ -33,9 +33,12 @@ def probability_chart(scan: ScanResult, threshold: float) -> str:
         'aria-label="Probability of each subtype along the z axis">',
         *_gaps(scan, x),
         *_frame(positions, x, axis_title),
-        f'<line class="threshold" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{_y(threshold):.1f}" '
-        f'y2="{_y(threshold):.1f}"><title>threshold of any: {threshold:.2f}</title></line>',
     ]
+    if threshold is not None:
+        parts.append(
+            f'<line class="threshold" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{_y(threshold):.1f}" '
+            f'y2="{_y(threshold):.1f}"><title>threshold of any: {threshold:.2f}</title></line>'
+        )
     for name, abbreviation, colour in [(ANY, "any", ANY_COLOUR), *subtypes]:
         values = [scores.probabilities[name] for scores in scan.slices]
         points = [(x(p), _y(v)) for p, v in zip(positions, values, strict=True)]

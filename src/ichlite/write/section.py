@@ -100,13 +100,20 @@ def _remarks(scan: ScanResult) -> str:
 def _chart(scan: ScanResult, bundle: Bundle) -> str:
     threshold = bundle.rule.threshold(ANY)
     placed = scan.slices[0].position_mm is not None
+    together = bundle.rule.scan_rule == "noisy_or"
+    meaning = (
+        f"The scan's threshold, {threshold:.2f}, is for all slices together: no single slice has "
+        "to reach it, and one that does need not be enough."
+        if together
+        else f"Red dashes: threshold of “any”, {threshold:.2f}."
+    )
     gaps = " Tinted: no slice was judged here." if scan.breaks and placed else ""
     return (
-        f"<figure>{probability_chart(scan, threshold)}<figcaption>Calibrated probability of each "
-        "slice, smoothed over its neighbours. "
+        f"<figure>{probability_chart(scan, None if together else threshold)}"
+        "<figcaption>Calibrated probability of each slice, smoothed over its neighbours. "
         f"{_key(ANY_COLOUR, 'any (broad band)', ANY)}"
         f"{''.join(_key(s.colour, s.name) for s in SUBTYPES)}"
-        f"Red dashes: threshold of “any”, {threshold:.2f}.{gaps}</figcaption></figure>"
+        f"{meaning}{gaps}</figcaption></figure>"
     )
 
 
