@@ -264,7 +264,17 @@ def test_scores_do_not_cross_a_gap(reader, tmp_path):
         ({"PatientAge": "018M"}, "child: PatientAge is 1.5 years"),
         (
             {"PatientBirthDate": "20100101", "StudyDate": "20190101", "PatientAge": ""},
-            "child: 9 years old by PatientBirthDate and StudyDate",
+            "child: 9 years old by PatientBirthDate and the date of the scan",
+        ),
+        (
+            {
+                "PatientBirthDate": "20100101",
+                "StudyDate": "",
+                "SeriesDate": "",
+                "AcquisitionDate": "20180101",
+                "PatientAge": "",
+            },
+            "child: 8 years old by PatientBirthDate and the date of the scan",
         ),
     ],
 )
