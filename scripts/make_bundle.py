@@ -5,17 +5,23 @@
 
 With a folder of CT-ICH, models of every fold and seed give the scores that calibration and
 operating points come from, and the model that is shipped trains on all patients. Without one, the
-phantom-only sister is made. Hours on 2 cores; it can be interrupted and run again, and with
+phantom-only sister is made. Hours on 2 cores, each of which trains a model of its own (on small
+batches quicker than two cores at one model); it can be interrupted and run again, and with
 `--stop-after MINUTES` it begins nothing new after so long: a finished step is not done again.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import queue
 import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 SUBJECTS, SEED = 300, 20_221
@@ -58,8 +64,29 @@ SISTERS = ROOT / "models"
 class Maker:
     """Runs ichlite commands, each unless what it makes is there, until time is up."""
 
-    def __init__(self, stop_after_min: float | None) -> None:
+    def __init__(self, processes: int, stop_after_min: float | None) -> None:
         self.until = None if stop_after_min is None else time.monotonic() + 60 * stop_after_min
+        can_be_tied = hasattr(os, "sched_setaffinity")
+        cores = sorted(os.sched_getaffinity(0)) if can_be_tied else []
+        self.processes = processes
+        self.cores: queue.SimpleQueue[set[int]] = queue.SimpleQueue()
+        for first in range(self.processes):
+            self.cores.put(set(cores[first :: self.processes]))
+
+    def side_by_side(self, tasks: list[Callable[[], object]]) -> None:
+        """Run tasks, as many at once as there are processes, each on cores of its own."""
+
+        def on_own_cores(task: Callable[[], object]) -> None:
+            cores = self.cores.get()
+            try:
+                if cores:
+                    os.sched_setaffinity(0, cores)  # of this thread, and of commands it starts
+                task()
+            finally:
+                self.cores.put(cores)
+
+        with ThreadPoolExecutor(self.processes) as pool:
+            list(pool.map(on_own_cores, tasks))
 
     def run(self, made: Path, *words: str | Path) -> None:
         """Run a command, shown as a person would type it, unless `made` is there."""
@@ -89,38 +116,54 @@ def main() -> None:
     chosen = parser.parse_args()
     out: Path = chosen.out
     out.mkdir(parents=True, exist_ok=True)
-    make = Maker(chosen.stop_after)
+    make = Maker(chosen.processes, chosen.stop_after)
 
     phantoms = out / "phantoms"
     make.run(phantoms, "phantom", phantoms, *PHANTOM, f"--processes={chosen.processes}")
-    first = make.train(out / "phantoms-only", phantoms, f"--seed={SEEDS[0]}", *FIRST)
+    first = out / "phantoms-only"
     sister = out / "bundles" / "lesion_fcn-phantoms"
-    compress(make, sister, first, [phantoms], "float16")
+
+    def train_on_phantoms() -> None:
+        make.train(first, phantoms, f"--seed={SEEDS[0]}", *FIRST)
+        compress(make, sister, first, [phantoms], "float16")
+
     if chosen.ct_ich is None:
+        train_on_phantoms()
         if chosen.install:
             install(sister, SISTERS / sister.name)
         return
 
-    patients = out / "ct-ich"
-    make.run(patients / "store.json", "prepare", "ct-ich", chosen.ct_ich, patients)
+    patients, implants = out / "ct-ich", out / "implants"
     stores = [phantoms, patients]
-    implants = out / "implants"
-    make.run(implants, "implant", patients, implants, *IMPLANTS, f"--processes={chosen.processes}")
+
+    def prepare_patients() -> None:
+        make.run(patients / "store.json", "prepare", "ct-ich", chosen.ct_ich, patients)
+        make.run(implants, "implant", patients, implants, *IMPLANTS)
+
+    make.side_by_side([train_on_phantoms, prepare_patients])
     scores = [out / "scores" / f"seed-{seed}" for seed in SEEDS]
-    for seed, folder in zip(SEEDS, scores, strict=True):
-        for number in range(1, FOLDS + 1):
-            name = f"seed-{seed}-fold-{number}"
-            fold = (f"--fold={number}/{FOLDS}", f"--seed={seed}", f"--init={first / 'best.keras'}")
-            run = make.train(out / name, *stores, implants, *fold, *SECOND)
-            folder.mkdir(parents=True, exist_ok=True)
-            kept = folder / f"fold-{number}.csv"
-            make.run(kept, "evaluate", run, *stores, "--scores", kept)
+    start = f"--init={first / 'best.keras'}"
+
+    def judge(seed: int, fold: int, folder: Path) -> None:
+        run = out / f"seed-{seed}-fold-{fold}"
+        words = (f"--fold={fold}/{FOLDS}", f"--seed={seed}", start, *SECOND)
+        make.train(run, *stores, implants, *words)
+        folder.mkdir(parents=True, exist_ok=True)
+        kept = folder / f"fold-{fold}.csv"
+        make.run(kept, "evaluate", run, *stores, "--scores", kept)
+
+    shipped = out / "all-patients"
+    whole = ("--all-patients", f"--seed={SEEDS[0]}", start, *SECOND)
+    judges = [
+        partial(judge, seed, fold, folder)
+        for seed, folder in zip(SEEDS, scores, strict=True)
+        for fold in range(1, FOLDS + 1)
+    ]
+    make.side_by_side([*judges, partial(make.train, shipped, *stores, implants, *whole)])
     make.run(out / "out-of-fold", "evaluate", "--folds", *scores, "--out", out / "out-of-fold")
-    whole = ("--all-patients", f"--seed={SEEDS[0]}", f"--init={first / 'best.keras'}")
-    run = make.train(out / "all-patients", *stores, implants, *whole, *SECOND)
     for precision in PRECISIONS:
         bundle = out / "bundles" / f"lesion_fcn-{precision}"
-        compress(make, bundle, run, [*stores, implants], precision, scores)
+        compress(make, bundle, shipped, [*stores, implants], precision, scores)
     if chosen.install:
         install(out / "bundles" / f"lesion_fcn-{SHIPPED}", EMBEDDED)
         install(out / "bundles" / "lesion_fcn-int8", SISTERS / "lesion_fcn-int8")
