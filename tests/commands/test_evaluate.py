@@ -63,7 +63,7 @@ def test_folds_from_training_to_the_decisions_of_a_bundle(
         assert document["warnings"] == []
         assert document["fold"]["number"] == fold
         assert document["data"] == f"toys, test split of fold {fold}"
-        assert read_scores(scores / f"{fold}.csv").folds == [str(fold)]
+        assert read_scores(scores / f"{fold}.csv").fold_numbers == [str(fold)]
 
     pooled = ichlite("evaluate", "--folds", scores, "--bootstrap", 20, "--json")
     assert pooled.exit_code == 0, pooled.err
@@ -71,9 +71,14 @@ def test_folds_from_training_to_the_decisions_of_a_bundle(
     assert (document["folds"], document["slices"], document["scans"]) == (2, len(store), 15)
 
     run, bundle = tmp_path / "run", tmp_path / "bundle"
-    assert ichlite("train", store.path, run, *BRIEF).exit_code == 0
     words = ("--precision", "float32", "--decisions", scores)
-    compressed = ichlite("compress", run, store.path, bundle, *words)
+    other_run = tmp_path / "other-run"
+    assert ichlite("train", store.path, other_run, *BRIEF).exit_code == 0
+    refused = ichlite("compress", other_run, store.path, bundle, *words)
+    assert refused.exit_code == 1
+    assert "the scores in scores are of models of another recipe; found recipe " in refused.err
+    assert ichlite("train", store.path, phantoms.path, run, *BRIEF).exit_code == 0
+    compressed = ichlite("compress", run, store.path, phantoms.path, bundle, *words)
     assert compressed.exit_code == 0, compressed.err
     manifest = json.loads((bundle / "manifest.json").read_text())
     assert manifest["calibration"]["split"] == "out of fold"
@@ -83,7 +88,7 @@ def test_folds_from_training_to_the_decisions_of_a_bundle(
     assert decision["evidence"]["data"]["scans"] == 15
     assert "| high_sensitivity |" in (bundle / "model-card.md").read_text()
     assert load_bundle(bundle).rule.thresholds == decision["thresholds"]
-    assert manifest["training"]["fingerprint"]["patients"] == 9
+    assert manifest["training"]["fingerprint"]["patients"] == 12
 
     # The bundle knows who trained it, in a copy of the store under another name, too.
     shutil.copytree(store.path, tmp_path / "copy")

@@ -11,7 +11,13 @@ SLICES = 6
 
 
 def made_scores(
-    *, patients: int = 40, folds: int = 2, seed: int = 0, skill: float = 2.0, offset: float = 0.0
+    *,
+    patients: int = 40,
+    folds: int = 2,
+    seed: int = 0,
+    skill: float = 2.0,
+    offset: float = 0.0,
+    recipe: str = "",
 ) -> ScoreTable:
     """Patients of six slices each; two in five bleed in one subtype, on their last three slices.
 
@@ -21,6 +27,7 @@ def made_scores(
         seed: Of the model's luck, not of the labels.
         skill: How far the logits of bleeding slices lie above the others.
         offset: Of the logits of odd folds, as folds' models differ in calibration.
+        recipe: Hash of what trained the models.
     """
     rng = np.random.default_rng(seed)
     names = np.repeat([f"P{p:02d}" for p in range(patients)], SLICES)
@@ -44,4 +51,6 @@ def made_scores(
         logits=logits.astype(np.float32),
         probabilities=np.column_stack([p.max(axis=1), p]),
         by_slice=np.ones(len(names), bool),
+        folds=np.full(len(names), str(folds)),
+        recipe=np.full(len(names), recipe),
     )

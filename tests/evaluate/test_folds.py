@@ -133,7 +133,7 @@ def test_intervals_of_one_patients_bleeds_are_none_and_said() -> None:
 
 def test_a_folder_of_folds_is_one_seed(tmp_path: Path) -> None:
     table = made_scores(folds=3)
-    for fold in table.folds:
+    for fold in table.fold_numbers:
         write_scores(tmp_path / f"fold-{fold}.csv", table.take(table.fold == fold))
     whole = read_seed(tmp_path)
     assert sorted(whole.table.image) == whole.table.image.tolist() == sorted(table.image)
@@ -169,6 +169,8 @@ def test_files_that_disagree_are_refused(tmp_path: Path) -> None:
         ("two", replace(table, fold=split), "patient P01 in 2 and 1"),
         ("none", replace(table, fold=np.full(len(table), "")), "says no folds"),
         ("lacking", replace(table, fold=np.where(table.fold == "2", "3", "1")), "lacks a fold"),
+        ("last", replace(table, folds=np.full(len(table), "3")), "expected fold 3, too"),
+        ("recipe", replace(other, recipe=np.full(len(table), "0" * 16)), "of another recipe"),
         ("again", table.take(shuffled), "are one seed, given twice"),
     ):  # fmt: skip
         with pytest.raises(InputError) as fault:

@@ -60,6 +60,8 @@ def test_a_table_reads_back_exactly(
         logits=numbers(logit, 5).astype(np.float32),
         probabilities=numbers(st.floats(0, 1), 6).astype(np.float64),
         by_slice=numbers(st.booleans(), 1).ravel().astype(bool),
+        folds=np.full(count, draw.draw(st.sampled_from(["", "5"]))),
+        recipe=np.full(count, draw.draw(st.sampled_from(["", "0123456789abcdef"]))),
     )
     path = tmp_path_factory.mktemp("scores") / "scores.csv"
     write_scores(path, table)
@@ -105,6 +107,9 @@ def test_any_other_cell_is_a_line_or_a_number(
         ("fold", "one", "found fold one"),
         ("fold", "", "slices with a fold and slices without"),
         ("label_level", "image", "expected scan or slice"),
+        ("folds", "3", "scores of several numbers of folds; found 2, 3"),
+        ("recipe", "0123456789abcdef", "scores of several recipes; found none, 0123456789abcdef"),
+        ("recipe", "mine", "found recipe mine; expected a hash, or nothing"),
         ("series", "P01", "a series of two patients"),
         ("image", "P00-0", "image P00-0 2 times"),
     ],
@@ -127,7 +132,7 @@ def test_damage_is_named(tmp_path: Path, column: str, cell: str, line: str) -> N
         (b"image,patient\n", "found columns image, patient"),
         (",".join(COLUMNS).encode(), "holds no slice"),
         (b"\xff\xfe", "cannot be read"),
-        ((",".join(COLUMNS) + "\na,b\n").encode(), "found 2 cells; expected 24"),
+        ((",".join(COLUMNS) + "\na,b\n").encode(), "found 2 cells; expected 26"),
         ((",".join(COLUMNS) + '\n"a').encode(), "cannot be read"),
     ],
 )
@@ -145,14 +150,14 @@ def test_scores_of_a_store_judge_as_the_store_does(tmp_path: Path) -> None:
     rows = np.random.default_rng(0).permutation(len(store))
     logits = np.random.default_rng(1).normal(size=(len(rows), 5)).astype(np.float32)
     calibration = Calibration(temperature=(2.0,) * len(NAMES))
-    table = table_of_store(store, rows, logits, calibration, Rule(), fold="3")
+    table = table_of_store(store, rows, logits, calibration, Rule(), fold="3", folds="4")
     expected = judge_logits(logits, store, rows, calibration, Rule())
     np.testing.assert_array_equal(table.probabilities, expected.slices.probabilities)
     path = tmp_path / "scores.csv"
     write_scores(path, table)
     again = read_scores(path)
     assert same(again, table)
-    assert again.folds == ["3"]
+    assert again.fold_numbers == ["3"]
     for rule in (Rule(), BARE):
         found, expected = (
             again.judged(calibration, rule),
@@ -176,7 +181,7 @@ def test_labels_of_scans_give_scans_alone() -> None:
 
 def test_folds_are_joined() -> None:
     table = made_scores(patients=4)
-    parts = [table.take(table.fold == fold) for fold in table.folds]
+    parts = [table.take(table.fold == fold) for fold in table.fold_numbers]
     joined = join_scores(parts, "folds")
     assert sorted(joined.image) == sorted(table.image)
     with pytest.raises(InputError, match="folds holds a slice more than once"):

@@ -196,7 +196,7 @@ def _store(task: _Task, models: list[Path]) -> list[_Found]:
     from ichlite.evaluate.scores import table_of_store
     from ichlite.evaluate.seen import Evaluated, seen_patients, seen_warnings
     from ichlite.infer.bundle import MANIFEST_FILE
-    from ichlite.train.manifest import read_manifest
+    from ichlite.train.manifest import read_manifest, recipe_hash
 
     judges = []
     for path in models:
@@ -220,16 +220,23 @@ def _store(task: _Task, models: list[Path]) -> list[_Found]:
                 found=f"patient {seen[0]} ({len(seen)} such)",
                 remedy="train its folds again, from a start that saw none of these patients",
             )
-    number = str(fold["number"]) if fold is not None and task.split == SPLIT else ""
+    left_out = fold is not None and task.split == SPLIT
+    number, of = (str(fold["number"]), str(fold["of"])) if fold and left_out else ("", "")
     found = []
     for judge in judges:
+        recipe = recipe_hash(judge.training) if judge.training else ""
         logits = judge_slices(judge, store, rows)
         game = pointing(judge.model, levelled(store, judge.brain_level_hu), rows)
         found.append(
             _Found(
                 judge,
                 judge_logits(logits, store, rows, judge.calibration, judge.rule),
-                table_of_store(store, rows, logits, judge.calibration, judge.rule, fold=number),
+                table_of_store(
+                    *(store, rows, logits, judge.calibration, judge.rule),
+                    fold=number,
+                    folds=of,
+                    recipe=recipe,
+                ),
                 facts if game is None else {**facts, "pointing": game},
                 seen_warnings(judge.name, judge.training, evaluated),
             )

@@ -17,9 +17,10 @@ from ichlite.compress.quantize import INT8, check_precision
 from ichlite.compress.shrink import Shrinking, shrink_by_steps
 from ichlite.compress.source import Source
 from ichlite.data.store import Store
-from ichlite.errors import IchliteError, UsageError
+from ichlite.errors import IchliteError, InputError, UsageError
 from ichlite.evaluate.decisions import Decisions
 from ichlite.infer.bundle import MANIFEST_FILE
+from ichlite.train.manifest import recipe_hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +148,11 @@ def make_bundles(
         What was written, and what was refused; a bundle that is refused stops no other.
 
     Raises:
-        UsageError, InputError, IchliteError: The steps themselves cannot be done.
+        UsageError, InputError, IchliteError: The steps themselves cannot be done, or the decisions
+            come from models of another recipe.
     """
     order.check_folders()
+    _check_decisions(order.decisions, source)
     for one in (source.model, teacher or source.model):
         size = one.input_shape[1]
         if order.tuning.crop_steps and size is not None:
@@ -203,3 +206,18 @@ def make_bundles(
             written.append(made)
             on_bundle(made)
     return written, refused
+
+
+def _check_decisions(decisions: Decisions | None, source: Source) -> None:
+    """Refuse decisions that come from models which were trained otherwise."""
+    if decisions is None:
+        return
+    asked = recipe_hash(source.training)
+    if decisions.origin.recipe != asked:
+        raise InputError(
+            f"the scores in {', '.join(decisions.origin.scores)} are of models of another recipe",
+            found=f"recipe {decisions.origin.recipe or 'not said'}",
+            expected=f"{asked}: the same arguments but for the seed, and the same stores",
+            remedy="train the folds as the run was trained, and score them with "
+            "`ichlite evaluate --scores`",
+        )

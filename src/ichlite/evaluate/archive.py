@@ -121,6 +121,8 @@ def _scores(study: ScanResult, labels: RsnaLabels) -> ScoreTable:
         logits=logits[rows],
         probabilities=cases.probabilities,
         by_slice=np.ones(len(rows), bool),
+        folds=np.full(len(rows), ""),
+        recipe=np.full(len(rows), ""),
     )
 
 

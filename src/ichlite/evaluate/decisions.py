@@ -117,6 +117,7 @@ class Origin:
         scores: Names of the files or folders, one a seed.
         sha256: Over the slices, labels, folds and logits of all of them.
         folds, slices, scans, bleeding_scans, patients: How many.
+        recipe: Hash of what trained the models; empty where the scores do not say.
     """
 
     scores: tuple[str, ...]
@@ -126,6 +127,7 @@ class Origin:
     scans: int
     bleeding_scans: int
     patients: int
+    recipe: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +201,7 @@ def decisions_from_scores(seeds: Sequence[Seed]) -> Decisions:
     frozen = [_calls(tables, chosen, name) for name in OPERATING_POINTS]
     nested: list[list[_Calls]] = [[] for _ in OPERATING_POINTS]
     by_fold: list[dict[str, float]] = [{} for _ in OPERATING_POINTS]
-    for fold in tables[0].folds:
+    for fold in tables[0].fold_numbers:
         held = tables[0].fold == fold
         others = _choose([table.take(~held) for table in tables], f"the folds beside {fold}")
         left_out = [table.take(held) for table in tables]
@@ -352,11 +354,12 @@ def _origin(seeds: Sequence[Seed], scans: Cases) -> Origin:
     return Origin(
         tuple(seed.name for seed in seeds),
         digest.hexdigest(),
-        len(table.folds),
+        len(table.fold_numbers),
         len(table),
         len(scans.labels) // len(seeds),
         _count(scans.labels_of()[ANY].astype(bool)) // len(seeds),
         len(np.unique(table.patient)),
+        str(table.recipe[0]),
     )
 
 

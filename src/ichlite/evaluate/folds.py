@@ -103,10 +103,11 @@ def read_seed(path: Path) -> Seed:
 
 
 def read_seeds(paths: Sequence[Path]) -> tuple[Seed, ...]:
-    """Read several seeds of the same folds.
+    """Read several seeds of the same folds and recipe.
 
     Raises:
-        InputError: See `read_seed`; or they disagree on slices, labels or folds; or two are equal.
+        InputError: See `read_seed`; or they disagree on slices, labels, folds or recipe; or two are
+            equal.
     """
     seeds = tuple(read_seed(path) for path in paths)
     for other in seeds[1:]:
@@ -118,6 +119,12 @@ def read_seeds(paths: Sequence[Path]) -> tuple[Seed, ...]:
                 found=f"image {other.table.image[differing[0]]} in fold "
                 f"{other.table.fold[differing[0]]} and in fold {seeds[0].table.fold[differing[0]]}",
                 expected="seeds of the same folds",
+            )
+        if seeds[0].table.recipe[0] != other.table.recipe[0]:
+            raise InputError(
+                f"{other.name} is of models of another recipe than {seeds[0].name}",
+                found=f"recipe {other.table.recipe[0] or 'not said'}",
+                expected=f"{seeds[0].table.recipe[0] or 'none said'}: the same but for the seed",
             )
     for one, other in combinations(seeds, 2):
         if np.array_equal(one.table.logits, other.table.logits):
@@ -171,7 +178,7 @@ def judge_out_of_fold(
     scan_names = np.unique(table.series)
     slices, scans = _blank(int(table.by_slice.sum())), _blank(len(scan_names))
     limits: dict[str, dict[str, dict[str, float]]] = {}
-    for fold in table.folds:
+    for fold in table.fold_numbers:
         held = table.fold == fold
         rest = table.take(~held)
         calibration = calibration_of(rest) if calibrate == "cross" else Calibration()
@@ -238,7 +245,7 @@ def summarise_folds(
     scans = len(found[0].judged.scans.labels)
     document = {
         "data": f"out-of-fold scores {', '.join(one.name for one in seeds)}",
-        "folds": len(seeds[0].table.folds),
+        "folds": len(seeds[0].table.fold_numbers),
         "scans": scans,
         **counts(found[0].judged),
         **pooled[0],
@@ -361,7 +368,7 @@ def _blank(cases: int) -> _Filling:
 
 
 def _check_folds(path: Path, table: ScoreTable) -> None:
-    folds = table.folds
+    folds = table.fold_numbers
     if folds == [""]:
         raise InputError(
             f"{path} says no folds",
@@ -370,7 +377,8 @@ def _check_folds(path: Path, table: ScoreTable) -> None:
         )
     if len(folds) < 2:
         raise InputError(f"{path} holds one fold", found=folds[0], expected="two or more")
-    missing = sorted({str(n) for n in range(1, len(folds) + 1)} - set(folds), key=int)
+    of = int(table.folds[0] or len(folds))
+    missing = sorted({str(n) for n in range(1, of + 1)} - set(folds), key=int)
     if missing:
         raise InputError(
             f"{path} lacks a fold",

@@ -27,12 +27,14 @@ PROBABILITY, LOGIT = "probability_", "logit_"
 COLUMNS: tuple[str, ...] = (
     "image", "patient", "study", "series", "position_mm", "fold", *CLASSES,
     *(LOGIT + name for name in NAMES), *(PROBABILITY + name for name in CLASSES), "label_level",
+    "folds", "recipe",
 )  # fmt: skip
 LEVELS = ("scan", "slice")
 """What the labels are of: a slice may have those of its scan alone."""
 
 _NUMBER = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?")
 _FOLD = re.compile(r"0|[1-9]\d{0,3}")
+_RECIPE = re.compile(r"[0-9a-f]{16}")
 _LARGEST = 3.40282356e38
 """Beyond it a number rounds to infinity as float32."""
 _REMEDY = "write it again with `ichlite evaluate --scores`"
@@ -54,6 +56,8 @@ class ScoreTable:
         logits: (slice, 5) of the model, before calibration.
         probabilities: (slice, 6) as the model is judged: calibrated, smoothed over neighbours.
         by_slice: Whether the labels are the slice's own, not its scan's.
+        folds: How many folds there are in all, as text; empty where none.
+        recipe: What trained the model (`train.manifest.recipe_hash`); empty where unknown.
     """
 
     image: NDArray[np.str_]
@@ -66,13 +70,15 @@ class ScoreTable:
     logits: NDArray[np.float32]
     probabilities: NDArray[np.float64]
     by_slice: NDArray[np.bool_]
+    folds: NDArray[np.str_]
+    recipe: NDArray[np.str_]
 
     def __len__(self) -> int:
         return len(self.image)
 
     @property
-    def folds(self) -> list[str]:
-        """The folds, by number."""
+    def fold_numbers(self) -> list[str]:
+        """The folds that there are scores of, by number."""
         return sorted({*self.fold.tolist()}, key=lambda fold: int(fold or -1))
 
     def take(self, rows: NDArray[Any]) -> ScoreTable:
@@ -101,6 +107,8 @@ def table_of_store(
     rule: Rule,
     *,
     fold: str = "",
+    folds: str = "",
+    recipe: str = "",
 ) -> ScoreTable:
     """Return the scores of a store's rows.
 
@@ -111,6 +119,8 @@ def table_of_store(
         calibration: From logits to the probabilities of the table.
         rule: From slices to their scans.
         fold: That all of the rows were left out of; empty: none.
+        folds: How many folds there are in all; empty: none.
+        recipe: Hash of what trained the model; empty: unknown.
     """
     labels = np.column_stack([store.any[rows], store.labels[rows]]).astype(np.uint8)
     series = np.asarray(store.series)[rows].astype(str)
@@ -137,6 +147,8 @@ def table_of_store(
         logits=np.asarray(logits, np.float32),
         probabilities=everything.slices.probabilities,
         by_slice=np.full(len(rows), store.label_level == "slice"),
+        folds=np.full(len(rows), folds),
+        recipe=np.full(len(rows), recipe),
     )
 
 
@@ -149,6 +161,7 @@ def write_scores(path: Path, table: ScoreTable) -> None:
         *table.logits.astype(str).T,
         *table.probabilities.astype(str).T,
         np.where(table.by_slice, "slice", "scan"),
+        *(table.folds, table.recipe),
     ]
     rows = zip(*(column.tolist() for column in columns), strict=True)
     try:
@@ -188,7 +201,9 @@ def read_scores(path: Path) -> ScoreTable:
         labels=cells[:, _LABELS].astype(np.uint8),
         logits=cells[:, _LOGITS].astype(np.float32),
         probabilities=cells[:, _PROBABILITIES].astype(np.float64),
-        by_slice=cells[:, -1] == "slice",
+        by_slice=cells[:, 23] == "slice",
+        folds=cells[:, 24],
+        recipe=cells[:, 25],
     )
     _check_table(str(path), table)
     return table
@@ -263,6 +278,14 @@ def _check_table(name: str, table: ScoreTable) -> None:
                 found=f"series {series} of {patients_of[series]} and of {patient}",
                 expected="each series of one patient",
             )
+    for column, what in (("folds", "numbers of folds"), ("recipe", "recipes")):
+        found = np.unique(getattr(table, column))
+        if len(found) > 1:
+            raise InputError(
+                f"{name} holds scores of several {what}",
+                found=", ".join(value or "none" for value in found),
+                expected="scores of one cross-validation: one recipe, one number of folds",
+            )
     if "" in table.fold and (table.fold != "").any():
         image = table.image[table.fold == ""][0]
         raise InputError(
@@ -292,5 +315,7 @@ _CELLS: Mapping[str, tuple[Callable[[str], bool], str]] = {
     **dict.fromkeys(COLUMNS[_LOGITS], (_is_number, "a finite number")),
     **dict.fromkeys(COLUMNS[_PROBABILITIES], (_is_probability, "a number from 0 to 1")),
     "label_level": (lambda cell: cell in LEVELS, " or ".join(LEVELS)),
+    "folds": (lambda cell: not cell or bool(_FOLD.fullmatch(cell)), "how many, or nothing"),
+    "recipe": (lambda cell: not cell or bool(_RECIPE.fullmatch(cell)), "a hash, or nothing"),
 }
 """What a cell of each column must be."""

@@ -78,6 +78,23 @@ def describe(
     }
 
 
+def recipe_hash(manifest: Mapping[str, Any]) -> str:
+    """Return 16 hex digits that runs of the same training have in common.
+
+    The same arguments but for the seed, and the same stores: the runs of one cross-validation, of
+    all its seeds, and the run on all patients. Where a run starts from may differ between folds.
+
+    Args:
+        manifest: Of a run; arguments that it lacks have their defaults.
+    """
+    arguments = {**Recipe().as_dict(), **manifest["recipe"]}
+    del arguments["seed"]
+    data = manifest["data"]
+    stores = [one["hash"] for one in data.get("stores", [])] or [data["store_hash"]]
+    text = json.dumps({"arguments": arguments, "stores": stores}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
 def command(
     recipe: Recipe,
     store_name: str,
