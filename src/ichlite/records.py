@@ -47,6 +47,7 @@ class SliceHeader:
         pixel_padding_value: Stored value of pixels outside the scan circle.
         lossy_compressed: The pixels went through lossy compression at some time.
         patient_age_years: By PatientAge; None when it is absent or no age.
+        patient_age_readable: Whether PatientAge is absent or an age.
         examination_date: The first that is there of study, series, acquisition and content date.
         patient_name, patient_birth_date, patient_sex, study_date, frame_of_reference_uid: As in the
             file; only compared among slices or counted with, never shown.
@@ -78,6 +79,7 @@ class SliceHeader:
     instance_number: int | None = None
     lossy_compressed: bool = False
     patient_age_years: float | None = None
+    patient_age_readable: bool = True
     patient_name: str | None = None
     patient_birth_date: str | None = None
     patient_sex: str | None = None

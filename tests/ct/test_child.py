@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tests.dicom_files import head_slice
 
-from ichlite.ct.child import child_signs
+from ichlite.ct.child import age_notes, child_signs
 from ichlite.records import HeadVolume, PixelLayout, Series, SliceHeader
 
 HEADER = SliceHeader(
@@ -46,6 +46,27 @@ def test_age_tells_a_child(said, child):
     signs = child_signs(head(**said), whole=True)
     assert len(signs) == child
     assert all(one.startswith("child: ") for one in signs)
+
+
+@pytest.mark.parametrize(
+    ("said", "notes"),
+    [
+        ({}, 0),
+        ({"patient_age_readable": False}, 1),
+        (
+            {
+                "patient_age_readable": False,
+                "patient_birth_date": "19500101",
+                "examination_date": "20010101",
+            },
+            0,
+        ),
+    ],
+)
+def test_an_age_that_cannot_be_read_is_said_where_nothing_stands_for_it(said, notes):
+    found = age_notes(head(**said).series)
+    assert len(found) == notes
+    assert all(one.startswith("PatientAge cannot be read") for one in found)
 
 
 def test_size_tells_a_small_child_where_the_head_is_whole():

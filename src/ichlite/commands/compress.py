@@ -145,7 +145,7 @@ def _document(written: Exported) -> dict[str, Any]:
 
 def _line(written: Exported) -> str:
     cost, drop = written.manifest["cost"], written.manifest["gate"]["drops"]["mean"]
-    lost = "undefined" if drop is None else f"{drop:+.4f}"
+    lost = "undefined" if drop is None else f"{round(drop, 4) + 0.0:.4f}"
     return (
         f"bundle {written.path}: {cost['bytes']:,} bytes ({cost['zstd_bytes']:,} packed by zstd), "
         f"{cost['params']:,} parameters, mean ROC AUC lost on the validation split {lost}"

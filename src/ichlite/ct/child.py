@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ichlite.ct.brain import grid_pixel_mm
-from ichlite.records import HeadVolume, SliceHeader
+from ichlite.records import HeadVolume, Series, SliceHeader
 
 ADULT_YEARS = 16
 """Younger patients are children; the models are made from adults' heads."""
@@ -55,17 +55,33 @@ def child_signs(volume: HeadVolume, *, whole: bool) -> tuple[str, ...]:
     return ()
 
 
+def age_notes(series: Series) -> tuple[str, ...]:
+    """Name an age that is written but cannot be read, where no date of birth stands for it."""
+    if any(_age_by_dates(one) is None and not one.patient_age_readable for one in series.slices):
+        return (
+            "PatientAge cannot be read; the head is judged as an adult's, unless its size is a "
+            "small child's",
+        )
+    return ()
+
+
 def _young(header: SliceHeader) -> str | None:
     """An age of less than `ADULT_YEARS`, in words; None when it is more, or not said."""
     said = header.patient_age_years
-    if said is not None and said < ADULT_YEARS:
-        return f"PatientAge is {said:.3g} years"
-    born, examined = _date(header.patient_birth_date), _date(header.examination_date)
-    if said is None and born is not None and examined is not None:
-        years = (examined - born).days / _DAYS_PER_YEAR
-        if 0 <= years < ADULT_YEARS:
-            return f"{years:.3g} years old by PatientBirthDate and the date of the scan"
+    if said is not None:
+        return f"PatientAge is {said:.3g} years" if said < ADULT_YEARS else None
+    years = _age_by_dates(header)
+    if years is not None and years < ADULT_YEARS:
+        return f"{years:.3g} years old by PatientBirthDate and the date of the scan"
     return None
+
+
+def _age_by_dates(header: SliceHeader) -> float | None:
+    """Years from birth to the scan; None where a date is missing, or birth is after the scan."""
+    born, examined = _date(header.patient_birth_date), _date(header.examination_date)
+    if born is None or examined is None or examined < born:
+        return None
+    return (examined - born).days / _DAYS_PER_YEAR
 
 
 def _date(text: str | None) -> date | None:

@@ -149,7 +149,7 @@ def _far_apart(distances_mm: NDArray[np.float64]) -> list[str]:
     spacing_mm = float(np.median(distances_mm))
     if spacing_mm <= MAX_SPACING_MM:
         return []
-    found = f"found {spacing_mm:.1f} mm; expected at most {MAX_SPACING_MM:.0f}"
+    found = f"found {spacing_mm:.2f} mm; expected at most {MAX_SPACING_MM:g}"
     return [f"slices too far apart; {found}"]
 
 

@@ -256,13 +256,15 @@ def _slice_header(path: str, values: Values, layout: PixelLayout) -> SliceHeader
     spacing = values.numbers("PixelSpacing", 2)
     position = values.numbers("ImagePositionPatient", 3)
     orientation = values.numbers("ImageOrientationPatient", 6)
+    age_years = values.age_years("PatientAge")
     return SliceHeader(
         path=path,
         patient_id=values.text("PatientID") or "",
         patient_name=values.text("PatientName"),
         patient_birth_date=values.text("PatientBirthDate"),
         patient_sex=values.text("PatientSex"),
-        patient_age_years=values.age_years("PatientAge"),
+        patient_age_years=age_years,
+        patient_age_readable=age_years is not None or values.text("PatientAge") is None,
         study_date=values.text("StudyDate"),
         examination_date=next(filter(None, map(values.text, _DATES)), None),
         frame_of_reference_uid=values.text("FrameOfReferenceUID"),

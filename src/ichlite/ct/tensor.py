@@ -170,13 +170,21 @@ def leave_out(volume: HeadVolume, reasons: Mapping[int, str]) -> HeadVolume:
     if not reasons:
         return volume
     slices = volume.series.slices
-    files = (SkippedFile(slices[index].path, reason) for index, reason in reasons.items())
+    files = (
+        SkippedFile(slices[index].path, _without_path(reason, slices[index].path))
+        for index, reason in reasons.items()
+    )
     return replace(
         volume,
         series=without_slices(volume.series, reasons),
         hu=np.delete(volume.hu, list(reasons), axis=0),
         left_out=(*volume.left_out, *files),
     )
+
+
+def _without_path(reason: str, path: str) -> str:
+    """A reason that is shown beside its file, which need not be named twice."""
+    return reason.removeprefix(path).removeprefix(":").lstrip()
 
 
 def _attempt(header: SliceHeader) -> _Attempt:

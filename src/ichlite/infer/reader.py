@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ichlite.ct.brain import at_level, brain_level_hu
-from ichlite.ct.child import child_signs
+from ichlite.ct.child import age_notes, child_signs
 from ichlite.ct.gate import judge_series, judge_volume, without_lost_slices
 from ichlite.ct.tensor import read_volume
 from ichlite.errors import IchliteError, InputError, UsageError
@@ -136,7 +136,7 @@ class Reader:
                 )
             ),
             urgent=decision.urgent or (None if not_cleared else False),
-            notes=volume.notes,
+            notes=(*volume.notes, *age_notes(judged)),
             complete=not defects,
             not_cleared=not_cleared,
             operating_point=self.bundle.operating_point,

@@ -29,6 +29,16 @@ MODELS: Mapping[str, Callable[..., keras.Model]] = {
 }
 
 
+def check_name(name: str) -> None:
+    """Refuse a name that is no model's.
+
+    Raises:
+        UnknownName: No such model; lists the choices.
+    """
+    if name not in MODELS:
+        raise UnknownName("model", name, list(MODELS))
+
+
 def build(name: str, **hyperparameters: Any) -> keras.Model:
     """Build the untrained model of that name.
 
@@ -47,6 +57,5 @@ def build(name: str, **hyperparameters: Any) -> keras.Model:
         >>> build("light_fcn", size=128).output_shape
         (None, 5)
     """
-    if name not in MODELS:
-        raise UnknownName("model", name, list(MODELS))
+    check_name(name)
     return MODELS[name](**hyperparameters)

@@ -41,6 +41,12 @@ def load(path: Path, *, compiled: bool = False) -> keras.Model:
         raise InputError(
             f"no model at {path}", expected=f"a .keras file or a run folder with {BEST}"
         )
+    if path.suffix not in (".keras", ".h5"):
+        raise InputError(
+            f"{path.name} is no Keras model",
+            found=f"a {path.suffix or 'file without an ending'}",
+            expected=f"a .keras file or a run folder with {BEST}",
+        )
     try:
         return keras.saving.load_model(path, compile=compiled)
     except (ValueError, OSError, TypeError, KeyError, BadZipFile) as failure:

@@ -23,6 +23,7 @@ from ichlite.data.whole import held
 from ichlite.errors import UsageError
 from ichlite.interrupt import Interrupt
 from ichlite.labels import NAMES
+from ichlite.models import check_name
 from ichlite.models.saved import BEST, predict
 from ichlite.train import checkpoint, devices, manifest
 from ichlite.train.batches import Batches
@@ -112,6 +113,7 @@ def fit(
         IchliteError: The loss became infinite or undefined.
         KeyboardInterrupt: After Ctrl-C or SIGTERM, with the run saved.
     """
+    check_name(recipe.model)
     if recipe.deterministic:
         devices.compute_repeatably()
     asked = manifest.describe(recipe, store, store_name=store_name, init=init)

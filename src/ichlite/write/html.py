@@ -15,7 +15,14 @@ from ichlite.labels import ANY, SUBTYPES
 from ichlite.records import ReadResult, ScanResult
 from ichlite.write.plain import html_text
 from ichlite.write.section import badge, items, place, scan_section
-from ichlite.write.triage import DISCLAIMER, by_urgency, decided_at, not_analysed
+from ichlite.write.triage import (
+    DISCLAIMER,
+    by_urgency,
+    decided_at,
+    not_analysed,
+    shown_any,
+    shown_threshold,
+)
 
 OPEN_SKIPPED = 8
 """The list of skipped files is folded away when it is longer than this."""
@@ -118,7 +125,7 @@ def _triage_row(number: int, scan: ScanResult) -> str:
     return (
         f'<tr><td class="num">{number}</td><td>{badge(scan)}</td>'
         f'<td class="total"><span class="bar"><span style="width:{scores[ANY]:.1%}"></span></span>'
-        f'<b>{scores[ANY]:.2f}</b></td>{cells}<td class="num">{len(scan.slices)}</td>'
+        f'<b>{shown_any(scan)}</b></td>{cells}<td class="num">{len(scan.slices)}</td>'
         f'<td class="place"><a href="#scan-{number}">{place(scan)}</a></td></tr>'
     )
 
@@ -167,7 +174,7 @@ def _method(bundle: Bundle) -> str:
         "calibrated to probabilities and smoothed over neighbouring slices, never across a gap "
         f"(weights {weights}); “any” is "
         f"{_ANY_RULES[rule.any_rule]}; a scan's value is {_SCAN_RULES[rule.scan_rule]}; a scan is "
-        f"urgent from {rule.threshold(ANY):.2f} on (operating point "
+        f"urgent from {shown_threshold(rule.threshold(ANY))} on (operating point "
         f"{html_text(bundle.operating_point.replace('_', ' '))}). A scan that is incomplete, or a "
         "child's, can be urgent and is never cleared."
     )

@@ -5,7 +5,7 @@ Everything that comes from a file or its name goes through `html_text`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ from ichlite.records import ScanResult
 from ichlite.write.chart import probability_chart
 from ichlite.write.picture import data_uri, grey_slice, heat_colours, overlay, relative
 from ichlite.write.plain import html_text
-from ichlite.write.triage import common_folder, remarks, verdict
+from ichlite.write.triage import common_folder, remarks, shown_any, shown_threshold, verdict
 
 SHOWN_SLICES = 4
 """Slices shown large, highest `any` first."""
@@ -41,7 +41,7 @@ def scan_section(scan: ScanResult, bundle: Bundle) -> str:
         )
     return "".join(
         [
-            _figures(scan.scan, len(scan.slices)),
+            _figures(scan),
             f'<p class="uid">study {html_text(scan.study)}<br>series {html_text(scan.series)}</p>',
             _remarks(scan),
             _chart(scan, bundle),
@@ -80,15 +80,16 @@ def items(lines: Sequence[str]) -> str:
     return "".join(f"<li>{html_text(line)}</li>" for line in lines)
 
 
-def _figures(scores: Mapping[str, float], slices: int) -> str:
+def _figures(scan: ScanResult) -> str:
+    scores = scan.scan or {}
     subtypes = "".join(
         f'<div><dt><i style="background:{s.colour}"></i>{s.name}</dt>'
         f"<dd>{scores[s.name]:.2f}</dd></div>"
         for s in SUBTYPES
     )
     return (
-        f'<dl class="facts"><div><dt>any haemorrhage</dt><dd class="big">{scores[ANY]:.2f}</dd>'
-        f"</div>{subtypes}<div><dt>slices</dt><dd>{slices}</dd></div></dl>"
+        f'<dl class="facts"><div><dt>any haemorrhage</dt><dd class="big">{shown_any(scan)}</dd>'
+        f"</div>{subtypes}<div><dt>slices</dt><dd>{len(scan.slices)}</dd></div></dl>"
     )
 
 
@@ -102,10 +103,10 @@ def _chart(scan: ScanResult, bundle: Bundle) -> str:
     placed = scan.slices[0].position_mm is not None
     together = bundle.rule.scan_rule == "noisy_or"
     meaning = (
-        f"The scan's threshold, {threshold:.2f}, is for all slices together: no single slice has "
-        "to reach it, and one that does need not be enough."
+        f"The scan's threshold, {shown_threshold(threshold)}, is for all slices together: no "
+        "single slice has to reach it, and one that does need not be enough."
         if together
-        else f"Red dashes: threshold of “any”, {threshold:.2f}."
+        else f"Red dashes: threshold of “any”, {shown_threshold(threshold)}."
     )
     gaps = " Tinted: no slice was judged here." if scan.breaks and placed else ""
     return (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Collection, Iterable
 from pathlib import Path
@@ -72,6 +73,37 @@ def remarks(scan: ScanResult) -> tuple[str, ...]:
     return (*forced, *scan.not_cleared, *scan.notes)
 
 
+def shown_threshold(threshold: float) -> str:
+    """Return a threshold with two decimals, rounded up; see `shown_any`.
+
+    Example:
+        >>> shown_threshold(0.4212), shown_threshold(0.25)
+        ('0.43', '0.25')
+    """
+    return f"{math.ceil(round(100 * threshold, 6)) / 100:.2f}"
+
+
+def shown_any(scan: ScanResult) -> str:
+    """Return a scan's `any` with two decimals, which never contradict its call.
+
+    What reaches the threshold is rounded up, as the threshold is, and what does not down: else
+    0.418 would stand as 0.42 beside "urgent from 0.42 on", and not be flagged.
+
+    Example:
+        >>> at = {"threshold": 0.42}
+        >>> scans = (ScanResult("1", "2", (), "analysed", (), {"any": p}, (), **at)
+        ...          for p in (0.418, 0.423))
+        >>> [shown_any(scan) for scan in scans]
+        ['0.41', '0.43']
+    """
+    value = (scan.scan or {})[ANY]
+    if scan.threshold is None:
+        return f"{value:.2f}"
+    if value >= scan.threshold:
+        return shown_threshold(value)
+    return f"{math.floor(round(100 * value, 6)) / 100:.2f}"
+
+
 def decided_at(studies: Iterable[ScanResult]) -> str:
     """Return the operating point and threshold of results in words, nothing when none has any.
 
@@ -83,7 +115,7 @@ def decided_at(studies: Iterable[ScanResult]) -> str:
     for scan in studies:
         if scan.operating_point is not None and scan.threshold is not None:
             name = scan.operating_point.replace("_", " ")
-            return f"operating point {name}: urgent from {scan.threshold:.2f} on"
+            return f"operating point {name}: urgent from {shown_threshold(scan.threshold)} on"
     return ""
 
 
@@ -157,7 +189,7 @@ def _row(scan: ScanResult) -> list[Text]:
         place = Text(verdict(scan), style="yellow" if scan.urgent is None else "")
     return [
         place,
-        Text(f"{scores[ANY]:.2f}", style="bold"),
+        Text(shown_any(scan), style="bold"),
         *numbers,
         Text(str(len(scan.slices))),
         Text(_place(scan)),
