@@ -26,7 +26,7 @@ from pydicom import dcmread
 from pydicom.uid import ExplicitVRLittleEndian
 
 from ichlite.bench.machine import describe_machine
-from ichlite.data.prepare import prepare
+from ichlite.data.prepare_store import prepare
 from ichlite.data.readers.rsna import CLASSES, IMAGES, TABLE
 from ichlite.data.workers import Engine, local_engine
 from ichlite.samples import GE_HEAD
@@ -70,7 +70,7 @@ def ways(with_ray: bool) -> Iterator[dict[str, Callable[[], AbstractContextManag
         return
     from ray.cluster_utils import Cluster
 
-    from ichlite.cluster.prepare import ray_engine
+    from ichlite.cluster.ray_prepare import ray_engine
     from ichlite.cluster.session import session
 
     cluster = Cluster()

@@ -17,9 +17,9 @@ from PIL import Image
 
 from ichlite.ct.series import find_series
 from ichlite.ct.tensor import read_volume
-from ichlite.data.parts import CELLS
+from ichlite.data.store_parts import CELLS
 from ichlite.labels import NAMES
-from ichlite.phantom.implant import implant
+from ichlite.phantom.implant_bleeds import implant
 from ichlite.phantom.plans import plan_of
 from ichlite.phantom.real_head import RealHead, measure_head
 from ichlite.phantom.subject import SEEN

@@ -22,14 +22,14 @@ from PIL import Image, ImageDraw
 
 from ichlite.data.join import Fold, hold_out
 from ichlite.data.levels import levelled
-from ichlite.data.parts import CELLS, cells_of
 from ichlite.data.store import Store
+from ichlite.data.store_parts import CELLS, cells_of
 from ichlite.errors import IchliteError, InputError
-from ichlite.evaluate.judge import CLASSES, load_judge
 from ichlite.evaluate.pointing import hit_lines, hits_of, maps_of, point
+from ichlite.evaluate.predictions import CLASSES, load_judge
 from ichlite.evaluate.seen import Evaluated, seen_patients
 from ichlite.labels import NAMES
-from ichlite.train.manifest import read_manifest
+from ichlite.train.run_manifest import read_manifest
 
 MARKS = Path(__file__).resolve().parents[1] / "benchmarks" / "marks" / "ct_ich.csv"
 CORNERS = ("row0", "column0", "row1", "column1")

@@ -24,14 +24,14 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from ichlite.data.atomic_files import write_json
 from ichlite.data.join import Fold, open_stores
 from ichlite.data.levels import levelled
-from ichlite.data.whole import write_json
 from ichlite.evaluate.calibrate import fit_calibration
 from ichlite.evaluate.intervals import interval
-from ichlite.evaluate.judge import Cases, Judged
 from ichlite.evaluate.metrics import roc_auc
 from ichlite.evaluate.paired import Difference, compare
+from ichlite.evaluate.predictions import Cases, Judged
 from ichlite.evaluate.summary import redraw_cases
 from ichlite.infer.decision import (
     Calibration,
@@ -47,8 +47,8 @@ from ichlite.models.features import SliceFeatures, features_of, join_features
 from ichlite.models.saved import load
 from ichlite.models.scan_stage import STAGES, SliceInputs
 from ichlite.reproduce.results import is_finished
-from ichlite.train.class_heads import HeadRecipe, fit_class_head, head_logits
-from ichlite.train.scan_stage import (
+from ichlite.train.class_head_training import HeadRecipe, fit_class_head, head_logits
+from ichlite.train.scan_stage_training import (
     StageRecipe,
     fit_scan_stage,
     joined_sources,

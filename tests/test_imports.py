@@ -13,15 +13,15 @@ LIGHT_MODULES = (
     "ichlite",
     "ichlite.infer",
     "ichlite.infer.pipeline",
-    "ichlite.infer.facts",
+    "ichlite.infer.bundle_facts",
     "ichlite.infer.heatmap",
     "ichlite.write.json",
     "ichlite.write.csv",
-    "ichlite.write.html",
+    "ichlite.write.report_page",
     "ichlite.write.triage",
-    "ichlite.bench.document",
-    "ichlite.bench.fresh",
-    "ichlite.bench.report",
+    "ichlite.bench.bench_document",
+    "ichlite.bench.peak_memory",
+    "ichlite.bench.bench_report",
     "ichlite.bench.worker",
     "ichlite.samples",
     "ichlite.cli",
@@ -50,7 +50,7 @@ def test_reading_a_study_loads_nothing_heavy():
         "from ichlite.samples import GE_HEAD\n"
         "from ichlite.infer.pipeline import read_paths\n"
         "from ichlite.infer.bundle import load_bundle\n"
-        "from ichlite.write.html import Report\n"
+        "from ichlite.write.report_page import Report\n"
         "report = Report(load_bundle())\n"
         "read_paths(GE_HEAD.files, visit=report.add, pixels_for_visit=True)\n"
     )

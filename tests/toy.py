@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ichlite.data.parts import cells_of
 from ichlite.data.rows import StoreRow
 from ichlite.data.store import Store
+from ichlite.data.store_parts import cells_of
 from ichlite.data.writer import StoreWriter
 from ichlite.labels import NAMES
 

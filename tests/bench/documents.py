@@ -9,10 +9,10 @@ import numpy as np
 
 from ichlite.bench.contender import Contender, Start
 from ichlite.bench.entries import comparisons, run_entries
+from ichlite.bench.interleaved_timing import Timing
 from ichlite.bench.layers import Layer
 from ichlite.bench.peaks import Peaks
 from ichlite.bench.roofline import roofline
-from ichlite.bench.rounds import Timing
 from ichlite.infer.bundle import EMBEDDED, MODEL_FILE
 
 FILE = EMBEDDED / MODEL_FILE

@@ -78,7 +78,7 @@ def test_params_and_operations_are_those_of_the_model(
 
 
 def test_every_precision_that_is_written_can_be_measured_and_drawn() -> None:
-    from ichlite.bench.plots import _KINDS
+    from ichlite.bench.bench_plots import _KINDS
     from ichlite.compress.quantize import PRECISIONS
 
     assert set(PRECISIONS) == set(RUNTIMES[LITERT].precisions)

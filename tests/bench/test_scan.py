@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 
-from ichlite.bench.fresh import peak_of
 from ichlite.bench.machine import describe_machine, peak_rss_mb, rss_mb
+from ichlite.bench.peak_memory import peak_of
 from ichlite.bench.scan import READ_SLICES, bench_scan
 from ichlite.bench.study import some_windows, write_uncompressed
 from ichlite.errors import IchliteError, InputError

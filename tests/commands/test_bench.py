@@ -35,7 +35,7 @@ def planned(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         plans.append(plan)
         return document(timing("embedded", "int8"), with_roofline=plan.with_roofline)
 
-    monkeypatch.setattr("ichlite.bench.document.bench_document", measured)
+    monkeypatch.setattr("ichlite.bench.bench_document.bench_document", measured)
     return plans
 
 

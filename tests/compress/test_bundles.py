@@ -18,7 +18,7 @@ from ichlite.compress.shrink import Shrinking
 from ichlite.compress.source import Source
 from ichlite.data.store import Store
 from ichlite.errors import IchliteError, UnknownName, UsageError
-from ichlite.train import manifest as train_manifest
+from ichlite.train import run_manifest
 from ichlite.train.recipe import Recipe
 
 BOTH = Shrinking((0.5,), clusters=16)
@@ -121,7 +121,7 @@ def test_a_bundle_that_is_refused_stops_no_other(
         tmp_path / "out", ("float16", "int8"), Shrinking((0.5,), clusters=4),
         Tuning(steps=1, batch_size=2), every_step=True,
     )  # fmt: skip
-    training = train_manifest.describe(Recipe(), store, store_name="toy")
+    training = run_manifest.describe(Recipe(), store, store_name="toy")
     told: list[Path] = []
     said: list[str] = []
     written, refused = make_bundles(

@@ -21,14 +21,14 @@ from ichlite.compress.quantize import PRECISIONS, to_tflite
 from ichlite.ct.tensor import model_input
 from ichlite.data.store import Store
 from ichlite.errors import IchliteError, InputError, UnknownName, UsageError
-from ichlite.evaluate.judge import CLASSES, load_judge, logits_of
 from ichlite.evaluate.metrics import validation_auc
+from ichlite.evaluate.predictions import CLASSES, load_judge, logits_of
 from ichlite.infer.bundle import load_bundle
 from ichlite.infer.runtime import Runtime, stored_input
 from ichlite.labels import NAMES
 from ichlite.models import light_fcn
 from ichlite.models.saved import predict
-from ichlite.train import manifest as train_manifest
+from ichlite.train import run_manifest
 from ichlite.train.recipe import Recipe
 
 every_precision = pytest.mark.parametrize("precision", PRECISIONS)
@@ -36,7 +36,7 @@ every_precision = pytest.mark.parametrize("precision", PRECISIONS)
 
 @pytest.fixture(scope="module")
 def training(store: Store) -> dict[str, Any]:
-    return train_manifest.describe(Recipe(), store, store_name="toy")
+    return run_manifest.describe(Recipe(), store, store_name="toy")
 
 
 @pytest.fixture(scope="module")
@@ -264,7 +264,7 @@ def test_calibration_slices_show_blood(store: Store) -> None:
 def test_judging_the_store_is_the_road_of_reading(
     bundles: dict[str, Exported], store: Store
 ) -> None:
-    from ichlite.evaluate.judge import judge_rows
+    from ichlite.evaluate.predictions import judge_rows
     from ichlite.infer.decision import decide
 
     judge = load_judge(bundles["int8"].path)

@@ -30,7 +30,7 @@ from ichlite.infer.bundle import load_bundle
 from ichlite.infer.runtime import Runtime
 from ichlite.models import lesion_fcn, light_fcn
 from ichlite.models.saved import predict
-from ichlite.train import manifest as train_manifest
+from ichlite.train import run_manifest
 from ichlite.train.recipe import Recipe
 
 IMAGES = np.random.default_rng(1).random((2, 64, 64, 3), np.float32)
@@ -49,7 +49,7 @@ def bundles(
     store: Store, model: keras.Model, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Exported]:
     folder = tmp_path_factory.mktemp("bundles")
-    training = train_manifest.describe(RECIPE, store, store_name="toy")
+    training = run_manifest.describe(RECIPE, store, store_name="toy")
     return {p: export(model, store, folder / p, precision=p, training=training) for p in PRECISIONS}
 
 

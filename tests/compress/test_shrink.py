@@ -29,7 +29,7 @@ from ichlite.errors import UsageError
 from ichlite.infer.bundle import load_bundle
 from ichlite.models import light_fcn
 from ichlite.models.saved import predict
-from ichlite.train import manifest as train_manifest
+from ichlite.train import run_manifest
 from ichlite.train.recipe import Recipe
 
 STEPS = "pruned", "clustered"
@@ -174,7 +174,7 @@ def test_the_command_writes_what_passes_and_nothing_else(
     run = tmp_path / "run"
     run.mkdir()
     model.save(run / "best.keras")
-    train_manifest.write_manifest(run, train_manifest.describe(Recipe(), store, store_name="toy"))
+    run_manifest.write_manifest(run, run_manifest.describe(Recipe(), store, store_name="toy"))
     words = ("compress", run, store.path)
     quick = ("--steps", 4, "--batch-size", 4, "--keep-channels", 0.5, "--clusters", 16)
     free = ("--max-auc-drop", 1, "--max-subtype-drop", 1)

@@ -14,7 +14,7 @@ from ichlite.compress.source import open_source, open_teacher
 from ichlite.data.store import Store
 from ichlite.errors import IchliteError, InputError
 from ichlite.models import light_fcn
-from ichlite.train import manifest as train_manifest
+from ichlite.train import run_manifest
 from ichlite.train.recipe import Recipe
 
 
@@ -23,8 +23,8 @@ def run(tmp_path: Path, store: Store, model: keras.Model) -> Path:
     folder = tmp_path / "run"
     folder.mkdir()
     model.save(folder / "best.keras")
-    manifest = train_manifest.describe(Recipe(loss="focal"), store, store_name="toy")
-    train_manifest.write_manifest(folder, manifest)
+    manifest = run_manifest.describe(Recipe(loss="focal"), store, store_name="toy")
+    run_manifest.write_manifest(folder, manifest)
     return folder
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ichlite.ct.brain import brain_level_hu
+from ichlite.ct.brain_level import brain_level_hu
 from ichlite.data.join import join_stores
 from ichlite.data.levels import LEVELS_FILE, levelled
 from ichlite.data.rows import StoreRow

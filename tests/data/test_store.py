@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from ichlite.data.parts import CELLS, cells_of, part_path, write_part
 from ichlite.data.rows import COLUMNS, StoreRow, write_index
 from ichlite.data.store import Store
+from ichlite.data.store_parts import CELLS, cells_of, part_path, write_part
 from ichlite.data.writer import StoreWriter
 from ichlite.errors import StoreError
 
@@ -87,7 +87,7 @@ def test_parts_hold_a_fixed_number_of_slices(
 ) -> None:
     for module in ("parts", "writer"):
         monkeypatch.setattr(f"ichlite.data.{module}.PART_IMAGES", 4)
-    monkeypatch.setattr("ichlite.data.parts._OPEN_FILES", 2)
+    monkeypatch.setattr("ichlite.data.store_parts._OPEN_FILES", 2)
     with StoreWriter(tmp_path / "store", kind="toy") as writer:
         writer.add(images(10), [row(k) for k in range(10)])
     opened = Store.open(tmp_path / "store")

@@ -23,11 +23,11 @@ from ichlite.evaluate.decisions import (
 )
 from ichlite.evaluate.folds import Seed, calibration_of
 from ichlite.evaluate.intervals import wilson
-from ichlite.evaluate.judge import CLASSES
+from ichlite.evaluate.predictions import CLASSES
 from ichlite.evaluate.scores import write_scores
+from ichlite.infer.bundle_manifest import OPERATING_POINTS, rule_of
+from ichlite.infer.bundle_manifest import calibration_of as calibration_in
 from ichlite.infer.decision import decide
-from ichlite.infer.manifest import OPERATING_POINTS, rule_of
-from ichlite.infer.manifest import calibration_of as calibration_in
 
 
 def seeds(count: int = 1, **made: float) -> list[Seed]:

@@ -13,6 +13,7 @@ from tests.evaluate.made_scores import SLICES, made_scores
 
 from ichlite.errors import InputError, UnknownName
 from ichlite.evaluate.calibrate import fit_calibration
+from ichlite.evaluate.evaluation_report import markdown, write_report
 from ichlite.evaluate.folds import (
     Seed,
     calibrate_named,
@@ -21,9 +22,8 @@ from ichlite.evaluate.folds import (
     read_seeds,
     summarise_folds,
 )
-from ichlite.evaluate.judge import CLASSES
 from ichlite.evaluate.metrics import roc_auc
-from ichlite.evaluate.report import markdown, write_report
+from ichlite.evaluate.predictions import CLASSES
 from ichlite.evaluate.scores import ScoreTable, write_scores
 from ichlite.infer.decision import Rule, decide
 from ichlite.labels import NAMES

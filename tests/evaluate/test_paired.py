@@ -11,9 +11,9 @@ from tests.evaluate.made_scores import made_scores
 
 from ichlite.errors import InputError
 from ichlite.evaluate.intervals import interval
-from ichlite.evaluate.judge import Judged
 from ichlite.evaluate.metrics import roc_auc
 from ichlite.evaluate.paired import compare
+from ichlite.evaluate.predictions import Judged
 from ichlite.evaluate.summary import ROWS, redraw_cases
 from ichlite.infer.decision import Calibration, Rule
 

@@ -14,7 +14,7 @@ from tests.evaluate.made_scores import made_scores
 from tests.toy import make_store
 
 from ichlite.errors import InputError
-from ichlite.evaluate.judge import BARE, judge_logits
+from ichlite.evaluate.predictions import BARE, judge_logits
 from ichlite.evaluate.scores import (
     COLUMNS,
     ScoreTable,

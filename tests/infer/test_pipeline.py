@@ -8,7 +8,7 @@ import pydicom
 import pytest
 from tests.dicom_files import head_slice, write_ct_slice, write_head_series
 
-from ichlite.ct.brain import at_level, brain_level_hu
+from ichlite.ct.brain_level import at_level, brain_level_hu
 from ichlite.ct.series import find_series
 from ichlite.ct.tensor import model_input
 from ichlite.errors import SeriesError, UnknownName, UsageError

@@ -10,7 +10,7 @@ import numpy as np
 import pydicom
 import pytest
 
-from ichlite.ct.gate import Judgement, judge_series, judge_volume, without_lost_slices
+from ichlite.ct.input_check import Judgement, judge_series, judge_volume, without_lost_slices
 from ichlite.ct.series import find_series
 from ichlite.ct.tensor import read_volume
 from ichlite.errors import StoreError

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ichlite.errors import UnknownName
 from ichlite.labels import NAMES
-from ichlite.phantom.balance import BALANCES, mix_named
+from ichlite.phantom.bleed_balance import BALANCES, mix_named
 from ichlite.phantom.bleed_plan import BleedPlan
 from ichlite.phantom.plans import draw_plan, plan_of
 

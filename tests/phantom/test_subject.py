@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from ichlite.labels import NAMES
 from ichlite.phantom import subject as module
-from ichlite.phantom.balance import mix_named
+from ichlite.phantom.bleed_balance import mix_named
 from ichlite.phantom.bleed_plan import BleedPlan, Blob
 from ichlite.phantom.subject import Subject, generate_subject, label_slice
 

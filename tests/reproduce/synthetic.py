@@ -9,9 +9,9 @@ import numpy as np
 
 from ichlite.evaluate.intervals import METRICS
 from ichlite.labels import NAMES
-from ichlite.reproduce.plan import Grid, paper_grid
+from ichlite.reproduce.campaign_plan import Grid, paper_grid
+from ichlite.reproduce.campaign_summary import Summary, summarise_runs
 from ichlite.reproduce.results import MEASURED, ROWS, Result
-from ichlite.reproduce.summary import Summary, summarise_runs
 from ichlite.train.recipe import Recipe
 
 METRIC_KEYS = (

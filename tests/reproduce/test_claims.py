@@ -9,9 +9,9 @@ import pytest
 from tests.reproduce.synthetic import costs, grid, result, summary
 
 from ichlite.labels import NAMES
+from ichlite.reproduce.campaign_summary import Summary, summarise_runs
 from ichlite.reproduce.claims import Ground, judge
-from ichlite.reproduce.rsna import RsnaCounts
-from ichlite.reproduce.summary import Summary, summarise_runs
+from ichlite.reproduce.rsna_prediction import RsnaCounts
 from ichlite.reproduce.verdicts import FAILS, HOLDS, UNTOLD, VERDICTS, Claim, others_words
 from ichlite.train.recipe import Recipe
 

@@ -12,7 +12,7 @@ from tests.reproduce.synthetic import costs
 from ichlite.models import MODELS, light_fcn
 from ichlite.reproduce.cells import markdown
 from ichlite.reproduce.costs import measured_costs, saved_bytes
-from ichlite.reproduce.tables import table_4
+from ichlite.reproduce.paper_tables import table_4
 
 
 def test_costs_on_disk_are_used_when_they_are_of_all_models(

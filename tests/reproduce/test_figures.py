@@ -14,8 +14,8 @@ from ichlite.data.store import Store
 from ichlite.labels import NAMES
 from ichlite.models import build
 from ichlite.reproduce.architecture import draw_architecture, shared_steps, stages
+from ichlite.reproduce.campaign_plots import plot_costs, plot_groups, plot_subtypes
 from ichlite.reproduce.examples import choose_examples, draw_examples
-from ichlite.reproduce.plots import plot_costs, plot_groups, plot_subtypes
 
 
 @pytest.fixture(scope="module")

@@ -23,8 +23,8 @@ from ichlite.labels import NAMES
 from ichlite.models import MODELS, light_fcn
 from ichlite.reproduce import campaign
 from ichlite.reproduce.campaign import Data, check_runs
+from ichlite.reproduce.campaign_plan import paper_grid
 from ichlite.reproduce.costs import measured_costs
-from ichlite.reproduce.plan import paper_grid
 from ichlite.reproduce.results import read_piece
 from ichlite.train.recipe import Recipe
 

@@ -11,8 +11,8 @@ from ichlite.commands.recipe_options import recipe_from
 from ichlite.commands.train import train
 from ichlite.errors import IchliteError, UnknownName, UsageError
 from ichlite.labels import NAMES
-from ichlite.train.manifest import command
 from ichlite.train.recipe import Recipe
+from ichlite.train.run_manifest import command
 
 
 def test_defaults_are_the_papers() -> None:

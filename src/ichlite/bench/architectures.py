@@ -25,7 +25,7 @@ from ichlite.compress.graph import with_map
 from ichlite.compress.quantize import to_tflite
 from ichlite.ct.tensor import GRID
 from ichlite.models import build
-from ichlite.quiet import STDERR, STDOUT, native_output_held
+from ichlite.native_output import STDERR, STDOUT, native_output_held
 
 SEED = 0
 MEASURED = ("float32", "int8")

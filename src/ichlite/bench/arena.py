@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ichlite.quiet import STDERR, native_output_held
+from ichlite.native_output import STDERR, native_output_held
 
 
 def arena_bytes(content: bytes) -> int:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ichlite.bench.arena import arena_bytes
 from ichlite.bench.contender import Contender
-from ichlite.bench.rounds import REFERENCE, Timing
+from ichlite.bench.interleaved_timing import REFERENCE, Timing
 from ichlite.bench.runtimes import LITERT
 from ichlite.compress.sizes import sizes
 from ichlite.errors import IchliteError

@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from ichlite.bench.fresh import peak_of
+from ichlite.bench.peak_memory import peak_of
 from ichlite.bench.study import write_uncompressed
-from ichlite.ct.gate import judge_series, judge_volume, without_lost_slices
 from ichlite.ct.hounsfield import read_stored, to_hu
+from ichlite.ct.input_check import judge_series, judge_volume, without_lost_slices
 from ichlite.ct.series import find_series
 from ichlite.ct.tensor import resize_hu
 from ichlite.errors import InputError

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from ichlite.errors import InputError, MissingExtra, UsageError
-from ichlite.quiet import STDERR, native_output_held
+from ichlite.native_output import STDERR, native_output_held
 
 LOCAL = "local"
 AUTO = "auto"

@@ -52,8 +52,8 @@ def bench(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
     """Measure inference alone, turn by turn, and the sample study from files to result."""
-    from ichlite.bench.document import Plan, all_core_counts, bench_document
-    from ichlite.bench.report import to_markdown
+    from ichlite.bench.bench_document import Plan, all_core_counts, bench_document
+    from ichlite.bench.bench_report import to_markdown
     from ichlite.commands.console import check_is_folder, print_json, progress
     from ichlite.errors import UsageError
     from ichlite.infer.bundle import load_bundle
@@ -67,7 +67,7 @@ def bench(
     architectures: tuple[str, ...] = ()
     if every or with_roofline or len(chosen) > 1:
         need_train()
-        from ichlite.bench.rounds import REFERENCE
+        from ichlite.bench.interleaved_timing import REFERENCE
         from ichlite.models import MODELS
 
         # lesion_fcn is measured as what it is made for, a bundle.
@@ -115,7 +115,7 @@ def _write(document: dict[str, Any], out: Path) -> None:
     import json
     from importlib.util import find_spec
 
-    from ichlite.bench.report import to_markdown
+    from ichlite.bench.bench_report import to_markdown
     from ichlite.commands.console import say
     from ichlite.write.files import write_text
 
@@ -125,7 +125,7 @@ def _write(document: dict[str, Any], out: Path) -> None:
     if find_spec("matplotlib") is None:
         say("no plots: matplotlib is not installed; install it with: pip install 'ichlite[train]'")
         return
-    from ichlite.bench.plots import plot_bench, plot_roofline
+    from ichlite.bench.bench_plots import plot_bench, plot_roofline
 
     plot_bench(document, out / "bench.png")
     if document["roofline"] is not None:

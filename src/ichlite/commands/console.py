@@ -36,7 +36,7 @@ def print_json(document: object) -> None:
     Raises:
         ValueError: A number in it is NaN or infinite, which JSON cannot say.
     """
-    from ichlite.write.plain import unicode_document
+    from ichlite.write.escaping import unicode_document
 
     text = json.dumps(unicode_document(document), indent=2, allow_nan=False)
     sys.stdout.write(text + "\n")

@@ -12,7 +12,7 @@ from ichlite.commands.needs import need_train
 
 if TYPE_CHECKING:
     from ichlite.data.store import Store
-    from ichlite.evaluate.judge import Judge, Judged
+    from ichlite.evaluate.predictions import Judge, Judged
     from ichlite.evaluate.scores import ScoreTable
 
 EPILOG = (
@@ -76,8 +76,8 @@ def evaluate(
     """Measure a model on labelled images, the all-negative baseline beside it."""
     need_train()
     from ichlite.commands.console import print_json, say
+    from ichlite.evaluate.evaluation_report import markdown, write_report
     from ichlite.evaluate.intervals import DRAWS
-    from ichlite.evaluate.report import markdown, write_report
 
     if bootstrap is None:
         bootstrap = DRAWS if folds or against else 0
@@ -191,12 +191,12 @@ def _store(task: _Task, models: list[Path]) -> list[_Found]:
     from ichlite.data.join import Fold, hold_out, open_stores
     from ichlite.data.levels import levelled
     from ichlite.errors import InputError
-    from ichlite.evaluate.judge import judge_logits, judge_slices, load_judge
     from ichlite.evaluate.pointing import pointing
+    from ichlite.evaluate.predictions import judge_logits, judge_slices, load_judge
     from ichlite.evaluate.scores import table_of_store
     from ichlite.evaluate.seen import Evaluated, seen_patients, seen_warnings
     from ichlite.infer.bundle import MANIFEST_FILE
-    from ichlite.train.manifest import read_manifest, recipe_hash
+    from ichlite.train.run_manifest import read_manifest, recipe_hash
 
     judges = []
     for path in models:
@@ -271,8 +271,8 @@ def _fold_of(judge: Judge, store: Store) -> dict[str, int] | None:
 def _rsna(task: _Task, models: list[Path]) -> list[_Found]:
     from ichlite.commands.console import say
     from ichlite.data.readers.rsna import read_labels
-    from ichlite.evaluate.archive import judge_archive
-    from ichlite.evaluate.judge import bundle_judge
+    from ichlite.evaluate.predictions import bundle_judge
+    from ichlite.evaluate.rsna_archive import judge_archive
     from ichlite.evaluate.seen import Evaluated, seen_warnings
     from ichlite.infer.bundle import load_bundle
 

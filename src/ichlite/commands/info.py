@@ -21,8 +21,8 @@ def info(
 
     from ichlite.commands.console import print_json
     from ichlite.infer.bundle import load_bundle
-    from ichlite.infer.facts import bundle_facts, model_card
-    from ichlite.write.plain import printable
+    from ichlite.infer.bundle_facts import bundle_facts, model_card
+    from ichlite.write.escaping import printable
 
     loaded = load_bundle(bundle)
     facts = bundle_facts(loaded)

@@ -21,7 +21,7 @@ def need_train() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     from ichlite.interrupt import Interrupt
-    from ichlite.quiet import STDERR, STDOUT, native_output_held
+    from ichlite.native_output import STDERR, STDOUT, native_output_held
 
     # Some modules of theirs swallow an interrupt that comes while they are imported.
     with Interrupt() as interrupt, native_output_held(STDOUT, STDERR):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from ichlite.data.prepare import Prepared, Report
+    from ichlite.data.prepare_store import Prepared, Report
     from ichlite.data.workers import Engine
 
 EPILOG = "Example: ichlite prepare rsna rsna-2019 store --processes 8 --table1"
@@ -52,7 +52,7 @@ def prepare(
         return
     if out is None:
         raise UsageError("prepare needs OUT", expected="the store's folder")
-    from ichlite.data.prepare import prepare as run
+    from ichlite.data.prepare_store import prepare as run
 
     with _bars() as report, _engine(ray, processes) as engine:
         made = run(kind, source, out, preset=split, seed=seed, engine=engine, report=report)
@@ -78,7 +78,7 @@ def _engine(ray: str | None, processes: int) -> AbstractContextManager[Engine]:
         from ichlite.data.workers import local_engine
 
         return local_engine(processes)
-    from ichlite.cluster.prepare import ray_engine
+    from ichlite.cluster.ray_prepare import ray_engine
 
     return ray_engine(ray)
 
@@ -118,7 +118,7 @@ def _print(out: Path, made: Prepared, *, table1: bool) -> None:
 
 def _tables(source: Path, out: Path | None, split: str | None, seed: int, *, as_json: bool) -> None:
     from ichlite.commands.console import print_json, say
-    from ichlite.data.tables import read_tables, split_tables
+    from ichlite.data.store_tables import read_tables, split_tables
     from ichlite.errors import UsageError
 
     read = read_tables(source)

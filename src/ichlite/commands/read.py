@@ -77,7 +77,7 @@ def read_and_write(
 
     report = None
     if html is not None:
-        from ichlite.write.html import Report
+        from ichlite.write.report_page import Report
 
         report = Report(bundle)
     with progress("reading series") as advance:

@@ -38,7 +38,7 @@ from ichlite.commands.recipe_options import (
 )
 
 if TYPE_CHECKING:
-    from ichlite.reproduce.plan import PlannedRun
+    from ichlite.reproduce.campaign_plan import PlannedRun
     from ichlite.train.logs import Row
 
 EPILOG = "Example: ichlite reproduce ct-ich paper --folds 5 --seeds 2 --stop-after 60"
@@ -135,10 +135,10 @@ def reproduce(
         steps_to_do,
         train_runs,
     )
-    from ichlite.reproduce.document import FIGURES_FOLDER, verdict_counts, write_report
+    from ichlite.reproduce.campaign_document import FIGURES_FOLDER, verdict_counts, write_report
+    from ichlite.reproduce.campaign_plan import paper_grid
+    from ichlite.reproduce.campaign_report import command_of, judge_results, make_report
     from ichlite.reproduce.measure import measure_all
-    from ichlite.reproduce.plan import paper_grid
-    from ichlite.reproduce.report import command_of, judge_results, make_report
 
     for option, count, least in (
         ("--seeds", seeds, 1),

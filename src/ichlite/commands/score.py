@@ -33,7 +33,7 @@ def score(
     from ichlite.commands.console import print_json, progress, require, say
 
     require("ray", "ray", "pyarrow")
-    from ichlite.cluster.score import score, succeeded
+    from ichlite.cluster.ray_score import score, succeeded
     from ichlite.cluster.session import session
 
     with session(ray) as cluster, progress("scoring studies") as advance:
@@ -64,7 +64,7 @@ def score(
 
 
 def _problems(summary: dict[str, Any]) -> list[str]:
-    from ichlite.write.plain import printable
+    from ichlite.write.escaping import printable
 
     lines = [
         f"not analysed: study {row['study']}: {' | '.join(row['reasons'])}"

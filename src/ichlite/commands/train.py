@@ -207,8 +207,8 @@ def _on_ray(
 
     require("ray", "ray", "jax")
     require("train", *TRAIN_PACKAGES)
+    from ichlite.cluster.ray_train import train as train_on
     from ichlite.cluster.session import session
-    from ichlite.cluster.train import train as train_on
 
     with session(address) as cluster:
         say(f"training by {workers} processes on {cluster.nodes} nodes")

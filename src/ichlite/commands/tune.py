@@ -113,7 +113,7 @@ def _run(
 
     from ichlite.commands.console import progress, say
     from ichlite.infer.reader import usable_cores
-    from ichlite.train.team import LEASH, end_with_parent, read_best, role, run_team
+    from ichlite.train.tuner_processes import LEASH, end_with_parent, read_best, role, run_team
 
     trials, epochs = plan.size()
     if role() != "worker" and LEASH not in os.environ:
@@ -129,7 +129,7 @@ def _run(
     from ichlite.evaluate.metrics import validation_auc
     from ichlite.models import MODELS
     from ichlite.train.losses import LOSSES
-    from ichlite.train.tune import tune
+    from ichlite.train.tuning import tune
 
     for kind, name, known in (
         ("model", plan.recipe.model, MODELS),

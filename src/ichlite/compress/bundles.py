@@ -9,9 +9,9 @@ from pathlib import Path
 
 import keras
 
+from ichlite.compress.bundle_folder import check_folder
 from ichlite.compress.export import Exported, export, reference_auc
 from ichlite.compress.fine_tune import Tuning, teacher_name
-from ichlite.compress.folder import check_folder
 from ichlite.compress.gate import Gate
 from ichlite.compress.quantize import INT8, check_precision
 from ichlite.compress.shrink import Shrinking, shrink_by_steps
@@ -20,7 +20,7 @@ from ichlite.data.store import Store
 from ichlite.errors import IchliteError, InputError, UsageError
 from ichlite.evaluate.decisions import Decisions
 from ichlite.infer.bundle import MANIFEST_FILE
-from ichlite.train.manifest import recipe_hash
+from ichlite.train.run_manifest import recipe_hash
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ichlite import __version__
+from ichlite.compress.bundle_folder import check_folder, filled
 from ichlite.compress.card import model_card
 from ichlite.compress.flatbuffer import tidy
 from ichlite.compress.flops import flops, one_slice
 from ichlite.compress.fold import fold
-from ichlite.compress.folder import check_folder, filled
 from ichlite.compress.gate import Drops, Gate, check
 from ichlite.compress.graph import CAM, with_map
 from ichlite.compress.quantize import INT8, check_precision, to_tflite
@@ -30,9 +30,9 @@ from ichlite.data.fingerprint import for_bundle
 from ichlite.data.join import metas_of
 from ichlite.evaluate.calibrate import fit_calibration
 from ichlite.evaluate.decisions import Decisions
-from ichlite.evaluate.judge import bundle_judge, judge_logits, judge_rows, logits_of
 from ichlite.evaluate.metrics import validation_auc
 from ichlite.evaluate.operating_points import RULE, thresholds
+from ichlite.evaluate.predictions import bundle_judge, judge_logits, judge_rows, logits_of
 from ichlite.evaluate.summary import summarise
 from ichlite.infer.bundle import CARD_FILE, MANIFEST_FILE, MODEL_FILE, SCHEMA, Bundle, load_bundle
 from ichlite.infer.decision import Calibration, Rule

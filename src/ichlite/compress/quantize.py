@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from ichlite.compress.graph import freeze
 from ichlite.errors import IchliteError, UnknownName
-from ichlite.infer.manifest import PRECISIONS, Precision
-from ichlite.quiet import STDERR, STDOUT, native_output_held
+from ichlite.infer.bundle_manifest import PRECISIONS, Precision
+from ichlite.native_output import STDERR, STDOUT, native_output_held
 
 INT8: Precision = "int8"
 

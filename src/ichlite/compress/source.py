@@ -17,8 +17,8 @@ from ichlite.errors import IchliteError, InputError
 from ichlite.labels import NAMES
 from ichlite.models.outputs import slice_logits
 from ichlite.models.saved import load
-from ichlite.train.manifest import FILE, read_manifest
 from ichlite.train.recipe import Recipe
+from ichlite.train.run_manifest import FILE, read_manifest
 
 
 @dataclass(frozen=True, slots=True)

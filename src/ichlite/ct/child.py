@@ -7,7 +7,7 @@ from datetime import date
 import numpy as np
 from numpy.typing import NDArray
 
-from ichlite.ct.brain import grid_pixel_mm
+from ichlite.ct.brain_level import grid_pixel_mm
 from ichlite.records import HeadVolume, Series, SliceHeader
 
 ADULT_YEARS = 16

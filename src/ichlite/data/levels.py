@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ichlite.ct.brain import at_level, brain_level_hu
+from ichlite.ct.brain_level import at_level, brain_level_hu
+from ichlite.data.atomic_files import write_json
 from ichlite.data.join import metas_of
-from ichlite.data.parts import SliceArray
 from ichlite.data.store import Store
-from ichlite.data.whole import write_json
+from ichlite.data.store_parts import SliceArray
 
 LEVELS_FILE = "brain-levels.json"
 

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from ichlite.ct.header import Refusal, read_header
 from ichlite.ct.hounsfield import LOSSY_NOTE, OFFSET_NOTE, PADDING_NOTE
 from ichlite.ct.tensor import read_slice, resize_hu
-from ichlite.data.parts import part_path, write_part
+from ichlite.data.atomic_files import write_json
 from ichlite.data.readers.nifti import read_nifti_slice
 from ichlite.data.rows import pixel_sha256
-from ichlite.data.whole import write_json
+from ichlite.data.store_parts import part_path, write_part
 from ichlite.data.windowed import hu_of_grey, parse_picture_source, read_grey
 from ichlite.errors import InputError
 

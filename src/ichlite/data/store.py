@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ichlite.data.parts import CellArray, LesionCells, SliceArray, Slices
 from ichlite.data.rows import SPLITS, UNUSED, index_hash, read_index
 from ichlite.data.split import check_leakage
+from ichlite.data.store_parts import CellArray, LesionCells, SliceArray, Slices
 from ichlite.errors import StoreError
 from ichlite.labels import ANY, NAMES
 

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ichlite.ct.tensor import GRID
-from ichlite.data.parts import CELLS, PART_IMAGES, part_path, write_part
+from ichlite.data.atomic_files import write_json
 from ichlite.data.rows import StoreRow, pixel_sha256, write_index
 from ichlite.data.store import META_FILE, PARTS_FOLDER, SCHEMA
-from ichlite.data.whole import write_json
+from ichlite.data.store_parts import CELLS, PART_IMAGES, part_path, write_part
 from ichlite.errors import StoreError
 
 

@@ -28,16 +28,16 @@ from ichlite.evaluate.folds import (
     read_seeds,
 )
 from ichlite.evaluate.intervals import wilson
-from ichlite.evaluate.judge import Cases
 from ichlite.evaluate.operating_points import (
     LEAST,
     OperatingThresholds,
     operating_thresholds,
     thresholds,
 )
+from ichlite.evaluate.predictions import Cases
 from ichlite.evaluate.scores import ScoreTable
+from ichlite.infer.bundle_manifest import BALANCED, OPERATING_POINTS
 from ichlite.infer.decision import Calibration, Rule
-from ichlite.infer.manifest import BALANCED, OPERATING_POINTS
 from ichlite.labels import ANY
 
 PREVALENCES = (0.01, 0.05, 0.20)

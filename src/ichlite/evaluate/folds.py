@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from ichlite.errors import InputError, UnknownName
 from ichlite.evaluate.calibrate import fit_calibration
-from ichlite.evaluate.judge import CLASSES, Cases, Judged
 from ichlite.evaluate.metrics import METRICS, roc_auc
 from ichlite.evaluate.operating_points import thresholds
+from ichlite.evaluate.predictions import CLASSES, Cases, Judged
 from ichlite.evaluate.scores import ScoreTable, join_scores, read_scores
 from ichlite.evaluate.summary import (
     MEAN,

@@ -18,8 +18,8 @@ from ichlite.evaluate.intervals import (
     interval,
     why_no_interval,
 )
-from ichlite.evaluate.judge import CLASSES, Cases, Judged
 from ichlite.evaluate.metrics import roc_auc
+from ichlite.evaluate.predictions import CLASSES, Cases, Judged
 from ichlite.evaluate.summary import MEAN, ROWS, redraw_cases
 from ichlite.labels import NAMES
 

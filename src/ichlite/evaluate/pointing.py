@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ichlite.data.store import Store
 from ichlite.evaluate.intervals import Interval, wilson
-from ichlite.evaluate.judge import CLASSES
+from ichlite.evaluate.predictions import CLASSES
 from ichlite.infer.bundle import Bundle
 from ichlite.infer.runtime import Runtime
 from ichlite.labels import NAMES

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ichlite.data.atomic_files import write_csv
 from ichlite.data.store import Store
-from ichlite.data.whole import write_csv
 from ichlite.errors import IchliteError, InputError
-from ichlite.evaluate.judge import CLASSES, Judged, judge_series
+from ichlite.evaluate.predictions import CLASSES, Judged, judge_series
 from ichlite.infer.decision import Calibration, Rule
 from ichlite.labels import NAMES
 

@@ -18,7 +18,6 @@ from ichlite.evaluate.intervals import (
     why_no_interval,
     with_mean,
 )
-from ichlite.evaluate.judge import CLASSES, Cases, Judged
 from ichlite.evaluate.metrics import (
     Scores,
     all_negative_accuracy,
@@ -26,6 +25,7 @@ from ichlite.evaluate.metrics import (
     rsna_log_loss,
     score_class,
 )
+from ichlite.evaluate.predictions import CLASSES, Cases, Judged
 from ichlite.labels import ANY, NAMES
 
 MEAN = "mean"

@@ -15,8 +15,7 @@ from typing import Any, cast
 from ichlite.ct.tensor import GRID, HU_MAX, HU_MIN
 from ichlite.ct.windows import Window
 from ichlite.errors import BundleError, IchliteError, UnknownName
-from ichlite.infer.decision import Calibration, Rule
-from ichlite.infer.manifest import (
+from ichlite.infer.bundle_manifest import (
     BALANCED,
     MapOutput,
     brain_level_of,
@@ -31,6 +30,7 @@ from ichlite.infer.manifest import (
     text_at,
     windows_of,
 )
+from ichlite.infer.decision import Calibration, Rule
 from ichlite.labels import NAMES
 
 SCHEMA = "ichlite-bundle/1"

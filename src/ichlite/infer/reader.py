@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ichlite.ct.brain import at_level, brain_level_hu
+from ichlite.ct.brain_level import at_level, brain_level_hu
 from ichlite.ct.child import age_notes, child_signs
-from ichlite.ct.gate import judge_series, judge_volume, without_lost_slices
+from ichlite.ct.input_check import judge_series, judge_volume, without_lost_slices
 from ichlite.ct.tensor import read_volume
 from ichlite.errors import IchliteError, InputError, UsageError
 from ichlite.infer.bundle import Bundle, load_bundle
 from ichlite.infer.decision import decide
 from ichlite.infer.runtime import Runtime
-from ichlite.infer.spread import Spread
+from ichlite.infer.thread_map import Spread
 from ichlite.labels import ANY, NAMES
 from ichlite.records import ScanResult, Series, SliceScores
 

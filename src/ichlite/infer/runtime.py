@@ -19,7 +19,7 @@ from ichlite.ct.windows import apply_windows
 from ichlite.errors import BundleError, UsageError
 from ichlite.infer.bundle import Bundle
 from ichlite.labels import NAMES
-from ichlite.quiet import STDERR, native_output_held
+from ichlite.native_output import STDERR, native_output_held
 
 WINDOWS_SHAPE = (GRID, GRID, 3)
 """Of one slice as `ct.tensor.model_input` gives it."""

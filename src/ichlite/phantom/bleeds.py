@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ichlite.phantom.atlas import Atlas
 from ichlite.phantom.bleed_plan import BleedPlan, Blob, Sheet, Sulcal, Surface, Ventricular
-from ichlite.phantom.brain import Brain, Displacement
+from ichlite.phantom.brain_tissue import Brain, Displacement
 from ichlite.phantom.fields import Float, Grid, Point, ellipsoid, smooth_noise, step
 
 CENTRE: Point = (0.0, -18.0, 8.0)

@@ -14,7 +14,7 @@ from ichlite.data.workers import in_processes
 from ichlite.data.writer import StoreWriter
 from ichlite.errors import UsageError
 from ichlite.labels import ANY, NAMES
-from ichlite.phantom.balance import mix_named
+from ichlite.phantom.bleed_balance import mix_named
 from ichlite.phantom.subject import Subject, generate_subject
 
 Progress = Callable[[int, int], None]

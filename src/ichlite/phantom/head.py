@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ichlite.phantom.atlas import BRAIN_BOX, HEAD_GRID, Atlas
-from ichlite.phantom.brain import Brain
+from ichlite.phantom.brain_tissue import Brain
 from ichlite.phantom.fields import (
     Box,
     Float,

@@ -14,9 +14,9 @@ from ichlite.data.store import Store
 from ichlite.data.workers import in_processes
 from ichlite.data.writer import StoreWriter
 from ichlite.errors import SeriesError, StoreError, UnknownName, UsageError
-from ichlite.phantom.balance import Mix, mix_named
+from ichlite.phantom.bleed_balance import Mix, mix_named
 from ichlite.phantom.generate import Made, Progress, Tally
-from ichlite.phantom.implant import Implanted, implant, settle
+from ichlite.phantom.implant_bleeds import Implanted, implant, settle
 from ichlite.phantom.plans import draw_plan
 from ichlite.phantom.real_head import RealHead, measure_head
 

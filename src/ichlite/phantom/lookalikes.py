@@ -10,7 +10,7 @@ import numpy as np
 
 from ichlite.phantom.atlas import BRAIN_BOX, HEAD_GRID
 from ichlite.phantom.bleeds import falx_floor_mm, tentorium_mm
-from ichlite.phantom.brain import Brain, Displacement
+from ichlite.phantom.brain_tissue import Brain, Displacement
 from ichlite.phantom.fields import Point, blend, capsule, ellipsoid, smooth_noise, step
 from ichlite.phantom.head import HeadBuilder
 

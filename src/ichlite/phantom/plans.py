@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ichlite.phantom.balance import Mix
+from ichlite.phantom.bleed_balance import Mix
 from ichlite.phantom.bleed_plan import BleedPlan, Blob, Sheet, Sulcal, Surface, Ventricular
 
 

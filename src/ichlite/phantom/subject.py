@@ -10,14 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ichlite.data.parts import CELLS, cells_of
+from ichlite.data.store_parts import CELLS, cells_of
 from ichlite.labels import NAMES
 from ichlite.phantom import lookalikes
 from ichlite.phantom.atlas import load_atlas
-from ichlite.phantom.balance import Mix
+from ichlite.phantom.bleed_balance import Mix
 from ichlite.phantom.bleed_plan import BleedPlan
 from ichlite.phantom.bleeds import Blood, displace
-from ichlite.phantom.brain import Displacement, draw_brain_traits, grow_brain
+from ichlite.phantom.brain_tissue import Displacement, draw_brain_traits, grow_brain
 from ichlite.phantom.fields import Float
 from ichlite.phantom.head import HeadBuilder, draw_skull_traits
 from ichlite.phantom.plans import draw_plan

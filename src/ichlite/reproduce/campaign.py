@@ -21,11 +21,11 @@ from ichlite.data.rows import UNUSED
 from ichlite.data.store import Store
 from ichlite.errors import IchliteError, UsageError
 from ichlite.evaluate.metrics import validation_auc
-from ichlite.reproduce.plan import PlannedRun
+from ichlite.reproduce.campaign_plan import PlannedRun
 from ichlite.reproduce.results import RESULTS, is_finished, read_piece, result_path, score_run
 from ichlite.train.fit import fit
 from ichlite.train.logs import Row
-from ichlite.train.manifest import check_same, describe, read_manifest
+from ichlite.train.run_manifest import check_same, describe, read_manifest
 from ichlite.train.setup import loss_of
 
 State = Literal["finished before", "measured before", "trained", "not run", "failed"]

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ichlite.labels import NAMES
+from ichlite.reproduce.campaign_summary import Summary
 from ichlite.reproduce.cost_claims import cost_claims
 from ichlite.reproduce.published import STATED
-from ichlite.reproduce.rsna import RsnaCounts
+from ichlite.reproduce.rsna_prediction import RsnaCounts
 from ichlite.reproduce.score_claims import loss_claims, model_claims
-from ichlite.reproduce.summary import Summary
 from ichlite.reproduce.verdicts import FAILS, HOLDS, UNTOLD, Claim, Judgement, claim
 
 

@@ -10,11 +10,11 @@ from typing import Any
 
 from ichlite.data.store import Store
 from ichlite.reproduce.campaign import Outcome
+from ichlite.reproduce.campaign_plan import PAPER_MODELS, Grid
+from ichlite.reproduce.campaign_summary import Summary, as_document, summarise_runs
 from ichlite.reproduce.costs import measured_costs
-from ichlite.reproduce.plan import PAPER_MODELS, Grid
 from ichlite.reproduce.results import RESULTS, Piece, read_piece, result_path, results_of
-from ichlite.reproduce.rsna import RsnaCounts, rsna_counts
-from ichlite.reproduce.summary import Summary, as_document, summarise_runs
+from ichlite.reproduce.rsna_prediction import RsnaCounts, rsna_counts
 from ichlite.write.files import write_text
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from ichlite.data.store import Store
 from ichlite.models import build
-from ichlite.reproduce import examples, plots
+from ichlite.reproduce import campaign_plots, examples
 from ichlite.reproduce.architecture import draw_architecture
-from ichlite.reproduce.plan import LOSS_MODEL
-from ichlite.reproduce.summary import Summary
+from ichlite.reproduce.campaign_plan import LOSS_MODEL
+from ichlite.reproduce.campaign_summary import Summary
 from ichlite.reproduce.verdicts import name_of
 
 
@@ -52,23 +52,25 @@ def draw_pictures(
             f"From {name}. Chosen by rule: {examples.RULE}. Images: {_chosen(store, chosen)}.",
         ),
         Picture(
-            plots.plot_groups(summary.losses, 5, "roc_auc", figures / "losses.svg"),
+            campaign_plots.plot_groups(summary.losses, 5, "roc_auc", figures / "losses.svg"),
             "Losses, seed by seed",
             "Mean over subtypes. A loss is better only where its seeds stand clear of the other's.",
         ),
         Picture(
-            plots.plot_groups(summary.models, 2, "balanced_accuracy", figures / "models.svg"),
+            campaign_plots.plot_groups(
+                summary.models, 2, "balanced_accuracy", figures / "models.svg"
+            ),
             "Models, seed by seed",
             "Mean over subtypes. The paper's AUC of Table 2 stands under "
             "balanced accuracy, which it is.",
         ),
         Picture(
-            plots.plot_subtypes(summary, figures / "subtypes.svg"),
+            campaign_plots.plot_subtypes(summary, figures / "subtypes.svg"),
             "Table 3, drawn",
             "Left bar of a pair: measured here; right, hatched: the paper's.",
         ),
         Picture(
-            plots.plot_costs(summary, costs, figures / "costs.svg"),
+            campaign_plots.plot_costs(summary, costs, figures / "costs.svg"),
             "What performance costs",
             "Filled: measured here. Hollow: the paper's, balanced accuracy being the mean of its "
             "Table 3, time and size of its Table 4. Only the order of models can be compared.",

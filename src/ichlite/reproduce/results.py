@@ -20,10 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ichlite.bench.machine import describe_machine
+from ichlite.data.atomic_files import replacing, write_json
 from ichlite.data.feed import split_rows
 from ichlite.data.levels import levelled
 from ichlite.data.store import Store
-from ichlite.data.whole import replacing, write_json
 from ichlite.errors import InputError
 from ichlite.evaluate.intervals import METRICS, interval, redraw, with_mean
 from ichlite.evaluate.metrics import (
@@ -34,9 +34,9 @@ from ichlite.evaluate.metrics import (
 )
 from ichlite.labels import NAMES
 from ichlite.models.saved import BEST, load, predict
-from ichlite.reproduce.plan import PlannedRun
+from ichlite.reproduce.campaign_plan import PlannedRun
 from ichlite.train.logs import read_history
-from ichlite.train.manifest import read_manifest
+from ichlite.train.run_manifest import read_manifest
 
 SCHEMA = "ichlite-reproduce/2"
 MEASURED = "ichlite-reproduce/1"

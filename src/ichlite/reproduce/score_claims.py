@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ichlite.labels import NAMES
-from ichlite.reproduce.plan import PAPER_LOSSES
-from ichlite.reproduce.summary import GroupResults
+from ichlite.reproduce.campaign_plan import PAPER_LOSSES
+from ichlite.reproduce.campaign_summary import GroupResults
 from ichlite.reproduce.verdicts import (
     LIGHT,
     MARGIN,

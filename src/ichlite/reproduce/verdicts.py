@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ichlite.evaluate.intervals import Interval, interval
+from ichlite.reproduce.campaign_summary import MEAN, Difference, GroupResults, difference
 from ichlite.reproduce.cells import Unit, number_text
 from ichlite.reproduce.noise import TEST, Comparison, compare_to
 from ichlite.reproduce.published import PAPER_NAMES
-from ichlite.reproduce.summary import MEAN, Difference, GroupResults, difference
 
 Verdict = Literal["holds", "does not hold", "cannot be told here"]
 HOLDS: Verdict = "holds"

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ichlite.ct.tensor import GRID
-from ichlite.data.parts import CELLS, CellArray, SliceArray
+from ichlite.data.store_parts import CELLS, CellArray, SliceArray
 from ichlite.errors import StoreError
 
 CELL_PIXELS = GRID // CELLS

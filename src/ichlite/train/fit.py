@@ -16,16 +16,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ichlite.data.atomic_files import held
 from ichlite.data.feed import ahead, split_rows
 from ichlite.data.levels import levelled
 from ichlite.data.store import Store
-from ichlite.data.whole import held
 from ichlite.errors import UsageError
 from ichlite.interrupt import Interrupt
 from ichlite.labels import NAMES
 from ichlite.models import check_name
 from ichlite.models.saved import BEST, predict
-from ichlite.train import checkpoint, devices, manifest
+from ichlite.train import checkpoint, devices, run_manifest
 from ichlite.train.batches import Batches
 from ichlite.train.learner import DIVERGED, Learner
 from ichlite.train.logs import AUC, BCE, History, Row
@@ -116,8 +116,8 @@ def fit(
     check_name(recipe.model)
     if recipe.deterministic:
         devices.compute_repeatably()
-    asked = manifest.describe(recipe, store, store_name=store_name, init=init)
-    manifest.begun_in(folder, asked)
+    asked = run_manifest.describe(recipe, store, store_name=store_name, init=init)
+    run_manifest.begun_in(folder, asked)
     devices.check_batch_fits(recipe.batch_size, device_windows=recipe.device_windows)
     if recipe.keep == "best":
         split_rows(store, "validation")
@@ -131,14 +131,14 @@ def fit(
         # Everything that can be refused is refused by now; only then is there a folder.
         folder.mkdir(parents=True, exist_ok=True)
         lock.enter_context(held(folder, UsageError))
-        begun = manifest.begun_in(folder, asked)
+        begun = run_manifest.begun_in(folder, asked)
         last, sums = folder / checkpoint.LAST, checkpoint.EpochSums()
         if begun is not None and last.exists():
             model, sums = checkpoint.resume(last, model), checkpoint.sums_of(last)
         else:
             begun = asked
         if "result" not in begun:
-            manifest.write_manifest(folder, begun)
+            run_manifest.write_manifest(folder, begun)
         learner = Learner(model, recipe, batches.labels, total)
         start = learner.iterations
         history = History(folder, until_step=start)
@@ -159,10 +159,10 @@ def fit(
         best_step, chosen_by = history.chosen(recipe.keep)
         best = history.best()
         if "result" not in begun:
-            end = manifest.ended(
+            end = run_manifest.ended(
                 begun, steps=total, best=best, best_step=best_step, chosen_by=chosen_by
             )
-            manifest.write_manifest(folder, end)
+            run_manifest.write_manifest(folder, end)
     return Run(folder, total, best, start, best_step, chosen_by)
 
 

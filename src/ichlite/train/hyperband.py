@@ -17,13 +17,13 @@ from typing import Any
 
 import keras_tuner
 
+from ichlite.data.atomic_files import replacing
 from ichlite.data.store import Store
-from ichlite.data.whole import replacing
 from ichlite.errors import IchliteError, UsageError
-from ichlite.train import manifest
+from ichlite.train import run_manifest
 from ichlite.train.fit import DIVERGED, Progress, Score, fit
 from ichlite.train.space import OBJECTIVE, WIDTH_CHOICES, Plan, Space
-from ichlite.train.team import role
+from ichlite.train.tuner_processes import role
 
 FOLDER = "search"
 RUN = "run"
@@ -161,7 +161,7 @@ class _Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         try:
             if "tuner/trial_id" in values:
                 before = self.run_folder(values["tuner/trial_id"])
-                asked = manifest.describe(recipe, self.store, store_name=self.store_name)
+                asked = run_manifest.describe(recipe, self.store, store_name=self.store_name)
                 go_on_from(before, folder, asked)
             run = fit(
                 recipe,
@@ -238,7 +238,7 @@ def go_on_from(before: Path, folder: Path, asked: dict[str, Any]) -> None:
     part = folder.with_name(folder.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     shutil.copytree(before, part)
-    manifest.write_manifest(part, asked)
+    run_manifest.write_manifest(part, asked)
     part.replace(folder)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from ichlite.labels import ANY, NAMES
 from ichlite.records import ReadResult, ScanResult
-from ichlite.write.plain import printable
+from ichlite.write.escaping import printable
 
 COLUMNS = (
     "study",

@@ -8,7 +8,7 @@ from typing import Any
 
 from ichlite import __version__
 from ichlite.records import ReadResult, ScanResult, SliceScores
-from ichlite.write.plain import unicode_document
+from ichlite.write.escaping import unicode_document
 
 SCHEMA = "ichlite-read/1"
 SCHEMA_FILE = Path(__file__).resolve().parent / "schema" / "read-1.json"

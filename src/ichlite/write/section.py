@@ -18,8 +18,8 @@ from ichlite.infer.heatmap import LESION_LEVEL, above_level, heatmap
 from ichlite.labels import ANY, ANY_COLOUR, NAMES, SUBTYPES
 from ichlite.records import ScanResult
 from ichlite.write.chart import probability_chart
+from ichlite.write.escaping import html_text
 from ichlite.write.picture import data_uri, grey_slice, heat_colours, overlay, relative
-from ichlite.write.plain import html_text
 from ichlite.write.triage import common_folder, remarks, shown_any, shown_threshold, verdict
 
 SHOWN_SLICES = 4

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ichlite.labels import ANY, SUBTYPES
 from ichlite.records import ReadResult, ScanResult
-from ichlite.write.plain import printable
+from ichlite.write.escaping import printable
 
 if TYPE_CHECKING:
     from rich.console import Console

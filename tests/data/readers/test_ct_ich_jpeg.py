@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.ct_ich_files import head_grey, line, write_picture, write_table
 
 from ichlite.data.audit import Finding
-from ichlite.data.prepare import prepare
+from ichlite.data.prepare_store import prepare
 from ichlite.data.readers.ct_ich_jpeg import PATIENTS, TABLES, WINDOW_HU, read
 from ichlite.data.readers.index import Index
 from ichlite.data.store import Store

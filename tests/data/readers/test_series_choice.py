@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ichlite.ct.gate import MIN_SLICES
+from ichlite.ct.input_check import MIN_SLICES
 from ichlite.data.readers.dicom_folder import Found
 from ichlite.data.readers.series_choice import choose_series, is_contrast_name
 

@@ -15,7 +15,7 @@ from itertools import pairwise
 from pathlib import PurePosixPath
 from statistics import median
 
-from ichlite.ct.gate import MIN_SLICES, NO_CONTRAST
+from ichlite.ct.input_check import MIN_SLICES, NO_CONTRAST
 from ichlite.data.audit import Finding
 from ichlite.data.readers.dicom_folder import Found
 

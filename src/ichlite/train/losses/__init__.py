@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ichlite.errors import UnknownName, UsageError
 from ichlite.labels import NAMES
-from ichlite.train.losses.balance import (
+from ichlite.train.losses.class_balance import (
     class_balanced,
     class_balanced_weights,
     distribution_balanced,

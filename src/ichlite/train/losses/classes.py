@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ichlite.errors import UsageError
-from ichlite.train.losses.balance import class_balanced, distribution_balanced
+from ichlite.train.losses.class_balance import class_balanced, distribution_balanced
 from ichlite.train.losses.cross_entropy import asymmetric, bce, focal
 from ichlite.train.losses.margin import ldam
 from ichlite.train.losses.tensors import check_counts, columns

@@ -1,0 +1,245 @@
+"""Score an archive of studies with a bundle on many machines, into Parquet files.
+
+A pool of processes, each with the bundle loaded once, takes a few studies at a time. What Ray gives
+to another process when one dies is written under the same name, and so appears once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ichlite.cluster import score_parts
+from ichlite.cluster.ray_archive import Archive, Study, find_studies
+from ichlite.cluster.score_parts import Read
+from ichlite.cluster.session import Cluster
+from ichlite.data.atomic_files import check_place, write_json
+from ichlite.errors import IchliteError, StoreError, UsageError
+from ichlite.infer.bundle import Bundle, load_bundle
+from ichlite.infer.pipeline import read_with
+from ichlite.infer.reader import Reader
+from ichlite.records import ReadResult, ScanResult
+from ichlite.write.escaping import unicode_text
+
+SCHEMA = "ichlite-score/1"
+ORDER_FILE = "score.json"
+TRIES = "tries"
+MOST_TRIES = 3
+"""Processes that may die over one study before it counts as one that cannot be read."""
+MOST_STUDIES_A_PART = 32
+PARTS_A_PROCESS = 4
+
+
+def score(
+    archive: Path,
+    out: Path,
+    cluster: Cluster,
+    *,
+    bundle: Path | None = None,
+    force: bool = False,
+    on_found: Callable[[int], None] = lambda _: None,
+    on_studies: Callable[[int], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Read every study of an archive that was not read before, within a `session`.
+
+    Args:
+        archive: Folder of studies; every machine sees it, and `out`, under the same path.
+        out: Made when missing: data sets `slices` and `studies`.
+        cluster: The session's.
+        bundle: Folder; None for the embedded one.
+        force: As of `ichlite read`.
+        on_found: Called with the number of studies to read.
+        on_studies: Called with the number of studies read since the last call.
+
+    Returns:
+        The summary: counts, what went wrong, speed.
+
+    Raises:
+        UsageError: `out` was made with another bundle, or lies inside the archive.
+        InputError: There is no archive.
+        BundleError: The bundle cannot be used.
+    """
+    import ray
+
+    check_place(archive, out)
+    loaded = load_bundle(bundle)
+    _same_order(out, loaded, force=force)
+    started = time.monotonic()
+    found = find_studies(archive.absolute())  # workers have other current folders
+    done = score_parts.begin(out)
+    score_parts.write_skipped(out, found.skipped)
+    left = [study for study in found.studies if unicode_text(study.uid) not in done]
+    on_found(len(left))
+    processes = max(1, min(cluster.cpus, len(left)))
+    rows = [{"studies": pickle.dumps(some)} for some in _shares(left, processes)]
+    if rows:
+        made = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
+            Scorer,
+            fn_constructor_args=(None if bundle is None else str(bundle.resolve()),
+                                 str(out.resolve()), force),
+            compute=ray.data.ActorPoolStrategy(size=processes),
+            num_cpus=1,
+        )  # fmt: skip
+        for row in made.iter_rows():
+            on_studies(int(row["count"]))
+        _check_here(out, left)
+    seconds = time.monotonic() - started
+    _forget_tries(out)
+    return _summary(out, archive, loaded, found, done, len(left), seconds, cluster)
+
+
+class Scorer:
+    """A process's reader: made once, called with a few studies at a time.
+
+    Args:
+        bundle: Folder; None for the embedded one.
+        out: Where parts are written.
+        force: As of `ichlite read`.
+    """
+
+    def __init__(self, bundle: str | None, out: str, force: bool) -> None:
+        self.reader = Reader(bundle)
+        self.out = Path(out)
+        self.force = force
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Pickled studies → how many were read; their rows are on disk."""
+        studies: list[Study] = pickle.loads(row["studies"])  # noqa: S301  our own driver's
+        score_parts.write_part(self.out, [Read(study, self._read(study)) for study in studies])
+        return {"count": len(studies)}
+
+    def _read(self, study: Study) -> ReadResult:
+        if _try(self.out, study) > MOST_TRIES:
+            reason = f"the process that read it died {MOST_TRIES} times; please report it"
+            return _unread(self.reader.bundle, study, reason)
+        try:
+            return read_with(self.reader, study.files, force=self.force)
+        except IchliteError as failure:  # its files went away meanwhile, say
+            return _unread(self.reader.bundle, study, str(failure))
+
+
+def succeeded(summary: dict[str, Any]) -> bool:
+    """Summary → whether every input was analysed and none needs a second look, as for `read`."""
+    good = summary["series"]["analysed"] > 0 and not summary["series"]["not_analysed"]
+    open_ends = ("not_cleared", "skipped_files", "warnings", "changed")
+    return good and not any(summary[key] for key in open_ends)
+
+
+def _unread(bundle: Bundle, study: Study, reason: str) -> ReadResult:
+    scan = ScanResult(
+        study=study.uid, series="", files=study.files, status="not_analysed", reasons=(reason,),
+        scan=None, slices=(),
+    )  # fmt: skip
+    return ReadResult(bundle.label, (scan,), ())
+
+
+def _try(out: Path, study: Study) -> int:
+    """Note that a process begins on a study, in case it does not survive → which try this is."""
+    name = hashlib.sha256(study.uid.encode("utf-8", "surrogateescape")).hexdigest()[:24]
+    note = out / TRIES / name
+    note.parent.mkdir(exist_ok=True)
+    with note.open("ab") as file:
+        file.write(b"x")
+        return file.tell()
+
+
+def _forget_tries(out: Path) -> None:
+    for note in (out / TRIES).glob("*"):
+        note.unlink()
+
+
+def _shares(studies: Sequence[Study], processes: int) -> list[list[Study]]:
+    """Studies → parts, small enough that every process gets several and a death costs little."""
+    size = max(1, min(MOST_STUDIES_A_PART, len(studies) // (processes * PARTS_A_PROCESS)))
+    return [list(studies[first : first + size]) for first in range(0, len(studies), size)]
+
+
+def _check_here(out: Path, read: Sequence[Study]) -> None:
+    there = {row["found_in"] for row in score_parts.read_studies(out, ["found_in"])}
+    lost = [study.uid for study in read if unicode_text(study.uid) not in there]
+    if lost:
+        raise StoreError(
+            f"results of {len(lost)} studies are not where they were written",
+            found=f"no rows of study {lost[0]} on this machine",
+            expected="storage that all machines share under one path",
+        )
+
+
+def _same_order(out: Path, bundle: Bundle, *, force: bool) -> None:
+    order = {
+        "schema": SCHEMA,
+        "bundle": bundle.label,
+        "model_sha256": hashlib.sha256(bundle.model).hexdigest(),
+        "force": force,
+    }
+    path = out / ORDER_FILE
+    if path.exists():
+        begun = json.loads(path.read_text())
+        if begun != order:
+            raise UsageError(
+                f"{out} holds results of another bundle or of other options",
+                found=begun.get("bundle"),
+                expected=bundle.label,
+                remedy="give another OUT",
+            )
+        return
+    if out.exists() and any(out.iterdir()):
+        raise UsageError(f"{out} is not empty", remedy="give another OUT")
+    out.mkdir(parents=True, exist_ok=True)
+    write_json(path, order)
+
+
+def _summary(
+    out: Path,
+    archive: Path,
+    bundle: Bundle,
+    found: Archive,
+    done: dict[str, str],
+    scored: int,
+    seconds: float,
+    cluster: Cluster,
+) -> dict[str, Any]:
+    rows = score_parts.read_studies(
+        out, ["study", "series", "status", "reasons", "not_cleared", "slices", "file"]
+    )
+    count = Counter(row["status"] for row in rows)
+    return {
+        "schema": SCHEMA,
+        "bundle": bundle.label,
+        "archive": str(archive),
+        "out": str(out),
+        "studies": len(found.studies),
+        "scored": scored,
+        "scored_before": len(found.studies) - scored,
+        "series": {status: count[status] for status in ("analysed", "not_analysed")},
+        "slices": sum(row["slices"] or 0 for row in rows),
+        "not_analysed": [
+            {"study": row["study"], "series": row["series"], "reasons": row["reasons"]}
+            for row in rows
+            if row["status"] == "not_analysed"
+        ],
+        "not_cleared": [
+            {"study": row["study"], "series": row["series"], "reasons": row["not_cleared"]}
+            for row in rows
+            if row.get("not_cleared")  # absent in parts of earlier versions
+        ],
+        "skipped_files": [
+            {"file": row["file"], "reason": row["reasons"][0]}
+            for row in rows
+            if row["status"] == score_parts.SKIPPED
+        ],
+        "warnings": list(found.warnings),
+        "changed": [
+            s.uid for s in found.studies if done.get(unicode_text(s.uid), s.digest) != s.digest
+        ],
+        "seconds": round(seconds, 3),
+        "studies_per_s": round(scored / seconds, 3),
+        "nodes": cluster.nodes,
+        "cpus": cluster.cpus,
+    }

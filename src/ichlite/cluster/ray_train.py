@@ -1,0 +1,212 @@
+"""Train one run on many machines together.
+
+Ray Train starts a group of processes and starts it again when one of them dies; JAX joins them
+(`jax.distributed`), and `train.fit` runs in each. Every process makes its part of each batch, and
+the devices together compute what one would: gradients and batch statistics are of the whole batch.
+The first process writes the run folder, from which a new group goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ichlite.cluster.session import Cluster
+from ichlite.data.atomic_files import write_json
+from ichlite.data.join import Fold, open_stores
+from ichlite.errors import IchliteError, UsageError
+from ichlite.train.recipe import Recipe
+
+FOLDER = "ray"
+DONE_FILE = "done.json"
+STOP_FILE = "stop.json"
+MOST_RESTARTS = 20
+RUN_FILES = ("train.json", "last.keras", "best.keras", "history.csv")
+GPU_PLATFORM = "cuda"
+
+
+def train(
+    recipe: Recipe,
+    stores: Sequence[Path],
+    folder: Path,
+    cluster: Cluster,
+    *,
+    workers: int,
+    fold: Fold | None = None,
+    all_patients: bool = False,
+    init: Path | None = None,
+) -> dict[str, Any]:
+    """Train on a cluster, or go on training, within a `session`.
+
+    Args:
+        recipe: How; its batch is that of all workers together.
+        stores: Prepared; every machine sees them, `folder` and `init` under the same path.
+        folder: Run folder, as of `ichlite train`.
+        cluster: The session's. Where it has a GPU for each worker, each gets one.
+        workers: Processes, one a GPU or core.
+        fold: Of patients to leave out.
+        all_patients: Whether every real patient trains.
+        init: Checkpoint to start from.
+
+    Returns:
+        `steps`, `resumed_at` of the last group, `validation_mean_roc_auc`, `best_step`,
+        `chosen_by`.
+
+    Raises:
+        UsageError: The cluster or the batch cannot be shared so.
+        IchliteError: Training failed for a reason that trying again does not remove.
+    """
+    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
+
+    on_gpu = cluster.gpus >= workers > 0
+    if not 1 <= workers <= max(cluster.cpus, cluster.gpus):
+        raise UsageError(
+            "workers", found=workers, expected=f"from 1 to {max(cluster.cpus, cluster.gpus)}"
+        )
+    if recipe.batch_size % workers:
+        raise UsageError(
+            f"a batch of {recipe.batch_size} cannot be shared by {workers} workers",
+            expected="a multiple",
+            remedy="give another --batch-size or --workers",
+        )
+    shared = folder.resolve() / FOLDER
+    shared.mkdir(parents=True, exist_ok=True)
+    for name in (DONE_FILE, STOP_FILE):
+        (shared / name).unlink(missing_ok=True)
+    order = {
+        "recipe": recipe.as_dict(),
+        "stores": [str(store.resolve()) for store in stores],
+        "fold": None if fold is None else asdict(fold),
+        "all_patients": all_patients,
+        "folder": str(folder.resolve()),
+        "init": None if init is None else str(init.resolve()),
+        "platform": GPU_PLATFORM if on_gpu else "cpu",
+    }
+    trainer = DataParallelTrainer(
+        work,
+        train_loop_config=order,
+        scaling_config=ScalingConfig(
+            num_workers=workers, use_gpu=on_gpu, resources_per_worker={"CPU": 1}
+        ),
+        run_config=RunConfig(
+            name="group",
+            storage_path=str(shared),
+            failure_config=FailureConfig(max_failures=MOST_RESTARTS),
+        ),
+    )
+    try:
+        trainer.fit()
+    except Exception as failure:  # Ray wraps what happened in a worker in errors of its own
+        raise IchliteError(
+            "training on the cluster failed",
+            found=str(failure).strip().splitlines()[-1],
+            remedy="the same command goes on from the last checkpoint",
+        ) from failure
+    return _outcome(shared)
+
+
+def work(order: Mapping[str, Any]) -> None:
+    """One process of a group: join the others, and fit.
+
+    Args:
+        order: As `train` makes it.
+
+    Raises:
+        Exception: Whatever ended it; Ray Train starts a new group.
+    """
+    import ray.train
+    from ray.train.collective import barrier
+
+    context = ray.train.get_context()
+    rank, count = context.get_world_rank(), context.get_world_size()
+    folder = Path(order["folder"])
+    shared = folder / FOLDER
+    if (shared / STOP_FILE).exists():
+        return
+    try:
+        _join(rank, count, order["platform"])
+        with tempfile.TemporaryDirectory() as scratch:
+            own = folder if rank == 0 else Path(scratch) / folder.name
+            if rank != 0:
+                _copy_run(folder, own)
+            barrier()  # the first does not write before the others have read
+            _fit(order, own, shared if rank == 0 else None)
+            barrier()  # nobody leaves while another still computes
+    except IchliteError as failure:
+        write_json(
+            shared / STOP_FILE,
+            {"error": str(failure), "code": failure.code, "usage": isinstance(failure, UsageError)},
+        )
+        if count > 1:
+            raise  # the others may wait for this one: a new group finds the file, and ends
+
+
+def _join(rank: int, count: int, platform: str) -> None:
+    """Make the devices of all processes one computer's, before Keras is imported."""
+    from ray.train.collective import broadcast_from_rank_zero
+    from ray.util import get_node_ip_address
+
+    os.environ.update({"KERAS_BACKEND": "jax", "JAX_PLATFORMS": platform})
+    os.environ.setdefault("JAX_CPU_COLLECTIVES_IMPLEMENTATION", "gloo")
+    import jax
+
+    if count == 1:
+        return
+    with closing(socket.socket()) as probe:
+        probe.bind(("", 0))
+        own_address = f"{get_node_ip_address()}:{probe.getsockname()[1]}"
+    address = broadcast_from_rank_zero(own_address)
+    jax.distributed.initialize(address, count, rank)
+
+
+def _fit(order: Mapping[str, Any], own: Path, shared: Path | None) -> None:
+    from ichlite.evaluate.metrics import validation_auc
+    from ichlite.train.fit import fit
+
+    stores = [Path(store) for store in order["stores"]]
+    fold = None if order["fold"] is None else Fold(**order["fold"])
+    run = fit(
+        Recipe(**order["recipe"]),
+        open_stores(stores, fold, all_patients=order["all_patients"]),
+        own,
+        score=validation_auc,
+        store_name=" ".join(store.name for store in stores),
+        init=None if order["init"] is None else Path(order["init"]),
+    )
+    if shared is not None:
+        write_json(
+            shared / DONE_FILE,
+            {
+                "steps": run.steps,
+                "resumed_at": run.resumed_at,
+                "validation_mean_roc_auc": run.best,
+                "best_step": run.best_step,
+                "chosen_by": run.chosen_by,
+            },
+        )
+
+
+def _copy_run(folder: Path, own: Path) -> None:
+    """What `fit` goes on from: the others must begin where the first does, and write elsewhere."""
+    own.mkdir()
+    for name in RUN_FILES:
+        if (folder / name).exists():
+            shutil.copy2(folder / name, own / name)
+
+
+def _outcome(shared: Path) -> dict[str, Any]:
+    if (shared / STOP_FILE).exists():
+        stop = json.loads((shared / STOP_FILE).read_text())
+        kind = UsageError if stop["usage"] else IchliteError
+        raise kind(stop["error"], code=stop["code"])
+    document: dict[str, Any] = json.loads((shared / DONE_FILE).read_text())
+    return document

@@ -1,0 +1,89 @@
+"""Write a bundle's folder whole or not at all."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ichlite.data.atomic_files import PART_MARK
+from ichlite.errors import UsageError
+from ichlite.infer.bundle import CARD_FILE, MANIFEST_FILE, MODEL_FILE
+
+FILES = frozenset({MANIFEST_FILE, MODEL_FILE, CARD_FILE})
+
+
+def check_folder(folder: Path) -> None:
+    """A bundle's folder → nothing; asked before any work is done for it.
+
+    Raises:
+        UsageError: It holds anything but a bundle, is a link, has no proper name, or cannot be
+            looked into or made.
+    """
+    name = folder.resolve().name
+    if not name or not name.isprintable():
+        raise UsageError("the bundle's folder has no proper name", found=repr(str(folder)))
+    if folder.is_symlink():
+        raise UsageError(
+            f"{folder} is a link", expected="a folder, or nothing", remedy="give what it points to"
+        )
+    try:
+        others = {entry.name for entry in folder.iterdir()} - FILES if folder.exists() else set()
+    except OSError as error:
+        raise _unwritable(folder, error.strerror) from None
+    if others:
+        raise UsageError(
+            f"{folder} is not empty and no bundle",
+            found=sorted(others)[0],
+            remedy="give a new folder for the bundle",
+        )
+    for parent in folder.resolve().parents:
+        if (parent / MANIFEST_FILE).exists() and (parent / MODEL_FILE).exists():
+            raise UsageError(f"{folder} lies inside a bundle", found=str(parent))
+    there = next(one for one in folder.resolve().parents if one.exists())
+    if not there.is_dir():
+        raise _unwritable(folder, f"{there} is no folder")
+    for place in (there, folder) if folder.exists() else (there,):
+        try:  # rights alone do not tell: a disk may be read-only, a system folder take no files
+            with tempfile.TemporaryDirectory(prefix=".", suffix=PART_MARK, dir=place):
+                pass
+        except OSError as error:
+            raise _unwritable(folder, f"in {place}: {error.strerror}") from None
+
+
+@contextmanager
+def filled(folder: Path) -> Iterator[Path]:
+    """Within: a folder to fill, which replaces the bundle's when all went well, and goes if not.
+
+    Raises:
+        UsageError: See `check_folder`.
+    """
+    check_folder(folder)
+    folder = folder.resolve()
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        part, old = (
+            Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=PART_MARK, dir=folder.parent))
+            for _ in range(2)
+        )
+    except OSError as error:
+        raise _unwritable(folder, error.strerror) from None
+    try:
+        part.chmod(0o755)  # as any new folder; a temporary one is for its owner alone
+        yield part
+        if folder.exists():
+            folder.rename(old)  # onto an empty folder, which goes
+        part.rename(folder)
+    except BaseException:
+        if not folder.exists() and any(old.iterdir()):
+            old.rename(folder)
+        raise
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _unwritable(folder: Path, why: str | None) -> UsageError:
+    return UsageError(f"{folder} cannot be written", found=why)

@@ -1,0 +1,232 @@
+"""Write a store's index, audit report and description when all of its parts are there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ichlite.data.atomic_files import replacing, write_csv, write_json
+from ichlite.data.audit import FINDINGS_FILE, Finding, audit_markdown, counts_by_action
+from ichlite.data.duplicates import find_duplicates, shared_series
+from ichlite.data.pixels import read_results
+from ichlite.data.readers.index import ImageRecord, Index
+from ichlite.data.rows import UNUSED, StoreRow, write_index
+from ichlite.data.split import (
+    PRESETS,
+    check_leakage,
+    groups_of,
+    patient_labels,
+    split_hash,
+    split_patients,
+)
+from ichlite.data.store import META_FILE, PARTS_FOLDER, SCHEMA
+from ichlite.data.store_parts import PART_IMAGES
+from ichlite.data.table1 import Table1, table1
+from ichlite.errors import InputError, UnknownName, UsageError
+
+AUDIT_FILE = "audit.md"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """How a set is split: a preset of `split.PRESETS`, and the seed of its draw."""
+
+    preset: str
+    seed: int = 0
+
+
+def check_choice(choice: Choice) -> None:
+    """Raise unless there is such a split.
+
+    Raises:
+        UnknownName: No such preset.
+        UsageError: A seed below 0.
+    """
+    if choice.preset not in PRESETS:
+        raise UnknownName("split", choice.preset, list(PRESETS))
+    if choice.seed < 0:
+        raise UsageError("seed", found=choice.seed, expected="at least 0")
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """Images that gave pixels: records, and beside each its slot and hashes."""
+
+    records: list[ImageRecord]
+    slots: list[int]
+    sources: list[str]
+    pixels: list[str]
+
+
+def finish_store(out: Path, index: Index, choice: Choice, key: str) -> dict[str, Any]:
+    """Folder with all parts made, index and choice of split → a finished store.
+
+    Args:
+        out: The store's folder.
+        index: What the parts were made of.
+        choice: The split.
+        key: Of the files that all came from.
+
+    Returns:
+        `store.json`, which is written last.
+
+    Raises:
+        InputError: No image is left.
+        UsageError: The split is to be as given, and the set gives none.
+    """
+    kept, findings = _collect(out, index)
+    splits, moved = _splits(kept, index, choice)
+    findings = [*index.findings, *findings, *moved]
+    rows = [
+        StoreRow(
+            image=record.image,
+            patient=record.patient,
+            study=record.study,
+            series=record.series,
+            position_mm=record.position_mm,
+            labels=record.labels,
+            lesion=record.lesion,
+            split=splits[record.patient],
+            any=record.any,
+            source=record.source,
+            source_sha256=source,
+        )
+        for record, source in zip(kept.records, kept.sources, strict=True)
+    ]
+    check_leakage(
+        [row.patient for row in rows],
+        [row.series for row in rows],
+        kept.pixels,
+        [row.split for row in rows],
+    )
+    findings += shared_series(rows)
+    findings += find_duplicates(rows, kept.pixels)
+    counts = table_of(rows, index.label_level)
+    (out / META_FILE).unlink(missing_ok=True)
+    cells = (
+        row.cells(slot, pixel)
+        for row, slot, pixel in zip(rows, kept.slots, kept.pixels, strict=True)
+    )
+    store_hash = write_index(out, cells)
+    description = {
+        "schema": SCHEMA,
+        "kind": index.kind,
+        "label_level": index.label_level,
+        "hu_range": index.hu_range,
+        "images": len(rows),
+        "images_found": len(index.images),
+        "patients": len(splits),
+        "studies": len({row.study for row in rows}),
+        "seed": choice.seed,
+        "split": choice.preset,
+        "split_hash": split_hash((row.patient for row in rows), (row.split for row in rows)),
+        "hash": store_hash,
+        "generator": {"files": key},
+        "audit": counts_by_action(findings),
+        "table1": counts.counts,
+    }
+    _write_audit(out, description, findings, counts)
+    write_json(out / META_FILE, description)
+    return description
+
+
+def table_of(rows: Sequence[StoreRow], label_level: str) -> Table1:
+    """Rows → Table 1 of the paper for them."""
+    return table1(
+        [row.patient for row in rows],
+        [row.study for row in rows],
+        [row.split for row in rows],
+        np.array([row.labels for row in rows], np.uint8),
+        np.array([row.any for row in rows], np.uint8),
+        unit=label_level,
+    )
+
+
+def _collect(out: Path, index: Index) -> tuple[_Kept, list[Finding]]:
+    """Put the results of all parts beside their records."""
+    kept = _Kept([], [], [], [])
+    findings: list[Finding] = []
+    for first in range(0, len(index.images), PART_IMAGES):
+        records = index.images[first : first + PART_IMAGES]
+        slot = first
+        results = read_results(out / PARTS_FOLDER, first // PART_IMAGES)
+        for record, result in zip(records, results, strict=True):
+            findings += [Finding(kind, record.source, said) for kind, said in result.findings]
+            if result.pixel_sha256 is None:
+                continue
+            kept.records.append(record)
+            kept.slots.append(slot)
+            kept.sources.append(result.source_sha256)
+            kept.pixels.append(result.pixel_sha256)
+            slot += 1
+    if not kept.records:
+        said = f"; the first: {findings[0].kind}, {findings[0].detail}" if findings else ""
+        raise InputError(f"no image of {index.root} could be read{said}")
+    return kept, findings
+
+
+def _splits(kept: _Kept, index: Index, choice: Choice) -> tuple[dict[str, str], list[Finding]]:
+    """Patient → split; findings of patients who were moved out of the side that was given."""
+    groups = groups_of(
+        [record.patient for record in kept.records],
+        [record.series for record in kept.records],
+        kept.pixels,
+    )
+    if choice.preset != "given":
+        never = {record.patient for record in kept.records if record.split == UNUSED}
+        used = {patient: group for patient, group in groups.items() if patient not in never}
+        labels = patient_labels(
+            [record.patient for record in kept.records],
+            [record.any for record in kept.records],
+            [record.labels for record in kept.records],
+        )
+        split = split_patients(used, labels, preset=choice.preset, seed=choice.seed)
+        return split | dict.fromkeys(never, UNUSED), []
+    sides: dict[str, set[str]] = {}
+    given: dict[str, str] = {}
+    for record in kept.records:
+        if record.split is None:
+            raise UsageError(
+                f"the {index.kind} set gives no split for {record.image}",
+                remedy="ask for --split paper or all",
+            )
+        given[record.patient] = record.split
+        sides.setdefault(groups[record.patient], set()).add(record.split)
+    moved = [
+        Finding(
+            "patient_in_two_splits",
+            patient,
+            "shares a slice or series with another split; now in train",
+        )
+        for patient, group in groups.items()
+        if len(sides[group]) > 1 and given[patient] != "train"
+    ]
+    return {
+        patient: given[patient] if len(sides[group]) == 1 else "train"
+        for patient, group in groups.items()
+    }, moved
+
+
+def _write_audit(
+    out: Path, description: dict[str, Any], findings: Iterable[Finding], counts: Table1
+) -> None:
+    ordered = sorted(findings, key=lambda one: (one.kind, one.item, one.detail))
+    write_csv(
+        out / FINDINGS_FILE,
+        ["action", "kind", "item", "detail"],
+        ([one.action, one.kind, one.item, one.detail] for one in ordered),
+    )
+    known = description["hu_range"]
+    facts = {
+        name: description[name]
+        for name in ("kind", "label_level", "images_found", "images", "patients", "studies",
+                     "split", "seed", "split_hash", "hash")
+    }  # fmt: skip
+    facts["hu_range"] = "all" if known is None else f"{known[0]} to {known[1]} HU"
+    text = audit_markdown(facts, ordered, counts.markdown())
+    with replacing(out / AUDIT_FILE) as part:
+        part.write_text(text, encoding="utf-8", errors="backslashreplace")

@@ -1,0 +1,199 @@
+"""Prepare a data set: read its folder, write a store and its audit; resumes when killed.
+
+files → inventory key → reader's index (`plan`) → parts of pixels (`pixels`) → duplicates, split,
+index, audit (`finish`). Headers and pixels are read by an engine (`workers`): any number of
+processes or machines. Each arrow leaves a whole file, and a step whose file is there is not done
+again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from ichlite.data.archives import FOLDER as UNPACKED
+from ichlite.data.archives import archives_in, remove_unpacked, unpack
+from ichlite.data.atomic_files import LOCK_FILE, check_place, held, remove_parts
+from ichlite.data.finalize_store import Choice, check_choice, finish_store
+from ichlite.data.inventory import inventory_key
+from ichlite.data.pixels import PartTask, is_whole, make_part
+from ichlite.data.prepare_plan import FILE as PLAN_FILE
+from ichlite.data.prepare_plan import read_plan, write_plan
+from ichlite.data.readers import cq500, ct_ich, folder, rsna
+from ichlite.data.readers.index import Index, Reader
+from ichlite.data.rows import INDEX_FILE
+from ichlite.data.store import META_FILE, PARTS_FOLDER, read_meta
+from ichlite.data.store_parts import PART_IMAGES
+from ichlite.data.workers import Engine, in_this_process
+from ichlite.errors import InputError, StoreError, UnknownName
+
+READERS: Mapping[str, tuple[Reader, str]] = MappingProxyType(
+    {
+        "rsna": (rsna.read, "paper"),
+        "cq500": (cq500.read, "test"),
+        "ct-ich": (ct_ich.read, "all"),
+        "csv": (folder.read, "all"),
+        "phantom": (folder.read_phantom, "given"),
+    }
+)
+"""Kind of data set → its reader, and the split it gets when none is asked for."""
+
+Report = Callable[[str, int, int], None]
+"""Called with the name of a stage, what is done of it, and what it has in all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What `prepare` gave.
+
+    Attributes:
+        description: `store.json`.
+        done: Images whose parts were made this time; 0 when all was there.
+        seconds: This time, from the first file to the finished store.
+        unchanged: The store was there, with this very split.
+    """
+
+    description: Mapping[str, Any]
+    done: int
+    seconds: float
+    unchanged: bool = False
+
+
+def prepare(
+    kind: str,
+    root: Path,
+    out: Path,
+    *,
+    preset: str | None = None,
+    seed: int = 0,
+    engine: Engine = in_this_process,
+    report: Report = lambda _stage, _done, _total: None,
+) -> Prepared:
+    """Prepare a data set, or go on preparing it; where all is done, do nothing.
+
+    Args:
+        kind: Key of `READERS`.
+        root: The data set's folder, or one of its archives and tables, which are unpacked.
+        out: The store's folder; not inside `root`.
+        preset: Key of `split.PRESETS`; None: that of `READERS`. Another preset or seed than last
+            time splits anew without reading a pixel.
+        seed: Of the split.
+        engine: Where headers and pixels are read.
+        report: Progress.
+
+    Returns:
+        The store's description, and what was done.
+
+    Raises:
+        UnknownName: No such kind or preset.
+        UsageError: `out` lies inside `root`, or the set gives no split and `given` is asked for.
+        InputError: The folder is not such a data set, or no image of it can be read.
+        StoreError: `out` holds something else.
+        OSError: `out` cannot be written.
+    """
+    if kind not in READERS:
+        raise UnknownName("kind of data set", kind, list(READERS))
+    reader, usual = READERS[kind]
+    choice = Choice(usual if preset is None else preset, seed)
+    check_place(root, out)
+    check_choice(choice)
+    start_s = time.monotonic()
+    key = inventory_key(root, kind)
+    finished = _finished(out, key, choice)
+    if finished is not None:
+        remove_unpacked(out)
+        return Prepared(finished, 0, time.monotonic() - start_s, unchanged=True)
+    _check_empty(out)
+    out.mkdir(parents=True, exist_ok=True)
+    with held(out):
+        index = _planned(reader, root, out, key, engine, report)
+        done = _make_parts(out, index, engine, report)
+        description = finish_store(out, index, choice, key)
+        remove_unpacked(out)
+    return Prepared(description, done, time.monotonic() - start_s)
+
+
+def _finished(out: Path, key: str, choice: Choice) -> dict[str, Any] | None:
+    """The description of a whole store of the same files and the same split, if that is here."""
+    if not (out / META_FILE).exists():
+        return None
+    meta = read_meta(out)
+    if meta.get("generator", {}).get("files") != key:
+        raise StoreError(
+            f"{out} holds another store",
+            found=f"kind {meta.get('kind')}, {meta.get('images')} images of other or older files",
+            remedy="name a new folder or remove this one",
+        )
+    same = (meta["split"], meta["seed"]) == (choice.preset, choice.seed)
+    images = int(meta["images_found"])
+    whole = all(is_whole(out / PARTS_FOLDER, number) for number in range(-(-images // PART_IMAGES)))
+    return meta if same and whole and (out / INDEX_FILE).exists() else None
+
+
+def _check_empty(out: Path) -> None:
+    """Raise unless the folder is new, empty, or was begun by `prepare`."""
+    if not out.exists() or not any(out.iterdir()):
+        return
+    names = {entry.name for entry in out.iterdir()}
+    if not names & {LOCK_FILE, PLAN_FILE, META_FILE}:
+        raise StoreError(f"{out} is not empty", remedy="name a new folder or remove this one")
+
+
+def _planned(
+    reader: Reader, root: Path, out: Path, key: str, engine: Engine, report: Report
+) -> Index:
+    """The plan that was begun, or a new one from the reader."""
+    remove_parts(out)
+    archives = archives_in(root)
+    source = out / UNPACKED if archives else root
+    index = read_plan(out, source, key)
+    if archives and (index is None or _tasks(out, index)):
+        unpack(archives, out, key, partial(report, "unpacking archives"))
+    if index is None:
+        try:
+            index = reader(source, partial(report, "reading headers"), engine)
+        except InputError:
+            remove_unpacked(out)
+            raise
+        write_plan(out, index, key)
+    return index
+
+
+def _tasks(out: Path, index: Index) -> list[PartTask]:
+    """The parts that are still to make."""
+    folder_ = out / PARTS_FOLDER
+    return [
+        PartTask(
+            folder_,
+            first // PART_IMAGES,
+            index.root,
+            tuple(image.source for image in index.images[first : first + PART_IMAGES]),
+        )
+        for first in range(0, len(index.images), PART_IMAGES)
+        if not is_whole(folder_, first // PART_IMAGES)
+    ]
+
+
+def _make_parts(out: Path, index: Index, engine: Engine, report: Report) -> int:
+    (out / PARTS_FOLDER).mkdir(exist_ok=True)
+    remove_parts(out / PARTS_FOLDER)
+    tasks = _tasks(out, index)
+    total = sum(len(task.sources) for task in tasks)
+    done = 0
+    for images in engine(make_part, tasks):
+        done += images
+        report("preparing slices", done, total)
+    lost = _tasks(out, index)
+    if lost:
+        raise StoreError(
+            f"{len(lost)} parts are not where they were made",
+            found=f"no whole part {lost[0].number} in {out / PARTS_FOLDER} on this machine",
+            expected="storage that all machines share under one path",
+        )
+    remove_parts(out / PARTS_FOLDER)  # of workers that were killed while they wrote
+    return done

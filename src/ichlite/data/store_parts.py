@@ -1,0 +1,263 @@
+"""Keep HU slices in compressed HDF5 files of up to 512, and read many of them as one array.
+
+One chunk is one slice, so that training reads single random slices; bytes are shuffled by bit and
+compressed with Zstandard, and a checksum of each chunk is compared whenever it is read. ADR 13 has
+the measurements behind this choice.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ichlite.ct.tensor import GRID
+from ichlite.data.atomic_files import replacing
+from ichlite.data.rows import pixel_sha256
+from ichlite.errors import StoreError
+
+PART_IMAGES = 512
+"""Slices of one file: 25 MB, and two seconds of work to make again after a kill."""
+
+CELLS = 32
+"""Rows and columns of a slice's lesion cells; one is 8x8 pixels of the grid."""
+
+LEAST_COVERED = 1 / 8
+"""Share of a cell that a bleed must cover."""
+
+_OPEN_FILES = 256
+_HU, _CELLS = "hu", "lesion_cells"
+
+
+def part_path(folder: Path, number: int) -> Path:
+    """Return the file of a part, numbered from 0."""
+    return folder / f"{number:05d}.h5"
+
+
+def write_part(
+    path: Path, hu: NDArray[np.int16], lesion_cells: NDArray[np.uint8] | None = None
+) -> None:
+    """Slices → one file, whole or not at all.
+
+    Args:
+        path: Of the file; its folder exists.
+        hu: (n, 256, 256) int16 HU, n at most `PART_IMAGES`.
+        lesion_cells: (n, 32, 32) uint8, see `LesionCells`; None where no bleed was outlined.
+    """
+    import h5py
+    import hdf5plugin
+
+    zstd = hdf5plugin.Blosc(cname="zstd", clevel=1, shuffle=hdf5plugin.Blosc.BITSHUFFLE)
+    with replacing(path) as part, h5py.File(part, "w", libver="v110") as file:
+        file.create_dataset(
+            _HU, data=hu, dtype="<i2", chunks=(1, GRID, GRID), fletcher32=True, **zstd
+        )
+        if lesion_cells is not None:
+            file.create_dataset(
+                _CELLS,
+                data=lesion_cells,
+                dtype="u1",
+                chunks=(len(hu), CELLS, CELLS),
+                fletcher32=True,
+                **zstd,
+            )
+
+
+class SliceArray(Protocol):
+    """(N, 256, 256) int16 HU that are read when they are indexed."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of all slices."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """int16."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(
+        self, key: int | np.integer[Any] | slice | NDArray[Any]
+    ) -> NDArray[np.int16]: ...
+
+
+class CellArray(Protocol):
+    """(N, 32, 32) uint8 lesion cells that are read when they are indexed; see `LesionCells`."""
+
+    @property
+    def stored(self) -> bool:
+        """Whether any bleed was outlined."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(
+        self, key: int | np.integer[Any] | slice | NDArray[Any]
+    ) -> NDArray[np.uint8]: ...
+
+
+class Slices:
+    """The slices of a store's parts, as one read-only array in the order of its rows.
+
+    A slice is compared with its hash when it is first read. Safe between threads, and to send to
+    another process.
+
+    Args:
+        folder: Of the parts.
+        slots: (N,) number of each row's slice, counted through the parts from 0.
+        pixel_sha256: (N,) `rows.pixel_sha256` of each row's slice.
+
+    Attributes:
+        shape: (N, 256, 256).
+        dtype: int16.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> write_part(part_path(folder, 0), np.full((3, 256, 256), 40, np.int16))
+        >>> slices = Slices(folder, np.array([0, 2]), ["constant 40"] * 2)
+        >>> slices.shape, int(slices[1][0, 0]), slices[np.array([0, 1])].shape
+        ((2, 256, 256), 40, (2, 256, 256))
+    """
+
+    def __init__(self, folder: Path, slots: NDArray[np.int64], pixel_sha256: Sequence[str]) -> None:
+        self.folder = folder
+        self.slots = slots
+        self.pixel_sha256 = pixel_sha256
+        self.shape = (len(slots), GRID, GRID)
+        self.dtype = np.dtype(np.int16)
+        self._reset()
+
+    def _reset(self) -> None:
+        self._open: OrderedDict[int, Any] = OrderedDict()
+        self._checked = np.zeros(len(self.slots), bool)
+        self._lock = threading.Lock()
+
+    def __getstate__(self) -> tuple[Path, NDArray[np.int64], Sequence[str]]:
+        return self.folder, self.slots, self.pixel_sha256
+
+    def __setstate__(self, state: tuple[Path, NDArray[np.int64], Sequence[str]]) -> None:
+        self.__init__(*state)  # type: ignore[misc]
+
+    def __len__(self) -> int:
+        return len(self.slots)
+
+    def __getitem__(self, key: int | np.integer[Any] | slice | NDArray[Any]) -> NDArray[np.int16]:
+        """Row number → (256, 256); slice or array of row numbers → (n, 256, 256)."""
+        if isinstance(key, int | np.integer):
+            return self._row(range(len(self))[int(key)])
+        rows = np.arange(len(self))[key]
+        hu = np.empty((len(rows), GRID, GRID), np.int16)
+        for place, row in enumerate(rows):
+            hu[place] = self._row(int(row))
+        return hu
+
+    def _row(self, row: int) -> NDArray[np.int16]:
+        hu: NDArray[np.int16] = self.read(row, _HU)
+        if not self._checked[row]:
+            if pixel_sha256(hu) != self.pixel_sha256[row]:
+                raise StoreError(
+                    f"slice {row} of {self.folder} is another than when the store was written",
+                    expected=f"hash {self.pixel_sha256[row]}",
+                    remedy="make the store again in a new folder",
+                )
+            self._checked[row] = True
+        return hu
+
+    def read(self, row: int, dataset: str) -> NDArray[Any]:
+        """Return what a data set of the parts has for a row, unchecked."""
+        number, place = divmod(int(self.slots[row]), PART_IMAGES)
+        with self._lock:
+            try:
+                values: NDArray[Any] = self._part(number)[dataset][place]
+            except (OSError, KeyError, ValueError, IndexError) as fault:
+                raise StoreError(
+                    f"{part_path(self.folder, number)} cannot be read",
+                    found=" ".join(str(fault).split())[:120],
+                    remedy="run `ichlite prepare` or `ichlite phantom` again",
+                ) from fault
+        return values
+
+    def _part(self, number: int) -> Any:
+        """Return the open file of a part; the least recently used one makes room."""
+        found = self._open.get(number)
+        if found is None:
+            import h5py
+            import hdf5plugin  # noqa: F401  (registers the decompressor)
+
+            found = h5py.File(part_path(self.folder, number), "r")
+            self._open[number] = found
+            if len(self._open) > _OPEN_FILES:
+                self._open.popitem(last=False)[1].close()
+        else:
+            self._open.move_to_end(number)
+        return found
+
+
+class LesionCells:
+    """Which cells of each slice hold which bleed, as one read-only array in the order of the rows.
+
+    Bit k of a cell is set where subtype k of `labels.NAMES` covers enough of its 8x8 pixels.
+
+    Args:
+        slices: The store's slices, whose files hold the cells, too.
+        stored: Whether they do; else no cell is set.
+
+    Attributes:
+        shape: (N, 32, 32).
+        dtype: uint8.
+    """
+
+    def __init__(self, slices: Slices, *, stored: bool) -> None:
+        self.slices, self.stored = slices, stored
+        self.shape = (len(slices), CELLS, CELLS)
+        self.dtype = np.dtype(np.uint8)
+
+    def __len__(self) -> int:
+        return len(self.slices)
+
+    def __getitem__(self, key: int | np.integer[Any] | slice | NDArray[Any]) -> NDArray[np.uint8]:
+        """Return (32, 32) for a row number, (n, 32, 32) for a slice or array of row numbers."""
+        if isinstance(key, int | np.integer):
+            return np.asarray(self[np.array([int(key)])][0])
+        rows = np.arange(len(self))[key]
+        cells = np.zeros((len(rows), CELLS, CELLS), np.uint8)
+        if self.stored:
+            for place, row in enumerate(rows):
+                cells[place] = self.slices.read(int(row), _CELLS)
+        return cells
+
+
+def cells_of(covered: NDArray[np.bool_], present: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the lesion cells of a slice whose bleeds were outlined.
+
+    Args:
+        covered: (subtype, side, side) bool, which pixels of the slice each subtype covers.
+        present: (subtype,) 0/1; a subtype that the slice is not labelled with sets no cell.
+
+    Returns:
+        (32, 32) uint8, as `LesionCells`: bit k where subtype k covers an eighth of the cell, or,
+        where it covers that of none, in the cell that has most of it.
+
+    Example:
+        >>> covered = np.zeros((5, 64, 64), bool)
+        >>> covered[4, 2, 3] = True
+        >>> int(cells_of(covered, np.array([0, 0, 0, 0, 1], np.uint8))[1, 1])
+        16
+    """
+    kinds, side, _ = covered.shape
+    times = CELLS // math.gcd(side, CELLS)
+    fine = covered.repeat(times, axis=1).repeat(times, axis=2)
+    block = side * times // CELLS
+    share = fine.reshape(kinds, CELLS, block, CELLS, block).mean(axis=(2, 4))
+    cells = np.zeros((CELLS, CELLS), np.uint8)
+    for kind in np.flatnonzero(present):
+        if share[kind].any():
+            filled = share[kind] >= min(LEAST_COVERED, share[kind].max())
+            cells |= filled.astype(np.uint8) << np.uint8(kind)
+    return cells

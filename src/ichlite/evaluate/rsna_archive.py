@@ -1,0 +1,143 @@
+"""Judge a folder of RSNA DICOM files by the road of `read`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ichlite.ct.header import Refusal, read_header
+from ichlite.data.readers.rsna import RsnaLabels
+from ichlite.data.rows import pixel_sha256
+from ichlite.errors import InputError
+from ichlite.evaluate.predictions import CLASSES, Cases, Judged
+from ichlite.evaluate.scores import ScoreTable, join_scores
+from ichlite.infer.bundle import Bundle
+from ichlite.infer.pipeline import read_paths
+from ichlite.labels import NAMES
+from ichlite.records import ScanResult
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """A folder of scans, judged.
+
+    Attributes:
+        judged: Slices and scans with a label.
+        scores: Of the slices with a label.
+        unlabelled: Files that were read and have no label.
+        unread: File or series, and why it gave no probabilities.
+        patients: (slice,) whose slice each that was read is, by its header; empty where that is.
+        pixels: (slice,) `rows.pixel_sha256` of each.
+    """
+
+    judged: Judged
+    scores: ScoreTable
+    unlabelled: int
+    unread: tuple[str, ...]
+    patients: tuple[str, ...]
+    pixels: tuple[str, ...]
+
+
+def judge_archive(bundle: Bundle, folder: Path, labels: RsnaLabels, *, threads: int = 1) -> Archive:
+    """Bundle, folder of DICOM files and labels → slices and scans, judged.
+
+    Every series is judged, whatever the gate thinks, so that no scan is missing from the figures.
+
+    Args:
+        bundle: To judge with.
+        folder: Searched with its sub-folders; a file's name without suffix is its image's ID.
+        labels: By image.
+        threads: Of reading.
+
+    Returns:
+        The judged archive; a scan is positive when one of its labelled slices is.
+
+    Raises:
+        InputError: No file of the folder has a label.
+    """
+    patients: list[str] = []
+    pixels: list[str] = []
+
+    def look(result: ScanResult) -> None:
+        if result.hu is not None:
+            header = read_header(result.files[0])
+            patient = "" if isinstance(header, Refusal) else header.patient_id
+            patients.extend([patient] * len(result.hu))
+            pixels.extend(pixel_sha256(hu) for hu in result.hu)
+
+    result = read_paths(
+        [folder], bundle=bundle, force=True, threads=threads, visit=look, pixels_for_visit=True
+    )
+    slices: list[tuple[tuple[int, ...], list[float], str]] = []
+    scans: list[tuple[tuple[int, ...], list[float], str]] = []
+    tables: list[ScoreTable] = []
+    unlabelled = 0
+    unread = [f"{skipped.file}: {skipped.reason}" for skipped in result.skipped]
+    for study in result.studies:
+        if study.scan is None:
+            unread.append(f"{study.series}: {'; '.join(study.reasons)}")
+            continue
+        rows = _labelled(study, labels)
+        unlabelled += len(study.slices) - len(rows)
+        if not rows:
+            continue
+        slices += [(truth, p, study.study) for truth, p in rows]
+        truth = tuple(int(any(column)) for column in zip(*(t for t, _ in rows), strict=True))
+        scans.append((truth, [study.scan[key] for key in CLASSES], study.study))
+        tables.append(_scores(study, labels))
+    if not slices:
+        raise InputError(
+            f"no image of {folder} has a label",
+            found=f"{unlabelled} images without, {len(unread)} not read",
+            expected="files named like the IDs of the label file",
+        )
+    return Archive(
+        Judged(_cases(slices), _cases(scans)),
+        join_scores(tables, str(folder)),
+        unlabelled,
+        tuple(unread),
+        tuple(patients),
+        tuple(pixels),
+    )
+
+
+def _scores(study: ScanResult, labels: RsnaLabels) -> ScoreTable:
+    """The scores of a scan's labelled slices."""
+    images = [Path(scores.file).stem for scores in study.slices]
+    rows = [row for row, image in enumerate(images) if image in labels.labels]
+    cases = _cases([(truth, p, study.study) for truth, p in _labelled(study, labels)])
+    position = [study.slices[row].position_mm for row in rows]
+    logits = np.empty((0, len(NAMES)), np.float32) if study.logits is None else study.logits
+    return ScoreTable(
+        image=np.array([images[row] for row in rows]),
+        patient=cases.patients,
+        study=cases.patients,
+        series=np.full(len(rows), study.series),
+        position_mm=np.array([np.nan if one is None else one for one in position], np.float32),
+        fold=np.full(len(rows), ""),
+        labels=cases.labels,
+        logits=logits[rows],
+        probabilities=cases.probabilities,
+        by_slice=np.ones(len(rows), bool),
+        folds=np.full(len(rows), ""),
+        recipe=np.full(len(rows), ""),
+    )
+
+
+def _labelled(study: ScanResult, labels: RsnaLabels) -> list[tuple[tuple[int, ...], list[float]]]:
+    return [
+        (labels.labels[image], [scores.probabilities[key] for key in CLASSES])
+        for scores in study.slices
+        if (image := Path(scores.file).stem) in labels.labels
+    ]
+
+
+def _cases(rows: list[tuple[tuple[int, ...], list[float], str]]) -> Cases:
+    return Cases(
+        labels=np.array([truth for truth, _, _ in rows], np.uint8),
+        probabilities=np.array([p for _, p, _ in rows], np.float64),
+        # RSNA's stage-2 files carry no reliable patient; the study stands for it.
+        patients=np.array([owner for _, _, owner in rows], np.str_),
+    )

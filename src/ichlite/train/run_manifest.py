@@ -1,0 +1,274 @@
+"""Write and read `train.json`: what made a model, to make it again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import keras
+import numpy as np
+
+from ichlite import __version__
+from ichlite.data import fingerprint
+from ichlite.data.atomic_files import write_json
+from ichlite.data.join import metas_of
+from ichlite.data.rows import SPLITS
+from ichlite.data.split import split_hash
+from ichlite.data.store import Store
+from ichlite.errors import UsageError
+from ichlite.labels import NAMES
+from ichlite.train.recipe import Recipe
+
+SCHEMA = "ichlite-train/1"
+FILE = "train.json"
+PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "jax", "numpy")
+SAME = ("recipe", "data", "init_sha256")
+"""Keys that must agree for a run to go on."""
+
+
+_OPTIONS = {"shares": "share"}
+"""Options of `ichlite train` that are not called as their attribute of the recipe."""
+
+
+def describe(
+    recipe: Recipe, store: Store, *, store_name: str, init: Path | None = None
+) -> dict[str, Any]:
+    """Recipe, store and starting weights → the manifest of a run that begins.
+
+    Args:
+        recipe: The run's arguments.
+        store: What it trains on.
+        store_name: The names of the stores' folders; not their paths, which say nothing elsewhere.
+        init: Checkpoint whose weights the run starts from.
+
+    Returns:
+        JSON-ready; the same inputs give the same `recipe`, `data` and `init_sha256`.
+    """
+    labels, split = np.asarray(store.labels), np.asarray(store.split)
+    counts = {name: len(store.rows(name)) for name in SPLITS}
+    positives = labels[split == "train"].sum(axis=0)
+    return {
+        "schema": SCHEMA,
+        "command": command(recipe, store_name, init, chosen=store.meta),
+        "recipe": recipe.as_dict(),
+        "data": {
+            "store": store_name,
+            "kind": store.meta.get("kind"),
+            "stores": [
+                {key: meta[key] for key in ("name", "kind", "hash")} for meta in metas_of(store)
+            ],
+            "fold": store.meta.get("fold"),
+            "all_patients": bool(store.meta.get("all_patients")),
+            "store_hash": store.hash,
+            "split_hash": split_hash(store.patient, store.split),
+            "images": counts,
+            "train_positives": {n: int(p) for n, p in zip(NAMES, positives, strict=True)},
+        },
+        fingerprint.KEY: fingerprint.of_run(store, init).as_dict(),
+        "init_sha256": None if init is None else hashlib.sha256(init.read_bytes()).hexdigest(),
+        "versions": {"ichlite": __version__, "python": platform.python_version(), **_versions()},
+        "backend": keras.backend.backend(),
+        "machine": platform.machine(),
+    }
+
+
+def recipe_hash(manifest: Mapping[str, Any]) -> str:
+    """Return 16 hex digits that runs of the same training have in common.
+
+    The same arguments but for the seed, and the same stores: the runs of one cross-validation, of
+    all its seeds, and the run on all patients. Where a run starts from may differ between folds.
+
+    Args:
+        manifest: Of a run; arguments that it lacks have their defaults.
+    """
+    arguments = {**Recipe().as_dict(), **manifest["recipe"]}
+    del arguments["seed"]
+    data = manifest["data"]
+    stores = [one["hash"] for one in data.get("stores", [])] or [data["store_hash"]]
+    text = json.dumps({"arguments": arguments, "stores": stores}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def command(
+    recipe: Recipe,
+    store_name: str,
+    init: Path | None = None,
+    *,
+    chosen: Mapping[str, Any] = MappingProxyType({}),
+) -> str:
+    """Return the shell command that runs a recipe on stores of these names.
+
+    Example:
+        >>> command(Recipe(loss="ldam", augment=True), "phantoms")
+        'ichlite train phantoms OUT --loss ldam --augment'
+    """
+    default = Recipe().as_dict()
+    changed = {name: value for name, value in recipe.as_dict().items() if value != default[name]}
+    words = ["ichlite", "train", store_name, "OUT", *option_words(changed)]
+    fold = chosen.get("fold")
+    words += ["--all-patients"] * bool(chosen.get("all_patients"))
+    if fold is not None:
+        words += ["--fold", f"{fold['number']}/{fold['of']}"]
+        words += ["--fold-seed", str(fold["seed"])] if fold["seed"] else []
+    if init is not None:
+        words += ["--init", init.name]
+    return " ".join(words)
+
+
+def option_words(arguments: Mapping[str, Any]) -> list[str]:
+    """Return the words of a shell command that give a recipe these arguments.
+
+    Example:
+        >>> option_words({"clipnorm": 1.0, "augment": True, "shares": [0.5, 0.5]})
+        ['--clipnorm', '1.0', '--augment', '--share', '0.5', '--share', '0.5']
+    """
+    words: list[str] = []
+    for name, value in arguments.items():
+        option = "--" + _OPTIONS.get(name, name).replace("_", "-")
+        if isinstance(value, bool):
+            words.append(option if value else option.replace("--", "--no-", 1))
+        elif isinstance(value, list):
+            words += [word for one in value for word in (option, str(one))]
+        else:
+            words += [option, str(value)]
+    return words
+
+
+def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
+    """Folder and manifest → train.json, whole or not at all."""
+    write_json(folder / FILE, manifest)
+
+
+def read_manifest(folder: Path) -> dict[str, Any] | None:
+    """Run folder → its manifest; None when no run began there.
+
+    Raises:
+        UsageError: train.json is damaged, or another program's.
+    """
+    path = folder / FILE
+    if not path.exists():
+        return None
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        manifest = None
+    if not (
+        isinstance(manifest, dict)
+        and {*SAME} <= {*manifest}
+        and all(isinstance(manifest[key], dict) for key in ("recipe", "data"))
+    ):
+        raise UsageError(
+            f"{path} is no manifest of a training run",
+            expected="what `ichlite train` wrote",
+            remedy="give another folder, or remove the file",
+        )
+    return manifest
+
+
+def begun_in(folder: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the manifest of the run in a folder as the run goes on; None where none began.
+
+    A run goes on to more epochs where its steps do not depend on how many come after them. Then
+    it has no result any more, and `stretches` says to which lengths it was trained before.
+
+    Args:
+        folder: Of the run.
+        asked: Manifest of the run that is wanted there.
+
+    Raises:
+        UsageError: The run there is another one, or cannot go on to more epochs.
+    """
+    begun = read_manifest(folder)
+    if begun is None:
+        return None
+    before, wanted = begun["recipe"].get("epochs"), asked["recipe"]["epochs"]
+    if not isinstance(before, int) or wanted <= before:
+        check_same(begun, asked, folder)
+        return begun
+    longer = {**begun, "recipe": {**begun["recipe"], "epochs": wanted}}
+    check_same(longer, asked, folder)
+    reason = Recipe(**asked["recipe"]).why_no_longer()
+    if reason is not None:
+        raise UsageError(
+            f"{folder.name} holds a run of {before} epochs, which cannot go on to {wanted}",
+            found=reason,
+            remedy="give another OUT; with --init it starts from the weights of this run",
+        )
+    done = longer.pop("result", None)
+    if done is not None and "stretches" not in begun:
+        longer["stretches"] = [{"epochs": before, "steps": done["steps"]}]
+    return {**longer, "recipe": asked["recipe"], "command": asked["command"]}
+
+
+def ended(
+    manifest: dict[str, Any], *, steps: int, best: float | None, best_step: int, chosen_by: str
+) -> dict[str, Any]:
+    """Return the manifest of a run that has come to its end.
+
+    Args:
+        manifest: As it was.
+        steps: Optimiser steps done.
+        best: Highest validation mean AUC; None where it was never defined.
+        best_step: After which the weights of best.keras were saved.
+        chosen_by: What that step was chosen by.
+    """
+    stretch = {"epochs": manifest["recipe"]["epochs"], "steps": steps}
+    return {
+        **manifest,
+        "stretches": [*manifest.get("stretches", []), stretch],
+        "result": {
+            "steps": steps,
+            "validation_mean_auc": best,
+            "chosen_by": chosen_by,
+            "best_step": best_step,
+        },
+    }
+
+
+def check_same(begun: dict[str, Any], asked: dict[str, Any], folder: Path) -> None:
+    """Manifest on disk and manifest asked for → nothing.
+
+    A run begun before the recipe had some argument was run with what is its default now.
+
+    Raises:
+        UsageError: They differ in something that would make the resumed run another run.
+    """
+    begun = {
+        **begun,
+        "recipe": {**Recipe().as_dict(), **begun["recipe"]},
+        "data": {**asked["data"], **begun["data"]},
+    }
+    differing = [
+        f"{key}.{name}" if name else key
+        for key in SAME
+        for name in (sorted({*begun[key], *asked[key]}) if isinstance(asked[key], dict) else [""])
+        if _at(begun, key, name) != _at(asked, key, name)
+    ]
+    if differing:
+        first = differing[0].split(".")
+        raise UsageError(
+            f"{folder.name} holds a run with other {', '.join(differing)}",
+            found=_at(begun, first[0], first[-1] if len(first) > 1 else ""),
+            expected=_at(asked, first[0], first[-1] if len(first) > 1 else ""),
+            remedy="give another OUT, or repeat the command that began the run to resume it",
+        )
+
+
+def _at(manifest: dict[str, Any], key: str, name: str) -> Any:
+    return manifest[key].get(name) if name else manifest[key]
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,222 @@
+"""Search hyperparameters: best.json, a table of all trials, a verdict on the defaults.
+
+The search is `hyperband.search`. Then the paper's defaults get as many epochs as the best trial
+had, and, if asked, both are trained again with other seeds. Running it again goes on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ichlite.data.atomic_files import write_json
+from ichlite.data.store import Store
+from ichlite.errors import IchliteError, UsageError
+from ichlite.train.fit import DIVERGED, Progress, Score, fit
+from ichlite.train.hyperband import FOLDER, search
+from ichlite.train.recipe import WIDTHS, Recipe
+from ichlite.train.run_manifest import command
+from ichlite.train.space import OBJECTIVE, TUNED, Plan
+from ichlite.train.trials import best_trial, to_csv, to_markdown, verdict
+from ichlite.train.tuner_processes import BEST_FILE, role
+
+SCHEMA = "ichlite-tune/1"
+PLAN_FILE = "tune.json"
+TABLES = ("trials.csv", "trials.md")
+NAMED: Mapping[str, str] = {
+    "schema": "schema",
+    "store_hash": "data",
+    "batch_sizes": "--batch-size",
+    "iterations": "--hyperband-iterations",
+}
+"""What tune.json calls otherwise than the option that sets it."""
+
+
+def tune(
+    plan: Plan,
+    store: Store,
+    out: Path,
+    *,
+    score: Score,
+    store_name: str = "STORE",
+    max_trials: int | None = None,
+    other_seeds: int = 0,
+    on_step: Callable[[Progress], None] = lambda _: None,
+    on_trial: Callable[[dict[str, Any]], None] = lambda _: None,
+    say: Callable[[str], None] = lambda _: None,
+) -> dict[str, Any] | None:
+    """Search, compare with the defaults, and write what was found.
+
+    Args:
+        plan: Of the search.
+        store: A prepared store.
+        out: Made when missing.
+        score: Validation score.
+        store_name: For manifests and commands.
+        max_trials: Budget of the search; None: all of Hyperband.
+        other_seeds: Further seeds that the best and the default recipe are compared with.
+        on_step: Called after each step trained here.
+        on_trial: Called with the row of each trial that ended here.
+        say: Called with a line for people.
+
+    Returns:
+        best.json; None for a worker, whose chief writes it.
+
+    Raises:
+        UsageError: The folder holds another search.
+        IchliteError: No trial gave a score.
+    """
+    _begin(plan, store, out)
+    rows = search(
+        plan,
+        store,
+        out,
+        score=score,
+        store_name=store_name,
+        max_trials=max_trials,
+        on_step=on_step,
+        on_trial=on_trial,
+    )
+    if role() == "worker":
+        return None
+    (out / TABLES[0]).write_text(to_csv(rows))
+    (out / TABLES[1]).write_text(to_markdown(rows))
+    best = best_trial(rows)
+    if best is None:
+        raise IchliteError("no trial gave a score", remedy=f"see {out / TABLES[0]}")
+    values = {name: best[name] for name in (*TUNED, *WIDTHS)}
+    recipes = {
+        "best": plan.recipe_of(values, int(best["epochs"])),
+        "defaults": replace(plan.recipe, epochs=int(best["epochs"]), **_paper()),
+    }
+
+    def train(name: str, recipe: Recipe, seed: int) -> float | None:
+        say(f"training the {name} recipe with seed {seed} for {recipe.epochs} epochs")
+        folder = out / f"{name}-seed{seed}"
+        return _score_of(replace(recipe, seed=seed), store, folder, score, store_name, on_step)
+
+    seeds = [plan.recipe.seed + extra for extra in range(1, other_seeds + 1)]
+    scores: dict[str, list[float | None]] = {
+        "best": [float(best[OBJECTIVE])],
+        "defaults": [train("defaults", recipes["defaults"], plan.recipe.seed)],
+    }
+    for seed in seeds:
+        for name, recipe in recipes.items():
+            scores[name].append(train(name, recipe, seed))
+    found, line = verdict(
+        scores["best"], scores["defaults"], epochs=recipes["best"].epochs, trials=len(rows)
+    )
+    document = {
+        "schema": SCHEMA,
+        "store": store_name,
+        "store_hash": store.hash,
+        "objective": OBJECTIVE,
+        "found_better": found,
+        "verdict": line,
+        "best": {
+            "trial": best["trial"],
+            "model": f"search/trial_{best['trial']}/run/best.keras",
+            **_of(recipes["best"], scores["best"][0], store_name),
+        },
+        "defaults": {
+            "model": f"defaults-seed{plan.recipe.seed}/best.keras",
+            **_of(recipes["defaults"], scores["defaults"][0], store_name),
+        },
+        "other_seeds": [
+            {"seed": seed, "best": tuned, "defaults": paper}
+            for seed, tuned, paper in zip(
+                seeds, scores["best"][1:], scores["defaults"][1:], strict=True
+            )
+        ],
+        "trials": len(rows),
+        "epochs_trained": sum(int(row["epochs_here"]) for row in rows),
+        "tables": list(TABLES),
+    }
+    write_json(out / BEST_FILE, document)
+    return document
+
+
+def _begin(plan: Plan, store: Store, out: Path) -> None:
+    asked = {"schema": SCHEMA, "store_hash": store.hash, **plan.as_dict()}
+    path = out / PLAN_FILE
+    if path.exists():
+        # A search begun before the recipe had some argument had what is its default now.
+        default = _options({"recipe": Plan().as_dict()["recipe"]})
+        begun, wanted = default | _options(_read_plan(path)), _options(asked)
+        differing = [k for k in {**wanted, **begun} if begun.get(k) != wanted.get(k)]
+        if differing:
+            raise UsageError(
+                f"{out.name} holds a search with other {', '.join(differing)}",
+                found=begun.get(differing[0]),
+                expected=wanted.get(differing[0]),
+                remedy="give another OUT, or repeat the command that began the search to go on",
+            )
+    elif role() != "worker":
+        # A worker on another machine may have been here before its chief.
+        if out.is_dir() and any(there.name != FOLDER for there in out.iterdir()):
+            raise UsageError(
+                f"{out} holds something that `ichlite tune` did not make",
+                expected=f"a new or empty folder, or one with {PLAN_FILE}",
+                remedy="give another OUT",
+            )
+        out.mkdir(parents=True, exist_ok=True)
+        write_json(path, asked)
+
+
+def _read_plan(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        document = None
+    if not isinstance(document, dict):
+        raise UsageError(f"{path} is damaged", remedy="give another OUT")
+    return document
+
+
+def _options(document: Mapping[str, Any]) -> dict[str, Any]:
+    """tune.json → its values by the option that sets each.
+
+    Example:
+        >>> _options({"recipe": {"bn_momentum": 0.9}, "space": {"batch_sizes": [8]}, "factor": 3})
+        {'--bn-momentum': 0.9, '--batch-size': [8], '--factor': 3}
+    """
+    flat: dict[str, Any] = {}
+    for name, value in document.items():
+        flat |= value if name in {"recipe", "space"} and isinstance(value, dict) else {name: value}
+    return {NAMED.get(name, "--" + name.replace("_", "-")): flat[name] for name in flat}
+
+
+def _score_of(
+    recipe: Recipe,
+    store: Store,
+    folder: Path,
+    score: Score,
+    store_name: str,
+    on_step: Callable[[Progress], None],
+) -> float | None:
+    """Train a recipe; its best validation AUC, or None where it diverged."""
+    try:
+        run = fit(recipe, store, folder, score=score, store_name=store_name, on_step=on_step)
+    except IchliteError as failure:
+        if failure.code != DIVERGED:
+            raise
+        return None
+    return run.best
+
+
+def _paper() -> dict[str, Any]:
+    default = Recipe().as_dict()
+    return {name: default[name] for name in TUNED}
+
+
+def _of(recipe: Recipe, score: float | None, store_name: str) -> dict[str, Any]:
+    values = recipe.as_dict()
+    return {
+        **{name: values[name] for name in (*TUNED, *WIDTHS)},
+        "epochs": recipe.epochs,
+        OBJECTIVE: score,
+        "command": command(recipe, store_name),
+    }
