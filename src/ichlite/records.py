@@ -177,7 +177,7 @@ class ScanResult:
         breaks: Indices of the slices whose successor is not the next slice of the head.
         hu: The volume that was judged, (slice, row, column) int16 HU; None unless asked for.
         activation_maps: (slice, map row, map column, subtype) float32, logits of the model's
-            second output, which is an activation or a lesion map (`infer.manifest.MapOutput`);
+            second output, which is an activation or a lesion map (`contracts.bundle.OutputSpec`);
             None unless asked for.
         logits: (slice, subtype) float32, of the model, before calibration; None when not analysed.
     """

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import replace
-from typing import Any
 
 import pytest
+from msgspec import UNSET, structs
 
 from ichlite.bench.model_facts import facts_of
 from ichlite.compress.gate import MEAN
@@ -24,35 +23,21 @@ def test_the_embedded_bundle_says_it_all() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "line"),
-    [
-        (("training",), None, "no training"),
-        (("training",), "none", "training is no object"),
-        (("metrics", "per_class"), None, "no per_class"),
-        (("metrics", "per_class", "epidural", "roc_auc"), "high", "ROC AUC of epidural"),
-        (("metrics", "mean", "roc_auc"), float("nan"), "mean test ROC AUC"),
-        (("cost", "zstd_bytes"), None, "no zstd_bytes"),
-        (("cost", "bytes"), "many", "cost.bytes"),
-        (("cost",), [], "cost is no object"),
-        (("model",), None, "no model"),
-    ],
+    ("part", "line"),
+    [("training", "no training"), ("metrics", "no metrics"), ("cost", "no cost")],
 )
-def test_what_is_missing_or_wrong_is_named(path: tuple[str, ...], value: Any, line: str) -> None:
+def test_what_is_missing_is_named(part: str, line: str) -> None:
     bundle = load_bundle()
-    manifest = copy.deepcopy(dict(bundle.manifest))
-    inner: Any = manifest
-    for key in path[:-1]:
-        inner = inner[key]
-    if value is None:
-        del inner[path[-1]]
-    else:
-        inner[path[-1]] = value
+    manifest = structs.replace(bundle.manifest, **{part: UNSET})
     with pytest.raises(BundleError, match=line):
         facts_of(replace(bundle, manifest=manifest))
 
 
 def test_a_subtype_without_positives_is_undefined_not_wrong() -> None:
     bundle = load_bundle()
-    manifest = copy.deepcopy(dict(bundle.manifest))
-    manifest["metrics"]["per_class"]["epidural"]["roc_auc"] = None
+    metrics = bundle.manifest.metrics
+    assert metrics is not UNSET
+    row = structs.replace(metrics.per_class["epidural"], roc_auc=None)
+    metrics = structs.replace(metrics, per_class={**metrics.per_class, "epidural": row})
+    manifest = structs.replace(bundle.manifest, metrics=metrics)
     assert facts_of(replace(bundle, manifest=manifest)).auc["epidural"] is None

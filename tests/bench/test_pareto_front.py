@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.compress.trained import trained_on_toys
+from tests.made_runs import run_on
 from tests.toy import make_store
 
 from ichlite.bench.model_facts import Facts
@@ -26,11 +27,9 @@ from ichlite.bench.pareto_front import (
 )
 from ichlite.bench.pareto_plot import _scale, plot_pareto
 from ichlite.bench.pareto_report import pareto_markdown
-from ichlite.compress.export import export
+from ichlite.compress.export import Export, export
 from ichlite.compress.gate import MEAN, Gate
 from ichlite.labels import NAMES
-from ichlite.train import run_manifest
-from ichlite.train.recipe import Recipe
 
 
 def point(name: str, auc: float, ms: float, zstd: int = 100) -> Point:
@@ -135,9 +134,9 @@ def test_the_command_measures_bundles_of_one_store(
 ) -> None:
     store = make_store(tmp_path / "store", patients=12)
     model = trained_on_toys(store, steps=1)
-    training = run_manifest.describe(Recipe(), store, store_name="toy")
+    training = run_on(store)
     for precision in ("float32", "int8"):
-        export(model, store, tmp_path / precision, precision=precision, training=training)
+        export(model, store, tmp_path / precision, training, Export(precision))
     words = ("pareto", tmp_path / "float32", tmp_path / "int8", "--runs", 3)
     done = ichlite(*words, "--out", tmp_path / "out", "--json")
     assert done.exit_code == 0, done.err

@@ -11,7 +11,7 @@ def test_info_for_machines(ichlite):
     bundle = load_bundle()
     assert facts["bundle"]["name"] == bundle.name
     assert facts["bundle"]["bytes"] == len(bundle.model)
-    assert facts["bundle"]["sha256"] == bundle.manifest["files"]["model.tflite"]
+    assert facts["bundle"]["sha256"] == bundle.manifest.files["model.tflite"]
     assert facts["model_card"].startswith("#")
     assert facts["versions"]["ai-edge-litert"]
 

@@ -8,17 +8,17 @@ from typing import Any
 
 import keras
 import pytest
+from tests.made_runs import run_on
 
 from ichlite.compress import bundles
 from ichlite.compress.bundles import Order, make_bundles
-from ichlite.compress.export import Exported, reference_auc
+from ichlite.compress.export import Export, Exported, reference_auc
 from ichlite.compress.fine_tune import Tuning
 from ichlite.compress.gate import Gate
 from ichlite.compress.shrink import Shrinking
 from ichlite.compress.source import Source
 from ichlite.data.store import Store
 from ichlite.errors import IchliteError, UnknownName, UsageError
-from ichlite.train import run_manifest
 from ichlite.train.recipe import Recipe
 
 BOTH = Shrinking((0.5,), clusters=16)
@@ -110,18 +110,24 @@ def test_a_bundle_that_is_refused_stops_no_other(
 ) -> None:
     asked: list[dict[str, Any]] = []
 
-    def export(model: keras.Model, store: Store, folder: Path, **words: Any) -> Exported:
+    sizes: list[int] = []
+
+    def export(
+        model: keras.Model, store: Store, folder: Path, _: Any, wanted: Export, **words: Any
+    ) -> Exported:
         asked.append(words)
         if folder.name == "float16":
-            raise IchliteError(f"{words['name']} fails")
-        return Exported(folder, model.count_params(), {})
+            raise IchliteError(f"{wanted.name} fails")
+        sizes.append(model.count_params())
+        nothing: Any = None
+        return Exported(folder, *[nothing] * 5)
 
     monkeypatch.setattr(bundles, "export", export)
     order = Order(
         tmp_path / "out", ("float16", "int8"), Shrinking((0.5,), clusters=4),
         Tuning(steps=1, batch_size=2), every_step=True,
     )  # fmt: skip
-    training = run_manifest.describe(Recipe(), store, store_name="toy")
+    training = run_on(store)
     told: list[Path] = []
     said: list[str] = []
     written, refused = make_bundles(
@@ -134,4 +140,4 @@ def test_a_bundle_that_is_refused_stops_no_other(
     assert [str(one.fault) for one in refused] == [line for line in said if "fails" in line]
     # The gate is against the model as it was, whatever the step.
     assert all(one["reference"] == reference_auc(model, store) for one in asked)
-    assert written[0].model_bytes > written[1].model_bytes, "folded after the first step"
+    assert sizes[0] > sizes[1], "folded after the first step"

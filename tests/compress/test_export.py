@@ -11,13 +11,22 @@ import keras
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
+from tests.made_runs import made_run, run_on
 
 from ichlite.compress import export as export_module
-from ichlite.compress.export import Exported, calibration_rows, export, reference_auc
+from ichlite.compress.card import model_card
+from ichlite.compress.export import (
+    Export,
+    Exported,
+    calibration_rows,
+    export,
+    reference_auc,
+)
 from ichlite.compress.flatbuffer import tidy
 from ichlite.compress.gate import Gate
 from ichlite.compress.graph import with_map
 from ichlite.compress.quantize import PRECISIONS, to_tflite
+from ichlite.contracts.run import RunManifest
 from ichlite.ct.tensor import model_input
 from ichlite.data.store import Store
 from ichlite.errors import IchliteError, InputError, UnknownName, UsageError
@@ -28,24 +37,22 @@ from ichlite.infer.runtime import Runtime, stored_input
 from ichlite.labels import NAMES
 from ichlite.models import light_fcn
 from ichlite.models.saved import predict
-from ichlite.train import run_manifest
-from ichlite.train.recipe import Recipe
 
 every_precision = pytest.mark.parametrize("precision", PRECISIONS)
 
 
 @pytest.fixture(scope="module")
-def training(store: Store) -> dict[str, Any]:
-    return run_manifest.describe(Recipe(), store, store_name="toy")
+def training(store: Store) -> RunManifest:
+    return run_on(store)
 
 
 @pytest.fixture(scope="module")
 def bundles(
-    store: Store, model: keras.Model, training: dict[str, Any],
+    store: Store, model: keras.Model, training: RunManifest,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> dict[str, Exported]:  # fmt: skip
     folder = tmp_path_factory.mktemp("bundles")
-    return {p: export(model, store, folder / p, precision=p, training=training) for p in PRECISIONS}
+    return {p: export(model, store, folder / p, training, Export(p)) for p in PRECISIONS}
 
 
 @every_precision
@@ -57,7 +64,7 @@ def test_the_bundle_loads_and_gives_both_outputs(
     assert logits.shape == (5,)
     assert cam.shape == (16, 16, 5)
     np.testing.assert_allclose(cam.mean(axis=(0, 1)), logits, atol=1e-4)
-    assert bundles[precision].model_bytes == len(bundle.model)
+    assert bundles[precision].cost.bytes == len(bundle.model)
 
 
 def test_float32_is_the_keras_model(
@@ -66,7 +73,7 @@ def test_float32_is_the_keras_model(
     rows = np.arange(0, len(store), 3)
     found = logits_of(load_bundle(bundles["float32"].path), store, rows)
     np.testing.assert_allclose(found, predict(model, store, rows), atol=1e-4)
-    assert bundles["float32"].manifest["parity"]["max_probability_difference"] < 1e-5
+    assert bundles["float32"].parity.max_probability_difference < 1e-5
 
 
 def test_int8_keeps_the_auc(bundles: dict[str, Exported], store: Store, model: keras.Model) -> None:
@@ -76,9 +83,9 @@ def test_int8_keeps_the_auc(bundles: dict[str, Exported], store: Store, model: k
     before, after = (validation_auc(store.labels, z)["mean"] for z in (logits, found))
     assert before > 0.7
     assert abs(before - after) <= 0.005
-    parity = bundles["int8"].manifest["parity"]
-    assert 1e-5 < parity["max_probability_difference"] < 0.2
-    assert parity["mean_probability_difference"] < 0.02
+    parity = bundles["int8"].parity
+    assert 1e-5 < parity.max_probability_difference < 0.2
+    assert parity.mean_probability_difference < 0.02
 
 
 def test_int8_is_full_integer_but_for_the_mean(bundles: dict[str, Exported]) -> None:
@@ -178,21 +185,22 @@ def test_each_precision_is_smaller_than_the_one_before() -> None:
 
 def test_other_precisions_keep_the_answers(bundles: dict[str, Exported]) -> None:
     for exported in bundles.values():
-        cost = exported.manifest["cost"]
-        assert cost["bytes"] == exported.model_bytes > cost["gzip_bytes"] > 0
-        assert 0 < cost["zstd_bytes"] < exported.model_bytes
-    assert bundles["float16"].manifest["parity"]["max_probability_difference"] < 0.01
-    assert bundles["dynamic"].manifest["parity"]["mean_probability_difference"] < 0.02
+        cost = exported.cost
+        assert cost.bytes == (exported.path / "model.tflite").stat().st_size
+        assert cost.bytes > (cost.gzip_bytes or 0) > 0
+        assert 0 < (cost.zstd_bytes or 0) < cost.bytes
+    assert bundles["float16"].parity.max_probability_difference < 0.01
+    assert bundles["dynamic"].parity.mean_probability_difference < 0.02
 
 
 def test_a_model_that_fails_the_gate_is_not_written(
-    tmp_path: Path, store: Store, model: keras.Model, training: dict[str, Any]
+    tmp_path: Path, store: Store, model: keras.Model, training: RunManifest
 ) -> None:
     worse = keras.models.clone_model(model)  # of the same form, with random weights
     with pytest.raises(IchliteError, match="light_fcn-float32 fails the accuracy gate"):
         export(
-            worse, store, tmp_path / "out", precision="float32", training=training,
-            reference=reference_auc(model, store), gate=Gate(),
+            worse, store, tmp_path / "out", training, Export("float32", gate=Gate()),
+            reference=reference_auc(model, store),
         )  # fmt: skip
     assert list(tmp_path.iterdir()) == []
 
@@ -209,7 +217,7 @@ def test_manifest_says_all_that_reading_needs(
     assert set(manifest["decision"]["thresholds"]) == set(CLASSES)
     assert set(manifest["files"]) == {"model.tflite", "model-card.md"}
     assert manifest["training"]["data"]["store_hash"] == store.hash
-    assert manifest["parity"]["images"] == min(512, len(store.rows("train")))
+    assert manifest["parity"]["images"] == min(512, len(store.rows("validation")))
     assert manifest["metrics"]["slices"] == len(store.rows("test"))
     assert str(path.parent) not in json.dumps(manifest)
     judge = load_judge(path)
@@ -218,35 +226,35 @@ def test_manifest_says_all_that_reading_needs(
 
 
 def test_model_card_says_what_it_is_and_is_not(
-    bundles: dict[str, Exported], training: dict[str, Any]
+    bundles: dict[str, Exported], training: RunManifest
 ) -> None:
     card = (bundles["int8"].path / "model-card.md").read_text()
     assert "Not a medical device" in card
     assert "trained on toy images" in card
     assert "| subdural |" in card
-    assert training["command"] in card
-    phantoms = {**bundles["int8"].manifest, "training": json.loads(json.dumps(training))}
-    phantoms["training"]["data"]["stores"] = [{"kind": "phantom"}]
-    from ichlite.compress.card import model_card
+    assert training.command in card
 
-    assert "synthetic phantoms only" in model_card(phantoms)
-    assert "Not trained" not in model_card(phantoms)
-    phantoms["training"]["data"]["stores"].append({"kind": "ct-ich"})
-    both = model_card(phantoms)
+    def card_of(*kinds: str, **recipe: Any) -> str:
+        said = bundles["int8"]
+        other = made_run(stores=kinds, **recipe)
+        return model_card(said.manifest, other, said.metrics, said.gate, said.parity)
+
+    assert "synthetic phantoms only" in card_of("phantom")
+    assert "Not trained" not in card_of("phantom")
+    both = card_of("phantom", "ct-ich")
     assert "trained on synthetic phantoms and scans of CT-ICH" in both
     assert "Creative Commons Attribution 4.0" in both
-    phantoms["training"]["recipe"]["leave_out"] = ["epidural"]
-    assert "- **Not trained: epidural.**" in model_card(phantoms)
+    assert "- **Not trained: epidural.**" in card_of("phantom", leave_out=("epidural",))
 
 
 def test_a_folder_that_is_no_bundle_is_left_alone(
-    tmp_path: Path, store: Store, model: keras.Model, training: dict[str, Any],
+    tmp_path: Path, store: Store, model: keras.Model, training: RunManifest,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     (tmp_path / "thesis.txt").write_text("years of work")
     monkeypatch.setattr(export_module, "to_tflite", lambda *_: pytest.fail("went on"))
     with pytest.raises(UsageError, match="is not empty and no bundle"):
-        export(model, store, tmp_path, precision="float32", training=training)
+        export(model, store, tmp_path, training, Export("float32"))
     assert (tmp_path / "thesis.txt").exists()
 
 

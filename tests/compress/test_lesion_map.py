@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 from tests.compress.trained import as_if_trained, trained_on_toys
+from tests.made_runs import run_on
 
 from ichlite.compress.channels import expansions, streams
-from ichlite.compress.export import Exported, export
+from ichlite.compress.export import Export, Exported, export
 from ichlite.compress.fake_quant import quantization_aware, take_weights
 from ichlite.compress.fine_tune import Taught, Tuning, answers_loss, fine_tune, map_distance
 from ichlite.compress.fold import fold
@@ -30,7 +31,6 @@ from ichlite.infer.bundle import load_bundle
 from ichlite.infer.runtime import Runtime
 from ichlite.models import lesion_fcn, light_fcn
 from ichlite.models.saved import predict
-from ichlite.train import run_manifest
 from ichlite.train.recipe import Recipe
 
 IMAGES = np.random.default_rng(1).random((2, 64, 64, 3), np.float32)
@@ -49,8 +49,8 @@ def bundles(
     store: Store, model: keras.Model, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Exported]:
     folder = tmp_path_factory.mktemp("bundles")
-    training = run_manifest.describe(RECIPE, store, store_name="toy")
-    return {p: export(model, store, folder / p, precision=p, training=training) for p in PRECISIONS}
+    training = run_on(store, RECIPE)
+    return {p: export(model, store, folder / p, training, Export(p)) for p in PRECISIONS}
 
 
 def same(one: keras.Model, other: keras.Model, x: np.ndarray, atol: float) -> None:

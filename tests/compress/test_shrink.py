@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from msgspec import UNSET
 from tests.toy import make_store
 
 from ichlite.compress.channels import expansions
@@ -201,15 +202,15 @@ def test_the_command_writes_what_passes_and_nothing_else(
     ]  # fmt: skip
     pruned, shared = (load_bundle(tmp_path / "two" / step / "int8") for step in STEPS)
     assert (pruned.name, shared.name) == ("toy-pruned-int8", "toy-clustered-int8")
-    assert pruned.manifest["compression"]["clusters"] is None
-    assert "--clusters" not in pruned.manifest["command"]
-    assert shared.manifest["command"] == (
+    assert pruned.manifest.compression.clusters is None
+    assert "--clusters" not in pruned.manifest.command
+    assert shared.manifest.command == (
         "ichlite compress RUN STORE OUT --precision int8 --keep-channels 0.5 --clusters 16 "
         "--steps 4 --batch-size 4 --max-auc-drop 1.0 --max-subtype-drop 1.0 "
         "--name toy-clustered-int8"
     )
-    assert "quantization" in shared.manifest
-    assert "quantization" not in load_bundle(tmp_path / "two/pruned/float16").manifest
+    assert shared.manifest.quantization is not UNSET
+    assert load_bundle(tmp_path / "two/pruned/float16").manifest.quantization is UNSET
     other = make_store(tmp_path / "other", patients=12)
     elsewhere = ichlite("compress", run, other.path, tmp_path / "wrong")
     assert elsewhere.exit_code == 1

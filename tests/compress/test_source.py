@@ -32,7 +32,7 @@ def test_a_run_or_its_file_opens(run: Path, store: Store) -> None:
     for path in (run, run / "best.keras"):
         source = open_source(path, store)
         assert source.recipe == Recipe(loss="focal")
-        assert source.training["data"]["store_hash"] == store.hash
+        assert source.training.data.store_hash == store.hash
 
 
 def test_another_store_is_refused(run: Path, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,9 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import UNSET, structs
 from tests.evaluate.made_scores import SLICES, made_scores
 
 from ichlite.compress.card import decision_lines
+from ichlite.contracts.bundle import OPERATING_POINTS
+from ichlite.contracts.codec import document_text, read_document, to_json_value
 from ichlite.errors import InputError
 from ichlite.evaluate.decisions import (
     PREVALENCES,
@@ -25,8 +27,8 @@ from ichlite.evaluate.folds import Seed, calibration_of
 from ichlite.evaluate.intervals import wilson
 from ichlite.evaluate.predictions import CLASSES
 from ichlite.evaluate.scores import write_scores
-from ichlite.infer.bundle_manifest import OPERATING_POINTS, rule_of
-from ichlite.infer.bundle_manifest import calibration_of as calibration_in
+from ichlite.infer.bundle import calibration_of as calibration_in
+from ichlite.infer.bundle import rule_of
 from ichlite.infer.decision import decide
 
 
@@ -40,13 +42,13 @@ def decisions() -> Decisions:
 
 
 def test_points_keep_their_promise_on_the_scores_that_chose_them(decisions: Decisions) -> None:
-    points = {point.name: point for point in decisions.points}
+    points = decisions.points
     assert tuple(points) == OPERATING_POINTS
     assert points["high_sensitivity"].frozen.sensitivity.value >= 0.95
     assert points["high_specificity"].frozen.specificity.value >= 0.95
-    ordered = [point.threshold for point in decisions.points]
+    ordered = [point.threshold for point in points.values()]
     assert ordered == sorted(ordered)
-    for point in decisions.points:
+    for point in points.values():
         for estimate in (point.frozen, point.nested):
             assert (estimate.sensitivity.cases, estimate.specificity.cases) == (24, 36)
             for share in (estimate.sensitivity, estimate.specificity):
@@ -56,11 +58,10 @@ def test_points_keep_their_promise_on_the_scores_that_chose_them(decisions: Deci
 
 
 def test_frozen_is_what_reading_with_the_manifest_does(decisions: Decisions) -> None:
-    document = json.loads(json.dumps(decisions.as_dict(), allow_nan=False))
-    rule, calibration = rule_of(document["decision"]), calibration_in(document["calibration"])
-    assert (
-        document["decision"]["thresholds"] == document["decision"]["operating_points"]["balanced"]
-    )
+    written = [read_document(type(one), document_text(one)) for one in decisions.specs]
+    calibration, rule = calibration_in(written[0]), rule_of(written[1])
+    document = to_json_value(written[1])
+    assert document["thresholds"] == document["operating_points"]["balanced"]
     hits = 0
     for seed in seeds(2, patients=60, folds=3, skill=1.5):
         table = seed.table
@@ -70,10 +71,10 @@ def test_frozen_is_what_reading_with_the_manifest_does(decisions: Decisions) -> 
             hits += (
                 decide(table.logits[rows], calibration, rule).urgent and table.labels[rows].any()
             )
-    assert hits / 2 == decisions.points[1].frozen.sensitivity.count
+    assert hits / 2 == decisions.points["balanced"].frozen.sensitivity.count
     for name in OPERATING_POINTS:
-        assert set(document["decision"]["operating_points"][name]) == set(CLASSES)
-        evidence = document["decision"]["evidence"]["points"][name]
+        assert set(document["operating_points"][name]) == set(CLASSES)
+        evidence = document["evidence"]["points"][name]
         assert set(evidence) == {"threshold", "frozen", "nested", "by_fold"}
 
 
@@ -82,7 +83,7 @@ def test_the_nested_estimate_knows_no_fold_that_it_judges() -> None:
     gaps = []
     for luck in range(8):
         table = made_scores(patients=30, folds=5, skill=0.0, seed=luck)
-        balanced = decisions_from_scores([Seed("s.csv", table)]).points[1]
+        balanced = decisions_from_scores([Seed("s.csv", table)]).points["balanced"]
         frozen, nested = (
             one.sensitivity.value + one.specificity.value - 1
             for one in (balanced.frozen, balanced.nested)
@@ -93,8 +94,10 @@ def test_the_nested_estimate_knows_no_fold_that_it_judges() -> None:
 
 
 def test_a_seed_more_adds_no_scans() -> None:
-    one = decisions_from_scores(seeds(1, folds=2)).points[1].frozen
-    twice = decisions_from_scores([*seeds(1, folds=2), *seeds(1, folds=2)]).points[1].frozen
+    one = decisions_from_scores(seeds(1, folds=2)).points["balanced"].frozen
+    twice = (
+        decisions_from_scores([*seeds(1, folds=2), *seeds(1, folds=2)]).points["balanced"].frozen
+    )
     for kind in ("sensitivity", "specificity"):
         share = getattr(twice, kind)
         assert share.cases == getattr(one, kind).cases
@@ -129,14 +132,14 @@ def test_from_files_says_which(tmp_path: Path) -> None:
 
 
 def test_card_has_a_row_for_each_point(decisions: Decisions) -> None:
-    lines = decision_lines(json.loads(json.dumps(decisions.as_dict()["decision"])))
+    lines = decision_lines(decisions.specs[1])
     rows = [line for line in lines if line.startswith("|")]
     assert len(rows) == 2 + len(OPERATING_POINTS)
     assert len({row.count("|") for row in rows}) == 1
     assert "PPV / NPV at 1 % | PPV / NPV at 5 % | PPV / NPV at 20 %" in rows[0]
     assert "60 scans of 60 patients, 24 with a bleed, in 3 folds, 2 seeds" in "\n".join(lines)
     assert " of 24" in rows[2]
-    assert decision_lines({}) == []
+    assert decision_lines(structs.replace(decisions.specs[1], evidence=UNSET)) == []
 
 
 @given(st.floats(0, 1), st.floats(0, 1), st.sampled_from(PREVALENCES))

@@ -55,7 +55,7 @@ def test_a_bundle_without_operating_points_is_balanced_alone(folder):
 
 def test_the_embedded_bundle_is_whole():
     bundle = load_bundle()
-    assert bundle.manifest["schema"] == "ichlite-bundle/1"
+    assert bundle.manifest.schema == "ichlite-bundle/1"
     assert [w.name for w in bundle.windows] == ["brain", "subdural", "soft_tissue"]
     assert bundle.label == f"{bundle.name} {bundle.version}"
     assert len(bundle.model) == (EMBEDDED / "model.tflite").stat().st_size
@@ -127,13 +127,13 @@ def test_a_manifest_that_is_none(folder, text):
         (lambda m: m["files"].update({"../x": "0"}), "outside its folder"),
         (lambda m: m["calibration"].update(temperature=[1.0] * 4), "temperature"),
         (lambda m: m["calibration"].update(temperature=[1, 1, 0, 1, 1]), "temperature"),
-        (lambda m: m["calibration"].update(bias=[float("nan")] * 5), "NaN"),
+        (lambda m: m["calibration"].update(bias=[float("nan")] * 5), "is not the JSON of a bundle"),
         (lambda m: m["decision"].update(neighbour_weights=[0.5, 0.5]), "neighbour_weights"),
         (lambda m: m["decision"].update(neighbour_weights=[]), "neighbour_weights"),
         (lambda m: m["decision"].update(any_rule="sum"), "any_rule"),
         (lambda m: m["decision"].update(thresholds={}), "thresholds"),
         (lambda m: m["decision"]["thresholds"].update(any=1.5), "thresholds"),
-        (lambda m: m.update(files=[]), "files is no object"),
+        (lambda m: m.update(files=[]), "files: expected `object`, got `array`"),
         (lambda m: m.update(input=None), "incomplete or wrong"),
         (lambda m: m["input"]["windows"][0].update(width_hu=200_000), "width_hu"),
         (lambda m: m["input"]["windows"][0].update(centre_hu=True), "centre_hu"),
@@ -142,29 +142,44 @@ def test_a_manifest_that_is_none(folder, text):
         (lambda m: m.update(version=3), "version"),
         (lambda m: m.update(precision=[]), "precision"),
         (lambda m: m["decision"]["thresholds"].pop("subdural"), "thresholds"),
-        (lambda m: m["decision"]["thresholds"].update(epidural=True), "thresholds epidural"),
+        (
+            lambda m: m["decision"]["thresholds"].update(epidural=True),
+            "thresholds: expected `float`",
+        ),
         (lambda m: m["decision"].pop("any_rule"), "any_rule"),
         (lambda m: m["decision"].pop("scan_rule"), "scan_rule"),
         (lambda m: m["decision"].pop("neighbour_weights"), "neighbour_weights"),
         (lambda m: m["decision"].update(any_rule=[]), "any_rule"),
         (lambda m: m["input"].update(brain_level_hu="30"), "brain_level_hu"),
         (lambda m: m["input"].update(brain_level_hu=-500), "brain_level_hu"),
-        (lambda m: m["decision"].update(operating_points=[]), "operating_points is no object"),
-        (lambda m: m["decision"].update(operating_points={}), "operating_points []"),
+        (
+            lambda m: m["decision"].update(operating_points=[]),
+            "points: expected `object",
+        ),
+        (
+            lambda m: m["decision"].update(operating_points={}),
+            "operating_points []",
+        ),
         (lambda m: with_points(m).pop("balanced"), "not balanced and others of"),
-        (lambda m: with_points(m).update(best={}), "not balanced and others of"),
+        (lambda m: with_points(m).update(best={}), "operating_points"),
         (lambda m: with_points(m)["balanced"].update(any=0.41), "differs from thresholds"),
-        (lambda m: with_points(m)["high_sensitivity"].pop("subdural"), "thresholds of"),
+        (lambda m: with_points(m)["high_sensitivity"].pop("subdural"), "operating_points of"),
         (lambda m: with_points(m)["high_sensitivity"].update(any=1.0), "not ascending"),
-        (lambda m: with_points(m)["high_specificity"].update(any=2), "thresholds any 2"),
+        (
+            lambda m: with_points(m)["high_specificity"].update(any=2),
+            "points: expected `float` <= 1.0",
+        ),
         (lambda m: m["files"].pop("model-card.md"), "does not list"),
-        (lambda m: m.update(metrics=[1]), "metrics is no object"),
-        (lambda m: m.update(cost="x"), "cost is no object"),
-        (lambda m: m.update(output={"map": "heat", "cells": [4, 4]}), "map heat"),
+        (lambda m: m.update(metrics=[1]), "metrics: expected `object`"),
+        (lambda m: m.update(cost="x"), "cost: expected `object`"),
+        (
+            lambda m: m.update(output={"map": "heat", "cells": [4, 4]}),
+            "output.map: invalid",
+        ),
         (lambda m: m.update(output={"map": "lesion", "cells": [32]}), "cells"),
         (lambda m: m.update(output={"map": "lesion", "cells": [0, 32]}), "cells"),
         (lambda m: m.update(output={"map": "lesion"}), "cells"),
-        (lambda m: m.update(output="lesion"), "output is no object"),
+        (lambda m: m.update(output="lesion"), "output: expected `object`, got `str`"),
     ],
 )
 def test_each_wrong_entry_is_named_in_one_line(folder, change, words):

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 from tests.dicom_files import write_head_series
 
+from ichlite.contracts.bundle import OutputSpec
 from ichlite.errors import UsageError
 from ichlite.infer.bundle import load_bundle
-from ichlite.infer.bundle_manifest import MapOutput
 from ichlite.infer.pipeline import read_paths
 from ichlite.labels import ANY, NAMES, SUBTYPES
 from ichlite.records import ReadResult, SkippedFile, SliceScores
@@ -234,7 +234,7 @@ def test_a_map_of_low_probabilities_is_still_seen(read, bundle):
     faint = relative(np.array([[0.0, 0.002, 0.004]], np.float32))
     assert np.ptp(overlay(np.full((1, 3), 90, np.uint8), faint)[0, :, 0].astype(int)) > 50
     assert not relative(np.zeros((2, 2), np.float32)).any()
-    activation = replace(bundle, map=MapOutput("activation", bundle.map.cells))
+    activation = replace(bundle, map=OutputSpec(kind="activation", cells=bundle.map.cells))
     text = page_of(read, activation)
     assert "relative to this slice's strongest cell" in text
     assert text.count("strongest cell 0.") == 4
@@ -246,7 +246,7 @@ def test_a_lesion_map_is_painted_only_where_it_says_blood(read, bundle):
     quiet = np.full((len(scan.slices), 32, 32, 5), -3.0, np.float32)
     blood = quiet.copy()
     blood[:, 10:14, 20:24] = 3.0
-    lesion = replace(bundle, map=MapOutput("lesion", (32, 32)))
+    lesion = replace(bundle, map=OutputSpec(kind="lesion", cells=(32, 32)))
 
     def page(maps):
         one = replace(read, studies=(replace(scan, activation_maps=maps),))

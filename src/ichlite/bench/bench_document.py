@@ -129,7 +129,7 @@ def all_core_counts() -> tuple[int, ...]:
 
 
 def _of_bundle(plan: Plan) -> list[Contender]:
-    precision = str(plan.bundle.manifest["precision"])
+    precision = plan.bundle.manifest.precision
     # An architecture of that name is listed, too, with random weights.
     name = f"{plan.name} (bundle)" if plan.name in plan.architectures else plan.name
     return [

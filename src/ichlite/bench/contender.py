@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from msgspec import UNSET
+
 from ichlite.errors import IchliteError
 from ichlite.infer.bundle import MODEL_FILE, Bundle
 
@@ -42,15 +44,14 @@ class Contender:
 
 def bundle_contender(bundle: Bundle, name: str, runtime: str) -> Contender:
     """A bundle, the name it is to have in the list, and a runtime → what is to be measured."""
-    manifest = bundle.manifest
-    cost = manifest.get("cost") or {}
+    cost = bundle.manifest.cost
     return Contender(
         name,
-        str(manifest["precision"]),
+        bundle.manifest.precision,
         runtime,
         bundle.path / MODEL_FILE,
-        cost.get("params"),
-        cost.get("flops_256"),
+        None if cost is UNSET else cost.params,
+        None if cost is UNSET else cost.flops_256,
     )
 
 

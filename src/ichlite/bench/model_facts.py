@@ -7,15 +7,13 @@ older ichlite, may lack it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+
+from msgspec import UNSET
 
 from ichlite.compress.gate import MEAN
 from ichlite.errors import BundleError
 from ichlite.infer.bundle import Bundle
-from ichlite.infer.bundle_manifest import number, section, text_at
 from ichlite.labels import NAMES
-
-_MOST = 1e15
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,39 +37,33 @@ class Facts:
 
 
 def facts_of(bundle: Bundle) -> Facts:
-    """Bundle → what it says of itself.
+    """Return what a bundle says of itself.
 
     Raises:
-        BundleError: Something is missing, undefined or of another type.
+        BundleError: Something is missing or undefined.
     """
-    manifest: Any = bundle.manifest
-    try:
-        cost, metrics = section(manifest, "cost"), section(manifest, "metrics")
-        classes = section(metrics, "per_class")
-        costs = [
-            int(number(f"cost.{key}", cost[key], 0, _MOST))
-            for key in ("bytes", "zstd_bytes", "flops_256", "params")
-        ]
-        subtypes = {name: section(classes, name)["roc_auc"] for name in NAMES}
+    manifest = bundle.manifest
+    cost, metrics, training = manifest.cost, manifest.metrics, manifest.training
+    if cost is UNSET or cost.zstd_bytes is None:
+        missing = "no cost, or no zstd_bytes in it"
+    elif metrics is UNSET or metrics.mean.roc_auc is None:
+        missing = "no metrics, or no mean test ROC AUC among them"
+    elif training is UNSET:
+        missing = "no training"
+    else:
+        auc = {name: metrics.per_class[name].roc_auc for name in NAMES}
         return Facts(
-            text_at(manifest, "model"),
-            text_at(manifest, "precision"),
-            text_at(section(section(manifest, "training"), "data"), "store_hash"),
-            {
-                **{
-                    name: None if auc is None else number(f"ROC AUC of {name}", auc, 0, 1)
-                    for name, auc in subtypes.items()
-                },
-                MEAN: number("mean test ROC AUC", section(metrics, MEAN)["roc_auc"], 0, 1),
-            },
-            *costs,
+            manifest.model,
+            manifest.precision,
+            training.data.store_hash,
+            {**auc, MEAN: metrics.mean.roc_auc},
+            cost.bytes,
+            cost.zstd_bytes,
+            cost.flops_256,
+            cost.params,
         )
-    except KeyError as missing:
-        why = f"no {missing.args[0]} in its manifest"
-    except ValueError as wrong:
-        why = str(wrong)
     raise BundleError(
         f"bundle {bundle.path} cannot be compared",
-        found=why,
+        found=f"{missing} in its manifest",
         remedy="make it again with `ichlite compress`",
     )

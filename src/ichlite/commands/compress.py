@@ -134,19 +134,21 @@ def compress(
 
 
 def _document(written: Exported) -> dict[str, Any]:
-    manifest = written.manifest
+    from ichlite.contracts.codec import to_json_value
+
+    manifest = to_json_value(written.manifest)
     return {
         "bundle": str(written.path),
-        "model_bytes": written.model_bytes,
+        "model_bytes": written.cost.bytes,
         **{key: manifest[key] for key in ("cost", "compression", "gate", "parity", "metrics")},
         "thresholds": manifest["decision"]["thresholds"],
     }
 
 
 def _line(written: Exported) -> str:
-    cost, drop = written.manifest["cost"], written.manifest["gate"]["drops"]["mean"]
+    cost, drop = written.cost, written.gate.drops["mean"]
     lost = "undefined" if drop is None else f"{round(drop, 4) + 0.0:.4f}"
     return (
-        f"bundle {written.path}: {cost['bytes']:,} bytes ({cost['zstd_bytes']:,} packed by zstd), "
-        f"{cost['params']:,} parameters, mean ROC AUC lost on the validation split {lost}"
+        f"bundle {written.path}: {cost.bytes:,} bytes ({cost.zstd_bytes:,} packed by zstd), "
+        f"{cost.params:,} parameters, mean ROC AUC lost on the validation split {lost}"
     )

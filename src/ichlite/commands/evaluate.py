@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +11,7 @@ import typer
 from ichlite.commands.needs import need_train
 
 if TYPE_CHECKING:
+    from ichlite.data.join import Fold
     from ichlite.data.store import Store
     from ichlite.evaluate.predictions import Judge, Judged
     from ichlite.evaluate.scores import ScoreTable
@@ -188,7 +189,7 @@ def _model(
 
 def _store(task: _Task, models: list[Path]) -> list[_Found]:
     from ichlite.data.feed import split_rows
-    from ichlite.data.join import Fold, hold_out, open_stores
+    from ichlite.data.join import hold_out, open_stores
     from ichlite.data.levels import levelled
     from ichlite.errors import InputError
     from ichlite.evaluate.pointing import pointing
@@ -196,23 +197,23 @@ def _store(task: _Task, models: list[Path]) -> list[_Found]:
     from ichlite.evaluate.scores import table_of_store
     from ichlite.evaluate.seen import Evaluated, seen_patients, seen_warnings
     from ichlite.infer.bundle import MANIFEST_FILE
-    from ichlite.train.run_manifest import read_manifest, recipe_hash
+    from ichlite.train.run_manifest import read_run, recipe_hash
 
     judges = []
     for path in models:
         bundle = (path / MANIFEST_FILE).exists()
         folder = path if path.is_dir() else path.parent
-        judges.append(load_judge(path, None if bundle else read_manifest(folder)))
+        judges.append(load_judge(path, None if bundle else read_run(folder)))
     store = open_stores(task.stores)
     fold = _fold_of(judges[0], store)
     if fold is not None:
-        store = hold_out(store, Fold(**fold))
+        store = hold_out(store, fold)
     rows = split_rows(store, task.split)
     evaluated = Evaluated.of_store(store, rows, task.split)
     name = "+".join(path.name for path in task.stores)
     facts: dict[str, Any] = {"data": f"{name}, {task.split} split", "store_hash": store.hash}
     if fold is not None:
-        facts |= {"data": f"{name}, {task.split} split of fold {fold['number']}", "fold": fold}
+        facts |= {"data": f"{name}, {task.split} split of fold {fold.number}", "fold": asdict(fold)}
         seen = seen_patients(judges[0].training, evaluated)
         if task.split == SPLIT and seen:
             raise InputError(
@@ -221,7 +222,7 @@ def _store(task: _Task, models: list[Path]) -> list[_Found]:
                 remedy="train its folds again, from a start that saw none of these patients",
             )
     left_out = fold is not None and task.split == SPLIT
-    number, of = (str(fold["number"]), str(fold["of"])) if fold and left_out else ("", "")
+    number, of = (str(fold.number), str(fold.of)) if fold and left_out else ("", "")
     found = []
     for judge in judges:
         recipe = recipe_hash(judge.training) if judge.training else ""
@@ -244,18 +245,16 @@ def _store(task: _Task, models: list[Path]) -> list[_Found]:
     return found
 
 
-def _fold_of(judge: Judge, store: Store) -> dict[str, int] | None:
+def _fold_of(judge: Judge, store: Store) -> Fold | None:
     """The fold that a run left out of these stores; None where it left none out, or of others."""
-    from ichlite.data.join import GENERATED, metas_of
+    from ichlite.data.join import GENERATED, Fold, metas_of
     from ichlite.errors import UsageError
 
-    data = {} if judge.training is None else judge.training.get("data", {})
-    fold: dict[str, int] | None = data.get("fold")
-    if fold is None:
+    if judge.training is None or judge.training.data.fold is None:
         return None
-    trained = data["stores"]
-    real = {one["hash"] for one in trained if one["kind"] not in GENERATED}
-    folded = real or {one["hash"] for one in trained if one["kind"] != "implant"}
+    trained = judge.training.data.stores
+    real = {one.hash for one in trained if one.kind not in GENERATED}
+    folded = real or {one.hash for one in trained if one.kind != "implant"}
     here = {meta["hash"] for meta in metas_of(store)}
     if not folded & here:
         return None
@@ -265,7 +264,8 @@ def _fold_of(judge: Judge, store: Store) -> dict[str, int] | None:
             found=f"{len(folded & here)} of them",
             expected=f"all {len(folded)}",
         )
-    return fold
+    left_out = judge.training.data.fold
+    return Fold(left_out.number, left_out.of, left_out.seed)
 
 
 def _rsna(task: _Task, models: list[Path]) -> list[_Found]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 
 from ichlite.compress.bundle_folder import check_folder
-from ichlite.compress.export import Exported, export, reference_auc
+from ichlite.compress.export import Export, Exported, export, reference_auc
 from ichlite.compress.fine_tune import Tuning, teacher_name
 from ichlite.compress.gate import Gate
 from ichlite.compress.quantize import INT8, check_precision
@@ -183,19 +183,18 @@ def make_bundles(
             folder = order.folder(step, precision)
             label = order.label(source.recipe.model, step, precision)
             try:
-                made = export(
-                    model,
-                    store,
-                    folder,
-                    precision=precision,
-                    training=source.training,
+                asked = Export(
+                    precision,
                     name=label,
                     seed=order.tuning.seed,
-                    reference=before,
                     gate=order.gate,
-                    compression=done.as_dict(order.tuning, teacher_path) if done.changes else None,
+                    compression=done.spec(order.tuning, teacher_path) if done.changes else None,
                     command=order.command(step, precision, label, teacher_path),
                     decisions=order.decisions,
+                )
+                made = export(
+                    *(model, store, folder, source.training, asked),
+                    reference=before,
                     report=report,
                 )
             except IchliteError as fault:

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
+from msgspec import UNSET
+
+from ichlite.contracts.bundle import (
+    BALANCED,
+    BundleManifest,
+    DecisionSpec,
+    GateResult,
+    Parity,
+    Share,
+)
+from ichlite.contracts.evaluation import Evaluation
+from ichlite.contracts.run import RunManifest
 from ichlite.data.rows import SPLITS
-from ichlite.labels import ANY, NAMES
 
 LIMITS = """\
 ## What it is not
@@ -43,70 +53,63 @@ CREDITS: Mapping[str, str] = {
 """What is owed wherever a model goes that was trained on a set."""
 
 
-def model_card(manifest: Mapping[str, Any]) -> str:
-    """Manifest → model card.
+def model_card(
+    manifest: BundleManifest,
+    training: RunManifest,
+    metrics: Evaluation,
+    gate: GateResult,
+    parity: Parity,
+) -> str:
+    """Return the model card of a bundle, as Markdown.
 
     Args:
-        manifest: Of a bundle, complete but for the card's own hash.
-
-    Returns:
-        Markdown.
+        manifest: Of the bundle.
+        training: Of the run that trained its model.
+        metrics: On the test split.
+        gate: What compression cost.
+        parity: How far the file is from the Keras model.
     """
-    training, metrics = manifest["training"], manifest["metrics"]
-    data = training["data"]
-    recipe = training["recipe"]
-    images = data["images"]
-    kinds = kinds_of(data)
-    sources = " and ".join(SOURCES.get(kind, f"{kind} images") for kind in kinds)
-    origin = PHANTOMS if kinds == ["phantom"] else OTHERS
+    data, recipe = training.data, training.recipe
+    images = data.images
+    sources = " and ".join(SOURCES.get(kind, f"{kind} images") for kind in data.kinds)
+    origin = PHANTOMS if data.kinds == ["phantom"] else OTHERS
     lines = [
-        f"# {manifest['name']} {manifest['version']}",
+        f"# {manifest.name} {manifest.version}",
         "",
         f"Five probabilities of intracranial haemorrhage for a slice of a head CT, by "
-        f"{manifest['model']} in {manifest['precision']}.",
+        f"{manifest.model} in {manifest.precision}.",
         "",
         LIMITS.format(origin=origin.format(sources=sources)),
         "## How it was made",
         "",
-        f"- Data: {sources}, prepared as `{data['store']}`, hash `{data['store_hash'][:16]}`; "
+        f"- Data: {sources}, prepared as `{data.store}`, hash `{data.store_hash[:16]}`; "
         f"{images['train']:,} slices to train, {images['validation']:,} to validate, "
         f"{images['test']:,} to test, by patient"
-        + ("; every patient of a real scan trained." if data.get("all_patients") else "."),
-        *(f"- {CREDITS[kind]}" for kind in kinds if kind in CREDITS),
+        + ("; every patient of a real scan trained." if data.all_patients else "."),
+        *(f"- {CREDITS[kind]}" for kind in data.kinds if kind in CREDITS),
         "- Positive training slices: "
-        + ", ".join(f"{name} {count:,}" for name, count in data["train_positives"].items())
+        + ", ".join(f"{name} {count:,}" for name, count in data.train_positives.items())
         + ".",
         *_left_out(recipe.get("leave_out", ())),
         f"- Loss {recipe['loss']}, {recipe['crop_steps']} steps of {recipe['batch_size']} crops, "
         f"then {recipe['epochs']} epochs{_unless_ended(training)}; seed {recipe['seed']}.",
-        f"- Command: `{training['command']}`",
+        f"- Command: `{training.command}`",
         *_compression(manifest),
-        f"- Calibrated {_where(manifest['calibration']['split'])}; thresholds: "
-        f"{manifest['decision']['threshold_rule']}.",
+        f"- Calibrated {_where(manifest.calibration.split)}; thresholds: "
+        f"{manifest.decision.threshold_rule}.",
         "",
-        f"## What it does on {metrics['data']}",
+        f"## What it does on {metrics.data}",
         "",
         *metric_table(metrics),
         "",
-        f"Answering no to everything: mean accuracy {_share(metrics['all_negative_accuracy'])}.",
+        f"Answering no to everything: mean accuracy {_share(metrics.all_negative_accuracy)}.",
         "",
-        *decision_lines(manifest["decision"]),
+        *decision_lines(manifest.decision),
         "## What compression cost",
         "",
-        *_lost(manifest["gate"], manifest["parity"]),
+        *_lost(gate, parity),
     ]
     return "\n".join(lines) + "\n"
-
-
-def kinds_of(data: Mapping[str, Any]) -> list[str]:
-    """Return the kinds of the stores that a run was trained on, each once, in their order.
-
-    Example:
-        >>> kinds_of({"kind": "phantom"})
-        ['phantom']
-    """
-    stores = data.get("stores") or [data]
-    return list(dict.fromkeys(str(store.get("kind") or "unknown") for store in stores))
 
 
 def _left_out(subtypes: Sequence[str]) -> list[str]:
@@ -116,65 +119,64 @@ def _left_out(subtypes: Sequence[str]) -> list[str]:
     return [f"- **Not trained: {names}.** Its low probability does not say that it is absent."]
 
 
-def _unless_ended(training: Mapping[str, Any]) -> str:
-    return "" if "result" in training else " were asked for, but the run was stopped before its end"
+def _unless_ended(training: RunManifest) -> str:
+    ended = training.result is not UNSET
+    return "" if ended else " were asked for, but the run was stopped before its end"
 
 
-def metric_table(metrics: Mapping[str, Any]) -> list[str]:
-    """Summary of an evaluation → the lines of a Markdown table, one row a class."""
+def metric_table(metrics: Evaluation) -> list[str]:
+    """Return the lines of a Markdown table of an evaluation by slice, one row a class."""
     head = ("class", "positives", "ROC AUC", "AP", "sensitivity", "specificity", "accuracy")
     keys = ("roc_auc", "average_precision", "sensitivity", "specificity", "accuracy")
-    rows = {
-        **{name: metrics["per_class"][name] for name in NAMES},
-        "mean": metrics["mean"],
-        ANY: metrics[ANY],
-    }
     return [
         "| " + " | ".join(head) + " |",
         "|" + "---|" * len(head),
         *(
-            f"| {name} | {row['positives']:,} | " + " | ".join(_share(row[k]) for k in keys) + " |"
-            for name, row in rows.items()
+            f"| {name} | {row.positives:,} | "
+            + " | ".join(_share(getattr(row, key)) for key in keys)
+            + " |"
+            for name, row in metrics.rows.items()
         ),
     ]
 
 
-def _compression(manifest: Mapping[str, Any]) -> list[str]:
-    command, said = manifest["command"], manifest["compression"]
-    lines = [] if command is None else [f"- Compressed by: `{command}`"]
+def _compression(manifest: BundleManifest) -> list[str]:
+    said = manifest.compression
+    lines = [] if manifest.command is None else [f"- Compressed by: `{manifest.command}`"]
     if said is None:
         return lines
-    shares = ", ".join(f"{share}" for share in said["keep_channels"] or ())
+    shares = ", ".join(f"{share}" for share in said.keep_channels or ())
     done = [
         words
         for words, wanted in (
-            (f"{shares} of the expansion channels kept", said["keep_channels"]),
-            (f"{said['keep_width']} of the channels between blocks kept", said["keep_width"]),
-            (f"{said['sparsity']} of the weights of each large kernel zero", said["sparsity"]),
-            (f"{said['clusters']} values a layer", said["clusters"]),
-            ("trained with int8's rounding", said["quantization_aware"]),
+            (f"{shares} of the expansion channels kept", said.keep_channels),
+            (f"{said.keep_width} of the channels between blocks kept", said.keep_width),
+            (f"{said.sparsity} of the weights of each large kernel zero", said.sparsity),
+            (f"{said.clusters} values a layer", said.clusters),
+            ("trained with int8's rounding", said.quantization_aware),
         )
         if wanted
     ]
-    tuning = said["tuning"]
-    teacher = "none" if tuning["teacher_weight"] == 0 else said["teacher"] or "the model before"
+    tuning = said.tuning
+    teacher = "none" if tuning.teacher_weight == 0 else said.teacher or "the model before"
     return [
         *lines,
-        f"- What that did: {'; '.join(done)}; {tuning['crop_steps']} steps on crops and "
-        f"{tuning['steps']} on frames of fine-tuning each, "
-        f"learning rate {tuning['learning_rate']}, seed {tuning['seed']}, teacher: {teacher}.",
+        f"- What that did: {'; '.join(done)}; {tuning.crop_steps} steps on crops and "
+        f"{tuning.steps} on frames of fine-tuning each, "
+        f"learning rate {tuning.learning_rate}, seed {tuning.seed}, teacher: {teacher}.",
     ]
 
 
-def _lost(gate: Mapping[str, Any], parity: Mapping[str, Any]) -> list[str]:
-    undefined = ", ".join(gate["undefined"])
+def _lost(gate: GateResult, parity: Parity) -> list[str]:
+    undefined = ", ".join(gate.undefined)
     return [
-        f"- Mean ROC AUC on the {gate['split']} split: the trained model "
-        f"{_share(gate['before']['mean'], 4)}, this file {_share(gate['after']['mean'], 4)}"
+        f"- Mean ROC AUC on the {gate.split} split: the trained model "
+        f"{_share(gate.before['mean'], 4)}, this file {_share(gate.after['mean'], 4)}"
         + (f"; nothing is known of {undefined}." if undefined else "."),
-        f"- The file against the Keras model that it was converted from, on {parity['images']} "
-        f"training slices: probabilities {parity['max_probability_difference']:.2g} apart at most, "
-        f"{parity['mean_probability_difference']:.2g} in the mean.",
+        f"- The file against the Keras model that it was converted from, on {parity.images} "
+        f"slices of the {parity.split} split: probabilities "
+        f"{parity.max_probability_difference:.2g} apart at most, "
+        f"{parity.mean_probability_difference:.2g} in the mean.",
     ]
 
 
@@ -186,13 +188,12 @@ def _share(value: float | None, digits: int = 3) -> str:
     return "undefined" if value is None else f"{value:.{digits}f}"
 
 
-def decision_lines(decision: Mapping[str, Any]) -> list[str]:
-    """Return the lines on the operating points of a `decision`; none without evidence."""
-    evidence = decision.get("evidence")
-    if evidence is None:
+def decision_lines(decision: DecisionSpec) -> list[str]:
+    """Return the lines on the operating points of a decision; none without evidence."""
+    if decision.evidence is UNSET:
         return []
-    data, points = evidence["data"], evidence["points"]
-    prevalences = [one["prevalence"] for one in points["balanced"]["nested"]["predictive"]]
+    data, points = decision.evidence.data, decision.evidence.points
+    prevalences = [one.prevalence for one in points[BALANCED].nested.predictive]
     header = [
         "operating point", "threshold", "sensitivity", "specificity",
         "sensitivity, frozen", "specificity, frozen",
@@ -201,25 +202,22 @@ def decision_lines(decision: Mapping[str, Any]) -> list[str]:
     rows = [
         [
             name,
-            f"{point['threshold']:.3f}",
+            f"{point.threshold:.3f}",
             *(
-                _in_words(point[kind][what])
-                for kind in ("nested", "frozen")
-                for what in ("sensitivity", "specificity")
+                _in_words(share)
+                for estimate in (point.nested, point.frozen)
+                for share in (estimate.sensitivity, estimate.specificity)
             ),
-            *(
-                f"{_percent(one['ppv'])} / {_percent(one['npv'])}"
-                for one in point["nested"]["predictive"]
-            ),
+            *(f"{_percent(one.ppv)} / {_percent(one.npv)}" for one in point.nested.predictive),
         ]
         for name, point in points.items()
     ]
-    seeds = len(data["scores"])
+    seeds = len(data.scores)
     return [
         "## What its operating points do",
         "",
-        f"A scan's `any`, out of fold: {data['scans']:,} scans of {data['patients']:,} patients, "
-        f"{data['bleeding_scans']:,} with a bleed, in {data['folds']} folds, "
+        f"A scan's `any`, out of fold: {data.scans:,} scans of {data.patients:,} patients, "
+        f"{data.bleeding_scans:,} with a bleed, in {data.folds} folds, "
         f"{seeds} seed{'s' if seeds > 1 else ''}, by models of the same recipe "
         "that never saw the patient. Sensitivity and specificity: threshold and calibration from "
         "the other folds; frozen: the threshold that ships, on the scans that it was chosen by. In "
@@ -231,11 +229,11 @@ def decision_lines(decision: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _in_words(share: Mapping[str, Any]) -> str:
-    count = f"{share['count']:.1f}".removesuffix(".0")
+def _in_words(share: Share) -> str:
+    count = f"{share.count:.1f}".removesuffix(".0")
     return (
-        f"{_percent(share['value'])} ({_percent(share['low'])}-{_percent(share['high'])}), "
-        f"{count} of {share['cases']}"
+        f"{_percent(share.value)} ({_percent(share.low)}-{_percent(share.high)}), "
+        f"{count} of {share.cases}"
     )
 
 

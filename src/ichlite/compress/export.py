@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
+from msgspec import structs
 from numpy.typing import NDArray
 
 from ichlite import __version__
@@ -23,18 +23,42 @@ from ichlite.compress.gate import Drops, Gate, check
 from ichlite.compress.graph import CAM, with_map
 from ichlite.compress.quantize import INT8, check_precision, to_tflite
 from ichlite.compress.sizes import sizes
+from ichlite.contracts.bundle import (
+    BundleManifest,
+    CalibrationSpec,
+    CompressionSpec,
+    Cost,
+    DecisionSpec,
+    GateResult,
+    InputSpec,
+    OutputSpec,
+    Parity,
+    Quantized,
+    WindowSpec,
+)
+from ichlite.contracts.codec import convert_document, document_text
+from ichlite.contracts.evaluation import Evaluation
+from ichlite.contracts.run import RunManifest
+from ichlite.contracts.values import CLASSES
 from ichlite.ct.tensor import GRID, HU_MAX, HU_MIN, model_input
 from ichlite.ct.windows import PAPER_WINDOWS
 from ichlite.data.feed import split_rows
 from ichlite.data.fingerprint import for_bundle
 from ichlite.data.join import metas_of
 from ichlite.evaluate.calibrate import fit_calibration
-from ichlite.evaluate.decisions import Decisions
+from ichlite.evaluate.decisions import Decisions, calibration_spec, decision_spec
 from ichlite.evaluate.metrics import validation_auc
 from ichlite.evaluate.operating_points import RULE, thresholds
 from ichlite.evaluate.predictions import bundle_judge, judge_logits, judge_rows, logits_of
 from ichlite.evaluate.summary import summarise
-from ichlite.infer.bundle import CARD_FILE, MANIFEST_FILE, MODEL_FILE, SCHEMA, Bundle, load_bundle
+from ichlite.infer.bundle import (
+    CARD_FILE,
+    MANIFEST_FILE,
+    MODEL_FILE,
+    Bundle,
+    bundle_of,
+    load_bundle,
+)
 from ichlite.infer.decision import Calibration, Rule
 from ichlite.labels import NAMES
 from ichlite.models.outputs import LESION_MAP, has_lesion_map
@@ -44,7 +68,9 @@ if TYPE_CHECKING:
     from ichlite.data.store import Store
 
 CALIBRATION_IMAGES = 512
-"""Slices that the int8 ranges come from; the parity is measured on them, too."""
+"""Slices of the training split that the int8 ranges come from."""
+PARITY_IMAGES = 512
+"""Slices of the validation split, at most, that the file is compared with its model on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,29 +79,50 @@ class Exported:
 
     Attributes:
         path: The folder.
-        model_bytes: Size of model.tflite.
         manifest: As written.
+        cost, gate, parity, metrics: Parts of it, which a bundle of ours always has.
     """
 
     path: Path
-    model_bytes: int
-    manifest: dict[str, Any]
+    manifest: BundleManifest
+    cost: Cost
+    gate: GateResult
+    parity: Parity
+    metrics: Evaluation
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """How a model becomes a bundle, and what is said of it there.
+
+    Attributes:
+        precision: One of `PRECISIONS`.
+        name: Of the bundle; None: model and precision.
+        seed: Of the choice of calibration slices.
+        gate: How much ROC AUC it may lose; None: as much as it does.
+        compression: What was done to the model before.
+        command: That made it.
+        decisions: Calibration, rule and operating points from scores out of fold; None: from the
+            `validation` split.
+    """
+
+    precision: str
+    name: str | None = None
+    seed: int = 0
+    gate: Gate | None = None
+    compression: CompressionSpec | None = None
+    command: str | None = None
+    decisions: Decisions | None = None
 
 
 def export(
     model: keras.Model,
     store: Store,
     folder: Path,
+    training: RunManifest,
+    asked: Export,
     *,
-    precision: str,
-    training: dict[str, Any],
-    name: str | None = None,
-    seed: int = 0,
     reference: Mapping[str, float | None] | None = None,
-    gate: Gate | None = None,
-    compression: dict[str, Any] | None = None,
-    command: str | None = None,
-    decisions: Decisions | None = None,
     report: Callable[[str], None] = lambda _: None,
 ) -> Exported:
     """Convert, calibrate, measure, and write the bundle.
@@ -85,17 +132,10 @@ def export(
         store: At the run's brain level. Its `train` split gives the int8 ranges, `validation`
             calibration and thresholds, `test` the metrics of the model card.
         folder: Must not exist, or be a bundle that will be replaced.
-        precision: One of `quantize.PRECISIONS`.
         training: The run's manifest; kept in the bundle.
-        name: Of the bundle; None: model and precision.
-        seed: Of the choice of calibration slices.
+        asked: How.
         reference: ROC AUCs (`reference_auc`) that the bundle must not fall behind; None: those of
             `model`.
-        gate: How far it may; None: as far as it does.
-        compression: What was done to the model before; kept in the bundle.
-        command: That made it; kept in the bundle.
-        decisions: Calibration, rule and operating points from scores out of fold; None: from the
-            `validation` split.
         report: Called with one line a stage.
 
     Returns:
@@ -105,77 +145,84 @@ def export(
         UsageError: The folder holds something else.
         IchliteError: The bundle fails the gate; then nothing is written.
     """
-    check_precision(precision)
+    precision = check_precision(asked.precision)
     check_folder(folder)
     validation = split_rows(store, "validation")
-    label = name or f"{training['recipe']['model']}-{precision}"
-    images = calibration_rows(store, CALIBRATION_IMAGES, seed)
+    images = calibration_rows(store, CALIBRATION_IMAGES, asked.seed)
     calibrated = f" with {len(images)} calibration slices" if precision == INT8 else ""
     report(f"converting {model.name} to {precision}{calibrated}")
-    windows = (model_input(store.hu[row]) for row in images)
     graph = with_map(model)
-    map_name = LESION_MAP if has_lesion_map(model) else CAM
-    output = {
-        "map": "lesion" if has_lesion_map(model) else "activation",
-        "cells": list(graph.output[map_name].shape[1:3]),
-    }
+    lesion = has_lesion_map(model)
+    map_name = LESION_MAP if lesion else CAM
+    windows = (model_input(store.hu[row]) for row in images)
     content = tidy(to_tflite(graph, precision, windows), map_name)
 
-    bare = Bundle(label, __version__, folder, {}, PAPER_WINDOWS, Calibration(), Rule(), content)
+    plain = fold(model)  # as the file holds it: batch normalisation within the convolutions
+    packed = sizes(content)
+    cost = Cost(
+        params=plain.count_params(),
+        flops_256=flops(one_slice(plain, GRID)),
+        bytes=len(content),
+        gzip_bytes=packed["gzip_bytes"],
+        zstd_bytes=packed["zstd_bytes"],
+    )
+    architecture = str(training.recipe["model"])
+    unjudged = BundleManifest(
+        name=asked.name or f"{architecture}-{precision}",
+        version=__version__,
+        model=architecture,
+        precision=precision,
+        command=asked.command,
+        input=_input_spec(training.recipe.get("brain_level_hu")),
+        output=OutputSpec(
+            kind="lesion" if lesion else "activation",
+            cells=tuple(graph.output[map_name].shape[1:3]),
+        ),
+        subtypes=NAMES,
+        calibration=calibration_spec(Calibration(), ""),
+        decision=_UNDECIDED,
+        cost=cost,
+        files={MODEL_FILE: hashlib.sha256(content).hexdigest()},
+        training=for_bundle(training),
+        compression=asked.compression,
+    )
+    bare = bundle_of(folder, unjudged, content)
     report("running the validation split")
     logits = logits_of(bare, store, validation)
     labels = np.asarray(store.labels, np.uint8)[validation]
     drops = Drops(reference or reference_auc(model, store), validation_auc(labels, logits))
-    if gate is not None:
-        check(label, drops, gate)
+    if asked.gate is not None:
+        check(bare.name, drops, asked.gate)
         if drops.undefined:
             report(
                 f"the gate says nothing of {', '.join(drops.undefined)}: the validation split has "
                 "no positives of it, or nothing else"
             )
-    decided = (
+    gate = drops.result(asked.gate or Gate(1.0, 1.0))
+    calibration, decision = (
         _decided_on_validation(logits, store, validation)
-        if decisions is None
-        else decisions.as_dict()
+        if asked.decisions is None
+        else asked.decisions.specs
     )
-
     report("comparing with the Keras model")
-    plain = fold(model)
-    manifest: dict[str, Any] = {
-        "schema": SCHEMA,
-        "name": label,
-        "version": __version__,
-        "model": training["recipe"]["model"],
-        "precision": precision,
-        "command": command,
-        "input": _input_spec(training["recipe"].get("brain_level_hu")),
-        "output": output,
-        "subtypes": list(NAMES),
-        **decided,
-        # As the file holds it: batch normalisation folded into the convolutions.
-        "cost": {
-            "params": plain.count_params(),
-            "flops_256": flops(one_slice(plain, GRID)),
-            **sizes(content),
-        },
-        "files": {MODEL_FILE: hashlib.sha256(content).hexdigest()},
-        "training": for_bundle(training),
-        "compression": compression,
-        "gate": drops.as_dict(gate or Gate(1.0, 1.0)),
-        "parity": _parity(model, bare, store, images),
-    }
+    parity = _parity(model, store, validation, logits)
+    manifest = structs.replace(
+        unjudged, calibration=calibration, decision=decision, gate=gate, parity=parity
+    )
     if precision == INT8:
-        manifest["quantization"] = {"seed": seed, "images": len(images), "split": "train"}
+        ranges = Quantized(seed=asked.seed, images=len(images), split="train")
+        manifest = structs.replace(manifest, quantization=ranges)
     with filled(folder) as part:
         (part / MODEL_FILE).write_bytes(content)
-        _write_manifest(part, manifest)
         report("measuring on the test split")
-        manifest["metrics"] = _metrics(part, store)
-        card = model_card(manifest)
+        metrics = _metrics(bundle_of(folder, manifest, content), store)
+        card = model_card(manifest, training, metrics, gate, parity)
         (part / CARD_FILE).write_text(card, encoding="utf-8")
-        manifest["files"][CARD_FILE] = hashlib.sha256(card.encode()).hexdigest()
-        _write_manifest(part, manifest)
-    return Exported(folder, len(content), manifest)
+        files = {**manifest.files, CARD_FILE: hashlib.sha256(card.encode()).hexdigest()}
+        manifest = structs.replace(manifest, metrics=metrics, files=files)
+        (part / MANIFEST_FILE).write_text(document_text(manifest), encoding="utf-8")
+        load_bundle(part)  # what is written can be read
+    return Exported(folder, manifest, cost, gate, parity, metrics)
 
 
 def reference_auc(model: keras.Model, store: Store) -> dict[str, float | None]:
@@ -197,69 +244,70 @@ def calibration_rows(store: Store, count: int, seed: int) -> NDArray[np.int64]:
     return np.sort(np.concatenate([*half, rest[: count - len(half[0])]]))
 
 
+_HALF = dict.fromkeys(CLASSES, 0.5)
+_UNDECIDED = decision_spec(Rule(), _HALF, _HALF, "none yet")
+"""Of a bundle that is not judged yet."""
+
+
 def _decided_on_validation(
     logits: NDArray[np.float32], store: Store, rows: NDArray[np.int64]
-) -> dict[str, Any]:
-    """A manifest's `calibration` and `decision`, from the logits of the validation split."""
+) -> tuple[CalibrationSpec, DecisionSpec]:
+    """Choose calibration and thresholds by the logits of the validation split."""
     calibration = fit_calibration(np.asarray(store.labels, np.uint8)[rows], logits)
     rule = Rule()
     judged = judge_logits(logits, store, rows, calibration, rule)
-    return {
-        "calibration": {
-            "temperature": list(calibration.temperature),
-            "bias": list(calibration.bias),
-            "split": "validation",
-        },
-        "decision": {
-            **rule.as_dict(),
-            "thresholds": thresholds(judged.scans.labels_of(), judged.scans.probabilities_of()),
-            "slice_thresholds": thresholds(
-                judged.slices.labels_of(), judged.slices.probabilities_of()
-            ),
-            "threshold_rule": RULE,
-        },
-    }
+    decision = decision_spec(
+        rule,
+        thresholds(judged.scans.labels_of(), judged.scans.probabilities_of()),
+        thresholds(judged.slices.labels_of(), judged.slices.probabilities_of()),
+        RULE,
+    )
+    return calibration_spec(calibration, "validation"), decision
 
 
-def _input_spec(brain_level_hu: float | None) -> dict[str, Any]:
-    return {
-        "brain_level_hu": brain_level_hu,
-        "rows": GRID,
-        "columns": GRID,
-        "hu_min": HU_MIN,
-        "hu_max": HU_MAX,
-        "windows": [
-            {"name": w.name, "centre_hu": w.centre_hu, "width_hu": w.width_hu}
+def _input_spec(brain_level_hu: float | None) -> InputSpec:
+    return InputSpec(
+        brain_level_hu=brain_level_hu,
+        rows=GRID,
+        columns=GRID,
+        hu_min=HU_MIN,
+        hu_max=HU_MAX,
+        windows=tuple(
+            WindowSpec(name=w.name, centre_hu=w.centre_hu, width_hu=w.width_hu)
             for w in PAPER_WINDOWS
-        ],
-    }
+        ),
+    )
 
 
 def _parity(
-    model: keras.Model,
-    bundle: Bundle,
-    store: Store,
-    images: NDArray[np.int64],
-) -> dict[str, Any]:
-    """How far the file is from the Keras model it was converted from, uncalibrated, unsmoothed."""
-    gap = np.abs(
-        _sigmoid(predict(model, store, images)) - _sigmoid(logits_of(bundle, store, images))
+    model: keras.Model, store: Store, rows: NDArray[np.int64], logits: NDArray[np.float32]
+) -> Parity:
+    """Compare the file with the Keras model it was converted from, uncalibrated, unsmoothed.
+
+    Args:
+        model: That was converted.
+        store: With the slices.
+        rows: Of slices that int8's ranges do not come from.
+        logits: (row, 5) of the file on them.
+    """
+    some = np.unique(np.linspace(0, len(rows) - 1, PARITY_IMAGES).astype(np.int64))
+    gap = np.abs(_sigmoid(predict(model, store, rows[some])) - _sigmoid(logits[some]))
+    return Parity(
+        images=len(some),
+        split="validation",
+        max_probability_difference=float(gap.max()),
+        mean_probability_difference=float(gap.mean()),
     )
-    return {
-        "images": len(images),
-        "max_probability_difference": float(gap.max()),
-        "mean_probability_difference": float(gap.mean()),
-    }
 
 
-def _metrics(part: Path, store: Store) -> dict[str, Any]:
-    judge = bundle_judge(load_bundle(part))
+def _metrics(bundle: Bundle, store: Store) -> Evaluation:
+    judge = bundle_judge(bundle)
     rows = split_rows(store, "test")
     stores = metas_of(store)
     tested = np.unique(store.origin[rows])
     of_some = len(tested) < len(stores)
     names = ", ".join(stores[int(origin)]["name"] for origin in tested)
-    return summarise(
+    summary = summarise(
         judge_rows(judge, store, rows),
         data="the test split of the store it was trained on"
         + (f": {names} alone" if of_some else ""),
@@ -267,11 +315,7 @@ def _metrics(part: Path, store: Store) -> dict[str, Any]:
         scan_thresholds=judge.scan_thresholds,
         left_out=judge.left_out,
     )
-
-
-def _write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
-    text = json.dumps(manifest, indent=2, allow_nan=False) + "\n"
-    (folder / MANIFEST_FILE).write_text(text, encoding="utf-8")
+    return convert_document(Evaluation, summary)
 
 
 def _sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from ichlite.contracts.bundle import GateResult
 from ichlite.errors import IchliteError, UsageError
 from ichlite.labels import NAMES
 
@@ -80,17 +80,17 @@ class Drops:
         """Subtypes that nothing is known of: no positives, or nothing else, to judge by."""
         return [name for name in NAMES if self.drops[name] is None]
 
-    def as_dict(self, gate: Gate) -> dict[str, Any]:
-        """For a manifest, with the gate that it passed."""
-        return {
-            "split": "validation",
-            "max_mean_drop": gate.max_mean_drop,
-            "max_subtype_drop": gate.max_subtype_drop,
-            "before": dict(self.before),
-            "after": dict(self.after),
-            "drops": self.drops,
-            "undefined": self.undefined,
-        }
+    def result(self, gate: Gate) -> GateResult:
+        """Return the drops as a manifest has them, with the gate that they passed."""
+        return GateResult(
+            split="validation",
+            max_mean_drop=gate.max_mean_drop,
+            max_subtype_drop=gate.max_subtype_drop,
+            before=dict(self.before),
+            after=dict(self.after),
+            drops=self.drops,
+            undefined=tuple(self.undefined),
+        )
 
 
 def check(name: str, drops: Drops, gate: Gate) -> None:

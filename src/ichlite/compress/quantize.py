@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ichlite.compress.graph import freeze
+from ichlite.contracts.bundle import PRECISIONS, Precision
 from ichlite.errors import IchliteError, UnknownName
-from ichlite.infer.bundle_manifest import PRECISIONS, Precision
 from ichlite.native_output import STDERR, STDOUT, native_output_held
 
 INT8: Precision = "int8"
@@ -68,14 +68,15 @@ def to_tflite(
     return content
 
 
-def check_precision(precision: str) -> None:
-    """Name of a precision → nothing.
+def check_precision(precision: str) -> Precision:
+    """Return the precision of that name.
 
     Raises:
         UnknownName: No such precision.
     """
     if precision not in PRECISIONS:
         raise UnknownName("precision", precision, list(PRECISIONS))
+    return precision
 
 
 def _as_feeds(calibration: Iterable[NDArray[np.float32]]) -> Iterator[list[Any]]:

@@ -25,6 +25,7 @@ from ichlite.compress.fine_tune import Tuning, fine_tune, teacher_name
 from ichlite.compress.fold import fold
 from ichlite.compress.prune import check_shares, prune_channels
 from ichlite.compress.strength import CRITERION
+from ichlite.contracts.bundle import CompressionSpec, TuningSpec
 from ichlite.data.store import Store
 from ichlite.train.recipe import Recipe
 
@@ -86,14 +87,19 @@ class Shrinking:
             return Shrinking(self.keep_channels, self.keep_width)
         return replace(self, clusters=None) if step == SPARSE else self
 
-    def as_dict(self, tuning: Tuning, teacher: Path | None) -> dict[str, Any]:
-        """For a manifest, with how it was fine-tuned and who taught (None: the model as it was)."""
-        return {
+    def spec(self, tuning: Tuning, teacher: Path | None) -> CompressionSpec:
+        """Return what was done as a manifest has it.
+
+        Args:
+            tuning: How it was fine-tuned.
+            teacher: Who taught; None: the model as it was.
+        """
+        return CompressionSpec(
             **asdict(self),
-            "criterion": CRITERION if self.prunes else None,
-            "tuning": asdict(tuning),
-            "teacher": None if teacher is None else teacher_name(teacher),
-        }
+            criterion=CRITERION if self.prunes else None,
+            tuning=TuningSpec(**asdict(tuning)),
+            teacher=None if teacher is None else teacher_name(teacher),
+        )
 
     def words(self) -> list[str]:
         """As options of `ichlite compress`.

@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import keras
 
 from ichlite.compress.graph import check_layers
+from ichlite.contracts.run import RunManifest
 from ichlite.ct.tensor import GRID
 from ichlite.data.join import Fold, open_stores
 from ichlite.data.store import Store
 from ichlite.errors import IchliteError, InputError
-from ichlite.labels import NAMES
 from ichlite.models.outputs import slice_logits
 from ichlite.models.saved import load
 from ichlite.train.recipe import Recipe
-from ichlite.train.run_manifest import FILE, read_manifest
+from ichlite.train.run_manifest import FILE, read_run
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +31,7 @@ class Source:
     """
 
     model: keras.Model
-    training: dict[str, Any]
+    training: RunManifest
     recipe: Recipe
 
 
@@ -47,12 +46,12 @@ def open_stores_of(path: Path, stores: Sequence[Path]) -> Store:
         InputError, UsageError: No run there.
         StoreError: One is no store, or they cannot be joined.
     """
-    data = _manifest_of(path)["data"]
-    fold = data.get("fold")
+    data = _manifest_of(path).data
+    fold = data.fold
     return open_stores(
         stores,
-        None if fold is None else Fold(**fold),
-        all_patients=bool(data.get("all_patients")),
+        None if fold is None else Fold(fold.number, fold.of, fold.seed),
+        all_patients=data.all_patients,
     )
 
 
@@ -66,7 +65,7 @@ def open_source(path: Path, store: Store) -> Source:
     """
     training = _manifest_of(path)
     recipe = _recipe_of(training)
-    trained_on = str(training["data"]["store_hash"])
+    trained_on = training.data.store_hash
     if trained_on != store.hash:
         raise InputError(
             f"{path} was not trained on {store.path}",
@@ -79,10 +78,10 @@ def open_source(path: Path, store: Store) -> Source:
     return Source(model, training, recipe)
 
 
-def _manifest_of(path: Path) -> dict[str, Any]:
+def _manifest_of(path: Path) -> RunManifest:
     if not path.exists():
         raise InputError(f"{path} does not exist", expected="a run folder, or a .keras file in one")
-    training = read_manifest(path if path.is_dir() else path.parent)
+    training = read_run(path if path.is_dir() else path.parent)
     if training is None:
         raise InputError(
             f"no training manifest beside {path.name}",
@@ -111,23 +110,13 @@ def open_teacher(path: Path, student: keras.Model) -> keras.Model:
     return teacher
 
 
-def _recipe_of(training: dict[str, Any]) -> Recipe:
-    """Manifest → its recipe; what it lacks has its default."""
-    data = training["data"]
-    complete = (
-        isinstance(training.get("command"), str)
-        and isinstance(data.get("images"), dict)
-        and isinstance(data.get("train_positives"), dict)
-        and {"store", "store_hash"} <= {*data}
-        and {*NAMES} <= {*data["train_positives"]}
-        and {"train", "validation", "test"} <= {*data["images"]}
-    )
+def _recipe_of(training: RunManifest) -> Recipe:
+    """Return the recipe of a manifest; what it lacks has its default."""
     try:
-        if complete:
-            return Recipe(**training["recipe"])
-        why = "no command or data that `ichlite train` would have written"
+        return Recipe(**training.recipe)
     except (TypeError, IchliteError) as error:
-        why = str(error)
-    raise InputError(
-        f"{FILE} is not as `ichlite train` wrote it", found=why, remedy="restore it, or train again"
-    )
+        raise InputError(
+            f"{FILE} is not as `ichlite train` wrote it",
+            found=str(error),
+            remedy="restore it, or train again",
+        ) from None

@@ -9,21 +9,20 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from msgspec import UNSET, structs
 
+from ichlite.contracts.codec import ContractError, read_document
+from ichlite.contracts.run import FingerprintText, RunManifest
 from ichlite.data.join import metas_of
 from ichlite.data.rows import CONSTANT
 from ichlite.data.store import Store
 from ichlite.errors import InputError
 
-KEY = "fingerprint"
-"""Of a training manifest."""
 TRAINING_FILE = "train.json"
 """The training manifest beside a checkpoint."""
 NAMED_KINDS = ("rsna", "cq500", "ct-ich")
@@ -51,11 +50,11 @@ class Fingerprint:
     names: frozenset[int]
     series: frozenset[int]
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return it ready for JSON; hashes are sorted, six bytes each, in one base64 text."""
+    def packed(self) -> FingerprintText:
+        """Return it as a manifest has it; hashes are sorted, six bytes each, in one base64 text."""
         names, series = _packed(self.names), _packed(self.series)
         digest = hashlib.sha256(f"{self.patients}\n{names}\n{series}".encode()).hexdigest()
-        return {"patients": self.patients, "names": names, "series": series, "sha256": digest}
+        return FingerprintText(patients=self.patients, names=names, series=series, sha256=digest)
 
     def seen(
         self,
@@ -94,8 +93,8 @@ def of_run(store: Store, init: Path | None = None) -> Fingerprint:
     own = fingerprint(store)
     try:
         text = "" if init is None else (init.parent / TRAINING_FILE).read_text(encoding="utf-8")
-        before = read_fingerprint(json.loads(text)) if text else None
-    except (OSError, ValueError):
+        before = read_fingerprint(read_document(RunManifest, text)) if text else None
+    except (OSError, ContractError):
         before = None
     if before is None:
         return own
@@ -128,24 +127,20 @@ def fingerprint(store: Store, split: str = "train") -> Fingerprint:
     )
 
 
-def read_fingerprint(training: Mapping[str, Any]) -> Fingerprint | None:
+def read_fingerprint(training: RunManifest) -> Fingerprint | None:
     """Read the fingerprint of a training manifest; None when it holds none, or its hash alone.
 
     Raises:
         InputError: It was changed.
     """
-    said = training.get(KEY)
-    if said is None:
+    said = training.fingerprint
+    if said is UNSET or said.names is None or said.series is None:
         return None
     try:
-        if said["names"] is None or said["series"] is None:
-            return None
-        found = Fingerprint(
-            int(said["patients"]), _unpacked(said["names"]), _unpacked(said["series"])
-        )
-        if found.as_dict() == said:
+        found = Fingerprint(said.patients, _unpacked(said.names), _unpacked(said.series))
+        if found.packed() == said:
             return found
-    except (KeyError, TypeError, ValueError):
+    except ValueError:
         pass
     raise InputError(
         "the training manifest's fingerprint was changed",
@@ -154,12 +149,12 @@ def read_fingerprint(training: Mapping[str, Any]) -> Fingerprint | None:
     )
 
 
-def for_bundle(training: dict[str, Any]) -> dict[str, Any]:
+def for_bundle(training: RunManifest) -> RunManifest:
     """Return a training manifest as a bundle keeps it: of many patients, their hash alone."""
-    said = training.get(KEY)
-    if said is None or said["patients"] <= MOST_IN_BUNDLE:
+    said = training.fingerprint
+    if said is UNSET or said.patients <= MOST_IN_BUNDLE:
         return training
-    return {**training, KEY: {**said, "names": None, "series": None}}
+    return structs.replace(training, fingerprint=structs.replace(said, names=None, series=None))
 
 
 def _of_name(kind: str, patient: str) -> int:

@@ -14,13 +14,26 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from msgspec import UNSET, UnsetType
 from numpy.typing import NDArray
 
+from ichlite.contracts.bundle import (
+    BALANCED,
+    OPERATING_POINTS,
+    CalibrationSpec,
+    DecisionSpec,
+    Estimate,
+    Evidence,
+    OperatingPointName,
+    Origin,
+    PointEvidence,
+    Predictive,
+    Share,
+)
 from ichlite.errors import InputError
 from ichlite.evaluate.folds import (
     Seed,
@@ -36,7 +49,6 @@ from ichlite.evaluate.operating_points import (
 )
 from ichlite.evaluate.predictions import Cases
 from ichlite.evaluate.scores import ScoreTable
-from ichlite.infer.bundle_manifest import BALANCED, OPERATING_POINTS
 from ichlite.infer.decision import Calibration, Rule
 from ichlite.labels import ANY
 
@@ -50,87 +62,6 @@ RULE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
-    """A share of scans, with its 95 % interval by Wilson.
-
-    Attributes:
-        value, low, high: In [0, 1].
-        count: Scans that count; the mean over seeds.
-        cases: All scans.
-    """
-
-    value: float
-    low: float
-    high: float
-    count: float
-    cases: int
-
-
-@dataclass(frozen=True, slots=True)
-class Predictive:
-    """What a call is worth where so many scans bleed; None where nothing is called so.
-
-    Attributes:
-        prevalence: Share of scans with a bleed.
-        ppv: Share of flagged scans that bleed.
-        npv: Share of others that do not.
-    """
-
-    prevalence: float
-    ppv: float | None
-    npv: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """Sensitivity and specificity for any bleed by scan, and what follows from them."""
-
-    sensitivity: Share
-    specificity: Share
-    predictive: tuple[Predictive, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class OperatingPoint:
-    """One threshold of a scan's `any`.
-
-    Attributes:
-        name: One of `OPERATING_POINTS`.
-        threshold: Frozen, from all folds.
-        frozen: What it does on the scores that it was chosen by.
-        nested: What a threshold from the other folds does on the fold left out.
-        by_fold: Fold → the threshold that the other folds chose.
-    """
-
-    name: str
-    threshold: float
-    frozen: Estimate
-    nested: Estimate
-    by_fold: Mapping[str, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """The scores that decisions come from.
-
-    Attributes:
-        scores: Names of the files or folders, one a seed.
-        sha256: Over the slices, labels, folds and logits of all of them.
-        folds, slices, scans, bleeding_scans, patients: How many.
-        recipe: Hash of what trained the models; empty where the scores do not say.
-    """
-
-    scores: tuple[str, ...]
-    sha256: str
-    folds: int
-    slices: int
-    scans: int
-    bleeding_scans: int
-    patients: int
-    recipe: str
-
-
-@dataclass(frozen=True, slots=True)
 class Decisions:
     """Everything that turns the logits of a shipped model into calls.
 
@@ -138,41 +69,60 @@ class Decisions:
         calibration: Per subtype (Platt).
         rule: From slices to scans; its thresholds are those of `balanced`.
         slice_thresholds: Class → threshold of a slice (Youden).
-        points: In the order of `OPERATING_POINTS`.
+        points: Name of an operating point → what it does, in the order of `OPERATING_POINTS`.
         origin: What it all comes from.
     """
 
     calibration: Calibration
     rule: Rule
     slice_thresholds: Mapping[str, float]
-    points: tuple[OperatingPoint, ...]
+    points: Mapping[OperatingPointName, PointEvidence]
     origin: Origin
 
-    def thresholds(self, point: str) -> dict[str, float]:
+    def thresholds(self, point: OperatingPointName) -> dict[str, float]:
         """Return an operating point's threshold of each class."""
-        (any_threshold,) = (one.threshold for one in self.points if one.name == point)
-        return {**self.rule.thresholds, ANY: any_threshold}
+        return {**self.rule.thresholds, ANY: self.points[point].threshold}
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the parts of a bundle's manifest: `calibration` and `decision`."""
-        return {
-            "calibration": {
-                "temperature": list(self.calibration.temperature),
-                "bias": list(self.calibration.bias),
-                "split": SPLIT,
-            },
-            "decision": {
-                **self.rule.as_dict(),
-                "thresholds": self.thresholds(BALANCED),
-                "slice_thresholds": dict(self.slice_thresholds),
-                "threshold_rule": RULE,
-                "operating_points": {name: self.thresholds(name) for name in OPERATING_POINTS},
-                "evidence": {
-                    "data": asdict(self.origin),
-                    "points": {one.name: _evidence(one) for one in self.points},
-                },
-            },
-        }
+    @property
+    def specs(self) -> tuple[CalibrationSpec, DecisionSpec]:
+        """The parts of a bundle's manifest: `calibration` and `decision`."""
+        decision = decision_spec(
+            self.rule,
+            self.thresholds(BALANCED),
+            self.slice_thresholds,
+            RULE,
+            operating_points={name: self.thresholds(name) for name in OPERATING_POINTS},
+            evidence=Evidence(data=self.origin, points=self.points),
+        )
+        return calibration_spec(self.calibration, SPLIT), decision
+
+
+def calibration_spec(calibration: Calibration, split: str) -> CalibrationSpec:
+    """Return a calibration as a manifest has it, and what it was fitted on."""
+    return CalibrationSpec(temperature=calibration.temperature, bias=calibration.bias, split=split)
+
+
+def decision_spec(
+    rule: Rule,
+    thresholds: Mapping[str, float],
+    slice_thresholds: Mapping[str, float],
+    threshold_rule: str,
+    *,
+    operating_points: Mapping[OperatingPointName, Mapping[str, float]] | UnsetType = UNSET,
+    evidence: Evidence | UnsetType = UNSET,
+) -> DecisionSpec:
+    """Return a rule, its thresholds and how they were chosen as a manifest has them."""
+    return DecisionSpec(
+        neighbour_weights=rule.neighbour_weights,
+        any_rule=rule.any_rule,
+        scan_rule=rule.scan_rule,
+        evidence_mm=rule.evidence_mm,
+        thresholds=thresholds,
+        slice_thresholds=slice_thresholds,
+        threshold_rule=threshold_rule,
+        operating_points=operating_points,
+        evidence=evidence,
+    )
 
 
 def decisions_from_files(paths: Sequence[Path]) -> Decisions:
@@ -208,16 +158,15 @@ def decisions_from_scores(seeds: Sequence[Seed]) -> Decisions:
         for place, name in enumerate(OPERATING_POINTS):
             nested[place].append(_calls(left_out, others, name))
             by_fold[place][fold] = getattr(others.operating, name)
-    points = tuple(
-        OperatingPoint(
-            name,
-            getattr(chosen.operating, name),
-            _estimate([frozen[place]]),
-            _estimate(nested[place]),
-            by_fold[place],
+    points = {
+        name: PointEvidence(
+            threshold=getattr(chosen.operating, name),
+            frozen=_estimate([frozen[place]]),
+            nested=_estimate(nested[place]),
+            by_fold=by_fold[place],
         )
         for place, name in enumerate(OPERATING_POINTS)
-    )
+    }
     return Decisions(
         chosen.calibration,
         chosen.rule,
@@ -312,16 +261,16 @@ def _estimate(calls: Sequence[_Calls]) -> Estimate:
     sensitivity = _share(sum(one.hits for one in calls), sum(one.positives for one in calls))
     specificity = _share(sum(one.left_alone for one in calls), sum(one.negatives for one in calls))
     return Estimate(
-        sensitivity,
-        specificity,
-        tuple(predictive(sensitivity.value, specificity.value, p) for p in PREVALENCES),
+        sensitivity=sensitivity,
+        specificity=specificity,
+        predictive=tuple(predictive(sensitivity.value, specificity.value, p) for p in PREVALENCES),
     )
 
 
 def _share(count: float, cases: int) -> Share:
     # `_choose` has made sure that both kinds of scans are there.
     low, high = wilson(count, cases) or (0.0, 1.0)
-    return Share(count / cases, low, high, count, cases)
+    return Share(value=count / cases, low=low, high=high, count=count, cases=cases)
 
 
 def predictive(sensitivity: float, specificity: float, prevalence: float) -> Predictive:
@@ -337,9 +286,9 @@ def predictive(sensitivity: float, specificity: float, prevalence: float) -> Pre
     hit, alarm = sensitivity * prevalence, (1 - specificity) * (1 - prevalence)
     missed, left = (1 - sensitivity) * prevalence, specificity * (1 - prevalence)
     return Predictive(
-        prevalence,
-        hit / (hit + alarm) if hit + alarm > 0 else None,
-        left / (left + missed) if left + missed > 0 else None,
+        prevalence=prevalence,
+        ppv=hit / (hit + alarm) if hit + alarm > 0 else None,
+        npv=left / (left + missed) if left + missed > 0 else None,
     )
 
 
@@ -352,18 +301,12 @@ def _origin(seeds: Sequence[Seed], scans: Cases) -> Origin:
         digest.update(seed.table.labels.tobytes())
         digest.update(seed.table.logits.astype("<f4").tobytes())
     return Origin(
-        tuple(seed.name for seed in seeds),
-        digest.hexdigest(),
-        len(table.fold_numbers),
-        len(table),
-        len(scans.labels) // len(seeds),
-        _count(scans.labels_of()[ANY].astype(bool)) // len(seeds),
-        len(np.unique(table.patient)),
-        str(table.recipe[0]),
+        scores=tuple(seed.name for seed in seeds),
+        sha256=digest.hexdigest(),
+        folds=len(table.fold_numbers),
+        slices=len(table),
+        scans=len(scans.labels) // len(seeds),
+        bleeding_scans=_count(scans.labels_of()[ANY].astype(bool)) // len(seeds),
+        patients=len(np.unique(table.patient)),
+        recipe=str(table.recipe[0]),
     )
-
-
-def _evidence(point: OperatingPoint) -> dict[str, Any]:
-    document = asdict(point)
-    del document["name"]
-    return document

@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from msgspec import UNSET
 from numpy.typing import NDArray
 
+from ichlite.contracts.run import RunManifest
 from ichlite.ct.gaps import find_gaps
 from ichlite.data.levels import levelled
+from ichlite.errors import BundleError
 from ichlite.infer.bundle import MANIFEST_FILE, Bundle, load_bundle
 from ichlite.infer.decision import Calibration, Rule, decide
 from ichlite.infer.runtime import Runtime
@@ -78,17 +81,16 @@ class Judge:
     rule: Rule
     slice_thresholds: Mapping[str, float]
     scan_thresholds: Mapping[str, float]
-    training: Mapping[str, Any] | None = None
+    training: RunManifest | None = None
     brain_level_hu: float | None = None
 
     @property
     def left_out(self) -> tuple[str, ...]:
         """Subtypes that it was not trained for."""
-        recipe = {} if self.training is None else self.training.get("recipe", {})
-        return tuple(recipe.get("leave_out", ()))
+        return () if self.training is None else tuple(self.training.recipe.get("leave_out", ()))
 
 
-def load_judge(path: Path, training: Mapping[str, Any] | None = None) -> Judge:
+def load_judge(path: Path, training: RunManifest | None = None) -> Judge:
     """Return the judge that a bundle folder, run folder or `.keras` file makes.
 
     Args:
@@ -104,18 +106,28 @@ def load_judge(path: Path, training: Mapping[str, Any] | None = None) -> Judge:
     from ichlite.models.saved import load
 
     half = dict.fromkeys(CLASSES, 0.5)
-    level_hu = None if training is None else training["recipe"].get("brain_level_hu")
+    level_hu = None if training is None else training.recipe.get("brain_level_hu")
     return Judge(path.name, load(path), Calibration(), BARE, half, half, training, level_hu)
 
 
 def bundle_judge(bundle: Bundle) -> Judge:
-    """Bundle → a judge with its calibration, rules and thresholds."""
-    scan = {**dict.fromkeys(CLASSES, 0.5), **(bundle.rule.thresholds or {})}
-    manifest = bundle.manifest
-    slices = {**scan, **manifest.get("decision", {}).get("slice_thresholds", {})}
-    training, level_hu = manifest.get("training"), manifest["input"].get("brain_level_hu")
+    """Return the judge that a bundle is, with its calibration, rules and thresholds.
+
+    Raises:
+        BundleError: It has no thresholds for slices.
+    """
+    manifest, rule = bundle.manifest, bundle.rule
+    of_slices = manifest.decision.slice_thresholds
+    if of_slices is UNSET:
+        raise BundleError(
+            f"bundle {bundle.path} cannot judge slices one by one",
+            found="no slice_thresholds in its manifest",
+            remedy="make it again with `ichlite compress`",
+        )
+    training = None if manifest.training is UNSET else manifest.training
     return Judge(
-        bundle.label, bundle, bundle.calibration, bundle.rule, slices, scan, training, level_hu
+        *(bundle.label, bundle, bundle.calibration, rule, of_slices, rule.thresholds, training),
+        brain_level_hu=bundle.brain_level_hu,
     )
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ichlite.contracts.run import RunManifest
 from ichlite.data.fingerprint import NAMED_KINDS, read_fingerprint
 from ichlite.data.join import metas_of
 from ichlite.data.store import Store
@@ -45,7 +45,7 @@ class Evaluated:
         )
 
 
-def seen_patients(training: Mapping[str, Any] | None, evaluated: Evaluated) -> tuple[str, ...]:
+def seen_patients(training: RunManifest | None, evaluated: Evaluated) -> tuple[str, ...]:
     """Return the evaluated patients who trained the model, as far as its manifest tells.
 
     Raises:
@@ -58,7 +58,7 @@ def seen_patients(training: Mapping[str, Any] | None, evaluated: Evaluated) -> t
 
 
 def seen_warnings(
-    model: str, training: Mapping[str, Any] | None, evaluated: Evaluated
+    model: str, training: RunManifest | None, evaluated: Evaluated
 ) -> tuple[str, ...]:
     """Return one line when a model's training data are in what it is evaluated on.
 
@@ -80,26 +80,28 @@ def seen_warnings(
             f"{len(seen)} of {everyone} patients in the data trained {model} "
             f"({_first(seen)}): its figures are better than it is",
         )
-    if training is not None and read_fingerprint(training) is not None:
+    unknown = (
+        f"nothing says which patients trained {model}; whether they are in the data is not checked",
+    )
+    if training is None:
+        return unknown
+    if read_fingerprint(training) is not None:
         return ()
-    data = {} if training is None else training.get("data", {})
-    if data.get("store_hash") == evaluated.store_hash is not None:
+    data = training.data
+    if data.store_hash == evaluated.store_hash:
         if evaluated.split != "train":
             return ()
         return (f"the train split of this store trained {model}",)
-    if data.get("all_patients"):
-        trained = {store.get("kind") for store in data.get("stores", [data])}
-        both = sorted(trained & {*evaluated.kinds} & {*NAMED_KINDS})
+    if data.all_patients:
+        both = sorted({*data.kinds} & {*evaluated.kinds} & {*NAMED_KINDS})
         if both:
             return (
                 f"all patients of a store of {' and '.join(both)} trained {model}: its figures are "
                 "better than it is",
             )
-    if training is not None and (data.get("kind") == PHANTOM) != (PHANTOM in evaluated.kinds):
+    if (data.kind == PHANTOM) != (PHANTOM in evaluated.kinds):
         return ()
-    return (
-        f"nothing says which patients trained {model}; whether they are in the data is not checked",
-    )
+    return unknown
 
 
 def _first(names: Iterable[str], most: int = 3) -> str:

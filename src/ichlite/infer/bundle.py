@@ -10,30 +10,23 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
 
+from msgspec import UNSET
+
+from ichlite.contracts.bundle import (
+    BALANCED,
+    SCHEMA,
+    BundleManifest,
+    CalibrationSpec,
+    DecisionSpec,
+    OutputSpec,
+)
+from ichlite.contracts.codec import ContractError, Document, read_document
 from ichlite.ct.tensor import GRID, HU_MAX, HU_MIN
 from ichlite.ct.windows import Window
 from ichlite.errors import BundleError, IchliteError, UnknownName
-from ichlite.infer.bundle_manifest import (
-    BALANCED,
-    MapOutput,
-    brain_level_of,
-    calibration_of,
-    check_sections,
-    map_of,
-    operating_points_of,
-    parse,
-    precision_of,
-    rule_of,
-    section,
-    text_at,
-    windows_of,
-)
-from ichlite.infer.decision import Calibration, Rule
-from ichlite.labels import NAMES
+from ichlite.infer.decision import EVIDENCE_MM, Calibration, Rule
 
-SCHEMA = "ichlite-bundle/1"
 MODEL_FILE = "model.tflite"
 MANIFEST_FILE = "manifest.json"
 CARD_FILE = "model-card.md"
@@ -50,7 +43,7 @@ class Bundle:
     Attributes:
         name, version: As in the manifest.
         path: The folder.
-        manifest: The whole manifest, for `ichlite info`.
+        manifest: The whole manifest.
         windows: The input channels, in order.
         calibration: Logits to probabilities.
         rule: Slices to scan, with the thresholds of `operating_point`.
@@ -65,7 +58,7 @@ class Bundle:
     name: str
     version: str
     path: Path
-    manifest: Mapping[str, Any] = field(repr=False, compare=False)
+    manifest: BundleManifest = field(repr=False, compare=False)
     windows: tuple[Window, ...]
     calibration: Calibration
     rule: Rule
@@ -73,7 +66,7 @@ class Bundle:
     operating_points: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     operating_point: str = BALANCED
     brain_level_hu: float | None = None
-    map: MapOutput = MapOutput()  # noqa: RUF009 (frozen)
+    map: OutputSpec = OutputSpec()  # noqa: RUF009 (frozen)
 
     @property
     def label(self) -> str:
@@ -119,71 +112,97 @@ def load_bundle(path: Path | str | None = None) -> Bundle:
     """
     folder = EMBEDDED if path is None else Path(path)
     manifest = _manifest(folder)
-    try:
-        return _bundle(folder, manifest)
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        missing = f"no {error}" if isinstance(error, KeyError) else str(error)
-        raise BundleError(
-            f"bundle {folder}: {MANIFEST_FILE} is incomplete or wrong",
-            found=missing,
-            expected=f"the keys of {SCHEMA}",
-        ) from error
-
-
-def _manifest(folder: Path) -> Mapping[str, Any]:
-    try:
-        manifest = parse((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BundleError(
-            f"no bundle at {folder}",
-            found=error.strerror,
-            expected=f"a folder with {MANIFEST_FILE}",
-        ) from error
-    except ValueError as error:
-        raise BundleError(
-            f"bundle {folder}: {MANIFEST_FILE} is not the JSON of a bundle", found=str(error)
-        ) from error
-    schema = manifest.get("schema") if isinstance(manifest, dict) else None
-    if schema != SCHEMA:
-        raise BundleError(
-            f"bundle {folder} cannot be used by this version", found=schema, expected=SCHEMA
-        )
-    return cast("Mapping[str, Any]", manifest)
-
-
-def _bundle(folder: Path, manifest: Mapping[str, Any]) -> Bundle:
-    contents = _checked_files(folder, section(manifest, "files"))
-    check_sections(manifest)
-    _check_equal(folder, "subtypes", list(manifest["subtypes"]), list(NAMES))
-    spec = section(manifest, "input")
+    spec = manifest.input
     for key, expected in (
         ("rows", GRID),
         ("columns", GRID),
         ("hu_min", HU_MIN),
         ("hu_max", HU_MAX),
     ):
-        _check_equal(folder, f"input {key}", spec[key], expected)
-    _check_equal(folder, "number of windows", len(spec["windows"]), CHANNELS)
+        _check_equal(folder, f"input {key}", getattr(spec, key), expected)
+    _check_equal(folder, "number of windows", len(spec.windows), CHANNELS)
+    contents = _checked_files(folder, manifest.files)
     try:
-        windows = windows_of(spec)
-        rule = rule_of(section(manifest, "decision"))
+        return bundle_of(folder, manifest, contents[MODEL_FILE])
     except IchliteError as error:
         raise BundleError(f"bundle {folder}: {error}") from error
-    text_at(manifest, "model")
-    precision_of(manifest)
+
+
+def bundle_of(folder: Path, manifest: BundleManifest, model: bytes) -> Bundle:
+    """Return the bundle that a manifest and the bytes of a model make.
+
+    Args:
+        folder: Of the bundle, for messages and its other files.
+        manifest: Already checked against the files.
+        model: Content of `model.tflite`.
+
+    Raises:
+        UnknownName: A rule that this version does not know.
+    """
+    windows = manifest.input.windows
     return Bundle(
-        name=text_at(manifest, "name"),
-        version=text_at(manifest, "version"),
+        name=manifest.name,
+        version=manifest.version,
         path=folder,
         manifest=manifest,
-        windows=windows,
-        calibration=calibration_of(section(manifest, "calibration")),
-        rule=rule,
-        model=contents[MODEL_FILE],
-        operating_points=operating_points_of(section(manifest, "decision")),
-        brain_level_hu=brain_level_of(spec),
-        map=map_of(manifest),
+        windows=tuple(Window(one.name, one.centre_hu, one.width_hu) for one in windows),
+        calibration=calibration_of(manifest.calibration),
+        rule=rule_of(manifest.decision),
+        model=model,
+        operating_points=manifest.decision.points,
+        brain_level_hu=manifest.input.brain_level_hu,
+        map=manifest.output,
     )
+
+
+def calibration_of(spec: CalibrationSpec) -> Calibration:
+    """Return the calibration that a manifest describes."""
+    return Calibration(spec.temperature, spec.bias)
+
+
+def rule_of(spec: DecisionSpec) -> Rule:
+    """Return the rule that a manifest describes, at its balanced operating point."""
+    return Rule(
+        neighbour_weights=spec.neighbour_weights,
+        any_rule=spec.any_rule,
+        scan_rule=spec.scan_rule,
+        evidence_mm=EVIDENCE_MM if spec.evidence_mm is UNSET else spec.evidence_mm,
+        thresholds=dict(spec.thresholds),
+    )
+
+
+class _Schema(Document, frozen=True, kw_only=True):
+    """The one key that every document of ichlite has."""
+
+    schema: object = None
+
+
+def _manifest(folder: Path) -> BundleManifest:
+    try:
+        text = (folder / MANIFEST_FILE).read_bytes()
+        schema = read_document(_Schema, text).schema
+    except OSError as error:
+        raise BundleError(
+            f"no bundle at {folder}",
+            found=error.strerror,
+            expected=f"a folder with {MANIFEST_FILE}",
+        ) from error
+    except ContractError as error:
+        raise BundleError(
+            f"bundle {folder}: {MANIFEST_FILE} is not the JSON of a bundle", found=str(error)
+        ) from error
+    if schema != SCHEMA:
+        raise BundleError(
+            f"bundle {folder} cannot be used by this version", found=schema, expected=SCHEMA
+        )
+    try:
+        return read_document(BundleManifest, text)
+    except ContractError as error:
+        raise BundleError(
+            f"bundle {folder}: {MANIFEST_FILE} is incomplete or wrong",
+            found=str(error),
+            expected=f"the keys of {SCHEMA}",
+        ) from error
 
 
 def _checked_files(folder: Path, listed: Mapping[str, str]) -> dict[str, bytes]:

@@ -6,7 +6,10 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from msgspec import UNSET
+
 from ichlite import __version__
+from ichlite.contracts.codec import to_json_value
 from ichlite.infer.bundle import CARD_FILE, MODEL_FILE, Bundle
 from ichlite.labels import NAMES
 
@@ -27,15 +30,15 @@ def bundle_facts(bundle: Bundle) -> dict[str, dict[str, Any]]:
         "bundle": {
             "name": bundle.name,
             "version": bundle.version,
-            "model": manifest.get("model"),
-            "precision": manifest.get("precision"),
+            "model": manifest.model,
+            "precision": manifest.precision,
             "map": bundle.map.kind,
             "bytes": len(bundle.model),
-            "sha256": manifest["files"][MODEL_FILE],
+            "sha256": manifest.files[MODEL_FILE],
             "path": str(bundle.path),
         },
         "input": {
-            "grid": f"{manifest['input']['rows']}x{manifest['input']['columns']}",
+            "grid": f"{manifest.input.rows}x{manifest.input.columns}",
             "brain_level_hu": bundle.brain_level_hu,
             **{f"window {w.name}": f"{w.centre_hu}/{w.width_hu} HU" for w in bundle.windows},
         },
@@ -52,9 +55,9 @@ def bundle_facts(bundle: Bundle) -> dict[str, dict[str, Any]]:
                 name: dict(thresholds) for name, thresholds in bundle.operating_points.items()
             },
         },
-        "cost": dict(manifest.get("cost") or {}),
-        "metrics": dict(manifest.get("metrics") or {}),
-        "training": dict(manifest.get("training") or {}),
+        "cost": _section(manifest.cost),
+        "metrics": _section(manifest.metrics),
+        "training": _section(manifest.training),
         "versions": {
             "ichlite": __version__,
             "python": platform.python_version(),
@@ -65,9 +68,14 @@ def bundle_facts(bundle: Bundle) -> dict[str, dict[str, Any]]:
 
 def model_card(bundle: Bundle) -> str:
     """Take a bundle; give its model card, empty when the bundle has none."""
-    if CARD_FILE not in bundle.manifest["files"]:
+    if CARD_FILE not in bundle.manifest.files:
         return ""
     return (bundle.path / CARD_FILE).read_text(encoding="utf-8", errors="replace")
+
+
+def _section(document: object) -> dict[str, Any]:
+    """Return a part of the manifest ready for JSON; empty where the bundle has none."""
+    return {} if document is UNSET else dict(to_json_value(document))
 
 
 def _version(package: str) -> str | None:

@@ -17,16 +17,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ichlite.contracts.bundle import AnyRule, ScanRule
 from ichlite.errors import InputError, UnknownName
 from ichlite.labels import ANY, NAMES
-
-AnyRule = Literal["max", "noisy_or"]
-ScanRule = Literal["max", "top3_mean", "noisy_or"]
 
 TOP_SLICES = 3
 """Slices that `top3_mean` averages: a bleed of 1 cm shows on two to four 5 mm slices."""

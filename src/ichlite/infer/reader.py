@@ -40,7 +40,7 @@ class Reader:
 
     Example:
         >>> with Reader() as reader:
-        ...     reader.bundle.manifest["schema"]
+        ...     reader.bundle.manifest.schema
         'ichlite-bundle/1'
     """
 

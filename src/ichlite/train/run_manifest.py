@@ -15,13 +15,15 @@ import keras
 import numpy as np
 
 from ichlite import __version__
+from ichlite.contracts.codec import ContractError, read_document, to_json_value
+from ichlite.contracts.run import RunManifest
 from ichlite.data import fingerprint
 from ichlite.data.atomic_files import write_json
 from ichlite.data.join import metas_of
 from ichlite.data.rows import SPLITS
 from ichlite.data.split import split_hash
 from ichlite.data.store import Store
-from ichlite.errors import UsageError
+from ichlite.errors import InputError, UsageError
 from ichlite.labels import NAMES
 from ichlite.train.recipe import Recipe
 
@@ -70,7 +72,7 @@ def describe(
             "images": counts,
             "train_positives": {n: int(p) for n, p in zip(NAMES, positives, strict=True)},
         },
-        fingerprint.KEY: fingerprint.of_run(store, init).as_dict(),
+        "fingerprint": to_json_value(fingerprint.of_run(store, init).packed()),
         "init_sha256": None if init is None else hashlib.sha256(init.read_bytes()).hexdigest(),
         "versions": {"ichlite": __version__, "python": platform.python_version(), **_versions()},
         "backend": keras.backend.backend(),
@@ -78,7 +80,7 @@ def describe(
     }
 
 
-def recipe_hash(manifest: Mapping[str, Any]) -> str:
+def recipe_hash(manifest: RunManifest) -> str:
     """Return 16 hex digits that runs of the same training have in common.
 
     The same arguments but for the seed, and the same stores: the runs of one cross-validation, of
@@ -87,10 +89,10 @@ def recipe_hash(manifest: Mapping[str, Any]) -> str:
     Args:
         manifest: Of a run; arguments that it lacks have their defaults.
     """
-    arguments = {**Recipe().as_dict(), **manifest["recipe"]}
+    arguments = {**Recipe().as_dict(), **manifest.recipe}
     del arguments["seed"]
-    data = manifest["data"]
-    stores = [one["hash"] for one in data.get("stores", [])] or [data["store_hash"]]
+    data = manifest.data
+    stores = [one.hash for one in data.stores] or [data.store_hash]
     text = json.dumps({"arguments": arguments, "stores": stores}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -169,6 +171,25 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
             remedy="give another folder, or remove the file",
         )
     return manifest
+
+
+def read_run(folder: Path) -> RunManifest | None:
+    """Return the manifest of a run folder; None when no run began there.
+
+    Raises:
+        InputError: train.json is damaged, or another program's.
+    """
+    path = folder / FILE
+    if not path.exists():
+        return None
+    try:
+        return read_document(RunManifest, path.read_bytes())
+    except ContractError as error:
+        raise InputError(
+            f"{path} is not as `ichlite train` wrote it",
+            found=str(error),
+            remedy="restore it, or train again",
+        ) from None
 
 
 def begun_in(folder: Path, asked: dict[str, Any]) -> dict[str, Any] | None:

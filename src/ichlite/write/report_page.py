@@ -169,8 +169,8 @@ def _method(bundle: Bundle) -> str:
     rule = bundle.rule
     weights = ", ".join(f"{weight:g}" for weight in rule.neighbour_weights)
     return (
-        f"Model {html_text(bundle.label)}: {html_text(str(bundle.manifest.get('model')))}, "
-        f"{html_text(str(bundle.manifest.get('precision')))}. The logits of each slice are "
+        f"Model {html_text(bundle.label)}: {html_text(bundle.manifest.model)}, "
+        f"{html_text(bundle.manifest.precision)}. The logits of each slice are "
         "calibrated to probabilities and smoothed over neighbouring slices, never across a gap "
         f"(weights {weights}); “any” is "
         f"{_ANY_RULES[rule.any_rule]}; a scan's value is {_SCAN_RULES[rule.scan_rule]}; a scan is "

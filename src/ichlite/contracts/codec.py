@@ -1,0 +1,106 @@
+"""Read and write JSON documents as frozen types, strictly; make their JSON Schemas.
+
+What is read comes from elsewhere: what is missing, of another type or out of range is named, with
+its place in the document, and never replaced in silence. Keys that a type does not know are passed
+over, so that a later version may add some. What is written has no NaN: an undefined number is null.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, TypeVar
+
+import msgspec
+
+DEEPEST = 32
+"""Lists and objects inside each other in a document; ours have eight."""
+
+T = TypeVar("T")
+_PLACE = re.compile(r"(?P<what>.*?) - at `\$\.?(?P<where>.*)`", re.DOTALL)
+
+
+class Document(msgspec.Struct, frozen=True):
+    """A JSON object of fixed keys: immutable, checked as it is read, compared by its values."""
+
+
+class ContractError(ValueError):
+    """A text is not the document that it should be; its message says what is wrong, and where."""
+
+
+def read_document(kind: type[T], text: str | bytes) -> T:
+    """Return the document that a JSON text holds.
+
+    Args:
+        kind: Type of the document.
+        text: JSON in UTF-8.
+
+    Raises:
+        ContractError: Not JSON, or another document.
+
+    Example:
+        >>> read_document(dict[str, int], '{"slices": 28}')
+        {'slices': 28}
+        >>> read_document(dict[str, int], '{"slices": "many"}')
+        Traceback (most recent call last):
+        ichlite.contracts.codec.ContractError: slices: expected `int`, got `str`
+    """
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except msgspec.ValidationError as error:
+        raise ContractError(_in_words(str(error))) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ContractError(f"no JSON: {error}") from None
+    except RecursionError:
+        raise ContractError("nested too deep") from None
+
+
+def convert_document(kind: type[T], value: object) -> T:
+    """Return the document that a JSON value, already parsed, is.
+
+    Raises:
+        ContractError: It is another.
+    """
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise ContractError(_in_words(str(error))) from None
+
+
+def to_json_value(document: object) -> Any:
+    """Return a document as dictionaries, lists, numbers and texts; what is unset is left out."""
+    return msgspec.to_builtins(document)
+
+
+def document_text(document: object) -> str:
+    """Return a document as JSON, indented, with a line break at its end.
+
+    Raises:
+        ValueError: It holds a number that is infinite or undefined.
+    """
+    return json.dumps(to_json_value(document), indent=2, allow_nan=False) + "\n"
+
+
+def schema_of(kind: type[Any], identifier: str) -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of a document's type.
+
+    Args:
+        kind: Type of the document.
+        identifier: `$id` of the schema.
+    """
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": identifier,
+        **msgspec.json.schema(kind),
+    }
+
+
+def _in_words(message: str) -> str:
+    """Say a validation error with its place first: `decision.thresholds: expected …`."""
+    found = _PLACE.fullmatch(message)
+    what, where = (found["what"], found["where"]) if found else (message, "")
+    key = re.fullmatch(r"Object missing required field `(.*)`", what)
+    if key is not None:
+        return f"no {'.'.join(filter(None, (where, key[1])))}"
+    what = what[:1].lower() + what[1:]
+    return f"{where.replace('[...]', '')}: {what}" if where else what

@@ -1,0 +1,41 @@
+"""Kinds of value that documents share: lines of text, probabilities, numbers of each class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from msgspec import Meta
+
+from ichlite.labels import ANY, NAMES
+
+CLASSES: tuple[str, ...] = (ANY, *NAMES)
+"""Keys of every document that says something of `any` and of each subtype, in this order."""
+
+Probability = Annotated[float, Meta(ge=0, le=1)]
+Count = Annotated[int, Meta(ge=0, le=10**15)]
+Positive = Annotated[float, Meta(gt=0, le=1e6)]
+Moderate = Annotated[float, Meta(ge=-1e6, le=1e6)]
+Line = Annotated[str, Meta(min_length=1, max_length=1000)]
+ByClass = Mapping[str, Probability]
+"""A probability for each of `CLASSES`."""
+
+
+def check_line(name: str, text: str) -> None:
+    """Refuse text that is blank, or that a terminal would not print as it is.
+
+    Raises:
+        ValueError: It is.
+    """
+    if not text.strip() or not text.isprintable():
+        raise ValueError(f"{name} {text!r:.80} is not a line of text")
+
+
+def check_classes(name: str, values: Mapping[str, float]) -> None:
+    """Refuse values of other classes than `any` and the five subtypes.
+
+    Raises:
+        ValueError: One is missing, or there are others.
+    """
+    if set(values) != set(CLASSES):
+        raise ValueError(f"{name} of {sorted(values)}, not of {', '.join(CLASSES)}")
