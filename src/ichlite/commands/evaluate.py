@@ -77,6 +77,8 @@ def evaluate(
     """Measure a model on labelled images, the all-negative baseline beside it."""
     need_train()
     from ichlite.commands.console import print_json, say
+    from ichlite.contracts.codec import convert_document, to_json_value
+    from ichlite.contracts.evaluation import Evaluation
     from ichlite.evaluate.evaluation_report import markdown, write_report
     from ichlite.evaluate.intervals import DRAWS
 
@@ -97,7 +99,7 @@ def evaluate(
         for path in write_report(out, summary, judged):
             say(f"wrote {path}")
     if as_json:
-        print_json(summary)
+        print_json(to_json_value(convert_document(Evaluation, summary)))
     else:
         typer.echo(markdown(summary), nl=False)
 

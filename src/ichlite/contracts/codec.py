@@ -13,9 +13,6 @@ from typing import Any, TypeVar
 
 import msgspec
 
-DEEPEST = 32
-"""Lists and objects inside each other in a document; ours have eight."""
-
 T = TypeVar("T")
 _PLACE = re.compile(r"(?P<what>.*?) - at `\$\.?(?P<where>.*)`", re.DOTALL)
 
@@ -68,8 +65,12 @@ def convert_document(kind: type[T], value: object) -> T:
 
 
 def to_json_value(document: object) -> Any:
-    """Return a document as dictionaries, lists, numbers and texts; what is unset is left out."""
-    return msgspec.to_builtins(document)
+    """Return a document as dictionaries, lists, numbers and texts; what is unset is left out.
+
+    Raises:
+        ValueError: It holds a number that is infinite or undefined.
+    """
+    return json.loads(document_text(document))
 
 
 def document_text(document: object) -> str:
@@ -78,7 +79,7 @@ def document_text(document: object) -> str:
     Raises:
         ValueError: It holds a number that is infinite or undefined.
     """
-    return json.dumps(to_json_value(document), indent=2, allow_nan=False) + "\n"
+    return json.dumps(msgspec.to_builtins(document), indent=2, allow_nan=False) + "\n"
 
 
 def schema_of(kind: type[Any], identifier: str) -> dict[str, Any]:
@@ -91,7 +92,7 @@ def schema_of(kind: type[Any], identifier: str) -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": identifier,
-        **msgspec.json.schema(kind),
+        **to_json_value(msgspec.json.schema(kind)),
     }
 
 

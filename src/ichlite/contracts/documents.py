@@ -1,0 +1,32 @@
+"""The documents that have a JSON Schema in this package, and where it lies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ichlite.contracts.bundle import BundleManifest
+from ichlite.contracts.codec import schema_of
+from ichlite.contracts.evaluation import Evaluation
+from ichlite.contracts.run import RunManifest
+
+SCHEMAS = Path(__file__).resolve().parent / "schemas"
+"""Folder of the files that `scripts/make_schemas.py` writes."""
+
+DOCUMENTS: Mapping[str, type[Any]] = {
+    "bundle-1": BundleManifest,
+    "train-1": RunManifest,
+    "evaluation-1": Evaluation,
+}
+"""Name of a schema → type of its documents."""
+
+
+def schema(name: str) -> dict[str, Any]:
+    """Return the JSON Schema of a document, made from its type.
+
+    Example:
+        >>> schema("bundle-1")["$id"]
+        'urn:ichlite:schema:bundle-1'
+    """
+    return schema_of(DOCUMENTS[name], f"urn:ichlite:schema:{name}")
