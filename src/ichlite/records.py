@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 Vector3 = tuple[float, float, float]
-Status = Literal["analysed", "not_analysed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,51 +154,85 @@ class SliceScores:
     probabilities: Mapping[str, float]
 
 
-@dataclass(frozen=True, slots=True)
-class ScanResult:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Analysed:
     """What ichlite says of one series.
 
     Attributes:
+        study, series: UIDs.
         files: The files that the result is about; those left out of it are in `left_out`.
-        status: `analysed`, or `not_analysed` with at least one reason and no probabilities.
-        reasons: Why it was not analysed; or why it is not cleared, after what the gate objected to
-            when it was forced.
-        scan: `any` and each subtype name → scan probability; None when not analysed.
-        slices: Feet to head; empty when not analysed.
+        reasons: Why it is not cleared, after what the input check objected to when it was forced.
+        scan: `any` and each subtype name → scan probability.
+        slices: Feet to head.
         urgent: True when `any` reaches the threshold; False when it does not and the scan can be
-            cleared; None when it does not and the scan cannot be cleared, and when not analysed.
+            cleared; None when it does not and the scan cannot be cleared.
         notes: Repairs and remarks, one line each.
-        complete: Whether the whole head was judged; None when not analysed.
+        complete: Whether the whole head was judged.
         not_cleared: Why the scan is never "not flagged", one line a reason: `incomplete: …`,
             `child: …`. Empty when a low probability clears it.
-        operating_point, threshold: By which `urgent` was decided; None when not analysed.
+        operating_point, threshold: By which `urgent` was decided.
         left_out: Files of the series that were not judged, each with its reason.
         breaks: Indices of the slices whose successor is not the next slice of the head.
+        logits: (slice, subtype) float32, of the model, before calibration.
         hu: The volume that was judged, (slice, row, column) int16 HU; None unless asked for.
         activation_maps: (slice, map row, map column, subtype) float32, logits of the model's
             second output, which is an activation or a lesion map (`contracts.bundle.OutputSpec`);
             None unless asked for.
-        logits: (slice, subtype) float32, of the model, before calibration; None when not analysed.
     """
 
     study: str
     series: str
     files: tuple[str, ...]
-    status: Status
-    reasons: tuple[str, ...]
-    scan: Mapping[str, float] | None
+    reasons: tuple[str, ...] = ()
+    scan: Mapping[str, float]
     slices: tuple[SliceScores, ...]
-    urgent: bool | None = None
+    urgent: bool | None
     notes: tuple[str, ...] = ()
-    complete: bool | None = None
+    complete: bool = True
     not_cleared: tuple[str, ...] = ()
-    operating_point: str | None = None
-    threshold: float | None = None
+    operating_point: str
+    threshold: float
     left_out: tuple[SkippedFile, ...] = ()
     breaks: tuple[int, ...] = ()
+    logits: NDArray[np.float32] = field(repr=False, compare=False)
     hu: NDArray[np.int16] | None = field(default=None, repr=False, compare=False)
     activation_maps: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
-    logits: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
+
+    status: ClassVar[Literal["analysed"]] = "analysed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotAnalysed:
+    """A series of which ichlite says nothing, and why.
+
+    Attributes:
+        study, series: UIDs; no series where a whole study could not be read.
+        files: Its files.
+        reasons: Why, one line each; at least one.
+        notes: Repairs and remarks, one line each.
+        scan, urgent, complete, operating_point, threshold: None: there is no answer.
+        slices, not_cleared, left_out: Empty.
+    """
+
+    study: str
+    series: str
+    files: tuple[str, ...]
+    reasons: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+    status: ClassVar[Literal["not_analysed"]] = "not_analysed"
+    scan: ClassVar[None] = None
+    slices: ClassVar[tuple[()]] = ()
+    urgent: ClassVar[None] = None
+    complete: ClassVar[None] = None
+    not_cleared: ClassVar[tuple[()]] = ()
+    operating_point: ClassVar[None] = None
+    threshold: ClassVar[None] = None
+    left_out: ClassVar[tuple[()]] = ()
+
+
+ScanResult = Analysed | NotAnalysed
+"""The result of one series; `isinstance(result, Analysed)`, or its `status`, tells which."""
 
 
 @dataclass(frozen=True, slots=True)

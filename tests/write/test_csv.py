@@ -5,7 +5,7 @@ from tests.dicom_files import write_head_series
 
 from ichlite.infer.pipeline import read_paths
 from ichlite.labels import ANY, NAMES
-from ichlite.records import ReadResult, ScanResult, SkippedFile
+from ichlite.records import NotAnalysed, ReadResult, SkippedFile
 from ichlite.write.csv import to_csv
 
 
@@ -30,7 +30,7 @@ def test_one_row_a_slice_and_one_a_thing_without_result(head_series, tmp_path):
 
 
 def test_a_spreadsheet_sees_no_formula():
-    scan = ScanResult("=1+1", "@x", ("a",), "not_analysed", ("-2+3", "b"), None, ())
+    scan = NotAnalysed(study="=1+1", series="@x", files=("a",), reasons=("-2+3", "b"))
     result = ReadResult("b 1", (scan,), (SkippedFile('=cmd|"x"', "+1"),))
     for row in rows(result):
         assert not any(str(cell).startswith(("=", "+", "-", "@")) for cell in row.values())

@@ -3,9 +3,10 @@ import json
 import jsonschema
 import pytest
 from tests.dicom_files import write_head_series
+from tests.made_results import analysed
 
 from ichlite.infer.pipeline import read_paths
-from ichlite.records import ReadResult, ScanResult
+from ichlite.records import ReadResult
 from ichlite.write.json import SCHEMA_FILE, read_document, to_json
 
 SCHEMA = json.loads(SCHEMA_FILE.read_text())
@@ -69,6 +70,6 @@ def test_the_schema_bites(validate, head_series, tmp_path, break_it):
 
 
 def test_a_number_that_is_none_is_not_written():
-    scan = ScanResult("1", "2", (), "analysed", (), {"any": float("nan")}, ())
+    scan = analysed(scan={"any": float("nan")})
     with pytest.raises(ValueError, match="not JSON compliant"):
         to_json(ReadResult("b 1", (scan,), ()))

@@ -3,18 +3,20 @@ from dataclasses import replace
 
 import pytest
 from rich.console import Console
+from tests.made_results import analysed
 
 from ichlite.labels import ANY, NAMES
-from ichlite.records import ReadResult, ScanResult, SkippedFile, SliceScores
+from ichlite.records import NotAnalysed, ReadResult, SkippedFile, SliceScores
 from ichlite.write.triage import by_urgency, common_folder, not_analysed, print_triage, verdict
 
 
 def scan(study, any_=None, *, urgent=None, files=("a/1", "a/2"), reasons=(), notes=()):
     if any_ is None:
-        return ScanResult(study, "s", files, "not_analysed", reasons, None, (), notes=notes)
+        return NotAnalysed(study=study, series="s", files=files, reasons=reasons, notes=notes)
     scores = {ANY: any_, **dict.fromkeys(NAMES, 0.1)}
     slices = tuple(SliceScores(file, None, scores) for file in files)
-    return ScanResult(study, "s", files, "analysed", reasons, scores, slices, urgent, notes)
+    said = {"reasons": reasons, "urgent": urgent, "notes": notes}
+    return analysed(study=study, series="s", files=files, scan=scores, slices=slices, **said)
 
 
 def printed(result):

@@ -24,7 +24,7 @@ from ichlite.errors import IchliteError, StoreError, UsageError
 from ichlite.infer.bundle import Bundle, load_bundle
 from ichlite.infer.pipeline import read_with
 from ichlite.infer.reader import Reader
-from ichlite.records import ReadResult, ScanResult
+from ichlite.records import NotAnalysed, ReadResult
 from ichlite.write.escaping import unicode_text
 
 SCHEMA = "ichlite-score/1"
@@ -132,10 +132,7 @@ def succeeded(summary: dict[str, Any]) -> bool:
 
 
 def _unread(bundle: Bundle, study: Study, reason: str) -> ReadResult:
-    scan = ScanResult(
-        study=study.uid, series="", files=study.files, status="not_analysed", reasons=(reason,),
-        scan=None, slices=(),
-    )  # fmt: skip
+    scan = NotAnalysed(study=study.uid, series="", files=study.files, reasons=(reason,))
     return ReadResult(bundle.label, (scan,), ())
 
 

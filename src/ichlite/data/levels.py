@@ -1,6 +1,6 @@
 """Brain levels of a store's scans, and the store with every scan brought to one level.
 
-The level and the shift are those of reading (`ct.brain`), so that training and reading agree.
+The level and the shift are those of reading (`ct.brain_level`), so that training and reading agree.
 """
 
 from __future__ import annotations

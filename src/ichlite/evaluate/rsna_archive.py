@@ -15,8 +15,7 @@ from ichlite.evaluate.predictions import CLASSES, Cases, Judged
 from ichlite.evaluate.scores import ScoreTable, join_scores
 from ichlite.infer.bundle import Bundle
 from ichlite.infer.pipeline import read_paths
-from ichlite.labels import NAMES
-from ichlite.records import ScanResult
+from ichlite.records import Analysed, NotAnalysed, ScanResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +60,7 @@ def judge_archive(bundle: Bundle, folder: Path, labels: RsnaLabels, *, threads: 
     pixels: list[str] = []
 
     def look(result: ScanResult) -> None:
-        if result.hu is not None:
+        if isinstance(result, Analysed) and result.hu is not None:
             header = read_header(result.files[0])
             patient = "" if isinstance(header, Refusal) else header.patient_id
             patients.extend([patient] * len(result.hu))
@@ -76,7 +75,7 @@ def judge_archive(bundle: Bundle, folder: Path, labels: RsnaLabels, *, threads: 
     unlabelled = 0
     unread = [f"{skipped.file}: {skipped.reason}" for skipped in result.skipped]
     for study in result.studies:
-        if study.scan is None:
+        if isinstance(study, NotAnalysed):
             unread.append(f"{study.series}: {'; '.join(study.reasons)}")
             continue
         rows = _labelled(study, labels)
@@ -103,13 +102,12 @@ def judge_archive(bundle: Bundle, folder: Path, labels: RsnaLabels, *, threads: 
     )
 
 
-def _scores(study: ScanResult, labels: RsnaLabels) -> ScoreTable:
+def _scores(study: Analysed, labels: RsnaLabels) -> ScoreTable:
     """The scores of a scan's labelled slices."""
     images = [Path(scores.file).stem for scores in study.slices]
     rows = [row for row, image in enumerate(images) if image in labels.labels]
     cases = _cases([(truth, p, study.study) for truth, p in _labelled(study, labels)])
     position = [study.slices[row].position_mm for row in rows]
-    logits = np.empty((0, len(NAMES)), np.float32) if study.logits is None else study.logits
     return ScoreTable(
         image=np.array([images[row] for row in rows]),
         patient=cases.patients,
@@ -118,7 +116,7 @@ def _scores(study: ScanResult, labels: RsnaLabels) -> ScoreTable:
         position_mm=np.array([np.nan if one is None else one for one in position], np.float32),
         fold=np.full(len(rows), ""),
         labels=cases.labels,
-        logits=logits[rows],
+        logits=study.logits[rows],
         probabilities=cases.probabilities,
         by_slice=np.ones(len(rows), bool),
         folds=np.full(len(rows), ""),
@@ -126,7 +124,7 @@ def _scores(study: ScanResult, labels: RsnaLabels) -> ScoreTable:
     )
 
 
-def _labelled(study: ScanResult, labels: RsnaLabels) -> list[tuple[tuple[int, ...], list[float]]]:
+def _labelled(study: Analysed, labels: RsnaLabels) -> list[tuple[tuple[int, ...], list[float]]]:
     return [
         (labels.labels[image], [scores.probabilities[key] for key in CLASSES])
         for scores in study.slices

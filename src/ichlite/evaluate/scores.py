@@ -57,7 +57,7 @@ class ScoreTable:
         probabilities: (slice, 6) as the model is judged: calibrated, smoothed over neighbours.
         by_slice: Whether the labels are the slice's own, not its scan's.
         folds: How many folds there are in all, as text; empty where none.
-        recipe: What trained the model (`train.manifest.recipe_hash`); empty where unknown.
+        recipe: What trained the model (`train.run_manifest.recipe_hash`); empty where unknown.
     """
 
     image: NDArray[np.str_]

@@ -16,7 +16,7 @@ from ichlite.ct.series import find_series
 from ichlite.errors import SeriesError
 from ichlite.infer.bundle import Bundle
 from ichlite.infer.reader import Reader
-from ichlite.records import ReadResult, ScanResult, Series, SkippedFile
+from ichlite.records import Analysed, ReadResult, ScanResult, Series, SkippedFile
 
 Visit = Callable[[ScanResult], None]
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
@@ -110,7 +110,7 @@ def read_scan(
     threads: int = 1,
     keep_pixels: bool = False,
     operating_point: str | None = None,
-) -> ScanResult:
+) -> Analysed:
     """Take a file or folder with one readable head CT series; give its result.
 
     Args:
@@ -143,7 +143,7 @@ def read_scan(
         keep_pixels=keep_pixels,
         operating_point=operating_point,
     )
-    analysed = [scan for scan in result.studies if scan.status == "analysed"]
+    analysed = [scan for scan in result.studies if isinstance(scan, Analysed)]
     if len(analysed) == 1:
         return analysed[0]
     if analysed:
@@ -166,7 +166,9 @@ def _why_not(result: ReadResult) -> str:
 
 
 def _without_pixels(result: ScanResult) -> ScanResult:
-    return replace(result, hu=None, activation_maps=None)
+    if isinstance(result, Analysed):
+        return replace(result, hu=None, activation_maps=None)
+    return result
 
 
 def _findable(paths: Paths) -> tuple[list[str], tuple[SkippedFile, ...]]:

@@ -18,7 +18,7 @@ from ichlite.infer.decision import decide
 from ichlite.infer.runtime import Runtime
 from ichlite.infer.thread_map import Spread
 from ichlite.labels import ANY, NAMES
-from ichlite.records import ScanResult, Series, SliceScores
+from ichlite.records import Analysed, NotAnalysed, ScanResult, Series, SliceScores
 
 NOT_FORCED = "force does not apply: one result cannot stand for two patients or studies"
 
@@ -122,11 +122,10 @@ class Reader:
             judged.positions_mm or None,
         )
         positions_mm = judged.positions_mm or (None,) * len(judged.slices)
-        return ScanResult(
+        return Analysed(
             study=series.study_uid,
             series=series.series_uid,
             files=tuple(header.path for header in judged.slices),
-            status="analysed",
             reasons=refusals + not_cleared,
             scan=decision.scan,
             slices=tuple(
@@ -193,14 +192,11 @@ def _mixes_people(series: Series) -> bool:
 
 def _not_analysed(
     series: Series, reasons: tuple[str, ...], notes: tuple[str, ...] = ()
-) -> ScanResult:
-    return ScanResult(
+) -> NotAnalysed:
+    return NotAnalysed(
         study=series.study_uid,
         series=series.series_uid,
         files=tuple(header.path for header in series.slices),
-        status="not_analysed",
         reasons=reasons,
-        scan=None,
-        slices=(),
         notes=notes,
     )

@@ -83,7 +83,7 @@ class Augmenter:
 
         Args:
             hu: (slice, row, column) int16, HU.
-            cells: (slice, row / 8, column / 8) uint8; see `data.parts.LesionCells`.
+            cells: (slice, row / 8, column / 8) uint8; see `data.store_parts.LesionCells`.
             rng: Every random number comes from here.
 
         Returns:

@@ -32,7 +32,7 @@ class Batch(NamedTuple):
     Attributes:
         images: Windows (batch, size, size, 3) float32 in [0, 1], or (batch, size, size) int16 HU.
         labels: (batch, 5) float32, 0 or 1.
-        cells: (batch, size / 8, size / 8) uint8, as `data.parts.LesionCells`.
+        cells: (batch, size / 8, size / 8) uint8, as `data.store_parts.LesionCells`.
         known: (batch,) float32, 0 where nobody outlined the bleeds of a slice, else 1.
     """
 

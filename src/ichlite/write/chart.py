@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from html import escape
 
 from ichlite.labels import ANY, ANY_COLOUR, SUBTYPES
-from ichlite.records import ScanResult
+from ichlite.records import Analysed
 
 WIDTH, HEIGHT = 760, 290
 LEFT, RIGHT, TOP, BOTTOM = 46, 64, 14, 46
@@ -18,7 +18,7 @@ MOST_DOTS = 90
 _LABEL_HEIGHT = 13.0
 
 
-def probability_chart(scan: ScanResult, threshold: float | None) -> str:
+def probability_chart(scan: Analysed, threshold: float | None) -> str:
     """Draw an analysed scan as an `<svg>` element.
 
     Args:
@@ -49,7 +49,7 @@ def probability_chart(scan: ScanResult, threshold: float | None) -> str:
     return "".join([*parts, "</svg>"])
 
 
-def _axis(scan: ScanResult) -> tuple[list[float], str]:
+def _axis(scan: Analysed) -> tuple[list[float], str]:
     positions_mm = [s.position_mm for s in scan.slices if s.position_mm is not None]
     if len(positions_mm) == len(scan.slices) and len(set(positions_mm)) > 1:
         return positions_mm, "position along z, mm (feet → head)"
@@ -115,7 +115,7 @@ def _runs(
     return [run if len(run) > 1 else [*run, *run] for run in runs]  # one point draws nothing
 
 
-def _gaps(scan: ScanResult, x: Callable[[float], float]) -> list[str]:
+def _gaps(scan: Analysed, x: Callable[[float], float]) -> list[str]:
     """A tinted band over each gap along the z axis."""
     places = [(scan.slices[i].position_mm, scan.slices[i + 1].position_mm) for i in scan.breaks]
     return [
@@ -150,7 +150,7 @@ def _dots(
     ]
 
 
-def _end_labels(scan: ScanResult, series: Sequence[tuple[str, str, str]]) -> list[str]:
+def _end_labels(scan: Analysed, series: Sequence[tuple[str, str, str]]) -> list[str]:
     """The names of the lines at the right, each near its last value, none on another."""
     last = scan.slices[-1].probabilities
     ordered = sorted(series, key=lambda item: (last[item[0]], item[0] == ANY), reverse=True)

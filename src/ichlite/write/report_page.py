@@ -12,7 +12,7 @@ from string import Template
 from ichlite import __version__
 from ichlite.infer.bundle import Bundle
 from ichlite.labels import ANY, SUBTYPES
-from ichlite.records import ReadResult, ScanResult
+from ichlite.records import Analysed, ReadResult, ScanResult
 from ichlite.write.escaping import html_text
 from ichlite.write.section import badge, items, place, scan_section
 from ichlite.write.triage import (
@@ -59,7 +59,7 @@ class Report:
         Raises:
             UsageError: An analysed scan without pixels.
         """
-        if scan.scan is not None:
+        if isinstance(scan, Analysed):
             self._sections[scan.study, scan.series] = scan_section(scan, self.bundle)
 
     def page(self, result: ReadResult) -> str:
@@ -84,7 +84,7 @@ class Report:
         )
 
 
-def _counts(result: ReadResult, analysed: Sequence[ScanResult]) -> str:
+def _counts(result: ReadResult, analysed: Sequence[Analysed]) -> str:
     urgent = sum(bool(scan.urgent) for scan in analysed)
     parts = [f"<b>{urgent}</b> urgent of <b>{len(analysed)}</b> analysed"]
     uncleared = sum(scan.urgent is None for scan in analysed)
@@ -98,7 +98,7 @@ def _counts(result: ReadResult, analysed: Sequence[ScanResult]) -> str:
     return " · ".join(parts)
 
 
-def _triage(analysed: Sequence[ScanResult]) -> str:
+def _triage(analysed: Sequence[Analysed]) -> str:
     if not analysed:
         return '<p class="empty">No series was analysed.</p>'
     head = "".join(
@@ -115,17 +115,18 @@ def _triage(analysed: Sequence[ScanResult]) -> str:
     )
 
 
-def _triage_row(number: int, scan: ScanResult) -> str:
-    scores = scan.scan or {}
+def _triage_row(number: int, scan: Analysed) -> str:
+    scores = scan.scan
     cells = "".join(
         f'<td class="num cell" style="--p:{scores[s.name]:.3f};--c:{s.colour}">'
         f"{scores[s.name]:.2f}</td>"
         for s in SUBTYPES
     )
+    total = shown_any(scores[ANY], scan.threshold)
     return (
         f'<tr><td class="num">{number}</td><td>{badge(scan)}</td>'
         f'<td class="total"><span class="bar"><span style="width:{scores[ANY]:.1%}"></span></span>'
-        f'<b>{shown_any(scan)}</b></td>{cells}<td class="num">{len(scan.slices)}</td>'
+        f'<b>{total}</b></td>{cells}<td class="num">{len(scan.slices)}</td>'
         f'<td class="place"><a href="#scan-{number}">{place(scan)}</a></td></tr>'
     )
 

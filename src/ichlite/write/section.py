@@ -16,7 +16,7 @@ from ichlite.infer.bundle import Bundle
 from ichlite.infer.decision import Calibration
 from ichlite.infer.heatmap import LESION_LEVEL, above_level, heatmap
 from ichlite.labels import ANY, ANY_COLOUR, NAMES, SUBTYPES
-from ichlite.records import ScanResult
+from ichlite.records import Analysed, NotAnalysed, ScanResult
 from ichlite.write.chart import probability_chart
 from ichlite.write.escaping import html_text
 from ichlite.write.picture import data_uri, grey_slice, heat_colours, overlay, relative
@@ -29,13 +29,13 @@ MOST_THUMBNAILS = 56
 THUMBNAIL_PIXELS = 96
 
 
-def scan_section(scan: ScanResult, bundle: Bundle) -> str:
+def scan_section(scan: Analysed, bundle: Bundle) -> str:
     """Take an analysed scan with pixels; give its figures, chart, pictures and table.
 
     Raises:
-        UsageError: The scan was read without `keep_pixels`, or not analysed.
+        UsageError: The scan was read without `keep_pixels`.
     """
-    if scan.scan is None or scan.hu is None or scan.activation_maps is None:
+    if scan.hu is None or scan.activation_maps is None:
         raise UsageError(
             "no report on a scan without pixels", remedy="read it with keep_pixels=True"
         )
@@ -55,7 +55,7 @@ def scan_section(scan: ScanResult, bundle: Bundle) -> str:
 def badge(scan: ScanResult) -> str:
     """Take a result; give its place in the triage as a coloured word, never colour alone."""
     words = verdict(scan)
-    if scan.scan is None:
+    if isinstance(scan, NotAnalysed):
         look = "none"
     elif scan.urgent:
         look = "urgent"
@@ -80,25 +80,26 @@ def items(lines: Sequence[str]) -> str:
     return "".join(f"<li>{html_text(line)}</li>" for line in lines)
 
 
-def _figures(scan: ScanResult) -> str:
-    scores = scan.scan or {}
+def _figures(scan: Analysed) -> str:
+    scores = scan.scan
     subtypes = "".join(
         f'<div><dt><i style="background:{s.colour}"></i>{s.name}</dt>'
         f"<dd>{scores[s.name]:.2f}</dd></div>"
         for s in SUBTYPES
     )
+    total = shown_any(scores[ANY], scan.threshold)
     return (
-        f'<dl class="facts"><div><dt>any haemorrhage</dt><dd class="big">{shown_any(scan)}</dd>'
+        f'<dl class="facts"><div><dt>any haemorrhage</dt><dd class="big">{total}</dd>'
         f"</div>{subtypes}<div><dt>slices</dt><dd>{len(scan.slices)}</dd></div></dl>"
     )
 
 
-def _remarks(scan: ScanResult) -> str:
+def _remarks(scan: Analysed) -> str:
     lines = items(remarks(scan))
     return f'<ul class="remarks">{lines}</ul>' if lines else ""
 
 
-def _chart(scan: ScanResult, bundle: Bundle) -> str:
+def _chart(scan: Analysed, bundle: Bundle) -> str:
     threshold = bundle.rule.threshold(ANY)
     placed = scan.slices[0].position_mm is not None
     together = bundle.rule.scan_rule == "noisy_or"
@@ -124,7 +125,7 @@ def _key(colour: str, name: str, kind: str = "") -> str:
 
 
 def _highest_slices(
-    scan: ScanResult, hu: NDArray[np.int16], maps: NDArray[np.float32], bundle: Bundle
+    scan: Analysed, hu: NDArray[np.int16], maps: NDArray[np.float32], bundle: Bundle
 ) -> str:
     order = sorted(range(len(scan.slices)), key=lambda i: (-scan.slices[i].probabilities[ANY], i))
     pairs = "".join(
@@ -169,7 +170,7 @@ def _stops(first: float = 0.0) -> str:
 
 
 def _pair(
-    scan: ScanResult,
+    scan: Analysed,
     index: int,
     hu: NDArray[np.int16],
     logits: NDArray[np.float32],
@@ -197,7 +198,7 @@ def _pair(
     )
 
 
-def _filmstrip(scan: ScanResult, hu: NDArray[np.int16]) -> str:
+def _filmstrip(scan: Analysed, hu: NDArray[np.int16]) -> str:
     step = -(-len(scan.slices) // MOST_THUMBNAILS)
     cells = []
     for index in range(0, len(scan.slices), step):
@@ -217,7 +218,7 @@ def _filmstrip(scan: ScanResult, hu: NDArray[np.int16]) -> str:
     )
 
 
-def _slice_table(scan: ScanResult) -> str:
+def _slice_table(scan: Analysed) -> str:
     head = "".join(f'<th scope="col" class="num">{s.abbreviation}</th>' for s in SUBTYPES)
     rows = []
     for number, scores in enumerate(scan.slices, 1):

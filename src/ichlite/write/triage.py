@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ichlite.labels import ANY, SUBTYPES
-from ichlite.records import ReadResult, ScanResult
+from ichlite.records import Analysed, NotAnalysed, ReadResult, ScanResult
 from ichlite.write.escaping import printable
 
 if TYPE_CHECKING:
@@ -23,22 +23,22 @@ MOST_SKIPPED_LINES = 20
 _EXAMPLES = 3
 
 
-def by_urgency(studies: Iterable[ScanResult]) -> list[ScanResult]:
+def by_urgency(studies: Iterable[ScanResult]) -> list[Analysed]:
     """Return the analysed results, most urgent first.
 
     Urgent before not cleared before not flagged, then by the scan's `any`, ties by study and
     series.
     """
-    analysed = [scan for scan in studies if scan.scan is not None]
+    analysed = [scan for scan in studies if isinstance(scan, Analysed)]
     return sorted(
         analysed,
-        key=lambda s: (not s.urgent, s.urgent is False, -(s.scan or {})[ANY], s.study, s.series),
+        key=lambda s: (not s.urgent, s.urgent is False, -s.scan[ANY], s.study, s.series),
     )
 
 
-def not_analysed(studies: Iterable[ScanResult]) -> list[ScanResult]:
+def not_analysed(studies: Iterable[ScanResult]) -> list[NotAnalysed]:
     """Take results; give those without one, in their stable order."""
-    return [scan for scan in studies if scan.scan is None]
+    return [scan for scan in studies if isinstance(scan, NotAnalysed)]
 
 
 def verdict(scan: ScanResult) -> str:
@@ -47,15 +47,10 @@ def verdict(scan: ScanResult) -> str:
     What was judged although the input check refused it says so: a forced number is no plain one.
 
     Example:
-        >>> verdict(ScanResult("1", "2", (), "not_analysed", ("a chest",), None, ()))
+        >>> verdict(NotAnalysed(study="1", series="2", files=(), reasons=("a chest",)))
         'no result'
-        >>> reasons = ("incomplete: slices are missing",)
-        >>> verdict(
-        ...     ScanResult("1", "2", (), "analysed", reasons, {}, (), not_cleared=reasons)
-        ... )
-        'incomplete: not cleared'
     """
-    if scan.scan is None:
+    if isinstance(scan, NotAnalysed):
         return "no result"
     kind = scan.not_cleared[0].partition(":")[0] if scan.not_cleared else ""
     if scan.urgent:
@@ -67,7 +62,7 @@ def verdict(scan: ScanResult) -> str:
     return place + (", forced" if _objections(scan) else "")
 
 
-def remarks(scan: ScanResult) -> tuple[str, ...]:
+def remarks(scan: Analysed) -> tuple[str, ...]:
     """Return what the numbers of an analysed scan need beside them, one line each."""
     forced = (f"judged by force, although {reason}" for reason in _objections(scan))
     return (*forced, *scan.not_cleared, *scan.notes)
@@ -83,43 +78,35 @@ def shown_threshold(threshold: float) -> str:
     return f"{math.ceil(round(100 * threshold, 6)) / 100:.2f}"
 
 
-def shown_any(scan: ScanResult) -> str:
+def shown_any(value: float, threshold: float) -> str:
     """Return a scan's `any` with two decimals, which never contradict its call.
 
     What reaches the threshold is rounded up, as the threshold is, and what does not down: else
     0.418 would stand as 0.42 beside "urgent from 0.42 on", and not be flagged.
 
     Example:
-        >>> at = {"threshold": 0.42}
-        >>> scans = (ScanResult("1", "2", (), "analysed", (), {"any": p}, (), **at)
-        ...          for p in (0.418, 0.423))
-        >>> [shown_any(scan) for scan in scans]
-        ['0.41', '0.43']
+        >>> shown_any(0.418, 0.42), shown_any(0.423, 0.42)
+        ('0.41', '0.43')
     """
-    value = (scan.scan or {})[ANY]
-    if scan.threshold is None:
-        return f"{value:.2f}"
-    if value >= scan.threshold:
+    if value >= threshold:
         return shown_threshold(value)
     return f"{math.floor(round(100 * value, 6)) / 100:.2f}"
 
 
-def decided_at(studies: Iterable[ScanResult]) -> str:
+def decided_at(studies: Iterable[Analysed]) -> str:
     """Return the operating point and threshold of results in words, nothing when none has any.
 
     Example:
-        >>> point = {"operating_point": "high_sensitivity", "threshold": 0.25}
-        >>> decided_at([ScanResult("1", "2", (), "analysed", (), {}, (), **point)])
-        'operating point high sensitivity: urgent from 0.25 on'
+        >>> decided_at([])
+        ''
     """
     for scan in studies:
-        if scan.operating_point is not None and scan.threshold is not None:
-            name = scan.operating_point.replace("_", " ")
-            return f"operating point {name}: urgent from {shown_threshold(scan.threshold)} on"
+        name = scan.operating_point.replace("_", " ")
+        return f"operating point {name}: urgent from {shown_threshold(scan.threshold)} on"
     return ""
 
 
-def _objections(scan: ScanResult) -> list[str]:
+def _objections(scan: Analysed) -> list[str]:
     """What the gate held against a scan that was judged by force."""
     return [reason for reason in scan.reasons if reason not in scan.not_cleared]
 
@@ -128,7 +115,8 @@ def common_folder(scan: ScanResult) -> str:
     """Take a result; give the place of its files, as the caller named it.
 
     Example:
-        >>> common_folder(ScanResult("1", "2", ("a/x/1", "a/y/2"), "not_analysed", (), None, ()))
+        >>> files = ("a/x/1", "a/y/2")
+        >>> common_folder(NotAnalysed(study="1", series="2", files=files, reasons=("a chest",)))
         'a'
     """
     if len(scan.files) < 2:
@@ -165,8 +153,8 @@ def print_triage(result: ReadResult, console: Console) -> None:
     rest = not_analysed(result.studies)
     if rest:
         console.print(Text("\nNot analysed (this is not a negative)", style="bold"))
-        for scan in rest:
-            _print_item(console, _place(scan), scan.reasons)
+        for series in rest:
+            _print_item(console, _place(series), series.reasons)
     if result.skipped:
         console.print(Text(f"\nSkipped files: {len(result.skipped)}", style="bold"))
         for place, reason in _skipped_lines(result):
@@ -178,10 +166,10 @@ def print_triage(result: ReadResult, console: Console) -> None:
     console.print(Text(f"\n{DISCLAIMER}", style="dim"))
 
 
-def _row(scan: ScanResult) -> list[Text]:
+def _row(scan: Analysed) -> list[Text]:
     from rich.text import Text
 
-    scores = scan.scan or {}
+    scores = scan.scan
     numbers = [Text(f"{scores[s.name]:.2f}", style=_shade(scores[s.name])) for s in SUBTYPES]
     if scan.urgent:
         place = Text(verdict(scan).replace("urgent", "URGENT", 1), style="bold red")
@@ -189,7 +177,7 @@ def _row(scan: ScanResult) -> list[Text]:
         place = Text(verdict(scan), style="yellow" if scan.urgent is None else "")
     return [
         place,
-        Text(shown_any(scan), style="bold"),
+        Text(shown_any(scores[ANY], scan.threshold), style="bold"),
         *numbers,
         Text(str(len(scan.slices))),
         Text(_place(scan)),
@@ -201,7 +189,7 @@ def _shade(probability: float) -> str:
 
 
 def _print_remarks(
-    analysed: Iterable[ScanResult], warnings: Collection[str], console: Console
+    analysed: Iterable[Analysed], warnings: Collection[str], console: Console
 ) -> None:
     """What a scan's numbers need beside them; warnings on all the input are printed once, below."""
     for scan in analysed:

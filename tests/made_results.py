@@ -1,0 +1,26 @@
+"""Results of scans that nobody read, for tests of what shows them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ichlite.labels import ANY, NAMES
+from ichlite.records import Analysed
+
+
+def analysed(**said: Any) -> Analysed:
+    """Return a result; what is not said is that of a quiet scan without slices."""
+    quiet: dict[str, Any] = {
+        "study": "1",
+        "series": "2",
+        "files": (),
+        "scan": dict.fromkeys((ANY, *NAMES), 0.1),
+        "slices": (),
+        "urgent": False,
+        "operating_point": "balanced",
+        "threshold": 0.5,
+        "logits": np.zeros((0, len(NAMES)), np.float32),
+    }
+    return Analysed(**{**quiet, **said})
