@@ -65,7 +65,7 @@ def apply_windows(
     *,
     out: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
-    """HU in; one channel a window, each in [0, 1], out.
+    """Map HU to one channel a window, each in [0, 1].
 
     Each element is computed by itself, so a slice gives the same bits alone and in a batch.
 
