@@ -51,8 +51,7 @@ def stack_slices(
             )
     else:
         keyed = sorted(
-            zip(known, headers, strict=True),
-            key=lambda pair: (pair[0], pair[1].instance_uid),
+            zip(known, headers, strict=True), key=lambda pair: (pair[0], pair[1].instance_uid)
         )
         keyed = _order_equals(keyed, order_of_equals)
         positions = tuple(position for position, _ in keyed)
