@@ -30,9 +30,12 @@ _CHOSEN_BY_HAND = (
 
 
 def keep_memory() -> bool:
-    """Ask the allocator to keep what is freed; → whether it was asked and agreed.
+    """Ask the allocator to keep what is freed.
 
     To be called before the first thread is started: an arena that is there already stays.
+
+    Returns:
+        Whether the allocator was asked and agreed.
     """
     if any(name in os.environ for name in _CHOSEN_BY_HAND):
         return False

@@ -8,10 +8,9 @@ from types import FrameType
 
 
 class Interrupt:
-    """Within: a first Ctrl-C or SIGTERM only sets `.asked`, so that what runs ends as it should.
+    """Context in which a first Ctrl-C or SIGTERM only sets `asked`, and a second stops at once.
 
-    A second one stops at once. Outside the main thread, where Python allows no signal handlers,
-    it does nothing.
+    Outside the main thread, where Python allows no signal handlers, it does nothing.
     """
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM)

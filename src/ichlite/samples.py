@@ -1,4 +1,4 @@
-"""The sample studies that come with ichlite: names, folders and origins."""
+"""Name the sample studies that come with ichlite, with their folders and origins."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _FOLDER = Path(__file__).resolve().parent / "assets" / "samples"
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A study that may be shipped and shown.
+    """Study that may be shipped and shown.
 
     Attributes:
         name: Short name, as its folder.
@@ -24,7 +24,7 @@ class Sample:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """Its DICOM files, by name."""
+        """Return its DICOM files, by name."""
         return tuple(sorted(self.folder.glob("*.dcm")))
 
 

@@ -52,7 +52,7 @@ def test_a_folder_that_cannot_be_made_is_one_line(ichlite: Ichlite, tmp_path: Pa
         (("--format", "png"), "expected one of dicom, store"),
         (("--balance", "even"), "expected one of paper, training"),
         (("--subjects", "0"), "1 or more"),
-        (("--seed", "-1"), "seed; found -1; expected at least 0"),
+        (("--seed", "-1"), "the seed is negative; found -1; expected at least 0"),
     ],
 )
 def test_wrong_words_are_one_line(

@@ -97,7 +97,7 @@ def jpeg_head(rows, columns, components=1, bits=16, marker=0xC3):
         (JPEG_2000, jpeg2000_head(64, 64, bits=38), "38 bits"),
         (JPEG_2000, jpeg2000_head(64, 64, step=2), "subsampled"),
         (JPEG_2000, jpeg2000_head(64, 64), "cut short"),
-        (JPEG_2000, jpeg2000_head(64, 64) + END, "do not decode"),
+        (JPEG_2000, jpeg2000_head(64, 64) + END, "cannot be decoded"),
         (JPEG_2000, b"nothing of the kind ", "no image header"),
         (JPEG_LOSSLESS, jpeg_head(30000, 30000), "30000x30000"),
         (JPEG_LOSSLESS, jpeg_head(64, 64, components=3), "3 components"),

@@ -304,12 +304,15 @@ def test_a_picture_among_the_slices_is_no_loss(tmp_path):
     [
         ([CT, element(0x00090001, b"UN", b"")[:-4] + b"\xff\xff\xff\x7f"], "cut short"),
         ([CT, element(0x00100020, b"UN", b"x" * 20_000)], "too long"),
-        ([CT, b"\x10\x00\x20\x00\x01\x02\x03\x04"], "damaged header"),
+        ([CT, b"\x10\x00\x20\x00\x01\x02\x03\x04"], "the header is damaged at element (0010,0020)"),
         (
             [CT, b"\x08\x00\x40\x11SQ\0\0\xff\xff\xff\xff", b"\xfe\xff\x00\xe0\xff\xff\xff\xff"],
             "cut short",
         ),
-        ([CT, b"\x08\x00\x40\x11SQ\0\0\xff\xff\xff\xff", b"\0" * 16], "damaged sequence"),
+        (
+            [CT, b"\x08\x00\x40\x11SQ\0\0\xff\xff\xff\xff", b"\0" * 16],
+            "a sequence in the header is damaged",
+        ),
         (
             [CT]
             + [
@@ -334,7 +337,7 @@ def test_a_header_without_end_is_refused(tmp_path):
     path = raw_file(tmp_path / "endless", CT)
     with path.open("r+b") as file:
         file.truncate(1 << 25)
-    assert "damaged header" in reason(path)
+    assert "the header is damaged" in reason(path)
     with path.open("wb") as file:
         file.write(b"\x08\x00\x60\x00CS\x02\x00CT" + b"\x09\x00\x01\x00LO\x00\x00" * 2_200_000)
     assert "too long" in reason(path)

@@ -47,16 +47,16 @@ def test_a_head_passes(head):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"kvp": 80.0}, "tube voltage out of range; found 80 kV; expected 100 to 140"),
+        ({"kvp": 80.0}, "tube voltage is out of range; found 80 kV; expected 100 to 140"),
         ({"kvp": 150.0}, "found 150 kV"),
         ({"contrast_agent": "OMNIPAQUE"}, "contrast agent was given; found OMNIPAQUE"),
         ({"series_description": "HEAD POST CONTRAST"}, "not a plain scan"),
         ({"series_description": "CTA head"}, "not a plain scan"),
-        ({"body_part_examined": "CHEST"}, "not a head; found BodyPartExamined CHEST"),
+        ({"body_part_examined": "CHEST"}, "not of a head; found BodyPartExamined CHEST"),
         ({"convolution_kernel": "H70h"}, "bone or lung kernel"),
         ({"convolution_kernel": "BONEPLUS"}, "bone or lung kernel"),
         ({"image_type": ("ORIGINAL", "PRIMARY", "LOCALIZER")}, "a localizer (scout)"),
-        ({"image_type": ("DERIVED", "SECONDARY", "MIP")}, "intensity projection"),
+        ({"image_type": ("DERIVED", "SECONDARY", "MIP")}, "intensity projections"),
         ({"image_orientation": None}, "orientation of the slices is not known"),
         ({"image_orientation": (0.0, 1.0, 0.0, 0.0, 0.0, -1.0)}, "not axial; found 90 degrees"),
         ({"image_orientation": (1.0, 0.0, 0.0, 0.0, 0.0, -1.0)}, "not axial; found 90 degrees"),
@@ -103,7 +103,8 @@ def test_what_plain_head_scans_say_is_no_reason(head, change):
 
 def test_one_slice_with_contrast_is_enough(head):
     judged = judge_series(with_header(head.series, slice(3, 4), contrast_agent="ULTRAVIST"))
-    assert judged.refusals == ("contrast agent was given; found ULTRAVIST; expected a plain scan",)
+    (refusal,) = judged.refusals
+    assert refusal == "a contrast agent was given; found ULTRAVIST; expected a plain scan"
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ def test_a_path_that_does_not_exist_is_an_error(tmp_path):
 def test_a_path_that_cannot_be_looked_at_is_one_line(tmp_path):
     with pytest.raises(InputError, match="cannot be opened: File name too long"):
         find_series([tmp_path / ("x" * 300)])
-    with pytest.raises(InputError, match="is no file name"):
+    with pytest.raises(InputError, match="is not a file name"):
         find_series(["a\0b"])
 
 

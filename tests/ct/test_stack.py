@@ -138,13 +138,14 @@ def test_repeats_are_a_defect_and_no_neighbours():
     assert some.breaks == (0, 2)
     whole = stack(slices_at([*regular(20), *regular(18)]))
     assert whole.defects == (
-        "two scans in one series; found 38 slices at 20 positions; expected one slice a position",
+        "the series holds two scans; found 38 slices at 20 positions; "
+        "expected one slice a position",
     )
 
 
 def test_slices_too_far_apart_are_a_defect_and_no_neighbours():
     far = stack(slices_at(regular(14, 10.0)))
-    assert far.defects == ("slices too far apart; found 10.00 mm; expected at most 8",)
+    assert far.defects == ("the slices are too far apart; found 10.00 mm; expected at most 8",)
     assert far.breaks == tuple(range(13))
     near = stack(slices_at(regular(14, 8.0)))
     assert (near.defects, near.breaks) == ((), ())

@@ -19,7 +19,7 @@ from ichlite.phantom.subject import Subject, generate_subject
 
 @pytest.fixture(scope="session")
 def phantom_with() -> Callable[..., Subject]:
-    """Subtype names in; a phantom with exactly these bleeds out (the same head for all)."""
+    """Return a function that makes a phantom, of one head, with exactly the bleeds named."""
 
     @cache
     def make(*names: str) -> Subject:

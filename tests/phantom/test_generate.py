@@ -52,7 +52,7 @@ def test_counts_below_one_are_refused(subjects: int, processes: int) -> None:
 
 @pytest.mark.parametrize("grid", [0, 31, 20_000])
 def test_an_unfit_matrix_is_refused(grid: int) -> None:
-    with pytest.raises(UsageError, match="unfit matrix"):
+    with pytest.raises(UsageError, match="cannot have a matrix of that size"):
         next(iter(subjects_of(Order(1, 1, grid=grid))))
 
 

@@ -66,12 +66,14 @@ def test_a_series_that_bleeds_is_refused(quiet_store: Path) -> None:
     store = Store.open(quiet_store)
     assert [set(store.patient[rows]) for rows in quiet_series(store)] == [{"calm"}]
     rows = np.flatnonzero(store.patient == "hurt")
-    with pytest.raises(StoreError, match="series hurt bleeds already"):
+    with pytest.raises(StoreError, match="series hurt has blood of its own"):
         implant_series(store, rows, ImplantOrder(quiet_store, 1, 1), 0, range(1))
 
 
 def test_implants_are_not_a_source(implants: Store) -> None:
-    with pytest.raises(StoreError, match="no source of heads without blood; found kind implant"):
+    with pytest.raises(
+        StoreError, match="cannot give heads without blood; found a store of kind implant"
+    ):
         quiet_series(implants)
 
 
@@ -105,6 +107,6 @@ def test_a_store_without_a_skull_ends_in_one_line(tmp_path: Path) -> None:
             for k in range(9)
         ]
         writer.add(hu, rows)
-    with pytest.raises(StoreError, match="takes an implant; found no closed skull"):
+    with pytest.raises(StoreError, match="can take a bleed; found there is no closed skull"):
         write_implants(tmp_path / "out", ImplantOrder(tmp_path / "water", 1, 1))
     assert [p.name for p in tmp_path.iterdir()] == ["water"]

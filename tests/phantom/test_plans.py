@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 
 from ichlite.errors import UnknownName
 from ichlite.labels import NAMES
-from ichlite.phantom.bleed_balance import BALANCES, mix_named
 from ichlite.phantom.bleed_plan import BleedPlan
-from ichlite.phantom.plans import draw_plan, plan_of
+from ichlite.phantom.plans import BALANCES, draw_plan, mix_named, plan_of
 
 
 def painted(plan: BleedPlan) -> set[str]:

@@ -10,8 +10,8 @@ from scipy import ndimage
 
 from ichlite.labels import NAMES
 from ichlite.phantom import subject as module
-from ichlite.phantom.bleed_balance import mix_named
 from ichlite.phantom.bleed_plan import BleedPlan, Blob
+from ichlite.phantom.plans import mix_named
 from ichlite.phantom.subject import Subject, generate_subject, label_slice
 
 Make = Callable[..., Subject]

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from ichlite.commands.phantom import DATA, AsJson, Processes, Seed, pace
+
 EPILOG = "Example: ichlite implant store implants --scans 200 --seed 1 --processes 2"
 
 
@@ -14,17 +16,27 @@ def implant(
     store: Annotated[
         Path, typer.Argument(help="Prepared store; its scans without blood are used.")
     ],
-    out: Annotated[Path, typer.Argument(help="Folder to make.")],
-    scans: Annotated[int, typer.Option(help="Scans with blood to make.")] = 50,
-    seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
+    out: Annotated[Path, typer.Argument(help="Folder to make, for the store of implants.")],
+    scans: Annotated[
+        int, typer.Option(help="Scans with blood to make.", rich_help_panel=DATA)
+    ] = 50,
+    seed: Seed = 0,
     split: Annotated[
-        str, typer.Option(help="Whose heads: train, validation, test or all.")
+        str,
+        typer.Option(
+            help="Split whose heads take blood: train, validation, test or all.",
+            rich_help_panel=DATA,
+        ),
     ] = "all",
     balance: Annotated[
-        str, typer.Option(help="Which bleeds: paper (Table 1) or training.")
+        str,
+        typer.Option(
+            help="Mix of bleeds: paper (as in Table 1) or training (more epidurals).",
+            rich_help_panel=DATA,
+        ),
     ] = "training",
-    processes: Annotated[int, typer.Option(help="Worker processes; changes no byte.")] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    processes: Processes = 1,
+    as_json: AsJson = False,
 ) -> None:
     """Put the bleeds of phantoms into real scans without blood; patients and splits stay."""
     from ichlite.commands.console import print_json, progress, require, say
@@ -37,27 +49,16 @@ def implant(
     start_s = monotonic()
     order = ImplantOrder(source=store, scans=scans, seed=seed, split=split, balance=balance)
     with progress("implants", total=scans) as advance:
-
-        def tick(_done: int, _total: int) -> None:
-            advance(1)
-
-        made, left_out = write_implants(out, order, processes=processes, progress=tick)
+        made, left_out = write_implants(
+            out, order, processes=processes, progress=lambda *_: advance(1)
+        )
     seconds = monotonic() - start_s
     for one in left_out:
         say(f"left out: series {one.series}: {one.reason}")
-    document = {
-        "out": str(out),
-        "scans": scans,
-        "seed": seed,
-        "split": split,
-        "balance": balance,
-        **made.as_json(),
-        "left_out": {one.series: one.reason for one in left_out},
-        "seconds": round(seconds, 2),
-        "slices_per_s": round(made.images / seconds, 2),
-    }
     if as_json:
-        print_json(document)
+        asked = {"out": str(out), "scans": scans, "seed": seed, "split": split, "balance": balance}
+        dropped = {one.series: one.reason for one in left_out}
+        print_json({**asked, **made.as_json(), "left_out": dropped, **pace(made, seconds)})
     else:
         line = f"{made.images} slices of {scans} scans in the heads of {made.patients} patients"
         say(f"{line} in {out}, {seconds:.0f} s")

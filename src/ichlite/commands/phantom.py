@@ -3,27 +3,67 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from ichlite.phantom.generate import Made
+
 EPILOG = "Example: ichlite phantom phantoms --subjects 200 --seed 1 --processes 2"
+
+DATA, HARDWARE, OUTPUT = "Data", "Hardware", "Output"
+
+Seed = Annotated[
+    int, typer.Option(help="Random seed; the same one gives the same images.", rich_help_panel=DATA)
+]
+Processes = Annotated[
+    int,
+    typer.Option(
+        help="Worker processes; the images do not depend on them.", rich_help_panel=HARDWARE
+    ),
+]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="One JSON document on stdout.", rich_help_panel=OUTPUT)
+]
 
 
 def phantom(
-    out: Annotated[Path, typer.Argument(help="Folder to make.")],
-    subjects: Annotated[int, typer.Option(help="Patients; about 38 slices each.")] = 20,
-    seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
-    processes: Annotated[int, typer.Option(help="Worker processes; changes no byte.")] = 1,
+    out: Annotated[Path, typer.Argument(help="Folder to make, for the store or the studies.")],
+    subjects: Annotated[
+        int,
+        typer.Option(help="Patients to make, about 38 slices each.", rich_help_panel=DATA),
+    ] = 20,
+    seed: Seed = 0,
+    processes: Processes = 1,
     balance: Annotated[
-        str, typer.Option(help="paper (Table 1) or training (3 slices in 10 bleed).")
+        str,
+        typer.Option(
+            help="Mix of bleeds: paper (as in Table 1) or training (on 3 slices in 10).",
+            rich_help_panel=DATA,
+        ),
     ] = "paper",
-    form: Annotated[str, typer.Option("--format", help="store or dicom.")] = "store",
-    grid: Annotated[int, typer.Option(help="Matrix of DICOM images.")] = 512,
+    form: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            help="Form of the output: store (for training) or dicom (studies and labels.csv).",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = "store",
+    grid: Annotated[
+        int,
+        typer.Option(
+            help="Rows and columns of DICOM images; a store has 256.", rich_help_panel=OUTPUT
+        ),
+    ] = 512,
     compress: Annotated[
-        bool, typer.Option("--compress", help="DICOM in lossless JPEG 2000.")
+        bool,
+        typer.Option(
+            "--compress", help="Lossless JPEG 2000 in DICOM images.", rich_help_panel=OUTPUT
+        ),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Make synthetic head CT with the five bleeds: a prepared store, or whole DICOM studies."""
     from ichlite.commands.console import print_json, progress, require, say
@@ -32,6 +72,7 @@ def phantom(
     if form not in ("store", "dicom"):
         raise UnknownName("format", form, ["dicom", "store"])
     require("train", "nilearn", "scipy")
+    from functools import partial
     from time import monotonic
 
     from ichlite.phantom.generate import Order, write_store
@@ -40,26 +81,17 @@ def phantom(
     start_s = monotonic()
     size = 256 if form == "store" else grid
     order = Order(subjects=subjects, seed=seed, balance=balance, grid=size)
+    write = write_store if form == "store" else partial(write_studies, compress=compress)
     with progress("phantoms", total=subjects) as advance:
-
-        def tick(_done: int, _total: int) -> None:
-            advance(1)
-
-        if form == "store":
-            made = write_store(out, order, processes=processes, progress=tick)
-        else:
-            made = write_studies(out, order, processes=processes, compress=compress, progress=tick)
+        made = write(out, order, processes=processes, progress=lambda *_: advance(1))
     seconds = monotonic() - start_s
-    document = {
-        "out": str(out),
-        "format": form,
-        "seed": seed,
-        "balance": balance,
-        **made.as_json(),
-        "seconds": round(seconds, 2),
-        "slices_per_s": round(made.images / seconds, 2),
-    }
     if as_json:
-        print_json(document)
+        asked = {"out": str(out), "format": form, "seed": seed, "balance": balance}
+        print_json({**asked, **made.as_json(), **pace(made, seconds)})
     else:
         say(f"{made.images} slices of {made.patients} phantoms in {out}, {seconds:.0f} s")
+
+
+def pace(made: Made, seconds: float) -> dict[str, float]:
+    """Return how long the making took, as JSON-able items."""
+    return {"seconds": round(seconds, 2), "slices_per_s": round(made.images / seconds, 2)}

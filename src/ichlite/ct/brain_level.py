@@ -16,7 +16,7 @@ from ichlite.ct.hounsfield import HU_MAX, HU_MIN
 from ichlite.records import SliceHeader
 
 _COARSE = 4
-_BONE_HU = 250
+BONE_HU = 250
 _AIR_HU = -300
 _SOLID_BELOW_HU = 150
 _BRAIN_HU = (-10, 90)
@@ -29,7 +29,7 @@ _LEVEL_PIXELS = 300
 
 @dataclass(frozen=True, slots=True)
 class Brain:
-    """What one slice has of brain inside bone: its area, and sums over the coarse pixels in it."""
+    """The brain inside bone on one slice: its area, and sums over its coarse pixels."""
 
     area_cm2: float
     pixels: int
@@ -38,13 +38,16 @@ class Brain:
 
 
 def measure_brains(hu: NDArray[np.int16], pixel_mm: float) -> list[Brain | None]:
-    """Slices on the model's grid in; the brain of each out, None where it has too little.
+    """Measure the brain on each slice of a scan.
 
-    All at once, because most of the time of one is spent on starting numpy's loops.
+    All slices at once, because most of the time of one is spent on starting numpy's loops.
 
     Args:
         hu: (slice, 256, 256) int16, HU in [-1024, 3071].
         pixel_mm: Side of a pixel of that grid.
+
+    Returns:
+        One entry a slice, None where there is too little brain.
 
     Example:
         >>> measure_brains(np.full((2, 256, 256), 30, np.int16), 0.9)
@@ -57,7 +60,7 @@ def measure_brains(hu: NDArray[np.int16], pixel_mm: float) -> list[Brain | None]
 
 
 def measure_brain(hu: NDArray[np.int16], pixel_mm: float) -> Brain | None:
-    """One slice (256, 256) in; its brain out: see `measure_brains`."""
+    """Measure the brain on one slice (256, 256), as `measure_brains` does."""
     return measure_brains(hu[np.newaxis], pixel_mm)[0]
 
 
@@ -108,7 +111,7 @@ def at_level(hu: NDArray[np.int16], level_hu: float | None, wanted_hu: float) ->
 
 
 def grid_pixel_mm(header: SliceHeader) -> float:
-    """A slice's header in; millimetres a pixel of the model's grid out."""
+    """Return the side, in mm, that a pixel of the model's grid has for a slice."""
     spacing = header.pixel_spacing_mm or (_PIXEL_WHEN_UNKNOWN_MM, _PIXEL_WHEN_UNKNOWN_MM)
     return max(header.rows * spacing[0], header.columns * spacing[1]) / 256
 
@@ -124,7 +127,7 @@ def _brain(coarse: NDArray[np.int16], inside: NDArray[np.bool_], pixel_mm: float
 
 
 def _coarse_means(hu: NDArray[np.int16]) -> NDArray[np.int16]:
-    """Means of 4x4 pixels of each slice, in two steps that stay within int16."""
+    """Return the means of 4x4 pixels of each slice, in two steps that stay within int16."""
     rows = hu[:, 0::4] + hu[:, 1::4] + hu[:, 2::4] + hu[:, 3::4]
     rows >>= 2
     means: NDArray[np.int16] = rows[..., 0::4] + rows[..., 1::4] + rows[..., 2::4] + rows[..., 3::4]
@@ -133,8 +136,8 @@ def _coarse_means(hu: NDArray[np.int16]) -> NDArray[np.int16]:
 
 
 def _enclosed_by_bone(hu: NDArray[np.int16]) -> NDArray[np.bool_]:
-    """Where bone comes before air to the left, right, front and back, slice by slice."""
-    bone = hu > _BONE_HU
+    """Return where bone comes before air to the left, right, front and back, slice by slice."""
+    bone = hu > BONE_HU
     stop = bone | (hu < _AIR_HU)
     side = hu.shape[-1]
     # A stop is worth twice its rank from the start of the ray, plus 1 for bone, so that the running

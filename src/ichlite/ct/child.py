@@ -7,7 +7,7 @@ from datetime import date
 import numpy as np
 from numpy.typing import NDArray
 
-from ichlite.ct.brain_level import grid_pixel_mm
+from ichlite.ct.brain_level import BONE_HU, grid_pixel_mm
 from ichlite.records import HeadVolume, Series, SliceHeader
 
 ADULT_YEARS = 16
@@ -20,7 +20,6 @@ Head circumference is 55.2 cm in women and about 48 cm at two years; areas go wi
 two-year-old has three quarters of a woman's area. In the 13 real scans at hand it is 194-258.
 """
 
-_BONE_HU = 250
 _SAMPLE = 2
 _MAX_MEASURED_SLICES = 8
 _DAYS_PER_YEAR = 365.25
@@ -48,7 +47,7 @@ def child_signs(volume: HeadVolume, *, whole: bool) -> tuple[str, ...]:
         area_cm2 = _skull_cm2(volume.hu, grid_pixel_mm(volume.series.slices[0]))
         if area_cm2 < SMALL_HEAD_CM2:
             return (
-                "child: the head has a small child's size; "
+                "child: the head has the size of a small child's; "
                 f"found a largest cross-section of {area_cm2:.0f} cm2; "
                 f"expected at least {SMALL_HEAD_CM2:.0f}",
             )
@@ -66,7 +65,7 @@ def age_notes(series: Series) -> tuple[str, ...]:
 
 
 def _young(header: SliceHeader) -> str | None:
-    """An age of less than `ADULT_YEARS`, in words; None when it is more, or not said."""
+    """Describe an age of less than `ADULT_YEARS`; None when it is more, or not said."""
     said = header.patient_age_years
     if said is not None:
         return f"PatientAge is {said:.3g} years" if said < ADULT_YEARS else None
@@ -77,7 +76,7 @@ def _young(header: SliceHeader) -> str | None:
 
 
 def _age_by_dates(header: SliceHeader) -> float | None:
-    """Years from birth to the scan; None where a date is missing, or birth is after the scan."""
+    """Return the years from birth to scan; None if a date is missing or birth is after the scan."""
     born, examined = _date(header.patient_birth_date), _date(header.examination_date)
     if born is None or examined is None or examined < born:
         return None
@@ -85,7 +84,7 @@ def _age_by_dates(header: SliceHeader) -> float | None:
 
 
 def _date(text: str | None) -> date | None:
-    """A DICOM date, `YYYYMMDD`; None for anything else."""
+    """Parse a DICOM date, `YYYYMMDD`; None for anything else."""
     if text is None or len(text) != 8 or not (text.isascii() and text.isdigit()):
         return None
     try:
@@ -95,9 +94,9 @@ def _date(text: str | None) -> date | None:
 
 
 def _skull_cm2(hu: NDArray[np.int16], pixel_mm: float) -> float:
-    """Largest area of a slice that lies within its bone, seen along rows and along columns."""
+    """Return the largest area that bone encloses on a slice, seen along rows and columns."""
     step = -(-len(hu) // _MAX_MEASURED_SLICES)
-    bone = hu[::step, ::_SAMPLE, ::_SAMPLE] > _BONE_HU
+    bone = hu[::step, ::_SAMPLE, ::_SAMPLE] > BONE_HU
     within = np.ones(bone.shape, np.bool_)
     for axis in (1, 2):
         within &= np.maximum.accumulate(bone, axis=axis)

@@ -22,9 +22,7 @@ IMPLICIT_LITTLE = "1.2.840.10008.1.2"
 EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
 DEFLATED_LITTLE = "1.2.840.10008.1.2.1.99"
 EXPLICIT_BIG = "1.2.840.10008.1.2.2"
-DEFLATED = frozenset(
-    {DEFLATED_LITTLE, "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.8.1"},
-)
+DEFLATED = frozenset({DEFLATED_LITTLE, "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.8.1"})
 
 TRANSFER_SYNTAX_UID = 0x00020010
 PIXEL_DATA = 0x7FE00010
@@ -55,13 +53,13 @@ _MAX_DEPTH = 64
 
 @dataclass(slots=True)
 class Elements:
-    """What one file says before its pixels.
+    """The wanted elements of one file, and where its pixels are.
 
     Attributes:
         transfer_syntax_uid: From the file meta information; implicit or explicit little endian
             when there is none and the bytes fit.
         big_endian: Byte order of the values.
-        values: Tag (group << 16 | element) → raw value, of the wanted tags that are there.
+        values: Raw values of the wanted tags (group << 16 | element) that are there.
         pixel_offset, pixel_length: Where the PixelData value starts, and its declared bytes (None
             when undefined, that is encapsulated); both None when there is no PixelData.
         float_pixels: Keyword of a floating-point pixel element, if that is what the file has.
@@ -87,7 +85,7 @@ class _Pages:
         self.start = 0
 
     def locate(self, position: int, count: int) -> int:
-        """Index in `buffer` of the file's bytes [position, position + count)."""
+        """Return the index in `buffer` of the file's bytes [position, position + count)."""
         if position + count > self.size:
             raise UnreadableFile(
                 "the file is cut short inside its header",
@@ -106,14 +104,14 @@ class _Pages:
 
 
 def read_first_bytes(file: FileIO) -> bytes:
-    """An open file in; its first page out (reads the file)."""
+    """Read the first page of an open file."""
     return file.read(_PAGE_BYTES)
 
 
 def read_elements(
     file: FileIO, first: bytes, size: int, wanted: Collection[int]
 ) -> Elements | None:
-    """An open file in; its wanted elements out, or None when it is not DICOM (reads the file).
+    """Read the wanted elements of an open file.
 
     Args:
         file: Open for reading, without a buffer of its own.
@@ -122,7 +120,8 @@ def read_elements(
         wanted: Tags whose values to keep, sequences excepted.
 
     Returns:
-        The elements before PixelData; `fault` says so when the walk could not go on.
+        The elements before PixelData; `fault` says why when the walk could not go on. None when the
+        file is not DICOM.
     """
     elements = Elements()
     pages = _Pages(file, first, size)
@@ -151,7 +150,7 @@ def _read_meta(pages: _Pages, elements: Elements, wanted: Collection[int]) -> in
             break
         tag, _, length, value_start = _element_header(pages, position, "<", implicit=False)
         if length == _UNDEFINED:
-            raise UnreadableFile("damaged file meta information")
+            raise UnreadableFile("the file meta information is damaged")
         if tag in wanted or tag == TRANSFER_SYNTAX_UID:
             elements.values[tag] = _value(pages, tag, value_start, length)
         position = value_start + length
@@ -198,7 +197,7 @@ def _walk(pages: _Pages, position: int, elements: Elements, wanted: Collection[i
         position = value_start + length
         if position > pages.size:
             raise UnreadableFile(
-                f"the file is cut short inside its header: element {_name(tag)}",
+                f"the file is cut short inside element {_name(tag)} of its header",
                 found=f"{pages.size - value_start} bytes",
                 expected=length,
             )
@@ -213,9 +212,10 @@ def _pass_short(
     elements: Elements,
     wanted: Collection[int],
 ) -> int:
-    """Where the first element stands that is long, or reaches beyond the page in hand.
+    """Pass over short elements, which most are, and keep the wanted values.
 
-    Most elements of a header are short: this loop passes them, and keeps the values of the wanted.
+    Returns:
+        Where the first element stands that is long, or reaches beyond the page in hand.
     """
     buffer, start, values = pages.buffer, pages.start, elements.values
     here = len(buffer)
@@ -243,7 +243,7 @@ def _pass_short(
 
 
 def _after_sequence(pages: _Pages, position: int, order: str, implicit: bool) -> int:
-    """Where a sequence of undefined length ends; goes through nested ones without recursion."""
+    """Find where a sequence of undefined length ends, through nested ones without recursion."""
     # One entry an open level: whether it is a sequence (of items) or an item (of elements), and
     # whether its elements are implicit (a sequence with VR UN always is, PS3.5 section 6.2.2).
     open_levels: list[tuple[bool, bool]] = [(True, implicit)]
@@ -260,7 +260,9 @@ def _after_sequence(pages: _Pages, position: int, order: str, implicit: bool) ->
             continue
         if in_sequence:
             if tag != _ITEM:
-                raise UnreadableFile(f"damaged sequence: found {_name(tag)} in place of an item")
+                raise UnreadableFile(
+                    "a sequence in the header is damaged", found=_name(tag), expected="an item"
+                )
             opened = (False, implicit)
         else:
             _, vr, length, position = _element_header(pages, position - 8, order, implicit)
@@ -281,7 +283,7 @@ def _after_sequence(pages: _Pages, position: int, order: str, implicit: bool) ->
 def _element_header(
     pages: _Pages, position: int, order: str, implicit: bool
 ) -> tuple[int, bytes, int, int]:
-    """Tag, value representation (empty when implicit), declared length, where the value starts."""
+    """Return tag, value representation (b"" if implicit), declared length and start of value."""
     index = pages.locate(position, 8)
     buffer = pages.buffer
     if implicit:
@@ -291,7 +293,7 @@ def _element_header(
     tag = group << 16 | element
     if vr not in _LONG_VR:
         if not _is_vr(vr):
-            raise UnreadableFile(f"damaged header at element {_name(tag)}, byte {position}")
+            raise UnreadableFile(f"the header is damaged at element {_name(tag)}, byte {position}")
         return tag, vr, short, position + 8
     index = pages.locate(position, 12)
     (length,) = struct.unpack_from(order + "I", pages.buffer, index + 8)

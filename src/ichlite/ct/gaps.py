@@ -1,4 +1,4 @@
-"""Where slices along a head are missing, repeated or too far apart, and which are neighbours."""
+"""Find where slices along a head are missing, repeated or too far apart."""
 
 from __future__ import annotations
 
@@ -95,11 +95,14 @@ def breaks_without(
 
 
 def _missing(positions_mm: NDArray[np.float64]) -> tuple[list[str], list[int]]:
-    """A line for each place where slices are missing, and the index of the slice before it.
+    """Find the places where slices are missing.
 
     Spacing may change from one zone to the next (thin at the skull base, thick above), and two
     acquisitions may overlap, so distances are compared with those near them, and a distance that
     occurs twice on one side is no gap.
+
+    Returns:
+        One line for each place, and the index of the slice before it.
     """
     distinct = _distinct(positions_mm)
     distances = np.diff(distinct)
@@ -131,7 +134,7 @@ def _missing(positions_mm: NDArray[np.float64]) -> tuple[list[str], list[int]]:
 
 
 def _repeats(positions_mm: NDArray[np.float64]) -> list[str]:
-    """A line when positions occur more than once."""
+    """Describe, in a line, positions that occur more than once."""
     distinct = _distinct(positions_mm)
     repeated = len(positions_mm) - len(distinct)
     if repeated == 0:
@@ -141,7 +144,7 @@ def _repeats(positions_mm: NDArray[np.float64]) -> list[str]:
     if len(distinct) == 1:
         return [f"all slices are at one position; {found}"]
     if repeated >= WHOLE_REPEAT_SHARE * len(distinct):
-        return [f"two scans in one series; {found}"]
+        return [f"the series holds two scans; {found}"]
     return [f"different images share a position, and all are judged; {found}"]
 
 
@@ -150,15 +153,15 @@ def _far_apart(distances_mm: NDArray[np.float64]) -> list[str]:
     if spacing_mm <= MAX_SPACING_MM:
         return []
     found = f"found {spacing_mm:.2f} mm; expected at most {MAX_SPACING_MM:g}"
-    return [f"slices too far apart; {found}"]
+    return [f"the slices are too far apart; {found}"]
 
 
 def _tissue_between(
     distances_mm: NDArray[np.float64], thicknesses_mm: Sequence[float | None]
 ) -> list[int]:
-    """Where no slice shows the tissue; when every second slice is lost, this is the only trace.
+    """Find distances that leave tissue out, because their slices are too thin for them.
 
-    It also finds a slice lost where thin slices meet thick ones, which distances alone cannot.
+    Nothing else tells that every second slice is lost, or one where thin slices meet thick ones.
     """
     known = {
         index: [one for one in thicknesses_mm[index : index + 2] if one]
@@ -178,7 +181,7 @@ def _tissue_between(
 
 
 def _widest(distances_mm: NDArray[np.float64], places: list[int]) -> list[str]:
-    """A line on the widest of some distances that slices are too thin for."""
+    """Describe, in a line, the widest of the distances that slices are too thin for."""
     if not places:
         return []
     widest_mm = max(float(distances_mm[index]) for index in places)

@@ -74,7 +74,7 @@ _TAR_MAGIC = slice(257, 262)
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a file gives no slice.
+    """A file that gives no slice, and why.
 
     Attributes:
         path: As the caller named it.
@@ -93,7 +93,7 @@ class Refusal:
 
 
 def read_header(path: str) -> SliceHeader | Refusal:
-    """A file's path in; its slice header or a refusal out (opens the file once, reads a few pages).
+    """Read a file's slice header (opens the file once, reads a few pages).
 
     Args:
         path: An existing file; any name.
@@ -121,7 +121,7 @@ def read_header(path: str) -> SliceHeader | Refusal:
 
 
 def is_localizer(header: SliceHeader) -> bool:
-    """A slice header in; whether ImageType calls the image a localizer (scout), out.
+    """Return whether ImageType calls the image a localizer (scout).
 
     Source:
         DICOM PS3.3 C.8.2.1.1.1.
@@ -179,27 +179,31 @@ def _check_kind(values: Values, elements: Elements) -> None:
 def _check_pixels(values: Values, elements: Elements) -> None:
     """Raise NotCT unless the pixels are those of one greyscale CT slice."""
     if elements.float_pixels is not None:
-        raise NotCT("pixels are floating-point", found=elements.float_pixels, expected="PixelData")
+        raise NotCT(
+            "the pixels are floating-point numbers",
+            found=elements.float_pixels,
+            expected="PixelData",
+        )
     frames = values.integer_text("NumberOfFrames")
     if frames not in (None, 1):
-        raise NotCT("a multi-frame image", found=f"{frames} frames", expected="one slice a file")
+        raise NotCT("not a single image", found=f"{frames} frames", expected="one slice a file")
     samples = values.whole("SamplesPerPixel")
     photometric = values.text("PhotometricInterpretation")
     if samples not in (None, 1) or photometric not in (None, "MONOCHROME2"):
         raise NotCT(
             "not a greyscale CT image",
             found=f"{photometric}, {samples or 1} samples a pixel",
-            expected="MONOCHROME2, 1",
+            expected="MONOCHROME2, 1 sample a pixel",
         )
     allocated = values.whole("BitsAllocated")
     if allocated != 16:
         raise NotCT("not a CT image", found=f"BitsAllocated {allocated}", expected="16")
     if elements.pixel_offset is None:
-        raise NotCT("no image in the file", expected="PixelData")
+        raise NotCT("there is no image in the file", expected="PixelData")
 
 
 def _layout(values: Values, elements: Elements, file_bytes: int) -> PixelLayout:
-    """Sizes and coding of the pixels, checked against each other and the file."""
+    """Return sizes and coding of the pixels, checked against each other and the file."""
     rows, columns = values.required_whole("Rows"), values.required_whole("Columns")
     if not (MIN_SIDE <= rows <= MAX_SIDE and MIN_SIDE <= columns <= MAX_SIDE):
         raise UnreadableFile(
@@ -220,32 +224,34 @@ def _layout(values: Values, elements: Elements, file_bytes: int) -> PixelLayout:
         _check_native_length(rows * columns * 2, length, file_bytes - offset)
     elif syntax not in COMPRESSED_SYNTAXES:
         raise UnreadableFile(
-            "the transfer syntax is not read",
+            "the transfer syntax is not supported",
             found=syntax,
             expected=f"uncompressed, {', '.join(COMPRESSED_SYNTAXES.values())}",
         )
     elif length is not None:
-        raise UnreadableFile("compressed pixel data are not encapsulated", found=f"{length} bytes")
+        raise UnreadableFile(
+            "the compressed pixel data is not encapsulated", found=f"{length} bytes"
+        )
     return PixelLayout(syntax, offset, length, 16, stored, high_bit, signed)
 
 
 def _check_native_length(expected: int, declared: int | None, available: int) -> None:
     if declared is None:
-        raise UnreadableFile("uncompressed pixel data have no length")
+        raise UnreadableFile("the uncompressed pixel data has no length")
     found = min(declared, available)
     if found < expected:
         raise UnreadableFile(
-            "pixel data is short",
+            "the pixel data is short",
             found=f"{found} bytes",
             expected=expected,
             code="short_pixel_data",
         )
     if declared > expected + 1:
-        raise UnreadableFile("pixel data is long", found=f"{declared} bytes", expected=expected)
+        raise UnreadableFile("the pixel data is long", found=f"{declared} bytes", expected=expected)
 
 
 def _is_lossy(said: str | None, layout: PixelLayout) -> bool:
-    """What the file says; where it says nothing, whether its transfer syntax is made for loss."""
+    """Return what the file says of loss, or else whether its transfer syntax is made for it."""
     return said == "01" or (said is None and layout.transfer_syntax_uid in LOSSY_SYNTAXES)
 
 

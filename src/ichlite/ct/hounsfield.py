@@ -28,7 +28,7 @@ _AIR_LIKE_HU = -500
 
 
 def read_stored(header: SliceHeader) -> NDArray[np.int16] | NDArray[np.uint16]:
-    """A slice's header in; its stored values out (reads the file).
+    """Read the stored values of a slice.
 
     Bits above BitsStored are cut off and the sign is extended.
 
@@ -58,7 +58,7 @@ def read_stored(header: SliceHeader) -> NDArray[np.int16] | NDArray[np.uint16]:
 def to_hu(
     stored: NDArray[np.int16] | NDArray[np.uint16], header: SliceHeader
 ) -> tuple[NDArray[np.int16], str | None]:
-    """Stored values in; Hounsfield units, and a note when something was repaired, out.
+    """Convert stored values to Hounsfield units.
 
     Pixels that are padding become air. Values that were stored 12-bit and 1000 too low, with a
     wrap at 4096 (BitsStored 12, unsigned, RescaleIntercept above -100), are put right.
@@ -68,7 +68,7 @@ def to_hu(
         header: Of the same slice.
 
     Returns:
-        (row, column) int16 HU in [-1024, 3071]; a note or None.
+        (row, column) int16 HU in [-1024, 3071]; a note when something was repaired, else None.
 
     Raises:
         HounsfieldError: RescaleSlope or RescaleIntercept is missing, or does not lead to HU.
@@ -83,9 +83,10 @@ def to_hu(
     if layout.bits_stored == 12 and intercept > -100:
         if layout.pixel_representation:
             raise HounsfieldError(
-                f"{header.path}: 12-bit signed values with RescaleIntercept {intercept:g}",
-                expected="an intercept near -1024",
-                remedy="the offset of such files is not known; export again",
+                f"{header.path}: the offset of its 12-bit signed values is not known",
+                found=f"RescaleIntercept {intercept:g}",
+                expected="near -1024",
+                remedy="export the scan again",
                 code="signed_12_bit",
             )
         stored = (stored + np.uint16(1000)) & np.uint16(0x0FFF)
@@ -106,7 +107,7 @@ def _read_native(header: SliceHeader, dtype: np.dtype[np.int16]) -> NDArray[np.i
         found = file.readinto(stored.data.cast("B"))
     if found != stored.nbytes:
         raise UnreadableFile(
-            f"{header.path}: pixel data is short",
+            f"{header.path}: the pixel data is short",
             found=f"{found} bytes",
             expected=stored.nbytes,
             code="short_pixel_data",
@@ -131,20 +132,19 @@ def _checked_rescale(header: SliceHeader) -> tuple[float, float]:
     if slope is None or intercept is None:
         missing = "RescaleSlope" if slope is None else "RescaleIntercept"
         raise HounsfieldError(
-            f"{header.path} has no {missing}",
-            expected="one",
-            remedy="HU are not guessed; export again with rescale values",
+            f"{header.path} has no {missing}, and Hounsfield units are not guessed",
+            remedy="export the scan again with its rescale values",
             code="missing_rescale",
         )
     if header.rescale_type not in (None, "HU"):
         raise HounsfieldError(
-            f"{header.path}: stored values do not rescale to HU",
+            f"{header.path}: the stored values do not rescale to Hounsfield units",
             found=f"RescaleType {header.rescale_type}",
             expected="HU",
         )
     if not (1e-3 <= slope <= 100 and abs(intercept) <= 1e5):
         raise HounsfieldError(
-            f"{header.path}: rescale values are out of range",
+            f"{header.path}: the rescale values are out of range",
             found=f"slope {slope:g}, intercept {intercept:g}",
             expected="a positive slope near 1, an intercept near -1024 or 0",
         )
@@ -157,7 +157,7 @@ def _padding(
     slope: float,
     intercept: float,
 ) -> tuple[NDArray[np.bool_], list[str]] | None:
-    """Which pixels are padding; None when clipping makes air of them anyway."""
+    """Return which pixels are padding; None when clipping makes air of them anyway."""
     value = header.pixel_padding_value
     if value is None:
         return None

@@ -64,7 +64,7 @@ _SPACING_WHEN_UNKNOWN_MM = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What speaks against a scan, one line a reason; nothing for a whole plain axial head CT.
+    """The objections to a scan, one line each; none for a whole plain axial head CT.
 
     Attributes:
         refusals: Why the model may not judge it: it is no such scan, or cannot be told to be one.
@@ -86,7 +86,7 @@ def judge_series(series: Series) -> Judgement:
         pixel spacing, without which an image cannot be placed.
     """
     if any(is_localizer(header) for header in series.slices):
-        return Judgement(("a localizer (scout), not an axial scan",))
+        return Judgement(("the series is a localizer (scout), not an axial scan",))
     first = series.slices[0]
     refusals = [
         *series.faults,
@@ -114,11 +114,7 @@ def judge_series(series: Series) -> Judgement:
 
 
 def without_lost_slices(volume: HeadVolume) -> HeadVolume:
-    """Leave out the slices whose pixels were lost, or are those of another slice.
-
-    Args:
-        volume: As `read_volume` made it.
-    """
+    """Leave out the slices of a volume whose pixels were lost, or are those of another slice."""
     shows_brain = partial(_shows_brain, volume.hu, grid_pixel_mm(volume.series.slices[0]))
     return leave_out(volume, repeated_images(volume.hu) | lost_slices(volume.hu, shows_brain))
 
@@ -181,7 +177,7 @@ def _left_out(volume: HeadVolume) -> list[str]:
 
 
 def _cut_ends(volume: HeadVolume, pixel_mm: float) -> list[str]:
-    """A line for each end of the scan that lies inside the brain; empty images are no end."""
+    """Describe each end of the scan that lies inside the brain; empty images are no end."""
     positions = np.array(volume.series.positions_mm or np.arange(len(volume.hu)) * END_MARGIN_MM)
     from_end = {
         "lower": (volume.hu, positions - positions[0]),
@@ -246,30 +242,31 @@ def _size_reasons(header: SliceHeader) -> list[str]:
 
 
 def _content_reasons(series: Series) -> list[str]:
-    """What the headers say of the body part and the technique; each value once."""
+    """Describe what body part and technique speak against the series; each value once."""
     reasons = []
     low, high = KVP_RANGE
     for header in series.slices:
         part = (header.body_part_examined or "").upper()
         if part and not any(word in part for word in _HEAD_WORDS):
-            reasons.append(f"not a head; found BodyPartExamined {part}")
+            reasons.append(f"the scan is not of a head; found BodyPartExamined {part}")
         if header.kvp is not None and not low <= header.kvp <= high:
             reasons.append(
-                f"tube voltage out of range; found {header.kvp:g} kV; "
+                f"the tube voltage is out of range; found {header.kvp:g} kV; "
                 f"expected {low:.0f} to {high:.0f}"
             )
         agent = (header.contrast_agent or "").upper()
         if agent and agent not in NO_CONTRAST:
-            reasons.append(f"contrast agent was given; found {agent}; expected a plain scan")
+            reasons.append(f"a contrast agent was given; found {agent}; expected a plain scan")
         if _CONTRAST_SERIES.search(header.series_description or ""):
-            reasons.append(f"not a plain scan; found SeriesDescription {header.series_description}")
+            said = f"found SeriesDescription {header.series_description}"
+            reasons.append(f"the series is not a plain scan; {said}")
         if _SHARP_KERNEL.match(header.convolution_kernel or ""):
             reasons.append(
-                f"a bone or lung kernel; found {header.convolution_kernel}; "
-                "expected a soft-tissue kernel"
+                "the images were made with a bone or lung kernel; "
+                f"found {header.convolution_kernel}; expected a soft-tissue kernel"
             )
         if any(part.upper() in ("MIP", "MINIP") for part in header.image_type):
-            reasons.append("an intensity projection, not slices")
+            reasons.append("the images are intensity projections, not slices")
     return list(dict.fromkeys(reasons))
 
 
@@ -285,7 +282,7 @@ def _mean_spacing_mm(series: Series) -> float:
 
 
 def _extent_mm(series: Series) -> float | None:
-    """From the lower side of the lowest slice to the upper side of the highest."""
+    """Return how far the scan reaches, with half a slice distance beyond its first and last."""
     positions = series.positions_mm
     if len(positions) < 2:
         return None

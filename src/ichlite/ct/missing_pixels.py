@@ -30,10 +30,11 @@ def lost_slices(hu: NDArray[np.int16], shows_brain: Callable[[int], bool]) -> di
 
     Args:
         hu: (slice, row, column) int16 HU, feet to head.
-        shows_brain: Index of a slice → whether it shows brain; asked only when one is suspected.
+        shows_brain: Tells of the slice at an index whether it shows brain; asked only when a slice
+            is suspected.
 
     Returns:
-        Index of each → why it cannot be judged, in one line.
+        Why each cannot be judged, in one line, by its index.
 
     Example:
         >>> head = np.arange(3 * 64, dtype=np.int16).reshape(3, 8, 8)
@@ -69,7 +70,7 @@ def repeated_images(hu: NDArray[np.int16]) -> dict[int, str]:
         hu: (slice, row, column) int16 HU.
 
     Returns:
-        Index of each, the first of those alike excepted → what it repeats, in one line.
+        What each repeats, in one line, by its index; the first of those alike is not among them.
 
     Example:
         >>> head = np.arange(3 * 64, dtype=np.int16).reshape(3, 8, 8)
@@ -100,9 +101,9 @@ def repeated_images(hu: NDArray[np.int16]) -> dict[int, str]:
 
 
 def _with_flat_end(hu: NDArray[np.int16], least: int) -> NDArray[np.intp]:
-    """Slices whose first or last `least` rows may be of one value: two rows of each are looked at.
+    """Find slices whose first or last `least` rows may be of one value.
 
-    All slices at once, so that whole ones cost next to nothing.
+    Two rows of each are looked at, all slices at once, so that whole ones cost next to nothing.
     """
     flat = np.zeros(len(hu), np.bool_)
     for outer, inner in ((0, least - 1), (-1, -least)):
@@ -112,7 +113,7 @@ def _with_flat_end(hu: NDArray[np.int16], least: int) -> NDArray[np.intp]:
 
 
 def _is_lost(hu: NDArray[np.int16], index: int, least: int, rows: int) -> bool:
-    """Whether a slice is of one value, or has many more rows of one value than a neighbour has."""
+    """Return whether a slice is of one value, or has many more such rows than a neighbour has."""
     if _is_flat(hu[index]):
         return True
     neighbours = [_flat_rows(hu[one]) for one in (index - 1, index + 1) if 0 <= one < len(hu)]
@@ -128,7 +129,7 @@ def _is_flat(image: NDArray[np.int16]) -> bool:
 
 
 def _flat_rows(image: NDArray[np.int16]) -> tuple[int, int]:
-    """How many rows are of one value at the first and at the last row of an image."""
+    """Count the rows of one value at the first and at the last row of an image."""
     counts = []
     for seen in (image, image[::-1]):
         varied = (seen != seen[0, 0]).any(axis=1)

@@ -6,22 +6,28 @@ import hashlib
 import os
 import stat
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from io import FileIO
 from itertools import compress
+from operator import not_
 
 from ichlite.ct.header import Refusal, is_localizer, read_header
 from ichlite.ct.stack import stack_slices
 from ichlite.errors import InputError, SeriesError
 from ichlite.records import Series, SkippedFile, SliceHeader
 
+_SCOUT = "a localizer (scout) among the slices of a series"
+_NO_PLACE = (
+    "its place in the scan is not known; expected ImagePositionPatient and ImageOrientationPatient"
+)
+
 
 def find_series(
     paths: Iterable[str | os.PathLike[str]],
 ) -> tuple[tuple[Series, ...], tuple[SkippedFile, ...]]:
-    """Files and folders in; the CT series in them, and the files that are in none, out.
+    """Find the CT series in files and folders, and the files that are in none.
 
     Reads headers only, each file once. The result does not depend on file names, their order or
     their folders. Every file is in exactly one series or in one `SkippedFile`.
@@ -39,7 +45,7 @@ def find_series(
     """
     files, unread = files_below(paths)
     if not files and not unread:
-        raise SeriesError("no files to read", expected="at least one DICOM file")
+        raise SeriesError("there are no files to read", expected="at least one DICOM file")
     by_series: dict[str, list[SliceHeader]] = defaultdict(list)
     lost: dict[str, list[str]] = defaultdict(list)
     skipped = unread
@@ -54,8 +60,8 @@ def find_series(
     found: list[Series] = []
     for uid, headers in by_series.items():
         single, copies, differing = _without_copies(headers)
-        slices, scouts = _without_scouts(single)
-        placed, unplaced = _without_unplaced(slices)
+        slices, scouts = _parted(single, lambda one: not is_localizer(one), _SCOUT)
+        placed, unplaced = _parted(slices, _has_place, _NO_PLACE)
         skipped += copies + scouts + unplaced
         reasons = [*lost[uid], *(file.reason for file in unplaced)]
         defects = [*_losses(reasons), *differing, *_repeated(copies)]
@@ -65,7 +71,7 @@ def find_series(
 
 
 def content_hash(header: SliceHeader) -> str:
-    """A slice in; a hash of its header values, the path excepted, and stored pixels, out.
+    """Hash a slice's header values, the path excepted, and its stored pixels.
 
     Reads the file; one that cannot be read counts as empty.
     """
@@ -80,7 +86,7 @@ def content_hash(header: SliceHeader) -> str:
 def files_below(
     paths: Iterable[str | os.PathLike[str]] | str | os.PathLike[str],
 ) -> tuple[list[str], list[SkippedFile]]:
-    """Files and folders in; each file once, as the caller would name it, and what is none, out."""
+    """List each file below paths once, as the caller would name it, and what is no file."""
     given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     names: dict[str, str] = {}
     skipped: list[SkippedFile] = []
@@ -93,7 +99,11 @@ def files_below(
 
 
 def _is_folder(path: str) -> bool:
-    """Whether a path that the caller gave is a folder; raises InputError when it is not there."""
+    """Return whether a path that the caller gave is a folder.
+
+    Raises:
+        InputError: It is not there.
+    """
     try:
         os.lstat(path)
         with suppress(FileNotFoundError):  # a dangling link is listed, then skipped
@@ -103,7 +113,7 @@ def _is_folder(path: str) -> bool:
     except OSError as error:
         raise InputError(f"file or folder cannot be opened: {error.strerror}: {path}") from None
     except ValueError:  # a NUL in the name
-        raise InputError(f"{path} is no file name", expected="a file or folder") from None
+        raise InputError(f"{path} is not a file name", expected="a file or folder") from None
     return False
 
 
@@ -147,7 +157,7 @@ def _add_file(name: str, real: str, names: dict[str, str], skipped: list[Skipped
 def _without_copies(
     headers: list[SliceHeader],
 ) -> tuple[list[SliceHeader], list[SkippedFile], list[str]]:
-    """Keep one of identical copies; the rest, and a line on images that differ under one UID."""
+    """Part identical copies from the slices, and describe images that differ under one UID."""
     by_instance: dict[str, list[SliceHeader]] = defaultdict(list)
     for header in headers:
         by_instance[header.instance_uid].append(header)
@@ -168,36 +178,19 @@ def _without_copies(
     return kept, copies, defects
 
 
-def _without_scouts(
-    headers: list[SliceHeader],
+def _parted(
+    headers: list[SliceHeader], stays: Callable[[SliceHeader], bool], reason: str
 ) -> tuple[list[SliceHeader], list[SkippedFile]]:
-    """Take scouts out of a series that has other slices; a series of scouts stays as it is."""
-    scouts = [header for header in headers if is_localizer(header)]
-    if not scouts or len(scouts) == len(headers):
+    """Part the slices that stay from the others, which have a reason; all stay if none would."""
+    keep = [stays(header) for header in headers]
+    if not any(keep):
         return headers, []
-    reason = "a localizer (scout) among the slices of a series"
-    return (
-        [header for header in headers if not is_localizer(header)],
-        [SkippedFile(scout.path, reason) for scout in scouts],
-    )
+    others = compress(headers, map(not_, keep))
+    return list(compress(headers, keep)), [SkippedFile(one.path, reason) for one in others]
 
 
-def _without_unplaced(
-    headers: list[SliceHeader],
-) -> tuple[list[SliceHeader], list[SkippedFile]]:
-    """Take slices without a place out of a series in which others have one."""
-    has_place = [bool(one.image_position_mm and one.image_orientation) for one in headers]
-    if not any(has_place) or all(has_place):
-        return headers, []
-    reason = (
-        "its place in the scan is not known; "
-        "expected ImagePositionPatient and ImageOrientationPatient"
-    )
-    return list(compress(headers, has_place)), [
-        SkippedFile(one.path, reason)
-        for one, placed in zip(headers, has_place, strict=True)
-        if not placed
-    ]
+def _has_place(header: SliceHeader) -> bool:
+    return bool(header.image_position_mm and header.image_orientation)
 
 
 def _losses(reasons: list[str]) -> list[str]:
@@ -208,7 +201,7 @@ def _losses(reasons: list[str]) -> list[str]:
 
 
 def _repeated(copies: list[SkippedFile]) -> list[str]:
-    """A line on slices that came twice: the copy may stand where another slice should."""
+    """Describe, in a line, slices that came twice: a copy may stand where another slice should."""
     if not copies:
         return []
     were = "1 copy of a slice was" if len(copies) == 1 else f"{len(copies)} copies of slices were"

@@ -40,7 +40,7 @@ Each = Callable[[Callable[[SliceHeader], _Attempt], Iterable[SliceHeader]], Iter
 
 
 def resize_hu(hu: NDArray[np.int16]) -> NDArray[np.int16]:
-    """One slice of any matrix in; its exact area averages on the 256x256 grid out.
+    """Resize a slice of any matrix to its exact area averages on the 256x256 grid.
 
     Halves round up. A slice that is not square is first padded with air to a centred square, so
     that nothing is stretched.
@@ -77,7 +77,7 @@ def resize_hu(hu: NDArray[np.int16]) -> NDArray[np.int16]:
 
 
 def model_input(hu: NDArray[np.int16]) -> NDArray[np.float32]:
-    """HU on the model's grid in; what the model takes out. Training and reading both come here.
+    """Return what the model takes of HU on its grid; training and reading both come here.
 
     Args:
         hu: (..., 256, 256) int16, HU in [-1024, 3071].
@@ -103,13 +103,13 @@ def model_input(hu: NDArray[np.int16]) -> NDArray[np.float32]:
 
 
 def read_slice(header: SliceHeader) -> GriddedSlice:
-    """One slice's header in; its HU on the model's grid, and what was repaired, out (reads a file).
+    """Read the HU of one slice on the model's grid (reads a file).
 
     Args:
         header: As `find_series` made it.
 
     Returns:
-        (256, 256) int16 HU, and a note or None.
+        (256, 256) int16 HU, and a note when something was repaired, else None.
 
     Raises:
         UnreadableFile: The pixels cannot be read or decoded.
@@ -162,7 +162,7 @@ def leave_out(volume: HeadVolume, reasons: Mapping[int, str]) -> HeadVolume:
 
     Args:
         volume: Of more slices than are taken out.
-        reasons: Index of a slice → why it cannot be judged, in one line.
+        reasons: Why a slice cannot be judged, in one line, by its index.
 
     Returns:
         The volume without them, their files and reasons in `left_out`.
@@ -183,7 +183,7 @@ def leave_out(volume: HeadVolume, reasons: Mapping[int, str]) -> HeadVolume:
 
 
 def _without_path(reason: str, path: str) -> str:
-    """A reason that is shown beside its file, which need not be named twice."""
+    """Return a reason without its file, which is shown beside it."""
     return reason.removeprefix(path).removeprefix(":").lstrip()
 
 
@@ -195,7 +195,7 @@ def _attempt(header: SliceHeader) -> _Attempt:
 
 
 def summarise_notes(repairs: Counter[str], slices: int) -> tuple[str, ...]:
-    """Notes with the count of slices that each is about in; one line for each out.
+    """Return one line for each note, with the count of slices that it is about.
 
     Example:
         >>> summarise_notes(Counter({"lossy": 2}), 34)
@@ -216,7 +216,7 @@ def _padded_to_square(hu: NDArray[np.int16]) -> NDArray[np.int16]:
 
 
 def _mean_of_2x2(hu: NDArray[np.int16]) -> NDArray[np.int16]:
-    """Means of 2x2 blocks; four values in [-1024, 3071] sum within int16, so nothing is widened."""
+    """Return means of 2x2 blocks; four values in [-1024, 3071] sum within int16."""
     row_sums = np.add(hu[0::2], hu[1::2], order="C")  # a turned NIfTI slice has columns first
     # Two neighbours are one 32-bit word a + 65536 b; times 65537 its upper half is a + b, whatever
     # the byte order. Words are added half as fast again as every other number of a row.
@@ -229,7 +229,7 @@ def _mean_of_2x2(hu: NDArray[np.int16]) -> NDArray[np.int16]:
 
 
 def _mean_of_blocks(hu: NDArray[np.int16], block: int) -> NDArray[np.int16]:
-    """Means of block x block pixels, in whole numbers."""
+    """Return means of block x block pixels, in whole numbers."""
     row_sums = sum(hu[i::block].astype(np.int32) for i in range(block))
     sums = sum(np.asarray(row_sums)[:, i::block] for i in range(block))
     pixels = block * block
@@ -237,7 +237,7 @@ def _mean_of_blocks(hu: NDArray[np.int16], block: int) -> NDArray[np.int16]:
 
 
 def _mean_of_areas(hu: NDArray[np.int16]) -> NDArray[np.int16]:
-    """Means over areas that cut pixels, in whole numbers: exact, and the same on every machine."""
+    """Return means over areas that cut pixels: whole numbers, the same on every machine."""
     area = hu.shape[0] ** 2
     sums = _area_sums(_area_sums(hu.astype(np.int64)).T).T
     means: NDArray[np.int16] = ((2 * sums + area) // (2 * area)).astype(np.int16)
@@ -245,7 +245,7 @@ def _mean_of_areas(hu: NDArray[np.int16]) -> NDArray[np.int16]:
 
 
 def _area_sums(values: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(side, n) → (256, n): sums over 256 equal parts of the first axis, in 1/256 of a pixel.
+    """Return sums (256, n) over 256 equal parts of the first axis, in 1/256 of a pixel.
 
     On an axis of length 256 * side, pixel j covers [256 j, 256 (j + 1)) and part i covers
     [side * i, side * (i + 1)): the difference of running sums at its two ends.

@@ -53,7 +53,7 @@ TAGS: dict[str, int] = {
     "RescaleSlope": 0x00281053,
     "RescaleType": 0x00281054,
 }
-"""DICOM keyword → tag (group << 16 | element), of all that a CT slice's header is asked for."""
+"""Tags (group << 16 | element), by DICOM keyword, of all that a CT slice's header is asked for."""
 
 _LARGEST_MM = {
     "ImagePositionPatient": 1e5,
@@ -86,7 +86,7 @@ class Values:
         self._big_endian = elements.big_endian
 
     def text(self, keyword: str) -> str | None:
-        """Text without padding; UTF-8 where it fits, else Latin-1: it is only shown or compared."""
+        """Return text without padding: UTF-8, else Latin-1; it is only shown or compared."""
         raw = self._values.get(TAGS[keyword])
         if raw is None:
             return None
@@ -97,37 +97,39 @@ class Values:
         return text.strip(" \0\r\n\t") or None
 
     def required_text(self, keyword: str) -> str:
-        """Text that must be there."""
+        """Return text that must be there."""
         text = self.text(keyword)
         if text is None:
             raise UnreadableFile(f"no {keyword} in the file")
         return text
 
     def whole(self, keyword: str) -> int | None:
-        """A 16-bit unsigned number."""
+        """Return a 16-bit unsigned number."""
         raw = self._values.get(TAGS[keyword])
         if not raw:
             return None
         if len(raw) != 2:
-            raise UnreadableFile(f"{keyword} has a wrong length", found=len(raw), expected=2)
+            raise UnreadableFile(
+                f"{keyword} has a wrong length", found=f"{len(raw)} bytes", expected=2
+            )
         return int.from_bytes(raw, "big" if self._big_endian else "little")
 
     def required_whole(self, keyword: str) -> int:
-        """A 16-bit unsigned number that must be there."""
+        """Return a 16-bit unsigned number that must be there."""
         number = self.whole(keyword)
         if number is None:
             raise UnreadableFile(f"no {keyword} in the file")
         return number
 
     def padding(self, *, signed: bool) -> int | None:
-        """PixelPaddingValue, which has the sign of the pixels whatever its own type says."""
+        """Return PixelPaddingValue, which has the pixels' sign whatever its own type says."""
         raw = self._values.get(TAGS["PixelPaddingValue"])
         if not raw or len(raw) != 2:
             return None
         return int.from_bytes(raw, "big" if self._big_endian else "little", signed=signed)
 
     def numbers(self, keyword: str, count: int) -> tuple[float, ...] | None:
-        """Exactly `count` decimal numbers, none so large that it makes no sense."""
+        """Return exactly `count` decimal numbers, none so large that it makes no sense."""
         text = self.text(keyword)
         if text is None:
             return None
@@ -145,12 +147,12 @@ class Values:
         return numbers
 
     def number(self, keyword: str) -> float | None:
-        """One finite decimal number."""
+        """Return one finite decimal number."""
         numbers = self.numbers(keyword, 1)
         return None if numbers is None else numbers[0]
 
     def age_years(self, keyword: str) -> float | None:
-        """An age in years; None for what is no age: a slice is not lost over it.
+        """Return an age in years; None for what is no age: a slice is not lost over it.
 
         A bare number, which some devices write, counts as years: else a child would be read as if
         its age were not said.
@@ -166,7 +168,7 @@ class Values:
         return None if found is None else int(found[1]) / _PER_YEAR[found[2].upper()]
 
     def integer_text(self, keyword: str) -> int | None:
-        """One whole number written as text."""
+        """Return one whole number that is written as text."""
         number = self.number(keyword)
         if number is not None and not (number.is_integer() and abs(number) < 2**31):
             raise UnreadableFile(f"{keyword} is not a whole number", found=number)
@@ -175,7 +177,7 @@ class Values:
 
 @lru_cache(maxsize=256)
 def _finite_numbers(text: str) -> tuple[float, ...]:
-    """Numbers with backslashes between → the numbers; none where one is none, or not finite.
+    """Return the numbers between backslashes; none of them where one is no finite number.
 
     Kept for a while: most are the same in all files of a series.
     """

@@ -60,12 +60,9 @@ PAPER_WINDOWS: tuple[Window, ...] = (BRAIN, SUBDURAL, SOFT_TISSUE)
 
 
 def apply_windows(
-    hu: NDArray[np.int16],
-    windows: Sequence[Window],
-    *,
-    out: NDArray[np.float32] | None = None,
+    hu: NDArray[np.int16], windows: Sequence[Window], *, out: NDArray[np.float32] | None = None
 ) -> NDArray[np.float32]:
-    """HU in; one channel a window, each in [0, 1], out.
+    """Map HU to one channel a window, each in [0, 1].
 
     Each element is computed by itself, so a slice gives the same bits alone and in a batch.
 
@@ -88,9 +85,6 @@ def apply_windows(
         above_low = np.clip(hu, np.int16(window.low_hu), np.int16(window.high_hu))
         above_low -= np.int16(window.low_hu)
         np.divide(
-            above_low,
-            np.float32(window.width_hu),
-            out=channels[..., index],
-            dtype=np.float32,
+            above_low, np.float32(window.width_hu), out=channels[..., index], dtype=np.float32
         )
     return channels

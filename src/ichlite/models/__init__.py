@@ -1,4 +1,4 @@
-"""Untrained Keras models by name: every architecture that ichlite can train."""
+"""Build untrained Keras models by name: every architecture that ichlite can train."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ except ModuleNotFoundError as error:
 from ichlite.models.lesion_fcn import lesion_fcn
 from ichlite.models.light_fcn import light_fcn
 from ichlite.models.mobilenet_v2 import mobilenet_v2
-from ichlite.models.sfcn import sfcn
-from ichlite.models.sfcn_depthwise import sfcn_depthwise
+from ichlite.models.sfcn import sfcn, sfcn_depthwise
 
 __all__ = ["MODELS", "build", "lesion_fcn", "light_fcn", "mobilenet_v2", "sfcn", "sfcn_depthwise"]
 
@@ -30,7 +29,7 @@ MODELS: Mapping[str, Callable[..., keras.Model]] = {
 
 
 def check_name(name: str) -> None:
-    """Refuse a name that is no model's.
+    """Refuse a name that no model has.
 
     Raises:
         UnknownName: No such model; lists the choices.
@@ -40,15 +39,15 @@ def check_name(name: str) -> None:
 
 
 def build(name: str, **hyperparameters: Any) -> keras.Model:
-    """Build the untrained model of that name.
+    """Build the untrained model of a name.
 
     Args:
         name: Key of `MODELS`.
         hyperparameters: Passed on to the architecture's function.
 
     Returns:
-        A model (batch, size, size, 3), windows in [0, 1] → logits (batch, 5); `lesion_fcn` gives
-        a dict of them and its lesion map (`outputs.slice_logits` takes the logits of either).
+        A model from windows in [0, 1], (batch, size, size, 3), to logits (batch, 5); `lesion_fcn`
+        gives a dict of them and its lesion map (`outputs.slice_logits` takes the logits of either).
 
     Raises:
         UnknownName: No such model; lists the choices.

@@ -1,4 +1,4 @@
-"""The few building blocks that the architectures share.
+"""Build the few blocks that the architectures share.
 
 All maps are NHWC. Every convolution has a bias and is followed by batch normalisation, as in SFCN.
 """
@@ -18,42 +18,42 @@ CHANNELS = 3
 
 
 def windows_input(size: int | None) -> Any:
-    """Side length in pixels (None: any) → the symbolic input (batch, size, size, 3)."""
+    """Return the symbolic input (batch, size, size, 3); a size of None takes any."""
     return keras.Input((size, size, CHANNELS), name="windows")
 
 
 def conv_bn(
     x: Any, filters: int, kernel: int, *, strides: int = 1, momentum: float, name: str
 ) -> Any:
-    """Feature map → convolution with bias → batch normalisation."""
+    """Apply a convolution with bias and batch normalisation."""
     x = keras.layers.Conv2D(filters, kernel, strides, padding="same", name=name)(x)
     return keras.layers.BatchNormalization(momentum=momentum, name=f"{name}_bn")(x)
 
 
 def depthwise_bn(x: Any, kernel: int, *, strides: int = 1, momentum: float, name: str) -> Any:
-    """Feature map → depthwise convolution with bias → batch normalisation."""
+    """Apply a depthwise convolution with bias and batch normalisation."""
     x = keras.layers.DepthwiseConv2D(kernel, strides, padding="same", name=name)(x)
     return keras.layers.BatchNormalization(momentum=momentum, name=f"{name}_bn")(x)
 
 
 def standardised(x: Any, mean: NDArray[np.floating[Any]], spread: NDArray[np.floating[Any]]) -> Any:
-    """(…, channel) → less its mean, over its spread; what never varies is not blown up."""
+    """Subtract the mean of each channel and divide by its spread, or 0.001 if that is larger."""
     variance = np.maximum(np.asarray(spread, np.float64), 1e-3) ** 2
     return keras.layers.Normalization(mean=mean, variance=variance, name="standardised")(x)
 
 
 def relu(x: Any, name: str) -> Any:
-    """Feature map → its positive part."""
+    """Return the positive part of a feature map."""
     return keras.layers.ReLU(name=name)(x)
 
 
 def halve(x: Any, name: str) -> Any:
-    """Feature map (batch, h, w, c) → the maxima of its 2x2 tiles (batch, h//2, w//2, c)."""
+    """Return the maxima of the 2x2 tiles of a feature map (batch, row, column, channel)."""
     return keras.layers.MaxPooling2D(2, name=name)(x)
 
 
 def classifier(image: Any, features: Any, *, dropout: float, name: str) -> keras.Model:
-    """Last feature map → global average pool → dropout → one logit a subtype.
+    """Build a model that ends in a global average pool, dropout, and one logit a subtype.
 
     Args:
         image: The model's symbolic input.
@@ -62,7 +62,7 @@ def classifier(image: Any, features: Any, *, dropout: float, name: str) -> keras
         name: Of the model.
 
     Returns:
-        A model (batch, size, size, 3) → logits (batch, 5), subtypes in the order of `labels.NAMES`.
+        A model with logits (batch, 5), subtypes in the order of `labels.NAMES`.
     """
     x = keras.layers.GlobalAveragePooling2D(name="pool")(features)
     x = keras.layers.Dropout(dropout, name="dropout")(x)

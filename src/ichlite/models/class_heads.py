@@ -1,7 +1,7 @@
-"""Class heads: from the pooled features of a slice to its bleeds, with and without dependence.
+"""Build class heads, which tell bleeds from a slice's pooled features, with and without dependence.
 
-Three of one size on the same frozen features. A linear mix of logits would be an independent head
-in other words, so the head of correlations goes through sigmoids.
+There are three of one size on the same frozen features. A linear mix of logits would be an
+independent head in other words, so the head of correlations goes through sigmoids.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ HIDDEN = 8
 def class_head(
     kind: str, mean: NDArray[floating[Any]], spread: NDArray[floating[Any]]
 ) -> keras.Model:
-    """Return an untrained head.
+    """Return an untrained class head.
 
     Args:
         kind: `independent`, `correlated` or `hierarchical`.
@@ -32,8 +32,8 @@ def class_head(
         spread: (channel,) standard deviation of each.
 
     Returns:
-        A model (slice, channel) → log probabilities and log complements (slice, 6, 2), any bleed
-        first; any is never below a subtype.
+        A model from features (slice, channel) to log probabilities and log complements
+        (slice, 6, 2), any bleed first; any is never below a subtype.
 
     Raises:
         UnknownName: No such kind.
@@ -50,12 +50,12 @@ def class_head(
 
 
 def _independent(x: Any) -> Any:
-    """One sigmoid a subtype; any is the largest."""
+    """Apply one sigmoid a subtype; any is the largest."""
     return _with_largest(keras.layers.Dense(len(NAMES), name="subtypes")(x))
 
 
 def _correlated(x: Any) -> Any:
-    """Sigmoids whose logits are moved by what the others say.
+    """Apply sigmoids whose logits are moved by what the others say.
 
     Source:
         Xun et al., Correlation networks for extreme multi-label text classification, KDD 2020
@@ -68,7 +68,7 @@ def _correlated(x: Any) -> Any:
 
 
 def _hierarchical(x: Any) -> Any:
-    """Any bleed, and each subtype given that there is one: the product is the subtype's."""
+    """Multiply the probabilities of any bleed and of each subtype given that there is one."""
     log = keras.ops.log_sigmoid
     bleeds = keras.layers.Dense(1, name="any")(x)
     given = keras.layers.Dense(len(NAMES), name="given_any")(x)
@@ -81,7 +81,7 @@ def _hierarchical(x: Any) -> Any:
 
 
 def _with_largest(logits: Any) -> Any:
-    """Logits of subtypes (slice, 5) → log probabilities and complements, the largest in front."""
+    """Return log probabilities and complements of logits (slice, 5), the largest in front."""
     every = keras.ops.concatenate([keras.ops.max(logits, axis=1, keepdims=True), logits], axis=1)
     return keras.ops.stack([keras.ops.log_sigmoid(every), keras.ops.log_sigmoid(-every)], axis=-1)
 

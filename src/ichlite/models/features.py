@@ -1,4 +1,4 @@
-"""What a trained network knows of every slice: pooled features, logits, maxima of its lesion map.
+"""Compute and keep a network's pooled features, logits and lesion map maxima of every slice.
 
 Models that go on from a network whose weights stay as they are (a scan stage, another class head)
 train on these tables in seconds, without images.
@@ -24,7 +24,7 @@ from ichlite.models.saved import predict_batches
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SliceFeatures:
-    """Slices as a network sees them, with what is true of them; every column is (slice, …).
+    """Table of slices as a network sees them, with their labels; every column is (slice, …).
 
     Attributes:
         image, patient, series, split: Text, as in the store.
@@ -108,7 +108,7 @@ def moments(
 
 
 def features_of(model: keras.Model, store: Store, rows: NDArray[np.int64]) -> SliceFeatures:
-    """Return what a network knows of the rows of a store.
+    """Compute the features of the rows of a store.
 
     Args:
         model: With a layer named `features`, its last feature map, as all of `models` have.

@@ -1,4 +1,4 @@
-"""Make windows on the device, in front of a model that takes windows.
+"""Compute windows on the device, in front of a model that takes windows.
 
 The windows are those of `ct.windows.apply_windows`, to float32 rounding; a batch in HU is a sixth
 of the bytes of its windows.
@@ -16,7 +16,7 @@ from ichlite.ct.windows import PAPER_WINDOWS
 
 
 class Windows(keras.layers.Layer):  # type: ignore[misc]
-    """(batch, row, column) int16 HU → (batch, row, column, 3) float32 windows in [0, 1].
+    """Layer from int16 HU (batch, row, column) to float32 windows (..., 3) in [0, 1].
 
     Example:
         >>> hu = np.array([[[0, 40], [80, 3071]]], np.int16)
@@ -31,21 +31,21 @@ class Windows(keras.layers.Layer):  # type: ignore[misc]
         self.high_hu = np.array([window.high_hu for window in PAPER_WINDOWS], np.float32)
 
     def call(self, hu: Any) -> Any:
-        """HU → windows."""
+        """Apply the windows to HU."""
         x = ops.expand_dims(ops.cast(hu, "float32"), -1)
         x = ops.minimum(ops.maximum(x, self.low_hu), self.high_hu)
         return (x - self.low_hu) / (self.high_hu - self.low_hu)
 
 
 def from_hu(model: keras.Model) -> keras.Model:
-    """A model of windows → a model of HU around it, with the very same weights.
+    """Wrap a model that takes windows into one that takes HU, with the very same weights.
 
     Args:
-        model: (batch, size, size, 3) windows → logits (batch, 5), or a dict with a lesion map too.
+        model: Takes windows (batch, size, size, 3).
 
     Returns:
-        A model (batch, size, size) int16 HU → the same. It is for training and scoring;
-        save the inner one.
+        A model that takes int16 HU (batch, size, size) and gives the same. It is for training and
+        scoring; save the inner one.
 
     Example:
         >>> from ichlite.models import light_fcn

@@ -1,4 +1,4 @@
-"""LightFCN with a lesion map: where on a 32x32 grid of the slice each subtype's blood is."""
+"""Build LightFCN with a lesion map, which shows each subtype's blood on a 32x32 grid."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def lesion_fcn(
     bn_momentum: float = 0.99,
     size: int | None = 256,
 ) -> keras.Model:
-    """LightFCN's layers, and 1x1 heads on fine and deep features which sum to a lesion map.
+    """Build LightFCN's layers, and 1x1 heads on fine and deep features which sum to a lesion map.
 
     The slice logit of a subtype is that of LightFCN plus a learned gain, at least 0, times the
     largest logit in the subtype's map: what the map claims anywhere, the slice claims.
@@ -44,8 +44,8 @@ def lesion_fcn(
         size: Side of the input in pixels; None takes any multiple of the last feature's side.
 
     Returns:
-        A model (batch, size, size, 3), windows in [0, 1] → `logits` (batch, 5) and `lesion_map`
-        (batch, size / 8, size / 8, 5), logits of blood in each cell.
+        A model from windows in [0, 1], (batch, size, size, 3), to `logits` (batch, 5) and
+        `lesion_map` (batch, size / 8, size / 8, 5), logits of blood in each cell.
 
     Raises:
         UsageError: Fewer than three blocks.
@@ -87,7 +87,7 @@ def _map_head(name: str, **options: Any) -> keras.layers.Conv2D:
 
 @keras.saving.register_keras_serializable(package="ichlite")
 class SubtypeGain(keras.layers.Layer):  # type: ignore[misc]
-    """Multiply each subtype's logit by a learned number, at least 0 and 1 at first.
+    """Layer that multiplies each subtype's logit by a learned gain, at least 0 and 1 at first.
 
     Example:
         >>> import numpy as np
@@ -96,12 +96,12 @@ class SubtypeGain(keras.layers.Layer):  # type: ignore[misc]
     """
 
     def build(self, shape: Any) -> None:
-        """Make the gains."""
+        """Create the gains."""
         self.gain = self.add_weight(
             shape=shape[-1:], initializer="ones", constraint="non_neg", name="gain"
         )
         self.built = True
 
     def call(self, logits: Any) -> Any:
-        """(batch, 5) → (batch, 5)."""
+        """Multiply logits (batch, 5) by the gains."""
         return logits * self.gain

@@ -1,4 +1,4 @@
-"""LightFCN, the paper's network: three-window slices to subtype logits.
+"""Build LightFCN, the paper's network, from slices in three windows to subtype logits.
 
 Widths are a reconstruction: the paper's figure 1 is not in its text. The doubling sequence meets
 its parameters (86.8 K), FLOPs (189 M) and file size (312 KB) together.
@@ -23,7 +23,7 @@ def light_fcn(
     bn_momentum: float = 0.99,
     size: int | None = 256,
 ) -> keras.Model:
-    """LightFCN: a stride-2 stem, five inverted residual blocks, a 1x1 head.
+    """Build LightFCN: a stride-2 stem, five inverted residual blocks, a 1x1 head.
 
     Args:
         expansions: Channels inside each block; one block and one halving an entry.
@@ -34,7 +34,7 @@ def light_fcn(
         size: Side of the input in pixels; None takes any size.
 
     Returns:
-        A model (batch, size, size, 3), windows in [0, 1] → logits (batch, 5).
+        A model from windows in [0, 1], (batch, size, size, 3), to logits (batch, 5).
 
     Source:
         Lankireddy et al., MLMI 2022, section 2.1 and figure 1.
@@ -77,7 +77,7 @@ def light_body(
 
 
 def expansion_block(x: Any, expansion: int, *, momentum: float, name: str) -> Any:
-    """Feature map → expand 1x1, depthwise 3x3, project 1x1 → added to the same feature map."""
+    """Expand a feature map 1x1, filter it depthwise 3x3, project it 1x1, and add it to itself."""
     width = x.shape[-1]
     y = conv_bn(x, expansion, 1, momentum=momentum, name=f"{name}_expand")
     y = relu(y, f"{name}_expand_relu")

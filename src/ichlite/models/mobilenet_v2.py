@@ -1,4 +1,4 @@
-"""MobileNetV2 from Keras, untrained, with five subtype logits; a network of comparison."""
+"""Build MobileNetV2, untrained, with five subtype logits, as a network of comparison."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def mobilenet_v2(
     bn_momentum: float = 0.99,
     size: int | None = 256,
 ) -> keras.Model:
-    """MobileNetV2 without downloaded weights.
+    """Build MobileNetV2 without downloaded weights.
 
     Args:
         width_multiplier: Scales every channel count (the paper's alpha).
@@ -23,7 +23,7 @@ def mobilenet_v2(
         size: Side of the input in pixels; None takes any size.
 
     Returns:
-        A model (batch, size, size, 3), windows in [0, 1] → logits (batch, 5).
+        A model from windows in [0, 1], (batch, size, size, 3), to logits (batch, 5).
 
     Source:
         Sandler et al., CVPR 2018, table 2, as `keras.applications.MobileNetV2` builds it.

@@ -1,4 +1,4 @@
-"""Names of what models give, and the slice logits of any of them."""
+"""Name the outputs of models, and find the slice logits among those of any model."""
 
 from __future__ import annotations
 

@@ -23,14 +23,11 @@ BATCH = 64
 
 
 def load(path: Path, *, compiled: bool = False) -> keras.Model:
-    """A `.keras` file, or a run folder (its best) → the model.
+    """Load the model of a `.keras` file, or the best one of a run folder.
 
     Args:
         path: File or folder.
         compiled: With its loss and optimiser, to train on.
-
-    Returns:
-        The model.
 
     Raises:
         InputError: No such file, or not a Keras model.
@@ -39,12 +36,12 @@ def load(path: Path, *, compiled: bool = False) -> keras.Model:
         path = path / BEST
     if not path.is_file():
         raise InputError(
-            f"no model at {path}", expected=f"a .keras file or a run folder with {BEST}"
+            f"there is no model at {path}", expected=f"a .keras file or a run folder with {BEST}"
         )
     if path.suffix not in (".keras", ".h5"):
         raise InputError(
             f"{path.name} is no Keras model",
-            found=f"a {path.suffix or 'file without an ending'}",
+            found=f"a {path.suffix} file" if path.suffix else "a file without an ending",
             expected=f"a .keras file or a run folder with {BEST}",
         )
     try:
@@ -56,7 +53,7 @@ def load(path: Path, *, compiled: bool = False) -> keras.Model:
 
 
 def predict(model: keras.Model, store: Store, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Model, of windows or of HU (`from_hu`), and row numbers of a store → logits (image, 5)."""
+    """Return a model's logits (image, 5) for rows of a store, as `predict_batches` takes them."""
     logits = [np.asarray(slice_logits(outputs)) for outputs in predict_batches(model, store, rows)]
     return np.concatenate([np.empty((0, len(NAMES)), np.float32), *logits])
 
@@ -65,8 +62,8 @@ def predict_batches(model: keras.Model, store: Store, rows: NDArray[np.int64]) -
     """Yield a model's outputs for the rows of a store, batch by batch, in its own structure.
 
     Args:
-        model: Of windows or of HU (`from_hu`).
-        store: With the slices.
+        model: Takes windows, or HU (`from_hu`).
+        store: Holds the slices.
         rows: Row numbers.
     """
     takes_hu = len(model.input_shape) == 3
@@ -82,7 +79,7 @@ def predict_batches(model: keras.Model, store: Store, rows: NDArray[np.int64]) -
 
 
 def _whole_shares(rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Rows, the last repeated until each device of a distribution gets as many as the others."""
+    """Repeat the last row until each device of a distribution gets as many as the others."""
     distribution = keras.distribution.distribution()
     devices = 1 if distribution is None else distribution.num_model_replicas
     return np.pad(rows, (0, -len(rows) % devices), mode="edge")

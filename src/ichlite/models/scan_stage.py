@@ -1,4 +1,4 @@
-"""Scan stages: small networks over the slices of a scan, after the network that looks at slices.
+"""Build scan stages: small networks over a scan's slices, after the network that looks at slices.
 
 What they take of each slice is `slice_inputs`; what they give are refined slice logits and the
 logits of the scan. Untrained, both are today's rule without its smoothing, on logits: a slice keeps
@@ -72,7 +72,7 @@ def slice_inputs(table: SliceFeatures, scan: NDArray[np.int64], use: SliceInputs
     """Return what a scan stage takes of each slice of a scan.
 
     Args:
-        table: With the slices.
+        table: Holds the slices.
         scan: Their row numbers, by position.
         use: `logits`: logits, maxima of the lesion map and geometry; `features`: the 64 too.
 
@@ -104,8 +104,8 @@ def scan_stage(
         dropout: Share of the first inner map that is dropped in training.
 
     Returns:
-        A model: `slices` (scan, slice, channel) and `mask` (scan, slice, 1), 1 for a slice and 0
-        for what fills up a shorter scan → `slice_logits` (scan, slice, 5) and `scan_logits`
+        A model from `slices` (scan, slice, channel) and `mask` (scan, slice, 1), 1 for a slice and
+        0 for what fills up a shorter scan, to `slice_logits` (scan, slice, 5) and `scan_logits`
         (scan, 6), any bleed first. Any number of slices from three on, filled up.
 
     Raises:
@@ -143,7 +143,7 @@ def scan_stage(
 
 
 def _mean_of_highest(logits: Any, mask: Any) -> Any:
-    """Mean logit of the three highest slices of each class, any bleed first."""
+    """Return the mean logit of the three highest slices of each class, any bleed first."""
     table = keras.ops.concatenate([keras.ops.max(logits, axis=-1, keepdims=True), logits], axis=-1)
     table = keras.ops.transpose(_only(table, mask), (0, 2, 1))
     highest, _ = keras.ops.top_k(table, TOP_SLICES)
@@ -152,7 +152,7 @@ def _mean_of_highest(logits: Any, mask: Any) -> Any:
 
 
 def _only(x: Any, mask: Any) -> Any:
-    """(scan, slice, channel) with what fills up a scan below everything.
+    """Set what fills up a scan below everything else in (scan, slice, channel).
 
     Not by adding to it: Keras 3.15 on TensorFlow takes what it adds to a batch of one for a bias,
     along the wrong axis, where there are as many slices as channels.
@@ -161,12 +161,12 @@ def _only(x: Any, mask: Any) -> Any:
 
 
 def _no_neighbours(x: Any, mask: Any, width: int) -> Any:
-    """A further layer for each slice by itself: what the others gain without their neighbours."""
+    """Apply a further layer to each slice by itself: what the others gain without neighbours."""
     return (x + keras.layers.Dense(width, activation="relu", name="further")(x)) * mask
 
 
 def _temporal_conv(x: Any, mask: Any, width: int) -> Any:
-    """Two residual convolutions, which together see three slices to either side."""
+    """Apply two residual convolutions, which together see three slices to either side."""
     for dilation in (1, 2):
         y = keras.layers.Conv1D(
             width, 3, padding="same", dilation_rate=dilation, activation="relu",
@@ -177,7 +177,7 @@ def _temporal_conv(x: Any, mask: Any, width: int) -> Any:
 
 
 def _gru(x: Any, mask: Any, width: int) -> Any:
-    """One gated recurrent layer each way."""
+    """Apply one gated recurrent layer each way."""
     layer = keras.layers.GRU(width // 2, return_sequences=True)
     both = keras.layers.Bidirectional(layer, name="both_ways")
     return (x + both(x, mask=keras.ops.squeeze(mask, -1) > 0)) * mask

@@ -27,7 +27,7 @@ COARSE = 4
 
 @dataclass(frozen=True, slots=True)
 class Atlas:
-    """The template head; all arrays (z, y, x).
+    """Template head; all arrays (z, y, x).
 
     Attributes:
         cavity_mm: Signed distance to the inner table over HEAD_GRID, negative inside, float32 mm.
@@ -47,21 +47,17 @@ class Atlas:
 
     @property
     def brain_grid(self) -> Grid:
-        """The grid of BRAIN_BOX."""
+        """Return the grid of BRAIN_BOX."""
         return box_grid(HEAD_GRID, BRAIN_BOX)
 
 
 def box_grid(grid: Grid, box: Box) -> Grid:
     """Return the grid of a box of `grid`."""
-    shape = (
-        box[0].stop - box[0].start,
-        box[1].stop - box[1].start,
-        box[2].stop - box[2].start,
-    )
-    origin = tuple(
+    depth, rows, columns = (b.stop - b.start for b in box)
+    z, y, x = (
         o + b.start * s for o, b, s in zip(grid.origin_mm, box, grid.spacing_mm, strict=True)
     )
-    return Grid(shape, (origin[0], origin[1], origin[2]), grid.spacing_mm)
+    return Grid((depth, rows, columns), (z, y, x), grid.spacing_mm)
 
 
 def _load_map(name: str) -> Float:
@@ -162,10 +158,7 @@ def _coarse_gradient(distance: Float, sigma: float) -> Float:
 
     smooth = ndimage.gaussian_filter(distance, [sigma / 2, sigma, sigma])
     grid = box_grid(HEAD_GRID, BRAIN_BOX)
-    knots = coarse_shape(grid.shape)
-    index = np.meshgrid(
-        *(np.linspace(0, n - 1, k) for n, k in zip(grid.shape, knots, strict=True)), indexing="ij"
-    )
+    index = _coarse_index(grid.shape)
     rows = [
         ndimage.map_coordinates(g, index, order=1) for g in np.gradient(smooth, *grid.spacing_mm)
     ]
@@ -177,6 +170,12 @@ def _coarse_gradient(distance: Float, sigma: float) -> Float:
 def coarse_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:
     """Return the knots of the displacement field that covers `shape` (2, 4 and 4 voxels apart)."""
     return (shape[0] // 2 + 1, shape[1] // COARSE + 1, shape[2] // COARSE + 1)
+
+
+def _coarse_index(shape: tuple[int, ...]) -> tuple[NDArray[np.float64], ...]:
+    """Return where the knots of the displacement field lie, in voxels (z, y, x) of `shape`."""
+    ends = zip(shape, coarse_shape(shape), strict=True)
+    return np.meshgrid(*(np.linspace(0, n - 1, k) for n, k in ends), indexing="ij")
 
 
 @lru_cache(maxsize=1)
@@ -234,10 +233,7 @@ def _ventricle_push(distance: Float, cavity_mm: Float) -> Float:
     from scipy import ndimage
 
     push = _coarse_gradient(distance, 2.6)
-    index = np.meshgrid(
-        *(np.linspace(0, n - 1, k) for n, k in zip(distance.shape, push.shape[1:], strict=True)),
-        indexing="ij",
-    )
+    index = _coarse_index(distance.shape)
     far = ndimage.map_coordinates(distance, index, order=1)
     depth = -ndimage.map_coordinates(cavity_mm, index, order=1)
     decay = np.exp(-np.maximum(far, 0) / 16) * np.clip(depth / 22, 0, 1)

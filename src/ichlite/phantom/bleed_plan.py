@@ -1,4 +1,4 @@
-"""The bleeds of a subject: frozen records that go from the draw (`plans`) to the brush (`bleeds`).
+"""Describe the bleeds of a subject, in records that go from the draw (`plans`) to the brush.
 
 Positions are template coordinates (x, y, z), mm; HU are before the scanner's own offset.
 """
@@ -12,7 +12,7 @@ from ichlite.phantom.fields import Point
 
 @dataclass(frozen=True, slots=True)
 class Surface:
-    """A collection between inner table and brain.
+    """Blood that collects between inner table and brain.
 
     Attributes:
         subtype: `epidural` or `subdural`.
@@ -110,7 +110,12 @@ class Ventricular:
 
 @dataclass(frozen=True, slots=True)
 class BleedPlan:
-    """All bleeds of one subject; `widen_mm` is how far blood blocked in widens the ventricles."""
+    """All bleeds of one subject.
+
+    Attributes:
+        widen_mm: How far the ventricles widen because blood blocks them.
+        names: Subtypes of the bleeds.
+    """
 
     surfaces: tuple[Surface, ...] = ()
     sheets: tuple[Sheet, ...] = ()
@@ -122,6 +127,6 @@ class BleedPlan:
 
     @property
     def empty(self) -> bool:
-        """Whether there is no bleed."""
+        """Return whether there is no bleed."""
         bleeds = (self.surfaces, self.sheets, self.blobs, self.sulcal, self.ventricular)
         return not any(bleeds)

@@ -1,4 +1,4 @@
-"""Paint planned bleeds into a brain: displace it, then HU and one weight map a subtype.
+"""Paint planned bleeds into a brain: displace it, then add HU and one weight map a subtype.
 
 Shapes follow the anatomy: an epidural is a lens against the inner table, a subdural a crescent or
 a sheet on falx and tentorium, subarachnoid blood takes the place of fluid in sulci and cisterns,
@@ -58,7 +58,7 @@ def displace(plan: BleedPlan, atlas: Atlas, displacement: Displacement) -> list[
 
 
 class Blood:
-    """Paints a plan into a brain.
+    """Painter of a plan into a brain.
 
     Args:
         brain: Changed in place (`hu`).
@@ -66,7 +66,7 @@ class Blood:
         rng: Source of randomness.
 
     Attributes:
-        weight: Subtype name → share of blood in each voxel, [0, 1], over BRAIN_BOX.
+        weight: Share of blood in each voxel, [0, 1], over BRAIN_BOX, by subtype name.
         front_mm: How far in front each voxel lies for a patient on the back.
         septum_mm: Half of the gap between the lateral ventricles.
     """

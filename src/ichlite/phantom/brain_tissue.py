@@ -15,7 +15,7 @@ from ichlite.phantom.fields import Float, Grid, Point, smooth_noise, step, upsam
 
 @dataclass(frozen=True, slots=True)
 class BrainTraits:
-    """What makes one brain differ from the next; HU before the scanner's own offset.
+    """Traits in which brains differ; HU before the scanner's own offset.
 
     Attributes:
         grey_hu, white_hu, csf_hu: Tissue values.
@@ -34,25 +34,25 @@ class BrainTraits:
 
 def draw_brain_traits(rng: np.random.Generator) -> BrainTraits:
     """Return the traits of a random adult."""
-    old = float(rng.beta(1.3, 1.3))
-    atrophy = -0.05 + 0.62 * old**1.3 + float(rng.normal(0, 0.06))
-    ventricle = -1.2 + 4.2 * old**1.5 + float(rng.normal(0, 0.8))
+    old = rng.beta(1.3, 1.3)
+    atrophy = -0.05 + 0.62 * old**1.3 + rng.normal(0, 0.06)
+    ventricle = -1.2 + 4.2 * old**1.5 + rng.normal(0, 0.8)
     if rng.random() < 0.08:  # hydrocephalus: wide ventricles, tight sulci
-        ventricle = float(rng.uniform(5, 12))
-        atrophy = float(rng.uniform(-0.1, 0.1))
-    white = float(rng.normal(29, 1.2))
+        ventricle = rng.uniform(5, 12)
+        atrophy = rng.uniform(-0.1, 0.1)
+    white = rng.normal(29, 1.2)
     return BrainTraits(
-        grey_hu=white + float(rng.uniform(5.0, 10.0)),
+        grey_hu=white + rng.uniform(5.0, 10.0),
         white_hu=white,
-        csf_hu=float(rng.uniform(3, 11)),
+        csf_hu=rng.uniform(3, 11),
         ventricle_mm=ventricle,
         atrophy=atrophy,
-        matter_change=float(rng.exponential(5.0)) * (old > 0.5),
+        matter_change=rng.exponential(5.0) * (old > 0.5),
     )
 
 
 class Displacement:
-    """A smooth field of how far the brain moved, mm, (3, coarse z, y, x) in order (z, y, x).
+    """Smooth field of how far the brain moved, mm, (3, coarse z, y, x) in order (z, y, x).
 
     Args:
         atlas: The template.
@@ -112,19 +112,9 @@ class Displacement:
     def at(self, point: Point) -> Point:
         """Return where a template point (x, y, z) lies after the displacement."""
         knots = self.field.shape[1:]
-        place = [
-            round(
-                (p - o) / (s * (n - 1)) * (k - 1),
-            )
-            for p, o, s, n, k in zip(
-                reversed(point),
-                self.grid.origin_mm,
-                self.grid.spacing_mm,
-                self.grid.shape,
-                knots,
-                strict=True,
-            )
-        ]
+        grid, zyx = self.grid, reversed(point)
+        axes = zip(zyx, grid.origin_mm, grid.spacing_mm, grid.shape, knots, strict=True)
+        place = [round((p - o) / (s * (n - 1)) * (k - 1)) for p, o, s, n, k in axes]
         i, j, k = (min(max(p, 0), n - 1) for p, n in zip(place, knots, strict=True))
         dz, dy, dx = (float(v) for v in self.field[:, i, j, k])
         return point[0] + dx, point[1] + dy, point[2] + dz
@@ -132,7 +122,7 @@ class Displacement:
 
 @dataclass(frozen=True, slots=True)
 class Brain:
-    """One subject's brain over BRAIN_BOX.
+    """Brain of one subject over BRAIN_BOX.
 
     Attributes:
         grid: Of the arrays.
@@ -150,7 +140,7 @@ class Brain:
 
     @property
     def csf(self) -> Float:
-        """Fraction of fluid outside the ventricles."""
+        """Return the fraction of fluid outside the ventricles."""
         return np.asarray(np.clip(1 - self.grey - self.white - self.ventricle, 0, 1))
 
 

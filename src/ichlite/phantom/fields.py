@@ -20,7 +20,7 @@ Box = tuple[slice, slice, slice]
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """A regular grid of voxels.
+    """Regular grid of voxels.
 
     Attributes:
         shape: Voxels along (z, y, x).
@@ -148,8 +148,7 @@ def ellipsoid(
     """
     reach = max(radii[0], radii[1]) if turn_deg else 0.0
     box = grid.box(
-        centre,
-        (max(radii[0], reach) + margin, max(radii[1], reach) + margin, radii[2] + margin),
+        centre, (max(radii[0], reach) + margin, max(radii[1], reach) + margin, radii[2] + margin)
     )
     z, y, x = grid.mesh_mm(box)
     dx, dy, dz = x - np.float32(centre[0]), y - np.float32(centre[1]), z - np.float32(centre[2])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from ichlite.data.workers import in_processes
 from ichlite.data.writer import StoreWriter
 from ichlite.errors import UsageError
 from ichlite.labels import ANY, NAMES
-from ichlite.phantom.bleed_balance import mix_named
+from ichlite.phantom.plans import mix_named
 from ichlite.phantom.subject import Subject, generate_subject
 
 Progress = Callable[[int, int], None]
@@ -26,7 +26,7 @@ GENERATOR_VERSION = 2
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What was generated.
+    """Counts of what was generated.
 
     Attributes:
         images, patients: Counts.
@@ -41,16 +41,11 @@ class Made:
 
     def as_json(self) -> dict[str, object]:
         """Return the record as a JSON-able dict."""
-        return {
-            "images": self.images,
-            "patients": self.patients,
-            "positives": dict(self.positives),
-            "store_hash": self.store_hash,
-        }
+        return asdict(self)
 
 
 class Tally:
-    """Counts subjects as they come."""
+    """Counter of subjects as they come."""
 
     def __init__(self) -> None:
         self.images = 0
@@ -72,12 +67,12 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What to generate.
+    """Order of phantoms to generate.
 
     Attributes:
         subjects: How many.
         seed: Of the whole set.
-        balance: `paper` or `training`; see `balance.BALANCES`.
+        balance: `paper` or `training`; see `plans.BALANCES`.
         grid: Rows = columns.
     """
 
@@ -134,6 +129,19 @@ def store_rows(subject: Subject, seed: int) -> list[StoreRow]:
     return rows
 
 
+def check_counts(what: str, count: int, processes: int, seed: int) -> None:
+    """Refuse an order of nothing, by nobody, or with a negative seed.
+
+    Raises:
+        UsageError: A count below one, or a seed below zero.
+    """
+    for name, number in ((what, count), ("processes", processes)):
+        if number < 1:
+            raise UsageError(f"there are too few {name}", found=number, expected="1 or more")
+    if seed < 0:
+        raise UsageError("the seed is negative", found=seed, expected="at least 0")
+
+
 def subjects_of(order: Order, processes: int = 1) -> Iterator[Subject]:
     """Yield the subjects of an order, by index, made by `processes` processes.
 
@@ -141,17 +149,12 @@ def subjects_of(order: Order, processes: int = 1) -> Iterator[Subject]:
         UsageError: Counts below one, a negative seed, a matrix out of range, an unknown balance.
         StoreError: A worker process died.
     """
-    if order.subjects < 1 or processes < 1:
-        raise UsageError(
-            "subjects and processes are counts",
-            found=f"{order.subjects} and {processes}",
-            expected="1 or more",
-        )
-    if order.seed < 0:
-        raise UsageError("seed", found=order.seed, expected="at least 0")
+    check_counts("subjects", order.subjects, processes, order.seed)
     if not SMALLEST_GRID <= order.grid <= LARGEST_GRID:
         raise UsageError(
-            "unfit matrix", found=order.grid, expected=f"{SMALLEST_GRID} to {LARGEST_GRID}"
+            "phantoms cannot have a matrix of that size",
+            found=f"{order.grid} pixels a side",
+            expected=f"{SMALLEST_GRID} to {LARGEST_GRID}",
         )
     mix_named(order.balance)
     yield from in_processes(order.subject, range(order.subjects), processes)

@@ -44,7 +44,7 @@ _FACE = np.array(
 
 @dataclass(frozen=True, slots=True)
 class SkullTraits:
-    """Thicknesses of one head, mm, and what its cavities hold.
+    """Traits in which skulls differ: thicknesses, mm, and what the cavities hold.
 
     Attributes:
         skull_mm: Mean thickness of the vault.
@@ -73,20 +73,20 @@ def draw_skull_traits(rng: np.random.Generator, blow: Point | None = None) -> Sk
             float(72 * d[0]),
             float(-18 + 92 * d[1]),
             float(8 + 80 * d[2]),
-            float(rng.uniform(3, 12)),
+            rng.uniform(3, 12),
         )
     return SkullTraits(
         skull_mm=float(np.clip(rng.normal(6.3, 1.3), 3.8, 10.0)),
         scalp_mm=float(np.clip(rng.normal(5.0, 1.5), 2.5, 10.0)),
         bumps_mm=float(rng.uniform(0.2, 0.7) if rng.random() < 0.85 else rng.uniform(1.0, 2.5)),
-        sinus_fluid=float(rng.beta(0.6, 2.5)),
-        fat=float(rng.normal(-0.5, 0.4)),
+        sinus_fluid=rng.beta(0.6, 2.5),
+        fat=rng.normal(-0.5, 0.4),
         swelling=swelling,
     )
 
 
 class HeadBuilder:
-    """Draws one head.
+    """Builder of one head, shape by shape.
 
     Args:
         atlas: The template.
@@ -192,26 +192,26 @@ class HeadBuilder:
         rng, opaque = self.rng, self.traits.sinus_fluid
         z, y, x = HEAD_GRID.mesh_mm()
         floor = np.asarray((z < -14) & (z > -62) & (y < 52) & (y > -66) & (np.abs(x) < 62))
-        deep = float(rng.uniform(3, 7))
+        deep = rng.uniform(3, 7)
         bone = step(self.inner_mm - deep, 3.0) * step(-self.inner_mm - 0.3, 1.0) * floor
         rough = np.clip(1.2 + 0.6 * self.texture, 0, 1)
         self.hu += bone * rough * (np.float32(1000) - self.hu)
         for side in (-1.0, 1.0):
             start = self._jitter((side * 14, -14, -38), 1.5)
             end = self._jitter((side * 58, -30, -36), 2.0)
-            self._shape(*capsule(HEAD_GRID, start, end, float(rng.uniform(4, 7.5))), 1700.0)
+            self._shape(*capsule(HEAD_GRID, start, end, rng.uniform(4, 7.5)), 1700.0)
             self._cells(self._jitter((side * 58, -36, -44)), (11, 16, 17), -0.4, 5.0)
         self._shape(*capsule(HEAD_GRID, (0, -2, -34), (0, -24, -60), 6.0), 1100.0)
         fill = -950.0 if rng.random() > 0.6 * opaque else 25.0
-        size = float(rng.uniform(9, 14))
+        size = rng.uniform(9, 14)
         self._hollow(self._jitter((0, 16, -37)), (size, 12, 8), fill, 2.0)
         self._cells((0, 46, -36), (13, 26, 13), -0.9, 6.0)
         if rng.random() < 0.8:
             self._frontal_sinus()
 
     def _frontal_sinus(self) -> None:
-        wide, high = float(self.rng.uniform(12, 32)), float(self.rng.uniform(10, 24))
-        centre = (float(self.rng.normal(0, 5)), 74.0, float(self.rng.uniform(-16, -6)))
+        wide, high = self.rng.uniform(12, 32), self.rng.uniform(10, 24)
+        centre = (self.rng.normal(0, 5), 74.0, self.rng.uniform(-16, -6))
         box, distance = ellipsoid(HEAD_GRID, centre, (wide, 12, high), margin=4)
         if distance.size:
             within = self.outer_mm[box] - 4
@@ -240,11 +240,11 @@ class HeadBuilder:
             for k in range(7):
                 turn = 0.18 + 0.2 * k
                 spot = (side * 27 * np.sin(turn), 52 + 26 * np.cos(turn), -90.0)
-                radius = float(rng.uniform(2.5, 4.0))
+                radius = rng.uniform(2.5, 4.0)
                 top, low = (spot[0], spot[1], -82.0), (spot[0], spot[1], -100.0)
                 if rng.random() < 0.85:
                     self._shape(*capsule(HEAD_GRID, top, low, radius), 1900.0)
-        throat = float(rng.uniform(5, 11))
+        throat = rng.uniform(5, 11)
         self._shape(*capsule(HEAD_GRID, (0, 18, -54), (0, 8, -172), throat), -980.0)
 
     def _orbit(self, side: float) -> None:

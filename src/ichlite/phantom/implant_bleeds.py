@@ -54,14 +54,14 @@ _LEAST_HU = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Implanted:
-    """A real scan with blood that was put in.
+    """Real scan with blood that was put in.
 
     Attributes:
         hu: (slice, 256, 256) int16 HU.
         labels: (slice, 5) uint8, columns as `labels.NAMES`.
         lesion: (slice, 2) float32 row and column of the largest bleed; NaN where none.
-        lesion_cells: (slice, 32, 32) uint8; see `data.parts.LesionCells`.
-        shares: Subtype → (slice, 256, 256) float32 share of blood, [0, 1].
+        lesion_cells: (slice, 32, 32) uint8; see `data.store_parts.LesionCells`.
+        shares: Share of blood, [0, 1], (slice, 256, 256) float32, by subtype.
         plan: The bleeds.
     """
 
@@ -74,21 +74,21 @@ class Implanted:
 
 
 class _Anywhere(Brain):
-    """A brain that takes blood of every kind everywhere: the patient's own says where it stays."""
+    """Brain that takes blood of every kind everywhere: the patient's own says where it stays."""
 
     __slots__ = ()
 
     @property
     def csf(self) -> Float:
-        """All of it."""
+        """Return the fraction of fluid: all of it."""
         return np.ones(self.grid.shape, np.float32)
 
 
 class _Layers(Blood):
-    """Paints a plan beside a head instead of into it.
+    """Painter of a plan beside a head instead of into it.
 
     Attributes:
-        alpha, colour: Subtype → share of blood, and HU times that share, over BRAIN_BOX.
+        alpha, colour: Share of blood, and HU times that share, over BRAIN_BOX, by subtype.
     """
 
     def __init__(
@@ -125,12 +125,12 @@ class _Layers(Blood):
         return np.asarray(back * front * np.clip((z - falx_floor_mm(y) + ragged) / 8, 0, 1))
 
     def pairs(self) -> dict[str, tuple[Float, Float]]:
-        """Return subtype → `alpha` and `colour`, in the order in which they cover each other."""
+        """Return `alpha` and `colour` by subtype, in the order in which they cover each other."""
         return {name: (alpha, self.colour[name]) for name, alpha in self.alpha.items()}
 
     @property
     def oedema(self) -> Float:
-        """HU that brain around blood loses, 0 or less."""
+        """Return the HU that brain around blood loses, 0 or less."""
         return self.brain.hu
 
 
@@ -233,24 +233,20 @@ def implant(
 
 
 class _Brush:
-    """Paints layers into the slices of a head."""
+    """Painter of layers into the slices of a head."""
 
     def __init__(
-        self,
-        head: RealHead,
-        layers: _Layers,
-        displacement: Displacement,
-        rng: np.random.Generator,
+        self, head: RealHead, layers: _Layers, displacement: Displacement, rng: np.random.Generator
     ) -> None:
         self.head, self.layers, self.rng = head, layers, rng
         self.field = displacement.field
         self.shape = displacement.grid.shape
-        self.faint = float(rng.uniform(*FAINT))
+        self.faint = rng.uniform(*FAINT)
         self.start = np.array([b.start for b in BRAIN_BOX], np.float32)[:, None, None]
         self.back = np.linalg.inv(head.skull.view.turn).astype(np.float32)
 
     def paint(self, k: int, plane: NDArray[np.int16], known: HuRange | None) -> dict[str, Float]:
-        """Paint slice `k` into `plane`; return subtype → share of blood where there is any."""
+        """Paint slice `k` into `plane`; return the shares of blood by subtype."""
         from scipy import ndimage
 
         head = self.head

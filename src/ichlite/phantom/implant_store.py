@@ -13,11 +13,10 @@ from ichlite.data.rows import SPLITS, StoreRow
 from ichlite.data.store import Store
 from ichlite.data.workers import in_processes
 from ichlite.data.writer import StoreWriter
-from ichlite.errors import SeriesError, StoreError, UnknownName, UsageError
-from ichlite.phantom.bleed_balance import Mix, mix_named
-from ichlite.phantom.generate import Made, Progress, Tally
+from ichlite.errors import SeriesError, StoreError, UnknownName
+from ichlite.phantom.generate import Made, Progress, Tally, check_counts
 from ichlite.phantom.implant_bleeds import Implanted, implant, settle
-from ichlite.phantom.plans import draw_plan
+from ichlite.phantom.plans import Mix, draw_plan, mix_named
 from ichlite.phantom.real_head import RealHead, measure_head
 
 IMPLANT_VERSION = 1
@@ -29,14 +28,14 @@ _TRIES = 8
 
 @dataclass(frozen=True, slots=True)
 class ImplantOrder:
-    """What to make.
+    """Order of scans with implanted bleeds to make.
 
     Attributes:
         source: Folder of the store that the heads come from.
         scans: How many scans with blood.
         seed: Of all plans.
         split: `train`, `validation`, `test` or `all`: whose heads.
-        balance: Which bleeds how often, of those who bleed; see `balance.BALANCES`.
+        balance: Which bleeds how often, of those who bleed; see `plans.BALANCES`.
     """
 
     source: Path
@@ -52,7 +51,7 @@ class ImplantOrder:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A series that takes no blood, and why."""
+    """Series that takes no blood, and why."""
 
     series: str
     reason: str
@@ -60,7 +59,7 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """Scans to make in the head of one series: their numbers within it."""
+    """Scans to make in the head of one series, by their numbers within it."""
 
     order: ImplantOrder
     series: int
@@ -88,8 +87,8 @@ def quiet_series(store: Store, split: str = ALL) -> list[NDArray[np.int64]]:
         raise UnknownName("split", split, [ALL, *SPLITS])
     if store.label_level != "slice" or store.meta.get("kind") == "implant":
         raise StoreError(
-            f"{store.path} is no source of heads without blood",
-            found=f"kind {store.meta.get('kind')}, labels of {store.label_level}s",
+            f"{store.path} cannot give heads without blood",
+            found=f"a store of kind {store.meta.get('kind')} with labels of {store.label_level}s",
             expected="scans with labels of slices, without implants",
         )
     wanted = np.isin(store.split, SPLITS) if split == ALL else store.split == split
@@ -121,14 +120,14 @@ def implant_series(
         numbers: Of the scans within the series; each has its own plan.
 
     Raises:
-        StoreError: The series bleeds already.
+        StoreError: The series has blood of its own.
         SeriesError: Its skull was not found.
     """
     if store.any[rows].any():
         raise StoreError(
-            f"series {store.series[rows[0]]} bleeds already",
+            f"series {store.series[rows[0]]} has blood of its own, which would have no mask",
             found=f"{int(store.any[rows].sum())} slices with blood",
-            expected="a scan without blood: its own would have no mask",
+            expected="a scan without blood",
         )
     head = measure_head(store.hu[rows], store.position_mm[rows])
     return [_bleeding(head, order, (series, number), store) for number in numbers]
@@ -146,7 +145,7 @@ def _bleeding(
             made = implant(head, plan, rng, store.hu_range)
             if made.labels.any():
                 return made
-    raise SeriesError("no bleed shows in the head", found=f"{_TRIES} plans")
+    raise SeriesError(f"none of {_TRIES} plans of bleeds shows in the head")
 
 
 def _make(job: _Job) -> list[Implanted] | str:
@@ -198,14 +197,7 @@ def write_implants(
         StoreError: `path` holds something already, or no head can be used.
         UsageError: Counts below one, a negative seed, an unknown split or balance.
     """
-    if order.scans < 1 or processes < 1:
-        raise UsageError(
-            "scans and processes are counts",
-            found=f"{order.scans} and {processes}",
-            expected="1 or more",
-        )
-    if order.seed < 0:
-        raise UsageError("seed", found=order.seed, expected="at least 0")
+    check_counts("scans", order.scans, processes, order.seed)
     order.mix()
     store = Store.open(order.source)
     series = quiet_series(store, order.split)
@@ -251,6 +243,6 @@ def write_implants(
                     break
             if not turn:
                 raise StoreError(
-                    f"no head of {order.source} takes an implant", found=left_out[0].reason
+                    f"no head of {order.source} can take a bleed", found=left_out[0].reason
                 )
     return replace(tally.made(writer.hash), patients=len(patients)), tuple(left_out)

@@ -35,7 +35,7 @@ _WIDEST_MM = 11.0
 
 @dataclass(frozen=True, slots=True)
 class RealHead:
-    """A scan of a head without blood, measured; volumes are (slice, 256, 256).
+    """Measured scan of a head without blood; volumes are (slice, 256, 256).
 
     Attributes:
         hu: int16, as it came.
@@ -79,7 +79,7 @@ class RealHead:
 
 
 def measure_head(hu: NDArray[np.int16], position_mm: NDArray[np.floating]) -> RealHead:
-    """Return a measured head.
+    """Measure a head.
 
     Args:
         hu: (slice, 256, 256) int16 HU, feet to head, front in row 0.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ichlite.errors import SeriesError
 from ichlite.phantom.atlas import HEAD_GRID, load_atlas
 from ichlite.phantom.fields import Float
-from ichlite.phantom.view import View
+from ichlite.phantom.view import View, turn_of
 
 BONE_HU = 98
 """Bone from here on: what is brighter is clipped in sources that know -20 to 100 HU alone."""
@@ -26,11 +26,12 @@ _BRAIN_HU = (0, 75)
 _MIN_BRAIN_SHARE = 0.8
 _GAP_PX = 3
 _STRIDE = 8
+_LEAST_SLICES = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Skull:
-    """Where a real head's cranial cavity lies.
+    """Place of a real head's cranial cavity.
 
     Attributes:
         cavity: (slice, 256, 256) bool: inside the inner table.
@@ -49,7 +50,7 @@ class Skull:
 
 
 def find_skull(hu: NDArray[np.int16], position_mm: NDArray[np.floating]) -> Skull:
-    """Return the skull of a scan.
+    """Find the skull of a scan.
 
     Args:
         hu: (slice, 256, 256) int16 HU, feet to head, front in row 0.
@@ -60,9 +61,11 @@ def find_skull(hu: NDArray[np.int16], position_mm: NDArray[np.floating]) -> Skul
     """
     cavity = find_cavity(hu)
     slices = np.flatnonzero(cavity.any((1, 2)))
-    if len(slices) < 8:
+    if len(slices) < _LEAST_SLICES:
         raise SeriesError(
-            "no closed skull in the scan", found=f"{len(slices)} slices with a cavity"
+            "there is no closed skull in the scan",
+            found=f"{len(slices)} slices with a cavity",
+            expected=f"{_LEAST_SLICES} or more",
         )
     edge = np.stack([_edge_mm(mask) for mask in cavity])
     position = np.asarray(position_mm, np.float64)
@@ -150,17 +153,6 @@ def _edge_mm(mask: NDArray[np.bool_]) -> Float:
     return np.asarray(np.clip(signed * PIXEL_MM, -40, 40), np.float32)
 
 
-def _turn(angles: NDArray[np.float64], scale: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the matrix scan → template, axes (z, y, x), of angles about x, y, z and scales."""
-    cx, cy, cz = np.cos(angles)
-    sx, sy, sz = np.sin(angles)
-    about_x = np.array([[cx, -sx, 0], [sx, cx, 0], [0, 0, 1]])
-    about_y = np.array([[cy, 0, -sy], [0, 1, 0], [sy, 0, cy]])
-    about_z = np.array([[1, 0, 0], [0, cz, -sz], [0, sz, cz]])
-    turn: NDArray[np.float64] = np.diag(scale) @ about_x @ about_y @ about_z
-    return turn
-
-
 def _fit(
     edge: Float, position: NDArray[np.float64], slices: NDArray[np.intp]
 ) -> tuple[View, float]:
@@ -174,7 +166,7 @@ def _fit(
     scan, seen = _wall(edge, position, slices)
 
     def gaps(p: NDArray[np.float64]) -> NDArray[np.float64]:
-        place = _turn(p[:3], np.exp(p[3:6])) @ (scan - 10 * p[6:9, None])
+        place = turn_of(p[:3], np.exp(p[3:6])) @ (scan - 10 * p[6:9, None])
         there = ndimage.map_coordinates(
             template, (place - origin) / spacing, order=1, cval=_FAR_MM, mode="constant"
         )
@@ -202,7 +194,7 @@ def _fit(
         spacing_mm=step_mm,
         thickness_mm=step_mm,
         slices=len(position),
-        turn=_turn(p[:3], np.exp(p[3:6])),
+        turn=turn_of(p[:3], np.exp(p[3:6])),
         shift_mm=(float(10 * p[6]), float(10 * p[7]), float(10 * p[8])),
         bend=np.zeros((3, 3, 3, 3), np.float32),
     )

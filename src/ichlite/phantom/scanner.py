@@ -14,7 +14,7 @@ from ichlite.phantom.view import View
 
 @dataclass(frozen=True, slots=True)
 class Physics:
-    """What one scanner and protocol add to the truth; HU unless said.
+    """Effects that one scanner and protocol add to the truth; HU unless said.
 
     Attributes:
         offset: Added to everything that is not air.
@@ -45,17 +45,17 @@ class Physics:
 def draw_physics(rng: np.random.Generator) -> Physics:
     """Return a random scanner and protocol."""
     return Physics(
-        offset=float(rng.uniform(-9.0, 3.0)),
-        noise=float(rng.uniform(1.9, 6.2)),
-        grain=float(rng.uniform(0.16, 0.36)),
-        blur_px=float(rng.uniform(0.45, 0.95)),
+        offset=rng.uniform(-9.0, 3.0),
+        noise=rng.uniform(1.9, 6.2),
+        grain=rng.uniform(0.16, 0.36),
+        blur_px=rng.uniform(0.45, 0.95),
         sharpen=float(rng.choice([0.0, rng.uniform(0, 0.5)])),
-        cupping=(float(rng.uniform(5, 38)), float(rng.uniform(0, 11))),
-        cupping_px=(float(rng.uniform(1.8, 4.5)), float(rng.uniform(6, 14))),
-        streak=float(rng.gamma(2.0, 3.0)),
+        cupping=(rng.uniform(5, 38), rng.uniform(0, 11)),
+        cupping_px=(rng.uniform(1.8, 4.5), rng.uniform(6, 14)),
+        streak=rng.gamma(2.0, 3.0),
         table=int(rng.choice([0, 1, 2, 2])),
         padding=float(rng.choice([-1024.0, -2000.0])) if rng.random() < 0.5 else None,
-        tremor_px=float(rng.uniform(1, 3)) if rng.random() < 0.05 else 0.0,
+        tremor_px=rng.uniform(1, 3) if rng.random() < 0.05 else 0.0,
     )
 
 
@@ -116,7 +116,7 @@ def _table(n: int, kind: int, pixel_mm: float, lift: float) -> Float:
 
 
 class Scanner:
-    """Turns true slices into scanned ones.
+    """Scanner that turns true slices into scanned ones.
 
     Args:
         physics: Scanner and protocol.
@@ -129,7 +129,7 @@ class Scanner:
         self.view = view
         self.rng = rng
         self.fine = view.grid / 256
-        lift = float(rng.uniform(-1, 1))
+        lift = rng.uniform(-1, 1)
         self.table = (
             _table(view.grid, physics.table, view.pixel_mm, lift) if physics.table else None
         )
@@ -198,6 +198,6 @@ class Scanner:
         distance = np.hypot(y - r, x - c) + 4
         rays = np.zeros_like(image)
         for _ in range(6):
-            k, phase = int(self.rng.integers(2, 14)), float(self.rng.uniform(0, 6.28))
+            k, phase = int(self.rng.integers(2, 14)), self.rng.uniform(0, 6.28)
             rays += np.cos(k * angle + phase).astype(np.float32)
         return np.asarray(image + rays * 900 / distance, np.float32)

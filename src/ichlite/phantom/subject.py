@@ -14,13 +14,12 @@ from ichlite.data.store_parts import CELLS, cells_of
 from ichlite.labels import NAMES
 from ichlite.phantom import lookalikes
 from ichlite.phantom.atlas import load_atlas
-from ichlite.phantom.bleed_balance import Mix
 from ichlite.phantom.bleed_plan import BleedPlan
 from ichlite.phantom.bleeds import Blood, displace
 from ichlite.phantom.brain_tissue import Displacement, draw_brain_traits, grow_brain
 from ichlite.phantom.fields import Float
 from ichlite.phantom.head import HeadBuilder, draw_skull_traits
-from ichlite.phantom.plans import draw_plan
+from ichlite.phantom.plans import Mix, draw_plan
 from ichlite.phantom.scanner import Scanner, draw_physics
 from ichlite.phantom.view import Camera, View, draw_view
 
@@ -33,14 +32,14 @@ LABEL_MM2 = 25.0
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """One scanned phantom.
+    """Scanned phantom.
 
     Attributes:
         index: Number within the seed.
         hu: (slice, row, column) int16 HU, feet to head.
         labels: (slice, 5) uint8, columns as `labels.NAMES`.
         lesion: (slice, 2) float32 row and column of the largest bleed, in pixels; NaN where none.
-        lesion_cells: (slice, 32, 32) uint8; see `data.parts.LesionCells`.
+        lesion_cells: (slice, 32, 32) uint8; see `data.store_parts.LesionCells`.
         position_mm: (slice,) float32.
         view: The geometry.
         plan: The bleeds.
@@ -62,7 +61,7 @@ def label_slice(
     """Return the five labels of a slice and the (row, column) of its largest bleed.
 
     Args:
-        blood: Subtype → (row, column) share of visible blood, [0, 1].
+        blood: Share of visible blood, [0, 1], (row, column), by subtype.
         pixel_mm: Of those maps.
 
     Returns:
@@ -98,10 +97,10 @@ def label_slice(
 
 
 def slice_cells(blood: dict[str, Float], labels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """Return the lesion cells of a slice, (32, 32) uint8; see `data.parts.LesionCells`.
+    """Return the lesion cells of a slice, (32, 32) uint8; see `data.store_parts.LesionCells`.
 
     Args:
-        blood: Subtype → (side, side) share of visible blood, [0, 1].
+        blood: Share of visible blood, [0, 1], (side, side), by subtype.
         labels: (5,), from `label_slice`.
         side: Rows = columns of those maps; a multiple of 32.
     """
@@ -114,10 +113,7 @@ def slice_cells(blood: dict[str, Float], labels: NDArray[np.uint8], side: int) -
 
 def _blow(plan: BleedPlan) -> tuple[float, float, float] | None:
     """Return the direction of the injury that an epidural speaks of."""
-    for surface in plan.surfaces:
-        if surface.subtype == "epidural":
-            return surface.direction
-    return None
+    return next((one.direction for one in plan.surfaces if one.subtype == "epidural"), None)
 
 
 def generate_subject(seed: int, index: int, mix: Mix, *, grid: int = 256) -> Subject:
@@ -126,7 +122,7 @@ def generate_subject(seed: int, index: int, mix: Mix, *, grid: int = 256) -> Sub
     Args:
         seed: Of the whole set.
         index: From 0.
-        mix: Which bleeds how often; see `balance.BALANCES`.
+        mix: Which bleeds how often; see `plans.BALANCES`.
         grid: Rows = columns: 256 for stores, 512 for DICOM.
 
     Returns:

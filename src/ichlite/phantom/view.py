@@ -19,13 +19,13 @@ Z_SAMPLES = 3
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Where the head lies in the scan.
+    """Place of the head in the scan.
 
     Attributes:
         pixel_mm: Of the grid that is rendered.
         grid: Rows = columns.
         first_mm, spacing_mm, thickness_mm, slices: Along the scan axis, feet to head.
-        turn: (3, 3) rotation and scaling, scan → template, axes (z, y, x).
+        turn: (3, 3) rotation and scaling from scan to template, axes (z, y, x).
         shift_mm: Head's offset in the frame, (z, y, x).
         bend: (3, kz, ky, kx) smooth deformation, mm, over ±130 mm.
     """
@@ -41,18 +41,23 @@ class View:
     bend: Float
 
 
-def draw_view(rng: np.random.Generator, grid: int) -> View:
-    """Return a random patient position and slice plan for a `grid` x `grid` matrix."""
-    angles = np.deg2rad([rng.normal(-2, 9), rng.normal(0, 4), rng.normal(0, 6)])
+def turn_of(angles: NDArray[np.float64], scale: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return a view's `turn` by its angles about x, y, z, in radians, and its scales."""
     cx, cy, cz = np.cos(angles)
     sx, sy, sz = np.sin(angles)
     about_x = np.array([[cx, -sx, 0], [sx, cx, 0], [0, 0, 1]])
     about_y = np.array([[cy, 0, -sy], [0, 1, 0], [sy, 0, cy]])
     about_z = np.array([[1, 0, 0], [0, cz, -sz], [0, sz, cz]])
+    return np.asarray(np.diag(scale) @ about_x @ about_y @ about_z)
+
+
+def draw_view(rng: np.random.Generator, grid: int) -> View:
+    """Return a random patient position and slice plan for a `grid` x `grid` matrix."""
+    angles = np.deg2rad([rng.normal(-2, 9), rng.normal(0, 4), rng.normal(0, 6)])
     size = rng.normal(0.925, 0.035)
     aspect = rng.normal(1, 0.035)
     scale = np.array([size * rng.normal(1, 0.03), size * aspect, size / aspect])
-    turn = np.diag(1 / scale) @ about_x @ about_y @ about_z
+    turn = turn_of(angles, 1 / scale)
     bend = rng.normal(0, 3.2, (3, 8, 8, 8)).astype(np.float32)
     thick = float(rng.choice([5.0, 5.0, 5.0, 5.0, 5.0, 5.0, 4.0, 3.0, 2.5]))
     spacing = thick * float(rng.choice([1.0, 1.0, rng.uniform(0.97, 1.1)]))
@@ -62,7 +67,7 @@ def draw_view(rng: np.random.Generator, grid: int) -> View:
             p=[0.45, 0.4, 0.15],
         )
     )
-    high = 99 * scale[0] + float(rng.uniform(-6, 26))
+    high = 99 * scale[0] + rng.uniform(-6, 26)
     slices = int(np.clip(round((high - low) / spacing), 12, 64))
     return View(
         pixel_mm=float(rng.choice([0.9766, 0.9766, 0.9219, rng.uniform(0.8, 1.0)])) * 256 / grid,
@@ -72,13 +77,13 @@ def draw_view(rng: np.random.Generator, grid: int) -> View:
         thickness_mm=thick,
         slices=slices,
         turn=turn,
-        shift_mm=(0.0, float(rng.normal(8, 8)), float(rng.normal(0, 6))),
+        shift_mm=(0.0, rng.normal(8, 8), rng.normal(0, 6)),
         bend=bend,
     )
 
 
 class Camera:
-    """Samples volumes along the slices of a view.
+    """Camera that samples volumes along the slices of a view.
 
     Args:
         view: The geometry.

@@ -15,8 +15,8 @@ from ichlite.ct.series import find_series
 from ichlite.ct.tensor import read_volume
 from ichlite.errors import StoreError
 from ichlite.phantom import studies
-from ichlite.phantom.dicom import images_of, uid_of
 from ichlite.phantom.generate import Order
+from ichlite.phantom.studies import images_of, uid_of
 from ichlite.phantom.subject import Subject
 
 Make = Callable[..., Subject]
@@ -26,7 +26,7 @@ Make = Callable[..., Subject]
 def written(
     phantom_with: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[bool], tuple[Path, Subject]]:
-    """Whether to compress in; a folder with one study, and its phantom, out."""
+    """Return a function that writes a folder with one study, and gives its phantom too."""
     subject = phantom_with("intraparenchymal")
     monkeypatch.setattr(studies, "subjects_of", lambda *_: iter([subject]))
 
