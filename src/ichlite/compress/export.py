@@ -24,6 +24,7 @@ from ichlite.compress.graph import CAM, with_map
 from ichlite.compress.quantize import INT8, check_precision, to_tflite
 from ichlite.compress.sizes import sizes
 from ichlite.contracts.bundle import (
+    SCHEMA,
     BundleManifest,
     CalibrationSpec,
     CompressionSpec,
@@ -168,6 +169,7 @@ def export(
     )
     architecture = str(training.recipe["model"])
     unjudged = BundleManifest(
+        schema=SCHEMA,
         name=asked.name or f"{architecture}-{precision}",
         version=__version__,
         model=architecture,
