@@ -4,31 +4,29 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ichlite.bench.contender import Contender, bundle_contender
-from ichlite.bench.entries import check_agreement, comparisons, run_entries
+from ichlite.bench.entries import comparisons, run_entries
 from ichlite.bench.interleaved_timing import (
     REFERENCE,
     STARTS,
     TURN,
+    Advance,
     Timing,
     measure,
     reference_of,
+    sample_windows,
 )
-from ichlite.bench.layers import layers_of
 from ichlite.bench.machine import describe_machine
-from ichlite.bench.peaks import Peaks, measured_peaks
-from ichlite.bench.roofline import roofline
+from ichlite.bench.roofline import Peaks, measured_peaks, roofline
 from ichlite.bench.runtimes import LITERT, RUNTIMES
 from ichlite.bench.scan import DEFAULT_RUNS, bench_scan
-from ichlite.bench.study import some_windows
+from ichlite.bench.tflite_layers import layers_of
 from ichlite.infer.bundle import MODEL_FILE, Bundle
 from ichlite.infer.reader import usable_cores
 from ichlite.samples import GE_HEAD
@@ -59,8 +57,8 @@ class Plan:
     with_roofline: bool = False
 
 
-def bench_document(plan: Plan, advance: Callable[[int], None] = lambda _: None) -> dict[str, Any]:
-    """A plan → everything measured, as JSON-able dictionaries.
+def bench_document(plan: Plan, advance: Advance = lambda _: None) -> dict[str, Any]:
+    """Measure what a plan asks for and return it as JSON-able dictionaries.
 
     Args:
         plan: What to measure.
@@ -73,26 +71,18 @@ def bench_document(plan: Plan, advance: Callable[[int], None] = lambda _: None) 
     packages = [package for name in plan.runtimes for package in RUNTIMES[name].packages]
     load_before = _load()
     scan = bench_scan(plan.bundle, GE_HEAD.files, plan.scan_runs)
-    windows = some_windows(GE_HEAD.files)
-    with tempfile.TemporaryDirectory(prefix="ichlite-bench-") as name:
-        folder = Path(name)
-        slices = folder / "slices.npy"
-        np.save(slices, windows)
+    windows = sample_windows()
+    with tempfile.TemporaryDirectory(prefix="ichlite-bench-") as folder:
         contenders = _of_bundle(plan)
         own = contenders[0].model if contenders else None
         if plan.architectures:
             from ichlite.bench.architectures import architecture_contenders
 
             for one in plan.architectures:
-                contenders += architecture_contenders(one, plan.runtimes, windows, folder)
+                contenders += architecture_contenders(one, plan.runtimes, windows, Path(folder))
         peaks = measured_peaks() if plan.with_roofline else None
         timings = measure(
-            contenders,
-            slices,
-            threads=plan.threads,
-            runs=plan.runs,
-            check=check_agreement,
-            advance=advance,
+            contenders, windows, threads=plan.threads, runs=plan.runs, advance=advance
         )
         return {
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -104,12 +94,7 @@ def bench_document(plan: Plan, advance: Callable[[int], None] = lambda _: None) 
                 "starts": STARTS,
                 "batch": 1,
                 "input": list(windows.shape[1:]),
-                "reference": dict(
-                    zip(
-                        ("model", "precision", "runtime"), reference_of(contenders).key, strict=True
-                    ),
-                    threads=1,
-                ),
+                "reference": {**reference_of(contenders).listed(), "threads": 1},
             },
             "runs": run_entries(timings),
             "comparisons": comparisons(timings, own),
@@ -119,7 +104,7 @@ def bench_document(plan: Plan, advance: Callable[[int], None] = lambda _: None) 
 
 
 def all_core_counts() -> tuple[int, ...]:
-    """Give the thread counts to measure: one, and all usable cores where there are more.
+    """Return the thread counts to measure: one, and all usable cores where there are more.
 
     Example:
         >>> all_core_counts()[0]
@@ -129,33 +114,29 @@ def all_core_counts() -> tuple[int, ...]:
 
 
 def _of_bundle(plan: Plan) -> list[Contender]:
-    precision = str(plan.bundle.manifest["precision"])
+    """Return the bundle under each runtime that reads its file and has its precision."""
     # An architecture of that name is listed, too, with random weights.
     name = f"{plan.name} (bundle)" if plan.name in plan.architectures else plan.name
+    found = [bundle_contender(plan.bundle, name, runtime) for runtime in plan.runtimes]
     return [
-        bundle_contender(plan.bundle, name, runtime)
-        for runtime in plan.runtimes
-        if precision in RUNTIMES[runtime].precisions
-        and RUNTIMES[runtime].suffix == Path(MODEL_FILE).suffix
+        one
+        for one in found
+        if one.precision in RUNTIMES[one.runtime].precisions
+        and RUNTIMES[one.runtime].suffix == Path(MODEL_FILE).suffix
     ]
 
 
 def _roofline(timings: Sequence[Timing], before: Peaks) -> dict[str, Any] | None:
-    """Timings and the peaks before them → the roofline of LightFCN; None without one thread."""
+    """Return the roofline of LightFCN; None where it was not measured on one thread."""
     for one in timings:
         if one.contender.key == REFERENCE and one.threads == 1:
             peaks = before.best_with(measured_peaks())
             layers = layers_of(one.contender.path.read_bytes())
-            return {
-                "model": one.contender.model,
-                "precision": one.contender.precision,
-                "runtime": one.contender.runtime,
-                "threads": one.threads,
-                **roofline(layers, peaks, one.percentile_ms(50), float(one.times_ms.min())),
-            }
+            found = roofline(layers, peaks, one.percentile_ms(50), float(one.times_ms.min()))
+            return {**one.contender.listed(), "threads": 1, **found}
     return None
 
 
 def _load() -> float | None:
-    """Mean number of jobs of the last minute; on a quiet machine near 0."""
+    """Return the mean number of jobs of the last minute; on a quiet machine near 0."""
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else None

@@ -3,73 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ichlite.bench.arena import arena_bytes
 from ichlite.bench.contender import Contender
-from ichlite.bench.interleaved_timing import REFERENCE, Timing
+from ichlite.bench.interleaved_timing import REFERENCE, Times, Timing
 from ichlite.bench.runtimes import LITERT
+from ichlite.bench.tflite_layers import arena_bytes
 from ichlite.compress.sizes import sizes
-from ichlite.errors import IchliteError
-
-AGREEMENT = 1e-4
-"""Largest difference of a probability between runtimes that are given the same weights."""
-Logits = NDArray[np.float64]
-
-
-def check_agreement(found: Sequence[tuple[Contender, Logits]]) -> None:
-    """Contenders with their logits → nothing; a runtime must say what LiteRT says.
-
-    Raises:
-        IchliteError: Probabilities differ, so times would be of different networks.
-    """
-    for one, logits in found:
-        difference = _difference(one, logits, found)
-        if difference is not None and not difference <= AGREEMENT:
-            raise IchliteError(
-                f"{one.model} under {one.runtime} does not say what it says under LiteRT",
-                found=f"probabilities {difference:.2g} apart",
-                expected=f"{AGREEMENT:g} at most",
-            )
 
 
 def run_entries(timings: Sequence[Timing]) -> list[dict[str, Any]]:
-    """Timings → `runs`, one entry each; what cannot be told is None."""
-    found = [(timing.contender, timing.logits) for timing in timings]
-    files: dict[tuple[str, str, str], dict[str, int | None]] = {}
-    for one, _ in found:
-        if one.key not in files:
-            files[one.key] = _file_facts(one)
+    """Return `runs`, one entry a timing; what cannot be told is None."""
+    files = {one: _file_facts(one) for one in {timing.contender for timing in timings}}
     return [
         {
-            "model": timing.contender.model,
-            "precision": timing.contender.precision,
-            "runtime": timing.contender.runtime,
+            **timing.contender.listed(),
             "threads": timing.threads,
-            "init_ms": timing.start.init_ms,
-            "first_ms": timing.start.first_ms,
             "min_ms": float(timing.times_ms.min()),
             "p50_ms": timing.percentile_ms(50),
             "p95_ms": timing.percentile_ms(95),
             "p99_ms": timing.percentile_ms(99),
             "inferences": timing.times_ms.size,
+            **asdict(timing.start),
             **ratio_of(timing.times_ms, timing.reference_ms),
-            **files[timing.contender.key],
+            **files[timing.contender],
             "params": timing.contender.params,
             "flops": timing.contender.flops,
-            "rss_growth_mb": timing.start.rss_growth_mb,
-            "peak_rss_mb": timing.start.peak_rss_mb,
-            "max_probability_difference": _difference(timing.contender, timing.logits, found),
+            "max_probability_difference": timing.difference,
         }
         for timing in timings
     ]
 
 
 def comparisons(timings: Sequence[Timing], bundle: str | None = None) -> dict[str, Any]:
-    """Timings → ratios of medians of the same rounds on one thread, with quartiles of the rounds.
+    """Return ratios of medians of the same rounds on one thread, with quartiles of the rounds.
 
     Args:
         timings: Of one run.
@@ -80,35 +50,24 @@ def comparisons(timings: Sequence[Timing], bundle: str | None = None) -> dict[st
         (1 where it is LiteRT); `mobilenet_v2_to_light_fcn`: float32, LiteRT;
         `mobilenet_v2_to_bundle`: the same over the bundle as it is. None where not measured.
     """
-    here = {one.contender.key: one for one in timings if one.threads == 1}
-    light = here.get(REFERENCE)
-    others = [
-        one for (model, precision, _), one in here.items() if (model, precision) == REFERENCE[:2]
-    ]
-    mobile = here.get(("mobilenet_v2", "float32", LITERT))
-    own = next(
-        (one for (model, _, by), one in here.items() if (model, by) == (bundle, LITERT)), None
-    )
-    found: dict[str, Any] = {
-        "litert_to_fastest_runtime": None,
-        "mobilenet_v2_to_light_fcn": None,
-        "mobilenet_v2_to_bundle": None,
+    one_thread = {one.contender.key: one for one in timings if one.threads == 1}
+    light = one_thread.get(REFERENCE)
+    mobile = one_thread.get(("mobilenet_v2", "float32", LITERT))
+    own = [one for (model, _, by), one in one_thread.items() if (model, by) == (bundle, LITERT)]
+    lights = [one for key, one in one_thread.items() if key[:2] == REFERENCE[:2]]
+    fastest = min(lights, key=lambda one: one.percentile_ms(50)) if len(lights) > 1 else None
+    to_fastest = _ratio(light, fastest)
+    if fastest is not None and to_fastest is not None:
+        to_fastest = {"fastest": fastest.contender.runtime, **to_fastest}
+    return {
+        "litert_to_fastest_runtime": to_fastest,
+        "mobilenet_v2_to_light_fcn": _ratio(mobile, light),
+        "mobilenet_v2_to_bundle": _ratio(mobile, own[0] if own else None),
     }
-    if light is not None and len(others) > 1:
-        fastest = min(others, key=lambda one: one.percentile_ms(50))
-        found["litert_to_fastest_runtime"] = {
-            "fastest": fastest.contender.runtime,
-            **ratio_of(light.times_ms, fastest.times_ms),
-        }
-    if light is not None and mobile is not None:
-        found["mobilenet_v2_to_light_fcn"] = ratio_of(mobile.times_ms, light.times_ms)
-    if own is not None and mobile is not None:
-        found["mobilenet_v2_to_bundle"] = ratio_of(mobile.times_ms, own.times_ms)
-    return found
 
 
-def ratio_of(times_ms: Logits, of_ms: Logits) -> dict[str, Any]:
-    """Two (round, inference) times of the same rounds → the ratio of their medians.
+def ratio_of(times_ms: Times, of_ms: Times) -> dict[str, Any]:
+    """Return the ratio of the medians of two (round, inference) times of the same rounds.
 
     Returns:
         `ratio`; `ratio_quartiles`, the three of the rounds' own ratios, which drift leaves alone;
@@ -121,31 +80,16 @@ def ratio_of(times_ms: Logits, of_ms: Logits) -> dict[str, Any]:
     of_rounds = np.median(times_ms, axis=1) / np.median(of_ms, axis=1)
     return {
         "ratio": float(np.median(times_ms) / np.median(of_ms)),
-        "ratio_quartiles": [float(one) for one in np.percentile(of_rounds, (25, 50, 75))],
+        "ratio_quartiles": np.percentile(of_rounds, (25, 50, 75)).tolist(),
         "ratio_of_quickest": float(times_ms.min() / of_ms.min()),
     }
 
 
-def _difference(
-    one: Contender, logits: Logits, found: Sequence[tuple[Contender, Logits]]
-) -> float | None:
-    """Largest difference of a probability to LiteRT's with the same model; None of LiteRT's own."""
-    if one.runtime == LITERT:
-        return None
-    wanted = (one.model, one.precision, LITERT)
-    theirs = next((other for candidate, other in found if candidate.key == wanted), None)
-    if theirs is None:
-        return None
-    return float(np.abs(_sigmoid(logits) - _sigmoid(theirs)).max())
-
-
-def _sigmoid(logits: Logits) -> Logits:
-    return np.asarray(1 / (1 + np.exp(-logits)))
+def _ratio(one: Timing | None, of: Timing | None) -> dict[str, Any] | None:
+    return None if one is None or of is None else ratio_of(one.times_ms, of.times_ms)
 
 
 def _file_facts(one: Contender) -> dict[str, int | None]:
     content = one.path.read_bytes()
-    return {
-        **sizes(content),
-        "arena_bytes": arena_bytes(content) if one.runtime == LITERT else None,
-    }
+    arena = arena_bytes(content) if one.runtime == LITERT else None
+    return {**sizes(content), "arena_bytes": arena}
