@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ichlite.bench.bench_document import comparisons, run_entries
 from ichlite.bench.contender import Contender
-from ichlite.bench.entries import comparisons, run_entries
 from ichlite.bench.interleaved_timing import Timing
 from ichlite.bench.roofline import Peaks, roofline
 from ichlite.bench.tflite_layers import Layer

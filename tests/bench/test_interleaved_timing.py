@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -36,23 +37,19 @@ def test_windows_are_of_different_slices(windows: np.ndarray) -> None:
     assert not np.array_equal(windows[0], windows[1])
 
 
-class Told:
-    """A worker that notes when it is asked."""
-
-    def __init__(self, name: str, calls: list[str]) -> None:
-        self.name, self.calls = name, calls
-
-    def times_ms(self, number: int) -> list[float]:
-        self.calls.append(self.name)
-        return [float(len(self.calls))] * number
-
-
 def test_all_have_a_turn_in_every_round_and_each_begins_one() -> None:
     calls: list[str] = []
-    workers = [Told(name, calls) for name in "abc"]
-    times_ms = turn_by_turn(workers, rounds=4, turn=2)
+
+    def asked(name: str, number: int) -> list[float]:
+        calls.append(name)
+        return [float(len(calls))] * number
+
+    steps: list[int] = []
+    turns = [partial(asked, name) for name in "abc"]
+    times_ms = turn_by_turn(turns, rounds=4, turn=2, advance=steps.append)
     assert "".join(calls) == "abcbcacababc"
     assert times_ms[1].tolist() == [[2, 2], [4, 4], [9, 9], [11, 11]]
+    assert sum(steps) == len(calls)
 
 
 def test_measured_in_rounds_beside_the_reference(windows: np.ndarray) -> None:
@@ -97,20 +94,24 @@ def test_the_reference_is_light_fcn_where_there_is_one() -> None:
     assert reference_of([first]) is first
 
 
-def contender(runtime: str, model: str = "light_fcn") -> Contender:
-    return Contender(model, "float32", runtime, FILE)
+def entry(runtime: str, model: str = "light_fcn") -> tuple[Contender, int]:
+    return Contender(model, "float32", runtime, FILE), 1
 
 
 def test_a_runtime_that_computes_something_else_is_refused() -> None:
-    pair = [contender("litert"), contender("onnxruntime")]
     zeros = np.zeros((2, 5))
     for said in (zeros + 1e-3, zeros + np.nan):
         with pytest.raises(IchliteError, match="light_fcn under onnxruntime does not say"):
-            differences_to_litert(pair, [zeros, said])
+            differences_to_litert({entry("litert"): zeros, entry("onnxruntime"): said})
 
 
 def test_the_difference_is_of_probabilities_to_litert_with_the_same_model() -> None:
-    three = [contender("litert"), contender("keras"), contender("keras", "sfcn")]
     zeros = np.zeros((2, 5))
-    found = differences_to_litert(three, [zeros, zeros + 1e-4, zeros + 9.0])
-    assert found == [None, pytest.approx(0.25e-4), None]  # the slope of a sigmoid at 0
+    logits = {
+        entry("litert"): zeros,
+        entry("keras"): zeros + 1e-4,
+        entry("keras", "sfcn"): zeros + 9.0,
+    }
+    found = differences_to_litert(logits)
+    # The slope of a sigmoid at 0 is a quarter.
+    assert list(found.values()) == [None, pytest.approx(0.25e-4), None]

@@ -61,7 +61,8 @@ def plot_bench(document: Mapping[str, Any], path: Path) -> Path:
             for kind, (label, colour) in KINDS.items()
             if kind in measured
         ]
-        above.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+        columns = min(len(handles), 3 * len(counts))
+        above.legend(handles=handles, loc="outside upper center", ncols=columns)
         _stages(below.subplots(), document["scan"])
         return save(figure, path)
 

@@ -2,10 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 Document = Mapping[str, Any]
+REPORT = """\
+# Benchmark, {date}
+
+{machine[cpu]}, {machine[cores]} cores, {machine[system]};
+load average {before} before, {after} after.
+ichlite {machine[ichlite]}, Python {machine[python]}, {packages}.
+
+## Inference
+
+Batch 1, input {input}, {protocol[runs]} inferences each in turns of {protocol[turn]}, the entries
+of one thread count by turns; init and first: median of {protocol[starts]} processes. Ratio: median
+over that of {reference[model]} {reference[precision]} under {reference[runtime]} on one thread in
+the same rounds. Off LiteRT: largest difference of a probability.
+
+{times}
+
+## Size
+
+{sizes}
+
+{ratios}## Files to result
+
+{scan[slices]} uncompressed slices, one thread: {scan[ms_per_slice]:.2f} ms a slice; limit (reading
+the bytes and bare inference) {scan[limit_ms_per_slice]:.2f}; ratio {scan[ratio]:.2f} (quickest
+readings {scan[ratio_of_quickest]:.2f}), on two threads {scan[two_thread_ratio]:.2f} (quickest
+{scan[two_thread_ratio_of_quickest]:.2f}). `ichlite read` holds {peak} MB at most, with
+{scan[read_slices]} slices {read_peak} MB.
+
+{stages}
+"""
+RATIO = (
+    "{ratio:.2f} times the time (quartiles of the rounds {quartiles}; quickest inferences "
+    "{ratio_of_quickest:.2f})"
+)
+RATIOS = {
+    "litert_to_fastest_runtime": "LightFCN float32, one thread: LiteRT takes {} of the fastest "
+    "runtime, {fastest}.",
+    "mobilenet_v2_to_light_fcn": "MobileNetV2 float32 takes {} of LightFCN: LiteRT, one thread.",
+    "mobilenet_v2_to_bundle": "MobileNetV2 float32 takes {} of the bundle: LiteRT, one thread.",
+}
+ROOFLINE = """
+## Roofline
+
+{model} {precision} under {runtime}, one thread. This machine reaches {gflops_per_s:.0f} GFLOP/s and
+{gb_per_s:.0f} GB/s from memory. The layers take at least {bound_ms:.2f} ms; the median is
+{p50_ms:.2f} ms: {share:.0%} of the bound is reached ({share_of_quickest:.0%} by the quickest
+inference). Without layers the bound is {simple_bound_ms:.2f} ms, {simple_share:.0%}.
+
+{table}
+"""
+PARETO = """\
+{table}
+
+Reference: {reference}. Shipped: **{shipped}**, by this rule: {rule} (at most
+{gate[max_mean_drop]:g} of the mean, {gate[max_subtype_drop]:g} of a subtype).
+"""
+UNDEFINED = "The gate says nothing of {}: the test split has no positives of it, or nothing else.\n"
+# Of each table the titles of its columns, and what stands in them; of a number its format, too.
 TIMES = (
     "model | precision | runtime | threads | init ms | first ms | p50 ms | p95 ms | p99 ms | "
     "ratio | quartiles of rounds | off LiteRT",
@@ -32,7 +90,6 @@ BUNDLES = (
     "{min_ms:.2f} | {speedup:.2f} | {kb:,.1f} | {zstd_kb:,.1f} | {mflops:,.0f} | {params:,} | "
     "{gate} | {front_names}",
 )
-"""Titles of columns, and what stands in them; of a number its format, too."""
 FRONT_NAMES = {"min_ms": "time", "bytes": "size", "zstd_bytes": "zstd size", "flops": "FLOPs"}
 
 
@@ -42,22 +99,55 @@ def bench_markdown(document: Document) -> str:
     Args:
         document: Of `bench_document.bench_document`.
     """
+    machine, protocol, scan = document["machine"], document["protocol"], document["scan"]
     runs = [
-        {
-            **run,
-            "quartiles": _range(run["ratio_quartiles"]),
-            "mflops": None if run["flops"] is None else run["flops"] / 1e6,
-        }
+        {**run, "quartiles": _range(run), "mflops": run["flops"] and run["flops"] / 1e6}
         for run in document["runs"]
     ]
     least = min(run["threads"] for run in runs)
-    parts = [_head(document), "## Inference", _protocol(document["protocol"])]
-    parts += [markdown_table(*TIMES, runs), "## Size"]
-    parts += [markdown_table(*SIZES, (run for run in runs if run["threads"] == least))]
-    parts += [*_comparisons(document["comparisons"]), *_scan(document["scan"])]
-    if document["roofline"] is not None:
-        parts += _roofline(document["roofline"])
-    return "\n\n".join(parts) + "\n"
+    ratios = [
+        "- " + words.format(RATIO.format(**found, quartiles=_range(found)), **found)
+        for words, found in ((words, document["comparisons"][key]) for key, words in RATIOS.items())
+        if found is not None
+    ]
+    shipped = scan["as_shipped"]["stages_ms"]
+    stages = [
+        {"stage": stage, "ms": ms, "shipped_ms": shipped[stage]}
+        for stage, ms in scan["stages_ms"].items()
+    ]
+    text = REPORT.format(
+        **document,
+        before=_or_unknown(document["load_average"]["before"]),
+        after=_or_unknown(document["load_average"]["after"]),
+        packages=", ".join(f"{name} {version}" for name, version in machine["packages"].items()),
+        input="x".join(map(str, protocol["input"])),
+        reference=protocol["reference"],
+        times=markdown_table(*TIMES, runs),
+        sizes=markdown_table(*SIZES, (run for run in runs if run["threads"] == least)),
+        ratios="\n".join(["## Ratios in this run", "", *ratios, "", ""]) if ratios else "",
+        peak=_or_unknown(scan["peak_rss_mb"]),
+        read_peak=_or_unknown(scan["read_peak_rss_mb"]),
+        stages=markdown_table(*STAGES, stages),
+    )
+    found = document["roofline"]
+    if found is None:
+        return text
+    layers = [
+        {
+            **layer,
+            "output": "x".join(map(str, layer["output_shape"][1:])),
+            "mflops": layer["flops"] / 1e6,
+            "mb": layer["bytes"] / 1e6,
+            "gb_per_s": layer["bytes_per_s"] / 1e9,
+        }
+        for layer in found["layers"]
+    ]
+    return text + ROOFLINE.format(
+        **found,
+        gflops_per_s=found["peak_flops_per_s"] / 1e9,
+        gb_per_s=found["memory_bytes_per_s"] / 1e9,
+        table=markdown_table(*LAYERS, layers),
+    )
 
 
 def pareto_markdown(document: Document) -> str:
@@ -66,11 +156,10 @@ def pareto_markdown(document: Document) -> str:
     Args:
         document: Of `ichlite pareto`.
     """
-    shipped, gate = document["shipped"], document["gate"]
     rows = [
         {
             **one,
-            "name": f"**{one['name']}**" if one["name"] == shipped else one["name"],
+            "name": f"**{one['name']}**" if one["name"] == document["shipped"] else one["name"],
             "kb": one["bytes"] / 1e3,
             "zstd_kb": one["zstd_bytes"] / 1e3,
             "mflops": one["flops"] / 1e6,
@@ -79,17 +168,9 @@ def pareto_markdown(document: Document) -> str:
         }
         for one in sorted(document["bundles"], key=lambda one: one["min_ms"])
     ]
-    rule = (
-        f"Reference: {document['reference']}. Shipped: **{shipped}**, by this rule: "
-        f"{document['rule']} (at most {gate['max_mean_drop']:g} of the mean, "
-        f"{gate['max_subtype_drop']:g} of a subtype)."
-    )
-    if document["undefined"]:
-        rule += (
-            f"\nThe gate says nothing of {', '.join(document['undefined'])}: the test split has no "
-            "positives of it, or nothing else."
-        )
-    return f"{markdown_table(*BUNDLES, rows)}\n\n{rule}\n"
+    text = PARETO.format(**document, table=markdown_table(*BUNDLES, rows))
+    undefined = ", ".join(document["undefined"])
+    return text + UNDEFINED.format(undefined) if undefined else text
 
 
 class _Unknown:
@@ -115,104 +196,14 @@ def markdown_table(titles: str, cells: str, rows: Iterable[Document]) -> str:
         table.append([field.format_map(known).replace("|", "\\|") for field in fields])
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     sides = [">" if ":" in field else "<" for field in fields]
-    lines = [
-        " | ".join(map("{:{}{}}".format, row, sides, widths))  # each cell, its side and width
-        for row in table
-    ]
+    head, *body = (" | ".join(map("{:{}{}}".format, row, sides, widths)) for row in table)
     ends = {"<": "--", ">": "-:"}
     rule = "|".join("-" * width + ends[side] for side, width in zip(sides, widths, strict=True))
-    return "\n".join([f"| {lines[0]} |", f"|{rule}|", *(f"| {line} |" for line in lines[1:])])
+    return "\n".join([f"| {head} |", f"|{rule}|", *(f"| {line} |" for line in body)])
 
 
-def _head(document: Document) -> str:
-    machine, load = document["machine"], document["load_average"]
-    packages = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
-    return (
-        f"# Benchmark, {document['date']}\n\n"
-        f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}; load average "
-        f"{_or_unknown(load['before'])} before, {_or_unknown(load['after'])} after.\n"
-        f"ichlite {machine['ichlite']}, Python {machine['python']}, {packages}."
-    )
-
-
-def _protocol(protocol: Document) -> str:
-    reference = protocol["reference"]
-    return (
-        f"Batch 1, input {'x'.join(map(str, protocol['input']))}, {protocol['runs']} inferences "
-        f"each in turns of {protocol['turn']}, the entries of one thread count by turns; init and "
-        f"first: median of {protocol['starts']} processes. Ratio: median over that of "
-        f"{reference['model']} {reference['precision']} under {reference['runtime']} on one thread "
-        "in the same rounds. Off LiteRT: largest difference of a probability."
-    )
-
-
-def _comparisons(found: Document) -> list[str]:
-    sentences = (
-        ("litert_to_fastest_runtime",
-         "LightFCN float32, one thread: LiteRT takes {} of the fastest runtime, {fastest}."),
-        ("mobilenet_v2_to_light_fcn",
-         "MobileNetV2 float32 takes {} of LightFCN: LiteRT, one thread."),
-        ("mobilenet_v2_to_bundle",
-         "MobileNetV2 float32 takes {} of the bundle: LiteRT, one thread."),
-    )  # fmt: skip
-    lines = []
-    for key, sentence in sentences:
-        ratio = found[key]
-        if ratio is not None:
-            words = (
-                f"{ratio['ratio']:.2f} times the time (quartiles of the rounds "
-                f"{_range(ratio['ratio_quartiles'])}; quickest inferences "
-                f"{ratio['ratio_of_quickest']:.2f})"
-            )
-            lines.append("- " + sentence.format(words, **ratio))
-    return ["## Ratios in this run", "\n".join(lines)] if lines else []
-
-
-def _scan(scan: Document) -> list[str]:
-    shipped = scan["as_shipped"]["stages_ms"]
-    rows = [
-        {"stage": stage, "ms": ms, "shipped_ms": shipped[stage]}
-        for stage, ms in scan["stages_ms"].items()
-    ]
-    return [
-        "## Files to result",
-        f"{scan['slices']} uncompressed slices, one thread: {scan['ms_per_slice']:.2f} ms a slice; "
-        f"limit (reading the bytes and bare inference) {scan['limit_ms_per_slice']:.2f}; "
-        f"ratio {scan['ratio']:.2f} (quickest readings {scan['ratio_of_quickest']:.2f}), on two "
-        f"threads {scan['two_thread_ratio']:.2f} "
-        f"(quickest {scan['two_thread_ratio_of_quickest']:.2f}). "
-        f"`ichlite read` holds {_or_unknown(scan['peak_rss_mb'])} MB at most, with "
-        f"{scan['read_slices']} slices {_or_unknown(scan['read_peak_rss_mb'])} MB.",
-        markdown_table(*STAGES, rows),
-    ]
-
-
-def _roofline(found: Document) -> list[str]:
-    rows = [
-        {
-            **layer,
-            "output": "x".join(map(str, layer["output_shape"][1:])),
-            "mflops": layer["flops"] / 1e6,
-            "mb": layer["bytes"] / 1e6,
-            "gb_per_s": layer["bytes_per_s"] / 1e9,
-        }
-        for layer in found["layers"]
-    ]
-    return [
-        "## Roofline",
-        f"{found['model']} {found['precision']} under {found['runtime']}, one thread. This machine "
-        f"reaches {found['peak_flops_per_s'] / 1e9:.0f} GFLOP/s and "
-        f"{found['memory_bytes_per_s'] / 1e9:.0f} GB/s from memory. The layers take at least "
-        f"{found['bound_ms']:.2f} ms; the median is {found['p50_ms']:.2f} ms: "
-        f"{found['share']:.0%} of the bound is reached ({found['share_of_quickest']:.0%} by the "
-        f"quickest inference). Without layers the bound is {found['simple_bound_ms']:.2f} ms, "
-        f"{found['simple_share']:.0%}.",
-        markdown_table(*LAYERS, rows),
-    ]
-
-
-def _range(quartiles: Sequence[float]) -> str:
-    return " ".join(f"{one:.2f}" for one in quartiles)
+def _range(found: Document) -> str:
+    return " ".join(f"{one:.2f}" for one in found["ratio_quartiles"])
 
 
 def _or_unknown(value: float | None) -> str:

@@ -8,12 +8,13 @@ the machine does hits all alike, and ratios of medians mean something on a share
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +38,9 @@ AGREEMENT = 1e-4
 
 Advance = Callable[[int], None]
 """Called with 1 whenever the work is a step further on."""
-Times = NDArray[np.float64]
+Entry = tuple[Contender, int]
+"""What is run, and on how many threads."""
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +60,8 @@ class Timing:
     threads: int
     start: Start
     difference: float | None
-    times_ms: Times
-    reference_ms: Times
+    times_ms: Floats
+    reference_ms: Floats
 
     def percentile_ms(self, percent: float) -> float:
         """Return the milliseconds that so many per cent of the inferences did not exceed."""
@@ -109,28 +112,23 @@ def measure(
         np.save(slices, windows)
         for count in threads:
             entries = [(one, count) for one in contenders]
-            if reference not in entries:
-                entries.append(reference)
+            starts = defaultdict(list)
             with ExitStack() as stack:
-                starts = [
-                    [_start(*entry, slices, advance) for entry in entries]
-                    for _ in range(STARTS - 1)
-                ]
-                workers = []
-                for entry in entries:
-                    workers.append(stack.enter_context(started(*entry, slices)))
-                    advance(1)
-                starts.append([worker.start for worker in workers])
-                logits = [worker.logits for worker in workers]
-                differences = differences_to_litert([one for one, _ in entries], logits)
-                times_ms = turn_by_turn(workers, -(-runs // turn), turn, advance)
-            reference_ms = times_ms[entries.index(reference)]
-            for place, one in enumerate(contenders):
-                tried = zip(*(astuple(sweep[place]) for sweep in starts), strict=True)
-                start = Start(*map(_median, tried))
-                timings.append(
-                    Timing(one, count, start, differences[place], times_ms[place], reference_ms)
-                )
+                for _ in range(STARTS):
+                    stack.close()  # the last process of each entry stays for its turns
+                    workers = {}
+                    for entry in dict.fromkeys([*entries, reference]):
+                        workers[entry] = stack.enter_context(started(*entry, slices))
+                        starts[entry].append(workers[entry].start)
+                        advance(1)
+                apart = differences_to_litert({one: of.logits for one, of in workers.items()})
+                turns = [worker.times_ms for worker in workers.values()]
+                rounds = turn_by_turn(turns, -(-runs // turn), turn, advance)
+            ms = dict(zip(workers, rounds, strict=True))
+            timings += [
+                Timing(*entry, _median_start(starts[entry]), apart[entry], ms[entry], ms[reference])
+                for entry in entries
+            ]
     return timings
 
 
@@ -139,14 +137,11 @@ def reference_of(contenders: Sequence[Contender]) -> Contender:
     return next((one for one in contenders if one.key == REFERENCE), contenders[0])
 
 
-def differences_to_litert(
-    contenders: Sequence[Contender], logits: Sequence[NDArray[np.float64]]
-) -> list[float | None]:
-    """Return how far the probabilities of each runtime are from LiteRT's with the same weights.
+def differences_to_litert(logits: Mapping[Entry, Floats]) -> dict[Entry, float | None]:
+    """Return how far each entry's probabilities are from LiteRT's with the same weights.
 
     Args:
-        contenders: What was run.
-        logits: (slice, 5) of each.
+        logits: (slice, 5) of each entry.
 
     Returns:
         The largest difference of each; None of LiteRT itself, and without LiteRT's of that model.
@@ -154,55 +149,48 @@ def differences_to_litert(
     Raises:
         IchliteError: One is above `AGREEMENT`, so times would be of different networks.
     """
-    probabilities = {
-        one.key: 1 / (1 + np.exp(-said)) for one, said in zip(contenders, logits, strict=True)
-    }
-    differences: list[float | None] = []
-    for one in contenders:
-        litert = probabilities.get((one.model, one.precision, LITERT))
-        if one.runtime == LITERT or litert is None:
-            differences.append(None)
+    of_litert = {one.key[:2]: said for (one, _), said in logits.items() if one.runtime == LITERT}
+    found: dict[Entry, float | None] = dict.fromkeys(logits)
+    for entry, said in logits.items():
+        one = entry[0]
+        if one.runtime == LITERT or one.key[:2] not in of_litert:
             continue
-        difference = float(np.abs(probabilities[one.key] - litert).max())
+        ours, theirs = 1 / (1 + np.exp(-np.stack([said, of_litert[one.key[:2]]])))
+        found[entry] = difference = float(np.abs(ours - theirs).max())
         if not difference <= AGREEMENT:  # NaN, too
             raise IchliteError(
                 f"{one.model} under {one.runtime} does not say what it says under LiteRT",
                 found=f"probabilities {difference:.2g} apart",
                 expected=f"{AGREEMENT:g} at most",
             )
-        differences.append(difference)
-    return differences
-
-
-class Timed(Protocol):
-    """What has turns: a `Worker`."""
-
-    def times_ms(self, number: int) -> list[float]:
-        """Return the milliseconds of so many warm inferences."""
+    return found
 
 
 def turn_by_turn(
-    workers: Sequence[Timed], rounds: int, turn: int, advance: Advance = lambda _: None
-) -> list[Times]:
+    turns: Sequence[Callable[[int], list[float]]], rounds: int, turn: int, advance: Advance
+) -> list[Floats]:
     """Give each worker a turn in every round, which each time begins with another of them.
+
+    Args:
+        turns: `Worker.times_ms` of each.
+        rounds: Number of rounds.
+        turn: Inferences of a turn.
+        advance: Called after each turn.
 
     Returns:
         (round, inference) milliseconds of each worker.
     """
-    times_ms = [np.empty((rounds, turn)) for _ in workers]
+    times_ms = [np.empty((rounds, turn)) for _ in turns]
     for number in range(rounds):
-        for place in range(len(workers)):
-            chosen = (place + number) % len(workers)
-            times_ms[chosen][number] = workers[chosen].times_ms(turn)
+        for place in range(len(turns)):
+            chosen = (place + number) % len(turns)
+            times_ms[chosen][number] = turns[chosen](turn)
             advance(1)
     return times_ms
 
 
-def _start(contender: Contender, threads: int, slices: Path, advance: Advance) -> Start:
-    with started(contender, threads, slices) as worker:
-        advance(1)
-        return worker.start
+def _median_start(starts: Sequence[Start]) -> Start:
+    def middle(values: Any) -> Any:
+        return None if None in values else median(values)
 
-
-def _median(values: Sequence[Any]) -> Any:
-    return None if None in values else median(values)
+    return Start(*map(middle, zip(*map(astuple, starts), strict=True)))

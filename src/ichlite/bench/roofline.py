@@ -23,6 +23,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from time import perf_counter
+from timeit import repeat
 from typing import Any
 
 import numpy as np
@@ -33,8 +34,8 @@ SIDES = (256, 384, 512, 768, 1024)
 """Of the matrices."""
 WORKING_SETS = tuple(2**power for power in range(17, 29))
 """Bytes of all arrays together, 128 KiB to 256 MiB."""
-SECONDS_EACH = 0.15
-LEAST_TRIES = 5
+SECONDS_EACH, LEAST_TRIES = 0.15, 5
+"""Each piece of work is tried so long, but at least so often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,16 +165,11 @@ def bytes_per_s(working_set_bytes: int) -> float:
     return max(copied, added)
 
 
-def quickest_s(work: Callable[[], object]) -> float:
-    """Return the seconds of the quickest of many tries, after one that is not timed."""
-    work()
-    best, tries, end = float("inf"), 0, perf_counter() + SECONDS_EACH
-    while tries < LEAST_TRIES or perf_counter() < end:
-        start = perf_counter()
-        work()
-        best = min(best, perf_counter() - start)
-        tries += 1
-    return best
+def quickest_s(work: Callable[[], object], timer: Callable[[], float] = perf_counter) -> float:
+    """Return the seconds of the quickest of many tries."""
+    best = min(repeat(work, timer=timer, number=1, repeat=LEAST_TRIES))
+    more = LEAST_TRIES + int(SECONDS_EACH / best)
+    return min(repeat(work, timer=timer, number=1, repeat=more))
 
 
 def main() -> None:

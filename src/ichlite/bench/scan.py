@@ -29,7 +29,7 @@ from ichlite.infer.decision import decide
 from ichlite.infer.pipeline import read_with
 from ichlite.infer.reader import Reader
 from ichlite.infer.runtime import Runtime
-from ichlite.records import HeadVolume, SliceHeader
+from ichlite.records import HeadVolume
 from ichlite.samples import PHANTOM_BLEED
 
 DEFAULT_RUNS = 25
@@ -57,17 +57,26 @@ def bench_scan(bundle: Bundle, study: Sequence[Path], runs: int = DEFAULT_RUNS) 
     Raises:
         InputError: The study is not read as one analysed series.
     """
-    with tempfile.TemporaryDirectory(prefix="ichlite-bench-") as folder:
+
+    def limit() -> None:
+        for file in files:
+            file.read_bytes()
+            runtime.invoke()
+
+    runtime, turns = Runtime(bundle), []
+    limits_ms, ones_ms, twos_ms = [], [], []
+    with (
+        tempfile.TemporaryDirectory(prefix="ichlite-bench-") as folder,
+        Reader(bundle) as one,
+        Reader(bundle, threads=2) as two,
+    ):
         files = write_uncompressed(study, Path(folder))
-        runtime = Runtime(bundle)
-        limits_ms, ones_ms, twos_ms, turns = [], [], [], []
-        with Reader(bundle) as one, Reader(bundle, threads=2) as two:
-            _check_analysed(one, folder)
-            for _ in range(runs):
-                limits_ms.append(_warm_ms(lambda: _limit(files, runtime)))
-                ones_ms.append(_warm_ms(lambda: read_with(one, [folder])))
-                twos_ms.append(_warm_ms(lambda: read_with(two, [folder])))
-                turns.append(stage_times_ms([folder], runtime))
+        _check_analysed(one, folder)
+        for _ in range(runs):
+            limits_ms.append(_warm_ms(limit))
+            ones_ms.append(_warm_ms(lambda: read_with(one, [folder])))
+            twos_ms.append(_warm_ms(lambda: read_with(two, [folder])))
+            turns.append(stage_times_ms([folder], runtime))
         peak_mb = peak_of("read", folder, "--bundle", bundle.path)
     shipped = [stage_times_ms(study, runtime) for _ in range(min(runs, SHIPPED_RUNS))]
     return {
@@ -86,17 +95,13 @@ def bench_scan(bundle: Bundle, study: Sequence[Path], runs: int = DEFAULT_RUNS) 
 def set_against_limit(
     slices: int, limits_ms: Sequence[float], ones_ms: Sequence[float], twos_ms: Sequence[float]
 ) -> dict[str, float]:
-    """Compare readings of a study with their limit: medians, and the quickest of each.
+    """Compare readings on one and on two threads with their limit: medians, and the quickest.
 
     Args:
         slices: Of the study.
         limits_ms: Milliseconds of the limit, each turn.
         ones_ms: Of reading on one thread.
         twos_ms: Of reading on two threads.
-
-    Example:
-        >>> set_against_limit(10, [10, 20, 60], [30, 40, 50], [20, 20, 20])["ratio"]
-        2.0
     """
     limit_ms, one_ms, two_ms = (median(times) / slices for times in (limits_ms, ones_ms, twos_ms))
     return {
@@ -158,7 +163,9 @@ def stage_times_ms(paths: Iterable[Path | str], runtime: Runtime) -> dict[str, f
         judge_series(series)
     with clocked("read"):
         for header in series.slices:
-            _pixel_bytes(header)
+            with FileIO(header.path) as file:
+                file.seek(header.layout.offset)
+                file.read(header.layout.length or -1)
     with clocked("decode"):
         stored = [(read_stored(header), header) for header in series.slices]
     # `read_stored` reads the bytes once more; what it takes longer than that is decoding.
@@ -182,12 +189,6 @@ def stage_times_ms(paths: Iterable[Path | str], runtime: Runtime) -> dict[str, f
     return {stage: ms / len(grid) for stage, ms in times_ms.items()}
 
 
-def _limit(files: Sequence[Path], runtime: Runtime) -> None:
-    for file in files:
-        file.read_bytes()
-        runtime.invoke()
-
-
 def _check_analysed(reader: Reader, folder: str) -> None:
     result = read_with(reader, [folder], force=True)
     if len(result.studies) != 1 or result.studies[0].status != "analysed":
@@ -206,12 +207,6 @@ def _read_peak_mb(bundle: Bundle) -> float | None:
 
 def _medians(turns: Sequence[dict[str, float]]) -> dict[str, float]:
     return {stage: median(turn[stage] for turn in turns) for stage in turns[0]}
-
-
-def _pixel_bytes(header: SliceHeader) -> bytes:
-    with FileIO(header.path) as file:
-        file.seek(header.layout.offset)
-        return file.read(header.layout.length or -1)
 
 
 def _warm_ms(work: Callable[[], object]) -> float:

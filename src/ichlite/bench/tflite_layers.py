@@ -8,6 +8,7 @@ from math import prod
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import byte_bounds
 
 from ichlite.errors import InputError
 from ichlite.native_output import STDERR, native_output_held
@@ -103,14 +104,15 @@ def arena_bytes(content: bytes) -> int:
         if len(operator.inputs) == 1
         and graph.tensors[operator.inputs[0]].type == schema.TensorType.FLOAT16
     }
-    first_weight, last_weight = np.lib.array_utils.byte_bounds(np.frombuffer(content, np.uint8))
-    spans = []
+    first_weight, last_weight = byte_bounds(np.frombuffer(content, np.uint8))
+    starts, ends = [], []
     for number in {one["index"] for one in interpreter.get_tensor_details()} - widened:
         with suppress(ValueError):  # no memory yet: allocated while it runs
-            span = np.lib.array_utils.byte_bounds(interpreter.tensor(number)())
-            if not first_weight <= span[0] < last_weight:
-                spans.append(span)
-    return max(end for _, end in spans) - min(start for start, _ in spans)
+            start, end = byte_bounds(interpreter.tensor(number)())
+            if not first_weight <= start < last_weight:
+                starts.append(start)
+                ends.append(end)
+    return int(max(ends) - min(starts))
 
 
 def _flops(kind: str, operator: Any, inputs: list[Any], outputs: int) -> int:
@@ -137,10 +139,10 @@ def _flops(kind: str, operator: Any, inputs: list[Any], outputs: int) -> int:
 def _bytes(tensor: Any) -> int:
     from ai_edge_litert import schema_py_generated as schema
 
-    bytes_each = {
+    each = {
         schema.TensorType.FLOAT32: 4,
         schema.TensorType.FLOAT16: 2,
         schema.TensorType.INT32: 4,
         schema.TensorType.INT8: 1,
     }
-    return prod(int(side) for side in tensor.shape) * bytes_each[tensor.type]
+    return prod(int(side) for side in tensor.shape) * each[tensor.type]

@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
 from time import perf_counter
+from timeit import repeat
 from typing import IO, Any
 
 import numpy as np
@@ -133,12 +134,7 @@ def main() -> None:
 
 
 def _timed_ms(engine: Engine, times: int) -> list[float]:
-    found = []
-    for _ in range(times):
-        start_s = perf_counter()
-        engine.invoke()
-        found.append((perf_counter() - start_s) * 1e3)
-    return found
+    return [seconds * 1e3 for seconds in repeat(engine.invoke, number=1, repeat=times)]
 
 
 if __name__ == "__main__":

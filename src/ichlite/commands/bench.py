@@ -58,14 +58,16 @@ def bench(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
     """Time the inference of models, turn by turn, and a sample study from files to result."""
-    from ichlite.bench.bench_document import Plan, all_core_counts, bench_document
+    from ichlite.bench.bench_document import Plan, bench_document
     from ichlite.bench.bench_report import bench_markdown
     from ichlite.commands.console import check_is_folder, print_json, progress
     from ichlite.errors import UsageError
     from ichlite.infer.bundle import load_bundle
+    from ichlite.infer.reader import usable_cores
 
     chosen = _runtimes(runtimes)
-    counts = all_core_counts() if threads is None else (min(threads, max(all_core_counts())),)
+    cores = usable_cores()
+    counts = tuple(sorted({1, cores})) if threads is None else (min(threads, cores),)
     if with_roofline and 1 not in counts:
         raise UsageError("--roofline is of one thread", found=f"--threads {threads}")
     if out is not None:

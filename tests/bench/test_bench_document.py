@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tests.bench.documents import FILE, timing
 
-from ichlite.bench.entries import comparisons, ratio_of, run_entries
+from ichlite.bench.bench_document import comparisons, ratio_of, run_entries
 
 CONTRACT = {
     "model", "precision", "runtime", "threads", "p50_ms", "p95_ms", "bytes", "params", "flops",
