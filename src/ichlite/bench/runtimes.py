@@ -124,7 +124,7 @@ class RuntimeKind:
     """A runtime that can be asked for.
 
     Attributes:
-        loaded: Loads a model file for so many threads.
+        load: Loads a model file for so many threads.
         modules: What is imported before loading is timed.
         needs: Packages, as they are imported, to make its model file and to run it.
         packages: Whose versions belong to a result.
@@ -133,7 +133,7 @@ class RuntimeKind:
         precisions: Those whose results agree with LiteRT's.
     """
 
-    loaded: Callable[[Path, int], Engine]
+    load: Callable[[Path, int], Engine]
     modules: tuple[str, ...]
     needs: tuple[str, ...]
     packages: tuple[str, ...]

@@ -118,7 +118,7 @@ def main() -> None:
         for module in RUNTIMES[runtime].modules:
             import_module(module)
         before_mb, start_s = rss_mb(), perf_counter()
-        engine = RUNTIMES[runtime].loaded(Path(path), int(threads))
+        engine = RUNTIMES[runtime].load(Path(path), int(threads))
         init_ms = (perf_counter() - start_s) * 1e3
         engine.put(slices[:1])
         (first_ms,) = _timed_ms(engine, 1)
