@@ -61,6 +61,8 @@ def bench(
     from ichlite.bench.bench_document import Plan, bench_document
     from ichlite.bench.bench_report import bench_markdown
     from ichlite.commands.console import check_is_folder, print_json, progress
+    from ichlite.contracts.bench import BenchDocument
+    from ichlite.contracts.codec import convert_document, to_json_value
     from ichlite.errors import UsageError
     from ichlite.infer.bundle import load_bundle
     from ichlite.infer.reader import usable_cores
@@ -93,7 +95,8 @@ def bench(
         with_roofline=with_roofline,
     )
     with progress("measuring") as advance:
-        document = bench_document(plan, advance)
+        measured = bench_document(plan, advance)
+    document = to_json_value(convert_document(BenchDocument, measured))
     if out is not None:
         _write(document, out)
     if as_json:

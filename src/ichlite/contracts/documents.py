@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ichlite.contracts.bench import BenchDocument
 from ichlite.contracts.bundle import BundleManifest
 from ichlite.contracts.codec import schema_of
 from ichlite.contracts.evaluation import Evaluation
@@ -20,6 +21,7 @@ DOCUMENTS: Mapping[str, type[Any]] = {
     "train-1": RunManifest,
     "evaluation-1": Evaluation,
     "read-1": Reading,
+    "bench-1": BenchDocument,
 }
 """Name of a schema → type of its documents."""
 
