@@ -15,7 +15,7 @@ SCHEMA_FILE = Path(__file__).resolve().parent / "schema" / "read-1.json"
 
 
 def read_document(result: ReadResult) -> dict[str, Any]:
-    """Take a result; give its document: keys may be added to it, never renamed.
+    """Return the document of a result; keys may be added to it, never renamed.
 
     Example:
         >>> read_document(ReadResult("b 1", (), ()))["studies"]
@@ -33,7 +33,7 @@ def read_document(result: ReadResult) -> dict[str, Any]:
 
 
 def to_json(result: ReadResult) -> str:
-    r"""Take a result; give its document as text, in ASCII alone.
+    r"""Return the document of a result as text, in ASCII alone.
 
     File names may be any bytes; those that are no UTF-8 come out as the text `\xe9`.
 
