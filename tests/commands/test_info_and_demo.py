@@ -76,6 +76,17 @@ def test_info_on_undefined_metrics_says_why(ichlite, changed_bundle):
     assert table[1].split()[:3] == ["epidural", "47", "-"]
 
 
+def test_info_shows_documents_inside_the_metrics_line_by_line(ichlite, changed_bundle):
+    def add(manifest):
+        manifest["metrics"]["pointing"] = {"slices": 1234, "share": {"value": 1 / 3}}
+        manifest["metrics"]["seeds"] = [{"seed": 1, "kept": True}]
+
+    facts = facts_of(ichlite("info", "--bundle", changed_bundle(add)))
+    lines = {" ".join(line.split()) for line in facts.splitlines()}
+    assert {"pointing: slices 1,234", "pointing: share: value 0.3333"} <= lines
+    assert {"seeds: 1: seed 1", "seeds: 1: kept yes"} <= lines
+
+
 def test_info_on_a_bundle_that_was_never_measured(ichlite, changed_bundle):
     outcome = ichlite("info", "--bundle", changed_bundle(lambda manifest: manifest.pop("metrics")))
     assert outcome.exit_code == 0

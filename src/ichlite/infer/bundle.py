@@ -237,7 +237,7 @@ def _checked_files(folder: Path, listed: Mapping[str, str]) -> dict[str, bytes]:
 def _check_equal(folder: Path, what: str, found: object, expected: object) -> None:
     if found != expected:
         raise BundleError(
-            f"bundle {folder} cannot be used: this version takes another {what}",
+            f"bundle {folder} cannot be used by this version because of its {what}",
             found=found,
             expected=expected,
         )

@@ -1,4 +1,4 @@
-"""Pictures of where a bundle's map sees blood, pixel by pixel in [0, 1]. Pure.
+"""Turn a bundle's map into a picture of where it sees blood, pixel by pixel in [0, 1].
 
 An activation map is the model's own arithmetic: it pools its last features by their mean, so each
 place of its last grid has logits of its own whose mean is the slice's logits. That grid is coarse
