@@ -19,13 +19,13 @@ _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 AT_ONCE = 16
-"""Items that a thread takes; results of so many for each thread are held."""
+"""Items that a thread takes at a time; the results of so many per thread are held."""
 TURN_S = 0.0005
 """Seconds that one thread may keep others waiting; Python's own is 0.005."""
 
 
 class Spread:
-    """Threads that share out items.
+    """A pool of threads that share out items.
 
     Args:
         threads: How many; of one, the caller's own does the work.
@@ -41,7 +41,7 @@ class Spread:
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
 
     def __enter__(self) -> Spread:
-        """Give itself; the threads end with the `with` block."""
+        """Return itself; the threads end with the `with` block."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -54,7 +54,7 @@ class Spread:
             self._pool.shutdown(cancel_futures=True)
 
     def map(self, work: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iterator[_Result]:
-        """As Python's `map`: results in order; of several faults, the first item's is raised."""
+        """Yield results in order, like Python's `map`; of several faults raise the first item's."""
         if self._pool is None:
             yield from map(work, items)
             return
