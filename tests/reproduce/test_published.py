@@ -9,7 +9,7 @@ import pytest
 from tests.reproduce.synthetic import costs, summary
 
 from ichlite.labels import NAMES
-from ichlite.reproduce.claims import Ground, judge
+from ichlite.reproduce.claims import judge
 from ichlite.reproduce.published import PAPER_NAMES, STATED, TABLES
 
 PAPER = Path(__file__).resolve().parents[3] / "shared" / "paper" / "lightfcn-paper.md"
@@ -121,9 +121,12 @@ def test_auc_of_table_5_is_not() -> None:
 
 
 def test_every_quotation_stands_in_the_paper(paper: str) -> None:
-    ground = Ground.of(summary(), costs(), None)
     text = " ".join(paper.replace("hasn't", "has not").split())
-    quoted = [q for claim in judge(ground) for q in re.findall("“(.*?)”", claim.sentence)]
+    quoted = [
+        q
+        for claim in judge(summary(), costs(), None).claims
+        for q in re.findall("“(.*?)”", claim.sentence)
+    ]
     assert len(quoted) > 20
     for quotation in quoted:
         for part in quotation.split(" … "):

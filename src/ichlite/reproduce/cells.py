@@ -1,8 +1,7 @@
-"""Format measured and published numbers as cells, and tables as Markdown and CSV."""
+"""Set measured and published numbers beside each other: cells, and tables of them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -111,7 +110,7 @@ class Table:
 
 
 def number_text(value: float, unit: Unit) -> str:
-    """A number and its unit → the text, as precise as it is worth.
+    """Return a number with its unit, as precise as it is worth.
 
     Example:
         >>> number_text(316632, "bytes"), number_text(187862789, "flops")
@@ -128,18 +127,8 @@ def number_text(value: float, unit: Unit) -> str:
     return f"{value:,.0f}"
 
 
-def markdown(table: Table) -> str:
-    """Table → Markdown; under each number the published one and the difference."""
-    header = [*table.row_titles, *table.columns]
-    align = ["---"] * len(table.row_titles) + ["---:"] * len(table.columns)
-    lines = [_line(header), _line(align)]
-    lines += [_line([*words, *map(_markdown_cell, cells)]) for words, cells in table.rows]
-    lines += ["", *(f"- {note}" for note in table.notes)] if table.notes else []
-    return "\n".join(lines) + "\n"
-
-
 def csv_rows(table: Table) -> list[list[str]]:
-    """Table → a header and one row a cell, numbers in full."""
+    """Return a header and one row a cell, numbers in full."""
     body = [
         [
             str(table.number), " / ".join(words), column, cell.unit, _full(cell.value),
@@ -151,22 +140,6 @@ def csv_rows(table: Table) -> list[list[str]]:
         for column, cell in zip(table.columns, cells, strict=True)
     ]  # fmt: skip
     return [list(CSV_HEADER), *body]
-
-
-def _markdown_cell(cell: Cell) -> str:
-    parts = [cell.value_text if cell.value is None else f"**{cell.value_text}**"]
-    if cell.interval is not None:
-        parts.append(cell.interval_text)
-    if cell.note and cell.value is not None:
-        parts.append(cell.note)
-    if cell.published is not None:
-        difference = f" ({cell.difference_text})" if cell.difference is not None else ""
-        parts.append(f"paper {cell.published_text}{difference}")
-    return "<br>".join(parts)
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
 
 
 def _full(value: float | None) -> str:

@@ -1,4 +1,4 @@
-"""The numbers that the paper printed, each with its table, row and column.
+"""Hold the numbers that the paper printed, each with its table, row and column.
 
 The only place with numbers that were typed; a test reads them again from the paper's text. The
 figures are the paper's own, errors and all: the AUC of Tables 2 and 3 is a balanced accuracy.
@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import NamedTuple
 
 from ichlite.labels import NAMES
 
@@ -24,9 +25,19 @@ PAPER_NAMES: Mapping[str, str] = MappingProxyType({
     "focal": "Focal",
     "ldam": "LDAM",
 })  # fmt: skip
-"""Our keys → the names in the paper's tables."""
+"""Our keys, each with its name in the paper's tables."""
 
 Row = tuple[str, ...]
+
+
+def name_of(key: str) -> str:
+    """Return the paper's name of one of our keys; the key, where the paper has none.
+
+    Example:
+        >>> name_of("ldam")
+        'LDAM'
+    """
+    return PAPER_NAMES.get(key, key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,21 +45,17 @@ class PublishedTable:
     """One table as printed.
 
     Attributes:
-        number: In the paper.
         title: What it shows, in our words.
         columns: Keys of the columns, in the paper's order.
-        units: Of each column: `count`, `flops`, `percent`, `bytes` or `ms`.
-        rows: Row key → the numbers, in the order of `columns`.
+        rows: The numbers of each row, in the order of `columns`.
     """
 
-    number: int
     title: str
     columns: tuple[str, ...]
-    units: tuple[str, ...]
     rows: Mapping[Row, tuple[float, ...]]
 
-    def value(self, row: Row, column: str) -> float | None:
-        """Row and column → the printed number; None where the paper has no such cell.
+    def value(self, row: Row, column: str | None) -> float | None:
+        """Return the number of a cell; None where the paper has no such cell.
 
         Example:
             >>> TABLES[5].value(("ldam",), "sensitivity")
@@ -65,14 +72,10 @@ def _by_subtype(model: str, *rows: tuple[float, ...]) -> dict[Row, tuple[float, 
     return {(model, name): row for name, row in zip(NAMES, rows, strict=True)}
 
 
-_PERCENT = ("percent",) * 4
-
 TABLES: Mapping[int, PublishedTable] = MappingProxyType({
     1: PublishedTable(
-        1,
         "Patients, slices and haemorrhages of the three splits",
         ("train", "validation", "test"),
-        ("count",) * 3,
         {
             ("patients",): (6122, 765, 765),
             ("slices",): (267279, 25783, 24636),
@@ -86,10 +89,8 @@ TABLES: Mapping[int, PublishedTable] = MappingProxyType({
         },
     ),
     2: PublishedTable(
-        2,
         "From SFCN to LightFCN",
         ("accuracy", "auc", "specificity", "sensitivity", "params", "size"),
-        (*_PERCENT, "count", "bytes"),
         {
             ("sfcn",): (89.59, 74.72, 93.88, 55.55, 1e6, 12.3e6),
             ("sfcn_depthwise",): (89.85, 69.68, 94.38, 44.97, 136.1e3, 2.65e6),
@@ -97,10 +98,8 @@ TABLES: Mapping[int, PublishedTable] = MappingProxyType({
         },
     ),
     3: PublishedTable(
-        3,
         "Three architectures, subtype by subtype",
         ("accuracy", "auc", "sensitivity", "specificity"),
-        _PERCENT,
         {
             **_by_subtype(
                 "mobilenet_v2",
@@ -129,10 +128,8 @@ TABLES: Mapping[int, PublishedTable] = MappingProxyType({
         },
     ),
     4: PublishedTable(
-        4,
         "Size, inference time, parameters and FLOPs",
         ("size", "time", "params", "flops"),
-        ("bytes", "ms", "count", "flops"),
         {
             ("mobilenet_v2",): (8.46e6, 190.51, 2.3e6, 615e6),
             ("sfcn",): (3.8e6, 174.79, 1e6, 2.07e9),
@@ -140,10 +137,8 @@ TABLES: Mapping[int, PublishedTable] = MappingProxyType({
         },
     ),
     5: PublishedTable(
-        5,
         "Three losses, LightFCN",
         ("accuracy", "auc", "sensitivity", "specificity"),
-        _PERCENT,
         {
             ("bce",): (93.49, 90.89, 51.22, 98.54),
             ("focal",): (91.38, 86.95, 29.84, 98.87),
@@ -153,27 +148,19 @@ TABLES: Mapping[int, PublishedTable] = MappingProxyType({
 })  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Stated:
-    """A number in the paper's sentences.
-
-    Attributes:
-        value: The number, in the unit of its name.
-        words: The few words around it, as printed.
-        section: Where.
-    """
+class Stated(NamedTuple):
+    """A number in the paper's sentences, in the unit of its name, and the few words around it."""
 
     value: float
     words: str
-    section: str
 
 
 STATED: Mapping[str, Stated] = MappingProxyType({
-    "params_factor_mobilenet": Stated(26, "by a factor of 26", "abstract"),
-    "time_factor_mobilenet": Stated(3, "by a factor of 3", "abstract"),
-    "params_factor_sfcn": Stated(10, "by a factor of 10", "3.4"),
-    "size_before_mb": Stated(12.3, "From 12.3 MB to 1.7 MB", "3.3"),
-    "size_after_mb": Stated(1.7, "From 12.3 MB to 1.7 MB", "3.3"),
-    "scans": Stated(21744, "21,744 CT scans in total", "3.1"),
-    "positive_scans": Stated(7652, "only 7,652 had hemorrhages", "3.1"),
+    "params_factor_mobilenet": Stated(26, "by a factor of 26"),
+    "time_factor_mobilenet": Stated(3, "by a factor of 3"),
+    "params_factor_sfcn": Stated(10, "by a factor of 10"),
+    "size_before_mb": Stated(12.3, "From 12.3 MB to 1.7 MB"),
+    "size_after_mb": Stated(1.7, "From 12.3 MB to 1.7 MB"),
+    "scans": Stated(21744, "21,744 CT scans in total"),
+    "positive_scans": Stated(7652, "only 7,652 had hemorrhages"),
 })  # fmt: skip
