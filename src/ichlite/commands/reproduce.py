@@ -138,7 +138,8 @@ def reproduce(
     from ichlite.reproduce.campaign_document import FIGURES_FOLDER, write_report
     from ichlite.reproduce.campaign_facts import command_of
     from ichlite.reproduce.campaign_plan import paper_grid
-    from ichlite.reproduce.campaign_report import judge_results, make_report, measure_all
+    from ichlite.reproduce.campaign_report import judge_results, make_report
+    from ichlite.reproduce.campaign_summary import measure_all
 
     for option, count, least in (
         ("--seeds", seeds, 1),

@@ -14,6 +14,7 @@ from ichlite.data.rows import SPLITS
 from ichlite.data.store import Store
 from ichlite.reproduce.campaign import Data, Outcome
 from ichlite.reproduce.campaign_plan import PAPER_LOSSES, PAPER_MODELS, Grid
+from ichlite.reproduce.campaign_summary import Measured
 from ichlite.reproduce.published import name_of
 from ichlite.reproduce.results import Piece
 from ichlite.train.recipe import Keep, Recipe
@@ -106,31 +107,20 @@ def command_of(
 
 def facts_of(
     outcomes: Sequence[Outcome],
-    pieces: Mapping[str, Piece],
-    machine: Mapping[str, Any],
+    measured: Measured,
     data: Data,
     folds: Sequence[Fold],
     *,
     command: str,
-    seeds: Sequence[int],
     draws: int,
 ) -> tuple[tuple[str, str], ...]:
-    """Return what a reader has to know, each fact with its name.
-
-    Args:
-        outcomes: Of all planned runs.
-        pieces: What is kept of the finished ones, by name.
-        machine: On which the times were measured.
-        data: That was trained and tested on.
-        folds: Of the patients; empty: the store's own splits.
-        command: That makes all this.
-        seeds: Of what is in the tables.
-        draws: Redraws of patients.
-    """
+    """Return what a reader has to know, each fact with its name; arguments as of `make_report`."""
     finished = sum(outcome.finished for outcome in outcomes)
-    documents = [piece.document for piece in pieces.values()]
+    documents = [piece.document for piece in measured.pieces.values()]
     hours = sum(document["training"]["hours"] for document in documents)
     trained = sorted({_trained_with(document["train"]) for document in documents})
+    seeds = sorted({result.seed for result in measured.summary.results()})
+    machine = measured.costs["machine"]
     recipe = outcomes[0].run.recipe if outcomes else Recipe()
     stores = (
         f"{meta['name']}, kind {meta.get('kind')}, hash {str(meta.get('hash'))[:16]}"
@@ -212,9 +202,9 @@ def _tested(folds: Sequence[Fold]) -> str:
 
 
 def _inits(data: Data) -> str:
-    named = [f"{name_of(model)} {path.parent.name}/{path.name}"
-             for model, path in data.inits.items()]  # fmt: skip
-    return f"checkpoints: {', '.join(named)}; others random weights" if named else "random weights"
+    named = (f"{name_of(key)} {path.parent.name}/{path.name}" for key, path in data.inits.items())
+    words = ", ".join(named)
+    return f"checkpoints: {words}; others random weights" if words else "random weights"
 
 
 def _recipe_words(base: Recipe) -> str:

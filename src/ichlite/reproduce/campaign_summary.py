@@ -1,19 +1,33 @@
-"""Summarise each group of runs by means over seeds with intervals, and compare groups."""
+"""Measure what the runs of a grid have left: means over seeds with intervals, and differences."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ichlite.data.atomic_files import write_json
+from ichlite.data.store import Store
 from ichlite.evaluate.intervals import METRICS, Interval, interval
-from ichlite.reproduce.campaign_plan import LOSS_MODEL, MODEL_LOSS, Grid, Group
+from ichlite.reproduce.campaign import Outcome
+from ichlite.reproduce.campaign_plan import LOSS_MODEL, MODEL_LOSS, PAPER_MODELS, Grid, Group
+from ichlite.reproduce.costs import measured_costs
 from ichlite.reproduce.noise import Comparison, compare
-from ichlite.reproduce.results import ROWS, Result
+from ichlite.reproduce.results import (
+    RESULTS,
+    ROWS,
+    Piece,
+    Result,
+    read_piece,
+    result_path,
+    results_of,
+)
+from ichlite.reproduce.rsna_counts import RsnaCounts, rsna_counts
 
 MEAN = "mean"
 WORDS: Mapping[str, str] = {
@@ -131,6 +145,54 @@ class Summary:
             for result in group.results
         }
         return tuple(found.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Everything that the tables and claims are made of.
+
+    Attributes:
+        pieces: What is kept of each run, by its name.
+        summary: The groups.
+        costs: Of the paper's four models and of others in the grid, from `costs.measured_costs`.
+        rsna: Studies of RSNA 2019; None where neither the store nor tables tell.
+    """
+
+    pieces: Mapping[str, Piece]
+    summary: Summary
+    costs: Mapping[str, Any]
+    rsna: RsnaCounts | None
+
+
+def measure_all(
+    outcomes: Sequence[Outcome],
+    grid: Grid,
+    store: Store,
+    out: Path,
+    *,
+    draws: int,
+    rsna_tables: Path | None = None,
+) -> Measured:
+    """Measure a reproduction; `results/` gets the costs, the counts of RSNA 2019 and a summary.
+
+    Args:
+        outcomes: Those that are finished are measured.
+        grid: They belong to.
+        store: That was trained on.
+        out: With `results/`.
+        draws: Redraws of patients.
+        rsna_tables: Folder of tables with RSNA 2019's studies.
+    """
+    results = out / RESULTS
+    results.mkdir(parents=True, exist_ok=True)
+    kept = {one.run.name: read_piece(result_path(out, one.run)) for one in outcomes if one.finished}
+    pieces = {name: piece for name, piece in kept.items() if piece is not None}
+    names = dict.fromkeys([*PAPER_MODELS, *(group.model for group in grid.models)])
+    costs = measured_costs(list(names), results / "costs.json")
+    rsna = rsna_counts(store, rsna_tables, results / "rsna.json")
+    summary = summarise_runs(results_of(pieces.values(), draws=draws), grid)
+    write_json(results / "summary.json", as_document(summary))
+    return Measured(pieces, summary, costs, rsna)
 
 
 def summarise_runs(results: Iterable[Result], grid: Grid) -> Summary:

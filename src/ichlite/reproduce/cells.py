@@ -40,13 +40,6 @@ class Cell:
     missing: str = NOT_RUN
 
     @property
-    def difference(self) -> float | None:
-        """Measured minus published; None when one is missing."""
-        if self.value is None or self.published is None:
-            return None
-        return self.value - self.published
-
-    @property
     def value_text(self) -> str:
         """The measured number, or why there is none.
 
@@ -54,20 +47,17 @@ class Cell:
             >>> Cell(91.234, "percent").value_text, Cell(None, "ms").value_text
             ('91.23', 'not run')
         """
-        return self.missing if self.value is None else number_text(self.value, self.unit)
+        return number_text(self.value, self.unit, self.missing)
 
     @property
     def interval_text(self) -> str:
         """The interval; empty when there is none."""
-        if self.interval is None:
-            return ""
-        low, high = (number_text(end, self.unit) for end in self.interval)
-        return f"{low} to {high}"
+        return " to ".join(number_text(end, self.unit) for end in self.interval or ())
 
     @property
     def published_text(self) -> str:
         """The published number; empty when there is none."""
-        return "" if self.published is None else number_text(self.published, self.unit)
+        return number_text(self.published, self.unit)
 
     @property
     def difference_text(self) -> str:
@@ -79,10 +69,10 @@ class Cell:
             >>> Cell(1.23, "ms", published=61.5).difference_text
             'x 0.02'
         """
-        if self.value is None or self.difference is None or self.published is None:
+        if self.value is None or self.published is None:
             return ""
         if self.unit == "percent":
-            return f"{self.difference:+.2f}"
+            return f"{self.value - self.published:+.2f}"
         ratio = self.value / self.published
         near = 1 / FAR < ratio < FAR
         return f"{(ratio - 1) * 100:+.1f} %" if near else f"x {ratio:.2g}"
@@ -109,13 +99,15 @@ class Table:
     notes: tuple[str, ...] = ()
 
 
-def number_text(value: float, unit: Unit) -> str:
-    """Return a number with its unit, as precise as it is worth.
+def number_text(value: float | None, unit: Unit, missing: str = "") -> str:
+    """Return a number with its unit, as precise as it is worth; or what is said where it is None.
 
     Example:
         >>> number_text(316632, "bytes"), number_text(187862789, "flops")
         ('317 KB', '187.9 M')
     """
+    if value is None:
+        return missing
     if unit == "percent":
         return f"{value:.2f}"
     if unit == "ms":
@@ -129,18 +121,22 @@ def number_text(value: float, unit: Unit) -> str:
 
 def csv_rows(table: Table) -> list[list[str]]:
     """Return a header and one row a cell, numbers in full."""
-    body = [
-        [
-            str(table.number), " / ".join(words), column, cell.unit, _full(cell.value),
-            *(("", "") if cell.interval is None else map(_full, cell.interval)),
-            str(cell.seeds) if cell.seeds else "", _full(cell.published), _full(cell.difference),
-            cell.note if cell.value is not None else cell.missing,
-        ]
-        for words, cells in table.rows
-        for column, cell in zip(table.columns, cells, strict=True)
-    ]  # fmt: skip
-    return [list(CSV_HEADER), *body]
 
+    def full(value: float | None) -> str:
+        return "" if value is None else f"{value:.10g}"
 
-def _full(value: float | None) -> str:
-    return "" if value is None else f"{value:.10g}"
+    rows = [list(CSV_HEADER)]
+    for words, cells in table.rows:
+        for column, cell in zip(table.columns, cells, strict=True):
+            both = (
+                None
+                if cell.value is None or cell.published is None
+                else (cell.value - cell.published)
+            )
+            rows.append([
+                str(table.number), " / ".join(words), column, cell.unit, full(cell.value),
+                *map(full, cell.interval or (None, None)), str(cell.seeds or ""),
+                full(cell.published), full(both),
+                cell.missing if cell.value is None else cell.note,
+            ])  # fmt: skip
+    return rows

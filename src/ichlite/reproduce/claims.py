@@ -36,9 +36,8 @@ from ichlite.reproduce.verdicts import (
     factor,
     not_worse,
     percent,
+    sensitivity_above,
     smaller,
-    subtype_above,
-    subtype_below_mean,
 )
 
 LIGHT = LOSS_MODEL
@@ -75,9 +74,7 @@ class Claim:
         section: Of the paper.
         sentence: Quoted as short as needed, or paraphrased.
         rule: When it holds.
-        verdict: `holds`, `does not hold` or `cannot be told here`.
-        evidence: Lines with the numbers.
-        patients: The verdict over redrawn patients, where they play a part.
+        verdict, evidence, patients: As of a `Judgement`.
     """
 
     key: str
@@ -236,9 +233,11 @@ def _data_claims(rsna: RsnaCounts | None) -> tuple[Claim, ...]:
 
 def _model_claims(models: Mapping[str, GroupResults], rarest: str) -> tuple[Claim, ...]:
     rest = [one for one in NAMES if one != rarest]
-    low = [subtype_below_mean(models, name, rarest, rest) for name in (*STATE_OF_THE_ART, LIGHT)]
-    most = [name for name in NAMES if name != "intraventricular"]
-    highest = [subtype_above(models, name, "intraventricular", most) for name in ("sfcn", LIGHT)]
+    low = [sensitivity_above(models, name, rarest, [rest], sign=-1)
+           for name in (*STATE_OF_THE_ART, LIGHT)]
+    each = [[name] for name in NAMES if name != "intraventricular"]
+    highest = [sensitivity_above(models, name, "intraventricular", each)
+               for name in ("sfcn", LIGHT)]
     return (
         Claim("no_compromise", "abstract",
               "LightFCN is cheaper “without compromising on performance”.",

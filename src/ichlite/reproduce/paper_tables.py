@@ -42,20 +42,6 @@ class Column:
 
 Line = tuple[Row, GroupResults | None, str]
 """A row of Tables 2 to 5: its key in the paper, what was measured, and of which subtype."""
-_AUC_IS_BALANCED = (
-    Column("Accuracy %", "accuracy", "accuracy"),
-    Column("Balanced accuracy % (the paper's AUC)", "balanced_accuracy", "auc"),
-    Column("Sensitivity %", "sensitivity", "sensitivity"),
-    Column("Specificity %", "specificity", "specificity"),
-    Column("ROC AUC %", "roc_auc", None),
-)
-_AUC_IS_ROC = (
-    Column("Accuracy %", "accuracy", "accuracy"),
-    Column("ROC AUC %", "roc_auc", "auc"),
-    Column("Sensitivity %", "sensitivity", "sensitivity"),
-    Column("Specificity %", "specificity", "specificity"),
-    Column("Balanced accuracy %", "balanced_accuracy", None),
-)
 _FILES = (
     Column("Parameters", "params", "params", "count"),
     Column("Size, .h5 with Adam's state", "h5_adam_bytes", "size", "bytes"),
@@ -69,6 +55,21 @@ _COSTS = (
     Column("Size, .tflite int8", "tflite_int8_bytes", None, "bytes"),
     Column("Time a slice, int8", "latency_int8_ms", None, "ms"),
 )
+
+
+def _metrics(auc: str, auc_title: str, other: str) -> tuple[Column, ...]:
+    """Return the columns of a table whose AUC is one metric, and which has not the other."""
+    return (
+        Column("Accuracy %", "accuracy", "accuracy"),
+        Column(auc_title, auc, "auc"),
+        Column("Sensitivity %", "sensitivity", "sensitivity"),
+        Column("Specificity %", "specificity", "specificity"),
+        Column(f"{title_of(other)} %", other, None),
+    )
+
+
+_AUC_IS_BALANCED = _metrics("balanced_accuracy", "Balanced accuracy % (the paper's AUC)", "roc_auc")
+_AUC_IS_ROC = _metrics("roc_auc", "ROC AUC %", "balanced_accuracy")
 _BALANCED_NOTE = (
     "The paper calls it AUC, but in all 18 cells of Tables 2 and 3 it is (sensitivity + "
     "specificity) / 2 at a threshold of 0.5: a balanced accuracy, so it stands beside ours. ROC "

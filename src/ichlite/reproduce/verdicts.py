@@ -125,29 +125,23 @@ def all_of(found: Sequence[Judgement]) -> Judgement:
     )
 
 
-def subtype_above(
-    groups: Mapping[str, GroupResults], name: str, subtype: str, others: Sequence[str]
-) -> Judgement:
-    """Judge whether a model's sensitivity for one subtype is above that for each of others."""
-    return _of_sensitivities(groups, name, subtype, [[other] for other in others], sign=1)
-
-
-def subtype_below_mean(
-    groups: Mapping[str, GroupResults], name: str, subtype: str, others: Sequence[str]
-) -> Judgement:
-    """Judge whether a model's sensitivity for one subtype is below the mean of those for others."""
-    return _of_sensitivities(groups, name, subtype, [others], sign=-1)
-
-
-def _of_sensitivities(
+def sensitivity_above(
     groups: Mapping[str, GroupResults],
     name: str,
     subtype: str,
     rivals: Sequence[Sequence[str]],
     *,
-    sign: int,
+    sign: int = 1,
 ) -> Judgement:
-    """Compare, within each run, a subtype's sensitivity with the mean of each list of others."""
+    """Judge, within each run, a model's sensitivity for one subtype against those for others.
+
+    Args:
+        groups: Models by name.
+        name: Of the model.
+        subtype: Said to be above the mean of each list of rivals.
+        rivals: Lists of other subtypes.
+        sign: -1: said to be below.
+    """
     if absent := _not_run(groups, name):
         return Judgement(UNTOLD, (absent,))
     group, metric = groups[name], "sensitivity"
@@ -261,7 +255,7 @@ def _comparison(found: Comparison) -> str:
 
 
 def _amount(value: float | None, key: str) -> str:
-    return "not measured" if value is None else number_text(value, COSTS[key][0])
+    return number_text(value, COSTS[key][0], "not measured")
 
 
 def _not_run(groups: Mapping[str, GroupResults], *names: str) -> str:
