@@ -1,6 +1,6 @@
 """Judge each sentence of the paper that states a result.
 
-A claim is a short quotation, its place, the rule by which it is judged and the evidence.
+The sentences stand with their rules in paper.toml; here is what is judged by them.
 Performance is judged over seeds (`noise.TEST`); counts, bytes and times are not samples: they are
 compared as they are.
 """
@@ -8,8 +8,8 @@ compared as they are.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ichlite.labels import NAMES
@@ -17,10 +17,9 @@ from ichlite.reproduce.campaign_plan import LOSS_MODEL, PAPER_LOSSES
 from ichlite.reproduce.campaign_summary import MEAN, GroupResults, Summary
 from ichlite.reproduce.cells import number_text
 from ichlite.reproduce.costs import cost_value
-from ichlite.reproduce.published import STATED, name_of
+from ichlite.reproduce.published import RULES, SENTENCES, name_of
 from ichlite.reproduce.rsna_counts import RsnaCounts
 from ichlite.reproduce.verdicts import (
-    COSTS,
     FAILS,
     HOLDS,
     MARGIN,
@@ -47,15 +46,7 @@ FILES = ("h5_adam_bytes", "saved_model_bytes")
 """Kinds of file whose size the paper may mean."""
 CLOSE = 0.1
 """A tenth: a file size that is nearer than this to the stated one is that size."""
-_COUNT_RULE = "counted here; lower than each of the others"
-_SEEDS_RULE = (
-    "the 95 % interval over seeds of each difference is above zero (it does not hold where one is "
-    f"below {SMALL * 100:g} point: an advantage that is certainly less is none)"
-)
-_MARGIN_RULE = (
-    f"in ROC AUC and in balanced accuracy the 95 % interval over seeds of the difference is above "
-    f"-{MARGIN * 100:g} points (it does not hold where one is below)"
-)
+_NUMBERS = {"small": f"{SMALL * 100:g}", "margin": f"{MARGIN * 100:g}", "close": f"{CLOSE:.0%}"}
 _TIME_WARNING = (
     "Measured on the machine named in Table 4, on one thread, not on the paper's Raspberry Pi 4B."
 )
@@ -133,14 +124,23 @@ def judge(summary: Summary, costs: Mapping[str, Any], rsna: RsnaCounts | None) -
         rsna: Studies of RSNA 2019; None where they were not counted.
     """
     name, rarest, data = _measured_on(summary)
-    performance = (*_model_claims(summary.models, rarest), *_loss_claims(summary.losses))
-    found = (
-        *_cost_claims(costs),
-        *_data_claims(rsna),
-        *(replace(one, evidence=(*one.evidence, data)) for one in performance),
+    performance = {**_of_models(summary.models, rarest), **_of_losses(summary.losses)}
+    found = {
+        **_of_costs(costs),
+        "scans_21744": _all_scans(rsna),
+        "positive_scans_7652": _positive_scans(rsna),
+        **{key: one.with_line(data) for key, one in performance.items()},
+    }
+    shared = {f"{key}_rule": rule.format(**_NUMBERS) for key, rule in RULES.items()}
+    return Judged(
+        name,
+        tuple(
+            Claim(
+                key, one.section, one.sentence, one.rule.format(**shared, **_NUMBERS), *found[key]
+            )
+            for key, one in SENTENCES.items()
+        ),
     )
-    in_order = sorted(found, key=lambda one: (one.section != "abstract", one.section))
-    return Judged(name, tuple(in_order))
 
 
 def _measured_on(summary: Summary) -> tuple[str, str, str]:
@@ -161,154 +161,68 @@ def _measured_on(summary: Summary) -> tuple[str, str, str]:
     )
 
 
-# fmt: off
-def _cost_claims(costs: Mapping[str, Any]) -> tuple[Claim, ...]:
-    params, time = STATED["params_factor_mobilenet"], STATED["time_factor_mobilenet"]
-    tenth, size, ms = STATED["params_factor_sfcn"], STATED["size_before_mb"], "latency_float32_ms"
+def _of_costs(costs: Mapping[str, Any]) -> dict[str, Judgement]:
+    def lower(key: str, first: str = LIGHT, others: Sequence[str] = STATE_OF_THE_ART) -> Judgement:
+        return smaller(costs, key, first, others)
+
+    def fewer(claim: str, key: str, larger: str) -> Judgement:
+        return factor(costs, key, larger, LIGHT, SENTENCES[claim].stated[0])
+
+    ms = "latency_float32_ms"
     shrunk, exact = _sizes(costs)
-    return (
-        Claim("params_26x", "abstract",
-              f"LightFCN has fewer parameters than MobileNetV2 “{params.words}”.",
-              f"the ratio, rounded, is at least {params.value:g}",
-              *factor(costs, "params", "mobilenet_v2", LIGHT, params.value)),
-        Claim("time_3x", "abstract",
-              f"LightFCN's inference time is less than MobileNetV2's “{time.words}”.",
-              f"the ratio of the medians, rounded, is at least {time.value:g}",
-              *factor(costs, ms, "mobilenet_v2", LIGHT, time.value).with_line(_TIME_WARNING)),
-        Claim("smaller_footprint", "abstract",
-              "“a smaller memory footprint” than the state of the art.",
-              f"float32 .tflite bytes, {_COUNT_RULE}",
-              *smaller(costs, "tflite_float32_bytes", LIGHT, STATE_OF_THE_ART)),
-        Claim("fewer_params", "abstract",
-              "“a smaller number of parameters” than the state of the art.",
-              f"parameters, {_COUNT_RULE}",
-              *smaller(costs, "params", LIGHT, STATE_OF_THE_ART)),
-        Claim("less_time", "abstract",
-              "“lesser inference time” than the state of the art.",
-              "medians of one interleaved run, lower than each of the others",
-              *smaller(costs, ms, LIGHT, STATE_OF_THE_ART).with_line(_TIME_WARNING)),
-        Claim("fewer_flops", "abstract",
-              "“fewer Floating Point Operations” than the state of the art.",
-              f"FLOPs of one 256x256 slice, {_COUNT_RULE}",
-              *smaller(costs, "flops_256", LIGHT, STATE_OF_THE_ART)),
-        Claim("depthwise_reduces_params", "2.1",
-              "Depthwise separable convolutions have “significantly reduced the total number of "
-              "parameters”.",
-              f"SFCN_depthwise's parameters, {_COUNT_RULE}",
-              *smaller(costs, "params", "sfcn_depthwise", ("sfcn",))),
-        Claim("expansions_reduce_flops", "2.1",
-              "Expansions and projections significantly reduce the floating point operations.",
-              "LightFCN needs fewer FLOPs than the network with the same depthwise convolutions "
-              "but none of its projections, in which each block keeps its E channels",
-              *_expansions(costs)),
-        Claim("size_reduced", "3.3",
-              f"The modifications bring the size down “{size.words}”.",
-              "the .h5 file with Adam's state shrinks at least by the whole part of the stated "
-              "ratio",
-              *shrunk),
-        Claim("size_exact", "3.3",
-              f"The sizes themselves: “{size.words}”.",
-              f"of one kind of file ({' or '.join(COSTS[key][1] for key in FILES)}) both are "
-              f"within {CLOSE:.0%} of the stated sizes",
-              *exact),
-        Claim("params_10x_sfcn", "3.4",
-              f"LightFCN has fewer parameters than SFCN “{tenth.words}”.",
-              f"the ratio, rounded, is at least {tenth.value:g}",
-              *factor(costs, "params", "sfcn", LIGHT, tenth.value)),
-    )
+    return {
+        "params_26x": fewer("params_26x", "params", "mobilenet_v2"),
+        "time_3x": fewer("time_3x", ms, "mobilenet_v2").with_line(_TIME_WARNING),
+        "smaller_footprint": lower("tflite_float32_bytes"),
+        "fewer_params": lower("params"),
+        "less_time": lower(ms).with_line(_TIME_WARNING),
+        "fewer_flops": lower("flops_256"),
+        "depthwise_reduces_params": lower("params", "sfcn_depthwise", ("sfcn",)),
+        "expansions_reduce_flops": _expansions(costs),
+        "size_reduced": shrunk,
+        "size_exact": exact,
+        "params_10x_sfcn": fewer("params_10x_sfcn", "params", "sfcn"),
+    }
 
 
-def _data_claims(rsna: RsnaCounts | None) -> tuple[Claim, ...]:
-    scans, positive = STATED["scans"], STATED["positive_scans"]
-    return (
-        Claim("scans_21744", "3.1", f"“{scans.words}”.",
-              "RSNA 2019, counted by study in a store of it or in tables, has as many",
-              *_all_scans(rsna, scans.value)),
-        Claim("positive_scans_7652", "3.1", f"Of these “{positive.words}”.",
-              "of these studies as many have blood; it does not hold where those whose labels are "
-              "known are more already",
-              *_positive_scans(rsna, scans.value, positive.value)),
-    )
+def _of_models(models: Mapping[str, GroupResults], rarest: str) -> dict[str, Judgement]:
+    rest = [name for name in NAMES if name != rarest]
+    low = [
+        sensitivity_above(models, name, rarest, [rest], sign=-1)
+        for name in (*STATE_OF_THE_ART, LIGHT)
+    ]
+    highest, each = "intraventricular", [[name] for name in NAMES if name != "intraventricular"]
+    return {
+        "no_compromise": not_worse(models, LIGHT, STATE_OF_THE_ART),
+        "residual_improves": all_of(
+            [above(models, LIGHT, ("sfcn_depthwise",), metric) for metric in PERFORMANCE]
+        ),
+        "not_degraded": all_of(
+            [not_worse(models, name, ("sfcn",)) for name in ("sfcn_depthwise", LIGHT)]
+        ),
+        "similar_to_sfcn": not_worse(models, LIGHT, ("sfcn",)),
+        "epidural_low": all_of(low).with_line(
+            f"subtype with the fewest positive training slices here: {rarest}"
+        ),
+        "ivh_highest": all_of(
+            [sensitivity_above(models, name, highest, each) for name in ("sfcn", LIGHT)]
+        ),
+        "above_baseline": _baseline(models),
+    }
 
 
-def _model_claims(models: Mapping[str, GroupResults], rarest: str) -> tuple[Claim, ...]:
-    rest = [one for one in NAMES if one != rarest]
-    low = [sensitivity_above(models, name, rarest, [rest], sign=-1)
-           for name in (*STATE_OF_THE_ART, LIGHT)]
-    each = [[name] for name in NAMES if name != "intraventricular"]
-    highest = [sensitivity_above(models, name, "intraventricular", each)
-               for name in ("sfcn", LIGHT)]
-    return (
-        Claim("no_compromise", "abstract",
-              "LightFCN is cheaper “without compromising on performance”.",
-              f"against MobileNetV2 and SFCN, {_MARGIN_RULE}",
-              *not_worse(models, LIGHT, STATE_OF_THE_ART)),
-        Claim("residual_improves", "2.1",
-              "Residual connections “improved performance without the need for deeper networks”.",
-              "LightFCN above SFCN_depthwise in ROC AUC and balanced accuracy: "
-              f"{_SEEDS_RULE}; the two differ in more than the connections",
-              *all_of([above(models, LIGHT, ("sfcn_depthwise",), one) for one in PERFORMANCE])),
-        Claim("not_degraded", "3.3",
-              "The modifications have not “degraded the performance by a lot”.",
-              f"SFCN_depthwise and LightFCN against SFCN: {_MARGIN_RULE}",
-              *all_of([not_worse(models, name, ("sfcn",)) for name in ("sfcn_depthwise", LIGHT)])),
-        Claim("similar_to_sfcn", "3.4",
-              "LightFCN “achieved performance similar to the SFCN”.",
-              _MARGIN_RULE,
-              *not_worse(models, LIGHT, ("sfcn",))),
-        Claim("epidural_low", "3.4",
-              "The sensitivity for epidural haemorrhage is low for all models, for want of "
-              "samples.",
-              "with MobileNetV2, SFCN and LightFCN the sensitivity for the subtype with the fewest "
-              "training samples, in the paper's data epidural, is below the mean of those for the "
-              "others, within each run and beyond the noise of the seeds",
-              *all_of(low).with_line(
-                  f"subtype with the fewest positive training slices here: {rarest}")),
-        Claim("ivh_highest", "3.4",
-              "“The highest sensitivity for SFCN and Light-FCN” is that for intraventricular "
-              "haemorrhage.",
-              "for both models it is above that for each other subtype, within each run and beyond "
-              "the noise of the seeds; it does not hold where it is certainly not a point above "
-              "one",
-              *all_of(highest)),
-        Claim("above_baseline", "4",
-              "LightFCN is “performing well in the task of ICH identification”.",
-              "its accuracy, which the paper reports, is above that of answering no to everything, "
-              "beyond the noise of the seeds",
-              *_baseline(models)),
-    )
-
-
-def _loss_claims(losses: Mapping[str, GroupResults]) -> tuple[Claim, ...]:
+def _of_losses(losses: Mapping[str, GroupResults]) -> dict[str, Judgement]:
     rest = tuple(name for name in PAPER_LOSSES if name != "ldam")
-    highest = {metric: above(losses, "ldam", rest, metric)
-               for metric in ("sensitivity", "roc_auc", "balanced_accuracy")}
-    return (
-        *(
-            Claim(f"ldam_highest_{metric}", "3.5",
-                  f"“LDAM loss had the highest {words}” on the test set.",
-                  f"LDAM against BCE and focal: {_SEEDS_RULE}",
-                  *highest[metric])
-            for metric, words in (("sensitivity", "sensitivity"), ("roc_auc", "… AUC"))
-        ),
-        *(
-            Claim(f"bce_above_focal_{metric}", "3.5",
-                  f"BCE “gave better experimental results than the Focal Loss in” {words}.",
-                  _SEEDS_RULE,
-                  *above(losses, "bce", ("focal",), metric))
-            for metric, words in (("accuracy", "accuracy"), ("sensitivity", "sensitivity"),
-                                  ("roc_auc", "AUC"))
-        ),
-        Claim("ldam_trade_off", "3.5, 4",
-              "LDAM strikes “a better trade-off between sensitivity and specificity”.",
-              f"balanced accuracy, LDAM against BCE and focal: {_SEEDS_RULE}",
-              *highest["balanced_accuracy"]),
-        Claim("ldam_best_overall", "3.5",
-              "LDAM “seems to perform the best overall”.",
-              f"ROC AUC and balanced accuracy, LDAM against BCE and focal: {_SEEDS_RULE}",
-              *all_of([highest[metric] for metric in PERFORMANCE])),
-    )
-# fmt: on
+    ldam = {metric: above(losses, "ldam", rest, metric) for metric in ("sensitivity", *PERFORMANCE)}
+    return {
+        **{f"ldam_highest_{metric}": ldam[metric] for metric in ("sensitivity", "roc_auc")},
+        **{
+            f"bce_above_focal_{metric}": above(losses, "bce", ("focal",), metric)
+            for metric in ("accuracy", "sensitivity", "roc_auc")
+        },
+        "ldam_trade_off": ldam["balanced_accuracy"],
+        "ldam_best_overall": all_of([ldam[metric] for metric in PERFORMANCE]),
+    }
 
 
 def _expansions(costs: Mapping[str, Any]) -> Judgement:
@@ -335,7 +249,7 @@ def _sizes(costs: Mapping[str, Any]) -> tuple[Judgement, Judgement]:
 
     The paper says not of which kind of file they are.
     """
-    before, after = STATED["size_before_mb"].value, STATED["size_after_mb"].value
+    before, after = SENTENCES["size_exact"].stated
     shrunk = {key: factor(costs, key, "sfcn", LIGHT, float(int(before / after))) for key in FILES}
     close: list[bool | None] = []
     for key in FILES:
@@ -351,18 +265,20 @@ def _sizes(costs: Mapping[str, Any]) -> tuple[Judgement, Judgement]:
     return shrunk["h5_adam_bytes"], Judgement(verdict, evidence)
 
 
-def _all_scans(rsna: RsnaCounts | None, stated: float) -> Judgement:
+def _all_scans(rsna: RsnaCounts | None) -> Judgement:
     if rsna is None:
         return _NOT_COUNTED
+    (stated,) = SENTENCES["scans_21744"].stated
     line = f"{rsna.studies:,} studies of {rsna.patients:,} patients in {rsna.source}"
     if rsna.studies < stated:
         return Judgement(UNTOLD, (f"{line}: a part of RSNA 2019 only",))
     return Judgement(HOLDS if rsna.studies == stated else FAILS, (line,))
 
 
-def _positive_scans(rsna: RsnaCounts | None, scans: float, stated: float) -> Judgement:
+def _positive_scans(rsna: RsnaCounts | None) -> Judgement:
     if rsna is None:
         return _NOT_COUNTED
+    (scans,), (stated,) = (SENTENCES[key].stated for key in ("scans_21744", "positive_scans_7652"))
     lines = (
         f"at least {rsna.positive_studies:,} studies with blood in {rsna.source}, stated "
         f"{stated:,.0f}; of {rsna.unlabelled_studies:,} studies the labels are not known",
