@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -40,8 +40,6 @@ class Column:
     unit: Unit = "percent"
 
 
-Line = tuple[Row, GroupResults | None, str]
-"""A row of Tables 2 to 5: its key in the paper, what was measured, and of which subtype."""
 _FILES = (
     Column("Parameters", "params", "params", "count"),
     Column("Size, .h5 with Adam's state", "h5_adam_bytes", "size", "bytes"),
@@ -70,11 +68,6 @@ def _metrics(auc: str, auc_title: str, other: str) -> tuple[Column, ...]:
 
 _AUC_IS_BALANCED = _metrics("balanced_accuracy", "Balanced accuracy % (the paper's AUC)", "roc_auc")
 _AUC_IS_ROC = _metrics("roc_auc", "ROC AUC %", "balanced_accuracy")
-_BALANCED_NOTE = (
-    "The paper calls it AUC, but in all 18 cells of Tables 2 and 3 it is (sensitivity + "
-    "specificity) / 2 at a threshold of 0.5: a balanced accuracy, so it stands beside ours. ROC "
-    "AUC has no published number here."
-)
 
 
 def all_tables(
@@ -100,7 +93,9 @@ def table_1(store: Store, folds: Sequence[Store] = ()) -> Table:
     published = TABLES[1]
     counted = table_of_store(store)
     counts: dict[str, Mapping[str, float]] = {**counted.counts}
+    titles = [split.capitalize() for split in SPLITS]
     if folds:
+        titles = ["Train, mean of folds", "Validation, mean of folds", f"Test, {len(folds)} folds"]
         by_fold = [table_of_store(one).counts for one in folds]
         for split in ("train", "validation"):
             counts[split] = {
@@ -120,112 +115,65 @@ def table_1(store: Store, folds: Sequence[Store] = ()) -> Table:
             None if empty else float(count), "count", published=printed, note=note, missing="none"
         )
 
-    titles = [split.capitalize() for split in SPLITS]
+    notes = [
+        f"Counted in the index of the store; positives are {counted.unit}s, per cent of the "
+        f"split's {counted.unit}s.",
+        *published.notes,
+    ]
     if folds:
-        titles = ["Train, mean of folds", "Validation, mean of folds", f"Test, {len(folds)} folds"]
-    pooled = (
-        "Each patient in use is tested on once, by the models of the fold that left the patient "
-        "out; the test column is all of them."
-    )
-    return Table(
-        1,
-        published.title,
-        ("",),
-        tuple(titles),
-        tuple(((title,), tuple(cell(key, split) for split in SPLITS)) for key, title in rows),
-        (
-            f"Counted in the index of the store; positives are {counted.unit}s, per cent of the "
-            f"split's {counted.unit}s.",
-            "The paper's rows are patients by RSNA's PatientID, though its text calls them scans.",
-            *([pooled] if folds else []),
-        ),
-    )
+        notes.append(
+            "Each patient in use is tested on once, by the models of the fold that left the "
+            "patient out; the test column is all of them."
+        )
+    body = (((title,), tuple(cell(key, split) for split in SPLITS)) for key, title in rows)
+    return Table(1, published.title, ("",), tuple(titles), tuple(body), tuple(notes))
 
 
 def table_2(summary: Summary, costs: Mapping[str, Any]) -> Table:
     """Set the way from SFCN to LightFCN, the mean over subtypes, beside Table 2."""
     names = _with_others(("sfcn", "sfcn_depthwise", "light_fcn"), summary.models)
-    return _table(
-        2,
-        ("Model",),
-        [((name,), summary.models.get(name), MEAN) for name in names],
-        (*_AUC_IS_BALANCED, *_FILES),
-        (
-            *_groups_notes(summary.models),
-            _BALANCED_NOTE,
-            "The paper does not say of which file Size is; an .h5 file saved with Adam's state "
-            "comes nearest.",
-            *_baselines(summary),
-        ),
-        costs,
-    )
+    columns = (*_AUC_IS_BALANCED, *_FILES)
+    return _beside(2, ("Model",), names, columns, summary.models, costs, _baselines(summary))
 
 
 def table_3(summary: Summary) -> Table:
     """Set three architectures, subtype by subtype, and their means beside Table 3."""
-    return _table(
-        3,
-        ("Model", "Subtype"),
-        [
-            ((model, row), summary.models.get(model), row)
-            for model in ("mobilenet_v2", "sfcn", "light_fcn")
-            for row in (*NAMES, MEAN)
-        ],
-        _AUC_IS_BALANCED,
-        (*_groups_notes(summary.models), _BALANCED_NOTE, *_baselines(summary)),
-    )
+    rows = list(product(("mobilenet_v2", "sfcn", "light_fcn"), (*NAMES, MEAN)))
+    titles = ("Model", "Subtype")
+    return _beside(3, titles, rows, _AUC_IS_BALANCED, summary.models, {}, _baselines(summary))
 
 
 def table_4(costs: Mapping[str, Any]) -> Table:
     """Set bytes, milliseconds, parameters and FLOPs beside Table 4."""
-    return _table(
-        4,
-        ("Model",),
-        [((name,), None, MEAN) for name in PAPER_MODELS],
-        _COSTS,
-        (
-            *_times_notes(costs),
-            "The paper calls its sizes compressed; at 3.6 to 3.8 bytes a parameter they are those "
-            "of float32 files, so they stand beside ours.",
-            "MobileNetV2's published FLOPs are those of a 224x224 input and 1,000 classes.",
-        ),
-        costs,
-    )
+    return _beside(4, ("Model",), _with_others(PAPER_MODELS, ()), _COSTS, None, costs)
 
 
 def table_5(summary: Summary) -> Table:
     """Set the losses, the mean over subtypes, beside Table 5."""
     names = _with_others(PAPER_LOSSES, summary.losses)
-    return _table(
-        5,
-        ("Loss",),
-        [((name,), summary.losses.get(name), MEAN) for name in names],
-        _AUC_IS_ROC,
-        (
-            *_groups_notes(summary.losses),
-            "The AUC of Table 5 is not (sensitivity + specificity) / 2 and can only be a ROC AUC.",
-            *_baselines(summary),
-        ),
-    )
+    return _beside(5, ("Loss",), names, _AUC_IS_ROC, summary.losses, {}, _baselines(summary))
 
 
-def _table(
+def _beside(
     number: int,
     row_titles: tuple[str, ...],
-    lines: Sequence[Line],
+    rows: Sequence[Row],
     columns: Sequence[Column],
-    notes: tuple[str, ...],
-    costs: Mapping[str, Any] = MappingProxyType({}),
+    groups: Mapping[str, GroupResults] | None,
+    costs: Mapping[str, Any],
+    last_notes: tuple[str, ...] = (),
 ) -> Table:
-    def cell(line: Line, column: Column) -> Cell:
-        row, group, subtype = line
+    """Make a table whose rows are models or losses, by themselves or a subtype each."""
+
+    def cell(row: Row, column: Column) -> Cell:
         published = TABLES[number].value(row, column.published)
         if column.unit != "percent":
             value = cost_value(costs, row[0], column.key)
             return Cell(value, column.unit, published=published, missing="not measured")
+        group = (groups or {}).get(row[0])
         if group is None or not group.results:
             return Cell(None, "percent", published=published)
-        statistic = group.statistic(subtype, column.key)
+        statistic = group.statistic(row[1] if len(row) > 1 else MEAN, column.key)
         ends = statistic.interval
         return Cell(
             None if statistic.mean is None else statistic.mean * _SHARE,
@@ -236,19 +184,18 @@ def _table(
             missing="undefined",
         )
 
+    body = (
+        ((name_of(row[0]), *row[1:]), tuple(cell(row, column) for column in columns))
+        for row in rows
+    )
+    first_notes = _times_notes(costs) if groups is None else _groups_notes(groups)
     return Table(
         number,
         TABLES[number].title,
         row_titles,
         tuple(column.title for column in columns),
-        tuple(
-            (
-                (name_of(line[0][0]), *line[0][1:]),
-                tuple(cell(line, column) for column in columns),
-            )
-            for line in lines
-        ),
-        notes,
+        tuple(body),
+        (*first_notes, *TABLES[number].notes, *last_notes),
     )
 
 
@@ -270,23 +217,21 @@ def _times_notes(costs: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _with_others(first: tuple[str, ...], names: Any) -> tuple[str, ...]:
-    """The table's own rows, then what else was run and is no row of another table."""
-    return (*first, *(name for name in names if name not in {*first, *PAPER_MODELS}))
+def _with_others(first: tuple[str, ...], names: Iterable[str]) -> list[Row]:
+    """Return the table's own rows, then what else was run and is no row of another table."""
+    return [(name,) for name in (*first, *(n for n in names if n not in {*first, *PAPER_MODELS}))]
 
 
 def _groups_notes(groups: Mapping[str, GroupResults]) -> tuple[str, ...]:
-    """Epochs and seeds of a table, and what its means leave out."""
+    """Return epochs and seeds of a table, and what its means leave out."""
     words = "Means over seeds; ranges are 95 % intervals over redrawn patients of those tested on."
     of_seeds: dict[str, list[str]] = {}
     for name, group in groups.items():
         if group.seeds:
             of_seeds.setdefault(", ".join(map(str, group.seeds)), []).append(name_of(name))
-    if len(of_seeds) == 1:
-        words += f" Seeds: {next(iter(of_seeds))}."
-    elif of_seeds:
+    if of_seeds:
         each = [f"{', '.join(names)}: {seeds}" for seeds, names in of_seeds.items()]
-        words += f" Seeds: {'; '.join(each)}."
+        words += f" Seeds: {next(iter(of_seeds)) if len(of_seeds) == 1 else '; '.join(each)}."
     epochs = sorted({group.group.epochs for group in groups.values()})
     words += f" Epochs: {', '.join(map(str, epochs))}." if epochs else ""
     undefined = {
@@ -301,7 +246,7 @@ def _groups_notes(groups: Mapping[str, GroupResults]) -> tuple[str, ...]:
 
 
 def _baselines(summary: Summary) -> tuple[str, str] | tuple[str]:
-    """What answering no to everything scores here, and on the paper's test split."""
+    """Return what answering no to everything scores here, and on the paper's test split."""
     test = {row: TABLES[1].value((row,), "test") or 0.0 for row in ("slices", *NAMES)}
     share = 1 - sum(test[name] for name in NAMES) / (len(NAMES) * test["slices"])
     paper = f"On the paper's own test split it would have {share * _SHARE:.2f} %, from its Table 1."

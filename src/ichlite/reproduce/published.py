@@ -23,11 +23,13 @@ class PublishedTable:
         title: What it shows, in our words.
         columns: Keys of the columns, in the paper's order.
         rows: The numbers of each row, in the order of `columns`.
+        notes: What to know of them.
     """
 
     title: str
     columns: tuple[str, ...]
     rows: Mapping[Row, tuple[float, ...]]
+    notes: tuple[str, ...]
 
     def value(self, row: Row, column: str | None) -> float | None:
         """Return the number of a cell; None where the paper has no such cell.
@@ -82,7 +84,9 @@ _PAPER = tomllib.loads(Path(__file__).with_name("paper.toml").read_text(encoding
 PAPER_NAMES: Mapping[str, str] = _PAPER["names"]
 """Our keys, each with its name in the paper's tables."""
 TABLES: Mapping[int, PublishedTable] = {
-    int(number): PublishedTable(one["title"], tuple(one["columns"]), dict(_rows(one["rows"])))
+    int(number): PublishedTable(
+        one["title"], tuple(one["columns"]), dict(_rows(one["rows"])), tuple(one["notes"])
+    )
     for number, one in _PAPER["tables"].items()
 }
 """The paper's tables by number."""
