@@ -82,7 +82,7 @@ class GroupResults:
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """Of the finished runs."""
+        """Seeds of the finished runs."""
         return tuple(result.seed for result in self.results)
 
     def statistic(self, row: str, metric: str) -> Statistic:

@@ -124,7 +124,7 @@ class Result:
 
     @property
     def seed(self) -> int:
-        """Of the training runs."""
+        """Seed of the training runs."""
         return _identity(self.document)[1]
 
     def value(self, row: str, metric: str) -> float | None:
@@ -218,7 +218,12 @@ def read_piece(path: Path) -> Piece | None:
         with np.load(beside) as arrays:
             if measured:
                 return Piece(document, draws=arrays["draws"])
-            return Piece(document, _checked(Scores(**dict(arrays))))
+            scores = Scores(**dict(arrays))
+        count = len(scores.image)
+        shapes = [(count,), (count,), (count, len(NAMES)), (count, len(NAMES))]
+        if [array.shape for array in asdict(scores).values()] != shapes:
+            raise ValueError("arrays of other shapes")
+        return Piece(document, scores)
     except (KeyError, TypeError, ValueError, EOFError, BadZipFile) as error:
         raise _damaged(beside) from error
 
@@ -226,15 +231,6 @@ def read_piece(path: Path) -> Piece | None:
 def _identity(document: Mapping[str, Any]) -> tuple[Group, int]:
     recipe = document["train"]["recipe"]
     return Group(recipe["model"], recipe["loss"], recipe["epochs"]), int(recipe["seed"])
-
-
-def _checked(scores: Scores) -> Scores:
-    shape = (len(scores.image), len(NAMES))
-    if not (
-        scores.labels.shape == scores.logits.shape == shape and len(scores.patient) == shape[0]
-    ):
-        raise ValueError("arrays of different lengths")
-    return scores
 
 
 def read_pieces(folder: Path) -> list[Piece]:
