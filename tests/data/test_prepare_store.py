@@ -91,8 +91,8 @@ def test_another_split_reads_no_pixel(kaggle: Path, tmp_path: Path) -> None:
 def test_processes_change_no_byte(
     kaggle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("parts", "pixels", "prepare", "finish"):
-        monkeypatch.setattr(f"ichlite.data.{module}.PART_IMAGES", 8, raising=False)
+    for module in ("store_parts", "prepare_store", "finalize_store"):
+        monkeypatch.setattr(f"ichlite.data.{module}.PART_IMAGES", 8)
     one = prepare("rsna", kaggle, tmp_path / "one")
     two = prepare("rsna", kaggle, tmp_path / "two", engine=_backwards)
     assert one.description == two.description

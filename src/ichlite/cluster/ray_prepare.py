@@ -23,7 +23,7 @@ from ichlite.errors import IchliteError, StoreError
 
 @contextmanager
 def ray_engine(address: str) -> Iterator[Engine]:
-    """Within: an engine for `data.prepare.prepare`; it connects when it is first given work.
+    """Within: an engine for `data.prepare_store.prepare`; it connects when it is first given work.
 
     Args:
         address: See `session.session`.

@@ -15,11 +15,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from ichlite.atomic_files import check_place, write_json
 from ichlite.cluster import score_parts
 from ichlite.cluster.ray_archive import Archive, Study, find_studies
 from ichlite.cluster.score_parts import Read
 from ichlite.cluster.session import Cluster
-from ichlite.data.atomic_files import check_place, write_json
 from ichlite.errors import IchliteError, StoreError, UsageError
 from ichlite.infer.bundle import Bundle, load_bundle
 from ichlite.infer.pipeline import read_with

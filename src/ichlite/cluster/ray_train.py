@@ -19,8 +19,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ichlite.atomic_files import write_json
 from ichlite.cluster.session import Cluster
-from ichlite.data.atomic_files import write_json
 from ichlite.data.join import Fold, open_stores
 from ichlite.errors import IchliteError, UsageError
 from ichlite.train.recipe import Recipe

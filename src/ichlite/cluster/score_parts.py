@@ -15,8 +15,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ichlite.atomic_files import remove_parts, replacing
 from ichlite.cluster.ray_archive import Study
-from ichlite.data.atomic_files import remove_parts, replacing
 from ichlite.labels import ANY, NAMES
 from ichlite.records import ReadResult, ScanResult, SkippedFile
 from ichlite.write.escaping import unicode_document

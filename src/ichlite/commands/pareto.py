@@ -37,6 +37,7 @@ def pareto(
 
     import numpy as np
 
+    from ichlite.atomic_files import replacing, write_json
     from ichlite.bench.machine import describe_machine
     from ichlite.bench.pareto_front import bundles_in, measure_bundles, pareto_document
     from ichlite.bench.pareto_plot import plot_pareto
@@ -44,7 +45,6 @@ def pareto(
     from ichlite.bench.study import some_windows
     from ichlite.commands.console import check_is_folder, print_json, progress
     from ichlite.compress.gate import Gate
-    from ichlite.data.atomic_files import replacing, write_json
     from ichlite.errors import UnknownName
     from ichlite.infer.bundle import load_bundle
     from ichlite.samples import GE_HEAD

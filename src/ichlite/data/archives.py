@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ichlite.data.atomic_files import write_json
+from ichlite.atomic_files import write_json
 from ichlite.errors import InputError, StoreError
 
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".zip")

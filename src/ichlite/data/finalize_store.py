@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ichlite.data.atomic_files import replacing, write_csv, write_json
+from ichlite.atomic_files import write_csv, write_json, write_text
 from ichlite.data.audit import FINDINGS_FILE, Finding, audit_markdown, counts_by_action
 from ichlite.data.duplicates import find_duplicates, shared_series
 from ichlite.data.pixels import read_results
@@ -228,5 +228,4 @@ def _write_audit(
     }  # fmt: skip
     facts["hu_range"] = "all" if known is None else f"{known[0]} to {known[1]} HU"
     text = audit_markdown(facts, ordered, counts.markdown())
-    with replacing(out / AUDIT_FILE) as part:
-        part.write_text(text, encoding="utf-8", errors="backslashreplace")
+    write_text(out / AUDIT_FILE, text)

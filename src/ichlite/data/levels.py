@@ -1,6 +1,6 @@
 """Brain levels of a store's scans, and the store with every scan brought to one level.
 
-The level and the shift are those of reading (`ct.brain`), so that training and reading agree.
+The level and the shift are those of reading (`ct.brain_level`), so that training and reading agree.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ichlite.atomic_files import write_json
 from ichlite.ct.brain_level import at_level, brain_level_hu
-from ichlite.data.atomic_files import write_json
 from ichlite.data.join import metas_of
 from ichlite.data.store import Store
 from ichlite.data.store_parts import SliceArray

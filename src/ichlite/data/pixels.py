@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ichlite.atomic_files import write_json
 from ichlite.ct.header import Refusal, read_header
 from ichlite.ct.hounsfield import LOSSY_NOTE, OFFSET_NOTE, PADDING_NOTE
 from ichlite.ct.tensor import read_slice, resize_hu
-from ichlite.data.atomic_files import write_json
 from ichlite.data.readers.nifti import read_nifti_slice
 from ichlite.data.rows import pixel_sha256
 from ichlite.data.store_parts import part_path, write_part

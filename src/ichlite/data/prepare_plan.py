@@ -8,7 +8,7 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
-from ichlite.data.atomic_files import replacing
+from ichlite.atomic_files import replacing
 from ichlite.data.audit import Finding
 from ichlite.data.readers.index import ImageRecord, Index
 from ichlite.errors import StoreError

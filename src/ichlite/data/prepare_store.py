@@ -16,9 +16,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from ichlite.atomic_files import LOCK_FILE, check_place, held, remove_parts
 from ichlite.data.archives import FOLDER as UNPACKED
 from ichlite.data.archives import archives_in, remove_unpacked, unpack
-from ichlite.data.atomic_files import LOCK_FILE, check_place, held, remove_parts
 from ichlite.data.finalize_store import Choice, check_choice, finish_store
 from ichlite.data.inventory import inventory_key
 from ichlite.data.pixels import PartTask, is_whole, make_part

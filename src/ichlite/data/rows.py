@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ichlite.data.atomic_files import write_csv
+from ichlite.atomic_files import write_csv
 from ichlite.errors import StoreError
 from ichlite.labels import ANY, NAMES
 

@@ -40,7 +40,7 @@ class Store:
         image, patient, study, series, split, pixel_sha256: (N,) text.
         position_mm: (N,) float32, NaN where unknown.
         lesion: (N, 2) float32 row and column, NaN where none.
-        lesion_cells: (N, 32, 32) uint8, read when indexed; see `parts.LesionCells`.
+        lesion_cells: (N, 32, 32) uint8, read when indexed; see `store_parts.LesionCells`.
         cells_known: (N,) bool: whether a slice's bleeds were outlined, or it has none.
         origin: (N,) number of the store that a row is of; 0 unless stores were joined.
         meta: `store.json`.

@@ -7,6 +7,7 @@ the measurements behind this choice.
 
 from __future__ import annotations
 
+import io
 import math
 import threading
 from collections import OrderedDict
@@ -17,8 +18,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ichlite.atomic_files import replacing
 from ichlite.ct.tensor import GRID
-from ichlite.data.atomic_files import replacing
 from ichlite.data.rows import pixel_sha256
 from ichlite.errors import StoreError
 
@@ -31,7 +32,7 @@ CELLS = 32
 LEAST_COVERED = 1 / 8
 """Share of a cell that a bleed must cover."""
 
-_OPEN_FILES = 256
+OPEN_FILES = 256
 _HU, _CELLS = "hu", "lesion_cells"
 
 
@@ -53,8 +54,10 @@ def write_part(
     import h5py
     import hdf5plugin
 
+    # In memory first: HDF5 ends the process by a fault of memory when the disk is full.
+    content = io.BytesIO()
     zstd = hdf5plugin.Blosc(cname="zstd", clevel=1, shuffle=hdf5plugin.Blosc.BITSHUFFLE)
-    with replacing(path) as part, h5py.File(part, "w", libver="v110") as file:
+    with h5py.File(content, "w", libver="v110") as file:
         file.create_dataset(
             _HU, data=hu, dtype="<i2", chunks=(1, GRID, GRID), fletcher32=True, **zstd
         )
@@ -67,6 +70,8 @@ def write_part(
                 fletcher32=True,
                 **zstd,
             )
+    with replacing(path) as part:
+        part.write_bytes(content.getbuffer())
 
 
 class SliceArray(Protocol):
@@ -192,7 +197,7 @@ class Slices:
 
             found = h5py.File(part_path(self.folder, number), "r")
             self._open[number] = found
-            if len(self._open) > _OPEN_FILES:
+            if len(self._open) > OPEN_FILES:
                 self._open.popitem(last=False)[1].close()
         else:
             self._open.move_to_end(number)

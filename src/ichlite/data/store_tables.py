@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ichlite.data.atomic_files import write_csv
+from ichlite.atomic_files import write_csv
 from ichlite.data.audit import Finding, counts_by_action
 from ichlite.data.readers.label_table import is_blank, labels_of, read_rows
 from ichlite.data.rows import CONSTANT, UNUSED

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path
 
+from ichlite.atomic_files import write_text
 from ichlite.reproduce import cells
 from ichlite.reproduce.campaign_page import page
 from ichlite.reproduce.campaign_report import Report
 from ichlite.reproduce.campaign_summary import Difference
 from ichlite.reproduce.noise import TEST
 from ichlite.reproduce.verdicts import HOW, VERDICTS, WORDS, Claim, name_of, others_words
-from ichlite.write.files import write_text
 
 TITLE = "The paper, row by row"
 TABLES_FOLDER = "tables"

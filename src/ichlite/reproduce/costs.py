@@ -18,6 +18,7 @@ import keras
 import numpy as np
 
 from ichlite import __version__
+from ichlite.atomic_files import write_json
 from ichlite.bench.architectures import architecture_contenders
 from ichlite.bench.cost import cost
 from ichlite.bench.interleaved_timing import measure
@@ -25,7 +26,6 @@ from ichlite.bench.machine import describe_machine
 from ichlite.bench.runtimes import LITERT
 from ichlite.bench.study import some_windows
 from ichlite.compress.flops import flops, one_slice
-from ichlite.data.atomic_files import write_json
 from ichlite.models import build, light_fcn
 from ichlite.models.blocks import classifier, conv_bn, depthwise_bn, halve, relu, windows_input
 from ichlite.reproduce.results import read_document

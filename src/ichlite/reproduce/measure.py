@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ichlite.atomic_files import write_text
 from ichlite.data.store import Store
 from ichlite.reproduce.campaign import Outcome
 from ichlite.reproduce.campaign_plan import PAPER_MODELS, Grid
@@ -15,7 +16,6 @@ from ichlite.reproduce.campaign_summary import Summary, as_document, summarise_r
 from ichlite.reproduce.costs import measured_costs
 from ichlite.reproduce.results import RESULTS, Piece, read_piece, result_path, results_of
 from ichlite.reproduce.rsna_prediction import RsnaCounts, rsna_counts
-from ichlite.write.files import write_text
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,8 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from ichlite.atomic_files import replacing, write_json
 from ichlite.bench.machine import describe_machine
-from ichlite.data.atomic_files import replacing, write_json
 from ichlite.data.feed import split_rows
 from ichlite.data.levels import levelled
 from ichlite.data.store import Store

@@ -15,8 +15,8 @@ import keras
 import numpy as np
 
 from ichlite import __version__
+from ichlite.atomic_files import write_json
 from ichlite.data import fingerprint
-from ichlite.data.atomic_files import write_json
 from ichlite.data.join import metas_of
 from ichlite.data.rows import SPLITS
 from ichlite.data.split import split_hash
