@@ -23,7 +23,7 @@ from ichlite.errors import IchliteError, StoreError
 
 @contextmanager
 def ray_engine(address: str) -> Iterator[Engine]:
-    """Within: an engine for `data.prepare_store.prepare`; it connects when it is first given work.
+    """Provide an engine for `data.prepare_store`, which connects when it is first given work.
 
     Args:
         address: See `session.session`.
@@ -63,7 +63,7 @@ def _mapped(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterat
 
 @dataclass(frozen=True, slots=True)
 class _Failure:
-    """What a function raised: carried here as it is, where Ray would wrap it in its own."""
+    """An error that a function raised, carried as it is; Ray would wrap it in one of its own."""
 
     error: Exception
 

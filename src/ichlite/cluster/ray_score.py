@@ -95,7 +95,7 @@ def score(
 
 
 class Scorer:
-    """A process's reader: made once, called with a few studies at a time.
+    """A reader that each process makes once, to call with a few studies at a time.
 
     Args:
         bundle: Folder; None for the embedded one.
@@ -109,7 +109,7 @@ class Scorer:
         self.force = force
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Pickled studies → how many were read; their rows are on disk."""
+        """Read pickled studies, write their rows, and return how many there were."""
         studies: list[Study] = pickle.loads(row["studies"])  # noqa: S301  our own driver's
         score_parts.write_part(self.out, [Read(study, self._read(study)) for study in studies])
         return {"count": len(studies)}
@@ -125,7 +125,7 @@ class Scorer:
 
 
 def succeeded(summary: dict[str, Any]) -> bool:
-    """Summary → whether every input was analysed and none needs a second look, as for `read`."""
+    """Return whether every input was analysed and none needs a second look, as for `read`."""
     good = summary["series"]["analysed"] > 0 and not summary["series"]["not_analysed"]
     open_ends = ("not_cleared", "skipped_files", "warnings", "changed")
     return good and not any(summary[key] for key in open_ends)
@@ -140,7 +140,7 @@ def _unread(bundle: Bundle, study: Study, reason: str) -> ReadResult:
 
 
 def _try(out: Path, study: Study) -> int:
-    """Note that a process begins on a study, in case it does not survive → which try this is."""
+    """Note that a process begins on a study, which it may not survive; return which try this is."""
     name = hashlib.sha256(study.uid.encode("utf-8", "surrogateescape")).hexdigest()[:24]
     note = out / TRIES / name
     note.parent.mkdir(exist_ok=True)
@@ -155,7 +155,7 @@ def _forget_tries(out: Path) -> None:
 
 
 def _shares(studies: Sequence[Study], processes: int) -> list[list[Study]]:
-    """Studies → parts, small enough that every process gets several and a death costs little."""
+    """Part the studies so that every process gets several parts and a death costs little."""
     size = max(1, min(MOST_STUDIES_A_PART, len(studies) // (processes * PARTS_A_PROCESS)))
     return [list(studies[first : first + size]) for first in range(0, len(studies), size)]
 

@@ -115,7 +115,7 @@ def train(
 
 
 def work(order: Mapping[str, Any]) -> None:
-    """One process of a group: join the others, and fit.
+    """Join the other processes of a group, and fit.
 
     Args:
         order: As `train` makes it.
@@ -196,7 +196,7 @@ def _fit(order: Mapping[str, Any], own: Path, shared: Path | None) -> None:
 
 
 def _copy_run(folder: Path, own: Path) -> None:
-    """What `fit` goes on from: the others must begin where the first does, and write elsewhere."""
+    """Copy what `fit` goes on from: all must begin where the first does, and write elsewhere."""
     own.mkdir()
     for name in RUN_FILES:
         if (folder / name).exists():

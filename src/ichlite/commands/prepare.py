@@ -139,7 +139,7 @@ def _tables(source: Path, out: Path | None, split: str | None, seed: int, *, as_
 
 @contextmanager
 def _bars() -> Iterator[Report]:
-    """Give a function that shows one progress bar a stage."""
+    """Yield a function that shows one progress bar for each stage."""
     from ichlite.commands.console import progress
 
     with ExitStack() as stack:

@@ -36,7 +36,7 @@ _DAMAGE = (
 
 
 def archives_in(root: Path) -> list[Path]:
-    """Folder → its archives, when it holds archives and tables but no folders; else none."""
+    """Return the archives of a folder that holds archives and tables alone; else none."""
     entries = sorted(root.iterdir())
     if any(entry.is_dir() for entry in entries):
         return []
@@ -44,15 +44,18 @@ def archives_in(root: Path) -> list[Path]:
 
 
 def unpack(archives: list[Path], out: Path, key: str, progress: Callable[[int, int], None]) -> Path:
-    """Archives → the folder with their files and with the files that lie beside them.
+    """Unpack archives into one folder, together with copies of the files beside them.
 
     An archive that was unpacked whole before, from the same files, is not unpacked again.
 
     Args:
         archives: Of one folder.
-        out: `unpacked` is made in it.
-        key: Of the data set's files; what was unpacked for another is removed.
+        out: Folder that `unpacked` is made in.
+        key: Inventory key of the data set's files; what was unpacked for another is removed.
         progress: Called with (archives done, archives in all).
+
+    Returns:
+        The folder `unpacked`.
 
     Raises:
         InputError: An archive is damaged, locked, or would write outside of the folder.

@@ -73,7 +73,7 @@ KINDS: Mapping[str, tuple[Action, str]] = MappingProxyType(
         "duplicate_pixels_other_labels": ("noted", "the same pixels with different labels"),
     }
 )
-"""Name of a fault → what is done about it, and what it is."""
+"""The action on each fault and what the fault is, by its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +103,12 @@ class Finding:
 
     @property
     def action(self) -> Action:
-        """What is done about it."""
+        """The action that is taken on it."""
         return KINDS[self.kind][0]
 
 
 def counts_by_action(findings: Iterable[Finding]) -> dict[str, dict[str, int]]:
-    """Findings → action → kind → how many; every action is there, kinds that occurred alone.
+    """Count findings by action and kind; every action is there, of kinds those that occurred.
 
     Example:
         >>> counts_by_action([Finding("signed_12_bit", "a")])["quarantined"]
@@ -123,12 +123,12 @@ def counts_by_action(findings: Iterable[Finding]) -> dict[str, dict[str, int]]:
 
 
 def audit_markdown(facts: Mapping[str, object], findings: Sequence[Finding], table: str) -> str:
-    """Facts of the set, findings and Table 1 → the audit report.
+    """Return the audit report of a data set.
 
     Args:
-        facts: Name → value, shown as they are.
+        facts: Value of each named fact, shown as it is.
         findings: All of them; of each kind the first `NAMED` are shown, the rest is in the CSV.
-        table: Markdown.
+        table: Table 1 as Markdown.
 
     Returns:
         Markdown.
@@ -156,6 +156,6 @@ def _sentence(text: str) -> str:
 
 
 def _cell(text: str) -> str:
-    """Text → the same without what would break a line or a table."""
+    """Return text without what would break a line or a table."""
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
     return shown.replace("|", "\\|").replace("`", "'")

@@ -12,7 +12,7 @@ _NAMED = 6
 
 
 def find_duplicates(rows: Sequence[StoreRow], pixels: Sequence[str]) -> list[Finding]:
-    """Rows and their pixel hashes → one finding a group of equal slices; constant ones aside.
+    """Return a finding for each group of equal slices, constant ones aside.
 
     Example:
         >>> row = StoreRow("a", "p", "s", "t", None, (0,) * 5, None, "train")
@@ -39,7 +39,7 @@ def find_duplicates(rows: Sequence[StoreRow], pixels: Sequence[str]) -> list[Fin
 
 
 def shared_series(rows: Sequence[StoreRow]) -> list[Finding]:
-    """Rows → one finding a series that stands under several patients.
+    """Return a finding for each series that stands under several patients.
 
     Example:
         >>> one = StoreRow("a", "p", "s", "t", None, (0,) * 5, None, "train")

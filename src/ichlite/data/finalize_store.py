@@ -33,7 +33,7 @@ AUDIT_FILE = "audit.md"
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """How a set is split: a preset of `split.PRESETS`, and the seed of its draw."""
+    """A choice of split: a preset of `split.PRESETS`, and the seed of its draw."""
 
     preset: str
     seed: int = 0
@@ -63,13 +63,13 @@ class _Kept:
 
 
 def finish_store(out: Path, index: Index, choice: Choice, key: str) -> dict[str, Any]:
-    """Folder with all parts made, index and choice of split → a finished store.
+    """Finish a store whose parts are all made: split, index, audit and description.
 
     Args:
         out: The store's folder.
-        index: What the parts were made of.
+        index: Images that the parts were made of.
         choice: The split.
-        key: Of the files that all came from.
+        key: Inventory key of the files that all came from.
 
     Returns:
         `store.json`, which is written last.
@@ -135,7 +135,7 @@ def finish_store(out: Path, index: Index, choice: Choice, key: str) -> dict[str,
 
 
 def table_of(rows: Sequence[StoreRow], label_level: str) -> Table1:
-    """Rows → Table 1 of the paper for them."""
+    """Compute the paper's Table 1 for some rows."""
     return table1(
         [row.patient for row in rows],
         [row.study for row in rows],
@@ -170,7 +170,7 @@ def _collect(out: Path, index: Index) -> tuple[_Kept, list[Finding]]:
 
 
 def _splits(kept: _Kept, index: Index, choice: Choice) -> tuple[dict[str, str], list[Finding]]:
-    """Patient → split; findings of patients who were moved out of the side that was given."""
+    """Return each patient's split, and findings of patients who were moved to another side."""
     groups = groups_of(
         [record.patient for record in kept.records],
         [record.series for record in kept.records],

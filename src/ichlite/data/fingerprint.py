@@ -1,4 +1,4 @@
-"""Who trained a model, as short hashes: enough to see whether a patient was among them.
+"""Keep who trained a model as short hashes, to see whether a patient was among them.
 
 Patients are hashed by name where a data set gives its patients the same names wherever it is
 prepared, and every series by its pixels, which finds it in a store of any kind. A name alone says
@@ -42,9 +42,9 @@ class Fingerprint:
     """Hashes of the patients and series of a training split.
 
     Attributes:
-        patients: How many patients.
+        patients: Number of patients.
         names: Hashes of their names, where names say who they are.
-        series: One hash a series: of its slice with the smallest pixel hash.
+        series: One hash for each series: that of its slice with the smallest pixel hash.
     """
 
     patients: int
@@ -66,7 +66,7 @@ class Fingerprint:
         """Return the patients of a data set who are in the fingerprint, sorted.
 
         Args:
-            kinds: (image,) kind of the data set that it is of.
+            kinds: (image,) kind of the data set that the image is of.
             patients: (image,) names.
             pixels: (image,) `rows.pixel_sha256`; a constant slice says nothing.
         """
@@ -82,10 +82,10 @@ class Fingerprint:
 
 
 def of_run(store: Store, init: Path | None = None) -> Fingerprint:
-    """Return the fingerprint of a run: of whom it trains on, and of whom its start was trained on.
+    """Return the fingerprint of whom a run trains on, and of whom its start was trained on.
 
     Args:
-        store: What it trains on.
+        store: Store that it trains on.
         init: Checkpoint that it starts from; the manifest beside it says who trained that.
 
     Raises:

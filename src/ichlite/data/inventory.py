@@ -10,7 +10,7 @@ from ichlite.errors import InputError
 
 
 def inventory_key(root: Path, kind: str) -> str:
-    """Folder and kind of data set → SHA-256 over the name, size and time of change of each file.
+    """Return the SHA-256 over the name, size and time of change of each file of a data set.
 
     Raises:
         InputError: The folder is not there or cannot be listed.

@@ -1,4 +1,4 @@
-"""Several prepared stores as one, to train on together, and a fold of patients held out of them."""
+"""Join prepared stores to train on together, and hold a fold of their patients out."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ GENERATED = ("phantom", "implant")
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """Which patients a run leaves out, to be judged on them.
+    """The patients that a run leaves out, to be judged on them.
 
     Attributes:
         number: From 1.
         of: Folds in all.
-        seed: Of the draw of patients; runs of one cross-validation share it.
+        seed: Seed of the draw of patients; runs of one cross-validation share it.
     """
 
     number: int
@@ -68,7 +68,7 @@ def open_stores(
     """Return the stores of these folders as one, their splits as asked for.
 
     Args:
-        paths: Of the stores.
+        paths: Folders of the stores.
         fold: Patients to leave out; see `hold_out`.
         all_patients: Whether every real patient trains; see `train_on_all`.
 
@@ -120,7 +120,7 @@ class JoinedCells(_Joined):
 
     @property
     def stored(self) -> bool:
-        """Whether any store's bleeds were outlined."""
+        """True where any store's bleeds were outlined."""
         return any(array.stored for array in self.arrays)
 
 

@@ -1,4 +1,4 @@
-"""Brain levels of a store's scans, and the store with every scan brought to one level.
+"""Measure the brain levels of a store's scans, and bring every scan to one level.
 
 The level and the shift are those of reading (`ct.brain_level`), so that training and reading agree.
 """
@@ -27,7 +27,7 @@ class LevelledSlices:
     """The slices of a store, each shifted so that its scan's brain comes to one level.
 
     Args:
-        slices: The store's.
+        slices: The store's slices.
         levels_hu: (N,) float32 brain level of each slice's scan; NaN leaves it as it is.
         wanted_hu: The level to bring it to.
     """

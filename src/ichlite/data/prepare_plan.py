@@ -18,7 +18,7 @@ SCHEMA = "ichlite-plan/1"
 
 
 def write_plan(folder: Path, index: Index, key: str) -> None:
-    """Index, and the key of the files it was read from → the plan file, whole or not at all."""
+    """Write an index, and the key of the files it was read from, whole or not at all."""
     head = {
         "schema": SCHEMA,
         "key": key,
@@ -35,7 +35,12 @@ def write_plan(folder: Path, index: Index, key: str) -> None:
 
 
 def read_plan(folder: Path, root: Path, key: str) -> Index | None:
-    """Folder, data set and the key of its files now → the plan's index; None when there is none.
+    """Read the plan of a store's folder; None when there is none.
+
+    Args:
+        folder: The store's folder.
+        root: The data set, or where it was unpacked.
+        key: Inventory key of its files as they are now.
 
     Raises:
         StoreError: The plan is of other files, or cannot be read.

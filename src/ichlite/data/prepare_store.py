@@ -1,9 +1,9 @@
 """Prepare a data set: read its folder, write a store and its audit; resumes when killed.
 
-files → inventory key → reader's index (`plan`) → parts of pixels (`pixels`) → duplicates, split,
-index, audit (`finish`). Headers and pixels are read by an engine (`workers`): any number of
-processes or machines. Each arrow leaves a whole file, and a step whose file is there is not done
-again.
+The steps are the key of its files, the reader's index (`prepare_plan`), the parts of pixels
+(`pixels`), and the split, index and audit (`finalize_store`). Headers and pixels are read by an
+engine (`workers`): any number of processes or machines. Each step leaves a whole file, and a step
+whose file is there is not done again.
 """
 
 from __future__ import annotations
@@ -41,21 +41,21 @@ READERS: Mapping[str, tuple[Reader, str]] = MappingProxyType(
         "phantom": (folder.read_phantom, "given"),
     }
 )
-"""Kind of data set → its reader, and the split it gets when none is asked for."""
+"""The reader of each kind of data set, and the split it gets when none is asked for."""
 
 Report = Callable[[str, int, int], None]
-"""Called with the name of a stage, what is done of it, and what it has in all."""
+"""A function that is called with a stage's name, what is done of it, and what it has in all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What `prepare` gave.
+    """The outcome of a preparation.
 
     Attributes:
         description: `store.json`.
         done: Images whose parts were made this time; 0 when all was there.
-        seconds: This time, from the first file to the finished store.
-        unchanged: The store was there, with this very split.
+        seconds: Time taken, from the first file to the finished store.
+        unchanged: Whether the store was there, with this very split.
     """
 
     description: Mapping[str, Any]
@@ -82,9 +82,9 @@ def prepare(
         out: The store's folder; not inside `root`.
         preset: Key of `split.PRESETS`; None: that of `READERS`. Another preset or seed than last
             time splits anew without reading a pixel.
-        seed: Of the split.
-        engine: Where headers and pixels are read.
-        report: Progress.
+        seed: Seed of the split.
+        engine: Reads headers and pixels.
+        report: Shows progress.
 
     Returns:
         The store's description, and what was done.
@@ -119,7 +119,7 @@ def prepare(
 
 
 def _finished(out: Path, key: str, choice: Choice) -> dict[str, Any] | None:
-    """The description of a whole store of the same files and the same split, if that is here."""
+    """Return the description of a whole store of the same files and split, if it is here."""
     if not (out / META_FILE).exists():
         return None
     meta = read_meta(out)
@@ -147,7 +147,7 @@ def _check_empty(out: Path) -> None:
 def _planned(
     reader: Reader, root: Path, out: Path, key: str, engine: Engine, report: Report
 ) -> Index:
-    """The plan that was begun, or a new one from the reader."""
+    """Return the plan that was begun, or a new one from the reader."""
     remove_parts(out)
     archives = archives_in(root)
     source = out / UNPACKED if archives else root
@@ -165,7 +165,7 @@ def _planned(
 
 
 def _tasks(out: Path, index: Index) -> list[PartTask]:
-    """The parts that are still to make."""
+    """Return the parts that are still to make."""
     folder_ = out / PARTS_FOLDER
     return [
         PartTask(

@@ -1,4 +1,4 @@
-"""The rows of a store, one an image, and the `index.csv` that holds them."""
+"""Write and read the rows of a store, one for each image, in `index.csv`."""
 
 from __future__ import annotations
 
@@ -43,19 +43,19 @@ CONSTANT = "constant"
 
 @dataclass(frozen=True, slots=True)
 class StoreRow:
-    """One image's line in `index.csv`.
+    """The line of an image in `index.csv`.
 
     Attributes:
         image: Unique name.
-        patient, study, series: Where it came from.
-        position_mm: Along the slice normal; None when unknown.
+        patient, study, series: Names of whom it shows and where it came from.
+        position_mm: Position along the slice normal; None when unknown.
         labels: 0 or 1 for each subtype, in the order of `labels.NAMES`.
         lesion: (row, column) of the largest bleed in 256-grid pixels; None when there is none or
             it is not known.
         split: `train`, `validation`, `test` or `unused`.
         any: 0 or 1: any bleed; None: the largest of `labels`.
         source: File that it was read from, below the data set's folder.
-        source_sha256: Of that file's bytes.
+        source_sha256: SHA-256 of that file's bytes.
     """
 
     image: str
@@ -71,7 +71,7 @@ class StoreRow:
     source_sha256: str = ""
 
     def cells(self, slot: int, pixel_sha256: str) -> list[str]:
-        """Slot and pixel hash → the row as the text cells of `index.csv`.
+        """Return the row as the text cells of `index.csv`.
 
         Raises:
             StoreError: Labels or split do not fit.
@@ -93,7 +93,7 @@ class StoreRow:
 
 
 def pixel_sha256(hu: NDArray[np.int16]) -> str:
-    """One slice → SHA-256 of its HU, little-endian; of a constant slice its value instead.
+    """Return the SHA-256 of a slice's HU, little-endian; of a constant slice its value instead.
 
     Example:
         >>> pixel_sha256(np.full((256, 256), -1024, np.int16))
@@ -106,7 +106,7 @@ def pixel_sha256(hu: NDArray[np.int16]) -> str:
 
 
 def write_index(folder: Path, rows: Iterable[list[str]]) -> str:
-    """Cells of the rows → `index.csv`, whole or not at all; returns its SHA-256."""
+    """Write `index.csv` from the cells of its rows, whole or not at all; return its SHA-256."""
     write_csv(folder / INDEX_FILE, COLUMNS, rows)
     return index_hash(folder)
 
@@ -118,7 +118,7 @@ def index_hash(folder: Path) -> str:
 
 
 def read_index(folder: Path) -> dict[str, list[str]]:
-    """`index.csv` → the cells of each column, by name of `COLUMNS`.
+    """Read the cells of each column of `index.csv`, by name of `COLUMNS`.
 
     Raises:
         StoreError: It is missing or has other columns.

@@ -1,4 +1,4 @@
-"""The prepared store: slices, labels and split in one folder, made once, read at random.
+"""Open a prepared store: slices, labels and split in one folder, read at random.
 
 `parts/00000.h5 …` hold (n, 256, 256) int16 HU; `index.csv` one row an image; `store.json` says what
 it is, and its hash. `store.json` is written last: a folder without it is no store yet.
@@ -33,10 +33,10 @@ class Store:
 
     Attributes:
         path: The folder; of joined stores the first.
-        folders: Of all stores that were joined, in order; else `path` alone.
+        folders: Folders of all stores that were joined, in order; else `path` alone.
         hu: (N, 256, 256) int16 HU, read when indexed.
         labels: (N, 5) uint8, columns as `labels.NAMES`.
-        any: (N,) uint8: any bleed.
+        any: (N,) uint8, any bleed.
         image, patient, study, series, split, pixel_sha256: (N,) text.
         position_mm: (N,) float32, NaN where unknown.
         lesion: (N, 2) float32 row and column, NaN where none.
@@ -161,10 +161,10 @@ class Store:
 
 
 def read_meta(path: Path) -> dict[str, Any]:
-    """Folder of a store → its `store.json`.
+    """Read the `store.json` of a store's folder.
 
     Raises:
-        StoreError: It is none, or of another schema.
+        StoreError: The folder is no store, or one of another schema.
     """
     file = path / META_FILE
     try:

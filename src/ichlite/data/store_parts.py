@@ -44,10 +44,10 @@ def part_path(folder: Path, number: int) -> Path:
 def write_part(
     path: Path, hu: NDArray[np.int16], lesion_cells: NDArray[np.uint8] | None = None
 ) -> None:
-    """Slices → one file, whole or not at all.
+    """Write slices to one file, whole or not at all.
 
     Args:
-        path: Of the file; its folder exists.
+        path: The file; its folder exists.
         hu: (n, 256, 256) int16 HU, n at most `PART_IMAGES`.
         lesion_cells: (n, 32, 32) uint8, see `LesionCells`; None where no bleed was outlined.
     """
@@ -75,15 +75,15 @@ def write_part(
 
 
 class SliceArray(Protocol):
-    """(N, 256, 256) int16 HU that are read when they are indexed."""
+    """An array (N, 256, 256) of int16 HU that are read when they are indexed."""
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of all slices."""
+        """The shape of all slices, (N, 256, 256)."""
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """int16."""
+        """The type of an element, int16."""
 
     def __len__(self) -> int: ...
 
@@ -93,11 +93,11 @@ class SliceArray(Protocol):
 
 
 class CellArray(Protocol):
-    """(N, 32, 32) uint8 lesion cells that are read when they are indexed; see `LesionCells`."""
+    """An array (N, 32, 32) of uint8 lesion cells, read when indexed; see `LesionCells`."""
 
     @property
     def stored(self) -> bool:
-        """Whether any bleed was outlined."""
+        """True where any bleed was outlined."""
 
     def __len__(self) -> int: ...
 
@@ -113,7 +113,7 @@ class Slices:
     another process.
 
     Args:
-        folder: Of the parts.
+        folder: Folder of the parts.
         slots: (N,) number of each row's slice, counted through the parts from 0.
         pixel_sha256: (N,) `rows.pixel_sha256` of each row's slice.
 
@@ -153,7 +153,7 @@ class Slices:
         return len(self.slots)
 
     def __getitem__(self, key: int | np.integer[Any] | slice | NDArray[Any]) -> NDArray[np.int16]:
-        """Row number → (256, 256); slice or array of row numbers → (n, 256, 256)."""
+        """Return (256, 256) for a row number, (n, 256, 256) for a slice or array of row numbers."""
         if isinstance(key, int | np.integer):
             return self._row(range(len(self))[int(key)])
         rows = np.arange(len(self))[key]
@@ -205,13 +205,13 @@ class Slices:
 
 
 class LesionCells:
-    """Which cells of each slice hold which bleed, as one read-only array in the order of the rows.
+    """The cells of each slice that hold a bleed, as one read-only array in the order of rows.
 
     Bit k of a cell is set where subtype k of `labels.NAMES` covers enough of its 8x8 pixels.
 
     Args:
         slices: The store's slices, whose files hold the cells, too.
-        stored: Whether they do; else no cell is set.
+        stored: Whether the files hold cells; else no cell is set.
 
     Attributes:
         shape: (N, 32, 32).

@@ -23,18 +23,18 @@ from ichlite.errors import StoreError
 
 
 class StoreWriter:
-    """Writes a store image by image; use as a context manager. The store is whole or absent.
+    """A context manager that writes a store image by image; the store is whole or absent.
 
     Args:
         path: Folder to make; must not exist, or be empty.
-        kind: `phantom`, …
-        seed: Of the generator.
+        kind: Kind of store, such as `phantom`.
+        seed: Seed of the generator.
         generator: Anything JSON-able that says how it was made.
         hu_range: Lowest and highest HU that are known, as in `Store.hu_range`; None: all are.
 
     Attributes:
-        images: Written so far.
-        hash: Of the finished store, as in `store.json`; empty before.
+        images: Number of images written so far.
+        hash: Hash of the finished store, as in `store.json`; empty before.
 
     Raises:
         StoreError: `path` holds something already.
@@ -80,7 +80,7 @@ class StoreWriter:
 
         Args:
             hu: (n, 256, 256) int16 HU.
-            rows: n rows, same order.
+            rows: n rows, in the same order.
             lesion_cells: (n, 32, 32) uint8, same order; see `store_parts.LesionCells`. A store has
                 them of all of its images or of none.
 

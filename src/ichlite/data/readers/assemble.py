@@ -20,15 +20,15 @@ def assemble(
     expected: str,
     hu_range: tuple[int, int] | None = None,
 ) -> Index:
-    """What a reader found → its index.
+    """Make the index of what a reader found.
 
     Args:
-        kind: Of data set.
-        root: Its folder.
+        kind: Kind of data set.
+        root: The data set's folder.
         label_level: `slice` or `scan`.
-        images: In any order; those that share a name or a source are left out, with a finding.
-        findings: So far.
-        expected: What the folder should have held, for the message.
+        images: Records in any order; those that share a name are left out, with a finding.
+        findings: Findings so far.
+        expected: What the folder should have held, for the error.
         hu_range: As in `Index`.
 
     Returns:

@@ -30,15 +30,15 @@ _SCAN = re.compile(r"CQ500[-_ ]?CT[-_ ]?0*(\d+)(?!\d)", re.IGNORECASE)
 
 
 def read(root: Path, progress: Progress, engine: Engine = in_this_process) -> Index:
-    """Folder of CQ500 → its index.
+    """Read a folder of CQ500.
 
     Args:
         root: Holds `reads.csv` and, at any depth, the folders of the scans.
         progress: Called with (files done, files in all).
-        engine: Where headers are read.
+        engine: Reads headers.
 
     Returns:
-        The images of one series a labelled scan; findings say what is not in it and why.
+        The images of one series of each labelled scan; findings say what is not in it and why.
 
     Raises:
         InputError: No label table, or no scan that it names.
@@ -71,14 +71,15 @@ def read(root: Path, progress: Progress, engine: Engine = in_this_process) -> In
 
 
 def read_majorities(table: Path) -> tuple[dict[str, tuple[int, ...]], list[Finding]]:
-    """`reads.csv` → scan, such as `CQ500-CT-0`, → `any` and the subtypes; and findings.
+    """Read what most of the three readers say of each scan.
 
     Args:
-        table: The file.
+        table: `reads.csv`.
 
     Returns:
-        0 or 1 for `any` (the table's ICH), then for each of `labels.NAMES`: 1 where at least two of
-        three readers say so. Scans with a read that is missing or not 0 or 1 are left out.
+        The labels of each scan, such as `CQ500-CT-0`, and findings. Labels are 0 or 1 for `any`
+        (the table's ICH), then for each of `labels.NAMES`: 1 where at least two readers say so.
+        Scans with a read that is missing or not 0 or 1 are left out.
 
     Raises:
         InputError: No such file, or another table.
@@ -98,7 +99,7 @@ def read_majorities(table: Path) -> tuple[dict[str, tuple[int, ...]], list[Findi
 def _majorities(
     table: Path, findings: list[Finding]
 ) -> Iterator[tuple[int, str, tuple[int, ...] | None]]:
-    """Line number, scan, and its majorities in the order of `SIGNS`; None when a read is not."""
+    """Yield line number, scan, and its majorities by `SIGNS`; None where a read is not 0 or 1."""
     for line, row in read_rows(table, COLUMNS, kind="table of CQ500's reads"):
         match = _SCAN.fullmatch(row["name"])
         if match is None:
@@ -117,7 +118,7 @@ def _scan_name(match: re.Match[str]) -> str:
 
 
 def _scan_of_source(source: str) -> str | None:
-    """`x/CQ500CT7 CQ500CT7/Unknown Study/CT Plain/CT000000.dcm` → `CQ500-CT-7`."""
+    """Return the scan of a file: `CQ500-CT-7` for one below `CQ500CT7 CQ500CT7/`."""
     for folder in reversed(source.split("/")[:-1]):
         match = _SCAN.search(folder)
         if match is not None:

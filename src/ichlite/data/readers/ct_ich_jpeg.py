@@ -1,4 +1,4 @@
-"""PhysioNet CT-ICH v1.0-1.2: a label table and JPEG pictures of one CT window in `Patients_CT/`.
+"""Read PhysioNet CT-ICH v1.0-1.2: a label table, and pictures of one window in `Patients_CT/`.
 
 Labels are of the slice; picture n of a patient, counted from the feet, is SliceNumber n. Nothing
 says where a slice lies but its number. The pictures were taken from videos with the brain window,
@@ -55,7 +55,7 @@ def read(root: Path, progress: Progress, engine: Engine = in_this_process) -> In
         root: Holds the table and `Patients_CT/049/brain/1.jpg` …, masks `1_HGE_Seg.jpg` beside
             them where there are any; or one folder that does.
         progress: Called with (patients done, patients in all).
-        engine: Where headers and masks are read.
+        engine: Reads headers and masks.
 
     Returns:
         The labelled slices; findings say what is not in it and why.
@@ -181,7 +181,7 @@ def _rows_of(scan: _Scan, slices: Iterable[int]) -> tuple[dict[int, int] | None,
 
 
 def _skip_after_bleeds(scan: _Scan, numbers: list[int]) -> bool:
-    """Whether numbers skip one after each row that bleeds, and nowhere else."""
+    """Return whether numbers skip one after each row that bleeds, and nowhere else."""
     steps = [after - before for before, after in pairwise(numbers)]
     for row, step in enumerate(steps, start=1):
         _, any_bleed = scan.labels.get((scan.number, row), ((), None))

@@ -1,4 +1,4 @@
-"""PhysioNet CT-ICH v1.3.1: a label table, NIfTI volumes in `ct_scans/`, and `masks/`.
+"""Read PhysioNet CT-ICH v1.3.1: a label table, NIfTI volumes in `ct_scans/`, and `masks/`.
 
 Labels are of the slice; SliceNumber counts from 1 along the volume as it is stored. A volume whose
 slices are not the table's is left out whole, because nothing says which label is whose.
@@ -31,13 +31,13 @@ SUFFIXES = (".nii", ".nii.gz")
 
 
 def read(root: Path, progress: Progress, engine: Engine = in_this_process) -> Index:
-    """Folder of CT-ICH v1.3.1 → its index.
+    """Read a folder of CT-ICH v1.3.1.
 
     Args:
         root: Holds the table, `ct_scans/049.nii` … and `masks/049.nii` … (or .nii.gz), or one
             folder that does.
         progress: Called with (volumes done, volumes in all).
-        engine: Where headers and masks are read.
+        engine: Reads headers and masks.
 
     Returns:
         The labelled slices; findings say what is not in it and why.
@@ -86,7 +86,7 @@ class _Scan:
 
 
 def _read_scan(scan: _Scan) -> tuple[list[ImageRecord], list[Finding]]:
-    """One patient's volume and labels → records of the slices, feet to head."""
+    """Return one patient's labelled slices, feet to head."""
     number, volume, labels, said = scan.number, scan.volume, scan.labels, scan.said
     name = patient_name(number)
     try:
@@ -130,7 +130,7 @@ def _read_scan(scan: _Scan) -> tuple[list[ImageRecord], list[Finding]]:
 def _lesions(
     volume: Path, slices: int, name: str
 ) -> tuple[list[tuple[float, float] | None] | None, list[Finding]]:
-    """Volume → where the largest bleed of each slice is by its mask; None without a usable mask."""
+    """Return where each slice's largest bleed is by its mask; None without a usable mask."""
     stem = volume.name.removesuffix(".gz").removesuffix(".nii")
     paths = [volume.parent.parent / MASKS / (stem + suffix) for suffix in SUFFIXES]
     mask = next((path for path in paths if path.is_file()), None)
@@ -143,7 +143,7 @@ def _lesions(
 
 
 def _volumes(folder: Path) -> tuple[dict[int, Path], list[Finding]]:
-    """`ct_scans/` → PatientNumber → its volume; other files are findings."""
+    """Return the volume of each PatientNumber in `ct_scans/`; other files are findings."""
     volumes: dict[int, Path] = {}
     findings = []
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
@@ -161,5 +161,5 @@ def _volumes(folder: Path) -> tuple[dict[int, Path], list[Finding]]:
 
 
 def _listed(numbers: set[int]) -> str:
-    """SliceNumbers → how many, and which: `{1, 2, 4}` → `3 (1 to 4)`."""
+    """Return how many SliceNumbers there are, and which: `3 (1 to 4)` for `{1, 2, 4}`."""
     return f"{len(numbers)} ({min(numbers)} to {max(numbers)})" if numbers else "none"

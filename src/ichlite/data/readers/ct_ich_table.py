@@ -1,4 +1,4 @@
-"""Labels of PhysioNet CT-ICH by slice, from the table that all its releases have alike."""
+"""Read the labels of PhysioNet CT-ICH from the table that all its releases have alike."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def read_slice_labels(table: Path) -> tuple[SliceLabels, dict[int, set[int]], li
         table: The file.
 
     Returns:
-        (PatientNumber, SliceNumber) → subtypes in the order of `labels.NAMES`, and `any`: 1 where
-        No_Hemorrhage is 0 or a subtype is 1; PatientNumber → every SliceNumber in the table, those
-        whose labels cannot be used too; findings.
+        The labels of each slice: subtypes in the order of `labels.NAMES`, and `any`, 1 where
+        No_Hemorrhage is 0 or a subtype is 1; every SliceNumber that the table has of a patient,
+        those whose labels cannot be used too; findings.
 
     Raises:
         InputError: No such file, or another table.
@@ -75,7 +75,7 @@ def image_name(key: Slice) -> str:
 def _rows(
     table: Path, said: dict[int, set[int]], findings: list[Finding]
 ) -> Iterator[tuple[int, Slice, Labels | None]]:
-    """Line number, slice, and its subtypes and No_Hemorrhage; None where one is not 0 or 1."""
+    """Yield line number, slice, its subtypes and No_Hemorrhage; None where one is not 0 or 1."""
     for line, row in read_rows(table, COLUMNS, kind="label table of CT-ICH"):
         if all(is_blank(cell) for cell in row.values()):
             continue
@@ -94,6 +94,6 @@ def _rows(
 
 
 def _whole(cell: str) -> int | None:
-    """`49` or `49.0` → 49; None for anything else."""
+    """Return 49 for `49` or `49.0`; None for anything that is no whole number."""
     digits = cell.removesuffix(".0")
     return int(digits) if digits.isdecimal() and digits.isascii() else None

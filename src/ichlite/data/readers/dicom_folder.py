@@ -1,4 +1,4 @@
-"""Scan a folder of DICOM files into one small record an image, and note what is odd.
+"""Scan a folder of DICOM files into one small record for each image, and note what is odd.
 
 Only headers are read. Nothing of them is kept but who, where and in which order, so that a folder
 of a million files fits in memory.
@@ -58,12 +58,12 @@ def walk(
     *,
     under: tuple[str, ...] = ("",),
 ) -> tuple[list[Found], list[Finding]]:
-    """Folder → its CT images in the order of their paths, and findings about the rest.
+    """Find the CT images of a folder, in the order of their paths, and note what else there is.
 
     Args:
-        root: The data set.
+        root: Folder of the data set.
         progress: Called with (files done, files in all).
-        engine: Where headers are read.
+        engine: Reads headers.
         under: Sub-folders of `root` to search, to any depth, links followed.
 
     Returns:
@@ -97,7 +97,7 @@ def walk(
 
 
 def list_files(root: Path, under: str = "") -> Iterator[tuple[str, int, int]]:
-    """Folder → (entry below `root`, bytes, time of change in ns), in the order of the names.
+    """Yield (entry below `root`, bytes, time of change in ns), in the order of the names.
 
     Links to folders are followed, since large sets are often linked into place; one that leads back
     to a folder above it is given as an entry. So is whatever is no file: a pipe, a dangling link.
@@ -131,7 +131,7 @@ def _list(
 
 
 def _read_chunk(chunk: tuple[str, list[str]]) -> list[tuple[Found | Finding, Place | None]]:
-    """A folder and sources below it → what each is, and where an image lies in the patient."""
+    """Return what each source below a folder is, and where an image lies in the patient."""
     root, sources = chunk
     seen: list[tuple[Found | Finding, Place | None]] = []
     for source in sources:

@@ -35,13 +35,13 @@ LEAKED_TO = "train"
 
 
 def read(root: Path, progress: Progress, engine: Engine = in_this_process) -> Index:
-    """Folder with a label table → its index.
+    """Read a folder with a label table.
 
     Args:
         root: Holds DICOM files at any depth and, at its top, `labels.csv` or a single `*.csv`, with
             `folder_table.COLUMNS` and any of `folder_table.OPTIONAL`.
         progress: Called with (files done, files in all).
-        engine: Where headers are read.
+        engine: Reads headers.
 
     Returns:
         Every labelled image; findings say what is not in it and why.
@@ -54,12 +54,12 @@ def read(root: Path, progress: Progress, engine: Engine = in_this_process) -> In
 
 
 def read_phantom(root: Path, progress: Progress, engine: Engine = in_this_process) -> Index:
-    """Folder that `ichlite phantom --format dicom` wrote → its index; its splits are kept.
+    """Read a folder that `ichlite phantom --format dicom` wrote; its splits are kept.
 
     Args:
-        root: Holds `labels.csv` and a folder a phantom.
+        root: Holds `labels.csv` and a folder for each phantom.
         progress: Called with (files done, files in all).
-        engine: Where headers are read.
+        engine: Reads headers.
 
     Returns:
         Every slice, with its lesion on the 256 grid.
@@ -71,7 +71,7 @@ def read_phantom(root: Path, progress: Progress, engine: Engine = in_this_proces
 
 
 def settle_splits(images: Iterable[ImageRecord]) -> tuple[list[ImageRecord], list[Finding]]:
-    """Given splits → one a patient, and a finding for each patient who had two.
+    """Give each patient one split, and note each patient who had two.
 
     A split that is given for some images of a patient holds for all of them.
 
@@ -127,7 +127,7 @@ def _read(
 
 
 def _level(root: Path, rows: Mapping[str, FolderRow]) -> LabelLevel:
-    """Whether the paths are files or folders; raises InputError when they are both."""
+    """Return whether labels are of slices (files) or scans (folders); InputError where of both."""
     folders = [path for path in rows if (root / path).is_dir()]
     files = [path for path in rows if (root / path).is_file()]
     if folders and files:
@@ -148,7 +148,7 @@ def _level(root: Path, rows: Mapping[str, FolderRow]) -> LabelLevel:
 def _slices(
     root: Path, rows: Mapping[str, FolderRow], found: Iterable[Found], dropped: Container[str]
 ) -> tuple[list[ImageRecord], list[Finding]]:
-    """Files → records of those that the table names, findings about those that it does not."""
+    """Return records of the files that the table names, and findings about the others."""
     images = []
     findings = []
     for one in found:
@@ -164,7 +164,7 @@ def _slices(
 def _scans(
     _root: Path, rows: Mapping[str, FolderRow], found: Iterable[Found], dropped: Container[str]
 ) -> tuple[list[ImageRecord], list[Finding]]:
-    """Files → records of one series a folder that the table names, findings about the rest."""
+    """Return records of one series in each folder that the table names, and findings."""
     scans: dict[str, list[Found]] = {}
     unnamed: Counter[str] = Counter()
     for one in found:
@@ -186,7 +186,7 @@ def _scans(
 
 
 def _named(source: str, paths: Container[str], level: LabelLevel) -> str | None:
-    """File → the path that labels it: its own, or that of a folder above it."""
+    """Return the path that labels a file: its own, or that of a folder above it."""
     if level == "slice":
         return source if source in paths else None
     return next((str(path) for path in PurePosixPath(source).parents if str(path) in paths), None)
@@ -208,7 +208,7 @@ def _record(one: Found, row: FolderRow, lesion: tuple[float, float] | None) -> I
 
 
 def _placed(root: Path, one: Found, lesion: tuple[float, float]) -> tuple[float, float]:
-    """Lesion in pixels of the image's own matrix → on the 256 grid (reads the header again)."""
+    """Bring a lesion from the image's own matrix to the 256 grid (reads the header again)."""
     header = read_header(str(root / one.source))
     if not isinstance(header, SliceHeader):
         raise InputError(f"{one.source} changed while it was read", found=header.reason)

@@ -25,11 +25,11 @@ _NOTHING = frozenset({"", "nan", "na", "n/a", "none", "null"})
 
 
 def find_table(root: Path, name: str) -> Path:
-    """Folder → the label table in it, or in the one folder below it that unzipping left there.
+    """Find the label table in a folder, or in the one below it that unzipping left there.
 
     Args:
-        root: The data set.
-        name: Of the table; `name`.gz will do.
+        root: Folder of the data set.
+        name: File name of the table; `name`.gz will do.
 
     Raises:
         InputError: There is none, or there are several.
@@ -47,14 +47,14 @@ def find_table(root: Path, name: str) -> Path:
 def read_rows(
     path: Path, required: Sequence[str], *, kind: str = "label table"
 ) -> Iterator[tuple[int, dict[str, str]]]:
-    r"""CSV file (.csv, .csv.gz) → (line number, column → cell) for each row, as the file is read.
+    r"""Yield the rows of a CSV file (.csv, .csv.gz) with their line numbers, as it is read.
 
     A byte order mark, spaces around cells, empty lines and rows of empty cells are passed over.
 
     Args:
         path: The file.
         required: Columns that it must have; others may follow, in any order.
-        kind: What the file should be, for messages.
+        kind: What the file should be, for errors.
 
     Yields:
         The row's (last) line number, from 1, and its cells by column.
@@ -91,7 +91,7 @@ def read_rows(
 
 
 def binary(cell: str) -> int | None:
-    """Cell of a label → 0 or 1; None when it is neither.
+    """Return the label of a cell, 0 or 1; None when it is neither.
 
     Example:
         >>> [binary(cell) for cell in ("0", "1.0", "", "NaN", "2")]
@@ -101,7 +101,7 @@ def binary(cell: str) -> int | None:
 
 
 def is_blank(cell: str) -> bool:
-    """Whether a cell says nothing: empty, or one of the words that programs write for that.
+    """Return whether a cell is empty, or one of the words that programs write for that.
 
     Example:
         >>> is_blank("NaN"), is_blank("0")
@@ -111,7 +111,7 @@ def is_blank(cell: str) -> bool:
 
 
 def labels_of(row: Mapping[str, str], columns: Iterable[str]) -> tuple[int, ...] | None:
-    """Row, and its label columns in order → 0 or 1 for each; None when one is neither.
+    """Return a row's labels in the order of columns, 0 or 1 each; None when one is neither.
 
     Example:
         >>> labels_of({"a": "1", "b": "0"}, ["b", "a"])
@@ -124,16 +124,16 @@ def labels_of(row: Mapping[str, str], columns: Iterable[str]) -> tuple[int, ...]
 def merge_rows(
     rows: Iterable[tuple[int, Key, Value]], name: Callable[[Key], str] = str
 ) -> tuple[dict[Key, Value], list[Finding]]:
-    """Rows with a key → one value a key, and the findings of keys that stand twice.
+    """Keep one value for each key, and note keys that stand twice.
 
     Args:
         rows: (line number, key, value), in order of the file.
-        name: Key → `Finding.item`.
+        name: Turns a key into `Finding.item`.
 
     Returns:
-        Key → value in order of first appearance, without the keys whose rows differ; a finding
-        `duplicate_label_rows` for each row that repeats, and one `conflicting_labels` for each key
-        that was dropped.
+        The value of each key in order of first appearance, without keys whose rows differ; a
+        finding `duplicate_label_rows` for each row that repeats, and one `conflicting_labels` for
+        each key that was dropped.
 
     Example:
         >>> labels, findings = merge_rows([(2, "a", 1), (3, "b", 0), (4, "a", 1), (5, "b", 1)])
@@ -165,7 +165,7 @@ def merge_rows(
 
 
 def check_any(item: str, labels: Sequence[int], any_bleed: int) -> list[Finding]:
-    """Subtype labels and `any` → a finding when they contradict each other; `any` is kept.
+    """Return a finding when subtypes and `any` contradict each other; `any` is kept.
 
     Example:
         >>> [one.detail for one in check_any("scan 1", (0, 0, 0, 0, 1), 0)]
@@ -179,7 +179,7 @@ def check_any(item: str, labels: Sequence[int], any_bleed: int) -> list[Finding]
 
 
 def _open(path: Path) -> TextIO:
-    """Table, plain or gzipped → its text without a byte order mark."""
+    """Open a table, plain or gzipped, as text without a byte order mark."""
     if path.suffix == ".gz":
         return cast("TextIO", gzip.open(path, "rt", encoding="utf-8-sig", newline=""))
     return path.open(encoding="utf-8-sig", newline="")
@@ -199,5 +199,4 @@ def _check_header(header: Sequence[str], required: Sequence[str], path: Path, ki
 
 
 def _listed(lines: Sequence[int]) -> str:
-    """`[3, 5]` → `3, 5`."""
     return ", ".join(str(line) for line in lines)

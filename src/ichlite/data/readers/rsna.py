@@ -33,7 +33,7 @@ class RsnaLabels:
     """Labels of one file.
 
     Attributes:
-        labels: Image, such as `ID_000259ccf`, → labels in the order of `CLASSES`.
+        labels: Labels in the order of `CLASSES` of each image, such as `ID_000259ccf`.
         findings: Lines that stand twice; images dropped for contradictions or missing classes.
     """
 
@@ -42,13 +42,13 @@ class RsnaLabels:
 
 
 def read(root: Path, progress: Progress, engine: Engine = in_this_process) -> Index:
-    """Folder of the RSNA 2019 download → its index.
+    """Read a folder of the RSNA 2019 download.
 
     Args:
         root: Holds `stage_2_train.csv` (or `.csv.gz`) and `stage_2_train_images/`, or the images
             anywhere below; or a single folder does, as unzipping leaves it.
         progress: Called with (files done, files in all).
-        engine: Where headers are read.
+        engine: Reads headers.
 
     Returns:
         Every labelled image with a readable header; findings say what is not in it and why.
@@ -108,7 +108,7 @@ def _record(name: str, one: Found, labels: tuple[int, ...]) -> ImageRecord:
 def _in_test_images(
     root: Path, folder: str, patients: set[str], progress: Progress, engine: Engine
 ) -> list[Finding]:
-    """What the unlabelled test images of the challenge add: whether they share patients."""
+    """Note the unlabelled test images of the challenge, and patients whom they share."""
     if not (root / folder).is_dir():
         return []
     found, _ = walk(root, progress, engine, under=(folder,))
@@ -124,10 +124,10 @@ def _in_test_images(
 
 
 def read_labels(path: Path) -> RsnaLabels:
-    """Label file (.csv, .csv.gz) → labels by image; repeats dropped, contradictions reported.
+    """Read the labels of each image; repeats are dropped, contradictions reported.
 
     Args:
-        path: `stage_2_train.csv`, or one in its layout.
+        path: `stage_2_train.csv`, or one in its layout, gzipped or not.
 
     Returns:
         The labels, without the images of a finding that quarantines.
@@ -165,7 +165,7 @@ def read_labels(path: Path) -> RsnaLabels:
 
 
 def _parse(row: dict[str, str], path: Path, number: int) -> tuple[str, int, int]:
-    """`{"ID": "ID_000259ccf_any", "Label": "0"}` → ("ID_000259ccf", place of `any`, 0)."""
+    """Return the image, the place in `CLASSES` and the label of a row."""
     image, _, name = row["ID"].rpartition("_")
     label = binary(row["Label"])
     if not image or name not in _PLACE or label is None:
