@@ -77,7 +77,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         ['a.txt']
     """
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise StoreError(f"{path} is not empty", remedy="name a new folder or remove this one")
+        raise StoreError(f"{path} is not empty", remedy="name a new folder, or remove this one")
     part = path.with_name(path.name + PART_MARK)
     if part.exists():
         shutil.rmtree(part)
@@ -221,10 +221,12 @@ def check_place(source: Path, out: Path) -> None:
     inner, outer = out.resolve(), source.resolve()
     if inner == outer or outer in inner.parents:
         raise UsageError(
-            f"{out} lies inside of what is read", remedy=f"name a folder outside of {source}"
+            f"{out} lies inside {source}, which is read", remedy="name a folder outside of it"
         )
     if out.exists() and not out.is_dir():
-        raise UsageError(f"{out} is a file", expected="a folder to make")
+        raise UsageError(
+            f"{out} is a file, not a folder", remedy="name a folder, which is made if it is missing"
+        )
 
 
 def remove_parts(folder: Path) -> None:

@@ -91,8 +91,8 @@ def test_what_no_new_group_would_do_better_ends_the_run(
 def test_workers_must_fit_the_cluster_and_the_batch(store: Store, tmp_path: Path) -> None:
     there = Cluster("local", nodes=1, cpus=3, gpus=0)
     for workers in (0, 4):
-        with pytest.raises(UsageError, match="from 1 to 3"):
+        with pytest.raises(UsageError, match="1 to 3 workers"):
             train(RECIPE, [store.path], tmp_path, there, workers=workers)
-    with pytest.raises(IchliteError, match="batch of 4 cannot be shared by 3"):
+    with pytest.raises(IchliteError, match="batch of 4 images cannot be shared by 3"):
         train(RECIPE, [store.path], tmp_path, there, workers=3)
     assert not list(tmp_path.iterdir())

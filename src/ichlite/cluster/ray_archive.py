@@ -63,10 +63,10 @@ def find_studies(folder: Path) -> Archive:
     from ichlite.ct.series import files_below
 
     if not folder.is_dir():
-        raise InputError(f"no archive at {folder}", expected="a folder of DICOM studies")
+        raise InputError(f"{folder} is not a folder", expected="a folder of DICOM studies")
     files, skipped = files_below([folder])
     if not files:
-        raise InputError(f"no files in {folder}", expected="DICOM studies")
+        raise InputError(f"{folder} has no files in it", expected="DICOM studies")
     rows = [
         {"names": [os.fsencode(name) for name in files[first : first + FILES_A_TASK]]}
         for first in range(0, len(files), FILES_A_TASK)

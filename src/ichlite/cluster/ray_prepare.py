@@ -52,9 +52,9 @@ def _mapped(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterat
             result = ray.get(results.pop())
         except ray.exceptions.RayError as fault:
             raise StoreError(
-                "a worker of the cluster ended again and again",
+                "a worker of the cluster ended each time that it was started",
                 found=str(fault).strip().splitlines()[0],
-                remedy="see to its memory: each core needs 1 GB",
+                remedy="give it more memory: each core needs 1 GB",
             ) from fault
         if isinstance(result, _Failure):
             raise result.error

@@ -184,13 +184,13 @@ def _same_order(out: Path, bundle: Bundle, *, force: bool) -> None:
         if begun != order:
             raise UsageError(
                 f"{out} holds results of another bundle or of other options",
-                found=begun.get("bundle"),
+                found=f"bundle {begun.get('bundle')}",
                 expected=bundle.label,
-                remedy="give another OUT",
+                remedy="name a new folder for OUT",
             )
         return
     if out.exists() and any(out.iterdir()):
-        raise UsageError(f"{out} is not empty", remedy="give another OUT")
+        raise UsageError(f"{out} is not empty", remedy="name a new folder for OUT")
     out.mkdir(parents=True, exist_ok=True)
     write_json(path, order)
 

@@ -70,12 +70,14 @@ def train(
     on_gpu = cluster.gpus >= workers > 0
     if not 1 <= workers <= max(cluster.cpus, cluster.gpus):
         raise UsageError(
-            "workers", found=workers, expected=f"from 1 to {max(cluster.cpus, cluster.gpus)}"
+            f"{workers} workers do not fit the cluster",
+            expected=f"1 to {max(cluster.cpus, cluster.gpus)} workers",
+            remedy="give another --workers",
         )
     if recipe.batch_size % workers:
         raise UsageError(
-            f"a batch of {recipe.batch_size} cannot be shared by {workers} workers",
-            expected="a multiple",
+            f"a batch of {recipe.batch_size} images cannot be shared by {workers} workers",
+            expected=f"a multiple of {workers}",
             remedy="give another --batch-size or --workers",
         )
     shared = folder.resolve() / FOLDER

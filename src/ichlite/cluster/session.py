@@ -123,7 +123,8 @@ def find_head(address: str) -> tuple[str, int]:
     host, colon, port = given.rpartition(":")
     if not (host and colon and port.isdecimal() and int(port) < 1 << 16):
         raise UsageError(
-            "no address of a Ray cluster", found=given, expected=f"{LOCAL}, {AUTO} or HOST:PORT"
+            f"{given} is not the address of a Ray cluster",
+            expected=f"{LOCAL}, {AUTO} or HOST:PORT",
         )
     return host.strip("[]"), int(port)
 

@@ -44,14 +44,14 @@ def prepare(
 
     require("train", "h5py", "hdf5plugin", "nibabel")
     if seed < 0:
-        raise UsageError("--seed", found=seed, expected="at least 0")
+        raise UsageError(f"--seed must be 0 or more, not {seed}")
     if kind == "tables":
         if ray is not None or processes != 1:
-            raise UsageError("tables are read here", expected="no --ray and no --processes")
+            raise UsageError("tables are read in one process: --ray and --processes do not apply")
         _tables(source, out, split, seed, as_json=as_json)
         return
     if out is None:
-        raise UsageError("prepare needs OUT", expected="the store's folder")
+        raise UsageError("OUT is missing", remedy="name the folder of the store to make")
     from ichlite.data.prepare_store import prepare as run
 
     with _bars() as report, _engine(ray, processes) as engine:
@@ -73,7 +73,7 @@ def _engine(ray: str | None, processes: int) -> AbstractContextManager[Engine]:
     from ichlite.errors import UsageError
 
     if ray is not None and processes != 1:
-        raise UsageError("--processes", found="--ray", expected="one of the two")
+        raise UsageError("--processes cannot be combined with --ray")
     if ray is None:
         from ichlite.data.workers import local_engine
 
@@ -125,7 +125,10 @@ def _tables(source: Path, out: Path | None, split: str | None, seed: int, *, as_
     folder = source if source.is_dir() else source.parent
     tables = [(folder / name).resolve() for name in read.names]
     if out is not None and (out.is_dir() or out.resolve() in tables):
-        raise UsageError(f"{out} is no file to write", expected="a CSV that is none of the tables")
+        raise UsageError(
+            f"{out} cannot be written",
+            expected="the name of a CSV file that is none of the tables",
+        )
     dealt = split_tables(read, preset=split or "all", seed=seed, out=out)
     if as_json:
         print_json(dealt.as_json())

@@ -64,7 +64,10 @@ def unpack(archives: list[Path], out: Path, key: str, progress: Callable[[int, i
     target, ledger = out / FOLDER, out / LEDGER
     whole = _ledger(ledger)
     if whole is None and target.exists():
-        raise StoreError(f"{target} is in the way", remedy="name a new OUT or move it")
+        raise StoreError(
+            f"{target} is there, and archives are to be unpacked into it",
+            remedy="move it, or name a new folder for OUT",
+        )
     if whole is None or whole["key"] != key:
         remove_unpacked(out)
         whole = {"key": key, "whole": []}

@@ -49,7 +49,7 @@ def check_choice(choice: Choice) -> None:
     if choice.preset not in PRESETS:
         raise UnknownName("split", choice.preset, list(PRESETS))
     if choice.seed < 0:
-        raise UsageError("seed", found=choice.seed, expected="at least 0")
+        raise UsageError(f"the seed of a split must be 0 or more, not {choice.seed}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +191,7 @@ def _splits(kept: _Kept, index: Index, choice: Choice) -> tuple[dict[str, str], 
     for record in kept.records:
         if record.split is None:
             raise UsageError(
-                f"the {index.kind} set gives no split for {record.image}",
+                f"the {index.kind} data set gives no split for image {record.image}",
                 remedy="ask for --split paper or all",
             )
         given[record.patient] = record.split

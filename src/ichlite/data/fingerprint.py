@@ -148,9 +148,8 @@ def read_fingerprint(training: Mapping[str, Any]) -> Fingerprint | None:
     except (KeyError, TypeError, ValueError):
         pass
     raise InputError(
-        "the training manifest's fingerprint was changed",
-        expected="what `ichlite train` wrote",
-        remedy="restore the manifest",
+        "the fingerprint of the training manifest was changed after training",
+        remedy="restore the manifest that `ichlite train` wrote",
     )
 
 

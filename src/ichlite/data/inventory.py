@@ -16,7 +16,7 @@ def inventory_key(root: Path, kind: str) -> str:
         InputError: The folder is not there or cannot be listed.
     """
     if not root.is_dir():
-        raise InputError(f"{root} is no folder", expected="the folder of the data set")
+        raise InputError(f"{root} is not a folder", expected="the folder of the data set")
     digest = hashlib.sha256(kind.encode())
     for name, size, changed_ns in list_files(root):
         digest.update(f"\0{name}\0{size}\0{changed_ns}".encode(errors="surrogateescape"))

@@ -55,7 +55,7 @@ class Fold:
         """
         number, _, of = text.partition("/")
         if not (number.isdecimal() and of.isdecimal()):
-            raise UsageError("--fold does not name a fold", found=text, expected="K/N, such as 1/5")
+            raise UsageError(f"--fold {text} does not name a fold", expected="K/N, such as 1/5")
         return cls(int(number), int(of), seed)
 
     def __str__(self) -> str:
@@ -77,7 +77,7 @@ def open_stores(
         StoreError: One is no store, or they cannot be joined or folded.
     """
     if fold is not None and all_patients:
-        raise UsageError("--fold leaves patients out, and --all-patients leaves out none")
+        raise UsageError("--fold leaves patients out, so it cannot be combined with --all-patients")
     store = join_stores([Store.open(path) for path in paths])
     if all_patients:
         return train_on_all(store)
@@ -143,7 +143,11 @@ def join_stores(stores: Sequence[Store]) -> Store:
         return stores[0]
     hashes = [store.hash for store in stores]
     if len(set(hashes)) < len(hashes):
-        raise StoreError("the same store is named twice", found=str(stores[0].path.parent))
+        raise StoreError(
+            "the same store is named twice",
+            found=", ".join(str(store.path) for store in stores if hashes.count(store.hash) > 1),
+            remedy="name it once",
+        )
     for store in stores:
         if store.label_level != "slice":
             raise StoreError(
@@ -218,8 +222,8 @@ def hold_out(store: Store, fold: Fold) -> Store:
         held = folds.get(str(store.patient[row]))
         if held is None:
             raise StoreError(
-                f"implant {store.image[row]} is in the head of a patient of no store",
-                found=store.patient[row],
+                f"implant {store.image[row]} is in the head of patient {store.patient[row]}, "
+                "who is in no store",
                 remedy="train on the store that the implants were made from, too",
             )
         split[row] = "test" if held == fold.number - 1 else "train"

@@ -61,7 +61,7 @@ def read_plan(folder: Path, root: Path, key: str) -> Index | None:
             images = tuple(_image(json.loads(file.readline())) for _ in range(head["images"]))
             findings = tuple(Finding(*json.loads(line)) for line in file)
     except (OSError, EOFError, ValueError, TypeError, KeyError) as fault:
-        raise StoreError(f"{path} cannot be read", found=fault, remedy="remove it") from fault
+        raise StoreError(f"{path} cannot be read: {fault}", remedy="remove it") from fault
     known = head.get("hu_range")
     hu_range = None if known is None else (known[0], known[1])
     return Index(head["kind"], root, head["label_level"], images, findings, hu_range)

@@ -141,7 +141,7 @@ def _check_empty(out: Path) -> None:
         return
     names = {entry.name for entry in out.iterdir()}
     if not names & {LOCK_FILE, PLAN_FILE, META_FILE}:
-        raise StoreError(f"{out} is not empty", remedy="name a new folder or remove this one")
+        raise StoreError(f"{out} is not empty", remedy="name a new folder, or remove this one")
 
 
 def _planned(
@@ -191,8 +191,8 @@ def _make_parts(out: Path, index: Index, engine: Engine, report: Report) -> int:
     lost = _tasks(out, index)
     if lost:
         raise StoreError(
-            f"{len(lost)} parts are not where they were made",
-            found=f"no whole part {lost[0].number} in {out / PARTS_FOLDER} on this machine",
+            f"{len(lost)} parts that were made are not to be found on this machine",
+            found=f"no whole part {lost[0].number} in {out / PARTS_FOLDER}",
             expected="storage that all machines share under one path",
         )
     remove_parts(out / PARTS_FOLDER)  # of workers that were killed while they wrote

@@ -78,9 +78,9 @@ class StoreRow:
         """
         if len(self.labels) != len(NAMES) or self.split not in (*SPLITS, UNUSED):
             raise StoreError(
-                f"row of image {self.image} does not fit the store",
+                f"the row of image {self.image} does not fit the store",
                 found=f"{len(self.labels)} labels, split {self.split!r}",
-                expected=f"{len(NAMES)} labels, split one of {', '.join((*SPLITS, UNUSED))}",
+                expected=f"{len(NAMES)} labels, and a split of {', '.join((*SPLITS, UNUSED))}",
             )
         position = "" if self.position_mm is None else f"{self.position_mm:.3f}"
         spot = ("", "") if self.lesion is None else tuple(f"{v:.1f}" for v in self.lesion)
@@ -129,13 +129,21 @@ def read_index(folder: Path) -> dict[str, list[str]]:
         with path.open(newline="", encoding="utf-8") as file:
             lines = csv.reader(file)
             if tuple(next(lines, ())) != COLUMNS:
-                raise StoreError(f"{path} has other columns", expected=", ".join(COLUMNS))
+                raise StoreError(
+                    f"{path} has other columns than a store's index", expected=", ".join(COLUMNS)
+                )
             for line in lines:
                 if len(line) != len(COLUMNS):
-                    raise StoreError(f"{path} has rows of another length", remedy="make it again")
+                    raise StoreError(
+                        f"{path} has a row of {len(line)} cells",
+                        expected=f"{len(COLUMNS)}",
+                        remedy="make the store again",
+                    )
                 for cells, cell in zip(columns, line, strict=True):
                     # Patients, studies and labels repeat; one text each keeps large sets small.
                     cells.append(sys.intern(cell))
     except (OSError, UnicodeDecodeError, csv.Error) as fault:
-        raise StoreError(f"{path} cannot be read", found=fault, remedy="make it again") from fault
+        raise StoreError(
+            f"{path} cannot be read: {fault}", remedy="make the store again"
+        ) from fault
     return dict(zip(COLUMNS, columns, strict=True))

@@ -17,7 +17,7 @@ from ichlite.errors import StoreError, UnknownName, UsageError
 PAPER_PATIENTS = (6122, 765, 765)
 """Train, validation and test in the paper's Table 1, of patients with a bleed."""
 
-_PIXELS = "the pixels of a patient {} image"
+_PIXELS = "a slice that patient {} shares"
 
 PRESETS: Mapping[str, str] = {
     "paper": "patients with a bleed alone, 6122 : 765 : 765",
@@ -151,8 +151,7 @@ def fold_patients(
     members = _members(groups)
     if not 2 <= folds <= len(members):
         raise UsageError(
-            "patients cannot be dealt to folds",
-            found=f"{folds} folds, {len(members)} patients or groups that share slices",
+            f"{len(members)} patients (or groups that share slices) do not make {folds} folds",
             expected="at least 2 folds, and a patient for each",
         )
     rooms = [len(groups) // folds + int(fold < len(groups) % folds) for fold in range(folds)]
@@ -179,7 +178,7 @@ def check_leakage(
     Example:
         >>> check_leakage(["a", "b"], ["1", "2"], ["x", "x"], ["train", "test"])
         Traceback (most recent call last):
-        ichlite.errors.StoreError: the split leaks; found the pixels of a patient b image in ...
+        ichlite.errors.StoreError: the split leaks: a slice that patient b shares is in train ...
     """
     sides: dict[tuple[str, str], str] = {}
     for patient, one, pixel, split in zip(patients, series, pixels, splits, strict=True):
@@ -190,9 +189,8 @@ def check_leakage(
             if side != split:
                 what = f"{kind} {name}" if kind != "pixels" else _PIXELS.format(patient)
                 raise StoreError(
-                    "the split leaks",
-                    found=f"{what} in {side} and in {split}",
-                    expected=f"each in one of {', '.join(SPLITS)}",
+                    f"the split leaks: {what} is in {side} and in {split}",
+                    expected=f"each patient, series and slice in one of {', '.join(SPLITS)}",
                     remedy="make the store again with `ichlite prepare`",
                 )
 

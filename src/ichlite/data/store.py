@@ -99,7 +99,7 @@ class Store:
         if index_hash(path) != meta.get("hash"):
             raise StoreError(
                 f"{path} changed since it was written",
-                expected=f"hash {meta.get('hash')}",
+                expected=f"an index of hash {meta.get('hash')}",
                 remedy="make it again",
             )
         check_leakage(
@@ -109,7 +109,8 @@ class Store:
             return cls._of(path, columns, meta)
         except ValueError as fault:
             raise StoreError(
-                f"{path} has an index that makes no sense", found=fault, remedy="make it again"
+                f"the index of {path} has cells that cannot be read: {fault}",
+                remedy="make the store again",
             ) from fault
 
     @classmethod
@@ -147,7 +148,7 @@ class Store:
             StoreError: There is no such split.
         """
         if split not in (*SPLITS, UNUSED):
-            raise StoreError(f"no split {split!r}", expected=f"one of {', '.join(SPLITS)}")
+            raise StoreError(f"there is no split {split!r}", expected=f"one of {', '.join(SPLITS)}")
         return np.flatnonzero(self.split == split).astype(np.int64)
 
     def verify(self) -> None:
@@ -177,11 +178,11 @@ def read_meta(path: Path) -> dict[str, Any]:
             "finishes one that was interrupted",
         ) from fault
     except ValueError as fault:
-        raise StoreError(f"{file} is not JSON", remedy="make it again") from fault
+        raise StoreError(f"{file} is not JSON", remedy="make the store again") from fault
     if not isinstance(meta, dict) or meta.get("schema") != SCHEMA:
         found = meta.get("schema") if isinstance(meta, dict) else type(meta).__name__
         raise StoreError(
-            f"{file} has another schema", found=found, expected=SCHEMA, remedy="make it again"
+            f"{file} is of schema {found}, not {SCHEMA}", remedy="make the store again"
         )
     return meta
 

@@ -167,8 +167,8 @@ class Slices:
         if not self._checked[row]:
             if pixel_sha256(hu) != self.pixel_sha256[row]:
                 raise StoreError(
-                    f"slice {row} of {self.folder} is another than when the store was written",
-                    expected=f"hash {self.pixel_sha256[row]}",
+                    f"slice {row} of {self.folder} changed since the store was written",
+                    expected=f"pixels of hash {self.pixel_sha256[row]}",
                     remedy="make the store again in a new folder",
                 )
             self._checked[row] = True

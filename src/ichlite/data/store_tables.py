@@ -140,7 +140,7 @@ def read_tables(root: Path) -> Tables:
             slices += rows if rows > len(studies) else 0
     if not names:
         raise InputError(
-            f"no table of studies in {root}",
+            f"{root} has no table of studies",
             found=", ".join(file.name for file in files) or "no .csv or .csv.gz",
             expected=f"one with the columns {' and '.join(KEYS)}",
         )

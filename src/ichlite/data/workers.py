@@ -55,7 +55,7 @@ def local_engine(processes: int) -> Iterator[Engine]:
         StoreError: A process died.
     """
     if processes < 1:
-        raise UsageError("processes is a count", found=processes, expected="1 or more")
+        raise UsageError(f"the number of processes must be 1 or more, not {processes}")
     if processes == 1:
         yield in_this_process
         return
@@ -70,7 +70,8 @@ def local_engine(processes: int) -> Iterator[Engine]:
             yield partial(_mapped, pool, 2 * processes)
         except BrokenProcessPool as fault:
             raise StoreError(
-                "a worker process ended early", remedy="try fewer processes: each needs 1 GB"
+                "a worker process ended early",
+                remedy="try fewer processes: each needs 1 GB of memory",
             ) from fault
         finally:
             pool.shutdown(wait=False, cancel_futures=True)

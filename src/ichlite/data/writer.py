@@ -89,7 +89,7 @@ class StoreWriter:
         """
         if hu.shape != (len(rows), GRID, GRID) or hu.dtype != np.int16:
             raise StoreError(
-                "images do not fit the store",
+                "these images do not fit a store",
                 found=f"{hu.dtype} {hu.shape}",
                 expected=f"int16 ({len(rows)}, {GRID}, {GRID})",
             )

@@ -227,13 +227,13 @@ def test_a_skip_that_no_bleed_explains_costs_the_patient(tmp_path: Path) -> None
 
 
 def test_other_folders_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=f"no label table.*{TABLES[0]}"):
+    with pytest.raises(InputError, match=f"has no label table; expected {TABLES[0]}"):
         read_set(tmp_path)
     write_table(tmp_path / TABLES[0], line(50, 1))
-    with pytest.raises(InputError, match=f"found none; expected one {PATIENTS}/"):
+    with pytest.raises(InputError, match=f"no such folder; expected one folder {PATIENTS}"):
         read_set(tmp_path)
     (tmp_path / PATIENTS / "050").mkdir(parents=True)
-    with pytest.raises(InputError, match=r"no labelled image in .*brain/1\.jpg"):
+    with pytest.raises(InputError, match=r"has no labelled image.*brain/1\.jpg"):
         read_set(tmp_path)
     (tmp_path / "copy" / PATIENTS).mkdir(parents=True)
     with pytest.raises(InputError, match=f"found {PATIENTS}, copy/{PATIENTS}"):

@@ -48,7 +48,7 @@ def assemble(
             kept.append(record)
     if not kept:
         raise InputError(
-            f"no labelled image in {root}",
+            f"{root} has no labelled image",
             found=f"{len(all_findings)} findings: {_kinds(all_findings)}",
             expected=expected,
         )

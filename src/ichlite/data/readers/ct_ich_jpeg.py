@@ -263,8 +263,12 @@ def _patient_folders(root: Path) -> tuple[dict[int, Path], list[Finding]]:
     """Return the folder of each PatientNumber below the one `Patients_CT`."""
     tops = [path for name in (PATIENTS, f"*/{PATIENTS}") for path in sorted(root.glob(name))]
     if len(tops) != 1:
-        found = ", ".join(path.relative_to(root).as_posix() for path in tops) or "none"
-        raise InputError(f"pictures of CT-ICH in {root}", found=found, expected=f"one {PATIENTS}/")
+        found = ", ".join(path.relative_to(root).as_posix() for path in tops) or "no such folder"
+        raise InputError(
+            f"{root} does not hold the pictures of CT-ICH",
+            found=found,
+            expected=f"one folder {PATIENTS}",
+        )
     folders: dict[int, Path] = {}
     findings = []
     for path in sorted(tops[0].iterdir()):

@@ -132,16 +132,18 @@ def _level(root: Path, rows: Mapping[str, FolderRow]) -> LabelLevel:
     files = [path for path in rows if (root / path).is_file()]
     if folders and files:
         raise InputError(
-            "labels of slices and of scans in one table",
+            "the table has labels of slices and labels of scans",
             found=f"file {files[0]}, folder {folders[0]}",
-            expected="paths to files, or paths to folders",
+            expected="paths to files alone, or to folders alone",
         )
     for path in folders:
         above = _named(path, set(folders), "scan")
         if above is not None:
-            raise InputError("labelled folders lie in each other", found=f"{above} and {path}")
+            raise InputError(f"the table labels folder {above} and folder {path} inside of it")
         if rows[path].image or rows[path].lesion:
-            raise InputError(f"{path} is a folder: it has no image name and no lesion position")
+            raise InputError(
+                f"{path} is a folder, so it cannot have an image name or a lesion position"
+            )
     return "scan" if folders else "slice"
 
 
@@ -211,7 +213,7 @@ def _placed(root: Path, one: Found, lesion: tuple[float, float]) -> tuple[float,
     """Bring a lesion from the image's own matrix to the 256 grid (reads the header again)."""
     header = read_header(str(root / one.source))
     if not isinstance(header, SliceHeader):
-        raise InputError(f"{one.source} changed while it was read", found=header.reason)
+        raise InputError(f"{one.source} changed while it was read: {header.reason}")
     row, column = lesion
     if not (-0.5 <= row <= header.rows - 0.5 and -0.5 <= column <= header.columns - 0.5):
         raise InputError(

@@ -59,7 +59,9 @@ def find_folder_table(root: Path) -> Path:
     if len(tables) != 1:
         found = ", ".join(table.name for table in tables) or "no *.csv"
         raise InputError(
-            f"no label table in {root}", found=found, expected=f"{TABLE}, or one *.csv"
+            f"{root} has {'several label tables' if tables else 'no label table'}",
+            found=found,
+            expected=f"{TABLE}, or one *.csv",
         )
     return tables[0]
 
@@ -148,7 +150,9 @@ def _split(cells: Mapping[str, str], where: str) -> str | None:
     if is_blank(split):
         return None
     if split not in SPLITS:
-        raise InputError(f"{where}: no split {split!r}", expected=f"one of {', '.join(SPLITS)}")
+        raise InputError(
+            f"{where} names an unknown split, {split!r}", expected=f"one of {', '.join(SPLITS)}"
+        )
     return split
 
 
@@ -160,6 +164,8 @@ def _lesion(cells: Mapping[str, str], where: str) -> tuple[float, float] | None:
         row, column = (float(text) for text in texts)
     except ValueError:
         raise InputError(
-            f"{where}: no lesion position", found=" and ".join(texts), expected="row and column"
+            f"{where} gives no lesion position",
+            found=" and ".join(texts),
+            expected="a row and a column",
         ) from None
     return row, column

@@ -40,8 +40,8 @@ def find_table(root: Path, name: str) -> Path:
             return tables[0]
         if tables:
             several = ", ".join(table.relative_to(root).as_posix() for table in tables)
-            raise InputError(f"several label tables in {root}", found=several, expected="one")
-    raise InputError(f"no label table in {root}", expected=name)
+            raise InputError(f"{root} has several label tables", found=several, expected="one")
+    raise InputError(f"{root} has no label table", expected=name)
 
 
 def read_rows(
@@ -83,11 +83,11 @@ def read_rows(
                     raise InputError(
                         f"{path.name} line {lines.line_num} does not fit the header",
                         found=f"{len(cells)} cells",
-                        expected=len(header),
+                        expected=f"{len(header)}",
                     )
                 yield lines.line_num, dict(zip(header, cells, strict=True))
     except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as failure:
-        raise InputError(f"{path.name} cannot be read", found=failure) from failure
+        raise InputError(f"{path.name} cannot be read: {failure}") from failure
 
 
 def binary(cell: str) -> int | None:
@@ -189,13 +189,13 @@ def _check_header(header: Sequence[str], required: Sequence[str], path: Path, ki
     missing = [column for column in required if column not in header]
     if missing:
         raise InputError(
-            f"{path.name} is no {kind}: no column {', '.join(missing)}",
+            f"{path.name} is not a {kind}: it has no column {', '.join(missing)}",
             found=",".join(header) or "an empty file",
             expected=",".join(required),
         )
     doubled = sorted({column for column in header if column and header.count(column) > 1})
     if doubled:
-        raise InputError(f"{path.name} has columns that stand twice", found=", ".join(doubled))
+        raise InputError(f"{path.name} has these columns twice: {', '.join(doubled)}")
 
 
 def _listed(lines: Sequence[int]) -> str:

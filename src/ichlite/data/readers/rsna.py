@@ -170,7 +170,7 @@ def _parse(row: dict[str, str], path: Path, number: int) -> tuple[str, int, int]
     label = binary(row["Label"])
     if not image or name not in _PLACE or label is None:
         raise InputError(
-            f"{path.name} line {number} is no RSNA label",
+            f"{path.name} line {number} is not an RSNA label",
             found=",".join(row.values()),
             expected=f"ID_<image>_<one of {', '.join(CLASSES)}>,<0 or 1>",
         )
