@@ -106,7 +106,7 @@ def write_text(path: Path, text: str) -> None:
     is no regular file (a device, a pipe, this process' own output) is written straight into.
 
     Args:
-        path: Where to; its folder must exist.
+        path: The file; its folder must exist.
         text: Written as UTF-8.
 
     Raises:
@@ -193,7 +193,7 @@ def held(folder: Path, refusal: type[IchliteError] = StoreError) -> Iterator[Non
     """Let this process alone work in a folder; the lock ends with the process, however that ends.
 
     Args:
-        folder: Where the file of the lock lies.
+        folder: Folder, which will hold the file of the lock.
         refusal: Kind of error that says that another process works there.
 
     Raises:

@@ -36,7 +36,7 @@ MOST_STUDIES_A_PART = 32
 PARTS_A_PROCESS = 4
 
 
-def score(
+def score_archive(
     archive: Path,
     out: Path,
     cluster: Cluster,
@@ -53,7 +53,7 @@ def score(
         out: Made when missing: data sets `slices` and `studies`.
         cluster: The session's.
         bundle: Folder; None for the embedded one.
-        force: As of `ichlite read`.
+        force: Whether to judge series that the input check refuses.
         on_found: Called with the number of studies to read.
         on_studies: Called with the number of studies read since the last call.
 
@@ -99,8 +99,8 @@ class Scorer:
 
     Args:
         bundle: Folder; None for the embedded one.
-        out: Where parts are written.
-        force: As of `ichlite read`.
+        out: Folder that parts are written to.
+        force: Whether to judge series that the input check refuses.
     """
 
     def __init__(self, bundle: str | None, out: str, force: bool) -> None:
@@ -115,7 +115,7 @@ class Scorer:
         return {"count": len(studies)}
 
     def _read(self, study: Study) -> ReadResult:
-        if _try(self.out, study) > MOST_TRIES:
+        if begin_try(self.out, study) > MOST_TRIES:
             reason = f"the process that read it died {MOST_TRIES} times; please report it"
             return _unread(self.reader.bundle, study, reason)
         try:
@@ -139,7 +139,7 @@ def _unread(bundle: Bundle, study: Study, reason: str) -> ReadResult:
     return ReadResult(bundle.label, (scan,), ())
 
 
-def _try(out: Path, study: Study) -> int:
+def begin_try(out: Path, study: Study) -> int:
     """Note that a process begins on a study, which it may not survive; return which try this is."""
     name = hashlib.sha256(study.uid.encode("utf-8", "surrogateescape")).hexdigest()[:24]
     note = out / TRIES / name

@@ -33,7 +33,7 @@ RUN_FILES = ("train.json", "last.keras", "best.keras", "history.csv")
 GPU_PLATFORM = "cuda"
 
 
-def train(
+def train_on_cluster(
     recipe: Recipe,
     stores: Sequence[Path],
     folder: Path,
@@ -52,7 +52,7 @@ def train(
         folder: Run folder, as of `ichlite train`.
         cluster: The session's. Where it has a GPU for each worker, each gets one.
         workers: Processes, one a GPU or core.
-        fold: Of patients to leave out.
+        fold: Patients to leave out.
         all_patients: Whether every real patient trains.
         init: Checkpoint to start from.
 
@@ -120,7 +120,7 @@ def work(order: Mapping[str, Any]) -> None:
     """Join the other processes of a group, and fit.
 
     Args:
-        order: As `train` makes it.
+        order: What to train, as `train_on_cluster` says it.
 
     Raises:
         Exception: Whatever ended it; Ray Train starts a new group.

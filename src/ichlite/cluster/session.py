@@ -48,7 +48,7 @@ class Cluster:
     """The size of the connected cluster.
 
     Attributes:
-        address: As given.
+        address: The address that was given.
         nodes: Machines that are alive.
         cpus, gpus: Cores and GPUs of them all, as they were started.
     """

@@ -18,25 +18,41 @@ FAILED = 1
 
 
 def prepare(
-    kind: Annotated[str, typer.Argument(help="rsna, cq500, ct-ich, csv, phantom, or tables.")],
-    source: Annotated[Path, typer.Argument(metavar="SRC", help="The data set's folder.")],
+    kind: Annotated[
+        str, typer.Argument(help="Kind of data set: rsna, cq500, ct-ich, csv, phantom or tables.")
+    ],
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder of the data set.")],
     out: Annotated[
-        Path | None, typer.Argument(help="The store; the same command again resumes.")
+        Path | None,
+        typer.Argument(
+            help="Folder of the store, or CSV file for tables; the same command again resumes."
+        ),
     ] = None,
     split: Annotated[
         str | None,
         typer.Option(
-            help="paper (patients with a bleed, 6122:765:765), all, test, or given "
-            "[default: rsna paper, cq500 test, phantom given, tables and others all]."
+            help="Split preset: paper (patients with a bleed, 6122:765:765), all (all patients, in "
+            "the same shares), test (everyone in test) or given (as the data set says). Default: "
+            "paper for rsna, test for cq500, given for phantom, all for the rest."
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the split.")] = 0,
-    processes: Annotated[int, typer.Option(help="Of this machine; changes no byte.")] = 1,
+    seed: Annotated[int, typer.Option(help="Random seed of the split.")] = 0,
+    processes: Annotated[
+        int, typer.Option(help="Worker processes; their number changes no byte of the store.")
+    ] = 1,
     ray: Annotated[
-        str | None, typer.Option(help="Address of a Ray cluster that shares SRC and OUT.")
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Ray cluster that shares SRC and OUT: local, auto or HOST:PORT.",
+        ),
     ] = None,
-    table1: Annotated[bool, typer.Option("--table1", help="Print Table 1 for the split.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    table1: Annotated[
+        bool, typer.Option("--table1", help="Print the paper's Table 1 for the split.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document on stdout.")
+    ] = False,
 ) -> None:
     """Read a data set in its own layout into a prepared store, with an audit of every fault."""
     from ichlite.commands.console import print_json, require, say
@@ -52,10 +68,12 @@ def prepare(
         return
     if out is None:
         raise UsageError("OUT is missing", remedy="name the folder of the store to make")
-    from ichlite.data.prepare_store import prepare as run
+    from ichlite.data.prepare_store import prepare_store
 
     with _bars() as report, _engine(ray, processes) as engine:
-        made = run(kind, source, out, preset=split, seed=seed, engine=engine, report=report)
+        made = prepare_store(
+            kind, source, out, preset=split, seed=seed, engine=engine, report=report
+        )
     document = _document(out, made)
     if made.unchanged:
         say(f"{out} is up to date: nothing to do")

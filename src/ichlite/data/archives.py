@@ -49,7 +49,7 @@ def unpack(archives: list[Path], out: Path, key: str, progress: Callable[[int, i
     An archive that was unpacked whole before, from the same files, is not unpacked again.
 
     Args:
-        archives: Of one folder.
+        archives: The archives of one folder.
         out: Folder that `unpacked` is made in.
         key: Inventory key of the data set's files; what was unpacked for another is removed.
         progress: Called with (archives done, archives in all).
@@ -104,11 +104,8 @@ def _ledger(path: Path) -> dict[str, Any] | None:
     except ValueError:
         read = None
     # Whatever it was, it is ours: what lies beside was unpacked for nobody knows what.
-    return (
-        read
-        if isinstance(read, dict) and {"key", "whole"} <= set(read)
-        else {"key": None, "whole": []}
-    )
+    known = isinstance(read, dict) and {"key", "whole"} <= set(read)
+    return read if known else {"key": None, "whole": []}
 
 
 def _unpack_one(archive: Path, target: Path) -> None:

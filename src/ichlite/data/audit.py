@@ -1,4 +1,4 @@
-"""Count the findings of reading and preparing a data set, and write the audit report.
+"""Find duplicates in a data set, count all findings about it, and write the audit report.
 
 Every kind of fault has one name, in `KINDS`, and stands under it in the report, whatever data set
 it was found in.
@@ -6,12 +6,13 @@ it was found in.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
+from ichlite.data.rows import CONSTANT, StoreRow
 from ichlite.errors import UnknownName
 
 Action = Literal["repaired", "quarantined", "noted"]
@@ -23,6 +24,7 @@ ACTIONS: Mapping[Action, str] = MappingProxyType(
     }
 )
 NAMED = 20
+_LISTED = 6
 FINDINGS_FILE = "findings.csv"
 
 KINDS: Mapping[str, tuple[Action, str]] = MappingProxyType(
@@ -120,6 +122,56 @@ def counts_by_action(findings: Iterable[Finding]) -> dict[str, dict[str, int]]:
         if kinds[kind]:
             counts[KINDS[kind][0]][kind] = kinds[kind]
     return counts
+
+
+def find_duplicates(rows: Sequence[StoreRow], pixels: Sequence[str]) -> list[Finding]:
+    """Return a finding for each group of equal slices, constant ones aside.
+
+    Example:
+        >>> row = StoreRow("a", "p", "s", "t", None, (0,) * 5, None, "train")
+        >>> [found.item for found in find_duplicates([row, row], ["x", "x"])]
+        ['a']
+    """
+    groups: dict[str, list[StoreRow]] = defaultdict(list)
+    for row, pixel in zip(rows, pixels, strict=True):
+        if not pixel.startswith(CONSTANT):
+            groups[pixel].append(row)
+    findings = []
+    for same in groups.values():
+        if len(same) == 1:
+            continue
+        names = ", ".join(row.image for row in same[1 : 1 + _LISTED])
+        more = f" and {len(same) - 1 - _LISTED} more" if len(same) - 1 > _LISTED else ""
+        across = len({row.patient for row in same}) > 1
+        kind = "duplicate_pixels_across_patients" if across else "duplicate_pixels"
+        findings.append(Finding(kind, same[0].image, f"same pixels: {names}{more}"))
+        if len({(row.labels, row.any) for row in same}) > 1:
+            said = f"other labels than {names}{more}"
+            findings.append(Finding("duplicate_pixels_other_labels", same[0].image, said))
+    return findings
+
+
+def shared_series(rows: Sequence[StoreRow]) -> list[Finding]:
+    """Return a finding for each series that stands under several patients.
+
+    Example:
+        >>> one = StoreRow("a", "p", "s", "t", None, (0,) * 5, None, "train")
+        >>> other = StoreRow("b", "q", "s", "t", None, (0,) * 5, None, "train")
+        >>> [(found.item, found.detail) for found in shared_series([one, other])]
+        [('t', 'patients p, q')]
+    """
+    owners: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        owners[row.series].add(row.patient)
+    return [
+        Finding(
+            "series_of_several_patients",
+            series,
+            f"patients {', '.join(sorted(who)[:_LISTED])}",
+        )
+        for series, who in owners.items()
+        if len(who) > 1
+    ]
 
 
 def audit_markdown(facts: Mapping[str, object], findings: Sequence[Finding], table: str) -> str:

@@ -72,10 +72,10 @@ def ahead(
     """Yield a function's result for each step in order, made ahead in other threads.
 
     Args:
-        make: Called once a step, by several threads at a time if there are.
-        steps: Which steps.
+        make: Called once for each step, by several threads at a time if there are.
+        steps: Numbers of the steps.
         depth: Results kept ready or in the making, beside one a further thread.
-        threads: How many.
+        threads: Number of threads.
 
     Yields:
         `make(step)` for each step.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,14 @@ from typing import Any
 import numpy as np
 
 from ichlite.atomic_files import write_csv, write_json, write_text
-from ichlite.data.audit import FINDINGS_FILE, Finding, audit_markdown, counts_by_action
-from ichlite.data.duplicates import find_duplicates, shared_series
+from ichlite.data.audit import (
+    FINDINGS_FILE,
+    Finding,
+    audit_markdown,
+    counts_by_action,
+    find_duplicates,
+    shared_series,
+)
 from ichlite.data.pixels import read_results
 from ichlite.data.readers.index import ImageRecord, Index
 from ichlite.data.rows import UNUSED, StoreRow, write_index
@@ -33,23 +39,21 @@ AUDIT_FILE = "audit.md"
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A choice of split: a preset of `split.PRESETS`, and the seed of its draw."""
-
-    preset: str
-    seed: int = 0
-
-
-def check_choice(choice: Choice) -> None:
-    """Raise unless there is such a split.
+    """A choice of split: a preset of `split.PRESETS`, and the seed of its draw.
 
     Raises:
         UnknownName: No such preset.
         UsageError: A seed below 0.
     """
-    if choice.preset not in PRESETS:
-        raise UnknownName("split", choice.preset, list(PRESETS))
-    if choice.seed < 0:
-        raise UsageError(f"the seed of a split must be 0 or more, not {choice.seed}")
+
+    preset: str
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.preset not in PRESETS:
+            raise UnknownName("split", self.preset, list(PRESETS))
+        if self.seed < 0:
+            raise UsageError(f"the seed of a split must be 0 or more, not {self.seed}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +109,14 @@ def finish_store(out: Path, index: Index, choice: Choice, key: str) -> dict[str,
     )
     findings += shared_series(rows)
     findings += find_duplicates(rows, kept.pixels)
-    counts = table_of(rows, index.label_level)
+    counts = table1(
+        [row.patient for row in rows],
+        [row.study for row in rows],
+        [row.split for row in rows],
+        np.array([row.labels for row in rows], np.uint8),
+        np.array([row.any for row in rows], np.uint8),
+        unit=index.label_level,
+    )
     (out / META_FILE).unlink(missing_ok=True)
     cells = (
         row.cells(slot, pixel)
@@ -132,18 +143,6 @@ def finish_store(out: Path, index: Index, choice: Choice, key: str) -> dict[str,
     _write_audit(out, description, findings, counts)
     write_json(out / META_FILE, description)
     return description
-
-
-def table_of(rows: Sequence[StoreRow], label_level: str) -> Table1:
-    """Compute the paper's Table 1 for some rows."""
-    return table1(
-        [row.patient for row in rows],
-        [row.study for row in rows],
-        [row.split for row in rows],
-        np.array([row.labels for row in rows], np.uint8),
-        np.array([row.any for row in rows], np.uint8),
-        unit=label_level,
-    )
 
 
 def _collect(out: Path, index: Index) -> tuple[_Kept, list[Finding]]:

@@ -23,7 +23,7 @@ from ichlite.data.store import Store
 from ichlite.errors import InputError
 
 KEY = "fingerprint"
-"""Of a training manifest."""
+"""Key of a training manifest."""
 TRAINING_FILE = "train.json"
 """The training manifest beside a checkpoint."""
 NAMED_KINDS = ("rsna", "cq500", "ct-ich")
@@ -31,10 +31,10 @@ NAMED_KINDS = ("rsna", "cq500", "ct-ich")
 IMPLANT = "implant"
 """Kind of stores whose heads are those of patients of another store."""
 MOST_IN_BUNDLE = 2000
-"""Patients; of more, a bundle holds the hash of the fingerprint alone."""
+"""Most patients; of more, a bundle holds the hash of the fingerprint alone."""
 
 _BYTES = 6
-"""Of a hash: a hundred thousand people meet as many others by chance once in 28 thousand times."""
+"""Size of a hash: a hundred thousand people meet as many by chance once in 28 thousand times."""
 
 
 @dataclass(frozen=True, slots=True)

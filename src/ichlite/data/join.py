@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from ichlite.data.rows import SPLITS, UNUSED
 from ichlite.data.split import check_leakage, fold_patients, groups_of, patient_labels
-from ichlite.data.store import Store
+from ichlite.data.store import TEXTS, Store
+from ichlite.data.store_parts import CellArray, Element, RowArray
 from ichlite.errors import StoreError, UsageError
 
 GENERATED = ("phantom", "implant")
@@ -84,44 +85,28 @@ def open_stores(
     return store if fold is None else hold_out(store, fold)
 
 
-class _Joined:
+class _Joined(RowArray[Element]):
     """Arrays that are read when they are indexed, one after the other, as one such array."""
 
-    def __init__(self, arrays: Sequence[Any]) -> None:
+    def __init__(self, arrays: Sequence[RowArray[Element]]) -> None:
         self.arrays = arrays
         self.ends = np.cumsum([len(array) for array in arrays])
         self.shape = (int(self.ends[-1]), *arrays[0].shape[1:])
         self.dtype = arrays[0].dtype
 
-    def __len__(self) -> int:
-        return int(self.ends[-1])
-
-    def __getitem__(self, key: int | np.integer[Any] | slice | NDArray[Any]) -> NDArray[Any]:
-        """Return one item for a row number, an array of them for a slice or array of numbers."""
-        if isinstance(key, int | np.integer):
-            row = range(len(self))[int(key)]
-            which = int(np.searchsorted(self.ends, row, side="right"))
-            found: NDArray[Any] = self.arrays[which][row - self._first(which)]
-            return found
-        rows = np.arange(len(self))[key]
-        items = np.empty((len(rows), *self.shape[1:]), self.dtype)
-        owner = np.searchsorted(self.ends, rows, side="right")
-        for which in np.unique(owner):
-            mine = owner == which
-            items[mine] = self.arrays[which][rows[mine] - self._first(which)]
-        return items
-
-    def _first(self, which: int) -> int:
-        return int(self.ends[which - 1]) if which else 0
+    def item(self, row: int) -> NDArray[Element]:
+        """Return one item of the array that has it."""
+        which = int(np.searchsorted(self.ends, row, side="right"))
+        first = int(self.ends[which - 1]) if which else 0
+        return self.arrays[which][row - first]
 
 
-class JoinedCells(_Joined):
+class JoinedCells(_Joined[np.uint8], CellArray):
     """The lesion cells of several stores as one array; `stored` where any of them has some."""
 
-    @property
-    def stored(self) -> bool:
-        """True where any store's bleeds were outlined."""
-        return any(array.stored for array in self.arrays)
+    def __init__(self, arrays: Sequence[CellArray]) -> None:
+        super().__init__(arrays)
+        self.stored = any(array.stored for array in arrays)
 
 
 def join_stores(stores: Sequence[Store]) -> Store:
@@ -159,8 +144,6 @@ def join_stores(stores: Sequence[Store]) -> Store:
     def column(name: str) -> NDArray[Any]:
         return np.concatenate([getattr(store, name) for store in stores])
 
-    columns = ("labels", "any", "image", "patient", "study", "series", "position_mm", "lesion",
-               "pixel_sha256", "split")  # fmt: skip
     joined = Store(
         path=stores[0].path,
         folders=tuple(store.path for store in stores),
@@ -176,7 +159,7 @@ def join_stores(stores: Sequence[Store]) -> Store:
                 "stores": [dict(store.meta, name=store.path.name) for store in stores],
             }
         ),
-        **{name: column(name) for name in columns},
+        **{name: column(name) for name in ("labels", "any", "position_mm", "lesion", *TEXTS)},
     )
     check_leakage(
         joined.patient.tolist(),

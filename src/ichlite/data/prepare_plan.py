@@ -1,8 +1,12 @@
-"""Save and load the plan of `prepare`, so that a resumed one need not ask again."""
+"""Save and load the plan of `prepare`, so that a resumed one need not ask again.
+
+A plan holds for a key of the data set's folder, which changes when any of its files does.
+"""
 
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 from dataclasses import astuple
 from pathlib import Path
@@ -10,11 +14,26 @@ from typing import Any
 
 from ichlite.atomic_files import replacing
 from ichlite.data.audit import Finding
+from ichlite.data.readers.dicom_folder import list_files
 from ichlite.data.readers.index import ImageRecord, Index
-from ichlite.errors import StoreError
+from ichlite.errors import InputError, StoreError
 
 FILE = "plan.jsonl.gz"
 SCHEMA = "ichlite-plan/1"
+
+
+def inventory_key(root: Path, kind: str) -> str:
+    """Return the SHA-256 over the name, size and time of change of each file of a data set.
+
+    Raises:
+        InputError: The folder is not there or cannot be listed.
+    """
+    if not root.is_dir():
+        raise InputError(f"{root} is not a folder", expected="the folder of the data set")
+    digest = hashlib.sha256(kind.encode())
+    for name, size, changed_ns in list_files(root):
+        digest.update(f"\0{name}\0{size}\0{changed_ns}".encode(errors="surrogateescape"))
+    return digest.hexdigest()
 
 
 def write_plan(folder: Path, index: Index, key: str) -> None:

@@ -19,11 +19,10 @@ from typing import Any
 from ichlite.atomic_files import LOCK_FILE, check_place, held, remove_parts
 from ichlite.data.archives import FOLDER as UNPACKED
 from ichlite.data.archives import archives_in, remove_unpacked, unpack
-from ichlite.data.finalize_store import Choice, check_choice, finish_store
-from ichlite.data.inventory import inventory_key
+from ichlite.data.finalize_store import Choice, finish_store
 from ichlite.data.pixels import PartTask, is_whole, make_part
 from ichlite.data.prepare_plan import FILE as PLAN_FILE
-from ichlite.data.prepare_plan import read_plan, write_plan
+from ichlite.data.prepare_plan import inventory_key, read_plan, write_plan
 from ichlite.data.readers import cq500, ct_ich, folder, rsna
 from ichlite.data.readers.index import Index, Reader
 from ichlite.data.rows import INDEX_FILE
@@ -64,7 +63,7 @@ class Prepared:
     unchanged: bool = False
 
 
-def prepare(
+def prepare_store(
     kind: str,
     root: Path,
     out: Path,
@@ -101,7 +100,6 @@ def prepare(
     reader, usual = READERS[kind]
     choice = Choice(usual if preset is None else preset, seed)
     check_place(root, out)
-    check_choice(choice)
     start_s = time.monotonic()
     key = inventory_key(root, kind)
     finished = _finished(out, key, choice)

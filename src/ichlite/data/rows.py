@@ -22,21 +22,9 @@ UNUSED = "unused"
 """Split of images that the chosen split leaves out, such as patients without any bleed."""
 
 COLUMNS: tuple[str, ...] = (
-    "slot",
-    "image",
-    "patient",
-    "study",
-    "series",
-    "position_mm",
-    ANY,
-    *NAMES,
-    "lesion_row",
-    "lesion_column",
-    "split",
-    "source",
-    "source_sha256",
-    "pixel_sha256",
-)
+    "slot", "image", "patient", "study", "series", "position_mm", ANY, *NAMES,
+    "lesion_row", "lesion_column", "split", "source", "source_sha256", "pixel_sha256",
+)  # fmt: skip
 CONSTANT = "constant"
 """Stands in place of the pixel hash of a slice of one value (air above a head)."""
 

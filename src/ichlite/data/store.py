@@ -25,6 +25,7 @@ from ichlite.labels import ANY, NAMES
 SCHEMA = "ichlite-store/2"
 META_FILE = "store.json"
 PARTS_FOLDER = "parts"
+TEXTS = ("image", "patient", "study", "series", "pixel_sha256", "split")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,18 +128,13 @@ class Store:
             hu=hu,
             labels=np.array([columns[n] for n in NAMES], np.uint8).T.reshape(-1, len(NAMES)),
             any=any_bleed,
-            image=np.array(columns["image"], np.str_),
-            patient=np.array(columns["patient"], np.str_),
-            study=np.array(columns["study"], np.str_),
-            series=np.array(columns["series"], np.str_),
             position_mm=_numbers(columns["position_mm"]),
             lesion=lesion,
             lesion_cells=cells,
             cells_known=(any_bleed == 0) | (cells.stored & np.isfinite(lesion).all(axis=1)),
             origin=np.zeros(len(any_bleed), np.int64),
-            pixel_sha256=np.array(columns["pixel_sha256"], np.str_),
-            split=np.array(columns["split"], np.str_),
             meta=MappingProxyType(meta),
+            **{name: np.array(columns[name], np.str_) for name in TEXTS},
         )
 
     def rows(self, split: str) -> NDArray[np.int64]:

@@ -10,10 +10,11 @@ from __future__ import annotations
 import io
 import math
 import threading
+from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,8 @@ LEAST_COVERED = 1 / 8
 
 OPEN_FILES = 256
 _HU, _CELLS = "hu", "lesion_cells"
+
+Element = TypeVar("Element", bound=np.generic)
 
 
 def part_path(folder: Path, number: int) -> Path:
@@ -74,39 +77,50 @@ def write_part(
         part.write_bytes(content.getbuffer())
 
 
-class SliceArray(Protocol):
-    """An array (N, 256, 256) of int16 HU that are read when they are indexed."""
+class RowArray(ABC, Generic[Element]):
+    """An array whose items are read one by one when they are indexed.
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The shape of all slices, (N, 256, 256)."""
+    Attributes:
+        shape: (N, …), of the whole array.
+        dtype: Type of an element.
+    """
 
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The type of an element, int16."""
+    shape: tuple[int, ...]
+    dtype: np.dtype[Element]
 
-    def __len__(self) -> int: ...
+    @abstractmethod
+    def item(self, row: int) -> NDArray[Element]:
+        """Return one item, (…)."""
 
-    def __getitem__(
-        self, key: int | np.integer[Any] | slice | NDArray[Any]
-    ) -> NDArray[np.int16]: ...
+    def __len__(self) -> int:
+        return self.shape[0]
 
-
-class CellArray(Protocol):
-    """An array (N, 32, 32) of uint8 lesion cells, read when indexed; see `LesionCells`."""
-
-    @property
-    def stored(self) -> bool:
-        """True where any bleed was outlined."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(
-        self, key: int | np.integer[Any] | slice | NDArray[Any]
-    ) -> NDArray[np.uint8]: ...
+    def __getitem__(self, key: int | np.integer[Any] | slice | NDArray[Any]) -> NDArray[Element]:
+        """Return (…) for a row number, (n, …) for a slice or array of row numbers, or a mask."""
+        if isinstance(key, int | np.integer):
+            return self.item(range(len(self))[int(key)])
+        rows = np.arange(len(self))[key]
+        items = np.empty((len(rows), *self.shape[1:]), self.dtype)
+        for place, row in enumerate(rows.tolist()):
+            items[place] = self.item(row)
+        return items
 
 
-class Slices:
+SliceArray = RowArray[np.int16]
+"""(N, 256, 256) int16 HU."""
+
+
+class CellArray(RowArray[np.uint8]):
+    """An array (N, 32, 32) of uint8 lesion cells; see `LesionCells`.
+
+    Attributes:
+        stored: Whether any bleed was outlined.
+    """
+
+    stored: bool
+
+
+class Slices(RowArray[np.int16]):
     """The slices of a store's parts, as one read-only array in the order of its rows.
 
     A slice is compared with its hash when it is first read. Safe between threads, and to send to
@@ -136,33 +150,15 @@ class Slices:
         self.pixel_sha256 = pixel_sha256
         self.shape = (len(slots), GRID, GRID)
         self.dtype = np.dtype(np.int16)
-        self._reset()
-
-    def _reset(self) -> None:
         self._open: OrderedDict[int, Any] = OrderedDict()
         self._checked = np.zeros(len(self.slots), bool)
         self._lock = threading.Lock()
 
-    def __getstate__(self) -> tuple[Path, NDArray[np.int64], Sequence[str]]:
-        return self.folder, self.slots, self.pixel_sha256
+    def __reduce__(self) -> tuple[type[Slices], tuple[Path, NDArray[np.int64], Sequence[str]]]:
+        return Slices, (self.folder, self.slots, self.pixel_sha256)  # no open files, no lock
 
-    def __setstate__(self, state: tuple[Path, NDArray[np.int64], Sequence[str]]) -> None:
-        self.__init__(*state)  # type: ignore[misc]
-
-    def __len__(self) -> int:
-        return len(self.slots)
-
-    def __getitem__(self, key: int | np.integer[Any] | slice | NDArray[Any]) -> NDArray[np.int16]:
-        """Return (256, 256) for a row number, (n, 256, 256) for a slice or array of row numbers."""
-        if isinstance(key, int | np.integer):
-            return self._row(range(len(self))[int(key)])
-        rows = np.arange(len(self))[key]
-        hu = np.empty((len(rows), GRID, GRID), np.int16)
-        for place, row in enumerate(rows):
-            hu[place] = self._row(int(row))
-        return hu
-
-    def _row(self, row: int) -> NDArray[np.int16]:
+    def item(self, row: int) -> NDArray[np.int16]:
+        """Return the HU of one slice, compared with their hash."""
         hu: NDArray[np.int16] = self.read(row, _HU)
         if not self._checked[row]:
             if pixel_sha256(hu) != self.pixel_sha256[row]:
@@ -204,7 +200,7 @@ class Slices:
         return found
 
 
-class LesionCells:
+class LesionCells(CellArray):
     """The cells of each slice that hold a bleed, as one read-only array in the order of rows.
 
     Bit k of a cell is set where subtype k of `labels.NAMES` covers enough of its 8x8 pixels.
@@ -223,19 +219,11 @@ class LesionCells:
         self.shape = (len(slices), CELLS, CELLS)
         self.dtype = np.dtype(np.uint8)
 
-    def __len__(self) -> int:
-        return len(self.slices)
-
-    def __getitem__(self, key: int | np.integer[Any] | slice | NDArray[Any]) -> NDArray[np.uint8]:
-        """Return (32, 32) for a row number, (n, 32, 32) for a slice or array of row numbers."""
-        if isinstance(key, int | np.integer):
-            return np.asarray(self[np.array([int(key)])][0])
-        rows = np.arange(len(self))[key]
-        cells = np.zeros((len(rows), CELLS, CELLS), np.uint8)
+    def item(self, row: int) -> NDArray[np.uint8]:
+        """Return the cells of one slice."""
         if self.stored:
-            for place, row in enumerate(rows):
-                cells[place] = self.slices.read(int(row), _CELLS)
-        return cells
+            return self.slices.read(row, _CELLS)
+        return np.zeros((CELLS, CELLS), np.uint8)
 
 
 def cells_of(covered: NDArray[np.bool_], present: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -160,7 +160,7 @@ def split_tables(tables: Tables, *, preset: str, seed: int, out: Path | None = N
     """Split the patients of tables, prove that nobody is on two sides, and write it if asked.
 
     Args:
-        tables: As `read_tables` gives them.
+        tables: The tables, as `read_tables` gives them.
         preset: `paper`, `all` or `test`.
         seed: Seed of the split.
         out: CSV to write: study, patient, split, `any`, subtypes (empty where not known).

@@ -11,9 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ichlite.data.audit import Finding
-from ichlite.data.readers.assemble import assemble
 from ichlite.data.readers.dicom_folder import Found, walk
-from ichlite.data.readers.index import ImageRecord, Index, Progress
+from ichlite.data.readers.index import ImageRecord, Index, Progress, assemble
 from ichlite.data.readers.label_table import check_any, find_table, labels_of, merge_rows, read_rows
 from ichlite.data.readers.series_choice import choose_series
 from ichlite.data.workers import Engine, in_this_process
@@ -61,7 +60,7 @@ def read(root: Path, progress: Progress, engine: Engine = in_this_process) -> In
         if scan in labels:
             chosen, left_out = choose_series(scan, members, folder_named=True)
             findings += left_out
-            images += (_record(scan, one, labels[scan]) for one in chosen)
+            images += (one.labelled(one.source, scan, labels[scan]) for one in chosen)
         elif scan not in named:
             detail = f"{len(members)} images, no line in {TABLE}"
             findings.append(Finding("image_without_label", scan, detail))
@@ -124,16 +123,3 @@ def _scan_of_source(source: str) -> str | None:
         if match is not None:
             return _scan_name(match)
     return None
-
-
-def _record(scan: str, one: Found, labels: tuple[int, ...]) -> ImageRecord:
-    return ImageRecord(
-        image=one.source,
-        patient=scan,
-        study=one.study,
-        series=one.series,
-        position_mm=one.position_mm,
-        labels=labels[1:],
-        any=labels[0],
-        source=one.source,
-    )

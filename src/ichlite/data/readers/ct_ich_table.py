@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from ichlite.data.audit import Finding
+from ichlite.data.readers.index import ImageRecord, Progress
 from ichlite.data.readers.label_table import (
     check_any,
     is_blank,
@@ -13,6 +15,7 @@ from ichlite.data.readers.label_table import (
     merge_rows,
     read_rows,
 )
+from ichlite.data.workers import Engine
 from ichlite.labels import NAMES
 
 NO_BLEED = "No_Hemorrhage"
@@ -54,12 +57,79 @@ def read_slice_labels(table: Path) -> tuple[SliceLabels, dict[int, set[int]], li
     return labels, said, findings + repeats
 
 
-def labels_by_patient(labels: SliceLabels, patients: Iterable[int]) -> dict[int, SliceLabels]:
-    """Return the labels of each patient's slices; nothing for patients without any."""
-    parted: dict[int, SliceLabels] = {number: {} for number in patients}
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """The scan of a patient.
+
+    Attributes:
+        root: The data set.
+        number: PatientNumber.
+        path: File or folder of the scan, below `root`.
+        labels: Labels of its slices that have some.
+        said: Every SliceNumber that the table has of the patient.
+        named: Whether the table names the patient at all.
+    """
+
+    root: Path
+    number: int
+    path: Path
+    labels: SliceLabels
+    said: frozenset[int]
+    named: bool
+
+
+ScanReader = Callable[[Scan], tuple[list[ImageRecord], list[Finding]]]
+
+
+def read_scans(
+    root: Path,
+    table: Path,
+    paths: Mapping[int, Path],
+    read_scan: ScanReader,
+    missing: str,
+    progress: Progress,
+    engine: Engine,
+) -> tuple[list[ImageRecord], list[Finding]]:
+    """Read the scans of a release with the labels of its table.
+
+    Args:
+        root: The data set.
+        table: The label table.
+        paths: File or folder of each PatientNumber.
+        read_scan: Gives one scan's labelled slices and findings.
+        missing: What to say of a patient without a scan.
+        progress: Called with (scans done, scans in all).
+        engine: Reads the scans.
+
+    Returns:
+        All labelled slices; findings, those about the table first.
+    """
+    labels, said, findings = read_slice_labels(table)
+    of_patient: dict[int, SliceLabels] = {}
     for key, one in labels.items():
-        parted[key[0]][key] = one
-    return parted
+        of_patient.setdefault(key[0], {})[key] = one
+    scans = [
+        Scan(
+            root,
+            number,
+            path,
+            of_patient.get(number, {}),
+            frozenset(said.get(number, ())),
+            number in said,
+        )
+        for number, path in sorted(paths.items())
+    ]
+    images: list[ImageRecord] = []
+    for done, (records, noted) in enumerate(engine(read_scan, scans), start=1):
+        images += records
+        findings += noted
+        progress(done, len(scans))
+    findings += [
+        Finding("label_without_image", patient_name(number), missing)
+        for number in sorted(said)
+        if number not in paths
+    ]
+    return images, findings
 
 
 def patient_name(number: int) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -17,7 +17,7 @@ from ichlite.ct.gaps import REPEAT_TOLERANCE_MM
 from ichlite.ct.header import Refusal, read_header
 from ichlite.ct.stack import slice_normal
 from ichlite.data.audit import Finding
-from ichlite.data.readers.index import Progress
+from ichlite.data.readers.index import ImageRecord, Progress
 from ichlite.data.workers import Engine, in_this_process
 from ichlite.errors import InputError
 from ichlite.records import SliceHeader, Vector3
@@ -37,7 +37,7 @@ class Found:
         patient, study, series, instance: PatientID and the UIDs, as in the file; the patient may
             be empty.
         position_mm: Along the slice normal of its series, feet to head; None when unknown.
-        series_description, contrast_agent, slice_thickness_mm: As in the file; None when absent.
+        series_description, contrast_agent, slice_thickness_mm: From the file, None if absent.
     """
 
     source: str
@@ -49,6 +49,25 @@ class Found:
     series_description: str | None = None
     contrast_agent: str | None = None
     slice_thickness_mm: float | None = None
+
+    def labelled(self, image: str, patient: str, labels: Sequence[int]) -> ImageRecord:
+        """Return the record of the image.
+
+        Args:
+            image: Unique name.
+            patient: Name of the patient in the data set.
+            labels: 0 or 1 for `any`, then for each of `labels.NAMES`.
+        """
+        return ImageRecord(
+            image=image,
+            patient=patient,
+            study=self.study,
+            series=self.series,
+            position_mm=self.position_mm,
+            labels=tuple(labels[1:]),
+            any=labels[0],
+            source=self.source,
+        )
 
 
 def walk(

@@ -13,7 +13,6 @@ from pathlib import Path, PurePosixPath
 
 from ichlite.ct.header import read_header
 from ichlite.data.audit import Finding
-from ichlite.data.readers.assemble import assemble
 from ichlite.data.readers.dicom_folder import Found, walk
 from ichlite.data.readers.folder_table import (
     PHANTOM_NAMES,
@@ -23,7 +22,7 @@ from ichlite.data.readers.folder_table import (
     find_folder_table,
     read_folder_table,
 )
-from ichlite.data.readers.index import ImageRecord, Index, LabelLevel, Progress
+from ichlite.data.readers.index import ImageRecord, Index, LabelLevel, Progress, assemble
 from ichlite.data.readers.lesion import on_grid
 from ichlite.data.readers.series_choice import choose_series, folder_of
 from ichlite.data.workers import Engine, in_this_process
@@ -195,15 +194,11 @@ def _named(source: str, paths: Container[str], level: LabelLevel) -> str | None:
 
 
 def _record(one: Found, row: FolderRow, lesion: tuple[float, float] | None) -> ImageRecord:
-    return ImageRecord(
-        image=row.image or one.source,
-        patient=row.patient,
+    record = one.labelled(row.image or one.source, row.patient, (row.any, *row.labels))
+    return replace(
+        record,
         study=row.study or one.study,
         series=f"{row.patient}/{row.series}" if row.series else one.series,
-        position_mm=one.position_mm,
-        labels=row.labels,
-        any=row.any,
-        source=one.source,
         lesion=lesion,
         split=row.split,
     )

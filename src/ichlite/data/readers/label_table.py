@@ -154,7 +154,7 @@ def merge_rows(
     for key, lines in repeats.items():
         if key in differing:
             del merged[key]
-            said = f"line {_listed(lines)} against an earlier one"
+            said = f"line {', '.join(map(str, lines))} against an earlier one"
             findings.append(Finding("conflicting_labels", name(key), said))
         else:
             said = "repeats an earlier one"
@@ -196,7 +196,3 @@ def _check_header(header: Sequence[str], required: Sequence[str], path: Path, ki
     doubled = sorted({column for column in header if column and header.count(column) > 1})
     if doubled:
         raise InputError(f"{path.name} has these columns twice: {', '.join(doubled)}")
-
-
-def _listed(lines: Sequence[int]) -> str:
-    return ", ".join(str(line) for line in lines)

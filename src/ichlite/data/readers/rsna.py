@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ichlite.data.audit import Finding
-from ichlite.data.readers.assemble import assemble
 from ichlite.data.readers.dicom_folder import Found, walk
-from ichlite.data.readers.index import ImageRecord, Index, Progress
+from ichlite.data.readers.index import Index, Progress, assemble
 from ichlite.data.readers.label_table import binary, check_any, find_table, read_rows
 from ichlite.data.workers import Engine, in_this_process
 from ichlite.errors import InputError
@@ -74,7 +73,7 @@ def read(root: Path, progress: Progress, engine: Engine = in_this_process) -> In
             continue
         for one in same:
             if one.patient:
-                images.append(_record(name, one, labelled.labels[name]))
+                images.append(one.labelled(name, one.patient, labelled.labels[name]))
             else:
                 findings.append(Finding("missing_patient", one.source))
     findings += [
@@ -90,19 +89,6 @@ def read(root: Path, progress: Progress, engine: Engine = in_this_process) -> In
 
 def _image(source: str) -> str:
     return Path(source).stem
-
-
-def _record(name: str, one: Found, labels: tuple[int, ...]) -> ImageRecord:
-    return ImageRecord(
-        image=name,
-        patient=one.patient,
-        study=one.study,
-        series=one.series,
-        position_mm=one.position_mm,
-        labels=labels[1:],
-        any=labels[0],
-        source=one.source,
-    )
 
 
 def _in_test_images(
