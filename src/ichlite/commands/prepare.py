@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +11,6 @@ import typer
 
 if TYPE_CHECKING:
     from ichlite.data.prepare_store import Prepared, Report
-    from ichlite.data.workers import Engine
 
 EPILOG = "Example: ichlite prepare rsna rsna-2019 store --processes 8 --table1"
 FAILED = 1
@@ -68,9 +67,14 @@ def prepare(
         return
     if out is None:
         raise UsageError("OUT is missing", remedy="name the folder of the store to make")
+    if ray is not None and processes != 1:
+        raise UsageError("--processes cannot be combined with --ray")
+    from ichlite.cluster.ray_prepare import ray_engine
     from ichlite.data.prepare_store import prepare_store
+    from ichlite.data.workers import local_engine
 
-    with _bars() as report, _engine(ray, processes) as engine:
+    place = local_engine(processes) if ray is None else ray_engine(ray)
+    with _bars() as report, place as engine:
         made = prepare_store(
             kind, source, out, preset=split, seed=seed, engine=engine, report=report
         )
@@ -85,20 +89,6 @@ def prepare(
         lost = ", ".join(f"{kind} {count}" for kind, count in document["quarantined"].items())
         say(f"left out: {lost}; see {out / 'audit.md'}")
         raise typer.Exit(FAILED)
-
-
-def _engine(ray: str | None, processes: int) -> AbstractContextManager[Engine]:
-    from ichlite.errors import UsageError
-
-    if ray is not None and processes != 1:
-        raise UsageError("--processes cannot be combined with --ray")
-    if ray is None:
-        from ichlite.data.workers import local_engine
-
-        return local_engine(processes)
-    from ichlite.cluster.ray_prepare import ray_engine
-
-    return ray_engine(ray)
 
 
 def _document(out: Path, made: Prepared) -> dict[str, Any]:

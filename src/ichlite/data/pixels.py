@@ -99,14 +99,7 @@ def is_whole(folder: Path, number: int) -> bool:
 def read_results(folder: Path, number: int) -> list[PixelResult]:
     """Read what `make_part` wrote about a part."""
     lines = json.loads(result_path(folder, number).read_text(encoding="utf-8"))["sources"]
-    return [
-        PixelResult(
-            one["source_sha256"],
-            one["pixel_sha256"],
-            tuple((kind, detail) for kind, detail in one["findings"]),
-        )
-        for one in lines
-    ]
+    return [PixelResult(**one | {"findings": tuple(map(tuple, one["findings"]))}) for one in lines]
 
 
 def read_source(root: Path, source: str) -> tuple[PixelResult, NDArray[np.int16] | None]:

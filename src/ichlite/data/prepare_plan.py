@@ -44,9 +44,10 @@ def write_plan(folder: Path, index: Index, key: str) -> None:
         "kind": index.kind,
         "label_level": index.label_level,
         "hu_range": index.hu_range,
+        "images": len(index.images),
     }
     with replacing(folder / FILE) as part, gzip.open(part, "wt", encoding="utf-8") as file:
-        file.write(json.dumps({**head, "images": len(index.images)}) + "\n")
+        file.write(json.dumps(head) + "\n")
         for image in index.images:
             file.write(json.dumps(astuple(image)) + "\n")
         for finding in index.findings:

@@ -135,10 +135,8 @@ def _finished(out: Path, key: str, choice: Choice) -> dict[str, Any] | None:
 
 def _check_empty(out: Path) -> None:
     """Raise unless the folder is new, empty, or was begun by `prepare`."""
-    if not out.exists() or not any(out.iterdir()):
-        return
-    names = {entry.name for entry in out.iterdir()}
-    if not names & {LOCK_FILE, PLAN_FILE, META_FILE}:
+    names = {entry.name for entry in out.iterdir()} if out.exists() else set()
+    if names and not names & {LOCK_FILE, PLAN_FILE, META_FILE}:
         raise StoreError(f"{out} is not empty", remedy="name a new folder, or remove this one")
 
 

@@ -61,7 +61,7 @@ def read(root: Path, progress: Progress, engine: Engine = in_this_process) -> In
     Raises:
         InputError: No label table, no pictures, or none that the table names.
     """
-    table = _find_table(root)
+    table = find_table(root, *TABLES)
     folders, odd = _patient_folders(root)
     images, findings = read_scans(
         root, table, folders, _read_scan, f"no folder in {PATIENTS}/", progress, engine
@@ -255,11 +255,3 @@ def _patient_folders(root: Path) -> tuple[dict[int, Path], list[Finding]]:
         else:
             folders[int(path.name)] = path
     return folders, findings
-
-
-def _find_table(root: Path) -> Path:
-    """Return the label table, under either of its names."""
-    for name in TABLES:
-        if any(root.glob(f"{name}*")) or any(root.glob(f"*/{name}*")):
-            return find_table(root, name)
-    return find_table(root, TABLES[0])

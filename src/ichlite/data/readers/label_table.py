@@ -24,24 +24,25 @@ _ONE = frozenset({"1", "1.0"})
 _NOTHING = frozenset({"", "nan", "na", "n/a", "none", "null"})
 
 
-def find_table(root: Path, name: str) -> Path:
+def find_table(root: Path, *names: str) -> Path:
     """Find the label table in a folder, or in the one below it that unzipping left there.
 
     Args:
         root: Folder of the data set.
-        name: File name of the table; `name`.gz will do.
+        names: File names that the table may have, the usual one first; each with .gz will do.
 
     Raises:
         InputError: There is none, or there are several.
     """
-    for pattern in (name, f"{name}.gz", f"*/{name}", f"*/{name}.gz"):
+    endings = ("{}", "{}.gz", "*/{}", "*/{}.gz")
+    for pattern in (ending.format(name) for name in names for ending in endings):
         tables = sorted(root.glob(pattern))
         if len(tables) == 1:
             return tables[0]
         if tables:
             several = ", ".join(table.relative_to(root).as_posix() for table in tables)
             raise InputError(f"{root} has several label tables", found=several, expected="one")
-    raise InputError(f"{root} has no label table", expected=name)
+    raise InputError(f"{root} has no label table", expected=names[0])
 
 
 def read_rows(
