@@ -122,7 +122,7 @@ from typing import Any
 for module in (ichlite.data.store_parts, ichlite.data.finalize_store, ichlite.data.prepare_store):
     module.PART_IMAGES = 3
 print("begun", flush=True)
-made = ichlite.data.prepare_store.prepare("rsna", Path(sys.argv[1]), Path(sys.argv[2]))
+made = ichlite.data.prepare_store.prepare_store("rsna", Path(sys.argv[1]), Path(sys.argv[2]))
 print(made.description["hash"], flush=True)
 """
 
