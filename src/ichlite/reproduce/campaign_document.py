@@ -17,6 +17,7 @@ from jinja2 import (
 from jinja2.nodes import EvalContext
 
 from ichlite import __version__
+from ichlite.atomic_files import write_text
 from ichlite.evaluate.intervals import Interval
 from ichlite.reproduce.campaign_report import Report
 from ichlite.reproduce.campaign_summary import WORDS, Difference
@@ -25,7 +26,6 @@ from ichlite.reproduce.noise import TEST, points, told
 from ichlite.reproduce.published import name_of
 from ichlite.reproduce.verdicts import HOW
 from ichlite.write.escaping import printable
-from ichlite.write.files import write_text
 
 TEXTS = ("report.md", "report.html", "claims.md")
 """Files of the report, each with a template of its name."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ichlite.data.atomic_files import write_json
+from ichlite.atomic_files import write_json
 from ichlite.data.store import Store
 from ichlite.evaluate.intervals import METRICS, Interval, interval
 from ichlite.reproduce.campaign import Outcome

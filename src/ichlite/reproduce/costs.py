@@ -17,12 +17,12 @@ from typing import Any
 import keras
 
 from ichlite import __version__
+from ichlite.atomic_files import write_json
 from ichlite.bench.architectures import architecture_contenders, cost
 from ichlite.bench.interleaved_timing import measure, sample_windows
 from ichlite.bench.machine import describe_machine
 from ichlite.bench.runtimes import LITERT
 from ichlite.compress.flops import flops, one_slice
-from ichlite.data.atomic_files import write_json
 from ichlite.models import build, light_fcn
 from ichlite.models.blocks import classifier, conv_bn, depthwise_bn, halve, relu, windows_input
 from ichlite.reproduce.results import read_document

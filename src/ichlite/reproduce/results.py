@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from ichlite.atomic_files import replacing, write_json
 from ichlite.bench.machine import describe_machine
-from ichlite.data.atomic_files import replacing, write_json
 from ichlite.data.feed import split_rows
 from ichlite.data.levels import levelled
 from ichlite.data.store import Store

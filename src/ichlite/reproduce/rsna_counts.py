@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ichlite.data.atomic_files import write_json
+from ichlite.atomic_files import write_json
 from ichlite.data.store import Store
 from ichlite.data.store_tables import read_tables
 from ichlite.errors import InputError
