@@ -6,7 +6,7 @@ import keras
 import pytest
 
 from ichlite.bench.cost import cost
-from ichlite.compress.flops import flops, one_slice
+from ichlite.compress.model_cost import flops, one_slice
 from ichlite.models import build
 
 

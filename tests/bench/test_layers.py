@@ -9,8 +9,8 @@ from tests.bench.documents import LAYERS, PEAKS
 from ichlite.bench.layers import layers_of
 from ichlite.bench.peaks import Peaks, bytes_per_s, flops_per_s
 from ichlite.bench.roofline import bounds, roofline, simple_bound_ms
-from ichlite.compress.flops import flops, one_slice
 from ichlite.compress.graph import with_map
+from ichlite.compress.model_cost import flops, one_slice
 from ichlite.compress.quantize import to_tflite
 from ichlite.errors import InputError
 from ichlite.models import build

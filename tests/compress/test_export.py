@@ -31,10 +31,10 @@ from ichlite.ct.tensor import model_input
 from ichlite.data.store import Store
 from ichlite.errors import IchliteError, InputError, UnknownName, UsageError
 from ichlite.evaluate.metrics import validation_auc
-from ichlite.evaluate.predictions import CLASSES, load_judge, logits_of
+from ichlite.evaluate.predictions import load_judge, logits_of
 from ichlite.infer.bundle import load_bundle
 from ichlite.infer.runtime import Runtime, stored_input
-from ichlite.labels import NAMES
+from ichlite.labels import CLASSES, NAMES
 from ichlite.models import light_fcn
 from ichlite.models.saved import predict
 
@@ -253,7 +253,7 @@ def test_a_folder_that_is_no_bundle_is_left_alone(
 ) -> None:  # fmt: skip
     (tmp_path / "thesis.txt").write_text("years of work")
     monkeypatch.setattr(export_module, "to_tflite", lambda *_: pytest.fail("went on"))
-    with pytest.raises(UsageError, match="is not empty and no bundle"):
+    with pytest.raises(UsageError, match="holds something other than a bundle"):
         export(model, store, tmp_path, training, Export("float32"))
     assert (tmp_path / "thesis.txt").exists()
 

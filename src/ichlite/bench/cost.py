@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ichlite.compress.flops import flops, one_slice
+from ichlite.compress.model_cost import flops, one_slice
 from ichlite.compress.quantize import to_tflite
 from ichlite.ct.tensor import GRID
 from ichlite.models import MODELS, build

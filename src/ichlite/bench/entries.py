@@ -12,7 +12,7 @@ from ichlite.bench.arena import arena_bytes
 from ichlite.bench.contender import Contender
 from ichlite.bench.interleaved_timing import REFERENCE, Timing
 from ichlite.bench.runtimes import LITERT
-from ichlite.compress.sizes import sizes
+from ichlite.compress.model_cost import sizes
 from ichlite.errors import IchliteError
 
 AGREEMENT = 1e-4

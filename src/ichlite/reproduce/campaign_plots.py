@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ichlite.evaluate.canvas import OURS, SOFT, not_run, save, styled
 from ichlite.evaluate.intervals import Interval
+from ichlite.evaluate.plots import OURS, SOFT, not_run, save, styled
 from ichlite.labels import NAMES, SUBTYPES
 from ichlite.reproduce.campaign_summary import MEAN, GroupResults, Summary
 from ichlite.reproduce.published import TABLES, Row

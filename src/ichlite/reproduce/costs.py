@@ -24,7 +24,7 @@ from ichlite.bench.interleaved_timing import measure
 from ichlite.bench.machine import describe_machine
 from ichlite.bench.runtimes import LITERT
 from ichlite.bench.study import some_windows
-from ichlite.compress.flops import flops, one_slice
+from ichlite.compress.model_cost import flops, one_slice
 from ichlite.data.atomic_files import write_json
 from ichlite.models import build, light_fcn
 from ichlite.models.blocks import classifier, conv_bn, depthwise_bn, halve, relu, windows_input
