@@ -86,10 +86,10 @@ class Views:
     """What the network of one fold says.
 
     Attributes:
-        held: Of real patients that it did not train on: the fold's.
-        trained: Of real patients that it trained on; None for a network that saw none.
-        learn: Of phantoms that it did not train on, to learn from.
-        test: Of other such phantoms.
+        held: Slices of the fold's real patients, on whom it did not train.
+        trained: Slices of real patients that it trained on; None for a network that saw none.
+        learn: Slices of phantoms that it did not train on, to learn from.
+        test: Slices of other such phantoms.
     """
 
     held: SliceFeatures
@@ -104,7 +104,7 @@ class Method:
 
     Attributes:
         name: As printed.
-        judge: Folds' views, the number of one of them and a seed → a function from features to
+        judge: Given folds' views, the number of one and a seed, returns a function from features to
             scores.
         seeded: Whether another seed gives another answer.
     """

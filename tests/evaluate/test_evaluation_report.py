@@ -1,4 +1,4 @@
-"""Judged cases → summary, tables and plots: the contract's keys, every number in its place."""
+"""The report of judged cases: the contract's keys, and every number in its place."""
 
 from __future__ import annotations
 

@@ -118,14 +118,14 @@ def compress(
     max_auc_drop: Annotated[
         float,
         typer.Option(
-            help="Most mean ROC AUC that a bundle may lose on the validation split.",
+            help="Largest allowed loss of mean ROC AUC on the validation split.",
             rich_help_panel=ACCURACY,
         ),
     ] = 0.005,
     max_subtype_drop: Annotated[
         float,
         typer.Option(
-            help="Most ROC AUC that a bundle may lose for any one subtype.",
+            help="Largest allowed loss of ROC AUC of any one subtype.",
             rich_help_panel=ACCURACY,
         ),
     ] = 0.02,

@@ -83,7 +83,7 @@ class Sparsity:
 
     Args:
         model: Folded.
-        share: Of each kernel's weights, in the end; at least 0, below 1.
+        share: Share of each kernel's weights in the end; at least 0, below 1.
         smallest: Kernels with fewer weights stay as they are.
 
     Raises:

@@ -131,7 +131,7 @@ def export(
             calibration and thresholds, `test` the metrics of the model card.
         folder: Must not exist, or be a bundle that will be replaced.
         training: The run's manifest; kept in the bundle.
-        asked: How.
+        asked: How it becomes a bundle.
         reference: ROC AUCs (`reference_auc`) that the bundle must not fall behind; None: those of
             `model`.
         report: Called with one line a stage.
@@ -277,9 +277,9 @@ def _parity(
     """Compare the file with the Keras model it was converted from, uncalibrated, unsmoothed.
 
     Args:
-        model: That was converted.
+        model: Model that was converted.
         store: With the slices.
-        rows: Of slices that int8's ranges do not come from.
+        rows: Row numbers of slices that int8's ranges do not come from.
         logits: (row, 5) of the file on them.
     """
     some = np.unique(np.linspace(0, len(rows) - 1, PARITY_IMAGES).astype(np.int64))

@@ -21,8 +21,8 @@ def model_cost(model: keras.Model, content: bytes) -> Cost:
     """Return the cost of a model and of the file that was made of it.
 
     Args:
-        model: Of any input shape and batch size; what it costs is that of one 256x256 slice.
-        content: Of the `.tflite` file.
+        model: Model of any input and batch size; operations are counted for one 256x256 slice.
+        content: Bytes of the `.tflite` file.
     """
     packed = sizes(content)
     return Cost(
@@ -51,7 +51,7 @@ def flops(model: keras.Model) -> int:
     multiply-add is 2, biases and unfolded batch normalisation included.
 
     Args:
-        model: Of fixed input shape.
+        model: Model of fixed input shape.
 
     Example:
         >>> from ichlite.models import build

@@ -30,7 +30,7 @@ def to_tflite(
     """Convert a model of one slice to a `.tflite` file.
 
     Args:
-        model: Of fixed input shape and batch size 1, on the TensorFlow backend.
+        model: Model of fixed input shape and batch size 1, on the TensorFlow backend.
         precision: One of `PRECISIONS`.
         calibration: For int8: windows (256, 256, 3) in [0, 1] of slices like those to be read.
 

@@ -117,7 +117,7 @@ def expected_calibration_error(
     Args:
         labels: (image,) 0/1.
         probabilities: (image,) in [0, 1].
-        bins: How many.
+        bins: Number of bins.
 
     Example:
         >>> expected_calibration_error(np.array([0, 1]), np.array([0.5, 0.5]))

@@ -138,7 +138,7 @@ def decisions_from_scores(seeds: Sequence[Seed]) -> Decisions:
     """Choose calibration, rule and operating points from scores out of fold.
 
     Args:
-        seeds: Of the same folds, from `folds.read_seeds`.
+        seeds: Scores of the same folds, from `folds.read_seeds`.
 
     Returns:
         The decisions, with what they do on these scores.

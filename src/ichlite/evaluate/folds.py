@@ -51,7 +51,7 @@ class Seed:
     """The out-of-fold scores of one seed, with slices in the order of their names.
 
     Attributes:
-        name: Of the file or folder.
+        name: Name of the file or folder.
         table: The scores.
     """
 
@@ -211,11 +211,11 @@ def summarise_folds(
     """Measure pooled folds: each seed, their mean, and their spread.
 
     Args:
-        seeds: Of the same folds, from `read_seeds`.
+        seeds: Scores of the same folds, from `read_seeds`.
         calibrate: See `judge_out_of_fold`.
         rule: See `judge_out_of_fold`.
         bootstrap: Draws of patients for the 95 % intervals; 0: none.
-        seed: Of the draws.
+        seed: Random seed of the draws.
 
     Returns:
         The JSON-ready document, and what each seed says: that of `summary.summarise`, means over

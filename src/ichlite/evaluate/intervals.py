@@ -39,8 +39,8 @@ def draw_patients(
 
     Args:
         patients: (image,) whose image it is.
-        draws: How often.
-        seed: Of the draws.
+        draws: Number of draws.
+        seed: Random seed of the draws.
 
     Returns:
         owner (image,), the number of each image's patient, and weights (draw, patient), how often
@@ -76,7 +76,7 @@ def redraw(
         probabilities: (image, column), higher is more suspicious.
         patients: (image,) whose image it is.
         draws: Redraws.
-        seed: Of the draws.
+        seed: Random seed of the draws.
         threshold: A probability of at least this is called positive; a number, or one for each
             column, or for each image and column.
 

@@ -75,7 +75,7 @@ def compare(
         ours: What each seed of the first model says.
         theirs: What each seed of the other says; the counts of seeds may differ.
         draws: Redraws of the patients, the same for both.
-        seed: Of the draws.
+        seed: Random seed of the draws.
 
     Returns:
         The differences of slices and scans.

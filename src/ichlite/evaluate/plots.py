@@ -84,9 +84,9 @@ def plot_curves(cases: Cases, curve: Curve, path: Path, title: str) -> Path:
 
     Args:
         cases: Slices or scans.
-        curve: Which of the two.
-        path: Of the PNG.
-        title: Above the plot.
+        curve: Kind of curve.
+        path: Where the PNG goes.
+        title: Line above the plot.
     """
     roc = curve == "roc"
     labels, probabilities = cases.labels_of(), cases.probabilities_of()

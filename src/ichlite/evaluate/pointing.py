@@ -40,7 +40,7 @@ class Hits:
         slices: Slices that show a bleed of the class, large enough, with known cells.
         strict: Slices whose strongest cell is one of the bleed's.
         tolerant: Slices where it is one or one of its eight neighbours.
-        strict_share, tolerant_share: Of the slices; None without any.
+        strict_share, tolerant_share: Shares of the slices; None without any.
         strict_95, tolerant_95: Wilson's intervals, as if slices were independent.
     """
 

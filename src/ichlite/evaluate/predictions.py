@@ -66,7 +66,7 @@ class Judge:
     """A model with the rules it is judged by.
 
     Attributes:
-        name: Of the model.
+        name: Name of the model.
         model: `Bundle` or `keras.Model`.
         calibration, rule: From logits to probabilities.
         slice_thresholds, scan_thresholds: For each class the probability from which a slice, or a
@@ -94,7 +94,7 @@ def load_judge(path: Path, training: RunManifest | None = None) -> Judge:
     """Return the judge that a bundle folder, run folder or `.keras` file makes.
 
     Args:
-        path: Of the model.
+        path: Where the model lies.
         training: Manifest of the run, for one that is no bundle.
 
     Raises:
@@ -166,8 +166,8 @@ def judge_logits(
         logits: (image, 5), in the order of `rows`.
         store: Says which rows are one series, and in which order.
         rows: Row numbers.
-        calibration: Of logits.
-        rule: Slices to scans.
+        calibration: From logits to probabilities.
+        rule: From slices to scans.
 
     Returns:
         Slices in the order of `rows`, none where the store has labels of scans alone; scans by
@@ -206,8 +206,8 @@ def judge_series(
         series: (image,) which scan it is of.
         position_mm: (image,) order within a series; NaN, the last, where unknown.
         by_slice: (image,) whether the labels are the slice's own, not its scan's.
-        calibration: Of logits.
-        rule: Slices to scans.
+        calibration: From logits to probabilities.
+        rule: From slices to scans.
 
     Returns:
         Slices with labels of their own, in the order given; scans in the order of their series.

@@ -25,7 +25,7 @@ class Archive:
 
     Attributes:
         judged: Slices and scans with a label.
-        scores: Of the slices with a label.
+        scores: Scores of the slices with a label.
         unlabelled: Count of files that were read and have no label.
         unread: A line for each file or series that gave no probabilities, with the reason.
         patients: (slice,) PatientID of each slice that was read; empty where its header has none.
@@ -46,9 +46,9 @@ def judge_archive(bundle: Bundle, folder: Path, labels: RsnaLabels, *, threads: 
     Every series is judged, whatever the gate thinks, so that no scan is missing from the figures.
 
     Args:
-        bundle: To judge with.
+        bundle: Bundle to judge with.
         folder: Searched with its sub-folders; a file's name without suffix is its image's ID.
-        labels: By image.
+        labels: Labels of each image.
         threads: Threads that read the files.
 
     Returns:

@@ -118,7 +118,7 @@ def table_of_store(
         logits: (row, 5).
         calibration: From logits to the probabilities of the table.
         rule: From slices to their scans.
-        fold: That all of the rows were left out of; empty: none.
+        fold: Number of the fold that the rows were left out of; empty: none.
         folds: How many folds there are in all; empty: none.
         recipe: Hash of what trained the model; empty: unknown.
     """
@@ -214,7 +214,7 @@ def join_scores(tables: Sequence[ScoreTable], name: str) -> ScoreTable:
 
     Args:
         tables: Each image in one of them.
-        name: Of the whole, for errors.
+        name: Name of the whole, for errors.
 
     Raises:
         InputError: An image in two of them, or what `read_scores` says of a table.

@@ -24,8 +24,8 @@ class Evaluated:
         kinds: (image,) kind of data set.
         patients: (image,) name of the patient.
         pixels: (image,) `rows.pixel_sha256`.
-        store_hash: Of the store, if it is one.
-        split: Of the store.
+        store_hash: Hash of the store, if it is one.
+        split: Split of the store.
     """
 
     kinds: tuple[str, ...]

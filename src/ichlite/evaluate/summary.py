@@ -55,7 +55,7 @@ def summarise(
         slice_thresholds: Threshold of a slice for each class.
         scan_thresholds: Threshold of a scan for each class.
         bootstrap: Draws of patients for the 95 % intervals; 0: none.
-        seed: Of the draws.
+        seed: Random seed of the draws.
         left_out: Subtypes that the model was not trained for; their metrics are None.
 
     Returns:
@@ -121,7 +121,7 @@ def case_table(
 
     Args:
         cases: Slices or scans.
-        thresholds: Of each class.
+        thresholds: Threshold, or thresholds, of each class.
         redraws: From `redraw_cases`, for intervals; None: none.
         left_out: Subtypes that the model was not trained for.
 
