@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +14,10 @@ from ichlite.commands.phantom import OUTPUT
 if TYPE_CHECKING:
     from ichlite.compress.export import Exported
 
-SMALLER, TUNING, ACCURACY = "What to do to the model", "Fine-tuning", "Accuracy"
+_shrink_option = partial(typer.Option, rich_help_panel="What to do to the model")
+_tuning_option = partial(typer.Option, rich_help_panel="Fine-tuning")
+_accuracy_option = partial(typer.Option, rich_help_panel="Accuracy")
+_output_option = partial(typer.Option, rich_help_panel=OUTPUT)
 
 EPILOG = (
     "Example: ichlite compress runs/bce phantoms small --keep-channels 0.5 --clusters 32. A model "
@@ -37,132 +41,95 @@ def compress(
     ],
     precision: Annotated[
         list[str] | None,
-        typer.Option(
+        _shrink_option(
             help="Precision of the bundle: float32, float16, dynamic or int8 (repeat for more); "
-            "int8 if not given.",
-            rich_help_panel=SMALLER,
+            "int8 if not given."
         ),
     ] = None,
     keep_channels: Annotated[
         list[float] | None,
-        typer.Option(
+        _shrink_option(
             help="Share of the channels inside blocks to keep; repeat it to give each block, in "
-            "order, a share of its own.",
-            rich_help_panel=SMALLER,
+            "order, a share of its own."
         ),
     ] = None,
     keep_width: Annotated[
-        float | None,
-        typer.Option(help="Share of the channels between blocks to keep.", rich_help_panel=SMALLER),
+        float | None, _shrink_option(help="Share of the channels between blocks to keep.")
     ] = None,
     sparsity: Annotated[
-        float | None,
-        typer.Option(help="Share of the weights to set to zero.", rich_help_panel=SMALLER),
+        float | None, _shrink_option(help="Share of the weights to set to zero.")
     ] = None,
     clusters: Annotated[
         int | None,
-        typer.Option(
-            help="Number of values that the weights of a layer share, 4 to 64.",
-            rich_help_panel=SMALLER,
-        ),
+        _shrink_option(help="Number of values that the weights of a layer share, 4 to 64."),
     ] = None,
     qat: Annotated[
         bool,
-        typer.Option(
-            "--qat",
-            help="Fine-tune with int8's rounding (quantization-aware training).",
-            rich_help_panel=SMALLER,
+        _shrink_option(
+            "--qat", help="Fine-tune with int8's rounding (quantization-aware training)."
         ),
     ] = False,
     teacher: Annotated[
         Path | None,
-        typer.Option(
+        _tuning_option(
             help="Run folder or .keras file of a model to learn from; the model itself, as it was, "
-            "if not given.",
-            rich_help_panel=TUNING,
+            "if not given."
         ),
     ] = None,
     steps: Annotated[
-        int,
-        typer.Option(
-            help="Optimiser steps of each fine-tuning, on full slices.", rich_help_panel=TUNING
-        ),
+        int, _tuning_option(help="Optimiser steps of each fine-tuning, on full slices.")
     ] = 600,
     crop_steps: Annotated[
         int,
-        typer.Option(
-            help="Optimiser steps on crops around lesions, before those on full slices.",
-            rich_help_panel=TUNING,
+        _tuning_option(
+            help="Optimiser steps on crops around lesions, before those on full slices."
         ),
     ] = 0,
-    batch_size: Annotated[
-        int, typer.Option(help="Images in each optimiser step.", rich_help_panel=TUNING)
-    ] = 32,
+    batch_size: Annotated[int, _tuning_option(help="Images in each optimiser step.")] = 32,
     learning_rate: Annotated[
-        float, typer.Option(help="Highest learning rate of fine-tuning.", rich_help_panel=TUNING)
+        float, _tuning_option(help="Highest learning rate of fine-tuning.")
     ] = 1e-3,
     teacher_weight: Annotated[
-        float,
-        typer.Option(
-            help="Weight of the teacher's answers against the labels, 0 to 1.",
-            rich_help_panel=TUNING,
-        ),
+        float, _tuning_option(help="Weight of the teacher's answers against the labels, 0 to 1.")
     ] = 0.5,
     temperature: Annotated[
         float,
-        typer.Option(
-            help="Number that the logits of teacher and model are divided by for comparison.",
-            rich_help_panel=TUNING,
+        _tuning_option(
+            help="Number that the logits of teacher and model are divided by for comparison."
         ),
     ] = 1.0,
     max_auc_drop: Annotated[
         float,
-        typer.Option(
-            help="Largest allowed loss of mean ROC AUC on the validation split.",
-            rich_help_panel=ACCURACY,
-        ),
+        _accuracy_option(help="Largest allowed loss of mean ROC AUC on the validation split."),
     ] = 0.005,
     max_subtype_drop: Annotated[
-        float,
-        typer.Option(
-            help="Largest allowed loss of ROC AUC of any one subtype.",
-            rich_help_panel=ACCURACY,
-        ),
+        float, _accuracy_option(help="Largest allowed loss of ROC AUC of any one subtype.")
     ] = 0.02,
     decisions: Annotated[
         list[Path] | None,
-        typer.Option(
+        _accuracy_option(
             help="Scores out of fold that calibration and operating points come from: a file, or a "
             "folder with a file for each fold (repeat for more seeds); the validation split if not "
-            "given.",
-            rich_help_panel=ACCURACY,
+            "given."
         ),
     ] = None,
     every_step: Annotated[
         bool,
-        typer.Option(
-            "--every-step",
-            help="Write bundles after each step, not after the last alone.",
-            rich_help_panel=OUTPUT,
+        _output_option(
+            "--every-step", help="Write bundles after each step, not after the last alone."
         ),
     ] = False,
     name: Annotated[
         str | None,
-        typer.Option(
-            help="Name of the bundle; architecture and precision if not given.",
-            rich_help_panel=OUTPUT,
-        ),
+        _output_option(help="Name of the bundle; architecture and precision if not given."),
     ] = None,
     seed: Annotated[
         int,
-        typer.Option(
-            help="Random seed of fine-tuning and of the slices that int8's ranges come from.",
-            rich_help_panel=TUNING,
+        _tuning_option(
+            help="Random seed of fine-tuning and of the slices that int8's ranges come from."
         ),
     ] = 0,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON document on stdout.", rich_help_panel=OUTPUT)
-    ] = False,
+    as_json: Annotated[bool, _output_option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
     """Make a trained model smaller and faster, and write it as a bundle for LiteRT."""
     need_train()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,7 +25,10 @@ EPILOG = (
     "scores/seed-1 scores/seed-2."
 )
 SPLIT = "test"
-UNCERTAINTY = "Intervals and comparison"
+_data_option = partial(typer.Option, rich_help_panel=DATA)
+_interval_option = partial(typer.Option, rich_help_panel="Intervals and comparison")
+_hardware_option = partial(typer.Option, rich_help_panel=HARDWARE)
+_output_option = partial(typer.Option, rich_help_panel=OUTPUT)
 
 
 def evaluate(
@@ -37,81 +41,57 @@ def evaluate(
         ),
     ] = None,
     split: Annotated[
-        str,
-        typer.Option(
-            help="Split of the stores to measure on: train, validation or test.",
-            rich_help_panel=DATA,
-        ),
+        str, _data_option(help="Split of the stores to measure on: train, validation or test.")
     ] = SPLIT,
     rsna: Annotated[
         Path | None,
-        typer.Option(
-            help="Folder of RSNA DICOM files to measure on instead of a store.",
-            rich_help_panel=DATA,
-        ),
+        _data_option(help="Folder of RSNA DICOM files to measure on instead of a store."),
     ] = None,
     labels: Annotated[
         Path | None,
-        typer.Option(
-            help="RSNA label file; if not given, stage_2_train.csv in the folder of --rsna.",
-            rich_help_panel=DATA,
+        _data_option(
+            help="RSNA label file; if not given, stage_2_train.csv in the folder of --rsna."
         ),
     ] = None,
     scores: Annotated[
-        Path | None,
-        typer.Option(
-            help="CSV file to write the scores of every slice to.", rich_help_panel=OUTPUT
-        ),
+        Path | None, _output_option(help="CSV file to write the scores of every slice to.")
     ] = None,
     folds: Annotated[
         list[Path] | None,
-        typer.Option(
+        _data_option(
             help="Scores out of fold to measure instead of a model: a file, or a folder with a "
-            "file for each fold (repeat for more seeds).",
-            rich_help_panel=DATA,
+            "file for each fold (repeat for more seeds)."
         ),
     ] = None,
     against: Annotated[
         list[Path] | None,
-        typer.Option(
+        _interval_option(
             help="Model to compare with on the same patients; with --folds, its scores (repeat "
-            "for more seeds).",
-            rich_help_panel=UNCERTAINTY,
+            "for more seeds)."
         ),
     ] = None,
     calibrate: Annotated[
         str,
-        typer.Option(
-            help="How to calibrate each fold of --folds: cross (by the other folds) or none.",
-            rich_help_panel=DATA,
+        _data_option(
+            help="How to calibrate each fold of --folds: cross (by the other folds) or none."
         ),
     ] = "cross",
-    out: Annotated[
-        Path | None,
-        typer.Option(help="Folder to write tables and plots to.", rich_help_panel=OUTPUT),
-    ] = None,
+    out: Annotated[Path | None, _output_option(help="Folder to write tables and plots to.")] = None,
     bootstrap: Annotated[
         int | None,
-        typer.Option(
+        _interval_option(
             min=0,
             help="Redraws of the patients for 95 % intervals, 0 for no intervals; if not given, "
             "1000 with --folds or --against, else 0.",
-            rich_help_panel=UNCERTAINTY,
         ),
     ] = None,
     seed: Annotated[
-        int,
-        typer.Option(
-            min=0, help="Random seed of the redraws of patients.", rich_help_panel=UNCERTAINTY
-        ),
+        int, _interval_option(min=0, help="Random seed of the redraws of patients.")
     ] = 0,
     threads: Annotated[
-        int,
-        typer.Option(help="Threads that read the DICOM files of --rsna.", rich_help_panel=HARDWARE),
+        int, _hardware_option(help="Threads that read the DICOM files of --rsna.")
     ] = 1,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON document on stdout.", rich_help_panel=OUTPUT)
-    ] = False,
+    as_json: Annotated[bool, _output_option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
     """Measure a model on labelled images, beside the baseline that calls everything negative."""
     need_train()
