@@ -1,4 +1,4 @@
-"""How soon `--help` answers, beside a Python that does nothing: in turns, in one run.
+"""Time how soon `--help` answers, beside a Python that does nothing: in turns, in one run.
 
     python benchmarks/help_speed.py --out benchmarks/results/help_speed.json
 

@@ -1,4 +1,4 @@
-"""How fast `prepare` reads uncompressed 512x512 slices: one process, two, and Ray on two nodes.
+"""Time `prepare` on uncompressed 512x512 slices: one process, two, and Ray on two nodes.
 
     python benchmarks/prepare_speed.py --slices 4096 --out benchmarks/results/prepare_speed.json
     python benchmarks/prepare_speed.py --ray                 # also two Ray nodes of one core each
@@ -61,7 +61,7 @@ def write_set(root: Path, slices: int) -> None:
 
 @contextmanager
 def ways(with_ray: bool) -> Iterator[dict[str, Callable[[], AbstractContextManager[Engine]]]]:
-    """Give each way to prepare by name."""
+    """Yield each way to prepare by name."""
     engines: dict[str, Callable[[], AbstractContextManager[Engine]]] = {
         "one process": partial(local_engine, 1),
         "two processes": partial(local_engine, 2),

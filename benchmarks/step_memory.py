@@ -1,4 +1,4 @@
-"""What does memory that is kept do for a training step? Prints one JSON document.
+"""Measure what keeping freed memory does for a training step, as one JSON document.
 
 Fresh processes take turns: the system's allocator as it is, and as `ichlite` sets it up
 (`allocator.py`). Each warms up, then times full-frame steps of Keras' `train_on_batch` on one
@@ -25,7 +25,7 @@ SIDES = ("as it is", "kept")
 
 
 def one_side(side: str, model_name: str, batch_size: int, steps: int) -> dict[str, float]:
-    """A side → what a step of it costs, measured in this process, which must be a fresh one."""
+    """Measure what a step of one side costs, in this process, which must be a fresh one."""
     import resource
 
     from ichlite.allocator import keep_memory
@@ -60,7 +60,7 @@ def one_side(side: str, model_name: str, batch_size: int, steps: int) -> dict[st
 
 
 def fresh(side: str, words: argparse.Namespace) -> dict[str, float]:
-    """A side → `one_side` of it, in a process of its own."""
+    """Return `one_side` as a process of its own measures it."""
     command = [sys.executable, __file__, "--side", side, "--model", words.model]
     command += ["--batch-size", str(words.batch_size), "--steps", str(words.steps)]
     env = {k: v for k, v in os.environ.items() if k != "GLIBC_TUNABLES"}

@@ -1,4 +1,4 @@
-"""Which format for a prepared store: write and random-read rates and bytes a slice, in one run.
+"""Compare formats for a prepared store: write and read rates and bytes a slice, in one run.
 
     python benchmarks/store_format.py STORE --out benchmarks/results/store_format.json
 

@@ -1,4 +1,4 @@
-"""Does training keep the device busy? Prints one JSON document with images a second.
+"""Measure how busy training keeps the device, in images a second, as one JSON document.
 
 For each variant: images a second of the training loop of `ichlite.train.fit` (batches made ahead,
 sent to the device, stepped), of the same step on one batch that lies ready on the device, and of
@@ -51,7 +51,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 
 def make_store(folder: Path) -> Path:
-    """A folder → a store of noise discs; pixels do not matter to the clock, their number does."""
+    """Make a store of noise discs: the clock minds the number of pixels, not what they show."""
     rng = np.random.default_rng(0)
     rows, columns = np.mgrid[:256, :256]
     head = (rows - 128) ** 2 + (columns - 128) ** 2 < 95**2
@@ -68,14 +68,14 @@ def make_store(folder: Path) -> Path:
 
 
 def seconds(work: Callable[[], Any]) -> float:
-    """Something to do → how long it took."""
+    """Return how long some work takes."""
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
 
 
 def measure(recipe: Recipe, store: Store, segments: int, steps: int) -> dict[str, float]:
-    """Recipe and store → median images a second, and how long a batch takes to make."""
+    """Return the median images a second, and the seconds that a batch takes to make."""
     batches = Batches(store, recipe)
     total = (2 * segments + 1) * steps + WARM_UP
     model = prepare(recipe, batches.labels.sum(axis=0), total, images=len(batches.labels))
@@ -164,7 +164,7 @@ def main() -> None:
 
 
 def device_names(used: list[str]) -> list[str]:
-    """Devices as Keras names them → with their kind, where the backend tells."""
+    """Return the devices as Keras names them, with their kind where the backend tells."""
     if keras.backend.backend() != "jax":
         return used
     import jax

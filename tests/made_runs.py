@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import UNSET
 
 from ichlite.contracts.codec import convert_document
-from ichlite.contracts.run import FingerprintText, RunManifest, TrainedStore, TrainingData
+from ichlite.contracts.run import SCHEMA, FingerprintText, RunManifest, TrainedStore, TrainingData
 from ichlite.data.store import Store
 from ichlite.labels import NAMES
 from ichlite.train.recipe import Recipe
@@ -34,6 +34,7 @@ def made_run(
         recipe: Arguments that differ from the defaults.
     """
     return RunManifest(
+        schema=SCHEMA,
         command="ichlite train toys OUT",
         recipe=Recipe(**recipe).as_dict(),
         data=TrainingData(

@@ -1,9 +1,13 @@
 """The light half never loads the training half: proved in a fresh process for each entry."""
 
+import inspect
 import subprocess
 import sys
 
 import pytest
+
+import ichlite
+from ichlite import errors
 
 HEAVY = {
     *("tensorflow", "keras", "torch", "sklearn", "pandas"),
@@ -77,3 +81,35 @@ def test_help_loads_next_to_nothing(words):
 def test_the_package_itself_loads_next_to_nothing():
     loaded = loaded_after("import ichlite")
     assert loaded.isdisjoint({"numpy", "pydicom", "typer", *HEAVY})
+
+
+def output_without_keras(code):
+    run = subprocess.run(
+        [sys.executable, "-c", f"import sys\nsys.modules['keras'] = None\n{code}"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+    return run.stdout
+
+
+def test_star_import_works_without_the_training_half():
+    code = "from ichlite import *\nprint(read_paths.__name__, Analysed.__name__)"
+    assert output_without_keras(code) == "read_paths Analysed\n"
+
+
+def test_help_works_without_the_training_half():
+    shown = output_without_keras("import ichlite\nhelp(ichlite)")
+    for name in ("class Analysed(", "class BundleError(", "read_paths(paths", "ScanResult = "):
+        assert name in shown
+
+
+def test_results_and_every_error_are_public():
+    found = {name for name, _ in inspect.getmembers(errors, inspect.isclass)}
+    assert found - {"ClassVar"} <= set(ichlite.__all__)
+    for name in ("ScanResult", "Analysed", "NotAnalysed", "ReadResult"):
+        assert name in ichlite.__all__
+    for name in ichlite.__all__:
+        assert getattr(ichlite, name) is not None
+    assert ichlite.UnreadableFile is errors.UnreadableFile

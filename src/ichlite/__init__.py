@@ -1,6 +1,9 @@
 """Find intracranial haemorrhage in head CT, and make the models that do it.
 
 Research use only. Not a medical device.
+
+Use a model: `read_paths`, `read_scan`, `load_bundle`. Make one: `ichlite.models`, `ichlite.train`,
+which need `pip install 'ichlite[train]'` and are loaded when they are first named.
 """
 
 from __future__ import annotations
@@ -12,24 +15,65 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from ichlite.errors import (
+        BundleError,
+        HounsfieldError,
+        IchliteError,
+        InputError,
+        MissingExtra,
+        NotCT,
+        SeriesError,
+        StoreError,
+        UnknownName,
+        UnreadableFile,
+        UsageError,
+    )
     from ichlite.infer.bundle import Bundle, load_bundle
     from ichlite.infer.pipeline import read_paths, read_scan
+    from ichlite.records import Analysed, NotAnalysed, ReadResult, ScanResult
 
-__all__ = ["Bundle", "load_bundle", "models", "read_paths", "read_scan", "train"]
+__all__ = [
+    "Analysed",
+    "Bundle",
+    "BundleError",
+    "HounsfieldError",
+    "IchliteError",
+    "InputError",
+    "MissingExtra",
+    "NotAnalysed",
+    "NotCT",
+    "ReadResult",
+    "ScanResult",
+    "SeriesError",
+    "StoreError",
+    "UnknownName",
+    "UnreadableFile",
+    "UsageError",
+    "load_bundle",
+    "read_paths",
+    "read_scan",
+]
 
 _HOME = {
     "Bundle": "ichlite.infer.bundle",
     "load_bundle": "ichlite.infer.bundle",
     "read_paths": "ichlite.infer.pipeline",
     "read_scan": "ichlite.infer.pipeline",
+    "Analysed": "ichlite.records",
+    "NotAnalysed": "ichlite.records",
+    "ReadResult": "ichlite.records",
+    "ScanResult": "ichlite.records",
 }
+"""Where the public names stand that are none of `ichlite.errors`."""
+
 _SUBPACKAGES = ("models", "train")
+"""Not in `__all__`: they need keras, and `from ichlite import *` must work without it."""
 
 
 def __getattr__(name: str) -> object:
     """Load a public name on first use, so that `import ichlite` stays light (PEP 562)."""
-    if name in _HOME:
-        return getattr(import_module(_HOME[name]), name)
+    if name in __all__:
+        return getattr(import_module(_HOME.get(name, "ichlite.errors")), name)
     if name in _SUBPACKAGES:
         if find_spec("keras") is None:
             from ichlite.errors import MissingExtra
@@ -40,5 +84,6 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    """Name the public parts, also those that are not loaded yet."""
-    return sorted({*globals(), *__all__})
+    """Return the names that can be had here, also those that are not loaded yet."""
+    loadable = _SUBPACKAGES if find_spec("keras") is not None else ()
+    return sorted({*globals(), *__all__, *loadable})

@@ -31,11 +31,15 @@ from ichlite.commands import (
     tune,
 )
 
+SUMMARY = (
+    "Triage head CT for intracranial haemorrhage, and make the models that do it. "
+    "Example: ichlite read STUDY_FOLDER"
+)
 EPILOG = "Research use only. Not a medical device."
 
 app = typer.Typer(
     name="ichlite",
-    help="Head CT in, intracranial haemorrhage triage out. Example: ichlite read STUDY_FOLDER",
+    help=SUMMARY,
     epilog=EPILOG,
     no_args_is_help=True,
     add_completion=False,
@@ -60,25 +64,25 @@ def ichlite(
         ),
     ] = False,
 ) -> None:
-    """Head CT in, intracranial haemorrhage triage out. Example: ichlite read STUDY_FOLDER."""
+    """Do what every command needs before its work."""
     keep_memory()  # before numpy, LiteRT or TensorFlow start threads
 
 
 _COMMANDS: tuple[tuple[Callable[..., None], str, str], ...] = (
-    (demo.demo, demo.EPILOG, "Read the sample studies, write a report."),
+    (demo.demo, demo.EPILOG, "Read the sample studies and write a report."),
     (read.read, read.EPILOG, "Read head CT studies: files or folders."),
     (info.info, info.EPILOG, "Show what the bundle is and how it decides."),
-    (bench.bench, bench.EPILOG, "Measure inference, and files to result."),
+    (bench.bench, bench.EPILOG, "Measure the speed of inference and of reading."),
     (phantom.phantom, phantom.EPILOG, "Make synthetic head CT with bleeds."),
     (implant.implant, implant.EPILOG, "Put bleeds into real scans without blood."),
     (prepare.prepare, prepare.EPILOG, "Read a data set into a prepared store."),
     (train.train, train.EPILOG, "Train a model on a prepared store."),
-    (tune.tune, tune.EPILOG, "Search better hyperparameters by Hyperband."),
+    (tune.tune, tune.EPILOG, "Search for better hyperparameters."),
     (evaluate.evaluate, evaluate.EPILOG, "Measure a model on labelled images."),
     (compress.compress, compress.EPILOG, "Turn a trained model into a bundle."),
-    (pareto.pareto, pareto.EPILOG, "Set bundles beside each other, and pick one."),
-    (score.score, score.EPILOG, "Judge an archive of studies, into Parquet."),
-    (reproduce.reproduce, reproduce.EPILOG, "Set the paper beside new measurements."),
+    (pareto.pareto, pareto.EPILOG, "Compare bundles and pick one."),
+    (score.score, score.EPILOG, "Read an archive of studies into Parquet."),
+    (reproduce.reproduce, reproduce.EPILOG, "Compare the paper with new measurements."),
     (models.models, models.EPILOG, "List the architectures and their costs."),
 )
 """Every command with its example and its line in `ichlite --help`: first use a model, then make."""

@@ -20,7 +20,7 @@ INTERRUPTED = 130
 
 
 def main() -> None:
-    """Run the command line of this process; always ends in SystemExit."""
+    """Run the command line of this process, which always ends in SystemExit."""
     _open_closed_streams()
     with _Termination() as termination:
         try:
@@ -70,7 +70,7 @@ def _run() -> int | str | None:
 
 
 def _words(error: OSError) -> str:
-    """A fault that nobody translated → what it says and of which file, in one line."""
+    """Return what a fault that nobody translated says and of which file, in one line."""
     from ichlite.errors import IchliteError
 
     said = error.strerror or str(error) or type(error).__name__
@@ -79,7 +79,7 @@ def _words(error: OSError) -> str:
 
 
 class _Termination:
-    """Within: SIGTERM is raised as an interrupt, so that what was begun is tidied up."""
+    """Context in which SIGTERM is raised as an interrupt, so that what was begun is tidied up."""
 
     def __init__(self) -> None:
         self.asked = False
@@ -101,7 +101,7 @@ class _Termination:
 
 
 class _Watched:
-    """stdout that remembers why it took no more, to tell that from faults of other files."""
+    """A stdout that remembers why it took no more, to tell that from faults of other files."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -131,7 +131,7 @@ def _discard_stdout() -> None:
 
 
 def _open_closed_streams() -> None:
-    """Where a stream was closed by the caller (`>&-`) Python has None; write to nowhere instead."""
+    """Write to nowhere where the caller closed a stream (`>&-`), for which Python has None."""
     if sys.stdout is None:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
     if sys.stderr is None:

@@ -1,16 +1,16 @@
-"""The errors of ichlite: each is one line with what was found, expected, and the remedy.
+"""Define the errors of ichlite: one line each, with what was found, expected, and the remedy.
 
 IchliteError
-├── UsageError          wrong words on the command line or in a call   → exit code 2
+├── UsageError          wrong words on the command line or in a call (exit code 2)
 │   ├── UnknownName     a model, loss or precision that does not exist
 │   └── MissingExtra    the command needs an optional dependency group
-├── InputError          a file, series or study that cannot be read     → exit code 1
+├── InputError          a file, series or study that cannot be read (exit code 1)
 │   ├── UnreadableFile  not DICOM, truncated, damaged, too large
 │   ├── NotCT           DICOM, but no CT image (report, MR, RGB screen …)
 │   ├── SeriesError     slices that do not form one volume
 │   └── HounsfieldError stored values that cannot be turned into HU
-├── BundleError         a bundle that is missing, incomplete or changed  → exit code 1
-└── StoreError          a prepared store that is missing or inconsistent → exit code 1
+├── BundleError         a bundle that is missing, incomplete or changed (exit code 1)
+└── StoreError          a prepared store that is missing or inconsistent (exit code 1)
 """
 
 from __future__ import annotations

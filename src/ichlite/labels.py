@@ -1,6 +1,7 @@
-"""The five haemorrhage subtypes: order, names, abbreviations, codes and colours. The only place.
+"""Define the five haemorrhage subtypes: order, names, abbreviations, codes and colours.
 
-Every array with a subtype axis, every manifest and every table is in the order of `SUBTYPES`.
+This is the only place where they stand. Every array with a subtype axis, every manifest and every
+table is in the order of `SUBTYPES`.
 """
 
 from __future__ import annotations

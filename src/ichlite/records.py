@@ -1,4 +1,4 @@
-"""The frozen records that stages pass on: Series → HeadVolume → SliceScores → ScanResult."""
+"""The frozen records that stages pass on: from Series by HeadVolume to ScanResult."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class SkippedFile:
-    """A file that is in no result, and why, in one line."""
+    """A file that is in no result, with the reason in one line."""
 
     file: str
     reason: str
@@ -127,7 +127,7 @@ class HeadVolume:
     """A series in Hounsfield units on the model's grid.
 
     Attributes:
-        series: Where it came from.
+        series: The series that it came from.
         hu: (slice, row, column) int16, HU in [-1024, 3071], slice order of `series.slices`.
         notes: Repairs made on the way (12-bit offset …), one line each.
         left_out: Files of the series whose pixels cannot be judged; `series` is without them.
@@ -146,7 +146,7 @@ class SliceScores:
     Attributes:
         file: The path as given.
         position_mm: Along the slice normal; None when the file does not say.
-        probabilities: `any` and each subtype name → probability in [0, 1].
+        probabilities: In [0, 1], of `any` and each subtype name.
     """
 
     file: str
@@ -156,13 +156,13 @@ class SliceScores:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Analysed:
-    """What ichlite says of one series.
+    """The result of a series that was analysed.
 
     Attributes:
         study, series: UIDs.
         files: The files that the result is about; those left out of it are in `left_out`.
         reasons: Why it is not cleared, after what the input check objected to when it was forced.
-        scan: `any` and each subtype name → scan probability.
+        scan: The scan's probability of `any` and each subtype name.
         slices: Feet to head.
         urgent: True when `any` reaches the threshold; False when it does not and the scan can be
             cleared; None when it does not and the scan cannot be cleared.
@@ -170,7 +170,7 @@ class Analysed:
         complete: Whether the whole head was judged.
         not_cleared: Why the scan is never "not flagged", one line a reason: `incomplete: …`,
             `child: …`. Empty when a low probability clears it.
-        operating_point, threshold: By which `urgent` was decided.
+        operating_point, threshold: What `urgent` was decided by.
         left_out: Files of the series that were not judged, each with its reason.
         breaks: Indices of the slices whose successor is not the next slice of the head.
         logits: (slice, subtype) float32, of the model, before calibration.
@@ -203,7 +203,7 @@ class Analysed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotAnalysed:
-    """A series of which ichlite says nothing, and why.
+    """The result of a series that was not analysed: the reasons why.
 
     Attributes:
         study, series: UIDs; no series where a whole study could not be read.
@@ -237,7 +237,7 @@ ScanResult = Analysed | NotAnalysed
 
 @dataclass(frozen=True, slots=True)
 class ReadResult:
-    """Everything one reading of a set of paths gave; every input file is in exactly one place.
+    """The results of reading a set of paths; every input file is in exactly one place.
 
     Attributes:
         bundle: Name and version of the bundle that judged.

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from ichlite.bench.contender import Contender, Start
-from ichlite.bench.entries import comparisons, run_entries
+from ichlite.bench.bench_document import comparisons, run_entries
+from ichlite.bench.contender import Contender
 from ichlite.bench.interleaved_timing import Timing
-from ichlite.bench.layers import Layer
-from ichlite.bench.peaks import Peaks
-from ichlite.bench.roofline import roofline
+from ichlite.bench.roofline import Peaks, roofline
+from ichlite.bench.tflite_layers import Layer
+from ichlite.bench.worker import Start
 from ichlite.infer.bundle import EMBEDDED, MODEL_FILE
 
 FILE = EMBEDDED / MODEL_FILE
@@ -31,14 +31,14 @@ def timing(
     threads: int = 1,
     ms: float = 2.0,
     of_ms: float = 2.0,
-    logit: float = 0.0,
+    difference: float | None = None,
     path: Path = FILE,
 ) -> Timing:
     """A timing of two rounds of two inferences, all of so many milliseconds."""
     contender = Contender(model, precision, runtime, path, 86_853, 187_862_789)
     start = Start(3.0, 2.5, 10.0, 60.0)
-    logits = np.full((2, 5), logit)
-    return Timing(contender, threads, start, logits, np.full((2, 2), ms), np.full((2, 2), of_ms))
+    times_ms, reference_ms = np.full((2, 2), ms), np.full((2, 2), of_ms)
+    return Timing(contender, threads, start, difference, times_ms, reference_ms)
 
 
 def document(*timings: Timing, with_roofline: bool = False) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from tests.compress.trained import trained_on_toys
 from tests.made_runs import run_on
 from tests.toy import make_store
 
+from ichlite.bench.bench_report import pareto_markdown
 from ichlite.bench.model_facts import Facts
 from ichlite.bench.pareto_front import (
     COSTS,
@@ -25,8 +26,7 @@ from ichlite.bench.pareto_front import (
     passing,
     ship,
 )
-from ichlite.bench.pareto_plot import _scale, plot_pareto
-from ichlite.bench.pareto_report import pareto_markdown
+from ichlite.bench.pareto_plot import AucScale, plot_pareto
 from ichlite.compress.export import Export, export
 from ichlite.compress.gate import MEAN, Gate
 from ichlite.labels import NAMES
@@ -84,8 +84,10 @@ def test_the_report_says_what_is_shipped(tmp_path: Path) -> None:
     assert document["bundles"][1]["speedup"] == 2.0
     assert all(set(one["fronts"]) <= set(COSTS) for one in document["bundles"])
     text = pareto_markdown(document)
-    assert "| **good** | light_fcn | int8 | 0.9480 | +0.0020 | 1.20 | 1.00 | 2.00 |" in text
-    assert text.index("| bad |") < text.index("**good**") < text.index("| reference |")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()]
+    assert [cells[0] for cells in rows[2:5]] == ["bad", "**good**", "reference"]
+    assert rows[3][1:8] == ["light_fcn", "int8", "0.9480", "+0.0020", "1.20", "1.00", "2.00"]
+    assert rows[3][8:] == ["0.2", "0.1", "0", "10", "passes", "time, size, zstd size"]
     assert plot_pareto(document, tmp_path / "a.png").stat().st_size > 10_000
 
 
@@ -97,12 +99,10 @@ def test_what_lost_far_more_than_allowed_is_drawn_at_the_edge(tmp_path: Path) ->
         point("lost", 0.7, 0.4),
     ]
     document = pareto_document(points, REFERENCE, Gate())
-    scale = _scale(document)
-    below = [one["name"] for one in document["bundles"] if scale.is_below(one)]
-    assert below == ["lost"]
-    heights = {one["name"]: scale.height(one) for one in document["bundles"]}
-    assert heights["bad"] == 0.94
-    assert scale.limits[0] < heights["lost"] < 0.94
+    scale = AucScale.of(document)
+    assert (scale.least, scale.best) == (0.94, 0.95)
+    assert [scale.height(auc) for auc in (0.95, 0.948, 0.94)] == [0.95, 0.948, 0.94]
+    assert scale.limits[0] < scale.height(0.7) < 0.94
     assert plot_pareto(document, tmp_path / "a.png").stat().st_size > 10_000
 
 

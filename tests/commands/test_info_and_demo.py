@@ -1,7 +1,30 @@
 import json
+import shutil
 
-from ichlite.infer.bundle import load_bundle
+import pytest
+
+from ichlite.infer.bundle import EMBEDDED, load_bundle
+from ichlite.labels import NAMES
 from ichlite.samples import GE_HEAD, SAMPLES
+
+
+def facts_of(outcome):
+    """Return what `ichlite info` prints before the model card."""
+    return outcome.out.partition("\n# ")[0]
+
+
+@pytest.fixture
+def changed_bundle(tmp_path):
+    """A function that copies the embedded bundle with a changed manifest."""
+
+    def changed(change):
+        folder = shutil.copytree(EMBEDDED, tmp_path / "bundle")
+        manifest = json.loads((folder / "manifest.json").read_text())
+        change(manifest)
+        (folder / "manifest.json").write_text(json.dumps(manifest))
+        return folder
+
+    return changed
 
 
 def test_info_for_machines(ichlite):
@@ -21,6 +44,54 @@ def test_info_for_people(ichlite):
     assert outcome.exit_code == 0
     assert load_bundle().name in outcome.out
     assert "40/80 HU" in outcome.out
+    assert not set("{}[]") & set(facts_of(outcome))
+
+
+def test_info_shows_thresholds_and_metrics_one_row_per_class(ichlite):
+    bundle = load_bundle()
+    facts = facts_of(ichlite("info"))
+    tables = {
+        "thresholds of a scan": ["any", *NAMES],
+        "metrics by slice": [*NAMES, "mean", "any"],
+        "metrics by scan": [*NAMES, "mean", "any"],
+    }
+    for title, classes in tables.items():
+        _head, *rows = facts.split(f"\n{title}\n")[1].split("\n\n")[0].splitlines()
+        assert [row.split()[0] for row in rows[: len(classes)]] == classes
+    any_row = facts.split("\nthresholds of a scan\n")[1].splitlines()[1].split()
+    assert any_row[1:] == [f"{point['any']:.3f}" for point in bundle.operating_points.values()]
+    subdural = bundle.manifest.metrics.per_class["subdural"]
+    assert f"subdural {subdural.positives} {subdural.roc_auc:.3f}" in " ".join(facts.split())
+
+
+def test_info_on_undefined_metrics_says_why(ichlite, changed_bundle):
+    def undefine(manifest):
+        row = manifest["metrics"]["per_class"]["epidural"]
+        row["roc_auc"], row["undefined"] = None, {"roc_auc": "no positives\x1b"}
+
+    outcome = ichlite("info", "--bundle", changed_bundle(undefine))
+    assert outcome.exit_code == 0
+    assert "\n  no AUC of epidural: no positives \n" in outcome.out
+    table = outcome.out.split("\nmetrics by slice\n")[1].splitlines()
+    assert table[1].split()[:3] == ["epidural", "47", "-"]
+
+
+def test_info_shows_documents_inside_the_metrics_line_by_line(ichlite, changed_bundle):
+    def add(manifest):
+        manifest["metrics"]["pointing"] = {"slices": 1234, "share": {"value": 1 / 3}}
+        manifest["metrics"]["seeds"] = [{"seed": 1, "kept": True}]
+
+    facts = facts_of(ichlite("info", "--bundle", changed_bundle(add)))
+    lines = {" ".join(line.split()) for line in facts.splitlines()}
+    assert {"pointing: slices 1,234", "pointing: share: value 0.3333"} <= lines
+    assert {"seeds: 1: seed 1", "seeds: 1: kept yes"} <= lines
+
+
+def test_info_on_a_bundle_that_was_never_measured(ichlite, changed_bundle):
+    outcome = ichlite("info", "--bundle", changed_bundle(lambda manifest: manifest.pop("metrics")))
+    assert outcome.exit_code == 0
+    assert "thresholds of a scan" in outcome.out
+    assert "metrics by" not in facts_of(outcome)
 
 
 def test_info_on_no_bundle(ichlite, tmp_path):

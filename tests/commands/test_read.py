@@ -7,12 +7,12 @@ import jsonschema
 import pytest
 from tests.dicom_files import head_slice, write_ct_slice, write_head_series
 
-from ichlite.write.json import SCHEMA_FILE
+from ichlite.contracts import documents
 
 
 @pytest.fixture(scope="session")
 def schema():
-    return json.loads(SCHEMA_FILE.read_text())
+    return documents.schema("read-1")
 
 
 @pytest.fixture

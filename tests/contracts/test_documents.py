@@ -10,6 +10,7 @@ import jsonschema
 import pytest
 from tests.made_runs import made_run
 
+from ichlite.contracts.bench import BenchDocument
 from ichlite.contracts.bundle import BundleManifest
 from ichlite.contracts.codec import (
     ContractError,
@@ -100,3 +101,10 @@ def test_a_number_that_is_none_is_not_written() -> None:
 def test_a_key_of_a_later_version_is_passed_over() -> None:
     document = {**to_json_value(made_run()), "of_tomorrow": 1}
     assert convert_document(RunManifest, document) == made_run()
+
+
+def test_the_benchmark_of_the_docs_fits() -> None:
+    text = (ROOT / "benchmarks" / "results" / "bench.json").read_text()
+    found = read_document(BenchDocument, text)
+    assert to_json_value(found) == json.loads(text)
+    validate("bench-1", json.loads(text))

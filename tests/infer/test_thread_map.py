@@ -63,3 +63,24 @@ def test_turns_are_short_only_where_threads_share_and_only_within(threads: int) 
     with Spread(threads) as spread, spread.turns():
         assert sys.getswitchinterval() == pytest.approx(TURN_S if threads == 2 else before)
     assert sys.getswitchinterval() == before
+
+
+def test_readers_that_overlap_leave_the_interval_as_it_was() -> None:
+    """One that began first ends first; its interval must not be kept by the other for good."""
+    before = sys.getswitchinterval()
+    began, ended = threading.Event(), threading.Event()
+
+    def second() -> None:
+        with Spread(2) as spread, spread.turns():
+            began.set()
+            ended.wait(20)
+
+    other = threading.Thread(target=second)
+    with Spread(2) as spread, spread.turns():
+        assert sys.getswitchinterval() == pytest.approx(TURN_S)
+        other.start()
+        began.wait(20)
+    assert sys.getswitchinterval() == pytest.approx(TURN_S), "the other still reads"
+    ended.set()
+    other.join(20)
+    assert sys.getswitchinterval() == pytest.approx(before)

@@ -5,11 +5,14 @@ import pytest
 from tests.dicom_files import write_head_series
 from tests.made_results import analysed
 
+from ichlite.contracts.codec import ContractError, convert_document
+from ichlite.contracts.documents import schema
+from ichlite.contracts.reading import Reading
 from ichlite.infer.pipeline import read_paths
 from ichlite.records import ReadResult
-from ichlite.write.json import SCHEMA_FILE, read_document, to_json
+from ichlite.write.json import reading_of, to_json
 
-SCHEMA = json.loads(SCHEMA_FILE.read_text())
+SCHEMA = schema("read-1")
 
 
 @pytest.fixture
@@ -31,7 +34,7 @@ def test_everything_that_can_be_read_fits_the_schema(validate, head_series, tmp_
 
 
 def test_nothing_fits_the_schema_too(validate):
-    validate(read_document(ReadResult("b 1", (), ())))
+    validate(json.loads(to_json(ReadResult("b 1", (), ()))))
 
 
 @pytest.mark.parametrize(
@@ -62,14 +65,18 @@ def test_nothing_fits_the_schema_too(validate):
 )
 def test_the_schema_bites(validate, head_series, tmp_path, break_it):
     write_head_series(tmp_path, 3, study="9", BodyPartExamined="CHEST")
-    document = read_document(read_paths([head_series, tmp_path]))
+    result = read_paths([head_series, tmp_path])
+    document = json.loads(to_json(result))
+    assert convert_document(Reading, document) == reading_of(result)
     validate(document)
     break_it(document)
     with pytest.raises(jsonschema.ValidationError):
         validate(document)
+    with pytest.raises(ContractError):
+        convert_document(Reading, document)
 
 
 def test_a_number_that_is_none_is_not_written():
-    scan = analysed(scan={"any": float("nan")})
+    scan = analysed(scan={**analysed().scan, "any": float("nan")})
     with pytest.raises(ValueError, match="not JSON compliant"):
         to_json(ReadResult("b 1", (scan,), ()))

@@ -1,4 +1,4 @@
-"""Write untrained models of named architectures as files that runtimes load.
+"""Build named architectures without training: count what they cost, and write files to time.
 
 How long a model takes does not depend on what it has learned, so random weights will do, the same
 every time. But batch normalisation gets weights, and statistics of real slices, as training would
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import keras
@@ -32,10 +33,41 @@ MEASURED = ("float32", "int8")
 """Precisions that architectures are set beside each other in; a bundle may have another."""
 
 
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one model costs.
+
+    Attributes:
+        name: Key of `models.MODELS`.
+        params: Weights and running statistics, as Keras counts.
+        flops_256: Floating-point operations of one 256x256 slice, a multiply-add being 2.
+        tflite_float32_bytes: Of the converter's own float32 file; of `lesion_fcn` with its map.
+    """
+
+    name: str
+    params: int
+    flops_256: int
+    tflite_float32_bytes: int
+
+
+def cost(name: str) -> Cost:
+    """Count what a model costs.
+
+    Args:
+        name: Key of `models.MODELS`.
+
+    Raises:
+        UnknownName: No such model.
+    """
+    model = one_slice(build(name, size=GRID), GRID)
+    content = to_tflite(model, "float32")
+    return Cost(name, model.count_params(), flops(model), len(content))
+
+
 def architecture_contenders(
     name: str, runtimes: Sequence[str], slices: NDArray[np.float32], folder: Path
 ) -> Iterator[Contender]:
-    """An architecture → each precision under each runtime that has it, their files written.
+    """Write an architecture's files: each precision, for each runtime that has it.
 
     Args:
         name: Key of `models.MODELS`.
@@ -61,7 +93,7 @@ def architecture_contenders(
                 continue
             path = tflite.with_suffix(kind.suffix)
             if kind.suffix == ".onnx":
-                _to_onnx(graph, path)
+                _write_onnx(graph, path)
             elif kind.suffix == ".keras":
                 graph.save(path)
             yield Contender(name, precision, runtime, path, params, operations)
@@ -79,8 +111,8 @@ def _settle(model: keras.Model, slices: NDArray[np.float32]) -> None:
     model(slices, training=True)
 
 
-def _to_onnx(model: keras.Model, path: Path) -> None:
-    """A model of one slice → an ONNX file of it, batch 1, by Keras' own exporter."""
+def _write_onnx(model: keras.Model, path: Path) -> None:
+    """Write a model of one slice by Keras' own exporter, batch 1."""
     one = keras.InputSpec(shape=model.inputs[0].shape, dtype="float32", name="windows")
     with native_output_held(STDOUT, STDERR), warnings.catch_warnings():
         # Keras' patch of tf2onnx for numpy 2 asks numpy for a name that it warns of.

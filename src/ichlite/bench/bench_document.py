@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,24 +13,24 @@ from typing import Any
 import numpy as np
 
 from ichlite.bench.contender import Contender, bundle_contender
-from ichlite.bench.entries import check_agreement, comparisons, run_entries
 from ichlite.bench.interleaved_timing import (
     REFERENCE,
     STARTS,
     TURN,
+    Advance,
+    Floats,
     Timing,
     measure,
     reference_of,
+    sample_windows,
 )
-from ichlite.bench.layers import layers_of
 from ichlite.bench.machine import describe_machine
-from ichlite.bench.peaks import Peaks, measured_peaks
-from ichlite.bench.roofline import roofline
+from ichlite.bench.roofline import Peaks, measured_peaks, roofline
 from ichlite.bench.runtimes import LITERT, RUNTIMES
 from ichlite.bench.scan import DEFAULT_RUNS, bench_scan
-from ichlite.bench.study import some_windows
+from ichlite.bench.tflite_layers import arena_bytes, layers_of
+from ichlite.compress.model_cost import sizes
 from ichlite.infer.bundle import MODEL_FILE, Bundle
-from ichlite.infer.reader import usable_cores
 from ichlite.samples import GE_HEAD
 
 
@@ -59,8 +59,8 @@ class Plan:
     with_roofline: bool = False
 
 
-def bench_document(plan: Plan, advance: Callable[[int], None] = lambda _: None) -> dict[str, Any]:
-    """A plan → everything measured, as JSON-able dictionaries.
+def bench_document(plan: Plan, advance: Advance = lambda _: None) -> dict[str, Any]:
+    """Measure what a plan asks for and return it as JSON-able dictionaries.
 
     Args:
         plan: What to measure.
@@ -73,26 +73,18 @@ def bench_document(plan: Plan, advance: Callable[[int], None] = lambda _: None) 
     packages = [package for name in plan.runtimes for package in RUNTIMES[name].packages]
     load_before = _load()
     scan = bench_scan(plan.bundle, GE_HEAD.files, plan.scan_runs)
-    windows = some_windows(GE_HEAD.files)
-    with tempfile.TemporaryDirectory(prefix="ichlite-bench-") as name:
-        folder = Path(name)
-        slices = folder / "slices.npy"
-        np.save(slices, windows)
+    windows = sample_windows()
+    with tempfile.TemporaryDirectory(prefix="ichlite-bench-") as folder:
         contenders = _of_bundle(plan)
         own = contenders[0].model if contenders else None
         if plan.architectures:
             from ichlite.bench.architectures import architecture_contenders
 
             for one in plan.architectures:
-                contenders += architecture_contenders(one, plan.runtimes, windows, folder)
+                contenders += architecture_contenders(one, plan.runtimes, windows, Path(folder))
         peaks = measured_peaks() if plan.with_roofline else None
         timings = measure(
-            contenders,
-            slices,
-            threads=plan.threads,
-            runs=plan.runs,
-            check=check_agreement,
-            advance=advance,
+            contenders, windows, threads=plan.threads, runs=plan.runs, advance=advance
         )
         return {
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -104,12 +96,7 @@ def bench_document(plan: Plan, advance: Callable[[int], None] = lambda _: None) 
                 "starts": STARTS,
                 "batch": 1,
                 "input": list(windows.shape[1:]),
-                "reference": dict(
-                    zip(
-                        ("model", "precision", "runtime"), reference_of(contenders).key, strict=True
-                    ),
-                    threads=1,
-                ),
+                "reference": {**reference_of(contenders).listed(), "threads": 1},
             },
             "runs": run_entries(timings),
             "comparisons": comparisons(timings, own),
@@ -118,44 +105,110 @@ def bench_document(plan: Plan, advance: Callable[[int], None] = lambda _: None) 
         }
 
 
-def all_core_counts() -> tuple[int, ...]:
-    """Give the thread counts to measure: one, and all usable cores where there are more.
+def run_entries(timings: Sequence[Timing]) -> list[dict[str, Any]]:
+    """Return `runs`, one entry a timing; what cannot be told is None."""
+    files = {one: _file_facts(one) for one in {timing.contender for timing in timings}}
+    return [
+        {
+            **timing.contender.listed(),
+            "threads": timing.threads,
+            "min_ms": float(timing.times_ms.min()),
+            "p50_ms": timing.percentile_ms(50),
+            "p95_ms": timing.percentile_ms(95),
+            "p99_ms": timing.percentile_ms(99),
+            "inferences": timing.times_ms.size,
+            **asdict(timing.start),
+            **ratio_of(timing.times_ms, timing.reference_ms),
+            **files[timing.contender],
+            "params": timing.contender.params,
+            "flops": timing.contender.flops,
+            "max_probability_difference": timing.difference,
+        }
+        for timing in timings
+    ]
+
+
+def comparisons(timings: Sequence[Timing], bundle: str | None = None) -> dict[str, Any]:
+    """Return ratios of medians of the same rounds on one thread, with quartiles of the rounds.
+
+    Args:
+        timings: Of one run.
+        bundle: The name of the bundle among them.
+
+    Returns:
+        `litert_to_fastest_runtime`: LightFCN float32, LiteRT over the quickest of the runtimes
+        (1 where it is LiteRT); `mobilenet_v2_to_light_fcn`: float32, LiteRT;
+        `mobilenet_v2_to_bundle`: the same over the bundle as it is. None where not measured.
+    """
+    one_thread = {one.contender.key: one for one in timings if one.threads == 1}
+    light = one_thread.get(REFERENCE)
+    mobile = one_thread.get(("mobilenet_v2", "float32", LITERT))
+    own = [one for (model, _, by), one in one_thread.items() if (model, by) == (bundle, LITERT)]
+    lights = [one for key, one in one_thread.items() if key[:2] == REFERENCE[:2]]
+    fastest = min(lights, key=lambda one: one.percentile_ms(50)) if len(lights) > 1 else None
+    to_fastest = _ratio(light, fastest)
+    if fastest is not None and to_fastest is not None:
+        to_fastest = {"fastest": fastest.contender.runtime, **to_fastest}
+    return {
+        "litert_to_fastest_runtime": to_fastest,
+        "mobilenet_v2_to_light_fcn": _ratio(mobile, light),
+        "mobilenet_v2_to_bundle": _ratio(mobile, own[0] if own else None),
+    }
+
+
+def ratio_of(times_ms: Floats, of_ms: Floats) -> dict[str, Any]:
+    """Return the ratio of the medians of two (round, inference) times of the same rounds.
+
+    Returns:
+        `ratio`; `ratio_quartiles`, the three of the rounds' own ratios, which drift leaves alone;
+        and `ratio_of_quickest`, of the quickest inferences, which another job's load leaves alone.
 
     Example:
-        >>> all_core_counts()[0]
-        1
+        >>> ratio_of(np.array([[2.0, 2.0], [7.0, 7.0]]), np.array([[1.0, 1.0], [2.0, 2.0]]))
+        {'ratio': 3.0, 'ratio_quartiles': [2.375, 2.75, 3.125], 'ratio_of_quickest': 2.0}
     """
-    return tuple(sorted({1, usable_cores()}))
+    of_rounds = np.median(times_ms, axis=1) / np.median(of_ms, axis=1)
+    return {
+        "ratio": float(np.median(times_ms) / np.median(of_ms)),
+        "ratio_quartiles": np.percentile(of_rounds, (25, 50, 75)).tolist(),
+        "ratio_of_quickest": float(times_ms.min() / of_ms.min()),
+    }
 
 
 def _of_bundle(plan: Plan) -> list[Contender]:
-    precision = plan.bundle.manifest.precision
+    """Return the bundle under each runtime that reads its file and has its precision."""
     # An architecture of that name is listed, too, with random weights.
     name = f"{plan.name} (bundle)" if plan.name in plan.architectures else plan.name
+    found = [bundle_contender(plan.bundle, name, runtime) for runtime in plan.runtimes]
     return [
-        bundle_contender(plan.bundle, name, runtime)
-        for runtime in plan.runtimes
-        if precision in RUNTIMES[runtime].precisions
-        and RUNTIMES[runtime].suffix == Path(MODEL_FILE).suffix
+        one
+        for one in found
+        if one.precision in RUNTIMES[one.runtime].precisions
+        and RUNTIMES[one.runtime].suffix == Path(MODEL_FILE).suffix
     ]
 
 
 def _roofline(timings: Sequence[Timing], before: Peaks) -> dict[str, Any] | None:
-    """Timings and the peaks before them → the roofline of LightFCN; None without one thread."""
+    """Return the roofline of LightFCN; None where it was not measured on one thread."""
     for one in timings:
         if one.contender.key == REFERENCE and one.threads == 1:
             peaks = before.best_with(measured_peaks())
             layers = layers_of(one.contender.path.read_bytes())
-            return {
-                "model": one.contender.model,
-                "precision": one.contender.precision,
-                "runtime": one.contender.runtime,
-                "threads": one.threads,
-                **roofline(layers, peaks, one.percentile_ms(50), float(one.times_ms.min())),
-            }
+            found = roofline(layers, peaks, one.percentile_ms(50), float(one.times_ms.min()))
+            return {**one.contender.listed(), "threads": 1, **found}
     return None
 
 
 def _load() -> float | None:
-    """Mean number of jobs of the last minute; on a quiet machine near 0."""
+    """Return the mean number of jobs of the last minute; on a quiet machine near 0."""
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+
+
+def _ratio(one: Timing | None, of: Timing | None) -> dict[str, Any] | None:
+    return None if one is None or of is None else ratio_of(one.times_ms, of.times_ms)
+
+
+def _file_facts(one: Contender) -> dict[str, int | None]:
+    content = one.path.read_bytes()
+    arena = arena_bytes(content) if one.runtime == LITERT else None
+    return {**sizes(content), "arena_bytes": arena}

@@ -1,194 +1,210 @@
-"""Write a benchmark as Markdown."""
+"""Write a benchmark, or a Pareto comparison of bundles, as Markdown."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-Run = Mapping[str, Any]
+Document = Mapping[str, Any]
+REPORT = """\
+# Benchmark, {date}
+
+{machine[cpu]}, {machine[cores]} cores, {machine[system]};
+load average {before} before, {after} after.
+ichlite {machine[ichlite]}, Python {machine[python]}, {packages}.
+
+## Inference
+
+Batch 1, input {input}, {protocol[runs]} inferences each in turns of {protocol[turn]}, the entries
+of one thread count by turns; init and first: median of {protocol[starts]} processes. Ratio: median
+over that of {reference[model]} {reference[precision]} under {reference[runtime]} on one thread in
+the same rounds. Off LiteRT: largest difference of a probability.
+
+{times}
+
+## Size
+
+{sizes}
+
+{ratios}## Files to result
+
+{scan[slices]} uncompressed slices, one thread: {scan[ms_per_slice]:.2f} ms a slice; limit (reading
+the bytes and bare inference) {scan[limit_ms_per_slice]:.2f}; ratio {scan[ratio]:.2f} (quickest
+readings {scan[ratio_of_quickest]:.2f}), on two threads {scan[two_thread_ratio]:.2f} (quickest
+{scan[two_thread_ratio_of_quickest]:.2f}). `ichlite read` holds {peak} MB at most, with
+{scan[read_slices]} slices {read_peak} MB.
+
+{stages}
+"""
+RATIO = (
+    "{ratio:.2f} times the time (quartiles of the rounds {quartiles}; quickest inferences "
+    "{ratio_of_quickest:.2f})"
+)
+RATIOS = {
+    "litert_to_fastest_runtime": "LightFCN float32, one thread: LiteRT takes {} of the fastest "
+    "runtime, {fastest}.",
+    "mobilenet_v2_to_light_fcn": "MobileNetV2 float32 takes {} of LightFCN: LiteRT, one thread.",
+    "mobilenet_v2_to_bundle": "MobileNetV2 float32 takes {} of the bundle: LiteRT, one thread.",
+}
+ROOFLINE = """
+## Roofline
+
+{model} {precision} under {runtime}, one thread. This machine reaches {gflops_per_s:.0f} GFLOP/s and
+{gb_per_s:.0f} GB/s from memory. The layers take at least {bound_ms:.2f} ms; the median is
+{p50_ms:.2f} ms: {share:.0%} of the bound is reached ({share_of_quickest:.0%} by the quickest
+inference). Without layers the bound is {simple_bound_ms:.2f} ms, {simple_share:.0%}.
+
+{table}
+"""
+PARETO = """\
+{table}
+
+Reference: {reference}. Shipped: **{shipped}**, by this rule: {rule} (at most
+{gate[max_mean_drop]:g} of the mean, {gate[max_subtype_drop]:g} of a subtype).
+"""
+UNDEFINED = "The gate says nothing of {}: the test split has no positives of it, or nothing else.\n"
+# Of each table the titles of its columns, and what stands in them; of a number its format, too.
+TIMES = (
+    "model | precision | runtime | threads | init ms | first ms | p50 ms | p95 ms | p99 ms | "
+    "ratio | quartiles of rounds | off LiteRT",
+    "{model} | {precision} | {runtime} | {threads:d} | {init_ms:.2f} | {first_ms:.2f} | "
+    "{p50_ms:.2f} | {p95_ms:.2f} | {p99_ms:.2f} | {ratio:.2f} | {quartiles} | "
+    "{max_probability_difference:.0e}",
+)
+SIZES = (
+    "model | precision | runtime | file | gzip | zstd | parameters | MFLOPs | arena bytes | "
+    "RSS growth MB | peak RSS MB",
+    "{model} | {precision} | {runtime} | {bytes:,} | {gzip_bytes:,} | {zstd_bytes:,} | {params:,} |"
+    " {mflops:.1f} | {arena_bytes:,} | {rss_growth_mb:.1f} | {peak_rss_mb:.1f}",
+)
+STAGES = ("stage | ms a slice | files as they came", "{stage} | {ms:.3f} | {shipped_ms:.3f}")
+LAYERS = (
+    "layer | kind | output | MFLOPs | MB | GB/s there | bound ms | limit",
+    "{layer} | {kind} | {output} | {mflops:.2f} | {mb:.2f} | {gb_per_s:.0f} | {bound_ms:.4f} | "
+    "{limit}",
+)
+BUNDLES = (
+    "Bundle | Model | Precision | Mean ROC AUC | Lost | ms, median | ms, quickest | Times faster | "
+    "KB | KB, zstd | M FLOPs | Parameters | Gate | On the front of",
+    "{name} | {architecture} | {precision} | {auc[mean]:.4f} | {mean_drop:+.4f} | {p50_ms:.2f} | "
+    "{min_ms:.2f} | {speedup:.2f} | {kb:,.1f} | {zstd_kb:,.1f} | {mflops:,.0f} | {params:,} | "
+    "{gate} | {front_names}",
+)
+FRONT_NAMES = {"min_ms": "time", "bytes": "size", "zstd_bytes": "zstd size", "flops": "FLOPs"}
 
 
-def to_markdown(document: Mapping[str, Any]) -> str:
-    """A document → tables of models beside each other, the scan's stages, and the roofline."""
-    parts = [*_head(document), "", *_times(document), "", *_sizes(document["runs"])]
-    parts += ["", *_comparisons(document["comparisons"]), *_scan(document["scan"])]
-    if document["roofline"] is not None:
-        parts += ["", *_roofline(document["roofline"])]
-    return "\n".join(parts) + "\n"
+def bench_markdown(document: Document) -> str:
+    """Return tables of models beside each other, the scan's stages, and the roofline.
 
-
-def _head(document: Mapping[str, Any]) -> list[str]:
-    machine, load = document["machine"], document["load_average"]
-    packages = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
-    return [
-        f"# Benchmark, {document['date']}",
-        "",
-        f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}; "
-        f"load average {_number(load['before'], 1) or 'unknown'} before, "
-        f"{_number(load['after'], 1) or 'unknown'} after.",
-        f"ichlite {machine['ichlite']}, Python {machine['python']}, {packages}.",
-    ]
-
-
-def _times(document: Mapping[str, Any]) -> list[str]:
-    protocol = document["protocol"]
-    reference = protocol["reference"]
-    header = ["model", "precision", "runtime", "threads", "init ms", "first ms", "p50 ms"]
-    header += ["p95 ms", "p99 ms", "ratio", "quartiles of rounds", "off LiteRT"]
-    rows = [
-        [
-            *_names(run),
-            str(run["threads"]),
-            *(_number(run[f"{key}_ms"], 2) for key in ("init", "first", "p50", "p95", "p99")),
-            _number(run["ratio"], 2),
-            _range(run["ratio_quartiles"]),
-            "" if run["max_probability_difference"] is None
-            else f"{run['max_probability_difference']:.0e}",
-        ]
+    Args:
+        document: Of `bench_document.bench_document`.
+    """
+    machine, protocol, scan = document["machine"], document["protocol"], document["scan"]
+    runs = [
+        {**run, "quartiles": _range(run), "mflops": run["flops"] and run["flops"] / 1e6}
         for run in document["runs"]
-    ]  # fmt: skip
-    return [
-        "## Inference",
-        "",
-        f"Batch 1, input {'x'.join(map(str, protocol['input']))}, {protocol['runs']} inferences "
-        f"each in turns of {protocol['turn']}, the entries of one thread count by turns; init and "
-        f"first: median of {protocol['starts']} processes. Ratio: median over that of "
-        f"{reference['model']} {reference['precision']} under {reference['runtime']} on one thread "
-        "in the same rounds. Off LiteRT: largest difference of a probability.",
-        "",
-        *_table(header, rows, texts=3),
     ]
-
-
-def _sizes(runs: Sequence[Run]) -> list[str]:
-    header = ["model", "precision", "runtime", "file", "gzip", "zstd", "parameters", "MFLOPs"]
-    header += ["arena bytes", "RSS growth MB", "peak RSS MB"]
     least = min(run["threads"] for run in runs)
-    rows = [
-        [
-            *_names(run),
-            *(_count(run[key]) for key in ("bytes", "gzip_bytes", "zstd_bytes", "params")),
-            "" if run["flops"] is None else _number(run["flops"] / 1e6, 1),
-            _count(run["arena_bytes"]),
-            _number(run["rss_growth_mb"], 1),
-            _number(run["peak_rss_mb"], 1),
-        ]
-        for run in runs
-        if run["threads"] == least
+    ratios = [
+        "- " + words.format(RATIO.format(**found, quartiles=_range(found)), **found)
+        for words, found in ((words, document["comparisons"][key]) for key, words in RATIOS.items())
+        if found is not None
     ]
-    return ["## Size", "", *_table(header, rows, texts=3)]
-
-
-def _comparisons(found: Mapping[str, Any]) -> list[str]:
-    lines = []
-    runtimes = found["litert_to_fastest_runtime"]
-    models = {
-        "LightFCN": found["mobilenet_v2_to_light_fcn"],
-        "the bundle": found["mobilenet_v2_to_bundle"],
-    }
-    if runtimes is not None:
-        lines.append(
-            f"- LightFCN float32, one thread: LiteRT takes {_ratio(runtimes)} of the fastest "
-            f"runtime, {runtimes['fastest']}."
-        )
-    lines += [
-        f"- MobileNetV2 float32 takes {_ratio(ratio)} of {name}: LiteRT, one thread."
-        for name, ratio in models.items()
-        if ratio is not None
-    ]
-    return ["## Ratios in this run", "", *lines, ""] if lines else []
-
-
-def _scan(scan: Mapping[str, Any]) -> list[str]:
     shipped = scan["as_shipped"]["stages_ms"]
-    rows = [
-        [stage, _number(ms, 3), _number(shipped[stage], 3)]
+    stages = [
+        {"stage": stage, "ms": ms, "shipped_ms": shipped[stage]}
         for stage, ms in scan["stages_ms"].items()
     ]
-    return [
-        "## Files to result",
-        "",
-        f"{scan['slices']} uncompressed slices, one thread: {scan['ms_per_slice']:.2f} ms a slice; "
-        f"limit (reading the bytes and bare inference) {scan['limit_ms_per_slice']:.2f}; "
-        f"ratio {scan['ratio']:.2f} (quickest readings {scan['ratio_of_quickest']:.2f}), on two "
-        f"threads {scan['two_thread_ratio']:.2f} "
-        f"(quickest {scan['two_thread_ratio_of_quickest']:.2f}). "
-        f"`ichlite read` holds {_number(scan['peak_rss_mb'], 1)} MB at most, with "
-        f"{scan['read_slices']} slices {_number(scan['read_peak_rss_mb'], 1)} MB.",
-        "",
-        *_table(["stage", "ms a slice", "files as they came"], rows, texts=1),
-    ]
-
-
-def _roofline(found: Mapping[str, Any]) -> list[str]:
-    rows = [
-        [
-            str(layer["layer"]),
-            layer["kind"],
-            "x".join(map(str, layer["output_shape"][1:])),
-            _number(layer["flops"] / 1e6, 2),
-            _number(layer["bytes"] / 1e6, 2),
-            _number(layer["bytes_per_s"] / 1e9, 0),
-            _number(layer["bound_ms"], 4),
-            layer["limit"],
-        ]
+    text = REPORT.format(
+        **document,
+        before=_or_unknown(document["load_average"]["before"]),
+        after=_or_unknown(document["load_average"]["after"]),
+        packages=", ".join(f"{name} {version}" for name, version in machine["packages"].items()),
+        input="x".join(map(str, protocol["input"])),
+        reference=protocol["reference"],
+        times=markdown_table(*TIMES, runs),
+        sizes=markdown_table(*SIZES, (run for run in runs if run["threads"] == least)),
+        ratios="\n".join(["## Ratios in this run", "", *ratios, "", ""]) if ratios else "",
+        peak=_or_unknown(scan["peak_rss_mb"]),
+        read_peak=_or_unknown(scan["read_peak_rss_mb"]),
+        stages=markdown_table(*STAGES, stages),
+    )
+    found = document["roofline"]
+    if found is None:
+        return text
+    layers = [
+        {
+            **layer,
+            "output": "x".join(map(str, layer["output_shape"][1:])),
+            "mflops": layer["flops"] / 1e6,
+            "mb": layer["bytes"] / 1e6,
+            "gb_per_s": layer["bytes_per_s"] / 1e9,
+        }
         for layer in found["layers"]
     ]
-    header = ["layer", "kind", "output", "MFLOPs", "MB", "GB/s there", "bound ms", "limit"]
-    return [
-        "## Roofline",
-        "",
-        f"{found['model']} {found['precision']} under {found['runtime']}, one thread. This machine "
-        f"reaches {found['peak_flops_per_s'] / 1e9:.0f} GFLOP/s and "
-        f"{found['memory_bytes_per_s'] / 1e9:.0f} GB/s from memory. The layers take at least "
-        f"{found['bound_ms']:.2f} ms; the median is {found['p50_ms']:.2f} ms: "
-        f"{found['share']:.0%} of the bound is reached ({found['share_of_quickest']:.0%} by the "
-        f"quickest inference). Without layers the bound is {found['simple_bound_ms']:.2f} ms, "
-        f"{found['simple_share']:.0%}.",
-        "",
-        *_table(header, rows, texts=3),
-    ]
-
-
-def _names(run: Run) -> list[str]:
-    return [run["model"], run["precision"], run["runtime"]]
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]], *, texts: int) -> list[str]:
-    """Header and rows → Markdown, padded; the first `texts` columns are words, not numbers."""
-    cells = [list(header), *map(list, rows)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
-    lines = [
-        "| "
-        + " | ".join(
-            cell.ljust(width) if column < texts else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        + " |"
-        for row in cells
-    ]
-    rule = [
-        "-" * (width + 2) if column < texts else "-" * (width + 1) + ":"
-        for column, width in enumerate(widths)
-    ]
-    return [lines[0], "|" + "|".join(rule) + "|", *lines[1:]]
-
-
-def _ratio(found: Mapping[str, Any]) -> str:
-    return (
-        f"{found['ratio']:.2f} times the time (quartiles of the rounds "
-        f"{_range(found['ratio_quartiles'])}; quickest inferences "
-        f"{found['ratio_of_quickest']:.2f})"
+    return text + ROOFLINE.format(
+        **found,
+        gflops_per_s=found["peak_flops_per_s"] / 1e9,
+        gb_per_s=found["memory_bytes_per_s"] / 1e9,
+        table=markdown_table(*LAYERS, layers),
     )
 
 
-def _range(quartiles: Sequence[float]) -> str:
-    return " ".join(f"{one:.2f}" for one in quartiles)
+def pareto_markdown(document: Document) -> str:
+    """Return a row a bundle, fastest first, the shipped one in bold, and the rule.
+
+    Args:
+        document: Of `ichlite pareto`.
+    """
+    rows = [
+        {
+            **one,
+            "name": f"**{one['name']}**" if one["name"] == document["shipped"] else one["name"],
+            "kb": one["bytes"] / 1e3,
+            "zstd_kb": one["zstd_bytes"] / 1e3,
+            "mflops": one["flops"] / 1e6,
+            "gate": "passes" if one["passes"] else "fails",
+            "front_names": ", ".join(FRONT_NAMES[cost] for cost in one["fronts"]),
+        }
+        for one in sorted(document["bundles"], key=lambda one: one["min_ms"])
+    ]
+    text = PARETO.format(**document, table=markdown_table(*BUNDLES, rows))
+    undefined = ", ".join(document["undefined"])
+    return text + UNDEFINED.format(undefined) if undefined else text
 
 
-def _number(value: float | None, digits: int) -> str:
-    return "" if value is None else f"{value:.{digits}f}"
+class _Unknown:
+    """Stands for None: nothing, in any format."""
+
+    def __format__(self, _: str) -> str:
+        return ""
 
 
-def _count(value: int | None) -> str:
-    return "" if value is None else f"{value:,}"
+def markdown_table(titles: str, cells: str, rows: Iterable[Document]) -> str:
+    """Return a padded Markdown table: words to the left, numbers to the right, None as nothing.
+
+    Example:
+        >>> print(markdown_table("name | count", "{name} | {n:,}", [{"name": "a", "n": 1000}]))
+        | name | count |
+        |------|------:|
+        | a    | 1,000 |
+    """
+    fields = cells.split(" | ")
+    table = [titles.split(" | ")]
+    for row in rows:
+        known = {key: _Unknown() if value is None else value for key, value in row.items()}
+        table.append([field.format_map(known).replace("|", "\\|") for field in fields])
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    sides = [">" if ":" in field else "<" for field in fields]
+    head, *body = (" | ".join(map("{:{}{}}".format, row, sides, widths)) for row in table)
+    ends = {"<": "--", ">": "-:"}
+    rule = "|".join("-" * width + ends[side] for side, width in zip(sides, widths, strict=True))
+    return "\n".join([f"| {head} |", f"|{rule}|", *(f"| {line} |" for line in body)])
+
+
+def _range(found: Document) -> str:
+    return " ".join(f"{one:.2f}" for one in found["ratio_quartiles"])
+
+
+def _or_unknown(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.1f}"

@@ -7,13 +7,13 @@ reference, the fastest; of those within `TIE` of it, the smallest file.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from ichlite.bench.contender import bundle_contender
-from ichlite.bench.interleaved_timing import measure
+from ichlite.bench.interleaved_timing import Advance, measure, sample_windows
 from ichlite.bench.model_facts import Facts, facts_of
 from ichlite.bench.runtimes import LITERT
 from ichlite.compress.gate import MEAN, Drops, Gate, lost_too_much
@@ -50,41 +50,36 @@ class Point:
         """Test ROC AUC of each subtype and `mean`; None where undefined."""
         return self.facts.auc
 
-    def cost(self, name: str) -> float:
-        """One of `COSTS` → how much of it."""
-        return float(getattr(self if name == "min_ms" else self.facts, name))
-
-    def as_dict(self) -> dict[str, Any]:
-        """For a document: name, facts and times, side by side."""
+    def listed(self) -> dict[str, Any]:
+        """Return name, facts and times, side by side."""
         facts = asdict(self.facts)
         del facts["store_hash"]  # the same in all
         return {"name": self.name, **facts, "min_ms": self.min_ms, "p50_ms": self.p50_ms}
 
 
 def bundles_in(paths: Sequence[Path]) -> list[Path]:
-    """Bundles, and folders that hold bundles at any depth → the bundles, sorted in each folder.
+    """Return bundles, and for folders the bundles in them at any depth, sorted in each folder.
 
     Hidden folders are passed over: a bundle that is being written is in one.
     """
     found: list[Path] = []
     for path in paths:
-        inside = sorted(one.parent for one in path.rglob(MANIFEST_FILE) if not _hidden(one, path))
+        inside = sorted(
+            file.parent
+            for file in path.rglob(MANIFEST_FILE)
+            if not any(name.startswith(".") for name in file.relative_to(path).parts)
+        )
         found += inside if inside and not (path / MANIFEST_FILE).exists() else [path]
     return found
 
 
 def measure_bundles(
-    bundles: Sequence[Bundle],
-    slices: Path,
-    *,
-    runs: int = 200,
-    advance: Callable[[int], None] = lambda _: None,
+    bundles: Sequence[Bundle], *, runs: int, advance: Advance = lambda _: None
 ) -> list[Point]:
     """Time bundles turn by turn, and put beside it what their manifests say of the test split.
 
     Args:
         bundles: Made from one store by `ichlite compress`.
-        slices: `.npy` of windows (slice, 256, 256, 3) float32.
         runs: Inferences timed of each.
         advance: Called with 1 whenever the work is a step further on.
 
@@ -93,32 +88,45 @@ def measure_bundles(
         UsageError: Fewer than two bundles, one name twice, or bundles of different stores.
         IchliteError: A model cannot be run.
     """
+    names = [bundle.name for bundle in bundles]
+    if len(bundles) < 2 or len(set(names)) < len(names):
+        raise UsageError("bundles", found=", ".join(names), expected="two or more, each name once")
     facts = [facts_of(bundle) for bundle in bundles]
-    _check_comparable(bundles, facts)
+    stores = {one.store_hash for one in facts}
+    if len(stores) > 1:
+        raise UsageError(
+            "bundles that were judged on different data cannot be compared",
+            found=f"{len(stores)} stores",
+            expected="one",
+        )
     contenders = [bundle_contender(bundle, bundle.name, LITERT) for bundle in bundles]
-    timings = measure(contenders, slices, threads=(1,), runs=runs, advance=advance)
+    timings = measure(contenders, sample_windows(), runs=runs, advance=advance)
     return [
-        Point(bundle.name, of, float(timing.times_ms.min()), timing.percentile_ms(50))
-        for bundle, of, timing in zip(bundles, facts, timings, strict=True)
+        Point(name, of, float(timing.times_ms.min()), timing.percentile_ms(50))
+        for name, of, timing in zip(names, facts, timings, strict=True)
     ]
 
 
 def on_front(points: Sequence[Point], cost: str) -> set[str]:
-    """Points and one of `COSTS` → the names of those that no other beats in AUC and cost."""
+    """Return the names of the points that no other beats in AUC and one of `COSTS`."""
+    rated = [(one.name, one.auc[MEAN] or 0.0, one.listed()[cost]) for one in points]
     return {
-        one.name
-        for one in points
-        if not any(_beats(other, one, cost) for other in points if other is not one)
+        name
+        for name, auc, price in rated
+        if not any(
+            better >= auc and cheaper <= price and (better, cheaper) != (auc, price)
+            for _, better, cheaper in rated
+        )
     }
 
 
 def passing(points: Sequence[Point], reference: Point, gate: Gate) -> list[Point]:
-    """Points that lose no more test ROC AUC against the reference than the gate allows."""
+    """Return the points that lose no more ROC AUC against the reference than the gate allows."""
     return [one for one in points if not lost_too_much(Drops(reference.auc, one.auc), gate)]
 
 
 def ship(points: Sequence[Point], reference: Point, gate: Gate) -> Point:
-    """Points, one of them the reference → the one that `RULE` picks; the reference at worst."""
+    """Return the point that `RULE` picks; at worst the reference, which is one of them."""
     good = passing(points, reference, gate)
     fastest = min(one.min_ms for one in good)
     tied = [one for one in good if one.min_ms <= fastest * (1 + TIE)]
@@ -126,8 +134,14 @@ def ship(points: Sequence[Point], reference: Point, gate: Gate) -> Point:
 
 
 def pareto_document(points: Sequence[Point], reference: Point, gate: Gate) -> dict[str, Any]:
-    """Points → the document of `ichlite pareto --json`, machine and date left to the caller."""
-    good = {one.name for one in passing(points, reference, gate)}
+    """Return the document of `ichlite pareto --json`, but for machine and date.
+
+    Args:
+        points: What was measured; the reference is one of them.
+        reference: What none may fall behind.
+        gate: How far.
+    """
+    good = passing(points, reference, gate)
     fronts = {cost: on_front(points, cost) for cost in COSTS}
     return {
         "reference": reference.name,
@@ -138,35 +152,12 @@ def pareto_document(points: Sequence[Point], reference: Point, gate: Gate) -> di
         "undefined": Drops(reference.auc, reference.auc).undefined,
         "bundles": [
             {
-                **one.as_dict(),
+                **one.listed(),
                 "speedup": reference.min_ms / one.min_ms,
                 "mean_drop": Drops(reference.auc, one.auc).drops[MEAN],
-                "passes": one.name in good,
+                "passes": one in good,
                 "fronts": [cost for cost in COSTS if one.name in fronts[cost]],
             }
             for one in points
         ],
     }
-
-
-def _hidden(file: Path, above: Path) -> bool:
-    return any(name.startswith(".") for name in file.relative_to(above).parts)
-
-
-def _beats(other: Point, one: Point, cost: str) -> bool:
-    theirs, ours = other.auc[MEAN] or 0.0, one.auc[MEAN] or 0.0
-    cheap, dear = other.cost(cost), one.cost(cost)
-    return bool(theirs >= ours and cheap <= dear and (theirs > ours or cheap < dear))
-
-
-def _check_comparable(bundles: Sequence[Bundle], facts: Sequence[Facts]) -> None:
-    names = [bundle.name for bundle in bundles]
-    if len(bundles) < 2 or len(set(names)) < len(names):
-        raise UsageError("bundles", found=", ".join(names), expected="two or more, each name once")
-    stores = {one.store_hash for one in facts}
-    if len(stores) > 1:
-        raise UsageError(
-            "bundles that were judged on different data cannot be compared",
-            found=f"{len(stores)} stores",
-            expected="one",
-        )

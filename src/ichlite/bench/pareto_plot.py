@@ -22,10 +22,37 @@ DEPTH = 3
 """Bundles that lost more than so many times what the gate allows are triangles at the edge."""
 EDGE = 0.04
 """Share of the height that is kept for those."""
+Place = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class AucScale:
+    """From the least AUC that is drawn where it is, and a strip for those below it, to the best."""
+
+    least: float
+    best: float
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> AucScale:
+        """Return the scale on which a document of `ichlite pareto` is drawn."""
+        aucs = {one["name"]: one["auc"]["mean"] for one in document["bundles"]}
+        deepest = aucs[document["reference"]] - DEPTH * document["gate"]["max_mean_drop"]
+        return cls(min(auc for auc in aucs.values() if auc >= deepest), max(aucs.values()))
+
+    @property
+    def limits(self) -> Place:
+        """AUC at the bottom and at the top."""
+        span = max(self.best - self.least, 0.001)
+        return self.least - 3 * EDGE * span, self.best + EDGE * span
+
+    def height(self, auc: float) -> float:
+        """Return where an AUC is drawn; below the least, in the strip."""
+        bottom, top = self.limits
+        return auc if auc >= self.least else bottom + EDGE * (top - bottom)
 
 
 def plot_pareto(document: Mapping[str, Any], path: Path) -> Path:
-    """Document → PNG: mean ROC AUC against time, size, packed size and FLOPs, fronts drawn.
+    """Plot mean ROC AUC against time, size, packed size and FLOPs, with fronts.
 
     Args:
         document: Of `ichlite pareto`.
@@ -35,97 +62,56 @@ def plot_pareto(document: Mapping[str, Any], path: Path) -> Path:
         The path.
     """
     bundles = document["bundles"]
-    scale = _scale(document)
-    heights = [scale.height(one) for one in bundles]
+    scale = AucScale.of(document)
+    below = [one["auc"]["mean"] < scale.least for one in bundles]
     with styled(12, 10) as figure:
-        grid = figure.subplots(2, 2, sharey=True).ravel()
-        drawn = []
-        for axes, (cost, label, factor) in zip(grid, PANELS, strict=True):
-            points = [(one[cost] * factor, y) for one, y in zip(bundles, heights, strict=True)]
-            drawn.append(points)
-            _set_axes(axes, [x for x, _ in points], scale, label)
-            _draw_front(
-                axes, [at for at, one in zip(points, bundles, strict=True) if cost in one["fronts"]]
-            )
-            for point, one in zip(points, bundles, strict=True):
-                _draw(axes, point, one, document["shipped"], scale)
-        for axes in grid[::2]:
+        panels = []
+        for axes, panel in zip(figure.subplots(2, 2, sharey=True).ravel(), PANELS, strict=True):
+            cost, label, factor = panel
+            points = [(one[cost] * factor, scale.height(one["auc"]["mean"])) for one in bundles]
+            _set_axes(axes, [x for x, _ in points], label, scale)
+            front = [
+                point for point, one in zip(points, bundles, strict=True) if cost in one["fronts"]
+            ]
+            axes.step(*zip(*sorted(front), strict=True), where="post", color=SOFT, lw=0.8, zorder=1)
+            for point, one, is_below in zip(points, bundles, below, strict=True):
+                chosen = one["name"] == document["shipped"]
+                axes.scatter(
+                    *point, s=110 if chosen else 40, zorder=2,
+                    marker="v" if is_below else "*" if chosen else "o",
+                    color=SHIPPED if chosen else PASSING if one["passes"] else FAILING,
+                )  # fmt: skip
+            panels.append((axes, points))
+        for axes, _ in panels[::2]:
             axes.set_ylabel("mean ROC AUC, test split")
-        _write_key(figure, bundles, scale)
+        figure.suptitle(
+            "Up and to the left is better. Star: shipped; grey: fails the gate; line: the front"
+            + ("; triangle: lower than drawn." if any(below) else "."),
+            fontsize=11,
+        )
+        names = [
+            f"{number}\u00a0{one['name']}" + f"\u00a0({one['auc']['mean']:.3f})" * is_below
+            for number, (one, is_below) in enumerate(zip(bundles, below, strict=True), start=1)
+        ]
+        key = textwrap.fill("   ".join(names), 140, break_on_hyphens=False)
+        figure.supxlabel(key, fontsize=9)
         figure.draw_without_rendering()  # numbers go where things stand, which is known now
-        for axes, points in zip(grid, drawn, strict=True):
+        for axes, points in panels:
             _number(axes, points)
         return save(figure, path)
 
 
-@dataclass(frozen=True, slots=True)
-class _Scale:
-    """From the least AUC that is drawn where it is, and a strip for those below it, to the best."""
-
-    least: float
-    best: float
-
-    @property
-    def limits(self) -> tuple[float, float]:
-        span = max(self.best - self.least, 0.001)
-        return self.least - 3 * EDGE * span, self.best + EDGE * span
-
-    def is_below(self, one: Mapping[str, Any]) -> bool:
-        return bool(one["auc"]["mean"] < self.least)
-
-    def height(self, one: Mapping[str, Any]) -> float:
-        bottom, top = self.limits
-        return bottom + EDGE * (top - bottom) if self.is_below(one) else float(one["auc"]["mean"])
-
-
-def _scale(document: Mapping[str, Any]) -> _Scale:
-    aucs = {one["name"]: float(one["auc"]["mean"]) for one in document["bundles"]}
-    deepest = aucs[document["reference"]] - DEPTH * document["gate"]["max_mean_drop"]
-    return _Scale(min(auc for auc in aucs.values() if auc >= deepest), max(aucs.values()))
-
-
-def _write_key(figure: Any, bundles: Sequence[Mapping[str, Any]], scale: _Scale) -> None:
-    names = [
-        f"{number}\u00a0{one['name']}"
-        + (f"\u00a0({one['auc']['mean']:.3f})" if scale.is_below(one) else "")
-        for number, one in enumerate(bundles, start=1)
-    ]
-    figure.suptitle(
-        "Up and to the left is better. Star: shipped; grey: fails the gate; line: the front"
-        + ("; triangle: lower than drawn." if any(map(scale.is_below, bundles)) else "."),
-        fontsize=11,
-    )
-    key = textwrap.fill("   ".join(names), 140, break_on_hyphens=False)
-    figure.supxlabel(key, fontsize=9)
-
-
-def _set_axes(axes: Any, costs: Sequence[float], scale: _Scale, label: str) -> None:
+def _set_axes(axes: Any, costs: Sequence[float], label: str, scale: AucScale) -> None:
     from matplotlib.ticker import LogLocator
 
-    axes.set(
-        xscale="log", xlim=(min(costs) / 1.4, max(costs) * 1.4), xlabel=label, ylim=scale.limits
-    )
+    axes.set(xscale="log", xlim=(min(costs) / 1.4, max(costs) * 1.4), xlabel=label)
+    axes.set_ylim(scale.limits)
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_minor_formatter("")
 
 
-def _draw_front(axes: Any, front: Sequence[tuple[float, float]]) -> None:
-    axes.step(*zip(*sorted(front), strict=True), where="post", color=SOFT, lw=0.8, zorder=1)
-
-
-def _draw(
-    axes: Any, point: tuple[float, float], one: Mapping[str, Any], shipped: str, scale: _Scale
-) -> None:
-    chosen = one["name"] == shipped
-    axes.scatter(
-        *point, s=110 if chosen else 40, zorder=2,
-        marker="v" if scale.is_below(one) else "*" if chosen else "o",
-        color=SHIPPED if chosen else PASSING if one["passes"] else FAILING,
-    )  # fmt: skip
-
-
-def _number(axes: Any, points: Sequence[tuple[float, float]]) -> None:
+def _number(axes: Any, points: Sequence[Place]) -> None:
     """Write each point's number, from 1, beside it, where it hides no other point or number."""
     pixels = axes.transData.transform(points)
     taken = [tuple(one) for one in pixels]

@@ -1,79 +1,100 @@
-"""Compute a model's roofline bound, and the share of it that was reached.
+"""Measure this machine's peaks, and set a model's time against the roofline that they make.
 
 A layer cannot take less time than its operations at the peak rate, nor less than its bytes (input
 maps, weights and output, each once) at the bandwidth of a working set as large as they are. Its
 bound is the larger of the two; layers run one after the other, so the model's is their sum. The
 simple bound knows no layers: all operations at the peak, or input, weights and outputs from memory.
+
+Peaks are of one thread and float32. Operations: a matrix product, by the BLAS that numpy comes
+with. Bytes: numpy's copy and addition of arrays, counted as STREAM counts them (every array once),
+at several working sets, since a feature map may lie in a cache. The best of many tries each: a
+machine's limit does not depend on its load.
+
+Source: McCalpin, STREAM, 1995 (copy and add).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from time import perf_counter
+from timeit import repeat
 from typing import Any
 
-from ichlite.bench.layers import Layer
-from ichlite.bench.peaks import Peaks
+import numpy as np
+
+from ichlite.bench.tflite_layers import Layer
+
+SIDES = (256, 384, 512, 768, 1024)
+"""Of the matrices."""
+WORKING_SETS = tuple(2**power for power in range(17, 29))
+"""Bytes of all arrays together, 128 KiB to 256 MiB."""
+SECONDS_EACH, LEAST_TRIES = 0.15, 5
+"""Each piece of work is tried so long, but at least so often."""
 
 
 @dataclass(frozen=True, slots=True)
-class Bound:
-    """What one layer takes at least.
+class Peaks:
+    """What one thread of a machine reaches.
 
     Attributes:
-        layer: Which.
-        compute_ms: Its operations at the peak rate.
-        bytes_per_s: The bandwidth that its bytes may have.
-        move_ms: Its bytes at that bandwidth.
+        flops_per_s: float32 operations a second.
+        bandwidths: (bytes of the working set, bytes a second), ascending; never faster when larger.
     """
 
-    layer: Layer
-    compute_ms: float
-    bytes_per_s: float
-    move_ms: float
+    flops_per_s: float
+    bandwidths: tuple[tuple[int, float], ...]
 
     @property
-    def bound_ms(self) -> float:
-        """The larger of the two."""
-        return max(self.compute_ms, self.move_ms)
+    def memory_bytes_per_s(self) -> float:
+        """Bandwidth of the largest working set."""
+        return self.bandwidths[-1][1]
 
-    @property
-    def limit(self) -> str:
-        """Which of the two it is."""
-        return "operations" if self.compute_ms >= self.move_ms else "bytes"
+    def bandwidth(self, working_set_bytes: int) -> float:
+        """Return the bytes a second of the smallest measured working set not below this one.
 
+        Example:
+            >>> Peaks(1.0, ((1000, 9.0), (2000, 3.0))).bandwidth(1500)
+            3.0
+        """
+        fitting = (rate for measured, rate in self.bandwidths if working_set_bytes <= measured)
+        return next(fitting, self.memory_bytes_per_s)
 
-def bounds(layers: Sequence[Layer], peaks: Peaks) -> tuple[Bound, ...]:
-    """Layers and peaks → the bound of each layer."""
-    return tuple(
-        Bound(
-            layer,
-            compute_ms=layer.flops / peaks.flops_per_s * 1e3,
-            bytes_per_s=peaks.bandwidth(layer.bytes),
-            move_ms=layer.bytes / peaks.bandwidth(layer.bytes) * 1e3,
+    def best_with(self, other: Peaks) -> Peaks:
+        """Return the higher one of everything, of two measurements of one machine."""
+        return Peaks(
+            max(self.flops_per_s, other.flops_per_s),
+            tuple(
+                (size, max(rate, again))
+                for (size, rate), (_, again) in zip(self.bandwidths, other.bandwidths, strict=True)
+            ),
         )
-        for layer in layers
-    )
-
-
-def simple_bound_ms(layers: Sequence[Layer], peaks: Peaks) -> float:
-    """Layers and peaks → milliseconds, as if all maps between layers were free."""
-    outside = (
-        layers[0].input_bytes + sum(one.weight_bytes for one in layers) + layers[-1].output_bytes
-    )
-    flops = sum(one.flops for one in layers)
-    return max(flops / peaks.flops_per_s, outside / peaks.memory_bytes_per_s) * 1e3
 
 
 def roofline(layers: Sequence[Layer], peaks: Peaks, p50_ms: float, min_ms: float) -> dict[str, Any]:
-    """Layers, peaks, median and quickest inference on one thread → `roofline` of `bench --json`.
+    """Set a model's time on one thread against its bound.
 
-    `share` is the bound over the median, `share_of_quickest` over the quickest inference, on which
-    a shared machine weighs less.
+    Args:
+        layers: Of the model.
+        peaks: Of the machine.
+        p50_ms: Median inference.
+        min_ms: Quickest inference.
+
+    Returns:
+        What `roofline` of `ichlite bench --json` says. `share` is the bound over the median,
+        `share_of_quickest` over the quickest inference, on which a shared machine weighs less.
     """
-    found = bounds(layers, peaks)
-    bound_ms = sum(one.bound_ms for one in found)
-    simple_ms = simple_bound_ms(layers, peaks)
+    bounds = [_bound(layer, peaks) for layer in layers]
+    bound_ms = sum(one["bound_ms"] for one in bounds)
+    flops = sum(layer.flops for layer in layers)
+    outside = sum(layer.weight_bytes for layer in layers)
+    outside += layers[0].input_bytes + layers[-1].output_bytes
+    simple_ms = max(flops / peaks.flops_per_s, outside / peaks.memory_bytes_per_s) * 1e3
     return {
         "peak_flops_per_s": peaks.flops_per_s,
         "memory_bytes_per_s": peaks.memory_bytes_per_s,
@@ -82,24 +103,83 @@ def roofline(layers: Sequence[Layer], peaks: Peaks, p50_ms: float, min_ms: float
         ],
         "p50_ms": p50_ms,
         "min_ms": min_ms,
-        "flops": sum(one.flops for one in layers),
-        "bytes": sum(one.bytes for one in layers),
+        "flops": flops,
+        "bytes": sum(layer.bytes for layer in layers),
         "bound_ms": bound_ms,
         "share": bound_ms / p50_ms,
         "share_of_quickest": bound_ms / min_ms,
         "simple_bound_ms": simple_ms,
         "simple_share": simple_ms / p50_ms,
-        "layers": [
-            {
-                "layer": one.layer.number,
-                "kind": one.layer.kind,
-                "output_shape": list(one.layer.output_shape),
-                "flops": one.layer.flops,
-                "bytes": one.layer.bytes,
-                "bytes_per_s": one.bytes_per_s,
-                "bound_ms": one.bound_ms,
-                "limit": one.limit,
-            }
-            for one in found
-        ],
+        "layers": bounds,
     }
+
+
+def _bound(layer: Layer, peaks: Peaks) -> dict[str, Any]:
+    """Return what a layer takes at least, and whether its operations or its bytes say so."""
+    rate = peaks.bandwidth(layer.bytes)
+    compute_ms = layer.flops / peaks.flops_per_s * 1e3
+    move_ms = layer.bytes / rate * 1e3
+    return {
+        "layer": layer.number,
+        "kind": layer.kind,
+        "output_shape": list(layer.output_shape),
+        "flops": layer.flops,
+        "bytes": layer.bytes,
+        "bytes_per_s": rate,
+        "bound_ms": max(compute_ms, move_ms),
+        "limit": "operations" if compute_ms >= move_ms else "bytes",
+    }
+
+
+def measured_peaks() -> Peaks:
+    """Measure the peaks of one thread, in a process of its own (5 s)."""
+    # BLAS reads how many threads it may take when numpy is imported.
+    single = {f"{library}_NUM_THREADS": "1" for library in ("OPENBLAS", "OMP", "MKL")}
+    done = subprocess.run(
+        [sys.executable, "-m", __name__],
+        env={**os.environ, **single, "VECLIB_MAXIMUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = json.loads(done.stdout)
+    return Peaks(found["flops_per_s"], tuple(map(tuple, found["bandwidths"])))
+
+
+def flops_per_s() -> float:
+    """Measure the best rate of a square float32 matrix product."""
+    best = 0.0
+    for side in SIDES:
+        a = np.random.default_rng(0).random((side, side), np.float32)
+        out = np.empty_like(a)
+        best = max(best, 2 * side**3 / quickest_s(partial(np.matmul, a, a, out=out)))
+    return best
+
+
+def bytes_per_s(working_set_bytes: int) -> float:
+    """Measure the better rate of copying and adding arrays that are so large together."""
+    a, b = (np.ones(working_set_bytes // 8, np.float32) for _ in range(2))
+    copied = 2 * a.nbytes / quickest_s(lambda: np.copyto(a, b))
+    a, b, c = (np.ones(working_set_bytes // 12, np.float32) for _ in range(3))
+    added = 3 * a.nbytes / quickest_s(lambda: np.add(b, c, out=a))
+    return max(copied, added)
+
+
+def quickest_s(work: Callable[[], object], timer: Callable[[], float] = perf_counter) -> float:
+    """Return the seconds of the quickest of many tries."""
+    best = min(repeat(work, timer=timer, number=1, repeat=LEAST_TRIES))
+    more = LEAST_TRIES + int(SECONDS_EACH / best)
+    return min(repeat(work, timer=timer, number=1, repeat=more))
+
+
+def main() -> None:
+    """Measure; print `Peaks` as JSON."""
+    rates = [bytes_per_s(size) for size in WORKING_SETS]
+    # What is reached on a large working set is reached on a small one; a dip is another's doing.
+    never_slower = np.maximum.accumulate(rates[::-1])[::-1].tolist()
+    peaks = Peaks(flops_per_s(), tuple(zip(WORKING_SETS, never_slower, strict=True)))
+    print(json.dumps(asdict(peaks)))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,17 +20,103 @@ from ichlite.labels import NAMES
 LITERT = "litert"
 
 
-class Engine(Protocol):
-    """A loaded model."""
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """A loaded model.
 
-    def load(self, x: NDArray[np.float32]) -> None:
-        """Take windows (1, 256, 256, 3) float32 in [0, 1]; put them where the model reads them."""
+    Attributes:
+        put: Puts windows (1, 256, 256, 3) float32 in [0, 1] where the model reads them.
+        invoke: Runs the model on what was put there, and nothing else.
+        outputs: Returns all outputs of the last invocation, each (1, …) float32.
+    """
 
-    def invoke(self) -> object:
-        """Run the model on what was loaded, and nothing else."""
+    put: Callable[[NDArray[np.float32]], object]
+    invoke: Callable[[], object]
+    outputs: Callable[[], list[NDArray[np.float32]]]
 
-    def logits(self) -> NDArray[np.float32]:
-        """Give the logits (5,) of the last invocation."""
+    def run(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the logits (5,) of windows (1, 256, 256, 3)."""
+        self.put(x)
+        self.invoke()
+        return next(one[0] for one in self.outputs() if one.shape == (1, len(NAMES)))
+
+
+def _litert(path: Path, threads: int) -> Engine:
+    """LiteRT with its default delegate, XNNPACK, as `ichlite read` uses it."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_path=str(path), num_threads=threads)
+    interpreter.allocate_tensors()
+    details = interpreter.get_input_details()[0]
+    outputs = [one["index"] for one in interpreter.get_output_details()]
+    return Engine(
+        lambda x: interpreter.set_tensor(details["index"], stored_input(x, details)),
+        interpreter.invoke,
+        lambda: [interpreter.get_tensor(index) for index in outputs],
+    )
+
+
+def _onnxruntime(path: Path, threads: int) -> Engine:
+    """ONNX Runtime on the CPU; input and outputs are bound, so nothing is copied."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    binding = session.io_binding()
+    for output in session.get_outputs():
+        binding.bind_output(output.name)
+
+    def put(x: NDArray[np.float32]) -> None:
+        value = onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(x))
+        binding.bind_ortvalue_input(session.get_inputs()[0].name, value)
+
+    return Engine(put, lambda: session.run_with_iobinding(binding), binding.copy_outputs_to_cpu)
+
+
+def _openvino(path: Path, threads: int) -> Engine:
+    """OpenVINO on the CPU, reading the very `.tflite` file that LiteRT reads."""
+    import openvino
+
+    settings = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "NUM_STREAMS": "1",
+        "INFERENCE_NUM_THREADS": threads,
+        # Without it, CPUs with bfloat16 instructions compute in bfloat16.
+        "INFERENCE_PRECISION_HINT": "f32",
+        # No other runtime ties its threads to a core, which another job may hold.
+        "ENABLE_CPU_PINNING": False,
+    }
+    model = openvino.Core().compile_model(str(path), "CPU", settings)
+    request = model.create_infer_request()
+    kept: dict[str, Any] = {}
+
+    def put(x: NDArray[np.float32]) -> None:
+        # The tensor looks into the array's memory, so the array has to stay.
+        kept["x"] = np.array(x, np.float32, order="C")
+        request.set_input_tensor(openvino.Tensor(kept["x"], shared_memory=True))
+
+    return Engine(
+        put, request.infer, lambda: [np.array(one.data) for one in request.output_tensors]
+    )
+
+
+def _keras(path: Path, threads: int) -> Engine:
+    """Keras on TensorFlow as one compiled graph: its quickest way on a CPU, not `predict`."""
+    import keras
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    model = keras.saving.load_model(path, compile=False)
+    call = tf.function(lambda x: model(x, training=False), jit_compile=False)
+    kept: dict[str, Any] = {}
+    return Engine(
+        lambda x: kept.update(x=tf.constant(x)),
+        lambda: kept.update(outputs=call(kept["x"])),
+        lambda: [np.array(one) for one in kept["outputs"].values()],
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +124,7 @@ class RuntimeKind:
     """A runtime that can be asked for.
 
     Attributes:
-        engine: Model file and threads → engine.
+        load: Loads a model file for so many threads.
         modules: What is imported before loading is timed.
         needs: Packages, as they are imported, to make its model file and to run it.
         packages: Whose versions belong to a result.
@@ -47,7 +133,7 @@ class RuntimeKind:
         precisions: Those whose results agree with LiteRT's.
     """
 
-    engine: Callable[[Path, int], Engine]
+    load: Callable[[Path, int], Engine]
     modules: tuple[str, ...]
     needs: tuple[str, ...]
     packages: tuple[str, ...]
@@ -56,150 +142,21 @@ class RuntimeKind:
     precisions: tuple[str, ...] = ("float32",)
 
 
-class _LiteRt:
-    """LiteRT with its default delegate, XNNPACK, as `ichlite read` uses it."""
-
-    def __init__(self, path: Path, threads: int) -> None:
-        from ai_edge_litert.interpreter import Interpreter
-
-        self._interpreter = Interpreter(model_path=str(path), num_threads=threads)
-        self._interpreter.allocate_tensors()
-        self._input = self._interpreter.get_input_details()[0]
-        outputs = self._interpreter.get_output_details()
-        self._logits = next(d["index"] for d in outputs if len(d["shape"]) == 2)
-        self.invoke = self._interpreter.invoke
-
-    def load(self, x: NDArray[np.float32]) -> None:
-        self._interpreter.set_tensor(self._input["index"], stored_input(x, self._input))
-
-    def logits(self) -> NDArray[np.float32]:
-        return np.array(self._interpreter.get_tensor(self._logits)[0], np.float32)
-
-
-class _Onnx:
-    """ONNX Runtime on the CPU; input and outputs are bound, so nothing is copied."""
-
-    def __init__(self, path: Path, threads: int) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        self._session = onnxruntime.InferenceSession(
-            str(path), options, providers=["CPUExecutionProvider"]
-        )
-        self._binding = self._session.io_binding()
-        self._names = [output.name for output in self._session.get_outputs()]
-        for name in self._names:
-            self._binding.bind_output(name)
-
-    def load(self, x: NDArray[np.float32]) -> None:
-        import onnxruntime
-
-        value = onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(x))
-        self._binding.bind_ortvalue_input(self._session.get_inputs()[0].name, value)
-
-    def invoke(self) -> None:
-        self._session.run_with_iobinding(self._binding)
-
-    def logits(self) -> NDArray[np.float32]:
-        outputs = self._binding.copy_outputs_to_cpu()
-        return np.array(_logits_of(outputs), np.float32)
-
-
-class _OpenVino:
-    """OpenVINO on the CPU, reading the very `.tflite` file that LiteRT reads."""
-
-    def __init__(self, path: Path, threads: int) -> None:
-        import openvino
-
-        self._request = (
-            openvino.Core()
-            .compile_model(
-                str(path),
-                "CPU",
-                {
-                    "PERFORMANCE_HINT": "LATENCY",
-                    "NUM_STREAMS": "1",
-                    "INFERENCE_NUM_THREADS": threads,
-                    # Without it, CPUs with bfloat16 instructions compute in bfloat16.
-                    "INFERENCE_PRECISION_HINT": "f32",
-                    # No other runtime ties its threads to a core, which another job may hold.
-                    "ENABLE_CPU_PINNING": False,
-                },
-            )
-            .create_infer_request()
-        )
-        self.invoke = self._request.infer
-
-    def load(self, x: NDArray[np.float32]) -> None:
-        import openvino
-
-        # The tensor looks into the array's memory, so the array has to stay.
-        self._x = np.array(x, np.float32, order="C")
-        self._request.set_input_tensor(openvino.Tensor(self._x, shared_memory=True))
-
-    def logits(self) -> NDArray[np.float32]:
-        outputs = [np.array(tensor.data) for tensor in self._request.output_tensors]
-        return np.array(_logits_of(outputs), np.float32)
-
-
-class _Keras:
-    """Keras on TensorFlow as one compiled graph: its quickest way on a CPU, not `predict`."""
-
-    def __init__(self, path: Path, threads: int) -> None:
-        import keras
-        import tensorflow as tf
-
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(1)
-        model = keras.saving.load_model(path, compile=False)
-        self._call = tf.function(lambda x: model(x, training=False), jit_compile=False)
-
-    def load(self, x: NDArray[np.float32]) -> None:
-        import tensorflow as tf
-
-        self._x = tf.constant(x)
-
-    def invoke(self) -> None:
-        self._outputs = self._call(self._x)
-
-    def logits(self) -> NDArray[np.float32]:
-        return np.array(self._outputs["logits"][0], np.float32)
-
-
 RUNTIMES: Mapping[str, RuntimeKind] = {
     LITERT: RuntimeKind(
-        _LiteRt,
-        ("ai_edge_litert.interpreter",),
-        ("ai_edge_litert",),
-        ("ai-edge-litert",),
-        None,
-        ".tflite",
-        ("float32", "float16", "dynamic", "int8"),
+        _litert, ("ai_edge_litert.interpreter",), ("ai_edge_litert",), ("ai-edge-litert",),
+        None, ".tflite", ("float32", "float16", "dynamic", "int8"),
     ),
     "onnxruntime": RuntimeKind(
-        _Onnx,
-        ("onnxruntime",),
-        ("onnxruntime", "onnx", "tf2onnx"),
-        ("onnxruntime", "onnx", "tf2onnx"),
-        "bench",
-        ".onnx",
+        _onnxruntime, ("onnxruntime",), ("onnxruntime", "onnx", "tf2onnx"),
+        ("onnxruntime", "onnx", "tf2onnx"), "bench", ".onnx",
     ),
     "openvino": RuntimeKind(
-        _OpenVino, ("openvino",), ("openvino",), ("openvino",), "bench", ".tflite"
+        _openvino, ("openvino",), ("openvino",), ("openvino",), "bench", ".tflite"
     ),
     "keras": RuntimeKind(
-        _Keras,
-        ("tensorflow", "keras"),
-        ("tensorflow", "keras"),
-        ("keras", "tensorflow", "tensorflow-cpu"),
-        "train",
-        ".keras",
+        _keras, ("tensorflow", "keras"), ("tensorflow", "keras"),
+        ("keras", "tensorflow", "tensorflow-cpu"), "train", ".keras",
     ),
-}
+}  # fmt: skip
 """Every runtime that `ichlite bench --runtimes` takes."""
-
-
-def _logits_of(outputs: list[Any]) -> Any:
-    return next(output[0] for output in outputs if output.shape == (1, len(NAMES)))

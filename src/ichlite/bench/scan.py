@@ -8,7 +8,8 @@ the limit is what ichlite adds: headers, HU, resizing, windows, the input check 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
 from statistics import median
@@ -18,7 +19,6 @@ from typing import Any
 import numpy as np
 
 from ichlite.bench.peak_memory import peak_of
-from ichlite.bench.study import write_uncompressed
 from ichlite.ct.hounsfield import read_stored, to_hu
 from ichlite.ct.input_check import judge_series, judge_volume, without_lost_slices
 from ichlite.ct.series import find_series
@@ -29,7 +29,7 @@ from ichlite.infer.decision import decide
 from ichlite.infer.pipeline import read_with
 from ichlite.infer.reader import Reader
 from ichlite.infer.runtime import Runtime
-from ichlite.records import HeadVolume, SliceHeader
+from ichlite.records import HeadVolume
 from ichlite.samples import PHANTOM_BLEED
 
 DEFAULT_RUNS = 25
@@ -40,8 +40,8 @@ READ_SLICES = 36
 """Slices of the scan of which the memory of `ichlite read` is told."""
 
 
-def bench_scan(bundle: Bundle, study: Iterable[Path], runs: int = DEFAULT_RUNS) -> dict[str, Any]:
-    """Take a bundle and a study's files; give the times of reading it, warm, per slice.
+def bench_scan(bundle: Bundle, study: Sequence[Path], runs: int = DEFAULT_RUNS) -> dict[str, Any]:
+    """Time the reading of a study, warm, a slice.
 
     The study is written out as uncompressed files of 16 bits first, as scanners send it.
 
@@ -57,21 +57,52 @@ def bench_scan(bundle: Bundle, study: Iterable[Path], runs: int = DEFAULT_RUNS) 
     Raises:
         InputError: The study is not read as one analysed series.
     """
-    study = tuple(study)
-    with tempfile.TemporaryDirectory(prefix="ichlite-bench-") as folder:
+
+    def limit() -> None:
+        for file in files:
+            file.read_bytes()
+            runtime.invoke()
+
+    runtime, turns = Runtime(bundle), []
+    limits_ms, ones_ms, twos_ms = [], [], []
+    with (
+        tempfile.TemporaryDirectory(prefix="ichlite-bench-") as folder,
+        Reader(bundle) as one,
+        Reader(bundle, threads=2) as two,
+    ):
         files = write_uncompressed(study, Path(folder))
-        runtime = Runtime(bundle)
-        limits_ms, ones_ms, twos_ms, turns = [], [], [], []
-        with Reader(bundle) as one, Reader(bundle, threads=2) as two:
-            _check_analysed(one, folder)
-            read_with(two, [folder])
-            for _ in range(runs):
-                limits_ms.append(_warm_ms(lambda: _limit(files, runtime)))
-                ones_ms.append(_warm_ms(lambda: read_with(one, [folder])))
-                twos_ms.append(_warm_ms(lambda: read_with(two, [folder])))
-                turns.append(_one_turn([folder], runtime))
+        _check_analysed(one, folder)
+        for _ in range(runs):
+            limits_ms.append(_warm_ms(limit))
+            ones_ms.append(_warm_ms(lambda: read_with(one, [folder])))
+            twos_ms.append(_warm_ms(lambda: read_with(two, [folder])))
+            turns.append(stage_times_ms([folder], runtime))
         peak_mb = peak_of("read", folder, "--bundle", bundle.path)
-    slices = len(files)
+    shipped = [stage_times_ms(study, runtime) for _ in range(min(runs, SHIPPED_RUNS))]
+    return {
+        **set_against_limit(len(files), limits_ms, ones_ms, twos_ms),
+        "stages_ms": _medians(turns),
+        "as_shipped": {
+            "transfer_syntax_uid": find_series(study)[0][0].slices[0].layout.transfer_syntax_uid,
+            "stages_ms": _medians(shipped),
+        },
+        "peak_rss_mb": peak_mb,
+        "read_slices": READ_SLICES,
+        "read_peak_rss_mb": _read_peak_mb(bundle),
+    }
+
+
+def set_against_limit(
+    slices: int, limits_ms: Sequence[float], ones_ms: Sequence[float], twos_ms: Sequence[float]
+) -> dict[str, float]:
+    """Compare readings on one and on two threads with their limit: medians, and the quickest.
+
+    Args:
+        slices: Of the study.
+        limits_ms: Milliseconds of the limit, each turn.
+        ones_ms: Of reading on one thread.
+        twos_ms: Of reading on two threads.
+    """
     limit_ms, one_ms, two_ms = (median(times) / slices for times in (limits_ms, ones_ms, twos_ms))
     return {
         "slices": slices,
@@ -81,23 +112,81 @@ def bench_scan(bundle: Bundle, study: Iterable[Path], runs: int = DEFAULT_RUNS) 
         "ratio_of_quickest": min(ones_ms) / min(limits_ms),
         "two_thread_ratio": two_ms / limit_ms,
         "two_thread_ratio_of_quickest": min(twos_ms) / min(limits_ms),
-        "stages_ms": _medians(turns),
-        "as_shipped": {
-            "transfer_syntax_uid": _transfer_syntax(study),
-            "stages_ms": _medians(
-                [_one_turn(study, runtime) for _ in range(min(runs, SHIPPED_RUNS))]
-            ),
-        },
-        "peak_rss_mb": peak_mb,
-        "read_slices": READ_SLICES,
-        "read_peak_rss_mb": _read_peak_mb(bundle),
     }
 
 
-def _limit(files: Sequence[Path], runtime: Runtime) -> None:
-    for file in files:
-        file.read_bytes()
-        runtime.invoke()
+def write_uncompressed(study: Iterable[Path], folder: Path) -> list[Path]:
+    """Write DICOM files to a folder as explicit little endian; return the new files.
+
+    Raises:
+        InputError: No files.
+    """
+    from pydicom import dcmread
+    from pydicom.uid import ExplicitVRLittleEndian
+
+    written = []
+    for path in study:
+        dataset = dcmread(path)
+        if dataset.file_meta.TransferSyntaxUID.is_compressed:
+            dataset.decompress(generate_instance_uid=False)
+        else:
+            dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        target = folder / path.name
+        dataset.save_as(target, implicit_vr=False, little_endian=True, enforce_file_format=True)
+        written.append(target)
+    if not written:
+        raise InputError("no files to measure with", expected="the sample study")
+    return written
+
+
+def stage_times_ms(paths: Iterable[Path | str], runtime: Runtime) -> dict[str, float]:
+    """Run the stages one after the other, each over the whole study.
+
+    Args:
+        paths: Of one series.
+        runtime: Of the model.
+
+    Returns:
+        Milliseconds a slice of each stage, in order.
+    """
+    times_ms: dict[str, float] = {}
+
+    @contextmanager
+    def clocked(stage: str) -> Iterator[None]:
+        start_s = perf_counter()
+        yield
+        times_ms[stage] = (perf_counter() - start_s) * 1e3
+
+    with clocked("find"):
+        series = find_series(paths)[0][0]
+    with clocked("gate_series"):
+        judge_series(series)
+    with clocked("read"):
+        for header in series.slices:
+            with FileIO(header.path) as file:
+                file.seek(header.layout.offset)
+                file.read(header.layout.length or -1)
+    with clocked("decode"):
+        stored = [(read_stored(header), header) for header in series.slices]
+    # `read_stored` reads the bytes once more; what it takes longer than that is decoding.
+    times_ms["decode"] = max(0.0, times_ms["decode"] - times_ms["read"])
+    with clocked("hu"):
+        hu = [to_hu(*pair)[0] for pair in stored]
+    with clocked("resize"):
+        grid = np.stack([resize_hu(one) for one in hu])
+    with clocked("gate_volume"):
+        judge_volume(without_lost_slices(HeadVolume(series, grid)))
+    with clocked("windows"):
+        for one in grid:
+            runtime.load(one)
+    with clocked("invoke"):
+        for _ in grid:
+            runtime.invoke()
+    logits = np.stack([runtime.run_hu(one)[0] for one in grid])
+    bundle, places = runtime.bundle, series.positions_mm or None
+    with clocked("decision"):
+        decide(logits, bundle.calibration, bundle.rule, series.breaks, places)
+    return {stage: ms / len(grid) for stage, ms in times_ms.items()}
 
 
 def _check_analysed(reader: Reader, folder: str) -> None:
@@ -116,69 +205,12 @@ def _read_peak_mb(bundle: Bundle) -> float | None:
         return peak_of("read", folder, "--bundle", bundle.path, "--force")
 
 
-def _transfer_syntax(study: Iterable[Path]) -> str:
-    (series, *_), _ = find_series(study)
-    return series.slices[0].layout.transfer_syntax_uid
-
-
 def _medians(turns: Sequence[dict[str, float]]) -> dict[str, float]:
     return {stage: median(turn[stage] for turn in turns) for stage in turns[0]}
 
 
-def _one_turn(paths: Iterable[Path | str], runtime: Runtime) -> dict[str, float]:
-    """The stages one after the other, each over the whole study: milliseconds a slice."""
-    clock = _Clock()
-    series = clock.time("find", lambda: find_series(paths)[0][0])
-    headers = series.slices
-    clock.time("gate_series", lambda: judge_series(series))
-    clock.time("read", lambda: [_pixel_bytes(header) for header in headers])
-    stored = clock.time("decode", lambda: [read_stored(header) for header in headers])
-    # `read_stored` reads the bytes once more; what it takes longer than that is decoding.
-    clock.times_ms["decode"] = max(0.0, clock.times_ms["decode"] - clock.times_ms["read"])
-    pairs = list(zip(stored, headers, strict=True))
-    hu = clock.time("hu", lambda: [to_hu(pixels, header)[0] for pixels, header in pairs])
-    grid = clock.time("resize", lambda: np.stack([resize_hu(one) for one in hu]))
-    volume = HeadVolume(series, grid)
-    clock.time("gate_volume", lambda: judge_volume(without_lost_slices(volume)))
-    clock.time("windows", lambda: _each(runtime.load, grid))
-    clock.time("invoke", lambda: _each(lambda _: runtime.invoke(), grid))
-    logits = np.stack([runtime.run_hu(one)[0] for one in grid])
-    bundle = runtime.bundle
-    clock.time(
-        "decision",
-        lambda: decide(
-            logits, bundle.calibration, bundle.rule, series.breaks, series.positions_mm or None
-        ),
-    )
-    return {stage: ms / len(headers) for stage, ms in clock.times_ms.items()}
-
-
-def _pixel_bytes(header: SliceHeader) -> bytes:
-    with FileIO(header.path) as file:
-        file.seek(header.layout.offset)
-        return file.read(header.layout.length or -1)
-
-
-def _each(work: Callable[[Any], None], items: Iterable[Any]) -> None:
-    for item in items:
-        work(item)
-
-
-class _Clock:
-    """Keeps how long each named piece of work took."""
-
-    def __init__(self) -> None:
-        self.times_ms: dict[str, float] = {}
-
-    def time(self, stage: str, work: Callable[[], Any]) -> Any:
-        start_s = perf_counter()
-        result = work()
-        self.times_ms[stage] = (perf_counter() - start_s) * 1e3
-        return result
-
-
 def _warm_ms(work: Callable[[], object]) -> float:
-    """How long work takes right after itself: a core that was idle is slower at first."""
+    """Return how long work takes right after itself: a core that was idle is slower at first."""
     work()
     start_s = perf_counter()
     work()

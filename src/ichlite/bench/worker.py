@@ -1,84 +1,140 @@
-"""Run one model in a process of its own: requests on stdin, measurements as JSON lines.
+"""Load a model in a process of its own, and time its inferences there when asked.
 
-The process is `python -m ichlite.bench.worker RUNTIME MODEL_FILE THREADS SLICES.npy`. Its first
-line says how long loading and the first inference took. Then it takes its turns: for `time N` it
-gives the milliseconds of N warm inferences, for `logits` those of every slice.
-A process of its own gives each model threads, caches and a memory peak that are its alone.
+A process of its own gives each model threads, caches and a memory peak that are its alone. It is
+`python -m ichlite.bench.worker RUNTIME MODEL_FILE THREADS SLICES.npy` and answers in lines of JSON:
+first what its start took and the logits of every slice, then, for each number that it reads, the
+milliseconds of so many warm inferences.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from timeit import repeat
+from typing import IO, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ichlite.bench.machine import peak_rss_mb, rss_mb
+from ichlite.bench.contender import Contender
+from ichlite.bench.peak_memory import peak_rss_mb, rss_mb
 from ichlite.bench.runtimes import RUNTIMES, Engine
+from ichlite.errors import IchliteError
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a fresh process says of loading its model.
+
+    Attributes:
+        init_ms: From the runtime, imported, to a model whose memory is allocated.
+        first_ms: Of the first inference.
+        rss_growth_mb: Memory that the two took; None where the system does not say.
+        peak_rss_mb: Of the whole process until then, Python, numpy and runtime included.
+    """
+
+    init_ms: float
+    first_ms: float
+    rss_growth_mb: float | None
+    peak_rss_mb: float | None
+
+
+class Worker:
+    """A process that has loaded a model, seen from outside.
+
+    Attributes:
+        start: What its start took.
+        logits: (slice, 5) float64, of every slice that it was started with.
+    """
+
+    def __init__(self, name: str, process: subprocess.Popen[str], errors: IO[str]) -> None:
+        self._name, self._process, self._errors = name, process, errors
+        start, logits = self._answer()
+        self.start = Start(**start)
+        self.logits: NDArray[np.float64] = np.array(logits)
+
+    def times_ms(self, number: int) -> list[float]:
+        """Return the milliseconds of so many warm inferences."""
+        with suppress(BrokenPipeError):  # why it has gone is said by `_answer`
+            print(number, file=self._process.stdin, flush=True)
+        return list(self._answer())
+
+    def _answer(self) -> Any:
+        line = self._process.stdout.readline() if self._process.stdout is not None else ""
+        if line:
+            return json.loads(line)
+        self._process.wait()  # until all is said
+        self._errors.seek(0)
+        said = [one.strip() for one in self._errors.read().splitlines() if one.strip()]
+        raise IchliteError(f"{self._name} cannot be measured", found=said[-1] if said else None)
+
+
+@contextmanager
+def started(contender: Contender, threads: int, slices: Path) -> Iterator[Worker]:
+    """Start a process that loads a model and runs it once; end it with the block.
+
+    Args:
+        contender: What to run.
+        threads: Of the runtime.
+        slices: `.npy` of windows (slice, 256, 256, 3) float32.
+
+    Raises:
+        IchliteError: The runtime cannot load or run the model.
+    """
+    words = [contender.runtime, str(contender.path), str(threads), str(slices)]
+    with (
+        tempfile.TemporaryFile("w+", errors="replace") as errors,
+        subprocess.Popen(
+            [sys.executable, "-m", "ichlite.bench.worker", *words],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            env={**os.environ, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "2"},
+        ) as process,
+    ):
+        try:
+            yield Worker(f"{' '.join(contender.key)}, threads: {threads}", process, errors)
+        finally:
+            process.kill()
 
 
 def main() -> None:
-    """Serve until stdin ends."""
+    """Load the model that this process' words name, and answer until stdin ends."""
     runtime, path, threads, slices_path = sys.argv[1:]
     # Runtimes announce themselves on file descriptor 1, which is for answers.
-    with os.fdopen(os.dup(1), "w", encoding="ascii") as answers:
+    with os.fdopen(os.dup(1), "w", buffering=1, encoding="ascii") as answers:
         os.dup2(2, 1)
         slices = np.load(slices_path, mmap_mode="r")
-        kind = RUNTIMES[runtime]
-        for module in kind.modules:
+        for module in RUNTIMES[runtime].modules:
             import_module(module)
-        before_mb = rss_mb()
-        start_s = perf_counter()
-        engine = kind.engine(Path(path), int(threads))
+        before_mb, start_s = rss_mb(), perf_counter()
+        engine = RUNTIMES[runtime].load(Path(path), int(threads))
         init_ms = (perf_counter() - start_s) * 1e3
-        engine.load(slices[:1])
-        started = {
-            "init_ms": init_ms,
-            "first_ms": timed_ms(engine, 1)[0],
-            "rss_growth_mb": _grown(before_mb),
-            "peak_rss_mb": peak_rss_mb(),
-        }
-        _answer(answers, started)
+        engine.put(slices[:1])
+        (first_ms,) = _timed_ms(engine, 1)
+        now_mb = rss_mb()
+        grown_mb = None if before_mb is None or now_mb is None else max(0.0, now_mb - before_mb)
+        start = Start(init_ms, first_ms, grown_mb, peak_rss_mb())
+        logits = [engine.run(x[None]).tolist() for x in slices]
+        engine.put(slices[:1])
+        print(json.dumps([asdict(start), logits]), file=answers)
         for line in sys.stdin:
-            _answer(answers, _serve(line.split(), engine, slices))
+            engine.invoke()  # another process had the caches since our last turn
+            print(json.dumps(_timed_ms(engine, int(line))), file=answers)
 
 
-def timed_ms(engine: Engine, times: int) -> list[float]:
-    """Engine and a number of inferences → milliseconds of each."""
-    found = []
-    for _ in range(times):
-        start_s = perf_counter()
-        engine.invoke()
-        found.append((perf_counter() - start_s) * 1e3)
-    return found
-
-
-def _serve(words: list[str], engine: Engine, slices: Any) -> Any:
-    if words[0] == "time":
-        engine.invoke()  # another process had the caches since our last turn
-        return timed_ms(engine, int(words[1]))
-    found = []
-    for x in slices:
-        engine.load(x[None])
-        engine.invoke()
-        found.append([float(logit) for logit in engine.logits()])
-    engine.load(slices[:1])
-    return found
-
-
-def _grown(before_mb: float | None) -> float | None:
-    now_mb = rss_mb()
-    return None if before_mb is None or now_mb is None else max(0.0, now_mb - before_mb)
-
-
-def _answer(answers: Any, document: Any) -> None:
-    answers.write(json.dumps(document) + "\n")
-    answers.flush()
+def _timed_ms(engine: Engine, times: int) -> list[float]:
+    return [seconds * 1e3 for seconds in repeat(engine.invoke, number=1, repeat=times)]
 
 
 if __name__ == "__main__":

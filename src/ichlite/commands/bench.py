@@ -14,52 +14,62 @@ EPILOG = "Example: ichlite bench --all --runtimes litert,onnxruntime --roofline 
 
 def bench(
     bundle: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Bundle folder; default: the embedded one.")
+        Path | None,
+        typer.Option(metavar="DIR", help="Bundle to measure; by default the embedded one."),
     ] = None,
     every: Annotated[
-        bool, typer.Option("--all", help="Also the four architectures (needs ichlite[train]).")
+        bool,
+        typer.Option("--all", help="Measure the paper's four models, too (needs ichlite[train])."),
     ] = False,
     runtimes: Annotated[
         str,
         typer.Option(
             metavar="NAMES",
-            help="With commas, of litert, onnxruntime, openvino, keras: float32 LightFCN, or with "
-            "--all all four, under each (needs ichlite[train,bench]).",
+            help="Runtimes to compare, separated by commas: litert, onnxruntime, openvino, keras. "
+            "Each runs float32 LightFCN, with --all all four models (needs ichlite[train,bench]).",
         ),
     ] = "litert",
     with_roofline: Annotated[
         bool,
         typer.Option(
-            "--roofline", help="What share of this machine's limit LightFCN reaches ([train])."
+            "--roofline",
+            help="Compare LightFCN's time with the least that this machine's peak rates allow "
+            "(needs ichlite[train]).",
         ),
     ] = False,
     runs: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Inferences timed for each entry.")
+        int, typer.Option(min=1, metavar="N", help="Inferences to time for each entry.")
     ] = 200,
     scan_runs: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Readings of the sample study.")
+        int, typer.Option(min=1, metavar="N", help="Readings of the sample study to time.")
     ] = 25,
     threads: Annotated[
         int | None,
         typer.Option(
-            min=1, metavar="N", help="Only so many threads, at most one a core; default: 1 and all."
+            min=1,
+            metavar="N",
+            help="Threads of an inference, at most one a core; by default both 1 and all cores.",
         ),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Write bench.json, bench.md and plots there."),
+        typer.Option(metavar="FOLDER", help="Folder for bench.json, bench.md and plots."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
-    """Measure inference alone, turn by turn, and the sample study from files to result."""
-    from ichlite.bench.bench_document import Plan, all_core_counts, bench_document
-    from ichlite.bench.bench_report import to_markdown
+    """Time the inference of models, turn by turn, and a sample study from files to result."""
+    from ichlite.bench.bench_document import Plan, bench_document
+    from ichlite.bench.bench_report import bench_markdown
     from ichlite.commands.console import check_is_folder, print_json, progress
+    from ichlite.contracts.bench import BenchDocument
+    from ichlite.contracts.codec import convert_document, to_json_value
     from ichlite.errors import UsageError
     from ichlite.infer.bundle import load_bundle
+    from ichlite.infer.reader import usable_cores
 
     chosen = _runtimes(runtimes)
-    counts = all_core_counts() if threads is None else (min(threads, max(all_core_counts())),)
+    cores = usable_cores()
+    counts = tuple(sorted({1, cores})) if threads is None else (min(threads, cores),)
     if with_roofline and 1 not in counts:
         raise UsageError("--roofline is of one thread", found=f"--threads {threads}")
     if out is not None:
@@ -85,17 +95,18 @@ def bench(
         with_roofline=with_roofline,
     )
     with progress("measuring") as advance:
-        document = bench_document(plan, advance)
+        measured = bench_document(plan, advance)
+    document = to_json_value(convert_document(BenchDocument, measured))
     if out is not None:
         _write(document, out)
     if as_json:
         print_json(document)
     else:
-        typer.echo(to_markdown(document), nl=False)
+        typer.echo(bench_markdown(document), nl=False)
 
 
 def _runtimes(words: str) -> tuple[str, ...]:
-    """`litert,openvino` → its names, LiteRT always the first, all of them installed."""
+    """Return the names in `litert,openvino`, LiteRT always the first, all of them installed."""
     from ichlite.bench.runtimes import LITERT, RUNTIMES
     from ichlite.commands.console import require
     from ichlite.errors import UnknownName
@@ -111,17 +122,17 @@ def _runtimes(words: str) -> tuple[str, ...]:
 
 
 def _write(document: dict[str, Any], out: Path) -> None:
-    """A document and a folder → bench.json, bench.md and, where matplotlib is there, the plots."""
+    """Write bench.json, bench.md and, where matplotlib is installed, the plots."""
     import json
     from importlib.util import find_spec
 
-    from ichlite.bench.bench_report import to_markdown
+    from ichlite.bench.bench_report import bench_markdown
     from ichlite.commands.console import say
     from ichlite.write.files import write_text
 
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / "bench.json", json.dumps(document, indent=2, allow_nan=False) + "\n")
-    write_text(out / "bench.md", to_markdown(document))
+    write_text(out / "bench.md", bench_markdown(document))
     if find_spec("matplotlib") is None:
         say("no plots: matplotlib is not installed; install it with: pip install 'ichlite[train]'")
         return

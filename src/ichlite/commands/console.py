@@ -1,4 +1,4 @@
-"""Print a JSON document or a line on the right stream; shared by all commands.
+"""Print JSON, lines and progress on the right stream, for all commands.
 
 Results go to stdout; everything else (progress, warnings, errors) goes to stderr.
 """
@@ -28,7 +28,7 @@ WIDTH_OF_PIPES = 160
 
 
 def print_json(document: object) -> None:
-    """Take a JSON-able document; print it, and nothing else, on stdout.
+    """Print a JSON-able document, and nothing else, on stdout.
 
     Args:
         document: Dicts, lists, strings, finite numbers, booleans, None.
@@ -43,24 +43,24 @@ def print_json(document: object) -> None:
 
 
 def say(line: str) -> None:
-    """Take one line for the reader; print it on stderr as `ichlite: line`."""
+    """Print a line for the reader on stderr, as `ichlite: line`."""
     # Where stderr takes nothing there is nobody to tell.
     with suppress(OSError):
         sys.stderr.write(f"ichlite: {line}\n")
 
 
 def stdout_console() -> Console:
-    """Give a rich console on stdout; into a file or pipe it is wide enough not to fold paths."""
+    """Return a rich console on stdout, in a file or pipe wide enough not to fold paths."""
     from rich.console import Console
 
     return Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_OF_PIPES)
 
 
 def check_is_folder(out: Path) -> None:
-    """Folder of results → nothing; asked before the work that they come from.
+    """Check, before the work, that a folder for its results can be made.
 
     Raises:
-        UsageError: It, or what it is to be made in, is a file.
+        UsageError: The folder, or one that it is to be made in, is a file.
     """
     for there in (out, *out.parents):
         if there.exists():
@@ -70,7 +70,7 @@ def check_is_folder(out: Path) -> None:
 
 
 def require(extra: str, *modules: str) -> None:
-    """Take an optional group and its modules; raise one clear line if one is not installed.
+    """Check that the modules of an optional dependency group are installed.
 
     Args:
         extra: Name of the group in pyproject.toml, such as `train`.
@@ -92,7 +92,7 @@ def require(extra: str, *modules: str) -> None:
 
 @contextmanager
 def progress(label: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
-    """Take a label and a total; give a function that moves the bar on by so many steps.
+    """Show a progress bar within the block, and yield the function that moves it on by steps.
 
     The bar stands on stderr, appears only on a terminal and only once the work has taken
     `PROGRESS_AFTER_S`, and leaves nothing behind.

@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 EPILOG = "Example: ichlite info --bundle my-bundle --json"
+
+_METRICS = {
+    "roc_auc": "AUC",
+    "average_precision": "AP",
+    "sensitivity": "sens.",
+    "specificity": "spec.",
+    "accuracy": "acc.",
+    "balanced_accuracy": "bal.",
+    "expected_calibration_error": "ECE",
+}
+"""Columns of a table of metrics, in order; short, so that it fits a terminal of 80 columns."""
+
+_LEGEND = (
+    "AUC, AP: areas under the ROC and the precision-recall curve. sens., spec., acc., bal.: "
+    "sensitivity, specificity, accuracy and balanced accuracy at the threshold. "
+    "ECE: expected calibration error. All digits, intervals and training: ichlite info --json"
+)
 
 
 def info(
@@ -19,7 +40,7 @@ def info(
     """Show the bundle's facts and model card, and the versions of what runs it."""
     import sys
 
-    from ichlite.commands.console import print_json
+    from ichlite.commands.console import print_json, stdout_console
     from ichlite.infer.bundle import load_bundle
     from ichlite.infer.bundle_facts import bundle_facts, model_card
     from ichlite.write.escaping import printable
@@ -30,8 +51,120 @@ def info(
     if as_json:
         print_json({**facts, "model_card": card})
         return
-    for section in ("bundle", "input", "calibration", "decision", "cost", "metrics", "versions"):
-        sys.stdout.write(f"{section}\n")
-        for key, value in facts[section].items():
-            sys.stdout.write(printable(f"  {key:<18} {value}") + "\n")
+    console = stdout_console()
+    _print_line(console, loaded.label)
+    for section in ("bundle", "input", "calibration"):
+        _print_values(console, section, facts[section])
+    _print_decision(console, facts["decision"], in_use=loaded.operating_point)
+    _print_values(console, "cost", facts["cost"])
+    if facts["metrics"]:
+        _print_metrics(console, facts["metrics"])
+    _print_values(console, "versions", facts["versions"])
     sys.stdout.write("\n" + "\n".join(printable(line) for line in card.splitlines()) + "\n")
+
+
+def _print_decision(console: Console, decision: Mapping[str, Any], *, in_use: str) -> None:
+    """Print the rule, and the thresholds of all operating points with one row per class."""
+    points = decision["operating_points"]
+    tables = ("thresholds", "operating_points")
+    _print_values(console, "decision", _without(decision, tables))
+    heads = [f"{name} (in use)" if name == in_use else name for name in points]
+    rows = [
+        [name, *(_figure(thresholds.get(name)) for thresholds in points.values())]
+        for name in decision["thresholds"]
+    ]
+    _print_table(console, "thresholds of a scan", heads, rows)
+
+
+def _print_metrics(console: Console, metrics: Mapping[str, Any]) -> None:
+    """Print the metrics of slices, and those of scans where there are any, one row per class."""
+    scan = metrics.get("scan")
+    _print_metric_table(console, "metrics by slice", _without(metrics, ("scan",)))
+    if scan:
+        _print_metric_table(console, "metrics by scan", scan)
+    console.print(f"\n{_LEGEND}", markup=False)
+
+
+def _print_metric_table(console: Console, title: str, metrics: Mapping[str, Any]) -> None:
+    by_class = {**metrics["per_class"], "mean": metrics["mean"], "any": metrics["any"]}
+    thresholds = metrics.get("thresholds") or {}
+    rows = [
+        [
+            name,
+            f"{row['positives']:,}",
+            *(_figure(row.get(metric)) for metric in _METRICS),
+            _figure(thresholds.get(name)),
+        ]
+        for name, row in by_class.items()
+    ]
+    _print_table(console, title, ["positives", *_METRICS.values(), "threshold"], rows)
+    for name, row in by_class.items():
+        for metric, reason in row["undefined"].items():
+            _print_line(console, f"  no {_METRICS.get(metric, metric)} of {name}: {reason}")
+    _print_values(console, "", _without(metrics, ("per_class", "mean", "any", "thresholds")))
+
+
+def _print_table(
+    console: Console, title: str, heads: Iterable[str], rows: Iterable[Sequence[str]]
+) -> None:
+    """Print a table of figures under a title, each row a class and its figures."""
+    from rich.table import Table
+    from rich.text import Text
+
+    _print_line(console, f"\n{title}")
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    table.add_column("class", no_wrap=True)
+    for head in heads:
+        table.add_column(head, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    console.print(table)
+
+
+def _print_values(console: Console, title: str, values: Mapping[str, Any]) -> None:
+    """Print keys and values on aligned lines."""
+    if title:
+        _print_line(console, f"\n{title}")
+    for key, value in _lines(values):
+        _print_line(console, f"  {key:<21} {value}")
+
+
+def _lines(values: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    """Yield keys and shown values; a value inside another document is named by both keys."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from ((f"{key}: {inner}", shown) for inner, shown in _lines(value))
+        elif isinstance(value, list | tuple) and any(isinstance(one, Mapping) for one in value):
+            numbered = {str(number): one for number, one in enumerate(value, 1)}
+            yield from _lines({key: numbered})
+        else:
+            yield key, _shown(value)
+
+
+def _shown(value: object) -> str:
+    """Return a value as a reader expects it: no brackets, no sixteen digits."""
+    if isinstance(value, list | tuple):
+        return ", ".join(_shown(one) for one in value)
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "-"}[value]
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _without(document: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
+    return {key: value for key, value in document.items() if key not in set(keys)}
+
+
+def _print_line(console: Console, line: str) -> None:
+    """Print a line that is not folded, without control characters of a foreign manifest."""
+    from rich.text import Text
+
+    from ichlite.write.escaping import printable
+
+    start = "\n" if line.startswith("\n") else ""
+    console.print(Text(start + printable(line.removeprefix("\n"))), soft_wrap=True)

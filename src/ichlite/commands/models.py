@@ -18,7 +18,7 @@ def models(
     need_train()
     from dataclasses import asdict
 
-    from ichlite.bench.cost import cost
+    from ichlite.bench.architectures import cost
     from ichlite.commands.console import print_json, progress
     from ichlite.models import MODELS
 

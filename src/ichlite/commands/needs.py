@@ -1,4 +1,4 @@
-"""Commands of the training side say what to install when its packages are missing."""
+"""Check that the packages of the training side are there, and say what to install if not."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ TRAIN_PACKAGES = ("keras", "tensorflow", "scipy", "matplotlib", "tensorboard")
 
 
 def need_train() -> None:
-    """Nothing in; the training packages are there, and quiet, or MissingExtra says so.
+    """Check that the training packages are installed, and keep them quiet.
 
     Raises:
         MissingExtra: One of the packages of `ichlite[train]` is not installed.

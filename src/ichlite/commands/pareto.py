@@ -14,40 +14,47 @@ EPILOG = "Example: ichlite pareto bundles --reference light_fcn-float32 --out pa
 
 def pareto(
     bundles: Annotated[
-        list[Path], typer.Argument(help="Bundles of `ichlite compress`, or folders of them.")
+        list[Path], typer.Argument(help="Bundles of `ichlite compress`, or folders of bundles.")
     ],
     reference: Annotated[
         str | None,
-        typer.Option(help="Bundle that none may fall behind; default: the first by name."),
+        typer.Option(
+            metavar="NAME",
+            help="Bundle that the others are judged against; by default the first by name.",
+        ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for pareto.json, pareto.md and pareto.png.")
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Folder for pareto.json, pareto.md and pareto.png."),
     ] = None,
-    runs: Annotated[int, typer.Option(min=1, help="Inferences timed of each.")] = 200,
-    max_auc_drop: Annotated[float, typer.Option(help="Gate: mean test ROC AUC lost.")] = 0.005,
+    runs: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Inferences to time for each bundle.")
+    ] = 200,
+    max_auc_drop: Annotated[
+        float,
+        typer.Option(
+            metavar="AUC", help="Mean test ROC AUC that a bundle may lose and still be shipped."
+        ),
+    ] = 0.005,
     max_subtype_drop: Annotated[
-        float, typer.Option(help="Gate: test ROC AUC lost by any one subtype.")
+        float,
+        typer.Option(metavar="AUC", help="Test ROC AUC that a bundle may lose of any one subtype."),
     ] = 0.02,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
-    """Set bundles beside each other: ROC AUC against time, size and FLOPs."""
+    """Compare bundles by ROC AUC, time, size and FLOPs, and name the one to ship."""
     need_train()
-    import tempfile
     from datetime import UTC, datetime
 
-    import numpy as np
-
+    from ichlite.bench.bench_report import pareto_markdown
     from ichlite.bench.machine import describe_machine
     from ichlite.bench.pareto_front import bundles_in, measure_bundles, pareto_document
     from ichlite.bench.pareto_plot import plot_pareto
-    from ichlite.bench.pareto_report import pareto_markdown
-    from ichlite.bench.study import some_windows
     from ichlite.commands.console import check_is_folder, print_json, progress
     from ichlite.compress.gate import Gate
     from ichlite.data.atomic_files import replacing, write_json
     from ichlite.errors import UnknownName
     from ichlite.infer.bundle import load_bundle
-    from ichlite.samples import GE_HEAD
 
     gate = Gate(max_auc_drop, max_subtype_drop)
     if out is not None:
@@ -57,10 +64,8 @@ def pareto(
     chosen = reference or names[0]
     if chosen not in names:
         raise UnknownName("bundle", chosen, names)
-    with tempfile.TemporaryDirectory() as folder, progress("measuring") as advance:
-        slices = Path(folder) / "slices.npy"
-        np.save(slices, some_windows(GE_HEAD.files))
-        points = measure_bundles(loaded, slices, runs=runs, advance=advance)
+    with progress("measuring") as advance:
+        points = measure_bundles(loaded, runs=runs, advance=advance)
     document = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": describe_machine(),

@@ -22,18 +22,27 @@ EPILOG = (
 
 
 def read(
-    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="DICOM files or folders.")],
+    paths: Annotated[
+        list[str], typer.Argument(metavar="PATH...", help="DICOM files or folders to read.")
+    ],
     bundle: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Bundle folder; default: the embedded one.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
-    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="One row a slice.")] = None,
-    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Report with images.")] = None,
+    csv: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="CSV file to write, one row per slice.")
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="HTML report to write, with images.")
+    ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Judge series the input check refuses.")
+        bool, typer.Option("--force", help="Judge also series that the input check refuses.")
     ] = False,
     threads: Annotated[
-        int, typer.Option(min=1, metavar="N", help="At most one a core; same result for any.")
+        int,
+        typer.Option(
+            min=1, metavar="N", help="Threads, at most one per core; no effect on the result."
+        ),
     ] = 1,
     operating_point: Annotated[
         str,
@@ -66,7 +75,7 @@ def read_and_write(
     force: bool = False,
     threads: int = 1,
 ) -> ReadResult:
-    """Take paths and where to write; write it all, print the list or JSON, give the result."""
+    """Read paths, write the reports, print the triage list or JSON, and return the result."""
     import sys
 
     from ichlite.commands.console import progress, say, stdout_console
@@ -136,8 +145,8 @@ def succeeded(result: ReadResult, *, force: bool = False) -> bool:
     """Return whether every input was analysed as a whole and none needs a second look.
 
     Args:
-        result: Of one reading.
-        force: It was asked for whatever can be judged: a scan that is not cleared is no failure.
+        result: What `read_and_write` returned.
+        force: Whether `--force` was given: a scan that is not cleared is then no failure.
     """
     answered = all(
         scan.status == "analysed" and (force or not scan.not_cleared) for scan in result.studies

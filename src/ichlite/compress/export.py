@@ -23,6 +23,7 @@ from ichlite.compress.graph import CAM, with_map
 from ichlite.compress.model_cost import model_cost
 from ichlite.compress.quantize import INT8, check_precision, to_tflite
 from ichlite.contracts.bundle import (
+    SCHEMA,
     BundleManifest,
     CalibrationSpec,
     CompressionSpec,
@@ -159,6 +160,7 @@ def export(
     cost = model_cost(plain, content)
     architecture = str(training.recipe["model"])
     unjudged = BundleManifest(
+        schema=SCHEMA,
         name=asked.name or f"{architecture}-{precision}",
         version=__version__,
         model=architecture,

@@ -22,7 +22,7 @@ from ichlite.contracts.values import (
 )
 from ichlite.labels import ANY, NAMES
 
-SCHEMA = "ichlite-bundle/1"
+SCHEMA: Literal["ichlite-bundle/1"] = "ichlite-bundle/1"
 
 Precision = Literal["float32", "float16", "dynamic", "int8"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
@@ -340,7 +340,7 @@ class BundleManifest(Document, frozen=True, kw_only=True):
         metrics: Evaluation on the test split.
     """
 
-    schema: Literal["ichlite-bundle/1"] = "ichlite-bundle/1"
+    schema: Literal["ichlite-bundle/1"]
     name: Line
     version: Line
     model: Line

@@ -11,7 +11,7 @@ from ichlite.contracts.codec import Document
 from ichlite.contracts.values import Count
 from ichlite.labels import NAMES
 
-SCHEMA = "ichlite-train/1"
+SCHEMA: Literal["ichlite-train/1"] = "ichlite-train/1"
 SPLITS = ("train", "validation", "test")
 
 
@@ -135,7 +135,7 @@ class RunManifest(Document, frozen=True, kw_only=True):
         result: How it ended; absent until then.
     """
 
-    schema: Literal["ichlite-train/1"] = "ichlite-train/1"
+    schema: Literal["ichlite-train/1"]
     command: str
     recipe: Mapping[str, Any]
     data: TrainingData

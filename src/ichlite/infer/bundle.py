@@ -48,7 +48,7 @@ class Bundle:
         calibration: Logits to probabilities.
         rule: Slices to scan, with the thresholds of `operating_point`.
         model: The bytes of `model.tflite`, whose hash was checked.
-        operating_points: Name → class → threshold.
+        operating_points: The threshold of each class, by name of the operating point.
         operating_point: The one that `rule` decides by.
         brain_level_hu: Level to which a scan's brain is brought before the model sees it; None
             for a model that takes HU as they are.
@@ -74,7 +74,7 @@ class Bundle:
         return f"{self.name} {self.version}"
 
     def at(self, operating_point: str) -> Bundle:
-        """Return the bundle that decides at another of its operating points.
+        """Return the bundle set to decide at another of its operating points.
 
         Raises:
             UnknownName: The bundle has no such point; the line lists those that it has.
@@ -95,10 +95,10 @@ class Bundle:
 
 
 def load_bundle(path: Path | str | None = None) -> Bundle:
-    """Take a bundle folder, None for the embedded one; give it, checked (reads the files).
+    """Return the bundle in a folder, read and checked.
 
     Args:
-        path: Folder with `manifest.json`.
+        path: Folder with `manifest.json`; None for the embedded bundle.
 
     Returns:
         The bundle; every file it lists has the hash it lists.
@@ -132,7 +132,7 @@ def bundle_of(folder: Path, manifest: BundleManifest, model: bytes) -> Bundle:
     """Return the bundle that a manifest and the bytes of a model make.
 
     Args:
-        folder: Of the bundle, for messages and its other files.
+        folder: The bundle's, for messages and its other files.
         manifest: Already checked against the files.
         model: Content of `model.tflite`.
 
@@ -237,7 +237,7 @@ def _checked_files(folder: Path, listed: Mapping[str, str]) -> dict[str, bytes]:
 def _check_equal(folder: Path, what: str, found: object, expected: object) -> None:
     if found != expected:
         raise BundleError(
-            f"bundle {folder} cannot be used by this version: {what}",
+            f"bundle {folder} cannot be used by this version because of its {what}",
             found=found,
             expected=expected,
         )

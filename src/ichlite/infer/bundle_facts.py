@@ -17,7 +17,7 @@ _PACKAGES = ("ai-edge-litert", "numpy", "pydicom", "pillow")
 
 
 def bundle_facts(bundle: Bundle) -> dict[str, dict[str, Any]]:
-    """Take a bundle; give its facts by section, ready for JSON.
+    """Return the facts of a bundle by section, ready for JSON.
 
     Example:
         >>> from ichlite.infer.bundle import load_bundle
@@ -67,14 +67,14 @@ def bundle_facts(bundle: Bundle) -> dict[str, dict[str, Any]]:
 
 
 def model_card(bundle: Bundle) -> str:
-    """Take a bundle; give its model card, empty when the bundle has none."""
+    """Return the model card of a bundle, an empty text when it has none."""
     if CARD_FILE not in bundle.manifest.files:
         return ""
     return (bundle.path / CARD_FILE).read_text(encoding="utf-8", errors="replace")
 
 
 def _section(document: object) -> dict[str, Any]:
-    """Return a part of the manifest ready for JSON; empty where the bundle has none."""
+    """Return a part of the manifest ready for JSON, empty where the bundle has none."""
     return {} if document is UNSET else dict(to_json_value(document))
 
 

@@ -34,16 +34,16 @@ EVIDENCE_MM = 30.0
 (docs/log.md). It moves probabilities and never the order of scans."""
 
 HEAD_MM = 120.0
-"""Of a scan that shows less of a head, the rest is taken to look like what it shows, for
-`noisy_or`: slices that are missing take no evidence away."""
+"""Length of a whole head. A scan that shows less of it is taken by `noisy_or` to look the same in
+the rest: slices that are missing take no evidence away."""
 
 USUAL_SPACING_MM = 5.0
-"""What a slice stands for where its place is not known."""
+"""Length of head that a slice stands for where its place is not known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """From logits to probabilities, per subtype in the order of `labels.SUBTYPES`.
+    """How logits become probabilities, per subtype in the order of `labels.SUBTYPES`.
 
     Attributes:
         temperature: Positive divisors of the logits.
@@ -59,14 +59,14 @@ class Rule:
     """How slices become a scan. The default is what told scans apart best out of fold (ADR 20).
 
     Attributes:
-        neighbour_weights: Of the slices around a slice, itself in the middle; an odd count. At
-            the ends of a scan the weights that are left are scaled to sum to 1.
+        neighbour_weights: Weights of the slices around a slice, itself in the middle; an odd count.
+            At the ends of a scan the weights that are left are scaled to sum to 1.
         any_rule: `max`: the largest subtype; `noisy_or`: 1 - product of (1 - p).
         scan_rule: `max`: the highest slice; `top3_mean`: mean of the three highest slices;
             `noisy_or`: 1 - product of (1 - p) ** (mm that the slice stands for / `evidence_mm`),
-            what lacks to `HEAD_MM` of head being as what is shown.
+            where what is missing of `HEAD_MM` counts as looking like what is shown.
         evidence_mm: Head that counts as one piece of evidence, for `noisy_or`; over 0.
-        thresholds: `any` and each subtype name → probability from which a scan counts as positive.
+        thresholds: Probability from which a scan counts as positive, of `any` and each subtype.
     """
 
     neighbour_weights: tuple[float, ...] = (0.25, 0.5, 0.25)
@@ -91,7 +91,7 @@ class Rule:
         }
 
     def threshold(self, name: str) -> float:
-        """Take `any` or a subtype's name; give its threshold.
+        """Return the threshold of `any` or of a subtype.
 
         Example:
             >>> Rule(thresholds={"any": 0.3}).threshold("any")
@@ -105,8 +105,8 @@ class Decision:
     """What the logits of a scan mean.
 
     Attributes:
-        slices: One mapping a slice: `any` and each subtype name → smoothed probability.
-        scan: `any` and each subtype name → probability.
+        slices: The smoothed probability of `any` and each subtype, one mapping per slice.
+        scan: The probability of `any` and each subtype.
         urgent: Scan `any` reaches its threshold. False is no all-clear: whether the slices are a
             whole head is for the caller to say.
     """
@@ -117,7 +117,14 @@ class Decision:
 
 
 def calibrate(logits: NDArray[np.floating], calibration: Calibration) -> NDArray[np.float64]:
-    """Take logits (..., 5); give probabilities (..., 5) in [0, 1].
+    """Return the calibrated probabilities of logits.
+
+    Args:
+        logits: (..., 5), subtypes in the order of `labels.SUBTYPES`.
+        calibration: The bundle's.
+
+    Returns:
+        (..., 5) in [0, 1].
 
     Raises:
         InputError: A logit is NaN or infinite; it is never read as a negative.
@@ -154,7 +161,7 @@ def sigmoid(scores: ArrayLike) -> NDArray[np.float64]:
 def smooth(
     probabilities: NDArray[np.float64], weights: tuple[float, ...], breaks: Sequence[int] = ()
 ) -> NDArray[np.float64]:
-    """Return the weighted mean of each slice's probabilities and its true neighbours'.
+    """Return the weighted mean of each slice's probabilities and those of its true neighbours.
 
     Args:
         probabilities: (slice, 5), in order along the slice normal.
@@ -185,9 +192,14 @@ def smooth(
 
 
 def any_probability(probabilities: NDArray[np.float64], rule: AnyRule) -> NDArray[np.float64]:
-    """Take subtype probabilities (slice, 5); give that of any bleed (slice,).
+    """Return the probability of any bleed in each slice, never below its largest subtype.
 
-    It is never below the largest subtype.
+    Args:
+        probabilities: (slice, 5) in [0, 1], of the subtypes.
+        rule: `max` or `noisy_or`, as in `Rule.any_rule`.
+
+    Returns:
+        (slice,) in [0, 1].
 
     Example:
         >>> any_probability(np.array([[0.5, 0.5, 0.0, 0.0, 0.0]]), "noisy_or").tolist()
@@ -203,11 +215,11 @@ def any_probability(probabilities: NDArray[np.float64], rule: AnyRule) -> NDArra
 def scan_probability(
     probabilities: NDArray[np.float64], rule: Rule, extents_mm: NDArray[np.float64] | None = None
 ) -> NDArray[np.float64]:
-    """Take (slice, class) probabilities; give one probability a class for the scan.
+    """Return the scan's probability of each class.
 
     Args:
-        probabilities: In [0, 1], smoothed.
-        rule: Its `scan_rule` and `evidence_mm`.
+        probabilities: (slice, class) in [0, 1], smoothed.
+        rule: Used are its `scan_rule` and `evidence_mm`.
         extents_mm: (slice,) head that each slice stands for, from `slice_extents_mm`; None: 5 mm.
 
     Example:
@@ -265,10 +277,11 @@ def decide(
     breaks: Sequence[int] = (),
     positions_mm: Sequence[float] | NDArray[np.floating] | None = None,
 ) -> Decision:
-    """Take the logits (slice, 5) of one scan; give what they mean.
+    """Return what the logits of one scan mean.
 
     Args:
-        logits: Slices in order along the slice normal, subtypes in the order of `labels.SUBTYPES`.
+        logits: (slice, 5), slices in order along the slice normal, subtypes in the order of
+            `labels.SUBTYPES`.
         calibration: The bundle's.
         rule: The bundle's.
         breaks: Indices of slices whose successor is no neighbour, as `smooth` takes them.

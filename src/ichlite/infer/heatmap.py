@@ -1,4 +1,4 @@
-"""Pictures of where a bundle's map sees blood, pixel by pixel in [0, 1]. Pure.
+"""Turn a bundle's map into a picture of where it sees blood, pixel by pixel in [0, 1].
 
 An activation map is the model's own arithmetic: it pools its last features by their mean, so each
 place of its last grid has logits of its own whose mean is the slice's logits. That grid is coarse
@@ -46,7 +46,7 @@ def heatmap(
 
 
 def above_level(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the probabilities of a lesion map that are shown; 0 in place of the others.
+    """Return a lesion map with 0 in place of the probabilities that are not shown.
 
     Example:
         >>> above_level(np.array([0.25, 0.5, 1.0], np.float32)).tolist()
@@ -56,7 +56,7 @@ def above_level(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _enlarge(grid: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(places, …) in; (256, …), linear between the centres of places and flat beyond, out."""
+    """Return a grid enlarged to 256 rows, linear between centres of places and flat beyond."""
     places = len(grid)
     centre = np.clip((np.arange(GRID) + 0.5) * places / GRID - 0.5, 0, places - 1)
     before = np.minimum(centre.astype(int), max(places - 2, 0))

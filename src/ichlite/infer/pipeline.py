@@ -20,7 +20,7 @@ from ichlite.records import Analysed, ReadResult, ScanResult, Series, SkippedFil
 
 Visit = Callable[[ScanResult], None]
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
-"""One path, or many."""
+"""One path or several."""
 
 
 def read_paths(
@@ -34,7 +34,7 @@ def read_paths(
     pixels_for_visit: bool = False,
     operating_point: str | None = None,
 ) -> ReadResult:
-    """Take files and folders; give a result for each CT series and a reason for each other file.
+    """Return a result for each CT series under paths, and a reason for each other file.
 
     Args:
         paths: A file or folder, or several; searched through all sub-folders.
@@ -82,7 +82,7 @@ def read_with(
     visit: Visit | None = None,
     pixels_for_visit: bool = False,
 ) -> ReadResult:
-    """As `read_paths`, with a model that is already loaded, for reading again and again."""
+    """Return what `read_paths` does, by a reader that is loaded once for many readings."""
     findable, skipped = _findable(paths)
     found: tuple[Series, ...] = ()
     if findable:
@@ -111,7 +111,7 @@ def read_scan(
     keep_pixels: bool = False,
     operating_point: str | None = None,
 ) -> Analysed:
-    """Take a file or folder with one readable head CT series; give its result.
+    """Return the result of the one readable head CT series of a file or folder.
 
     Args:
         path: File or folder.
@@ -119,11 +119,11 @@ def read_scan(
         force: Judge the series although the gate objects.
         threads: Threads that read files and run the model.
         keep_pixels: Keep its HU and activation maps in the result.
-        operating_point: As of `read_paths`.
+        operating_point: As in `read_paths`.
 
     Returns:
-        Its result. `urgent` is None for a scan that is not urgent and cannot be cleared: see its
-        `not_cleared`.
+        The series' result. `urgent` is None for a scan that is not urgent and cannot be cleared:
+        see its `not_cleared`.
 
     Raises:
         SeriesError: There is no series that was analysed, or more than one.
@@ -172,7 +172,7 @@ def _without_pixels(result: ScanResult) -> ScanResult:
 
 
 def _findable(paths: Paths) -> tuple[list[str], tuple[SkippedFile, ...]]:
-    """Paths in; those with files in them, and why each other one was skipped, out."""
+    """Return the paths that have files in them, and why each other one is skipped."""
     kept, skipped = [], []
     several = [paths] if isinstance(paths, str | os.PathLike) else paths
     for path in (os.fspath(one) for one in several):
@@ -186,7 +186,7 @@ def _findable(paths: Paths) -> tuple[list[str], tuple[SkippedFile, ...]]:
 
 
 def _crowded_folders(found: Sequence[Series]) -> dict[str, str]:
-    """Series in; the folders that hold more than one patient, with a line on each, out."""
+    """Return the folders that hold more than one patient, with a line on each."""
     patients = defaultdict(set)
     for series in found:
         for header in series.slices:

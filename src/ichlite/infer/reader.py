@@ -63,7 +63,7 @@ class Reader:
         self._spread = Spread(threads)
 
     def __enter__(self) -> Reader:
-        """Give itself; the threads end with the `with` block."""
+        """Return itself; the threads end with the `with` block."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -148,7 +148,7 @@ class Reader:
         )
 
     def _levelled(self, hu: NDArray[np.int16]) -> NDArray[np.int16]:
-        """HU with the brain at the level that the bundle asks for."""
+        """Return HU with the brain at the level that the bundle asks for."""
         wanted_hu = self.bundle.brain_level_hu
         if wanted_hu is None:
             return hu
@@ -162,7 +162,7 @@ class Reader:
         return at_level(hu, level_hu, wanted_hu)
 
     def _infer(self, hu: NDArray[np.int16]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """(slice, 256, 256) HU in; (slice, 5) logits and (slice, rows, columns, 5) maps out."""
+        """Return (slice, 5) logits and (slice, rows, columns, 5) maps of (slice, 256, 256) HU."""
         logits = np.empty((len(hu), len(NAMES)), np.float32)
         maps = np.empty((len(hu), *self._runtimes[0].map_shape, len(NAMES)), np.float32)
 
@@ -176,14 +176,14 @@ class Reader:
 
 
 def usable_cores() -> int:
-    """Nothing in; the number of cores that this process may use out."""
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def _mixes_people(series: Series) -> bool:
-    """Whether the slices are of more than one patient or study, whatever else is the matter."""
+    """Return whether the slices are of several patients or studies, whatever else is wrong."""
     return (
         len({header.patient_id for header in series.slices}) > 1
         or len({header.study_uid for header in series.slices}) > 1

@@ -22,22 +22,22 @@ from ichlite.labels import NAMES
 from ichlite.native_output import STDERR, native_output_held
 
 WINDOWS_SHAPE = (GRID, GRID, 3)
-"""Of one slice as `ct.tensor.model_input` gives it."""
+"""Shape of one slice as `ct.tensor.model_input` returns it."""
 
 INPUT_SHAPES = ((1, *WINDOWS_SHAPE), (1, GRID, GRID, 4))
-"""That a model may take: the windows, or these and a channel that it does not look at."""
+"""Input shapes that a model may have: the windows, or these and a channel that it ignores."""
 
 
 @dataclass(frozen=True, slots=True)
 class Quantization:
-    """real = scale * (stored - zero_point); read from the model file, never assumed."""
+    """The scale of stored integers, from the model file: real = scale * (stored - zero_point)."""
 
     scale: float
     zero_point: int
 
 
 def quantise(real: NDArray[np.float32], quantization: Quantization) -> NDArray[np.int8]:
-    """Take real values; give the nearest int8 values, halves to even, clipped to [-128, 127].
+    """Return the nearest int8 values of real ones, halves to even, clipped to [-128, 127].
 
     Example:
         >>> quantise(np.array([0.0, 0.25, 1.0], np.float32), Quantization(1 / 255, -128)).tolist()
@@ -48,7 +48,7 @@ def quantise(real: NDArray[np.float32], quantization: Quantization) -> NDArray[n
 
 
 def dequantise(stored: NDArray[np.int8], quantization: Quantization) -> NDArray[np.float32]:
-    """Take int8 values; give the real values they stand for.
+    """Return the real values that int8 values stand for.
 
     Example:
         >>> dequantise(np.array([-128, 127], np.int8), Quantization(0.5, 27)).tolist()
@@ -59,11 +59,11 @@ def dequantise(stored: NDArray[np.int8], quantization: Quantization) -> NDArray[
 
 
 def stored_input(x: NDArray[np.float32], details: dict[str, Any]) -> NDArray[Any]:
-    """Take windows and LiteRT's details of an input; give what is to be stored there.
+    """Return windows as they are to be stored in an input of the model.
 
     Args:
         x: (..., 3) float32 in [0, 1].
-        details: One of `Interpreter.get_input_details()`: type, quantization, channels.
+        details: The input's, of `Interpreter.get_input_details()`: type, quantization, channels.
 
     Returns:
         (..., 3) float32 as it is, or int8; (..., 4) where the model has a channel more, with the
@@ -116,7 +116,7 @@ class Runtime:
         return int(rows), int(columns)
 
     def run(self, x: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Take one slice's windows; give its logits and their map (`Bundle.map` says which).
+        """Return the logits of one slice's windows and their map (`Bundle.map` says which).
 
         Args:
             x: (256, 256, 3) float32 in [0, 1], from `ct.tensor.model_input`.
@@ -129,7 +129,7 @@ class Runtime:
         return self._invoke()
 
     def run_hu(self, hu: NDArray[np.int16]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Take one slice in HU; give exactly what `run(model_input(hu))` gives, sooner.
+        """Return exactly what `run(model_input(hu))` does for a slice in HU, sooner.
 
         Args:
             hu: (256, 256) int16, HU in [-1024, 3071].
@@ -141,7 +141,7 @@ class Runtime:
         return self._invoke()
 
     def load(self, hu: NDArray[np.int16]) -> None:
-        """Take one slice in HU; put its windows into the model's input memory.
+        """Put the windows of a slice into the model's input memory.
 
         Args:
             hu: (256, 256) int16, HU in [-1024, 3071].
@@ -170,7 +170,7 @@ class Runtime:
         return values if quantization is None else dequantise(values, quantization)
 
     def _input_table(self) -> NDArray[Any] | None:
-        """What an int8 model takes for each HU from -1024 to 3071: (4096, 3), or (4096,) words.
+        """Return the int8 input of each HU from -1024 to 3071: (4096, 3), or (4096,) words.
 
         Four int8 channels are one word, and words are looked up four times as fast as rows of
         three. None for a float32 input: computing its windows is quicker than looking them up.
@@ -198,7 +198,7 @@ def _interpreter(bundle: Bundle, threads: int) -> Any:
 
 
 def _tensors(bundle: Bundle, interpreter: Any) -> tuple[dict[str, Any], ...]:
-    """Give the details of the input, the logits (1, 5) and the map (1, rows, columns, 5)."""
+    """Return the details of the input, the logits (1, 5) and the map (1, rows, columns, 5)."""
     inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
     logits = [d for d in outputs if tuple(d["shape"]) == (1, len(NAMES))]
     maps = [d for d in outputs if len(d["shape"]) == 4 and d["shape"][3] == len(NAMES)]

@@ -12,19 +12,20 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import islice
+from threading import Lock
 from typing import TypeVar
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 AT_ONCE = 16
-"""Items that a thread takes; results of so many for each thread are held."""
+"""Items that a thread takes at a time; the results of so many per thread are held."""
 TURN_S = 0.0005
 """Seconds that one thread may keep others waiting; Python's own is 0.005."""
 
 
 class Spread:
-    """Threads that share out items.
+    """A pool of threads that share out items.
 
     Args:
         threads: How many; of one, the caller's own does the work.
@@ -40,7 +41,7 @@ class Spread:
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
 
     def __enter__(self) -> Spread:
-        """Give itself; the threads end with the `with` block."""
+        """Return itself; the threads end with the `with` block."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -53,7 +54,7 @@ class Spread:
             self._pool.shutdown(cancel_futures=True)
 
     def map(self, work: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iterator[_Result]:
-        """As Python's `map`: results in order; of several faults, the first item's is raised."""
+        """Yield results in order, like Python's `map`; of several faults raise the first item's."""
         if self._pool is None:
             yield from map(work, items)
             return
@@ -69,14 +70,46 @@ class Spread:
 
     @contextmanager
     def turns(self) -> Iterator[None]:
-        """Within: with more than one thread, Python lets threads take turns more often."""
-        before = sys.getswitchinterval()
-        if self._pool is not None:
-            sys.setswitchinterval(min(TURN_S, before))
+        """With more than one thread, let threads take turns more often within the block."""
+        if self._pool is None:
+            yield
+            return
+        _SHORT_TURNS.begin()
         try:
             yield
         finally:
-            sys.setswitchinterval(before)
+            _SHORT_TURNS.end()
+
+
+class _ShortTurns:
+    """The process's switch interval, short while anyone asks for it.
+
+    The interval belongs to the process, and readers in several threads overlap: the first who asks
+    keeps what it was, the last who leaves restores it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._asking = 0
+        self._before_s = 0.0
+
+    def begin(self) -> None:
+        """Shorten the interval, unless it is already."""
+        with self._lock:
+            if self._asking == 0:
+                self._before_s = sys.getswitchinterval()
+                sys.setswitchinterval(min(TURN_S, self._before_s))
+            self._asking += 1
+
+    def end(self) -> None:
+        """Restore the interval, unless others still ask for a short one."""
+        with self._lock:
+            self._asking -= 1
+            if self._asking == 0:
+                sys.setswitchinterval(self._before_s)
+
+
+_SHORT_TURNS = _ShortTurns()
 
 
 class _Fault:

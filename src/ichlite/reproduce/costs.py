@@ -15,21 +15,17 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
 from ichlite import __version__
-from ichlite.bench.architectures import architecture_contenders
-from ichlite.bench.cost import cost
-from ichlite.bench.interleaved_timing import measure
+from ichlite.bench.architectures import architecture_contenders, cost
+from ichlite.bench.interleaved_timing import measure, sample_windows
 from ichlite.bench.machine import describe_machine
 from ichlite.bench.runtimes import LITERT
-from ichlite.bench.study import some_windows
 from ichlite.compress.model_cost import flops, one_slice
 from ichlite.data.atomic_files import write_json
 from ichlite.models import build, light_fcn
 from ichlite.models.blocks import classifier, conv_bn, depthwise_bn, halve, relu, windows_input
 from ichlite.reproduce.results import read_document
-from ichlite.samples import GE_HEAD
 
 SCHEMA = "ichlite-reproduce-costs/1"
 SIZES = (256, 224)
@@ -107,10 +103,9 @@ def _wide_fcn(*, project: bool) -> keras.Model:
 def measure_costs(names: Sequence[str], *, turns: int = TURNS) -> dict[str, Any]:
     """Names of models → their costs, measured now (a minute for the paper's four)."""
     models: dict[str, dict[str, Any]] = {name: _counted(name) for name in names}
-    windows = some_windows(GE_HEAD.files)
+    windows = sample_windows()
     with tempfile.TemporaryDirectory(prefix="ichlite-costs-") as name:
         folder = Path(name)
-        np.save(folder / "slices.npy", windows)
         contenders = [
             contender
             for name in names
@@ -118,7 +113,7 @@ def measure_costs(names: Sequence[str], *, turns: int = TURNS) -> dict[str, Any]
         ]
         # Of the machine as it was before timing: another job's load makes all times longer.
         load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-        for one in measure(contenders, folder / "slices.npy", threads=[1], runs=turns):
+        for one in measure(contenders, windows, runs=turns):
             entry, precision = models[one.contender.model], one.contender.precision
             if precision == "int8":
                 entry["tflite_int8_bytes"] = one.contender.path.stat().st_size

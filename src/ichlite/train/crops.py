@@ -63,7 +63,8 @@ class CropSampler:
 
         Args:
             hu: (row of the store, row, column) int16, HU.
-            cells: (row of the store, row / 8, column / 8) uint8; see `data.store_parts.LesionCells`.
+            cells: (row of the store, row / 8, column / 8) uint8, as
+                `data.store_parts.LesionCells`.
             rows: The store's row of each training image, in the order of `labels`.
             count: Crops; the first half, rounded up, hold a lesion.
             rng: Every random number comes from here.

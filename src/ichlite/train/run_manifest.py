@@ -16,7 +16,7 @@ import numpy as np
 
 from ichlite import __version__
 from ichlite.contracts.codec import ContractError, read_document, to_json_value
-from ichlite.contracts.run import RunManifest
+from ichlite.contracts.run import SCHEMA, RunManifest
 from ichlite.data import fingerprint
 from ichlite.data.atomic_files import write_json
 from ichlite.data.join import metas_of
@@ -27,7 +27,6 @@ from ichlite.errors import InputError, UsageError
 from ichlite.labels import NAMES
 from ichlite.train.recipe import Recipe
 
-SCHEMA = "ichlite-train/1"
 FILE = "train.json"
 PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "jax", "numpy")
 SAME = ("recipe", "data", "init_sha256")

@@ -23,7 +23,7 @@ def probability_chart(scan: Analysed, threshold: float | None) -> str:
 
     Args:
         scan: At least one slice; without positions the slice number stands on the axis.
-        threshold: Of a slice's `any`, in [0, 1], drawn as a dashed line; None: no line.
+        threshold: Threshold of a slice's `any`, in [0, 1], drawn as a dashed line; None: no line.
     """
     positions, axis_title = _axis(scan)
     x = _scale(min(positions), max(positions))
@@ -57,7 +57,7 @@ def _axis(scan: Analysed) -> tuple[list[float], str]:
 
 
 def _scale(low: float, high: float) -> Callable[[float], float]:
-    """Ends of the axis in; the function from a value to its place in the picture out."""
+    """Return the function from a value on the axis to its place in the picture."""
     start, end = LEFT, WIDTH - RIGHT
     if high <= low:
         return lambda _: (start + end) / 2
@@ -88,7 +88,7 @@ def _frame(positions: Sequence[float], x: Callable[[float], float], title: str) 
 
 
 def nice_ticks(low: float, high: float, most: int = 8) -> list[float]:
-    """Take the ends of an axis; give round numbers between them, `most` at most.
+    """Return round numbers between the ends of an axis, `most` at most.
 
     Example:
         >>> nice_ticks(-3.2, 141.0)
@@ -109,14 +109,14 @@ def nice_ticks(low: float, high: float, most: int = 8) -> list[float]:
 def _runs(
     points: Sequence[tuple[float, float]], breaks: Sequence[int]
 ) -> list[Sequence[tuple[float, float]]]:
-    """Points between breaks: no line is drawn where no slice is."""
+    """Return the runs of points between breaks: no line is drawn where no slice is."""
     starts = [0, *(index + 1 for index in breaks)]
     runs = [points[a:b] for a, b in zip(starts, [*starts[1:], len(points)], strict=True)]
     return [run if len(run) > 1 else [*run, *run] for run in runs]  # one point draws nothing
 
 
 def _gaps(scan: Analysed, x: Callable[[float], float]) -> list[str]:
-    """A tinted band over each gap along the z axis."""
+    """Return a tinted band over each gap along the z axis."""
     places = [(scan.slices[i].position_mm, scan.slices[i + 1].position_mm) for i in scan.breaks]
     return [
         f'<rect class="gap" x="{x(low):.1f}" width="{x(high) - x(low):.1f}" y="{TOP}" '
@@ -132,7 +132,7 @@ def _line(name: str, colour: str, points: Sequence[tuple[float, float]]) -> str:
 
 
 def _ink(name: str, colour: str) -> str:
-    """`any` is dark grey, which a dark page must turn light; the subtypes show on both."""
+    """Return a line's colour; a dark page must turn the dark grey of `any` light."""
     return f"var(--any, {colour})" if name == ANY else colour
 
 
@@ -151,7 +151,7 @@ def _dots(
 
 
 def _end_labels(scan: Analysed, series: Sequence[tuple[str, str, str]]) -> list[str]:
-    """The names of the lines at the right, each near its last value, none on another."""
+    """Return the lines' names at the right, each near its last value, none on another."""
     last = scan.slices[-1].probabilities
     ordered = sorted(series, key=lambda item: (last[item[0]], item[0] == ANY), reverse=True)
     heights: list[float] = []

@@ -1,4 +1,4 @@
-"""Write results as CSV: one row a slice, and one for each thing not analysed."""
+"""Write results as CSV: one row per slice, and one for each thing not analysed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _FORMULA_STARTS = ("=", "+", "-", "@")
 
 
 def to_csv(result: ReadResult) -> str:
-    """Take a result; give comma-separated text, probabilities with six decimals.
+    """Return a result as comma-separated text, probabilities with six decimals.
 
     A series that was not analysed, and a skipped file, has one row with a reason and no
     probabilities: an empty cell is never a negative.
@@ -71,7 +71,7 @@ def _rows(scan: ScanResult) -> Iterator[dict[str, str]]:
 
 
 def _cell(text: str) -> str:
-    """Text from a file or its name; printable, and no formula to a spreadsheet."""
+    """Return text from a file or its name printable, and no formula to a spreadsheet."""
     shown = printable(text)
     # A tab or line break at the start has become a space, which a spreadsheet may strip.
     return f"'{shown}" if shown.lstrip().startswith(_FORMULA_STARTS) else shown

@@ -6,7 +6,7 @@ from html import escape
 
 
 def unicode_text(text: str) -> str:
-    r"""Take text; give it as strict Unicode: bytes of a file name that are no UTF-8 as `\xe9`.
+    r"""Return text as strict Unicode: bytes of a file name that are no UTF-8 as `\xe9`.
 
     Example:
         >>> unicode_text("caf\udce9")
@@ -20,7 +20,7 @@ def unicode_text(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    r"""Take text from a file or its name; give it in one line without control characters.
+    r"""Return text from a file or its name in one line without control characters.
 
     A header may hold escape sequences; a terminal would obey them.
 
@@ -32,7 +32,7 @@ def printable(text: str) -> str:
 
 
 def html_text(text: str) -> str:
-    r"""Take text from a file or its name; give it printable and escaped for HTML.
+    r"""Return text from a file or its name printable and escaped for HTML.
 
     Example:
         >>> html_text("1 < 2\x1b")
@@ -42,7 +42,7 @@ def html_text(text: str) -> str:
 
 
 def unicode_document(value: object) -> object:
-    r"""Take a JSON-able document; give it with every text in it as strict Unicode.
+    r"""Return a JSON-able document with every text in it as strict Unicode.
 
     Example:
         >>> unicode_document({"files": ["caf\udce9", 1]})

@@ -17,7 +17,7 @@ BROKEN = "backslashreplace"
 
 
 def write_text(path: Path, text: str) -> None:
-    """Take a path and text; write the file whole, or leave what was there as it was.
+    """Write text to a file whole, or leave what was there as it was.
 
     The text goes into a temporary file beside the target, which is renamed when complete, so that
     nobody ever sees half a report, and a full disk or an interrupt leaves no trace. A file that
@@ -25,7 +25,7 @@ def write_text(path: Path, text: str) -> None:
     regular file (a device, a pipe, this process' own output) is written straight into.
 
     Args:
-        path: Where to; its folder must exist.
+        path: The file to write; its folder must exist.
         text: Written as UTF-8.
 
     Raises:
@@ -46,7 +46,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def check_outputs(paths: Iterable[str], outputs: Iterable[tuple[str, Path | None]]) -> None:
-    """Take the inputs and the named outputs of a command; raise when an output cannot be meant.
+    """Check that no output of a command would overwrite an input or another output.
 
     Args:
         paths: Files and folders that will be read.
@@ -73,7 +73,7 @@ def check_outputs(paths: Iterable[str], outputs: Iterable[tuple[str, Path | None
 
 
 def is_input(path: Path, result: ReadResult) -> bool:
-    """Take an output and a result; say whether that file is one of those the result is about."""
+    """Return whether an output is one of the files that a result is about."""
     there = _stat(path)
     if there is None or not stat.S_ISREG(there.st_mode):
         return False
@@ -91,7 +91,7 @@ def _stat(path: Path) -> os.stat_result | None:
 
 
 def _own_stream(there: os.stat_result) -> int | None:
-    """The descriptor of stdout or stderr if that is the file: renaming would tear it from them."""
+    """Return the descriptor of stdout or stderr if it is the file, which must not be replaced."""
     for descriptor in (1, 2):
         try:
             if os.path.samestat(os.fstat(descriptor), there):

@@ -1,65 +1,84 @@
-"""Write results as the JSON document of `ichlite read --json` (schema/read-1.json)."""
+"""Write results as the JSON document of `ichlite read --json` (`contracts.reading.Reading`)."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
 
 from ichlite import __version__
-from ichlite.records import ReadResult, ScanResult, SliceScores
+from ichlite.contracts.codec import to_json_value
+from ichlite.contracts.reading import (
+    SCHEMA,
+    AnalysedEntry,
+    NotAnalysedEntry,
+    Probabilities,
+    Reading,
+    SkippedEntry,
+    SliceEntry,
+)
+from ichlite.records import NotAnalysed, ReadResult, ScanResult
 from ichlite.write.escaping import unicode_document
 
-SCHEMA = "ichlite-read/1"
-SCHEMA_FILE = Path(__file__).resolve().parent / "schema" / "read-1.json"
 
-
-def read_document(result: ReadResult) -> dict[str, Any]:
-    """Take a result; give its document: keys may be added to it, never renamed.
+def reading_of(result: ReadResult) -> Reading:
+    """Return the document of a result: keys may be added to it, never renamed.
 
     Example:
-        >>> read_document(ReadResult("b 1", (), ()))["studies"]
-        []
+        >>> reading_of(ReadResult("b 1", (), ())).studies
+        ()
     """
-    return {
-        "schema": SCHEMA,
-        "ichlite": __version__,
-        "research_use_only": True,
-        "bundle": result.bundle,
-        "studies": [_scan(scan) for scan in result.studies],
-        "skipped": [{"file": file.file, "reason": file.reason} for file in result.skipped],
-        "warnings": list(result.warnings),
-    }
+    return Reading(
+        schema=SCHEMA,
+        ichlite=__version__,
+        research_use_only=True,
+        bundle=result.bundle,
+        studies=tuple(_entry(scan) for scan in result.studies),
+        skipped=tuple(SkippedEntry(file=one.file, reason=one.reason) for one in result.skipped),
+        warnings=result.warnings,
+    )
 
 
 def to_json(result: ReadResult) -> str:
-    r"""Take a result; give its document as text, in ASCII alone.
+    r"""Return the document of a result as text, in ASCII alone.
 
     File names may be any bytes; those that are no UTF-8 come out as the text `\xe9`.
 
     Raises:
         ValueError: A number is NaN or infinite, which JSON cannot say.
     """
-    return json.dumps(unicode_document(read_document(result)), indent=2, allow_nan=False) + "\n"
+    document = unicode_document(to_json_value(reading_of(result)))
+    return json.dumps(document, indent=2, allow_nan=False) + "\n"
 
 
-def _scan(scan: ScanResult) -> dict[str, Any]:
-    return {
-        "study": scan.study,
-        "series": scan.series,
-        "files": list(scan.files),
-        "status": scan.status,
-        "reasons": list(scan.reasons),
-        "urgent": scan.urgent,
-        "complete": scan.complete,
-        "not_cleared": list(scan.not_cleared),
-        "operating_point": scan.operating_point,
-        "threshold": scan.threshold,
-        "scan": None if scan.scan is None else dict(scan.scan),
-        "slices": [_slice(scores) for scores in scan.slices],
-        "notes": list(scan.notes),
-    }
-
-
-def _slice(scores: SliceScores) -> dict[str, Any]:
-    return {"file": scores.file, "position_mm": scores.position_mm, **scores.probabilities}
+def _entry(scan: ScanResult) -> AnalysedEntry | NotAnalysedEntry:
+    if isinstance(scan, NotAnalysed):
+        return NotAnalysedEntry(
+            study=scan.study,
+            series=scan.series,
+            files=scan.files,
+            reasons=scan.reasons,
+            urgent=None,
+            complete=None,
+            not_cleared=(),
+            operating_point=None,
+            threshold=None,
+            scan=None,
+            slices=(),
+            notes=scan.notes,
+        )
+    return AnalysedEntry(
+        study=scan.study,
+        series=scan.series,
+        files=scan.files,
+        reasons=scan.reasons,
+        urgent=scan.urgent,
+        complete=scan.complete,
+        not_cleared=scan.not_cleared,
+        operating_point=scan.operating_point,
+        threshold=scan.threshold,
+        scan=Probabilities(**scan.scan),
+        slices=tuple(
+            SliceEntry(file=one.file, position_mm=one.position_mm, **one.probabilities)
+            for one in scan.slices
+        ),
+        notes=scan.notes,
+    )

@@ -25,7 +25,7 @@ HEAT_STOPS: tuple[tuple[float, tuple[int, int, int]], ...] = (
 
 
 def grey_slice(hu: NDArray[np.int16]) -> NDArray[np.uint8]:
-    """Take (row, column) HU; give the slice in the brain window, 8-bit grey.
+    """Return a slice of (row, column) HU in the brain window, as 8-bit grey.
 
     Example:
         >>> grey_slice(np.array([[-5, 40, 80]], np.int16)).tolist()
@@ -35,7 +35,7 @@ def grey_slice(hu: NDArray[np.int16]) -> NDArray[np.uint8]:
 
 
 def overlay(grey: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Take a grey slice and a map in [0, 1] of the same shape; give them as one RGB picture.
+    """Return a grey slice with a map in [0, 1] of the same shape over it, as RGB.
 
     Example:
         >>> overlay(np.full((1, 1), 90, np.uint8), np.zeros((1, 1), np.float32)).tolist()
@@ -47,7 +47,7 @@ def overlay(grey: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.ui
 
 
 def relative(heat: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Take a map of probabilities; give it as shares of its own largest value.
+    """Return a map of probabilities as shares of its own largest value.
 
     Example:
         >>> relative(np.array([[0.0, 0.25, 0.5]], np.float32)).tolist()
@@ -58,7 +58,7 @@ def relative(heat: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def heat_colours(heat: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Take values in [0, 1]; give their RGB colours, 0 to 255, on a last axis."""
+    """Return the RGB colours of values in [0, 1], 0 to 255, on a last axis."""
     at = [stop for stop, _ in HEAT_STOPS]
     return np.stack(
         [np.interp(heat, at, [rgb[channel] for _, rgb in HEAT_STOPS]) for channel in range(3)],
@@ -67,7 +67,7 @@ def heat_colours(heat: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def data_uri(pixels: NDArray[np.uint8], side: int | None = None) -> str:
-    """Take a grey or RGB picture; give it as a JPEG data URI.
+    """Return a grey or RGB picture as a JPEG data URI.
 
     Args:
         pixels: (row, column) or (row, column, 3) uint8.

@@ -37,7 +37,7 @@ _SCAN_RULES = {
 
 
 class Report:
-    """Takes scans one at a time, so that of each only its finished section stays in memory.
+    """An HTML report, filled scan by scan: of each only its finished section stays in memory.
 
     Args:
         bundle: The bundle that judged.
@@ -54,7 +54,7 @@ class Report:
         self._sections: dict[tuple[str, str], str] = {}
 
     def add(self, scan: ScanResult) -> None:
-        """Take a scan; keep its section of the page. One that was not analysed has none.
+        """Add the section of a scan to the page; one that was not analysed has none.
 
         Raises:
             UsageError: An analysed scan without pixels.
@@ -63,7 +63,7 @@ class Report:
             self._sections[scan.study, scan.series] = scan_section(scan, self.bundle)
 
     def page(self, result: ReadResult) -> str:
-        """Take the result of all the scans that were added; give the page, most urgent first."""
+        """Return the page on the result of all the scans that were added, most urgent first."""
         analysed = by_urgency(result.studies)
         scans = "".join(
             f'<section class="scan" id="scan-{number}"><h2><span class="rank">{number}</span>'
@@ -132,7 +132,7 @@ def _triage_row(number: int, scan: Analysed) -> str:
 
 
 def _unanswered(result: ReadResult) -> str:
-    """What has no result, set apart in words and looks: it must never pass for a negative."""
+    """Return what has no result, set apart in words and looks: it is never a negative."""
     parts = []
     if result.warnings:
         parts.append(f'<ul class="remarks">{items(result.warnings)}</ul>')

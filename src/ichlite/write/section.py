@@ -30,7 +30,7 @@ THUMBNAIL_PIXELS = 96
 
 
 def scan_section(scan: Analysed, bundle: Bundle) -> str:
-    """Take an analysed scan with pixels; give its figures, chart, pictures and table.
+    """Return the figures, chart, pictures and table of an analysed scan with pixels.
 
     Raises:
         UsageError: The scan was read without `keep_pixels`.
@@ -53,7 +53,7 @@ def scan_section(scan: Analysed, bundle: Bundle) -> str:
 
 
 def badge(scan: ScanResult) -> str:
-    """Take a result; give its place in the triage as a coloured word, never colour alone."""
+    """Return a result's place in the triage as a coloured word, never colour alone."""
     words = verdict(scan)
     if isinstance(scan, NotAnalysed):
         look = "none"
@@ -66,12 +66,12 @@ def badge(scan: ScanResult) -> str:
 
 
 def place(scan: ScanResult) -> str:
-    """Take a result; give the place of its files, escaped, free to wrap after each folder."""
+    """Return the place of a result's files, escaped, free to wrap after each folder."""
     return html_text(common_folder(scan)).replace("/", "/<wbr>")
 
 
 def items(lines: Sequence[str]) -> str:
-    """Take lines from anywhere; give them as escaped list items.
+    """Return lines from anywhere as escaped list items.
 
     Example:
         >>> items(("1 < 2",))
@@ -139,7 +139,7 @@ def _highest_slices(
 
 
 def _map_note(maps: NDArray[np.float32], bundle: Bundle) -> str:
-    """Say what the overlay shows and what it does not."""
+    """Return what the overlay shows and what it does not, in words."""
     rows, columns = maps.shape[1:3]
     bar = '<span style="background:linear-gradient(90deg, {})"></span>'
     if bundle.map.kind == "lesion":

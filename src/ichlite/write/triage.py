@@ -37,7 +37,7 @@ def by_urgency(studies: Iterable[ScanResult]) -> list[Analysed]:
 
 
 def not_analysed(studies: Iterable[ScanResult]) -> list[NotAnalysed]:
-    """Take results; give those without one, in their stable order."""
+    """Return the series that were not analysed, in their stable order."""
     return [scan for scan in studies if isinstance(scan, NotAnalysed)]
 
 
@@ -63,7 +63,7 @@ def verdict(scan: ScanResult) -> str:
 
 
 def remarks(scan: Analysed) -> tuple[str, ...]:
-    """Return what the numbers of an analysed scan need beside them, one line each."""
+    """Return what must be said beside the numbers of an analysed scan, one line each."""
     forced = (f"judged by force, although {reason}" for reason in _objections(scan))
     return (*forced, *scan.not_cleared, *scan.notes)
 
@@ -94,7 +94,7 @@ def shown_any(value: float, threshold: float) -> str:
 
 
 def decided_at(studies: Iterable[Analysed]) -> str:
-    """Return the operating point and threshold of results in words, nothing when none has any.
+    """Return the operating point and threshold of results in words, nothing for no results.
 
     Example:
         >>> decided_at([])
@@ -107,12 +107,12 @@ def decided_at(studies: Iterable[Analysed]) -> str:
 
 
 def _objections(scan: Analysed) -> list[str]:
-    """What the gate held against a scan that was judged by force."""
+    """Return what the gate held against a scan that was judged by force."""
     return [reason for reason in scan.reasons if reason not in scan.not_cleared]
 
 
 def common_folder(scan: ScanResult) -> str:
-    """Take a result; give the place of its files, as the caller named it.
+    """Return the folder of a result's files, as the caller named it.
 
     Example:
         >>> files = ("a/x/1", "a/y/2")
@@ -130,7 +130,7 @@ def common_folder(scan: ScanResult) -> str:
 
 
 def print_triage(result: ReadResult, console: Console) -> None:
-    """Take a result and a console; print the list: analysed, not analysed, skipped."""
+    """Print the triage list of a result: analysed, not analysed, skipped."""
     from rich.table import Table
     from rich.text import Text
 
@@ -191,7 +191,7 @@ def _shade(probability: float) -> str:
 def _print_remarks(
     analysed: Iterable[Analysed], warnings: Collection[str], console: Console
 ) -> None:
-    """What a scan's numbers need beside them; warnings on all the input are printed once, below."""
+    """Print the remarks on each scan; warnings on all the input are printed once, below."""
     for scan in analysed:
         lines = [line for line in remarks(scan) if line not in warnings]
         _print_item(console, _place(scan), lines)

@@ -1,14 +1,12 @@
-"""Layers and bounds against counting by hand, and peaks that are of one thread."""
+"""Layers of a file against counting by hand, and the memory that its tensors take."""
 
 from __future__ import annotations
 
 import keras
 import pytest
-from tests.bench.documents import LAYERS, PEAKS
+from tests.bench.documents import FILE
 
-from ichlite.bench.layers import layers_of
-from ichlite.bench.peaks import Peaks, bytes_per_s, flops_per_s
-from ichlite.bench.roofline import bounds, roofline, simple_bound_ms
+from ichlite.bench.tflite_layers import arena_bytes, layers_of
 from ichlite.compress.graph import with_map
 from ichlite.compress.model_cost import flops, one_slice
 from ichlite.compress.quantize import to_tflite
@@ -51,33 +49,9 @@ def test_what_cannot_be_counted_is_refused() -> None:
         layers_of(to_tflite(model, "float32"))
 
 
-def test_a_bound_worked_by_hand() -> None:
-    first, second = bounds(LAYERS, PEAKS)
-    # 2 MFLOP at 1 GFLOP/s; 1000 bytes at 4 GB/s.
-    assert (first.compute_ms, first.move_ms) == pytest.approx((2.0, 2.5e-4))
-    # 4000 bytes do not fit where 4 GB/s were measured: 1 MB/s.
-    assert (second.bytes_per_s, second.bound_ms) == (1e6, pytest.approx(4.0))
-    assert (first.limit, second.limit) == ("operations", "bytes")
-    # 2.001 MFLOP; 600 + 300 + 1000 bytes at 1 MB/s.
-    assert simple_bound_ms(LAYERS, PEAKS) == pytest.approx(2.001)
-    found = roofline(LAYERS, PEAKS, p50_ms=12.0, min_ms=8.0)
-    assert (found["share"], found["share_of_quickest"]) == pytest.approx((0.5, 0.75))
-    assert found["bound_ms"] == pytest.approx(sum(one["bound_ms"] for one in found["layers"]))
-
-
-def test_larger_working_sets_than_measured_come_from_memory() -> None:
-    assert PEAKS.bandwidth(1000) == 4e9
-    assert PEAKS.bandwidth(9_000_000) == PEAKS.memory_bytes_per_s == 1e6
-
-
-def test_the_better_of_two_measurements() -> None:
-    best = PEAKS.best_with(Peaks(2e9, ((1000, 3e9), (8000, 2e6))))
-    assert best == Peaks(2e9, ((1000, 4e9), (8000, 2e6)))
-
-
-def test_peaks_are_possible(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ichlite.bench.peaks._SECONDS_EACH", 0.02)
-    monkeypatch.setattr("ichlite.bench.peaks.SIDES", (256,))
-    # A Raspberry Pi and the fastest core there is.
-    assert 1e9 < flops_per_s() < 2e12
-    assert 1e8 < bytes_per_s(2**20) < 2e12
+def test_the_arena_holds_what_lives_at_once_but_not_everything() -> None:
+    content = FILE.read_bytes()
+    layers = layers_of(content)
+    # An addition may write where it reads, so not what it reads and writes together.
+    at_once = max(max(layer.input_bytes, layer.output_bytes) for layer in layers)
+    assert at_once <= arena_bytes(content) < sum(layer.output_bytes for layer in layers)

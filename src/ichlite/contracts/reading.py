@@ -1,0 +1,127 @@
+"""What `ichlite read --json` prints: one entry a series, and every file that is in none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from ichlite.contracts.codec import Document
+from ichlite.contracts.values import CLASSES, Probability
+
+SCHEMA: Literal["ichlite-read/1"] = "ichlite-read/1"
+
+Reason = Annotated[str, Meta(min_length=1, pattern=r"^[^\n\r]+$")]
+Probabilities: Any = msgspec.defstruct(
+    "Probabilities",
+    [(name, Probability) for name in CLASSES],
+    bases=(Document,),
+    frozen=True,
+    kw_only=True,
+    namespace={"__doc__": "Probability of any haemorrhage and of each subtype."},
+)
+"""Type of the probabilities of a scan."""
+SliceEntry: Any = msgspec.defstruct(
+    "SliceEntry",
+    [("file", str), ("position_mm", float | None)],
+    bases=(Probabilities,),
+    frozen=True,
+    kw_only=True,
+    namespace={
+        "__doc__": "Probabilities of a slice, its file as it was given, and its position along the "
+        "slice normal, feet to head; null when unknown."
+    },
+)
+"""Type of the entry of a slice."""
+
+
+class AnalysedEntry(Document, frozen=True, kw_only=True, tag_field="status", tag="analysed"):
+    """A series that was analysed.
+
+    Attributes:
+        study, series: StudyInstanceUID and SeriesInstanceUID.
+        files: That it is about, as they were given.
+        reasons: What spoke against it when it was judged by force, and all of `not_cleared`.
+        urgent: Whether `any` reaches the threshold; null where it does not and nothing is cleared.
+        complete: Whether the whole head was judged.
+        not_cleared: Why the scan is never called negative: `incomplete: …`, `child: …`.
+        operating_point, threshold: That it was decided by.
+        scan: Probabilities of the whole scan.
+        slices: Feet to head.
+        notes: Repairs and remarks.
+    """
+
+    study: str
+    series: str
+    files: tuple[str, ...]
+    reasons: tuple[Reason, ...]
+    urgent: bool | None
+    complete: bool
+    not_cleared: tuple[Reason, ...]
+    operating_point: str
+    threshold: Probability
+    scan: Probabilities
+    slices: Annotated[tuple[SliceEntry, ...], Meta(min_length=1)]
+    notes: tuple[Reason, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse what contradicts itself: nothing incomplete, and no child, is called negative."""
+        if self.not_cleared and self.urgent is False:
+            raise ValueError("urgent is false, and not_cleared says why it must not be")
+        if not self.not_cleared and (self.urgent is None or not self.complete):
+            raise ValueError("urgent is null or complete is false, and not_cleared is empty")
+
+
+CALLED: Mapping[str, Any] = {
+    "if": {"properties": {"not_cleared": {"maxItems": 0}}},
+    "then": {"properties": {"urgent": {"type": "boolean"}, "complete": {"const": True}}},
+    "else": {"properties": {"urgent": {"enum": [True, None]}}},
+}
+"""The rules of `AnalysedEntry.__post_init__`, as JSON Schema says them."""
+
+
+class NotAnalysedEntry(Document, frozen=True, kw_only=True, tag_field="status", tag="not_analysed"):
+    """A series that was not analysed, and why; this is no negative."""
+
+    study: str
+    series: str
+    files: tuple[str, ...]
+    reasons: Annotated[tuple[Reason, ...], Meta(min_length=1)]
+    urgent: None
+    complete: None
+    not_cleared: Annotated[tuple[Reason, ...], Meta(max_length=0)]
+    operating_point: None
+    threshold: None
+    scan: None
+    slices: Annotated[tuple[SliceEntry, ...], Meta(max_length=0)]
+    notes: tuple[Reason, ...]
+
+
+class SkippedEntry(Document, frozen=True, kw_only=True):
+    """A file that belongs to no series, or was left out of the one it belongs to, and why."""
+
+    file: str
+    reason: Reason
+
+
+class Reading(Document, frozen=True, kw_only=True):
+    """Everything that one reading of a set of paths gave; every file is in exactly one place.
+
+    Attributes:
+        ichlite: Version.
+        research_use_only: Not a medical device.
+        bundle: Name and version of the model.
+        studies: One entry a series.
+        skipped: Files in none of them.
+        warnings: What a person must look at in the input as a whole.
+    """
+
+    schema: Literal["ichlite-read/1"]
+    ichlite: str
+    research_use_only: Literal[True]
+    bundle: Annotated[str, Meta(min_length=1)]
+    studies: tuple[AnalysedEntry | NotAnalysedEntry, ...]
+    skipped: tuple[SkippedEntry, ...]
+    warnings: tuple[Reason, ...]
