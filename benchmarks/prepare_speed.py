@@ -26,7 +26,7 @@ from pydicom import dcmread
 from pydicom.uid import ExplicitVRLittleEndian
 
 from ichlite.bench.machine import describe_machine
-from ichlite.data.prepare_store import prepare
+from ichlite.data.prepare_store import prepare_store
 from ichlite.data.readers.rsna import IMAGES, TABLE
 from ichlite.data.workers import Engine, local_engine
 from ichlite.labels import CLASSES
@@ -101,7 +101,7 @@ def main() -> None:
                 out = Path(name) / "store"
                 start = perf_counter()
                 with make_engine() as engine:
-                    made = prepare("rsna", root, out, engine=engine)
+                    made = prepare_store("rsna", root, out, engine=engine)
                 if round_:  # the first round warms the page cache and starts workers
                     rates[way].append(chosen.slices / (perf_counter() - start))
                 hashes.add(made.description["hash"])

@@ -24,7 +24,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from ichlite.data.atomic_files import write_json
+from ichlite.atomic_files import write_json
 from ichlite.data.join import Fold, open_stores
 from ichlite.data.levels import levelled
 from ichlite.evaluate.calibrate import fit_calibration

@@ -10,7 +10,7 @@ from tests.cluster.conftest import kill_worker
 from tests.kaggle import make_set
 
 from ichlite.cluster.ray_prepare import ray_engine
-from ichlite.data.prepare_store import prepare
+from ichlite.data.prepare_store import prepare_store
 from ichlite.errors import StoreError
 
 
@@ -22,7 +22,7 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_worker_that_is_killed_costs_nothing(cluster: str, tmp_path: Path) -> None:
     root = make_set(tmp_path / "rsna")
-    alone = prepare("rsna", root, tmp_path / "alone")
+    alone = prepare_store("rsna", root, tmp_path / "alone")
     killed: list[int] = []
 
     def kill_one(stage: str, _done: int, _total: int) -> None:
@@ -30,14 +30,14 @@ def test_a_worker_that_is_killed_costs_nothing(cluster: str, tmp_path: Path) -> 
             killed.append(kill_worker("_apply", "IDLE"))
 
     with ray_engine(cluster) as engine:
-        made = prepare("rsna", root, tmp_path / "ray", engine=engine, report=kill_one)
+        made = prepare_store("rsna", root, tmp_path / "ray", engine=engine, report=kill_one)
     assert killed
     assert made.done == 40
     assert made.description == alone.description
     for folder in ("alone", "ray"):
         assert len(list((tmp_path / folder / "parts").glob("*.h5"))) == 20
     with ray_engine("no:1") as nowhere:
-        again = prepare("rsna", root, tmp_path / "ray", engine=nowhere)
+        again = prepare_store("rsna", root, tmp_path / "ray", engine=nowhere)
     assert again.done == 0
 
 
@@ -51,7 +51,7 @@ def test_parts_that_are_made_elsewhere_are_noticed(
         ray_engine(cluster) as engine,
         pytest.raises(StoreError, match="storage that all machines share"),
     ):
-        prepare("rsna", root, tmp_path / "out", engine=engine)
+        prepare_store("rsna", root, tmp_path / "out", engine=engine)
 
 
 def test_results_come_in_order_and_errors_as_they_are(cluster: str) -> None:

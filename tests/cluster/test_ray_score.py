@@ -15,7 +15,7 @@ from tests.cluster.conftest import kill_worker
 from tests.dicom_files import UID_ROOT, write_head_series
 
 from ichlite.cluster.ray_archive import Archive, Study, group
-from ichlite.cluster.ray_score import MOST_TRIES, TRIES, Scorer, _try, score, succeeded
+from ichlite.cluster.ray_score import MOST_TRIES, TRIES, Scorer, begin_try, score_archive, succeeded
 from ichlite.cluster.session import session
 from ichlite.errors import InputError, UsageError
 from ichlite.infer.pipeline import read_paths
@@ -77,7 +77,7 @@ def test_a_worker_that_is_killed_costs_nothing(archive: Path, cluster: str, tmp_
             killed.append(kill_worker("MapWorker(Map(Scorer))"))
 
     with session(cluster) as there:
-        summary = score(archive, out, there, on_studies=kill_once)
+        summary = score_archive(archive, out, there, on_studies=kill_once)
         assert killed
         assert (summary["scored"], summary["scored_before"]) == (STUDIES, 0)
         assert summary["series"] == {"analysed": STUDIES - 1, "not_analysed": 1}
@@ -87,12 +87,12 @@ def test_a_worker_that_is_killed_costs_nothing(archive: Path, cluster: str, tmp_
 
         # A second run reads nothing again, and a run that was killed goes on with what is missing.
         before = {path: path.stat().st_mtime_ns for path in out.glob("slices/*")}
-        again = score(archive, out, there)
+        again = score_archive(archive, out, there)
         assert (again["scored"], again["scored_before"]) == (0, STUDIES)
         gone, half, *_ = sorted(out.glob("studies/[0-9a-f]*.parquet"))
         gone.unlink()
         (out / "slices" / half.name).with_name(".half.parquet.part").write_bytes(b"PAR1")
-        third = score(archive, out, there)
+        third = score_archive(archive, out, there)
         assert third["scored"] == 1
         compare_with_read(archive, out)
         after = {path: path.stat().st_mtime_ns for path in out.glob("slices/*")}
@@ -101,7 +101,7 @@ def test_a_worker_that_is_killed_costs_nothing(archive: Path, cluster: str, tmp_
 
         # Another model's numbers do not go into the same data set.
         with pytest.raises(UsageError, match="other options"):
-            score(archive, out, there, force=True)
+            score_archive(archive, out, there, force=True)
 
 
 def test_the_command_prints_one_document(
@@ -126,13 +126,13 @@ def test_the_command_prints_one_document(
 
 def test_an_archive_must_be_there(cluster: str, tmp_path: Path) -> None:
     with session(cluster) as there:
-        with pytest.raises(InputError, match="no archive"):
-            score(tmp_path / "nowhere", tmp_path / "out", there)
-        with pytest.raises(UsageError, match="lies inside of what is read"):
-            score(tmp_path, tmp_path / "out", there)
+        with pytest.raises(InputError, match="is not a folder"):
+            score_archive(tmp_path / "nowhere", tmp_path / "out", there)
+        with pytest.raises(UsageError, match=r"lies inside .*, which is read"):
+            score_archive(tmp_path, tmp_path / "out", there)
         (tmp_path / "empty").mkdir()
-        with pytest.raises(InputError, match="no files"):
-            score(tmp_path / "empty", tmp_path / "out", there)
+        with pytest.raises(InputError, match="has no files"):
+            score_archive(tmp_path / "empty", tmp_path / "out", there)
 
 
 def test_a_study_that_kills_its_reader_again_and_again_is_named(
@@ -141,7 +141,7 @@ def test_a_study_that_kills_its_reader_again_and_again_is_named(
     study = Study("1.2", tuple(str(path) for path in (archive / "case 0").iterdir()))
     for folder in ("slices", "studies"):
         (tmp_path / folder).mkdir()
-    assert [_try(tmp_path, study) for _ in range(MOST_TRIES)] == [1, 2, 3]
+    assert [begin_try(tmp_path, study) for _ in range(MOST_TRIES)] == [1, 2, 3]
     import pickle
 
     Scorer(None, str(tmp_path), False)({"studies": pickle.dumps([study])})

@@ -13,7 +13,7 @@ import pytest
 from tests.cluster.conftest import kill_worker
 from tests.toy import make_store
 
-from ichlite.cluster.ray_train import FOLDER, train
+from ichlite.cluster.ray_train import FOLDER, train_on_cluster
 from ichlite.cluster.session import Cluster, session
 from ichlite.data.store import Store
 from ichlite.errors import IchliteError, UsageError
@@ -56,9 +56,9 @@ def test_two_workers_train_as_one_does_and_survive_the_death_of_one(
     one, two = tmp_path / "one", tmp_path / "two"
     killed: list[int] = []
     with session(cluster) as there:
-        alone = train(RECIPE, [store.path], one, there, workers=1)
+        alone = train_on_cluster(RECIPE, [store.path], one, there, workers=1)
         thread = kill_after_an_epoch(two, killed)
-        together = train(RECIPE, [store.path], two, there, workers=2)
+        together = train_on_cluster(RECIPE, [store.path], two, there, workers=2)
         thread.join(10)
         assert killed
     assert alone["steps"] == together["steps"] == EPOCHS * STEPS
@@ -84,15 +84,15 @@ def test_what_no_new_group_would_do_better_ends_the_run(
         json.dumps({"recipe": {"epochs": 1}, "data": {}, "init_sha256": None})
     )
     with session(cluster) as there, pytest.raises(UsageError, match="other recipe"):
-        train(RECIPE, [store.path], tmp_path, there, workers=1)
+        train_on_cluster(RECIPE, [store.path], tmp_path, there, workers=1)
     assert not (tmp_path / FOLDER / "done.json").exists()
 
 
 def test_workers_must_fit_the_cluster_and_the_batch(store: Store, tmp_path: Path) -> None:
     there = Cluster("local", nodes=1, cpus=3, gpus=0)
     for workers in (0, 4):
-        with pytest.raises(UsageError, match="from 1 to 3"):
-            train(RECIPE, [store.path], tmp_path, there, workers=workers)
-    with pytest.raises(IchliteError, match="batch of 4 cannot be shared by 3"):
-        train(RECIPE, [store.path], tmp_path, there, workers=3)
+        with pytest.raises(UsageError, match="1 to 3 workers"):
+            train_on_cluster(RECIPE, [store.path], tmp_path, there, workers=workers)
+    with pytest.raises(IchliteError, match="batch of 4 images cannot be shared by 3"):
+        train_on_cluster(RECIPE, [store.path], tmp_path, there, workers=3)
     assert not list(tmp_path.iterdir())

@@ -97,11 +97,14 @@ def test_tables_alone_give_a_split(ichlite: Ichlite, tmp_path: Path) -> None:
     ("words", "message"),
     [
         (("mnist", "SRC", "OUT"), "unknown kind of data set"),
-        (("rsna", "SRC"), "prepare needs OUT"),
+        (("rsna", "SRC"), "OUT is missing"),
         (("rsna", "SRC", "OUT", "--processes", "0"), "processes"),
         (("rsna", "SRC", "OUT", "--seed", "-1"), "--seed"),
-        (("tables", "SRC", "--ray", "auto"), "no --ray"),
-        (("rsna", "SRC", "OUT", "--ray", "auto", "--processes", "2"), "one of the two"),
+        (("tables", "SRC", "--ray", "auto"), "--ray and --processes do not apply"),
+        (
+            ("rsna", "SRC", "OUT", "--ray", "auto", "--processes", "2"),
+            "combined with --ray",
+        ),
         (("tables", "SRC", "--split", "given"), "unknown split"),
     ],
 )
@@ -119,5 +122,5 @@ def test_another_folder_is_no_data_set(ichlite: Ichlite, tmp_path: Path) -> None
     (tmp_path / "src").mkdir()
     done = ichlite("prepare", "rsna", tmp_path / "src", tmp_path / "out")
     assert done.exit_code == 1
-    assert done.err.startswith("ichlite: error: no label table in")
+    assert done.err.startswith(f"ichlite: error: {tmp_path / 'src'} has no label table")
     assert done.err.endswith("expected stage_2_train.csv\n")

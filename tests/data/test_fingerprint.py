@@ -83,7 +83,7 @@ def test_it_goes_through_json_and_a_change_is_seen(store: Store) -> None:
     assert read_fingerprint(made_run()) is None
     for key, value in (("names", "!"), ("series", "AAAAAAAA"), ("patients", 7), ("sha256", "")):
         changed = made_run(structs.replace(found.packed(), **{key: value}))
-        with pytest.raises(InputError, match="fingerprint was changed"):
+        with pytest.raises(InputError, match="fingerprint of the training manifest was changed"):
             read_fingerprint(changed)
 
 

@@ -23,7 +23,7 @@ from tests.kaggle import SIDE, add_slice, label_lines, make_set, pixels
 
 from ichlite.data.audit import KINDS
 from ichlite.data.pixels import make_part, read_source
-from ichlite.data.prepare_store import READERS, Prepared, prepare
+from ichlite.data.prepare_store import READERS, Prepared, prepare_store
 from ichlite.data.store import Store
 from ichlite.data.workers import local_engine
 from ichlite.errors import InputError, StoreError, UnknownName, UsageError
@@ -50,7 +50,7 @@ def kinds(out: Path) -> Counter[str]:
 
 
 def test_every_slice_and_label_is_in_the_store(kaggle: Path, tmp_path: Path) -> None:
-    made = prepare("rsna", kaggle, tmp_path / "out")
+    made = prepare_store("rsna", kaggle, tmp_path / "out")
     store = Store.open(tmp_path / "out")
     store.verify()
     assert (made.done, len(store)) == (40, 40)
@@ -66,35 +66,35 @@ def test_every_slice_and_label_is_in_the_store(kaggle: Path, tmp_path: Path) -> 
 
 
 def test_a_second_run_does_nothing(kaggle: Path, tmp_path: Path) -> None:
-    first = prepare("rsna", kaggle, tmp_path / "out")
+    first = prepare_store("rsna", kaggle, tmp_path / "out")
     before = {file: file.stat().st_mtime_ns for file in (tmp_path / "out").rglob("*")}
 
     def no_engine(_: Callable[[Any], Any], items: Sequence[Any], /) -> Iterator[Any]:
         raise AssertionError(f"{len(items)} things were made again")
 
-    again = prepare("rsna", kaggle, tmp_path / "out", engine=no_engine)
+    again = prepare_store("rsna", kaggle, tmp_path / "out", engine=no_engine)
     assert again.done == 0
     assert again.description == first.description
     assert {file: file.stat().st_mtime_ns for file in (tmp_path / "out").rglob("*")} == before
 
 
 def test_another_split_reads_no_pixel(kaggle: Path, tmp_path: Path) -> None:
-    first = prepare("rsna", kaggle, tmp_path / "out")
-    other = prepare("rsna", kaggle, tmp_path / "out", preset="all", seed=3)
+    first = prepare_store("rsna", kaggle, tmp_path / "out")
+    other = prepare_store("rsna", kaggle, tmp_path / "out", preset="all", seed=3)
     assert other.done == 0
     assert other.description["hash"] != first.description["hash"]
     assert "unused" not in Store.open(tmp_path / "out").split
-    back = prepare("rsna", kaggle, tmp_path / "out")
+    back = prepare_store("rsna", kaggle, tmp_path / "out")
     assert back.description["hash"] == first.description["hash"]
 
 
 def test_processes_change_no_byte(
     kaggle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("parts", "pixels", "prepare", "finish"):
-        monkeypatch.setattr(f"ichlite.data.{module}.PART_IMAGES", 8, raising=False)
-    one = prepare("rsna", kaggle, tmp_path / "one")
-    two = prepare("rsna", kaggle, tmp_path / "two", engine=_backwards)
+    for module in ("store_parts", "prepare_store", "finalize_store"):
+        monkeypatch.setattr(f"ichlite.data.{module}.PART_IMAGES", 8)
+    one = prepare_store("rsna", kaggle, tmp_path / "one")
+    two = prepare_store("rsna", kaggle, tmp_path / "two", engine=_backwards)
     assert one.description == two.description
     assert (tmp_path / "one" / "index.csv").read_bytes() == (
         tmp_path / "two" / "index.csv"
@@ -108,9 +108,9 @@ def _backwards(function: Callable[[Any], Any], items: Sequence[Any], /) -> Itera
 
 
 def test_two_processes_make_the_same_store(kaggle: Path, tmp_path: Path) -> None:
-    one = prepare("rsna", kaggle, tmp_path / "one")
+    one = prepare_store("rsna", kaggle, tmp_path / "one")
     with local_engine(2) as engine:
-        two = prepare("rsna", kaggle, tmp_path / "two", engine=engine)
+        two = prepare_store("rsna", kaggle, tmp_path / "two", engine=engine)
     assert one.description["hash"] == two.description["hash"]
 
 
@@ -122,7 +122,7 @@ from typing import Any
 for module in (ichlite.data.store_parts, ichlite.data.finalize_store, ichlite.data.prepare_store):
     module.PART_IMAGES = 3
 print("begun", flush=True)
-made = ichlite.data.prepare_store.prepare("rsna", Path(sys.argv[1]), Path(sys.argv[2]))
+made = ichlite.data.prepare_store.prepare_store("rsna", Path(sys.argv[1]), Path(sys.argv[2]))
 print(made.description["hash"], flush=True)
 """
 
@@ -181,7 +181,7 @@ def test_each_planted_fault_has_its_own_name(kaggle: Path, tmp_path: Path) -> No
     add_labels(kaggle, label_lines("ID_gone", (0,) * 6))
     add_labels(kaggle, label_lines("ID_half", (0,) * 6)[:3])
     add_slice(kaggle, "ID_062", 6, 2, PatientID="")
-    made = prepare("rsna", kaggle, tmp_path / "out", preset="all")
+    made = prepare_store("rsna", kaggle, tmp_path / "out", preset="all")
     named = {(one["kind"], one["item"]) for one in findings(tmp_path / "out")}
     folder = "stage_2_train_images"
     assert named == {
@@ -219,7 +219,7 @@ def test_patients_of_the_challenges_test_set_are_named(kaggle: Path, tmp_path: P
     there = kaggle / "stage_2_train_images" / "ID_x.dcm"
     (kaggle / "stage_2_test_images").mkdir()
     there.rename(kaggle / "stage_2_test_images" / "ID_x.dcm")
-    prepare("rsna", kaggle, tmp_path / "out")
+    prepare_store("rsna", kaggle, tmp_path / "out")
     assert kinds(tmp_path / "out") == {"image_without_label": 1, "patient_in_two_splits": 1}
 
 
@@ -230,7 +230,7 @@ def test_twelve_bit_offset_is_put_right(kaggle: Path, tmp_path: Path) -> None:
     add_slice(
         kaggle, "ID_000", 0, 0, pixels=stored, RescaleIntercept="0", BitsStored=12, HighBit=11
     )
-    prepare("rsna", kaggle, tmp_path / "out")
+    prepare_store("rsna", kaggle, tmp_path / "out")
     store = Store.open(tmp_path / "out")
     hu = store.hu[int(np.flatnonzero(store.image == "ID_000")[0])]
     assert set(np.unique(hu).tolist()) == {-1000, 40}
@@ -238,16 +238,16 @@ def test_twelve_bit_offset_is_put_right(kaggle: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("form", [".tar.xz", ".zip"])
 def test_archives_are_unpacked(kaggle: Path, tmp_path: Path, form: str) -> None:
-    plain = prepare("rsna", kaggle, tmp_path / "plain")
+    plain = prepare_store("rsna", kaggle, tmp_path / "plain")
     packed = tmp_path / "packed"
     packed.mkdir()
     shutil.copy(kaggle / "stage_2_train.csv", packed)
     kind = {".tar.xz": "xztar", ".zip": "zip"}[form]
     shutil.make_archive(str(packed / "images"), kind, kaggle, "stage_2_train_images")
-    made = prepare("rsna", packed, tmp_path / "out")
+    made = prepare_store("rsna", packed, tmp_path / "out")
     assert made.description["hash"] == plain.description["hash"]
     assert not list((tmp_path / "out").glob("unpacked*"))
-    assert prepare("rsna", packed, tmp_path / "out").done == 0
+    assert prepare_store("rsna", packed, tmp_path / "out").done == 0
 
 
 @pytest.mark.parametrize("form", ["tar", "tar.gz"])
@@ -265,10 +265,10 @@ def test_no_archive_is_taken_for_whole_that_is_not(kaggle: Path, tmp_path: Path,
     data[at : at + 300] = b"\xff" * 300
     archive.write_bytes(bytes(data))
     with pytest.raises(InputError, match=r"images\.tar.* cannot be unpacked"):
-        prepare("rsna", packed, tmp_path / "out")
+        prepare_store("rsna", packed, tmp_path / "out")
     archive.write_bytes(bytes(data[: at // 2]))
     with pytest.raises(InputError, match=r"images\.tar.* cannot be unpacked"):
-        prepare("rsna", packed, tmp_path / "out")
+        prepare_store("rsna", packed, tmp_path / "out")
 
 
 def test_what_was_unpacked_for_other_files_is_not_used(kaggle: Path, tmp_path: Path) -> None:
@@ -283,20 +283,20 @@ def test_what_was_unpacked_for_other_files_is_not_used(kaggle: Path, tmp_path: P
     whole = (packed / "b.tar").read_bytes()
     (packed / "b.tar").write_bytes(whole[:2000])
     with pytest.raises(InputError, match=r"b\.tar cannot be unpacked"):
-        prepare("rsna", packed, tmp_path / "out")
+        prepare_store("rsna", packed, tmp_path / "out")
     (packed / "a.tar").write_bytes(whole)
     (packed / "b.tar").write_bytes(whole)
-    made = prepare("rsna", packed, tmp_path / "out")
+    made = prepare_store("rsna", packed, tmp_path / "out")
     assert made.description["images"] == 20
     assert not (tmp_path / "out" / "unpacked").exists()
 
 
 def test_a_folder_named_like_ours_is_left_alone(kaggle: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError):
-        prepare("rsna", tmp_path / "rsna" / "stage_2_train_images", tmp_path / "out")
+        prepare_store("rsna", tmp_path / "rsna" / "stage_2_train_images", tmp_path / "out")
     (tmp_path / "out" / "unpacked").mkdir(parents=True)
     (tmp_path / "out" / "unpacked" / "thesis").write_text("years of work")
-    prepare("rsna", kaggle, tmp_path / "out")
+    prepare_store("rsna", kaggle, tmp_path / "out")
     assert (tmp_path / "out" / "unpacked" / "thesis").exists()
 
 
@@ -306,29 +306,29 @@ def test_a_set_below_a_folder_or_behind_a_link_is_read(kaggle: Path, tmp_path: P
     link = tmp_path / "below" / "kaggle" / "stage_2_train_images"
     link.symlink_to(kaggle / "stage_2_train_images")
     (kaggle / "stage_2_train_images" / "loop").symlink_to(kaggle / "stage_2_train_images")
-    prepare("rsna", tmp_path / "below", tmp_path / "out")
+    prepare_store("rsna", tmp_path / "below", tmp_path / "out")
     assert len(Store.open(tmp_path / "out")) == 40
     assert kinds(tmp_path / "out") == {"not_an_image": 1}
     (kaggle / "stage_2_train_images" / "ID_000.dcm").unlink()
     with pytest.raises(StoreError, match="other or older files"):
-        prepare("rsna", tmp_path / "below", tmp_path / "out")
+        prepare_store("rsna", tmp_path / "below", tmp_path / "out")
 
 
 @pytest.mark.parametrize("lost", ["00000.h5", "00000.json", "empty 00000.h5", "empty 00000.json"])
 def test_a_lost_part_is_made_again(kaggle: Path, tmp_path: Path, lost: str) -> None:
-    first = prepare("rsna", kaggle, tmp_path / "out")
+    first = prepare_store("rsna", kaggle, tmp_path / "out")
     part = tmp_path / "out" / "parts" / lost.split()[-1]
     part.unlink()
     if lost.startswith("empty"):
         part.touch()
-    again = prepare("rsna", kaggle, tmp_path / "out")
+    again = prepare_store("rsna", kaggle, tmp_path / "out")
     assert (again.done, again.description) == (40, first.description)
     Store.open(tmp_path / "out").verify()
 
 
 def test_a_series_of_two_patients_is_named_and_kept_together(kaggle: Path, tmp_path: Path) -> None:
     add_slice(kaggle, "ID_031", 3, 1, PatientID="ID_other", pixels=pixels(77))
-    prepare("rsna", kaggle, tmp_path / "out", preset="all")
+    prepare_store("rsna", kaggle, tmp_path / "out", preset="all")
     assert kinds(tmp_path / "out") == {"series_of_several_patients": 1}
     store = Store.open(tmp_path / "out")
     assert len(set(store.split[store.series == f"{UID_ROOT}3.1"])) == 1
@@ -346,14 +346,14 @@ def test_a_damaged_archive_is_named(kaggle: Path, tmp_path: Path) -> None:
     packed.mkdir()
     (packed / "images.tar.xz").write_bytes(b"\xfd7zXZ\x00nothing")
     with pytest.raises(InputError, match=r"images\.tar\.xz cannot be unpacked"):
-        prepare("rsna", packed, tmp_path / "out")
+        prepare_store("rsna", packed, tmp_path / "out")
 
 
 def test_a_changed_set_is_not_mixed_into_a_store(kaggle: Path, tmp_path: Path) -> None:
-    prepare("rsna", kaggle, tmp_path / "out")
+    prepare_store("rsna", kaggle, tmp_path / "out")
     add_slice(kaggle, "ID_new", 3, 9)
     with pytest.raises(StoreError, match="name a new folder"):
-        prepare("rsna", kaggle, tmp_path / "out")
+        prepare_store("rsna", kaggle, tmp_path / "out")
 
 
 def test_a_changed_set_is_not_mixed_into_a_begun_store(kaggle: Path, tmp_path: Path) -> None:
@@ -363,25 +363,25 @@ def test_a_changed_set_is_not_mixed_into_a_begun_store(kaggle: Path, tmp_path: P
         return map(function, items)
 
     with pytest.raises(KeyboardInterrupt):
-        prepare("rsna", kaggle, tmp_path / "out", engine=stop)
+        prepare_store("rsna", kaggle, tmp_path / "out", engine=stop)
     with pytest.raises(StoreError, match=r"no readable store\.json"):
         Store.open(tmp_path / "out")
     add_slice(kaggle, "ID_new", 3, 9)
     with pytest.raises(StoreError, match="begun from other files"):
-        prepare("rsna", kaggle, tmp_path / "out")
+        prepare_store("rsna", kaggle, tmp_path / "out")
 
 
 def test_a_folder_with_other_things_is_left_alone(kaggle: Path, tmp_path: Path) -> None:
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter.txt").write_text("years of work")
     with pytest.raises(StoreError, match="not empty"):
-        prepare("rsna", kaggle, tmp_path / "thesis")
+        prepare_store("rsna", kaggle, tmp_path / "thesis")
 
 
 def test_hidden_files_of_others_are_left_alone(kaggle: Path, tmp_path: Path) -> None:
     (tmp_path / "repository" / ".git").mkdir(parents=True)
     with pytest.raises(StoreError, match="not empty"):
-        prepare("rsna", kaggle, tmp_path / "repository")
+        prepare_store("rsna", kaggle, tmp_path / "repository")
 
 
 def test_two_at_once_do_not_mix(kaggle: Path, tmp_path: Path) -> None:
@@ -392,7 +392,7 @@ def test_two_at_once_do_not_mix(kaggle: Path, tmp_path: Path) -> None:
         assert "is being written by another process" in other.stderr
         return map(function, items)
 
-    assert prepare("rsna", kaggle, tmp_path / "out", engine=meanwhile).done == 40
+    assert prepare_store("rsna", kaggle, tmp_path / "out", engine=meanwhile).done == 40
 
 
 def test_a_worker_that_dies_before_it_can_tell_is_counted_once(
@@ -410,7 +410,7 @@ def test_a_worker_that_dies_before_it_can_tell_is_counted_once(
         if stage == "preparing slices":
             told.append((done, total))
 
-    assert prepare("rsna", kaggle, tmp_path / "out", engine=twice, report=report).done == 40
+    assert prepare_store("rsna", kaggle, tmp_path / "out", engine=twice, report=report).done == 40
     assert told[-1] == (40, 40)
 
 
@@ -424,22 +424,22 @@ def test_a_place_that_takes_nothing_is_one_line(kaggle: Path, tmp_path: Path) ->
 
 def test_wrong_usage_is_refused(kaggle: Path, tmp_path: Path) -> None:
     with pytest.raises(UnknownName, match="rsna, cq500"):
-        prepare("mnist", kaggle, tmp_path / "out")
-    with pytest.raises(UsageError, match="lies inside of what is read"):
-        prepare("rsna", kaggle, kaggle / "out")
+        prepare_store("mnist", kaggle, tmp_path / "out")
+    with pytest.raises(UsageError, match=r"lies inside .*, which is read"):
+        prepare_store("rsna", kaggle, kaggle / "out")
     with pytest.raises(UnknownName, match="paper, all"):
-        prepare("rsna", kaggle, tmp_path / "out", preset="half")
+        prepare_store("rsna", kaggle, tmp_path / "out", preset="half")
     with pytest.raises(UsageError, match="gives no split"):
-        prepare("rsna", kaggle, tmp_path / "out2", preset="given")
+        prepare_store("rsna", kaggle, tmp_path / "out2", preset="given")
 
 
 def test_a_folder_without_labels_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for kind in READERS:
         with pytest.raises(InputError):
-            prepare(kind, tmp_path / "empty", tmp_path / "out")
-    with pytest.raises(InputError, match="is no folder"):
-        prepare("rsna", tmp_path / "nowhere", tmp_path / "out")
+            prepare_store(kind, tmp_path / "empty", tmp_path / "out")
+    with pytest.raises(InputError, match="is not a folder"):
+        prepare_store("rsna", tmp_path / "nowhere", tmp_path / "out")
 
 
 def test_every_finding_has_a_name_and_a_line() -> None:
@@ -454,7 +454,7 @@ def real(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
     source = shared_data / "rsna-dev"
     out = tmp_path_factory.mktemp("real") / "store"
     with local_engine(2) as engine:
-        return out, prepare("rsna", source, out, preset="all", engine=engine)
+        return out, prepare_store("rsna", source, out, preset="all", engine=engine)
 
 
 def test_real_labels_equal_the_table_for_every_slice(

@@ -147,7 +147,7 @@ def test_no_fold_leaks(
     labels = data.draw(labels_for(sorted(set(patients))))
     groups = groups_of(patients, series, pixels)
     if folds > len(set(groups.values())):
-        with pytest.raises(UsageError, match=f"found {folds} folds"):
+        with pytest.raises(UsageError, match=f"do not make {folds} folds"):
             fold_patients(groups, labels, folds, seed)
         return
     dealt = fold_patients(groups, labels, folds, seed)
@@ -182,7 +182,7 @@ def test_folds_of_other_seeds_differ() -> None:
 
 
 def test_one_fold_is_refused() -> None:
-    with pytest.raises(UsageError, match="found 1 folds, 3 patients"):
+    with pytest.raises(UsageError, match=r"3 patients .*do not make 1 folds"):
         fold_patients(alone(3), {}, 1, 0)
 
 
@@ -205,11 +205,11 @@ def test_three_patients_are_enough_for_three_sides() -> None:
 @pytest.mark.parametrize(
     ("patients", "series", "pixels", "found"),
     [
-        (["a", "a"], ["1", "2"], ["x", "y"], "patient a in train and in test"),
-        (["a", "b"], ["1", "1"], ["x", "y"], "series 1 in train and in test"),
+        (["a", "a"], ["1", "2"], ["x", "y"], "patient a is in train and in test"),
+        (["a", "b"], ["1", "1"], ["x", "y"], "series 1 is in train and in test"),
         (
             ["a", "b"], ["1", "2"], ["x", "x"],
-            "the pixels of a patient b image in train and in test",
+            "a slice that patient b shares is in train and in test",
         ),
     ],
 )  # fmt: skip

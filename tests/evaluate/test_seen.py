@@ -67,5 +67,5 @@ def test_a_model_of_all_patients_of_a_data_set_is_warned_of_without_a_fingerprin
 
 def test_a_changed_fingerprint_is_an_error(store: Store) -> None:
     said = structs.replace(fingerprint(store).packed(), series="")
-    with pytest.raises(InputError, match="fingerprint was changed"):
+    with pytest.raises(InputError, match="fingerprint of the training manifest was changed"):
         seen_warnings("m", made_run(said), of(store, "train"))

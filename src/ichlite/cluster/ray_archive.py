@@ -18,7 +18,7 @@ FILES_A_TASK = 256
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """What is read together: all series of one StudyInstanceUID.
+    """All series of one StudyInstanceUID, which are read together.
 
     Attributes:
         uid: StudyInstanceUID; of a series that mixes studies, the first of them.
@@ -30,16 +30,16 @@ class Study:
 
     @property
     def digest(self) -> str:
-        """Of the files' names: another one means that the study has other files."""
+        """Hash of the files' names: another one means that the study has other files."""
         return hashlib.sha256(b"\0".join(map(os.fsencode, self.files))).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """What a folder holds.
+    """The studies of a folder, and what else it holds.
 
     Attributes:
-        studies: By UID.
+        studies: Sorted by UID.
         skipped: Files of no study, each with its reason.
         warnings: Folders that mix patients.
     """
@@ -50,7 +50,7 @@ class Archive:
 
 
 def find_studies(folder: Path) -> Archive:
-    """Folder → its studies; headers are read by tasks on the connected Ray cluster.
+    """Find the studies of a folder, reading headers by tasks on the connected Ray cluster.
 
     Args:
         folder: Seen under the same path by every machine.
@@ -63,10 +63,10 @@ def find_studies(folder: Path) -> Archive:
     from ichlite.ct.series import files_below
 
     if not folder.is_dir():
-        raise InputError(f"no archive at {folder}", expected="a folder of DICOM studies")
+        raise InputError(f"{folder} is not a folder", expected="a folder of DICOM studies")
     files, skipped = files_below([folder])
     if not files:
-        raise InputError(f"no files in {folder}", expected="DICOM studies")
+        raise InputError(f"{folder} has no files in it", expected="DICOM studies")
     rows = [
         {"names": [os.fsencode(name) for name in files[first : first + FILES_A_TASK]]}
         for first in range(0, len(files), FILES_A_TASK)
@@ -76,7 +76,7 @@ def find_studies(folder: Path) -> Archive:
 
 
 def group(headers: Iterable[dict[str, Any]], skipped: Sequence[SkippedFile] = ()) -> Archive:
-    """Header rows as `_headers` gives them, in any order → the archive.
+    """Group header rows, as `_headers` gives them in any order, into the studies of an archive.
 
     A series is never divided, so each is judged as `ichlite read` judges it in the whole archive.
     """
@@ -114,7 +114,7 @@ def group(headers: Iterable[dict[str, Any]], skipped: Sequence[SkippedFile] = ()
 
 
 def _headers(row: dict[str, Any]) -> list[dict[str, Any]]:
-    """Names → a row each; `reason` is empty where the header was read."""
+    """Return a row for each file name; `reason` is empty where the header was read."""
     from ichlite.ct.header import Refusal, read_header
 
     rows = []

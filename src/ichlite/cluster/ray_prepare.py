@@ -23,7 +23,7 @@ from ichlite.errors import IchliteError, StoreError
 
 @contextmanager
 def ray_engine(address: str) -> Iterator[Engine]:
-    """Within: an engine for `data.prepare_store.prepare`; it connects when it is first given work.
+    """Provide an engine for `data.prepare_store`, which connects when it is first given work.
 
     Args:
         address: See `session.session`.
@@ -52,9 +52,9 @@ def _mapped(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterat
             result = ray.get(results.pop())
         except ray.exceptions.RayError as fault:
             raise StoreError(
-                "a worker of the cluster ended again and again",
+                "a worker of the cluster ended each time that it was started",
                 found=str(fault).strip().splitlines()[0],
-                remedy="see to its memory: each core needs 1 GB",
+                remedy="give it more memory: each core needs 1 GB",
             ) from fault
         if isinstance(result, _Failure):
             raise result.error
@@ -63,7 +63,7 @@ def _mapped(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterat
 
 @dataclass(frozen=True, slots=True)
 class _Failure:
-    """What a function raised: carried here as it is, where Ray would wrap it in its own."""
+    """An error that a function raised, carried as it is; Ray would wrap it in one of its own."""
 
     error: Exception
 

@@ -15,11 +15,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from ichlite.atomic_files import check_place, write_json
 from ichlite.cluster import score_parts
 from ichlite.cluster.ray_archive import Archive, Study, find_studies
 from ichlite.cluster.score_parts import Read
 from ichlite.cluster.session import Cluster
-from ichlite.data.atomic_files import check_place, write_json
 from ichlite.errors import IchliteError, StoreError, UsageError
 from ichlite.infer.bundle import Bundle, load_bundle
 from ichlite.infer.pipeline import read_with
@@ -36,7 +36,7 @@ MOST_STUDIES_A_PART = 32
 PARTS_A_PROCESS = 4
 
 
-def score(
+def score_archive(
     archive: Path,
     out: Path,
     cluster: Cluster,
@@ -53,7 +53,7 @@ def score(
         out: Made when missing: data sets `slices` and `studies`.
         cluster: The session's.
         bundle: Folder; None for the embedded one.
-        force: As of `ichlite read`.
+        force: Whether to judge series that the input check refuses.
         on_found: Called with the number of studies to read.
         on_studies: Called with the number of studies read since the last call.
 
@@ -95,12 +95,12 @@ def score(
 
 
 class Scorer:
-    """A process's reader: made once, called with a few studies at a time.
+    """A reader that each process makes once, to call with a few studies at a time.
 
     Args:
         bundle: Folder; None for the embedded one.
-        out: Where parts are written.
-        force: As of `ichlite read`.
+        out: Folder that parts are written to.
+        force: Whether to judge series that the input check refuses.
     """
 
     def __init__(self, bundle: str | None, out: str, force: bool) -> None:
@@ -109,13 +109,13 @@ class Scorer:
         self.force = force
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Pickled studies → how many were read; their rows are on disk."""
+        """Read pickled studies, write their rows, and return how many there were."""
         studies: list[Study] = pickle.loads(row["studies"])  # noqa: S301  our own driver's
         score_parts.write_part(self.out, [Read(study, self._read(study)) for study in studies])
         return {"count": len(studies)}
 
     def _read(self, study: Study) -> ReadResult:
-        if _try(self.out, study) > MOST_TRIES:
+        if begin_try(self.out, study) > MOST_TRIES:
             reason = f"the process that read it died {MOST_TRIES} times; please report it"
             return _unread(self.reader.bundle, study, reason)
         try:
@@ -125,7 +125,7 @@ class Scorer:
 
 
 def succeeded(summary: dict[str, Any]) -> bool:
-    """Summary → whether every input was analysed and none needs a second look, as for `read`."""
+    """Return whether every input was analysed and none needs a second look, as for `read`."""
     good = summary["series"]["analysed"] > 0 and not summary["series"]["not_analysed"]
     open_ends = ("not_cleared", "skipped_files", "warnings", "changed")
     return good and not any(summary[key] for key in open_ends)
@@ -136,8 +136,8 @@ def _unread(bundle: Bundle, study: Study, reason: str) -> ReadResult:
     return ReadResult(bundle.label, (scan,), ())
 
 
-def _try(out: Path, study: Study) -> int:
-    """Note that a process begins on a study, in case it does not survive → which try this is."""
+def begin_try(out: Path, study: Study) -> int:
+    """Note that a process begins on a study, which it may not survive; return which try this is."""
     name = hashlib.sha256(study.uid.encode("utf-8", "surrogateescape")).hexdigest()[:24]
     note = out / TRIES / name
     note.parent.mkdir(exist_ok=True)
@@ -152,7 +152,7 @@ def _forget_tries(out: Path) -> None:
 
 
 def _shares(studies: Sequence[Study], processes: int) -> list[list[Study]]:
-    """Studies → parts, small enough that every process gets several and a death costs little."""
+    """Part the studies so that every process gets several parts and a death costs little."""
     size = max(1, min(MOST_STUDIES_A_PART, len(studies) // (processes * PARTS_A_PROCESS)))
     return [list(studies[first : first + size]) for first in range(0, len(studies), size)]
 
@@ -181,13 +181,13 @@ def _same_order(out: Path, bundle: Bundle, *, force: bool) -> None:
         if begun != order:
             raise UsageError(
                 f"{out} holds results of another bundle or of other options",
-                found=begun.get("bundle"),
+                found=f"bundle {begun.get('bundle')}",
                 expected=bundle.label,
-                remedy="give another OUT",
+                remedy="name a new folder for OUT",
             )
         return
     if out.exists() and any(out.iterdir()):
-        raise UsageError(f"{out} is not empty", remedy="give another OUT")
+        raise UsageError(f"{out} is not empty", remedy="name a new folder for OUT")
     out.mkdir(parents=True, exist_ok=True)
     write_json(path, order)
 

@@ -19,8 +19,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ichlite.atomic_files import write_json
 from ichlite.cluster.session import Cluster
-from ichlite.data.atomic_files import write_json
 from ichlite.data.join import Fold, open_stores
 from ichlite.errors import IchliteError, UsageError
 from ichlite.train.recipe import Recipe
@@ -33,7 +33,7 @@ RUN_FILES = ("train.json", "last.keras", "best.keras", "history.csv")
 GPU_PLATFORM = "cuda"
 
 
-def train(
+def train_on_cluster(
     recipe: Recipe,
     stores: Sequence[Path],
     folder: Path,
@@ -52,7 +52,7 @@ def train(
         folder: Run folder, as of `ichlite train`.
         cluster: The session's. Where it has a GPU for each worker, each gets one.
         workers: Processes, one a GPU or core.
-        fold: Of patients to leave out.
+        fold: Patients to leave out.
         all_patients: Whether every real patient trains.
         init: Checkpoint to start from.
 
@@ -70,12 +70,14 @@ def train(
     on_gpu = cluster.gpus >= workers > 0
     if not 1 <= workers <= max(cluster.cpus, cluster.gpus):
         raise UsageError(
-            "workers", found=workers, expected=f"from 1 to {max(cluster.cpus, cluster.gpus)}"
+            f"{workers} workers do not fit the cluster",
+            expected=f"1 to {max(cluster.cpus, cluster.gpus)} workers",
+            remedy="give another --workers",
         )
     if recipe.batch_size % workers:
         raise UsageError(
-            f"a batch of {recipe.batch_size} cannot be shared by {workers} workers",
-            expected="a multiple",
+            f"a batch of {recipe.batch_size} images cannot be shared by {workers} workers",
+            expected=f"a multiple of {workers}",
             remedy="give another --batch-size or --workers",
         )
     shared = folder.resolve() / FOLDER
@@ -115,10 +117,10 @@ def train(
 
 
 def work(order: Mapping[str, Any]) -> None:
-    """One process of a group: join the others, and fit.
+    """Join the other processes of a group, and fit.
 
     Args:
-        order: As `train` makes it.
+        order: What to train, as `train_on_cluster` says it.
 
     Raises:
         Exception: Whatever ended it; Ray Train starts a new group.
@@ -196,7 +198,7 @@ def _fit(order: Mapping[str, Any], own: Path, shared: Path | None) -> None:
 
 
 def _copy_run(folder: Path, own: Path) -> None:
-    """What `fit` goes on from: the others must begin where the first does, and write elsewhere."""
+    """Copy what `fit` goes on from: all must begin where the first does, and write elsewhere."""
     own.mkdir()
     for name in RUN_FILES:
         if (folder / name).exists():

@@ -15,8 +15,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ichlite.atomic_files import remove_parts, replacing
 from ichlite.cluster.ray_archive import Study
-from ichlite.data.atomic_files import remove_parts, replacing
 from ichlite.labels import CLASSES
 from ichlite.records import ReadResult, ScanResult, SkippedFile
 from ichlite.write.escaping import unicode_document
@@ -49,10 +49,10 @@ class Read:
 
 
 def write_part(out: Path, reads: Sequence[Read]) -> None:
-    """Some studies' results → their rows, `slices` first.
+    """Write the rows of some studies' results, `slices` first.
 
     Args:
-        out: With the folders of `begin`.
+        out: Folder that `begin` has prepared.
         reads: At least one.
     """
     slices: list[dict[str, Any]] = []
@@ -70,7 +70,7 @@ def write_part(out: Path, reads: Sequence[Read]) -> None:
 
 
 def write_skipped(out: Path, skipped: Sequence[SkippedFile]) -> None:
-    """Files of no study → their rows in `studies`, in place of an earlier run's."""
+    """Write the files of no study to `studies`, in place of an earlier run's."""
     path = out / STUDIES / f"{SKIPPED}.parquet"
     if skipped:
         _write(path, [_skipped_row(file) for file in skipped], STUDY_SCHEMA)
@@ -79,7 +79,7 @@ def write_skipped(out: Path, skipped: Sequence[SkippedFile]) -> None:
 
 
 def begin(out: Path) -> dict[str, str]:
-    """Folder → the studies that are done, each with the digest of its files' names.
+    """Return the studies that are done, each with the digest of its files' names.
 
     Makes the folders, and removes what a killed run left half: slices whose study is not done.
     """
@@ -95,7 +95,7 @@ def begin(out: Path) -> dict[str, str]:
 
 
 def read_studies(out: Path, columns: Sequence[str]) -> list[dict[str, Any]]:
-    """Folder and columns → the rows of `studies`."""
+    """Read some columns of the rows of `studies`."""
     rows: list[dict[str, Any]] = []
     for path in sorted((out / STUDIES).glob("*.parquet")):
         rows += pq.read_table(path, columns=list(columns), partitioning=None).to_pylist()

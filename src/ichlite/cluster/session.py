@@ -45,12 +45,12 @@ _SETTINGS_FRAME = 4
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """What the connected cluster has.
+    """The size of the connected cluster.
 
     Attributes:
-        address: As given.
+        address: The address that was given.
         nodes: Machines that are alive.
-        cpus, gpus: Of them all, as they were started.
+        cpus, gpus: Cores and GPUs of them all, as they were started.
     """
 
     address: str
@@ -61,12 +61,12 @@ class Cluster:
 
 @contextmanager
 def session(address: str = LOCAL, *, cpus: int | None = None) -> Iterator[Cluster]:
-    """Within: connected to a Ray cluster; a process that was connected already stays so after.
+    """Connect to a Ray cluster; a process that was connected already stays so afterwards.
 
     Args:
         address: `local`, `auto` or `HOST:PORT` of the head node (Ray's default port is 6379). This
             machine must be one of the cluster's.
-        cpus: Of a local cluster; None: all that this process may use.
+        cpus: Cores of a local cluster; None: all that this process may use.
 
     Yields:
         What there is to work with.
@@ -98,7 +98,7 @@ def session(address: str = LOCAL, *, cpus: int | None = None) -> Iterator[Cluste
 
 
 def find_head(address: str) -> tuple[str, int]:
-    """`auto` or `HOST:PORT` → host and port of the head node.
+    """Return host and port of the head node that `auto` or `HOST:PORT` names.
 
     Raises:
         UsageError: No address of that form.
@@ -123,13 +123,14 @@ def find_head(address: str) -> tuple[str, int]:
     host, colon, port = given.rpartition(":")
     if not (host and colon and port.isdecimal() and int(port) < 1 << 16):
         raise UsageError(
-            "no address of a Ray cluster", found=given, expected=f"{LOCAL}, {AUTO} or HOST:PORT"
+            f"{given} is not the address of a Ray cluster",
+            expected=f"{LOCAL}, {AUTO} or HOST:PORT",
         )
     return host.strip("[]"), int(port)
 
 
 def answers(host: str, port: int, *, seconds: float = ANSWER_SECONDS) -> bool:
-    """Host and port → whether what listens there speaks HTTP/2, as a head node does."""
+    """Return whether what listens at a port speaks HTTP/2, as a head node does."""
     try:
         with socket.create_connection((host, port), seconds) as line:
             if os.environ.get("RAY_USE_TLS") == "1":
@@ -198,7 +199,7 @@ def _cluster(address: str) -> Cluster:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Within: Ray's libraries say only errors, and warn of nothing that is theirs."""
+    """Let Ray's libraries tell errors alone, and warn of nothing that is theirs."""
     import ray.data
 
     with warnings.catch_warnings():

@@ -126,9 +126,9 @@ def _write(document: dict[str, Any], out: Path) -> None:
     import json
     from importlib.util import find_spec
 
+    from ichlite.atomic_files import write_text
     from ichlite.bench.bench_report import bench_markdown
     from ichlite.commands.console import say
-    from ichlite.write.files import write_text
 
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / "bench.json", json.dumps(document, indent=2, allow_nan=False) + "\n")

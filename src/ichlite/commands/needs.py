@@ -7,7 +7,7 @@ import os
 
 from ichlite.commands.console import require
 
-TRAIN_PACKAGES = ("keras", "tensorflow", "scipy", "matplotlib", "tensorboard")
+TRAIN_PACKAGES = ("keras", "tensorflow", "scipy", "matplotlib", "tensorboard", "jinja2")
 
 
 def need_train() -> None:

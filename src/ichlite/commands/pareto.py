@@ -46,13 +46,13 @@ def pareto(
     need_train()
     from datetime import UTC, datetime
 
+    from ichlite.atomic_files import replacing, write_json
     from ichlite.bench.bench_report import pareto_markdown
     from ichlite.bench.machine import describe_machine
     from ichlite.bench.pareto_front import bundles_in, measure_bundles, pareto_document
     from ichlite.bench.pareto_plot import plot_pareto
     from ichlite.commands.console import check_is_folder, print_json, progress
     from ichlite.compress.gate import Gate
-    from ichlite.data.atomic_files import replacing, write_json
     from ichlite.errors import UnknownName
     from ichlite.infer.bundle import load_bundle
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,32 +11,47 @@ import typer
 
 if TYPE_CHECKING:
     from ichlite.data.prepare_store import Prepared, Report
-    from ichlite.data.workers import Engine
 
 EPILOG = "Example: ichlite prepare rsna rsna-2019 store --processes 8 --table1"
 FAILED = 1
 
 
 def prepare(
-    kind: Annotated[str, typer.Argument(help="rsna, cq500, ct-ich, csv, phantom, or tables.")],
-    source: Annotated[Path, typer.Argument(metavar="SRC", help="The data set's folder.")],
+    kind: Annotated[
+        str, typer.Argument(help="Kind of data set: rsna, cq500, ct-ich, csv, phantom or tables.")
+    ],
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder of the data set.")],
     out: Annotated[
-        Path | None, typer.Argument(help="The store; the same command again resumes.")
+        Path | None,
+        typer.Argument(
+            help="Folder of the store, or CSV file for tables; the same command again resumes."
+        ),
     ] = None,
     split: Annotated[
         str | None,
         typer.Option(
-            help="paper (patients with a bleed, 6122:765:765), all, test, or given "
-            "[default: rsna paper, cq500 test, phantom given, tables and others all]."
+            help="Split preset: paper (patients with a bleed, 6122:765:765), all (all patients, in "
+            "the same shares), test (everyone in test) or given (as the data set says). Default: "
+            "paper for rsna, test for cq500, given for phantom, all for the rest."
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the split.")] = 0,
-    processes: Annotated[int, typer.Option(help="Of this machine; changes no byte.")] = 1,
+    seed: Annotated[int, typer.Option(help="Random seed of the split.")] = 0,
+    processes: Annotated[
+        int, typer.Option(help="Worker processes; their number changes no byte of the store.")
+    ] = 1,
     ray: Annotated[
-        str | None, typer.Option(help="Address of a Ray cluster that shares SRC and OUT.")
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Ray cluster that shares SRC and OUT: local, auto or HOST:PORT.",
+        ),
     ] = None,
-    table1: Annotated[bool, typer.Option("--table1", help="Print Table 1 for the split.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    table1: Annotated[
+        bool, typer.Option("--table1", help="Print the paper's Table 1 for the split.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document on stdout.")
+    ] = False,
 ) -> None:
     """Read a data set in its own layout into a prepared store, with an audit of every fault."""
     from ichlite.commands.console import print_json, require, say
@@ -44,18 +59,25 @@ def prepare(
 
     require("train", "h5py", "hdf5plugin", "nibabel")
     if seed < 0:
-        raise UsageError("--seed", found=seed, expected="at least 0")
+        raise UsageError(f"--seed must be 0 or more, not {seed}")
     if kind == "tables":
         if ray is not None or processes != 1:
-            raise UsageError("tables are read here", expected="no --ray and no --processes")
+            raise UsageError("tables are read in one process: --ray and --processes do not apply")
         _tables(source, out, split, seed, as_json=as_json)
         return
     if out is None:
-        raise UsageError("prepare needs OUT", expected="the store's folder")
-    from ichlite.data.prepare_store import prepare as run
+        raise UsageError("OUT is missing", remedy="name the folder of the store to make")
+    if ray is not None and processes != 1:
+        raise UsageError("--processes cannot be combined with --ray")
+    from ichlite.cluster.ray_prepare import ray_engine
+    from ichlite.data.prepare_store import prepare_store
+    from ichlite.data.workers import local_engine
 
-    with _bars() as report, _engine(ray, processes) as engine:
-        made = run(kind, source, out, preset=split, seed=seed, engine=engine, report=report)
+    place = local_engine(processes) if ray is None else ray_engine(ray)
+    with _bars() as report, place as engine:
+        made = prepare_store(
+            kind, source, out, preset=split, seed=seed, engine=engine, report=report
+        )
     document = _document(out, made)
     if made.unchanged:
         say(f"{out} is up to date: nothing to do")
@@ -67,20 +89,6 @@ def prepare(
         lost = ", ".join(f"{kind} {count}" for kind, count in document["quarantined"].items())
         say(f"left out: {lost}; see {out / 'audit.md'}")
         raise typer.Exit(FAILED)
-
-
-def _engine(ray: str | None, processes: int) -> AbstractContextManager[Engine]:
-    from ichlite.errors import UsageError
-
-    if ray is not None and processes != 1:
-        raise UsageError("--processes", found="--ray", expected="one of the two")
-    if ray is None:
-        from ichlite.data.workers import local_engine
-
-        return local_engine(processes)
-    from ichlite.cluster.ray_prepare import ray_engine
-
-    return ray_engine(ray)
 
 
 def _document(out: Path, made: Prepared) -> dict[str, Any]:
@@ -125,7 +133,10 @@ def _tables(source: Path, out: Path | None, split: str | None, seed: int, *, as_
     folder = source if source.is_dir() else source.parent
     tables = [(folder / name).resolve() for name in read.names]
     if out is not None and (out.is_dir() or out.resolve() in tables):
-        raise UsageError(f"{out} is no file to write", expected="a CSV that is none of the tables")
+        raise UsageError(
+            f"{out} cannot be written",
+            expected="the name of a CSV file that is none of the tables",
+        )
     dealt = split_tables(read, preset=split or "all", seed=seed, out=out)
     if as_json:
         print_json(dealt.as_json())
@@ -139,7 +150,7 @@ def _tables(source: Path, out: Path | None, split: str | None, seed: int, *, as_
 
 @contextmanager
 def _bars() -> Iterator[Report]:
-    """Give a function that shows one progress bar a stage."""
+    """Yield a function that shows one progress bar for each stage."""
     from ichlite.commands.console import progress
 
     with ExitStack() as stack:

@@ -131,8 +131,9 @@ def read_and_write(
 
 
 def _write_report(path: Path, make: Callable[[], str], result: ReadResult) -> None:
+    from ichlite.atomic_files import write_text
     from ichlite.errors import IchliteError
-    from ichlite.write.files import is_input, write_text
+    from ichlite.write.files import is_input
 
     if is_input(path, result):
         raise IchliteError(

@@ -135,10 +135,11 @@ def reproduce(
         steps_to_do,
         train_runs,
     )
-    from ichlite.reproduce.campaign_document import FIGURES_FOLDER, verdict_counts, write_report
+    from ichlite.reproduce.campaign_document import FIGURES_FOLDER, write_report
+    from ichlite.reproduce.campaign_facts import command_of
     from ichlite.reproduce.campaign_plan import paper_grid
-    from ichlite.reproduce.campaign_report import command_of, judge_results, make_report
-    from ichlite.reproduce.measure import measure_all
+    from ichlite.reproduce.campaign_report import judge_results, make_report
+    from ichlite.reproduce.campaign_summary import measure_all
 
     for option, count, least in (
         ("--seeds", seeds, 1),
@@ -213,7 +214,7 @@ def reproduce(
     files = write_report(report, out)
     claims = report.judged.claims
     waiting = sum(one.reason == NO_TIME for one in outcomes)
-    say(f"{verdict_counts(claims)}; {out / 'report.html'}")
+    say(f"{report.judged.counts_words}; {out / 'report.html'}")
     if waiting:
         say(f"{waiting} runs are still to do; the same command again goes on")
     if as_json:

@@ -8,36 +8,44 @@ from typing import Annotated, Any
 import typer
 
 EPILOG = (
-    "Example: ichlite score archive/ scores/ --ray auto. The same command again goes on. Exit "
-    "codes as of `ichlite read`: 1 when a series was not analysed or a file was skipped."
+    "Example: ichlite score archive/ scores/ --ray auto. The same command again resumes. Exit "
+    "code 1: a series was not analysed, or a file was skipped."
 )
 SHOWN = 20
 """Lines about what was not analysed; all of it is in the data set."""
 
 
 def score(
-    archive: Annotated[Path, typer.Argument(help="Folder of studies, any tree.")],
-    out: Annotated[Path, typer.Argument(help="Folder for the data sets slices and studies.")],
+    archive: Annotated[
+        Path, typer.Argument(help="Folder of DICOM studies, in any tree of folders.")
+    ],
+    out: Annotated[
+        Path, typer.Argument(help="Folder for the Parquet data sets slices and studies.")
+    ],
     bundle: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Bundle folder; default: the embedded one.")
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder of the bundle; default: the embedded bundle."),
     ] = None,
     ray: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="Ray cluster: local, auto or HOST:PORT.")
+        str,
+        typer.Option(metavar="ADDRESS", help="Ray cluster to run on: local, auto or HOST:PORT."),
     ] = "local",
     force: Annotated[
-        bool, typer.Option("--force", help="Judge series the input check refuses.")
+        bool, typer.Option("--force", help="Judge series that the input check refuses, too.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document on stdout.")
+    ] = False,
 ) -> None:
     """Read every study of an archive on many cores or machines, into Parquet."""
     from ichlite.commands.console import print_json, progress, require, say
 
     require("ray", "ray", "pyarrow")
-    from ichlite.cluster.ray_score import score, succeeded
+    from ichlite.cluster.ray_score import score_archive, succeeded
     from ichlite.cluster.session import session
 
     with session(ray) as cluster, progress("scoring studies") as advance:
-        summary = score(
+        summary = score_archive(
             archive,
             out,
             cluster,

@@ -207,12 +207,12 @@ def _on_ray(
 
     require("ray", "ray", "jax")
     require("train", *TRAIN_PACKAGES)
-    from ichlite.cluster.ray_train import train as train_on
+    from ichlite.cluster.ray_train import train_on_cluster
     from ichlite.cluster.session import session
 
     with session(address) as cluster:
         say(f"training by {workers} processes on {cluster.nodes} nodes")
-        run = train_on(
+        run = train_on_cluster(
             recipe, stores, out, cluster,
             fold=fold, all_patients=all_patients, workers=workers, init=init,
         )  # fmt: skip

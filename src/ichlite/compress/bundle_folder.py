@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ichlite.data.atomic_files import PART_MARK
+from ichlite.atomic_files import PART_MARK
 from ichlite.errors import UsageError
 from ichlite.infer.bundle import CARD_FILE, MANIFEST_FILE, MODEL_FILE
 

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ichlite.data.atomic_files import write_json
+from ichlite.atomic_files import write_json
 from ichlite.errors import InputError, StoreError
 
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".zip")
@@ -36,7 +36,7 @@ _DAMAGE = (
 
 
 def archives_in(root: Path) -> list[Path]:
-    """Folder → its archives, when it holds archives and tables but no folders; else none."""
+    """Return the archives of a folder that holds archives and tables alone; else none."""
     entries = sorted(root.iterdir())
     if any(entry.is_dir() for entry in entries):
         return []
@@ -44,15 +44,18 @@ def archives_in(root: Path) -> list[Path]:
 
 
 def unpack(archives: list[Path], out: Path, key: str, progress: Callable[[int, int], None]) -> Path:
-    """Archives → the folder with their files and with the files that lie beside them.
+    """Unpack archives into one folder, together with copies of the files beside them.
 
     An archive that was unpacked whole before, from the same files, is not unpacked again.
 
     Args:
-        archives: Of one folder.
-        out: `unpacked` is made in it.
-        key: Of the data set's files; what was unpacked for another is removed.
+        archives: The archives of one folder.
+        out: Folder that `unpacked` is made in.
+        key: Inventory key of the data set's files; what was unpacked for another is removed.
         progress: Called with (archives done, archives in all).
+
+    Returns:
+        The folder `unpacked`.
 
     Raises:
         InputError: An archive is damaged, locked, or would write outside of the folder.
@@ -61,7 +64,10 @@ def unpack(archives: list[Path], out: Path, key: str, progress: Callable[[int, i
     target, ledger = out / FOLDER, out / LEDGER
     whole = _ledger(ledger)
     if whole is None and target.exists():
-        raise StoreError(f"{target} is in the way", remedy="name a new OUT or move it")
+        raise StoreError(
+            f"{target} is there, and archives are to be unpacked into it",
+            remedy="move it, or name a new folder for OUT",
+        )
     if whole is None or whole["key"] != key:
         remove_unpacked(out)
         whole = {"key": key, "whole": []}
@@ -98,11 +104,8 @@ def _ledger(path: Path) -> dict[str, Any] | None:
     except ValueError:
         read = None
     # Whatever it was, it is ours: what lies beside was unpacked for nobody knows what.
-    return (
-        read
-        if isinstance(read, dict) and {"key", "whole"} <= set(read)
-        else {"key": None, "whole": []}
-    )
+    known = isinstance(read, dict) and {"key", "whole"} <= set(read)
+    return read if known else {"key": None, "whole": []}
 
 
 def _unpack_one(archive: Path, target: Path) -> None:

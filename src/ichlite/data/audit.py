@@ -1,4 +1,4 @@
-"""Count the findings of reading and preparing a data set, and write the audit report.
+"""Find duplicates in a data set, count all findings about it, and write the audit report.
 
 Every kind of fault has one name, in `KINDS`, and stands under it in the report, whatever data set
 it was found in.
@@ -6,12 +6,13 @@ it was found in.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
+from ichlite.data.rows import CONSTANT, StoreRow
 from ichlite.errors import UnknownName
 
 Action = Literal["repaired", "quarantined", "noted"]
@@ -23,6 +24,7 @@ ACTIONS: Mapping[Action, str] = MappingProxyType(
     }
 )
 NAMED = 20
+_LISTED = 6
 FINDINGS_FILE = "findings.csv"
 
 KINDS: Mapping[str, tuple[Action, str]] = MappingProxyType(
@@ -73,7 +75,7 @@ KINDS: Mapping[str, tuple[Action, str]] = MappingProxyType(
         "duplicate_pixels_other_labels": ("noted", "the same pixels with different labels"),
     }
 )
-"""Name of a fault → what is done about it, and what it is."""
+"""The action on each fault and what the fault is, by its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +105,12 @@ class Finding:
 
     @property
     def action(self) -> Action:
-        """What is done about it."""
+        """The action that is taken on it."""
         return KINDS[self.kind][0]
 
 
 def counts_by_action(findings: Iterable[Finding]) -> dict[str, dict[str, int]]:
-    """Findings → action → kind → how many; every action is there, kinds that occurred alone.
+    """Count findings by action and kind; every action is there, of kinds those that occurred.
 
     Example:
         >>> counts_by_action([Finding("signed_12_bit", "a")])["quarantined"]
@@ -122,13 +124,63 @@ def counts_by_action(findings: Iterable[Finding]) -> dict[str, dict[str, int]]:
     return counts
 
 
+def find_duplicates(rows: Sequence[StoreRow], pixels: Sequence[str]) -> list[Finding]:
+    """Return a finding for each group of equal slices, constant ones aside.
+
+    Example:
+        >>> row = StoreRow("a", "p", "s", "t", None, (0,) * 5, None, "train")
+        >>> [found.item for found in find_duplicates([row, row], ["x", "x"])]
+        ['a']
+    """
+    groups: dict[str, list[StoreRow]] = defaultdict(list)
+    for row, pixel in zip(rows, pixels, strict=True):
+        if not pixel.startswith(CONSTANT):
+            groups[pixel].append(row)
+    findings = []
+    for same in groups.values():
+        if len(same) == 1:
+            continue
+        names = ", ".join(row.image for row in same[1 : 1 + _LISTED])
+        more = f" and {len(same) - 1 - _LISTED} more" if len(same) - 1 > _LISTED else ""
+        across = len({row.patient for row in same}) > 1
+        kind = "duplicate_pixels_across_patients" if across else "duplicate_pixels"
+        findings.append(Finding(kind, same[0].image, f"same pixels: {names}{more}"))
+        if len({(row.labels, row.any) for row in same}) > 1:
+            said = f"other labels than {names}{more}"
+            findings.append(Finding("duplicate_pixels_other_labels", same[0].image, said))
+    return findings
+
+
+def shared_series(rows: Sequence[StoreRow]) -> list[Finding]:
+    """Return a finding for each series that stands under several patients.
+
+    Example:
+        >>> one = StoreRow("a", "p", "s", "t", None, (0,) * 5, None, "train")
+        >>> other = StoreRow("b", "q", "s", "t", None, (0,) * 5, None, "train")
+        >>> [(found.item, found.detail) for found in shared_series([one, other])]
+        [('t', 'patients p, q')]
+    """
+    owners: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        owners[row.series].add(row.patient)
+    return [
+        Finding(
+            "series_of_several_patients",
+            series,
+            f"patients {', '.join(sorted(who)[:_LISTED])}",
+        )
+        for series, who in owners.items()
+        if len(who) > 1
+    ]
+
+
 def audit_markdown(facts: Mapping[str, object], findings: Sequence[Finding], table: str) -> str:
-    """Facts of the set, findings and Table 1 → the audit report.
+    """Return the audit report of a data set.
 
     Args:
-        facts: Name → value, shown as they are.
+        facts: Value of each named fact, shown as it is.
         findings: All of them; of each kind the first `NAMED` are shown, the rest is in the CSV.
-        table: Markdown.
+        table: Table 1 as Markdown.
 
     Returns:
         Markdown.
@@ -156,6 +208,6 @@ def _sentence(text: str) -> str:
 
 
 def _cell(text: str) -> str:
-    """Text → the same without what would break a line or a table."""
+    """Return text without what would break a line or a table."""
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
     return shown.replace("|", "\\|").replace("`", "'")

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ichlite.data.atomic_files import replacing, write_csv, write_json
-from ichlite.data.audit import FINDINGS_FILE, Finding, audit_markdown, counts_by_action
-from ichlite.data.duplicates import find_duplicates, shared_series
+from ichlite.atomic_files import write_csv, write_json, write_text
+from ichlite.data.audit import (
+    FINDINGS_FILE,
+    Finding,
+    audit_markdown,
+    counts_by_action,
+    find_duplicates,
+    shared_series,
+)
 from ichlite.data.pixels import read_results
 from ichlite.data.readers.index import ImageRecord, Index
 from ichlite.data.rows import UNUSED, StoreRow, write_index
@@ -33,23 +39,21 @@ AUDIT_FILE = "audit.md"
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """How a set is split: a preset of `split.PRESETS`, and the seed of its draw."""
-
-    preset: str
-    seed: int = 0
-
-
-def check_choice(choice: Choice) -> None:
-    """Raise unless there is such a split.
+    """A choice of split: a preset of `split.PRESETS`, and the seed of its draw.
 
     Raises:
         UnknownName: No such preset.
         UsageError: A seed below 0.
     """
-    if choice.preset not in PRESETS:
-        raise UnknownName("split", choice.preset, list(PRESETS))
-    if choice.seed < 0:
-        raise UsageError("seed", found=choice.seed, expected="at least 0")
+
+    preset: str
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.preset not in PRESETS:
+            raise UnknownName("split", self.preset, list(PRESETS))
+        if self.seed < 0:
+            raise UsageError(f"the seed of a split must be 0 or more, not {self.seed}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +67,13 @@ class _Kept:
 
 
 def finish_store(out: Path, index: Index, choice: Choice, key: str) -> dict[str, Any]:
-    """Folder with all parts made, index and choice of split → a finished store.
+    """Finish a store whose parts are all made: split, index, audit and description.
 
     Args:
         out: The store's folder.
-        index: What the parts were made of.
+        index: Images that the parts were made of.
         choice: The split.
-        key: Of the files that all came from.
+        key: Inventory key of the files that all came from.
 
     Returns:
         `store.json`, which is written last.
@@ -105,7 +109,14 @@ def finish_store(out: Path, index: Index, choice: Choice, key: str) -> dict[str,
     )
     findings += shared_series(rows)
     findings += find_duplicates(rows, kept.pixels)
-    counts = table_of(rows, index.label_level)
+    counts = table1(
+        [row.patient for row in rows],
+        [row.study for row in rows],
+        [row.split for row in rows],
+        np.array([row.labels for row in rows], np.uint8),
+        np.array([row.any for row in rows], np.uint8),
+        unit=index.label_level,
+    )
     (out / META_FILE).unlink(missing_ok=True)
     cells = (
         row.cells(slot, pixel)
@@ -134,18 +145,6 @@ def finish_store(out: Path, index: Index, choice: Choice, key: str) -> dict[str,
     return description
 
 
-def table_of(rows: Sequence[StoreRow], label_level: str) -> Table1:
-    """Rows → Table 1 of the paper for them."""
-    return table1(
-        [row.patient for row in rows],
-        [row.study for row in rows],
-        [row.split for row in rows],
-        np.array([row.labels for row in rows], np.uint8),
-        np.array([row.any for row in rows], np.uint8),
-        unit=label_level,
-    )
-
-
 def _collect(out: Path, index: Index) -> tuple[_Kept, list[Finding]]:
     """Put the results of all parts beside their records."""
     kept = _Kept([], [], [], [])
@@ -170,7 +169,7 @@ def _collect(out: Path, index: Index) -> tuple[_Kept, list[Finding]]:
 
 
 def _splits(kept: _Kept, index: Index, choice: Choice) -> tuple[dict[str, str], list[Finding]]:
-    """Patient → split; findings of patients who were moved out of the side that was given."""
+    """Return each patient's split, and findings of patients who were moved to another side."""
     groups = groups_of(
         [record.patient for record in kept.records],
         [record.series for record in kept.records],
@@ -191,7 +190,7 @@ def _splits(kept: _Kept, index: Index, choice: Choice) -> tuple[dict[str, str], 
     for record in kept.records:
         if record.split is None:
             raise UsageError(
-                f"the {index.kind} set gives no split for {record.image}",
+                f"the {index.kind} data set gives no split for image {record.image}",
                 remedy="ask for --split paper or all",
             )
         given[record.patient] = record.split
@@ -228,5 +227,4 @@ def _write_audit(
     }  # fmt: skip
     facts["hu_range"] = "all" if known is None else f"{known[0]} to {known[1]} HU"
     text = audit_markdown(facts, ordered, counts.markdown())
-    with replacing(out / AUDIT_FILE) as part:
-        part.write_text(text, encoding="utf-8", errors="backslashreplace")
+    write_text(out / AUDIT_FILE, text)

@@ -1,4 +1,4 @@
-"""Who trained a model, as short hashes: enough to see whether a patient was among them.
+"""Keep who trained a model as short hashes, to see whether a patient was among them.
 
 Patients are hashed by name where a data set gives its patients the same names wherever it is
 prepared, and every series by its pixels, which finds it in a store of any kind. A name alone says
@@ -30,10 +30,10 @@ NAMED_KINDS = ("rsna", "cq500", "ct-ich")
 IMPLANT = "implant"
 """Kind of stores whose heads are those of patients of another store."""
 MOST_IN_BUNDLE = 2000
-"""Patients; of more, a bundle holds the hash of the fingerprint alone."""
+"""Most patients; of more, a bundle holds the hash of the fingerprint alone."""
 
 _BYTES = 6
-"""Of a hash: a hundred thousand people meet as many others by chance once in 28 thousand times."""
+"""Size of a hash: a hundred thousand people meet as many by chance once in 28 thousand times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +41,9 @@ class Fingerprint:
     """Hashes of the patients and series of a training split.
 
     Attributes:
-        patients: How many patients.
+        patients: Number of patients.
         names: Hashes of their names, where names say who they are.
-        series: One hash a series: of its slice with the smallest pixel hash.
+        series: One hash for each series: that of its slice with the smallest pixel hash.
     """
 
     patients: int
@@ -65,7 +65,7 @@ class Fingerprint:
         """Return the patients of a data set who are in the fingerprint, sorted.
 
         Args:
-            kinds: (image,) kind of the data set that it is of.
+            kinds: (image,) kind of the data set that the image is of.
             patients: (image,) names.
             pixels: (image,) `rows.pixel_sha256`; a constant slice says nothing.
         """
@@ -81,10 +81,10 @@ class Fingerprint:
 
 
 def of_run(store: Store, init: Path | None = None) -> Fingerprint:
-    """Return the fingerprint of a run: of whom it trains on, and of whom its start was trained on.
+    """Return the fingerprint of whom a run trains on, and of whom its start was trained on.
 
     Args:
-        store: What it trains on.
+        store: Store that it trains on.
         init: Checkpoint that it starts from; the manifest beside it says who trained that.
 
     Raises:
@@ -143,9 +143,8 @@ def read_fingerprint(training: RunManifest) -> Fingerprint | None:
     except ValueError:
         pass
     raise InputError(
-        "the training manifest's fingerprint was changed",
-        expected="what `ichlite train` wrote",
-        remedy="restore the manifest",
+        "the fingerprint of the training manifest was changed after training",
+        remedy="restore the manifest that `ichlite train` wrote",
     )
 
 

@@ -1,4 +1,4 @@
-"""Several prepared stores as one, to train on together, and a fold of patients held out of them."""
+"""Join prepared stores to train on together, and hold a fold of their patients out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from ichlite.data.rows import SPLITS, UNUSED
 from ichlite.data.split import check_leakage, fold_patients, groups_of, patient_labels
-from ichlite.data.store import Store
+from ichlite.data.store import TEXTS, Store
+from ichlite.data.store_parts import CellArray, Element, RowArray
 from ichlite.errors import StoreError, UsageError
 
 GENERATED = ("phantom", "implant")
@@ -23,12 +24,12 @@ GENERATED = ("phantom", "implant")
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """Which patients a run leaves out, to be judged on them.
+    """The patients that a run leaves out, to be judged on them.
 
     Attributes:
         number: From 1.
         of: Folds in all.
-        seed: Of the draw of patients; runs of one cross-validation share it.
+        seed: Seed of the draw of patients; runs of one cross-validation share it.
     """
 
     number: int
@@ -55,7 +56,7 @@ class Fold:
         """
         number, _, of = text.partition("/")
         if not (number.isdecimal() and of.isdecimal()):
-            raise UsageError("--fold does not name a fold", found=text, expected="K/N, such as 1/5")
+            raise UsageError(f"--fold {text} does not name a fold", expected="K/N, such as 1/5")
         return cls(int(number), int(of), seed)
 
     def __str__(self) -> str:
@@ -68,7 +69,7 @@ def open_stores(
     """Return the stores of these folders as one, their splits as asked for.
 
     Args:
-        paths: Of the stores.
+        paths: Folders of the stores.
         fold: Patients to leave out; see `hold_out`.
         all_patients: Whether every real patient trains; see `train_on_all`.
 
@@ -77,51 +78,35 @@ def open_stores(
         StoreError: One is no store, or they cannot be joined or folded.
     """
     if fold is not None and all_patients:
-        raise UsageError("--fold leaves patients out, and --all-patients leaves out none")
+        raise UsageError("--fold leaves patients out, so it cannot be combined with --all-patients")
     store = join_stores([Store.open(path) for path in paths])
     if all_patients:
         return train_on_all(store)
     return store if fold is None else hold_out(store, fold)
 
 
-class _Joined:
+class _Joined(RowArray[Element]):
     """Arrays that are read when they are indexed, one after the other, as one such array."""
 
-    def __init__(self, arrays: Sequence[Any]) -> None:
+    def __init__(self, arrays: Sequence[RowArray[Element]]) -> None:
         self.arrays = arrays
         self.ends = np.cumsum([len(array) for array in arrays])
         self.shape = (int(self.ends[-1]), *arrays[0].shape[1:])
         self.dtype = arrays[0].dtype
 
-    def __len__(self) -> int:
-        return int(self.ends[-1])
-
-    def __getitem__(self, key: int | np.integer[Any] | slice | NDArray[Any]) -> NDArray[Any]:
-        """Return one item for a row number, an array of them for a slice or array of numbers."""
-        if isinstance(key, int | np.integer):
-            row = range(len(self))[int(key)]
-            which = int(np.searchsorted(self.ends, row, side="right"))
-            found: NDArray[Any] = self.arrays[which][row - self._first(which)]
-            return found
-        rows = np.arange(len(self))[key]
-        items = np.empty((len(rows), *self.shape[1:]), self.dtype)
-        owner = np.searchsorted(self.ends, rows, side="right")
-        for which in np.unique(owner):
-            mine = owner == which
-            items[mine] = self.arrays[which][rows[mine] - self._first(which)]
-        return items
-
-    def _first(self, which: int) -> int:
-        return int(self.ends[which - 1]) if which else 0
+    def item(self, row: int) -> NDArray[Element]:
+        """Return one item of the array that has it."""
+        which = int(np.searchsorted(self.ends, row, side="right"))
+        first = int(self.ends[which - 1]) if which else 0
+        return self.arrays[which][row - first]
 
 
-class JoinedCells(_Joined):
+class JoinedCells(_Joined[np.uint8], CellArray):
     """The lesion cells of several stores as one array; `stored` where any of them has some."""
 
-    @property
-    def stored(self) -> bool:
-        """Whether any store's bleeds were outlined."""
-        return any(array.stored for array in self.arrays)
+    def __init__(self, arrays: Sequence[CellArray]) -> None:
+        super().__init__(arrays)
+        self.stored = any(array.stored for array in arrays)
 
 
 def join_stores(stores: Sequence[Store]) -> Store:
@@ -143,7 +128,11 @@ def join_stores(stores: Sequence[Store]) -> Store:
         return stores[0]
     hashes = [store.hash for store in stores]
     if len(set(hashes)) < len(hashes):
-        raise StoreError("the same store is named twice", found=str(stores[0].path.parent))
+        raise StoreError(
+            "the same store is named twice",
+            found=", ".join(str(store.path) for store in stores if hashes.count(store.hash) > 1),
+            remedy="name it once",
+        )
     for store in stores:
         if store.label_level != "slice":
             raise StoreError(
@@ -155,8 +144,6 @@ def join_stores(stores: Sequence[Store]) -> Store:
     def column(name: str) -> NDArray[Any]:
         return np.concatenate([getattr(store, name) for store in stores])
 
-    columns = ("labels", "any", "image", "patient", "study", "series", "position_mm", "lesion",
-               "pixel_sha256", "split")  # fmt: skip
     joined = Store(
         path=stores[0].path,
         folders=tuple(store.path for store in stores),
@@ -172,7 +159,7 @@ def join_stores(stores: Sequence[Store]) -> Store:
                 "stores": [dict(store.meta, name=store.path.name) for store in stores],
             }
         ),
-        **{name: column(name) for name in columns},
+        **{name: column(name) for name in ("labels", "any", "position_mm", "lesion", *TEXTS)},
     )
     check_leakage(
         joined.patient.tolist(),
@@ -218,8 +205,8 @@ def hold_out(store: Store, fold: Fold) -> Store:
         held = folds.get(str(store.patient[row]))
         if held is None:
             raise StoreError(
-                f"implant {store.image[row]} is in the head of a patient of no store",
-                found=store.patient[row],
+                f"implant {store.image[row]} is in the head of patient {store.patient[row]}, "
+                "who is in no store",
                 remedy="train on the store that the implants were made from, too",
             )
         split[row] = "test" if held == fold.number - 1 else "train"

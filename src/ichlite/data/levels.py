@@ -1,4 +1,4 @@
-"""Brain levels of a store's scans, and the store with every scan brought to one level.
+"""Measure the brain levels of a store's scans, and bring every scan to one level.
 
 The level and the shift are those of reading (`ct.brain_level`), so that training and reading agree.
 """
@@ -9,25 +9,24 @@ import json
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ichlite.atomic_files import write_json
 from ichlite.ct.brain_level import at_level, brain_level_hu
-from ichlite.data.atomic_files import write_json
 from ichlite.data.join import metas_of
 from ichlite.data.store import Store
-from ichlite.data.store_parts import SliceArray
+from ichlite.data.store_parts import RowArray, SliceArray
 
 LEVELS_FILE = "brain-levels.json"
 
 
-class LevelledSlices:
+class LevelledSlices(RowArray[np.int16]):
     """The slices of a store, each shifted so that its scan's brain comes to one level.
 
     Args:
-        slices: The store's.
+        slices: The store's slices.
         levels_hu: (N,) float32 brain level of each slice's scan; NaN leaves it as it is.
         wanted_hu: The level to bring it to.
     """
@@ -38,16 +37,10 @@ class LevelledSlices:
         self.slices, self.levels_hu, self.wanted_hu = slices, levels_hu, wanted_hu
         self.shape, self.dtype = slices.shape, slices.dtype
 
-    def __len__(self) -> int:
-        return len(self.slices)
-
-    def __getitem__(self, key: int | np.integer[Any] | slice | NDArray[Any]) -> NDArray[np.int16]:
-        """Return (256, 256) for a row number, (n, 256, 256) for a slice or array of row numbers."""
-        if isinstance(key, int | np.integer):
-            level = float(self.levels_hu[int(key)])
-            return at_level(self.slices[key], None if np.isnan(level) else level, self.wanted_hu)
-        rows = np.arange(len(self))[key]
-        return np.stack([self[int(row)] for row in rows]) if len(rows) else self.slices[rows]
+    def item(self, row: int) -> NDArray[np.int16]:
+        """Return the HU of one slice, shifted."""
+        level = float(self.levels_hu[row])
+        return at_level(self.slices[row], None if np.isnan(level) else level, self.wanted_hu)
 
 
 def levelled(store: Store, wanted_hu: float | None) -> Store:

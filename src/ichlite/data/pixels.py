@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ichlite.atomic_files import write_json
 from ichlite.ct.header import Refusal, read_header
 from ichlite.ct.hounsfield import LOSSY_NOTE, OFFSET_NOTE, PADDING_NOTE
 from ichlite.ct.tensor import read_slice, resize_hu
-from ichlite.data.atomic_files import write_json
 from ichlite.data.readers.nifti import read_nifti_slice
 from ichlite.data.rows import pixel_sha256
 from ichlite.data.store_parts import part_path, write_part
@@ -37,7 +37,7 @@ _NIFTI_SLICE = re.compile(r"(?P<file>.+\.nii(\.gz)?)#(?P<slice>\d+)")
 
 @dataclass(frozen=True, slots=True)
 class PartTask:
-    """What to make: part `number` in `folder`, of `sources` below `root`, in this order."""
+    """The part to make: `number` in `folder`, of `sources` below `root`, in this order."""
 
     folder: Path
     number: int
@@ -47,10 +47,10 @@ class PartTask:
 
 @dataclass(frozen=True, slots=True)
 class PixelResult:
-    """What became of one source.
+    """The outcome of reading one source.
 
     Attributes:
-        source_sha256: Of the file's bytes; empty when it could not be read.
+        source_sha256: SHA-256 of the file's bytes; empty when it could not be read.
         pixel_sha256: See `rows.pixel_sha256`; None when the source gave no slice.
         findings: (kind, detail) of `audit.KINDS`.
     """
@@ -66,7 +66,7 @@ def result_path(folder: Path, number: int) -> Path:
 
 
 def make_part(task: PartTask) -> int:
-    """Task → number of its sources; their part is whole now, whoever made it.
+    """Make a part unless it is whole, and return the number of its sources.
 
     Slices that could be read stand in the part's file in the order of their sources, without gaps.
     """
@@ -88,7 +88,7 @@ def make_part(task: PartTask) -> int:
 
 
 def is_whole(folder: Path, number: int) -> bool:
-    """Whether a part and its results are there, and the part as long as it was written."""
+    """Return whether a part and its results are there, and the part as long as it was written."""
     try:
         wanted = json.loads(result_path(folder, number).read_bytes())["bytes"]
         return not wanted or part_path(folder, number).stat().st_size == wanted
@@ -99,18 +99,11 @@ def is_whole(folder: Path, number: int) -> bool:
 def read_results(folder: Path, number: int) -> list[PixelResult]:
     """Read what `make_part` wrote about a part."""
     lines = json.loads(result_path(folder, number).read_text(encoding="utf-8"))["sources"]
-    return [
-        PixelResult(
-            one["source_sha256"],
-            one["pixel_sha256"],
-            tuple((kind, detail) for kind, detail in one["findings"]),
-        )
-        for one in lines
-    ]
+    return [PixelResult(**one | {"findings": tuple(map(tuple, one["findings"]))}) for one in lines]
 
 
 def read_source(root: Path, source: str) -> tuple[PixelResult, NDArray[np.int16] | None]:
-    """A source below the data set's folder → what it is, and (256, 256) int16 HU or None."""
+    """Read a source below the data set's folder: its outcome, and (256, 256) int16 HU or None."""
     path = root / source
     findings: tuple[tuple[str, str], ...] = ()
     whole = path.exists()  # a file of that very name is a file

@@ -1,9 +1,9 @@
 """Prepare a data set: read its folder, write a store and its audit; resumes when killed.
 
-files → inventory key → reader's index (`plan`) → parts of pixels (`pixels`) → duplicates, split,
-index, audit (`finish`). Headers and pixels are read by an engine (`workers`): any number of
-processes or machines. Each arrow leaves a whole file, and a step whose file is there is not done
-again.
+The steps are the key of its files, the reader's index (`prepare_plan`), the parts of pixels
+(`pixels`), and the split, index and audit (`finalize_store`). Headers and pixels are read by an
+engine (`workers`): any number of processes or machines. Each step leaves a whole file, and a step
+whose file is there is not done again.
 """
 
 from __future__ import annotations
@@ -16,14 +16,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from ichlite.atomic_files import LOCK_FILE, check_place, held, remove_parts
 from ichlite.data.archives import FOLDER as UNPACKED
 from ichlite.data.archives import archives_in, remove_unpacked, unpack
-from ichlite.data.atomic_files import LOCK_FILE, check_place, held, remove_parts
-from ichlite.data.finalize_store import Choice, check_choice, finish_store
-from ichlite.data.inventory import inventory_key
+from ichlite.data.finalize_store import Choice, finish_store
 from ichlite.data.pixels import PartTask, is_whole, make_part
 from ichlite.data.prepare_plan import FILE as PLAN_FILE
-from ichlite.data.prepare_plan import read_plan, write_plan
+from ichlite.data.prepare_plan import inventory_key, read_plan, write_plan
 from ichlite.data.readers import cq500, ct_ich, folder, rsna
 from ichlite.data.readers.index import Index, Reader
 from ichlite.data.rows import INDEX_FILE
@@ -41,21 +40,21 @@ READERS: Mapping[str, tuple[Reader, str]] = MappingProxyType(
         "phantom": (folder.read_phantom, "given"),
     }
 )
-"""Kind of data set → its reader, and the split it gets when none is asked for."""
+"""The reader of each kind of data set, and the split it gets when none is asked for."""
 
 Report = Callable[[str, int, int], None]
-"""Called with the name of a stage, what is done of it, and what it has in all."""
+"""A function that is called with a stage's name, what is done of it, and what it has in all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What `prepare` gave.
+    """The outcome of a preparation.
 
     Attributes:
         description: `store.json`.
         done: Images whose parts were made this time; 0 when all was there.
-        seconds: This time, from the first file to the finished store.
-        unchanged: The store was there, with this very split.
+        seconds: Time taken, from the first file to the finished store.
+        unchanged: Whether the store was there, with this very split.
     """
 
     description: Mapping[str, Any]
@@ -64,7 +63,7 @@ class Prepared:
     unchanged: bool = False
 
 
-def prepare(
+def prepare_store(
     kind: str,
     root: Path,
     out: Path,
@@ -82,9 +81,9 @@ def prepare(
         out: The store's folder; not inside `root`.
         preset: Key of `split.PRESETS`; None: that of `READERS`. Another preset or seed than last
             time splits anew without reading a pixel.
-        seed: Of the split.
-        engine: Where headers and pixels are read.
-        report: Progress.
+        seed: Seed of the split.
+        engine: Reads headers and pixels.
+        report: Shows progress.
 
     Returns:
         The store's description, and what was done.
@@ -101,7 +100,6 @@ def prepare(
     reader, usual = READERS[kind]
     choice = Choice(usual if preset is None else preset, seed)
     check_place(root, out)
-    check_choice(choice)
     start_s = time.monotonic()
     key = inventory_key(root, kind)
     finished = _finished(out, key, choice)
@@ -119,7 +117,7 @@ def prepare(
 
 
 def _finished(out: Path, key: str, choice: Choice) -> dict[str, Any] | None:
-    """The description of a whole store of the same files and the same split, if that is here."""
+    """Return the description of a whole store of the same files and split, if it is here."""
     if not (out / META_FILE).exists():
         return None
     meta = read_meta(out)
@@ -137,17 +135,15 @@ def _finished(out: Path, key: str, choice: Choice) -> dict[str, Any] | None:
 
 def _check_empty(out: Path) -> None:
     """Raise unless the folder is new, empty, or was begun by `prepare`."""
-    if not out.exists() or not any(out.iterdir()):
-        return
-    names = {entry.name for entry in out.iterdir()}
-    if not names & {LOCK_FILE, PLAN_FILE, META_FILE}:
-        raise StoreError(f"{out} is not empty", remedy="name a new folder or remove this one")
+    names = {entry.name for entry in out.iterdir()} if out.exists() else set()
+    if names and not names & {LOCK_FILE, PLAN_FILE, META_FILE}:
+        raise StoreError(f"{out} is not empty", remedy="name a new folder, or remove this one")
 
 
 def _planned(
     reader: Reader, root: Path, out: Path, key: str, engine: Engine, report: Report
 ) -> Index:
-    """The plan that was begun, or a new one from the reader."""
+    """Return the plan that was begun, or a new one from the reader."""
     remove_parts(out)
     archives = archives_in(root)
     source = out / UNPACKED if archives else root
@@ -165,7 +161,7 @@ def _planned(
 
 
 def _tasks(out: Path, index: Index) -> list[PartTask]:
-    """The parts that are still to make."""
+    """Return the parts that are still to make."""
     folder_ = out / PARTS_FOLDER
     return [
         PartTask(
@@ -191,8 +187,8 @@ def _make_parts(out: Path, index: Index, engine: Engine, report: Report) -> int:
     lost = _tasks(out, index)
     if lost:
         raise StoreError(
-            f"{len(lost)} parts are not where they were made",
-            found=f"no whole part {lost[0].number} in {out / PARTS_FOLDER} on this machine",
+            f"{len(lost)} parts that were made are not to be found on this machine",
+            found=f"no whole part {lost[0].number} in {out / PARTS_FOLDER}",
             expected="storage that all machines share under one path",
         )
     remove_parts(out / PARTS_FOLDER)  # of workers that were killed while they wrote

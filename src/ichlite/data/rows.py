@@ -1,4 +1,4 @@
-"""The rows of a store, one an image, and the `index.csv` that holds them."""
+"""Write and read the rows of a store, one for each image, in `index.csv`."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ichlite.data.atomic_files import write_csv
+from ichlite.atomic_files import write_csv
 from ichlite.errors import StoreError
-from ichlite.labels import ANY, NAMES
+from ichlite.labels import CLASSES, NAMES
 
 INDEX_FILE = "index.csv"
 SPLITS = ("train", "validation", "test")
@@ -22,40 +22,28 @@ UNUSED = "unused"
 """Split of images that the chosen split leaves out, such as patients without any bleed."""
 
 COLUMNS: tuple[str, ...] = (
-    "slot",
-    "image",
-    "patient",
-    "study",
-    "series",
-    "position_mm",
-    ANY,
-    *NAMES,
-    "lesion_row",
-    "lesion_column",
-    "split",
-    "source",
-    "source_sha256",
-    "pixel_sha256",
-)
+    "slot", "image", "patient", "study", "series", "position_mm", *CLASSES,
+    "lesion_row", "lesion_column", "split", "source", "source_sha256", "pixel_sha256",
+)  # fmt: skip
 CONSTANT = "constant"
 """Stands in place of the pixel hash of a slice of one value (air above a head)."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoreRow:
-    """One image's line in `index.csv`.
+    """The line of an image in `index.csv`.
 
     Attributes:
         image: Unique name.
-        patient, study, series: Where it came from.
-        position_mm: Along the slice normal; None when unknown.
+        patient, study, series: Names of whom it shows and where it came from.
+        position_mm: Position along the slice normal; None when unknown.
         labels: 0 or 1 for each subtype, in the order of `labels.NAMES`.
         lesion: (row, column) of the largest bleed in 256-grid pixels; None when there is none or
             it is not known.
         split: `train`, `validation`, `test` or `unused`.
         any: 0 or 1: any bleed; None: the largest of `labels`.
         source: File that it was read from, below the data set's folder.
-        source_sha256: Of that file's bytes.
+        source_sha256: SHA-256 of that file's bytes.
     """
 
     image: str
@@ -71,16 +59,16 @@ class StoreRow:
     source_sha256: str = ""
 
     def cells(self, slot: int, pixel_sha256: str) -> list[str]:
-        """Slot and pixel hash → the row as the text cells of `index.csv`.
+        """Return the row as the text cells of `index.csv`.
 
         Raises:
             StoreError: Labels or split do not fit.
         """
         if len(self.labels) != len(NAMES) or self.split not in (*SPLITS, UNUSED):
             raise StoreError(
-                f"row of image {self.image} does not fit the store",
+                f"the row of image {self.image} does not fit the store",
                 found=f"{len(self.labels)} labels, split {self.split!r}",
-                expected=f"{len(NAMES)} labels, split one of {', '.join((*SPLITS, UNUSED))}",
+                expected=f"{len(NAMES)} labels, and a split of {', '.join((*SPLITS, UNUSED))}",
             )
         position = "" if self.position_mm is None else f"{self.position_mm:.3f}"
         spot = ("", "") if self.lesion is None else tuple(f"{v:.1f}" for v in self.lesion)
@@ -93,7 +81,7 @@ class StoreRow:
 
 
 def pixel_sha256(hu: NDArray[np.int16]) -> str:
-    """One slice → SHA-256 of its HU, little-endian; of a constant slice its value instead.
+    """Return the SHA-256 of a slice's HU, little-endian; of a constant slice its value instead.
 
     Example:
         >>> pixel_sha256(np.full((256, 256), -1024, np.int16))
@@ -106,7 +94,7 @@ def pixel_sha256(hu: NDArray[np.int16]) -> str:
 
 
 def write_index(folder: Path, rows: Iterable[list[str]]) -> str:
-    """Cells of the rows → `index.csv`, whole or not at all; returns its SHA-256."""
+    """Write `index.csv` from the cells of its rows, whole or not at all; return its SHA-256."""
     write_csv(folder / INDEX_FILE, COLUMNS, rows)
     return index_hash(folder)
 
@@ -118,7 +106,7 @@ def index_hash(folder: Path) -> str:
 
 
 def read_index(folder: Path) -> dict[str, list[str]]:
-    """`index.csv` → the cells of each column, by name of `COLUMNS`.
+    """Read the cells of each column of `index.csv`, by name of `COLUMNS`.
 
     Raises:
         StoreError: It is missing or has other columns.
@@ -129,13 +117,21 @@ def read_index(folder: Path) -> dict[str, list[str]]:
         with path.open(newline="", encoding="utf-8") as file:
             lines = csv.reader(file)
             if tuple(next(lines, ())) != COLUMNS:
-                raise StoreError(f"{path} has other columns", expected=", ".join(COLUMNS))
+                raise StoreError(
+                    f"{path} has other columns than a store's index", expected=", ".join(COLUMNS)
+                )
             for line in lines:
                 if len(line) != len(COLUMNS):
-                    raise StoreError(f"{path} has rows of another length", remedy="make it again")
+                    raise StoreError(
+                        f"{path} has a row of {len(line)} cells",
+                        expected=f"{len(COLUMNS)}",
+                        remedy="make the store again",
+                    )
                 for cells, cell in zip(columns, line, strict=True):
                     # Patients, studies and labels repeat; one text each keeps large sets small.
                     cells.append(sys.intern(cell))
     except (OSError, UnicodeDecodeError, csv.Error) as fault:
-        raise StoreError(f"{path} cannot be read", found=fault, remedy="make it again") from fault
+        raise StoreError(
+            f"{path} cannot be read: {fault}", remedy="make the store again"
+        ) from fault
     return dict(zip(COLUMNS, columns, strict=True))

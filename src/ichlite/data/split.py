@@ -1,4 +1,4 @@
-"""Who trains, validates and tests, or is in which fold, and the proof that nobody is on two sides.
+"""Split patients into sides or folds, and prove that nobody is on two sides.
 
 The unit of a split is a group: a patient, with every other patient who shares a slice's pixels or a
 series.
@@ -17,7 +17,7 @@ from ichlite.errors import StoreError, UnknownName, UsageError
 PAPER_PATIENTS = (6122, 765, 765)
 """Train, validation and test in the paper's Table 1, of patients with a bleed."""
 
-_PIXELS = "the pixels of a patient {} image"
+_PIXELS = "a slice that patient {} shares"
 
 PRESETS: Mapping[str, str] = {
     "paper": "patients with a bleed alone, 6122 : 765 : 765",
@@ -30,9 +30,10 @@ PRESETS: Mapping[str, str] = {
 def groups_of(
     patients: Sequence[str], series: Sequence[str], pixels: Sequence[str]
 ) -> dict[str, str]:
-    """Patient, series and pixel hash of each image → patient → the first patient of the group.
+    """Return the group of each patient, named by its first.
 
-    Constant slices (air above a head) link nobody.
+    Patients who share a series or a slice's pixels are one group. Constant slices (air
+    above a head) link nobody.
 
     Example:
         >>> groups_of(["a", "b", "c"], ["1", "2", "3"], ["x", "x", "y"])
@@ -56,7 +57,7 @@ def groups_of(
 
 
 def _links(series: str, pixel: str) -> list[tuple[str, str]]:
-    """What ties an image to others, beside its patient."""
+    """Return what ties an image to others, beside its patient."""
     own = [("series", series)]
     return own if pixel.startswith(CONSTANT) else [*own, ("pixels", pixel)]
 
@@ -83,14 +84,14 @@ def split_patients(
     """Split patients so that each subtype, and no bleed, is on every side in proportion.
 
     Args:
-        groups: Patient → group, as `groups_of` gives them.
-        labels: Patient → `any` and the subtypes, as `patient_labels` gives them; patients whose
+        groups: Group of each patient, as `groups_of` gives them.
+        labels: `any` and subtypes of each patient, as `patient_labels` gives them; patients whose
             labels are not known are left out of it.
         preset: `paper`, `all` or `test`; see `PRESETS`.
-        seed: Of the order in which groups are dealt out; the same seed, the same split.
+        seed: Seed of the order in which groups are dealt out; the same seed, the same split.
 
     Returns:
-        Patient → `train`, `validation`, `test` or `unused`; a group is never divided. Patients
+        `train`, `validation`, `test` or `unused` for each patient; no group is divided. Patients
         without a bleed are unused under `paper`, unless their group has one with.
 
     Raises:
@@ -130,13 +131,14 @@ def fold_patients(
     """Deal patients to folds so that each subtype, and no bleed, is in every fold alike.
 
     Args:
-        groups: Patient → group, as `groups_of` gives them; a group is never divided.
-        labels: Patient → `any` and the subtypes, as `patient_labels` gives them.
-        folds: How many, at least 2; folds differ by one patient at most where no group is larger.
+        groups: Group of each patient, as `groups_of` gives them; a group is never divided.
+        labels: `any` and subtypes of each patient, as `patient_labels` gives them.
+        folds: Number of folds, at least 2; they differ by one patient at most where no group is
+            larger.
         seed: The same seed, the same folds.
 
     Returns:
-        Patient → fold, from 0.
+        The fold of each patient, from 0.
 
     Raises:
         UsageError: Fewer than 2 folds, or more than there are groups.
@@ -149,8 +151,7 @@ def fold_patients(
     members = _members(groups)
     if not 2 <= folds <= len(members):
         raise UsageError(
-            "patients cannot be dealt to folds",
-            found=f"{folds} folds, {len(members)} patients or groups that share slices",
+            f"{len(members)} patients (or groups that share slices) do not make {folds} folds",
             expected="at least 2 folds, and a patient for each",
         )
     rooms = [len(groups) // folds + int(fold < len(groups) % folds) for fold in range(folds)]
@@ -169,7 +170,7 @@ def _members(groups: Mapping[str, str]) -> dict[str, list[str]]:
 def check_leakage(
     patients: Sequence[str], series: Sequence[str], pixels: Sequence[str], splits: Sequence[str]
 ) -> None:
-    """Patient, series, pixel hash and split of each image → nothing, when none is on two sides.
+    """Raise unless each patient, series and slice is on one side alone.
 
     Raises:
         StoreError: A patient, a series or the same pixels in two of train, validation and test.
@@ -177,7 +178,7 @@ def check_leakage(
     Example:
         >>> check_leakage(["a", "b"], ["1", "2"], ["x", "x"], ["train", "test"])
         Traceback (most recent call last):
-        ichlite.errors.StoreError: the split leaks; found the pixels of a patient b image in ...
+        ichlite.errors.StoreError: the split leaks: a slice that patient b shares is in train ...
     """
     sides: dict[tuple[str, str], str] = {}
     for patient, one, pixel, split in zip(patients, series, pixels, splits, strict=True):
@@ -188,14 +189,13 @@ def check_leakage(
             if side != split:
                 what = f"{kind} {name}" if kind != "pixels" else _PIXELS.format(patient)
                 raise StoreError(
-                    "the split leaks",
-                    found=f"{what} in {side} and in {split}",
-                    expected=f"each in one of {', '.join(SPLITS)}",
+                    f"the split leaks: {what} is in {side} and in {split}",
+                    expected=f"each patient, series and slice in one of {', '.join(SPLITS)}",
                     remedy="make the store again with `ichlite prepare`",
                 )
 
 
 def split_hash(patients: Iterable[str], splits: Iterable[str]) -> str:
-    """Patient and split of each image → SHA-256 over who is where, in whatever order."""
+    """Return the SHA-256 over who is where, in whatever order."""
     pairs = sorted(set(zip(map(str, patients), map(str, splits), strict=True)))
     return hashlib.sha256("\n".join(f"{p}\t{s}" for p, s in pairs).encode()).hexdigest()

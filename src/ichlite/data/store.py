@@ -1,4 +1,4 @@
-"""The prepared store: slices, labels and split in one folder, made once, read at random.
+"""Open a prepared store: slices, labels and split in one folder, read at random.
 
 `parts/00000.h5 …` hold (n, 256, 256) int16 HU; `index.csv` one row an image; `store.json` says what
 it is, and its hash. `store.json` is written last: a folder without it is no store yet.
@@ -25,6 +25,7 @@ from ichlite.labels import ANY, NAMES
 SCHEMA = "ichlite-store/2"
 META_FILE = "store.json"
 PARTS_FOLDER = "parts"
+TEXTS = ("image", "patient", "study", "series", "pixel_sha256", "split")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +34,14 @@ class Store:
 
     Attributes:
         path: The folder; of joined stores the first.
-        folders: Of all stores that were joined, in order; else `path` alone.
+        folders: Folders of all stores that were joined, in order; else `path` alone.
         hu: (N, 256, 256) int16 HU, read when indexed.
         labels: (N, 5) uint8, columns as `labels.NAMES`.
-        any: (N,) uint8: any bleed.
+        any: (N,) uint8, any bleed.
         image, patient, study, series, split, pixel_sha256: (N,) text.
         position_mm: (N,) float32, NaN where unknown.
         lesion: (N, 2) float32 row and column, NaN where none.
-        lesion_cells: (N, 32, 32) uint8, read when indexed; see `parts.LesionCells`.
+        lesion_cells: (N, 32, 32) uint8, read when indexed; see `store_parts.LesionCells`.
         cells_known: (N,) bool: whether a slice's bleeds were outlined, or it has none.
         origin: (N,) number of the store that a row is of; 0 unless stores were joined.
         meta: `store.json`.
@@ -99,7 +100,7 @@ class Store:
         if index_hash(path) != meta.get("hash"):
             raise StoreError(
                 f"{path} changed since it was written",
-                expected=f"hash {meta.get('hash')}",
+                expected=f"an index of hash {meta.get('hash')}",
                 remedy="make it again",
             )
         check_leakage(
@@ -109,7 +110,8 @@ class Store:
             return cls._of(path, columns, meta)
         except ValueError as fault:
             raise StoreError(
-                f"{path} has an index that makes no sense", found=fault, remedy="make it again"
+                f"the index of {path} has cells that cannot be read: {fault}",
+                remedy="make the store again",
             ) from fault
 
     @classmethod
@@ -126,18 +128,13 @@ class Store:
             hu=hu,
             labels=np.array([columns[n] for n in NAMES], np.uint8).T.reshape(-1, len(NAMES)),
             any=any_bleed,
-            image=np.array(columns["image"], np.str_),
-            patient=np.array(columns["patient"], np.str_),
-            study=np.array(columns["study"], np.str_),
-            series=np.array(columns["series"], np.str_),
             position_mm=_numbers(columns["position_mm"]),
             lesion=lesion,
             lesion_cells=cells,
             cells_known=(any_bleed == 0) | (cells.stored & np.isfinite(lesion).all(axis=1)),
             origin=np.zeros(len(any_bleed), np.int64),
-            pixel_sha256=np.array(columns["pixel_sha256"], np.str_),
-            split=np.array(columns["split"], np.str_),
             meta=MappingProxyType(meta),
+            **{name: np.array(columns[name], np.str_) for name in TEXTS},
         )
 
     def rows(self, split: str) -> NDArray[np.int64]:
@@ -147,7 +144,7 @@ class Store:
             StoreError: There is no such split.
         """
         if split not in (*SPLITS, UNUSED):
-            raise StoreError(f"no split {split!r}", expected=f"one of {', '.join(SPLITS)}")
+            raise StoreError(f"there is no split {split!r}", expected=f"one of {', '.join(SPLITS)}")
         return np.flatnonzero(self.split == split).astype(np.int64)
 
     def verify(self) -> None:
@@ -161,10 +158,10 @@ class Store:
 
 
 def read_meta(path: Path) -> dict[str, Any]:
-    """Folder of a store → its `store.json`.
+    """Read the `store.json` of a store's folder.
 
     Raises:
-        StoreError: It is none, or of another schema.
+        StoreError: The folder is no store, or one of another schema.
     """
     file = path / META_FILE
     try:
@@ -177,11 +174,11 @@ def read_meta(path: Path) -> dict[str, Any]:
             "finishes one that was interrupted",
         ) from fault
     except ValueError as fault:
-        raise StoreError(f"{file} is not JSON", remedy="make it again") from fault
+        raise StoreError(f"{file} is not JSON", remedy="make the store again") from fault
     if not isinstance(meta, dict) or meta.get("schema") != SCHEMA:
         found = meta.get("schema") if isinstance(meta, dict) else type(meta).__name__
         raise StoreError(
-            f"{file} has another schema", found=found, expected=SCHEMA, remedy="make it again"
+            f"{file} is of schema {found}, not {SCHEMA}", remedy="make the store again"
         )
     return meta
 

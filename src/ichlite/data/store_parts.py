@@ -7,18 +7,20 @@ the measurements behind this choice.
 
 from __future__ import annotations
 
+import io
 import math
 import threading
+from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ichlite.atomic_files import replacing
 from ichlite.ct.tensor import GRID
-from ichlite.data.atomic_files import replacing
 from ichlite.data.rows import pixel_sha256
 from ichlite.errors import StoreError
 
@@ -31,8 +33,10 @@ CELLS = 32
 LEAST_COVERED = 1 / 8
 """Share of a cell that a bleed must cover."""
 
-_OPEN_FILES = 256
+OPEN_FILES = 256
 _HU, _CELLS = "hu", "lesion_cells"
+
+Element = TypeVar("Element", bound=np.generic)
 
 
 def part_path(folder: Path, number: int) -> Path:
@@ -43,18 +47,20 @@ def part_path(folder: Path, number: int) -> Path:
 def write_part(
     path: Path, hu: NDArray[np.int16], lesion_cells: NDArray[np.uint8] | None = None
 ) -> None:
-    """Slices → one file, whole or not at all.
+    """Write slices to one file, whole or not at all.
 
     Args:
-        path: Of the file; its folder exists.
+        path: The file; its folder exists.
         hu: (n, 256, 256) int16 HU, n at most `PART_IMAGES`.
         lesion_cells: (n, 32, 32) uint8, see `LesionCells`; None where no bleed was outlined.
     """
     import h5py
     import hdf5plugin
 
+    # In memory first: HDF5 ends the process by a fault of memory when the disk is full.
+    content = io.BytesIO()
     zstd = hdf5plugin.Blosc(cname="zstd", clevel=1, shuffle=hdf5plugin.Blosc.BITSHUFFLE)
-    with replacing(path) as part, h5py.File(part, "w", libver="v110") as file:
+    with h5py.File(content, "w", libver="v110") as file:
         file.create_dataset(
             _HU, data=hu, dtype="<i2", chunks=(1, GRID, GRID), fletcher32=True, **zstd
         )
@@ -67,48 +73,61 @@ def write_part(
                 fletcher32=True,
                 **zstd,
             )
+    with replacing(path) as part:
+        part.write_bytes(content.getbuffer())
 
 
-class SliceArray(Protocol):
-    """(N, 256, 256) int16 HU that are read when they are indexed."""
+class RowArray(ABC, Generic[Element]):
+    """An array whose items are read one by one when they are indexed.
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Of all slices."""
+    Attributes:
+        shape: (N, …), of the whole array.
+        dtype: Type of an element.
+    """
 
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """int16."""
+    shape: tuple[int, ...]
+    dtype: np.dtype[Element]
 
-    def __len__(self) -> int: ...
+    @abstractmethod
+    def item(self, row: int) -> NDArray[Element]:
+        """Return one item, (…)."""
 
-    def __getitem__(
-        self, key: int | np.integer[Any] | slice | NDArray[Any]
-    ) -> NDArray[np.int16]: ...
+    def __len__(self) -> int:
+        return self.shape[0]
 
-
-class CellArray(Protocol):
-    """(N, 32, 32) uint8 lesion cells that are read when they are indexed; see `LesionCells`."""
-
-    @property
-    def stored(self) -> bool:
-        """Whether any bleed was outlined."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(
-        self, key: int | np.integer[Any] | slice | NDArray[Any]
-    ) -> NDArray[np.uint8]: ...
+    def __getitem__(self, key: int | np.integer[Any] | slice | NDArray[Any]) -> NDArray[Element]:
+        """Return (…) for a row number, (n, …) for a slice or array of row numbers, or a mask."""
+        if isinstance(key, int | np.integer):
+            return self.item(range(len(self))[int(key)])
+        rows = np.arange(len(self))[key]
+        items = np.empty((len(rows), *self.shape[1:]), self.dtype)
+        for place, row in enumerate(rows.tolist()):
+            items[place] = self.item(row)
+        return items
 
 
-class Slices:
+SliceArray = RowArray[np.int16]
+"""(N, 256, 256) int16 HU."""
+
+
+class CellArray(RowArray[np.uint8]):
+    """An array (N, 32, 32) of uint8 lesion cells; see `LesionCells`.
+
+    Attributes:
+        stored: Whether any bleed was outlined.
+    """
+
+    stored: bool
+
+
+class Slices(RowArray[np.int16]):
     """The slices of a store's parts, as one read-only array in the order of its rows.
 
     A slice is compared with its hash when it is first read. Safe between threads, and to send to
     another process.
 
     Args:
-        folder: Of the parts.
+        folder: Folder of the parts.
         slots: (N,) number of each row's slice, counted through the parts from 0.
         pixel_sha256: (N,) `rows.pixel_sha256` of each row's slice.
 
@@ -131,39 +150,21 @@ class Slices:
         self.pixel_sha256 = pixel_sha256
         self.shape = (len(slots), GRID, GRID)
         self.dtype = np.dtype(np.int16)
-        self._reset()
-
-    def _reset(self) -> None:
         self._open: OrderedDict[int, Any] = OrderedDict()
         self._checked = np.zeros(len(self.slots), bool)
         self._lock = threading.Lock()
 
-    def __getstate__(self) -> tuple[Path, NDArray[np.int64], Sequence[str]]:
-        return self.folder, self.slots, self.pixel_sha256
+    def __reduce__(self) -> tuple[type[Slices], tuple[Path, NDArray[np.int64], Sequence[str]]]:
+        return Slices, (self.folder, self.slots, self.pixel_sha256)  # no open files, no lock
 
-    def __setstate__(self, state: tuple[Path, NDArray[np.int64], Sequence[str]]) -> None:
-        self.__init__(*state)  # type: ignore[misc]
-
-    def __len__(self) -> int:
-        return len(self.slots)
-
-    def __getitem__(self, key: int | np.integer[Any] | slice | NDArray[Any]) -> NDArray[np.int16]:
-        """Row number → (256, 256); slice or array of row numbers → (n, 256, 256)."""
-        if isinstance(key, int | np.integer):
-            return self._row(range(len(self))[int(key)])
-        rows = np.arange(len(self))[key]
-        hu = np.empty((len(rows), GRID, GRID), np.int16)
-        for place, row in enumerate(rows):
-            hu[place] = self._row(int(row))
-        return hu
-
-    def _row(self, row: int) -> NDArray[np.int16]:
+    def item(self, row: int) -> NDArray[np.int16]:
+        """Return the HU of one slice, compared with their hash."""
         hu: NDArray[np.int16] = self.read(row, _HU)
         if not self._checked[row]:
             if pixel_sha256(hu) != self.pixel_sha256[row]:
                 raise StoreError(
-                    f"slice {row} of {self.folder} is another than when the store was written",
-                    expected=f"hash {self.pixel_sha256[row]}",
+                    f"slice {row} of {self.folder} changed since the store was written",
+                    expected=f"pixels of hash {self.pixel_sha256[row]}",
                     remedy="make the store again in a new folder",
                 )
             self._checked[row] = True
@@ -192,21 +193,21 @@ class Slices:
 
             found = h5py.File(part_path(self.folder, number), "r")
             self._open[number] = found
-            if len(self._open) > _OPEN_FILES:
+            if len(self._open) > OPEN_FILES:
                 self._open.popitem(last=False)[1].close()
         else:
             self._open.move_to_end(number)
         return found
 
 
-class LesionCells:
-    """Which cells of each slice hold which bleed, as one read-only array in the order of the rows.
+class LesionCells(CellArray):
+    """The cells of each slice that hold a bleed, as one read-only array in the order of rows.
 
     Bit k of a cell is set where subtype k of `labels.NAMES` covers enough of its 8x8 pixels.
 
     Args:
         slices: The store's slices, whose files hold the cells, too.
-        stored: Whether they do; else no cell is set.
+        stored: Whether the files hold cells; else no cell is set.
 
     Attributes:
         shape: (N, 32, 32).
@@ -218,19 +219,11 @@ class LesionCells:
         self.shape = (len(slices), CELLS, CELLS)
         self.dtype = np.dtype(np.uint8)
 
-    def __len__(self) -> int:
-        return len(self.slices)
-
-    def __getitem__(self, key: int | np.integer[Any] | slice | NDArray[Any]) -> NDArray[np.uint8]:
-        """Return (32, 32) for a row number, (n, 32, 32) for a slice or array of row numbers."""
-        if isinstance(key, int | np.integer):
-            return np.asarray(self[np.array([int(key)])][0])
-        rows = np.arange(len(self))[key]
-        cells = np.zeros((len(rows), CELLS, CELLS), np.uint8)
+    def item(self, row: int) -> NDArray[np.uint8]:
+        """Return the cells of one slice."""
         if self.stored:
-            for place, row in enumerate(rows):
-                cells[place] = self.slices.read(int(row), _CELLS)
-        return cells
+            return self.slices.read(row, _CELLS)
+        return np.zeros((CELLS, CELLS), np.uint8)
 
 
 def cells_of(covered: NDArray[np.bool_], present: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ichlite.data.atomic_files import write_csv
+from ichlite.atomic_files import write_csv
 from ichlite.data.audit import Finding, counts_by_action
 from ichlite.data.readers.label_table import is_blank, labels_of, read_rows
 from ichlite.data.rows import CONSTANT, UNUSED
@@ -34,7 +34,7 @@ _UNKNOWN = ("",) * len(CLASSES)
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """One study of the tables; labels in the order of `CLASSES`, None when no table has them."""
+    """A study of the tables; labels in the order of `CLASSES`, None when no table has them."""
 
     patient: str
     labels: tuple[int, ...] | None
@@ -42,12 +42,12 @@ class Study:
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """What the tables name.
+    """The studies that the tables name.
 
     Attributes:
-        names: Of the tables that were read.
+        names: Names of the tables that were read.
         studies: By StudyInstanceUID.
-        slices: Rows of tables with one row a slice.
+        slices: Number of rows in tables with one row for each slice.
         findings: Rows and studies that are left out: contradictions, missing patients or labels.
     """
 
@@ -59,14 +59,14 @@ class Tables:
 
 @dataclass(frozen=True, slots=True)
 class Dealt:
-    """Tables, and the split of their patients.
+    """The split of the patients of some tables.
 
     Attributes:
-        tables: The input.
-        split: Patient → split.
-        preset, seed: Of the split.
+        tables: The tables.
+        split: Split of each patient.
+        preset, seed: The choice that made the split.
         table: Table 1, of studies.
-        unlabelled: Studies without labels.
+        unlabelled: Number of studies without labels.
     """
 
     tables: Tables
@@ -101,7 +101,7 @@ class Dealt:
 
 
 def read_tables(root: Path) -> Tables:
-    """Folder of tables, or one table → its studies and patients.
+    """Read the studies and patients of a folder of tables, or of one table.
 
     Raises:
         InputError: No table with the columns `KEYS`, or one that cannot be read.
@@ -139,7 +139,7 @@ def read_tables(root: Path) -> Tables:
             slices += rows if rows > len(studies) else 0
     if not names:
         raise InputError(
-            f"no table of studies in {root}",
+            f"{root} has no table of studies",
             found=", ".join(file.name for file in files) or "no .csv or .csv.gz",
             expected=f"one with the columns {' and '.join(KEYS)}",
         )
@@ -156,12 +156,12 @@ def read_tables(root: Path) -> Tables:
 
 
 def split_tables(tables: Tables, *, preset: str, seed: int, out: Path | None = None) -> Dealt:
-    """Tables → the split of their patients, proved without leak, and written if asked.
+    """Split the patients of tables, prove that nobody is on two sides, and write it if asked.
 
     Args:
-        tables: From `read_tables`.
+        tables: The tables, as `read_tables` gives them.
         preset: `paper`, `all` or `test`.
-        seed: Of the split.
+        seed: Seed of the split.
         out: CSV to write: study, patient, split, `any`, subtypes (empty where not known).
 
     Raises:
@@ -196,7 +196,7 @@ def split_tables(tables: Tables, *, preset: str, seed: int, out: Path | None = N
 def _table(
     tables: Tables, studies: list[str], patients: list[str], sides: list[str]
 ) -> tuple[Table1, int]:
-    """Table 1 by study; patients and studies are of all, the rest of the studies with labels."""
+    """Compute Table 1: patients and studies of all, the rest of the studies with labels."""
     six = [tables.studies[study].labels for study in studies]
     known = [place for place, labels in enumerate(six) if labels is not None]
     values = np.array([six[place] for place in known], np.uint8).reshape(-1, len(CLASSES))

@@ -1,4 +1,4 @@
-"""Groups of patients dealt to sides so that every label is spread in proportion."""
+"""Deal groups of patients to sides so that every label is spread in proportion."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def deal(
     wants one. Groups of several are dealt before single patients, so that these fill sides up.
 
     Args:
-        members: Group → its patients.
-        labels: Patient → 0 or 1 for each label, the first for any of them. Patients without any
+        members: The patients of each group.
+        labels: 0 or 1 for each label of a patient, the first for any of them. Patients without any
             are spread too, and so are those who are not in here, whose labels are not known.
-        rooms: How many patients each side takes; together as many as there are.
-        seed: Of the order of groups, and of sides that want equally much.
+        rooms: Number of patients that each side takes; together as many as there are.
+        seed: Seed of the order of groups, and of sides that want equally much.
 
     Returns:
-        Group → number of its side. A side takes more than its room only for a group that fits none.
+        The number of each group's side. A side exceeds its room only for a group that fits none.
 
     Source: Sechidis, Tsoumakas and Vlahavas, On the stratification of multi-label data, ECML PKDD
         2011, algorithm 1.
@@ -89,7 +89,7 @@ def deal(
 def _counts(
     names: Sequence[str], members: Mapping[str, Sequence[str]], labels: Mapping[str, Sequence[int]]
 ) -> NDArray[np.int64]:
-    """(group, label) patients with each label, then those without any, then those not known."""
+    """Count patients by (group, label), then those without any label, then those not known."""
     width = max((len(one) for one in labels.values()), default=0)
     counts = np.zeros((len(names), width + 2), np.int64)
     for row, name in zip(counts, names, strict=True):
@@ -105,7 +105,7 @@ def _counts(
 
 
 def _wanted(totals: NDArray[np.int64], rooms: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(side, label) patients that each side wants: its share, and one at least where there are."""
+    """Return (side, label) patients that each side wants: its share, and one where there are."""
     wanted = np.outer(rooms / max(rooms.sum(), 1), totals)
     enough = totals >= len(rooms)
     wanted[:, enough] = np.where(rooms[:, None] > 0, np.maximum(wanted[:, enough], 1), 0)

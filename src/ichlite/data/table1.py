@@ -28,10 +28,10 @@ ROWS: tuple[tuple[str, str], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Table1:
-    """Counts by row and split.
+    """The counts of Table 1 by row and split.
 
     Attributes:
-        counts: Split → key of `ROWS` → count; `unused` stands there when it is not empty.
+        counts: Count by split and key of `ROWS`; `unused` stands there when it is not empty.
         unit: What is counted as positive: `slice`, or `scan` where labels are of the scan.
     """
 
@@ -65,12 +65,12 @@ def table1(
     *,
     unit: str = "slice",
 ) -> Table1:
-    """One entry an image → Table 1.
+    """Count Table 1 over images.
 
     Args:
-        patients: (image,).
-        studies: (image,).
-        splits: (image,).
+        patients: (image,) names.
+        studies: (image,) names.
+        splits: (image,) of `rows.SPLITS` and `unused`.
         labels: (image, 5) 0/1.
         any_bleed: (image,) 0/1.
         unit: `slice`; `scan`: labels are the same for all images of a study, and each study
@@ -107,7 +107,7 @@ def table1(
 
 
 def table_of_store(store: Store) -> Table1:
-    """Prepared store → Table 1 of the paper for it."""
+    """Compute Table 1 for a prepared store."""
     return table1(
         store.patient, store.study, store.split, store.labels, store.any, unit=store.label_level
     )

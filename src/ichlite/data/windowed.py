@@ -1,4 +1,4 @@
-"""Hounsfield units of pictures that show one CT window in greys from 0 to 255.
+"""Turn pictures that show one CT window in greys from 0 to 255 into Hounsfield units.
 
 Greys between the ends of the window are HU. What lies outside of it is clipped to 0 or 255 and its
 HU are gone; air around the head and bone get a typical value, because a network that was trained on
@@ -69,7 +69,7 @@ def hu_of_grey(grey: NDArray[np.uint8], window_hu: HuRange) -> NDArray[np.int16]
 
     Args:
         grey: (row, column) uint8; 0 is the low end of the window or less, 255 the high end or more.
-        window_hu: The ends.
+        window_hu: Lowest and highest HU of the window.
 
     Returns:
         (row, column) int16 HU, halves round up.
@@ -90,7 +90,7 @@ def hu_of_grey(grey: NDArray[np.uint8], window_hu: HuRange) -> NDArray[np.int16]
 
 @contextmanager
 def open_picture(path: Path) -> Iterator[Image.Image]:
-    """Open a JPEG picture, pixels unread; what is wrong with it is raised in one line.
+    """Open a JPEG picture, pixels unread.
 
     Raises:
         UnreadableFile: It is no JPEG picture, damaged or cut short.
@@ -120,7 +120,7 @@ def read_grey(path: Path) -> NDArray[np.uint8]:
 
 
 def _outer_air(grey: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Where black is connected to the frame, specks in it included."""
+    """Return where black is connected to the frame, specks in it included."""
     from scipy import ndimage
 
     black, parts = ndimage.label(grey <= _BLACK)
@@ -136,7 +136,7 @@ def _outer_air(grey: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
 
 def _bone(grey: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Where it is white, or nearly so with most around it white."""
+    """Return where it is white, or nearly so with most around it white."""
     white = grey > _WHITE
     framed = np.pad(white, 1, mode="edge").astype(np.uint8)
     in_rows = framed[:, :-2] + framed[:, 1:-1] + framed[:, 2:]

@@ -21,7 +21,7 @@ _PARENT_CHECK_S = 1.0
 
 
 class Engine(Protocol):
-    """Something that applies a function to items: this process, several, or a Ray cluster.
+    """A way to apply a function to items: this process, several, or a Ray cluster.
 
     The function is importable by name and each item can be pickled; results come in the order of
     the items, and what computes them changes nothing but the time.
@@ -45,17 +45,17 @@ def in_this_process(function: Callable[[Item], Result], items: Iterable[Item]) -
 
 @contextmanager
 def local_engine(processes: int) -> Iterator[Engine]:
-    """Within: an engine of this machine's processes, which start when they are first needed.
+    """Provide an engine of this machine's processes, which start when they are first needed.
 
     Args:
-        processes: 1 or more; one is this very process.
+        processes: Number of processes; 1 is this very process.
 
     Raises:
         UsageError: Fewer than one process.
         StoreError: A process died.
     """
     if processes < 1:
-        raise UsageError("processes is a count", found=processes, expected="1 or more")
+        raise UsageError(f"the number of processes must be 1 or more, not {processes}")
     if processes == 1:
         yield in_this_process
         return
@@ -70,7 +70,8 @@ def local_engine(processes: int) -> Iterator[Engine]:
             yield partial(_mapped, pool, 2 * processes)
         except BrokenProcessPool as fault:
             raise StoreError(
-                "a worker process ended early", remedy="try fewer processes: each needs 1 GB"
+                "a worker process ended early",
+                remedy="try fewer processes: each needs 1 GB of memory",
             ) from fault
         finally:
             pool.shutdown(wait=False, cancel_futures=True)

@@ -5,8 +5,8 @@ Sets that are read from files are made by `prepare`, which resumes.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ichlite.atomic_files import replacing_folder, write_json
 from ichlite.ct.tensor import GRID
-from ichlite.data.atomic_files import write_json
 from ichlite.data.rows import StoreRow, pixel_sha256, write_index
 from ichlite.data.store import META_FILE, PARTS_FOLDER, SCHEMA
 from ichlite.data.store_parts import CELLS, PART_IMAGES, part_path, write_part
@@ -23,18 +23,18 @@ from ichlite.errors import StoreError
 
 
 class StoreWriter:
-    """Writes a store image by image; use as a context manager. The store is whole or absent.
+    """A context manager that writes a store image by image; the store is whole or absent.
 
     Args:
         path: Folder to make; must not exist, or be empty.
-        kind: `phantom`, …
-        seed: Of the generator.
+        kind: Kind of store, such as `phantom`.
+        seed: Seed of the generator.
         generator: Anything JSON-able that says how it was made.
         hu_range: Lowest and highest HU that are known, as in `Store.hu_range`; None: all are.
 
     Attributes:
-        images: Written so far.
-        hash: Of the finished store, as in `store.json`; empty before.
+        images: Number of images written so far.
+        hash: Hash of the finished store, as in `store.json`; empty before.
 
     Raises:
         StoreError: `path` holds something already.
@@ -60,18 +60,10 @@ class StoreWriter:
         hu_range: tuple[int, int] | None = None,
     ) -> None:
         self.path = Path(path)
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
-            raise StoreError(
-                f"{self.path} is not empty", remedy="name a new folder or remove this one"
-            )
-        self.part = self.path.with_name(self.path.name + ".part")
         self.kind, self.seed, self.generator = kind, seed, dict(generator or {})
         self.hu_range = hu_range
         self.images = 0
         self.patients: set[str] = set()
-        if self.part.exists():
-            shutil.rmtree(self.part)
-        (self.part / PARTS_FOLDER).mkdir(parents=True)
         self.hash = ""
         self._outlined = True
         self._rows: list[list[str]] = []
@@ -88,8 +80,8 @@ class StoreWriter:
 
         Args:
             hu: (n, 256, 256) int16 HU.
-            rows: n rows, same order.
-            lesion_cells: (n, 32, 32) uint8, same order; see `parts.LesionCells`. A store has
+            rows: n rows, in the same order.
+            lesion_cells: (n, 32, 32) uint8, same order; see `store_parts.LesionCells`. A store has
                 them of all of its images or of none.
 
         Raises:
@@ -97,7 +89,7 @@ class StoreWriter:
         """
         if hu.shape != (len(rows), GRID, GRID) or hu.dtype != np.int16:
             raise StoreError(
-                "images do not fit the store",
+                "these images do not fit a store",
                 found=f"{hu.dtype} {hu.shape}",
                 expected=f"int16 ({len(rows)}, {GRID}, {GRID})",
             )
@@ -119,8 +111,8 @@ class StoreWriter:
         self._written += len(self._waiting)
         self._waiting = []
 
-    def finish(self) -> None:
-        """Write what waits, the index and the description, and rename the store into place."""
+    def _finish(self) -> None:
+        """Write what waits, the index and the description."""
         if self._waiting:
             self._write_waiting()
         self.hash = write_index(self.part, self._rows)
@@ -137,11 +129,11 @@ class StoreWriter:
             "generator": self.generator,
         }
         write_json(self.part / META_FILE, description)
-        if self.path.exists():
-            self.path.rmdir()
-        self.part.replace(self.path)
 
     def __enter__(self) -> StoreWriter:
+        self._folder = ExitStack()
+        self.part = self._folder.enter_context(replacing_folder(self.path))
+        (self.part / PARTS_FOLDER).mkdir()
         return self
 
     def __exit__(
@@ -150,7 +142,8 @@ class StoreWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if kind is None:
-            self.finish()
-        else:
-            shutil.rmtree(self.part, ignore_errors=True)
+        if error is not None:
+            self._folder.__exit__(kind, error, trace)
+            return
+        with self._folder:
+            self._finish()

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ichlite.data.atomic_files import write_csv
+from ichlite.atomic_files import write_csv
 from ichlite.data.store import Store
 from ichlite.errors import IchliteError, InputError
 from ichlite.evaluate.predictions import Judged, judge_series

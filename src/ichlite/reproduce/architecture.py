@@ -40,7 +40,7 @@ class Stage:
 
 
 def stages(model: keras.Model) -> tuple[Stage, ...]:
-    """A model whose layers are named `stage_part` → its stages in order.
+    """Return the stages, in order, of a model whose layers are named `stage_part`.
 
     Example:
         >>> from ichlite.models import build
@@ -58,7 +58,7 @@ def stages(model: keras.Model) -> tuple[Stage, ...]:
 
 
 def shared_steps(blocks: Sequence[Stage]) -> tuple[str, ...]:
-    """Stages of one kind → their steps, with E where their widths differ.
+    """Return the steps of stages of one kind, with E where their widths differ.
 
     Example:
         >>> a = Stage("a", ("Conv 1x1, 8 · BN", "Add"), (4, 4, 2), True)
@@ -70,16 +70,15 @@ def shared_steps(blocks: Sequence[Stage]) -> tuple[str, ...]:
 
 
 def draw_architecture(model: keras.Model, path: Path, title: str) -> Path:
-    """Model, path and the model's name → Figure 1: all stages, and inside the residual ones."""
+    """Draw Figure 1 of a model: all stages in a row, and below it the inside of residual ones."""
     found = stages(model)
     blocks = [stage for stage in found if stage.residual]
     with styled(13, 5.6 if blocks else 3.4) as figure:
         parts = figure.subplots(
             2 if blocks else 1, 1, squeeze=False, height_ratios=(3, 2)[: 1 + bool(blocks)]
         )[:, 0]
-        figure.suptitle(
-            f"{title}: {model.count_params():,} parameters", x=0.01, ha="left", weight="bold"
-        )
+        heading = f"{title}: {model.count_params():,} parameters"
+        figure.suptitle(heading, x=0.01, ha="left", weight="bold")
         _draw_row(parts[0], found, blocks)
         if blocks:
             _draw_block(parts[1], blocks)
@@ -94,26 +93,23 @@ def _stage(name: str, layers: Sequence[Any]) -> Stage:
             steps[-1] += f" · {joined}"
         else:
             steps.append(_step(layer))
-    shape = layers[-1].output.shape[1:]
     added = any(isinstance(layer, keras.layers.Add) for layer in layers)
-    return Stage(name, tuple(steps), tuple(shape), added)
+    return Stage(name, tuple(steps), tuple(layers[-1].output.shape[1:]), added)
 
 
 def _step(layer: Any) -> str:
-    config = layer.get_config()
-    kind = type(layer).__name__
-    kernel = "x".join(map(str, config.get("kernel_size", ())))
+    config, kind = layer.get_config(), type(layer).__name__
+    kernel, pool = (_by(config.get(key, ())) for key in ("kernel_size", "pool_size"))
     strides = config.get("strides", (1, 1))
     stride = f", stride {strides[0]}" if strides[0] > 1 else ""
     words = {
         "InputLayer": "Input",
         "Conv2D": f"Conv {kernel}, {config.get('filters')}{stride}",
         "DepthwiseConv2D": f"Depthwise {kernel}{stride}",
-        "MaxPooling2D": f"Max pool {'x'.join(map(str, config.get('pool_size', ())))}",
+        "MaxPooling2D": f"Max pool {pool}",
         "GlobalAveragePooling2D": "Global average pool",
         "Dropout": f"Dropout {config.get('rate')}",
         "Dense": f"Dense, {config.get('units')}",
-        "Add": "Add",
     }
     return words.get(kind, kind)
 
@@ -128,12 +124,17 @@ def _merged(steps: Sequence[str]) -> str:
     )
 
 
-def _shape_text(shape: Sequence[int]) -> str:
-    return "x".join(map(str, shape))
+def _own_widths(stage: Stage, shared: Sequence[str]) -> list[str]:
+    """Return the widths that set a residual stage apart from the others."""
+    return [
+        step.split(" · ")[0].rsplit(" ", 1)[-1]
+        for step, common in zip(stage.steps, shared, strict=True)
+        if step != common
+    ]
 
 
 def _draw_row(axes: Any, found: Sequence[Stage], blocks: Sequence[Stage]) -> None:
-    """Every stage as a box, its feature map as a square above it, from left to right."""
+    """Draw every stage as a box, its feature map as a square above it, from left to right."""
     shared = shared_steps(blocks) if blocks else ()
     largest = max(stage.shape[0] for stage in found if len(stage.shape) == 3)
     for place, stage in enumerate(found):
@@ -141,24 +142,12 @@ def _draw_row(axes: Any, found: Sequence[Stage], blocks: Sequence[Stage]) -> Non
             # The side of the square shrinks with the root of the map's, or the last were dots.
             side = 0.8 * (stage.shape[0] / largest) ** 0.5
             _box(axes, place, 1.28 + side / 2, side, side, _TINT, 0.18)
-        fill = _TINT if stage.residual else SOFT
-        _box(axes, place, 0.5, 0.86, 1.0, fill, 0.12)
-        lines = _row_lines(stage, shared)
+        _box(axes, place, 0.5, 0.86, 1.0, _TINT if stage.residual else SOFT, 0.12)
         head = stage.name.replace("block", "Block ").capitalize()
-        axes.text(place, 0.86, head, ha="center", va="center", weight="bold", size=9)
-        axes.text(
-            place,
-            0.40,
-            "\n".join(lines),
-            ha="center",
-            va="center",
-            size=7.6,
-            color=INK,
-            linespacing=1.5,
-        )
-        axes.text(
-            place, -0.14, _shape_text(stage.shape), ha="center", va="center", size=8.5, color=SOFT
-        )
+        lines = "\n".join(_row_lines(stage, shared))
+        _write(axes, place, 0.86, head, weight="bold", size=9)
+        _write(axes, place, 0.40, lines, size=7.6, color=INK, linespacing=1.5)
+        _write(axes, place, -0.14, _by(stage.shape), size=8.5, color=SOFT)
         if place:
             _arrow(axes, (place - 0.57, 0.5), (place - 0.43, 0.5))
     axes.set(xlim=(-0.5, len(found) - 0.5), ylim=(-0.25, 2.15))
@@ -166,91 +155,61 @@ def _draw_row(axes: Any, found: Sequence[Stage], blocks: Sequence[Stage]) -> Non
 
 
 def _row_lines(stage: Stage, shared: Sequence[str]) -> list[str]:
-    """What stands in a box; of a residual stage, what sets it apart from the others."""
+    """Return what stands in a box; of a residual stage, what sets it apart from the others."""
     if not stage.residual:
         return [line for step in stage.steps for line in _folded(step)]
-    own = [
-        step.split(" · ")[0].rsplit(" ", 1)[-1]
-        for step, common in zip(stage.steps, shared, strict=True)
-        if step != common
-    ]
-    lines = ["expansion block", *(f"{_VARIES} = {width}" for width in own)]
+    widths = [f"{_VARIES} = {width}" for width in _own_widths(stage, shared)]
     pools = [step for step in stage.steps if step.startswith("Max pool")]
-    return [*lines, *pools]
+    return ["expansion block", *widths, *pools]
 
 
 def _folded(step: str) -> list[str]:
-    """A step in lines that fit a box."""
-    head, *rest = step.split(" · ")
+    """Break a step into lines that fit a box."""
+    head, _, rest = step.partition(" · ")
     lines = head.split(", ", 1) if len(head) > 14 else [head]
     if head == "Global average pool":
         lines = ["Global", "average pool"]
-    return [*lines, *([" · ".join(rest)] if rest else [])]
+    return [*lines, rest] if rest else lines
 
 
 def _draw_block(axes: Any, blocks: Sequence[Stage]) -> None:
-    """The steps of a residual stage, from left to right, with the connection around them."""
+    """Draw the steps of a residual stage from left to right, with the connection around them."""
     steps = shared_steps(blocks)
     width = blocks[0].shape[-1]
     names = [f"HxWx{width}", *steps, f"H/2xW/2x{width}" if "pool" in steps[-1] else f"HxWx{width}"]
     step_in = 1.75
-    add = names.index("Add")
     for place, name in enumerate(names):
-        at = place * step_in
-        end = place in {0, len(names) - 1}
+        at, end = place * step_in, place in {0, len(names) - 1}
         if name == "Add":
             axes.plot(at, 0.5, "o", markersize=20, markerfacecolor="white", markeredgecolor=INK)
-            axes.text(at, 0.49, "+", ha="center", va="center", size=14)
+            _write(axes, at, 0.49, "+", size=14)
         elif end:
-            axes.text(at, 0.5, name, ha="center", va="center", size=9, color=SOFT)
+            _write(axes, at, 0.5, name, size=9, color=SOFT)
         else:
             _box(axes, at, 0.5, 1.3, 0.62, _TINT, 0.12)
-            axes.text(
-                at,
-                0.5,
-                "\n".join(_block_lines(name)),
-                ha="center",
-                va="center",
-                size=8.5,
-                linespacing=1.5,
-            )
+            _write(axes, at, 0.5, name.replace(" · ", "\n", 1), size=8.5, linespacing=1.5)
         if place:
             left = 0.22 if names[place - 1] == "Add" else 0.55 if place == 1 else 0.65
             right = 0.22 if name == "Add" else 0.55 if end else 0.65
             _arrow(axes, (at - step_in + left, 0.5), (at - right, 0.5))
-    start, stop, top = 0.62, add * step_in, 1.12
-    axes.plot(
-        [start, start, stop], [0.5, top, top], color=INK, linewidth=1, solid_joinstyle="round"
-    )
+    start, stop, top = 0.62, names.index("Add") * step_in, 1.12
+    line = {"color": INK, "linewidth": 1, "solid_joinstyle": "round"}
+    axes.plot([start, start, stop], [0.5, top, top], **line)
     _arrow(axes, (stop, top), (stop, 0.68))
-    axes.text(
-        (start + stop) / 2,
-        top + 0.09,
-        "residual connection",
-        ha="center",
-        va="bottom",
-        size=8.5,
-        color=SOFT,
-    )
-    widths = ", ".join(_expansions(blocks, steps))
+    middle = (start + stop) / 2
+    _write(axes, middle, top + 0.09, "residual connection", va="bottom", size=8.5, color=SOFT)
+    widths = ", ".join(width for block in blocks for width in _own_widths(block, steps))
     axes.set_title(f"Expansion block{': E = ' + widths if widths else ''}", loc="left", size=9.5)
     axes.set(xlim=(-0.7, (len(names) - 1) * step_in + 0.7), ylim=(0.05, 1.45))
     axes.axis("off")
 
 
-def _block_lines(step: str) -> list[str]:
-    head, *rest = step.split(" · ")
-    return [head, *([" · ".join(rest)] if rest else [])]
+def _by(numbers: Sequence[int]) -> str:
+    return "x".join(map(str, numbers))
 
 
-def _expansions(blocks: Sequence[Stage], shared: Sequence[str]) -> list[str]:
-    """The widths that differ, one a block."""
-    return [
-        step.split(" · ")[0].rsplit(" ", 1)[-1]
-        for block in blocks
-        for step, common in zip(block.steps, shared, strict=True)
-        if step != common
-    ]
+def _write(axes: Any, x: float, y: float, words: str, **style: Any) -> None:
+    axes.text(x, y, words, **{"ha": "center", "va": "center", **style})
 
 
 def _box(

@@ -61,7 +61,7 @@ class Data:
     Attributes:
         store: The stores, joined, with their own splits.
         name: Of their folders, for the manifests.
-        inits: Model → checkpoint that its runs start from; others start from random weights.
+        inits: Checkpoint that a model's runs start from; other models start from random weights.
     """
 
     store: Store
@@ -94,7 +94,7 @@ class Data:
 
 
 def check_out(out: Path) -> None:
-    """Folder of a reproduction, or none yet → nothing.
+    """Check that a folder is a reproduction's, new or empty.
 
     Raises:
         UsageError: It holds something else, which the report could overwrite.
@@ -110,7 +110,7 @@ def check_out(out: Path) -> None:
 
 
 def check_runs(runs: Sequence[PlannedRun], data: Data, out: Path, *, train: bool = True) -> None:
-    """Planned runs and the folder with those begun, or measured elsewhere → nothing.
+    """Check that runs can be trained, and that those begun or measured are the same runs.
 
     Args:
         runs: As planned.
@@ -169,7 +169,7 @@ def _state(run: PlannedRun, out: Path) -> State:
 
 
 def steps_to_do(runs: Sequence[PlannedRun], data: Data, out: Path) -> int:
-    """Planned runs → optimiser steps of those that are not finished, for a progress bar."""
+    """Count the optimiser steps of runs that are not finished, for a progress bar."""
     return sum(
         run.recipe.total_steps(len(split_rows(data.of(run.fold), "train")))
         for run in runs
@@ -211,48 +211,40 @@ def train_runs(
         UsageError: A folder holds another run, or the recipe cannot be.
         KeyboardInterrupt: After Ctrl-C or SIGTERM, with the run saved.
     """
+
+    def trained(run: PlannedRun) -> Outcome:
+        # The layers of the run before would otherwise stay in memory.
+        keras.utils.clear_session()
+        try:
+            fit(
+                run.recipe,
+                data.of(run.fold),
+                out / RUNS / run.name,
+                score=validation_auc,
+                store_name=data.name,
+                init=data.inits.get(run.group.model),
+                device_count=device_count,
+                on_step=lambda _: on_step(),
+                on_epoch=lambda row: on_epoch(run, row),
+            )
+        except UsageError:
+            raise
+        except IchliteError as error:
+            return Outcome(run, "failed", str(error))
+        return Outcome(run, "trained")
+
     check_runs(runs, data, out, train=train)
     began_s = time.monotonic()
     found = []
     for run in runs:
-        folder = out / RUNS / run.name
         outcome = Outcome(run, _state(run, out))
         late = stop_after_s is not None and time.monotonic() - began_s >= stop_after_s
         if outcome.state == "not run" and train and late:
             outcome = Outcome(run, "not run", NO_TIME)
         elif outcome.state == "not run" and train:
             on_run(run)
-            outcome = _train(run, data, folder, device_count, on_step, on_epoch)
+            outcome = trained(run)
         if outcome.state in ("trained", "finished before"):
-            score_run(run, folder, data.of(run.fold), out / RESULTS)
+            score_run(run, out / RUNS / run.name, data.of(run.fold), out / RESULTS)
         found.append(outcome)
     return tuple(found)
-
-
-def _train(
-    run: PlannedRun,
-    data: Data,
-    folder: Path,
-    device_count: int | None,
-    on_step: Callable[[], None],
-    on_epoch: Callable[[PlannedRun, Row], None],
-) -> Outcome:
-    # The layers of the run before would otherwise stay in memory.
-    keras.utils.clear_session()
-    try:
-        fit(
-            run.recipe,
-            data.of(run.fold),
-            folder,
-            score=validation_auc,
-            store_name=data.name,
-            init=data.inits.get(run.group.model),
-            device_count=device_count,
-            on_step=lambda _: on_step(),
-            on_epoch=lambda row: on_epoch(run, row),
-        )
-    except UsageError:
-        raise
-    except IchliteError as error:
-        return Outcome(run, "failed", str(error))
-    return Outcome(run, "trained")

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
-from typing import TypeVar
 
 from ichlite.data.join import Fold
 from ichlite.errors import UnknownName, UsageError
 from ichlite.models import MODELS
 from ichlite.train.losses import LOSSES
 from ichlite.train.recipe import Recipe
-
-T = TypeVar("T")
 
 PAPER_MODELS: tuple[str, ...] = ("mobilenet_v2", "sfcn", "sfcn_depthwise", "light_fcn")
 PAPER_LOSSES: tuple[str, ...] = ("bce", "focal", "ldam")
@@ -39,7 +36,7 @@ class Group:
 
     @property
     def name(self) -> str:
-        """As run folders begin.
+        """Name that the group's run folders begin with.
 
         Example:
             >>> Group("light_fcn", "ldam", 6).name
@@ -58,7 +55,7 @@ class PlannedRun:
 
     @property
     def name(self) -> str:
-        """Of the run's folder.
+        """Name of the run's folder.
 
         Example:
             >>> PlannedRun(Group("light_fcn", "ldam", 6), Recipe(seed=1), Fold(2, 5)).name
@@ -96,7 +93,7 @@ def paper_grid(
     model_epochs: int = 5,
     loss_epochs: int = 6,
 ) -> Grid:
-    """Models, losses, seeds and epochs → the runs to train.
+    """Plan the runs of the paper's comparisons of models and of losses.
 
     All of one seed come before the next; within a seed the losses, then the quick models, then the
     slow ones, each with all its folds, so that a grid that is not finished tells something.
@@ -107,7 +104,7 @@ def paper_grid(
         losses: Keys of `losses.LOSSES`; all with LightFCN.
         seeds: At least one, each once.
         folds: Each a run of its own, to be judged together; empty: the store's test split.
-        seeds_of: Model → how many of the seeds its runs have at most.
+        seeds_of: How many of the seeds a model's runs have at most.
         model_epochs: Of the comparison of models.
         loss_epochs: Of the comparison of losses.
 
@@ -131,33 +128,23 @@ def paper_grid(
             raise UnknownName("loss", name, list(LOSSES))
     if not seeds or len(set(seeds)) != len(seeds):
         raise UsageError("seeds", found=list(seeds), expected="at least one, each once")
-    of_models = tuple(
-        Group(name, MODEL_LOSS, model_epochs) for name in _in_order(models, PAPER_MODELS)
-    )
+
+    def of_models(order: Sequence[str]) -> tuple[Group, ...]:
+        return tuple(Group(one, MODEL_LOSS, model_epochs) for one in _in_order(models, order))
+
     of_losses = tuple(
-        Group(LOSS_MODEL, name, loss_epochs) for name in _in_order(losses, PAPER_LOSSES)
+        Group(LOSS_MODEL, one, loss_epochs) for one in _in_order(losses, PAPER_LOSSES)
     )
-    quickest = _in_order(
-        of_models, [Group(name, MODEL_LOSS, model_epochs) for name in QUICKEST_FIRST]
-    )
-    groups = list(dict.fromkeys([*of_losses, *quickest]))
-    left_out: Sequence[Fold | None] = folds or (None,)
     runs = tuple(
-        PlannedRun(
-            group,
-            replace(base, model=group.model, loss=group.loss, epochs=group.epochs, seed=seed),
-            fold,
-        )
+        PlannedRun(group, replace(base, **asdict(group), seed=seed), fold)
         for place, seed in enumerate(seeds)
-        for group in groups
+        for group in dict.fromkeys([*of_losses, *of_models(QUICKEST_FIRST)])
         if place < seeds_of.get(group.model, len(seeds))
-        for fold in left_out
+        for fold in folds or (None,)
     )
-    return Grid(of_models, of_losses, tuple(seeds), runs)
+    return Grid(of_models(PAPER_MODELS), of_losses, tuple(seeds), runs)
 
 
-def _in_order(wanted: Sequence[T], order: Sequence[T]) -> list[T]:
-    """What is wanted, each once: first what has a place in the order, then the rest as given."""
-    return [one for one in order if one in wanted] + [
-        one for one in dict.fromkeys(wanted) if one not in order
-    ]
+def _in_order(wanted: Sequence[str], order: Sequence[str]) -> list[str]:
+    """Return what is wanted, each once: what has a place in the order, then the rest as given."""
+    return list(dict.fromkeys([*(one for one in order if one in wanted), *wanted]))

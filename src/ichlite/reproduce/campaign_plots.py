@@ -1,41 +1,111 @@
-"""Plot what was measured beside what was published."""
+"""Draw the pictures of a reproduction: what was measured beside what was published."""
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ichlite.data.store import Store
 from ichlite.evaluate.intervals import Interval
 from ichlite.evaluate.plots import OURS, SOFT, not_run, save, styled
 from ichlite.labels import NAMES, SUBTYPES
-from ichlite.reproduce.campaign_summary import MEAN, GroupResults, Summary
-from ichlite.reproduce.published import TABLES, Row
-from ichlite.reproduce.verdicts import cost_value, name_of
+from ichlite.models import build
+from ichlite.reproduce.architecture import draw_architecture
+from ichlite.reproduce.campaign_plan import LOSS_MODEL
+from ichlite.reproduce.campaign_summary import MEAN, GroupResults, Summary, title_of
+from ichlite.reproduce.costs import cost_value
+from ichlite.reproduce.examples import RULE, choose_examples, draw_examples
+from ichlite.reproduce.published import TABLES, name_of
 
-TITLES: Mapping[str, str] = {
-    "accuracy": "Accuracy",
-    "roc_auc": "ROC AUC",
-    "balanced_accuracy": "Balanced accuracy",
-    "sensitivity": "Sensitivity",
-    "specificity": "Specificity",
-}
+_METRICS = ("accuracy", "roc_auc", "balanced_accuracy", "sensitivity", "specificity")
 _SPREAD = 0.16
 """Seeds stand beside one another within this part of a category."""
 _PAPER = "paper, other data"
-_BALANCED = "balanced_accuracy"
+_RED = "#B00020"
 _PUBLISHED: dict[str, Any] = {
-    "marker": "D", "linestyle": "none", "markerfacecolor": "white", "markeredgecolor": "#B00020",
-    "markersize": 6, "markeredgewidth": 1.3,
+    "marker": "D", "linestyle": "none", "markerfacecolor": "white", "markeredgecolor": _RED,
+    "markersize": 6, "markeredgewidth": 1.3, "label": _PAPER,
 }  # fmt: skip
+_SUFFIXES: Mapping[str, str] = {".svg": "image/svg+xml", ".png": "image/png"}
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A figure: its file, a title and what to know of it."""
+
+    path: Path
+    title: str
+    caption: str
+
+    @property
+    def data_url(self) -> str:
+        """The picture itself, to stand in a page."""
+        content = b64encode(self.path.read_bytes()).decode("ascii")
+        return f"data:{_SUFFIXES[self.path.suffix]};base64,{content}"
+
+
+def draw_pictures(
+    summary: Summary, costs: Mapping[str, Any], store: Store, name: str, figures: Path
+) -> tuple[Picture, ...]:
+    """Draw Figures 1 and 2 and the plots into a folder.
+
+    Args:
+        summary: Scores of models and losses.
+        costs: Of models.
+        store: Its test split gives the slices of Figure 2.
+        name: Of the data, for captions.
+        figures: The folder; must exist.
+    """
+    chosen = choose_examples(store)
+    images = ", ".join(
+        f"{one.subtype} {'none' if one.row is None else store.image[one.row]}" for one in chosen
+    )
+    return (
+        Picture(
+            draw_architecture(build(LOSS_MODEL), figures / "figure1.svg", name_of(LOSS_MODEL)),
+            "Figure 1. LightFCN",
+            "Drawn from the Keras model. Widths are a reconstruction: the paper's figure is not in "
+            "its text. Squares show the sides of the feature maps, on a root scale.",
+        ),
+        Picture(
+            draw_examples(store, chosen, figures / "figure2.png"),
+            "Figure 2. A preprocessed slice of each subtype",
+            f"From {name}. Chosen by rule: {RULE}. Images: {images}.",
+        ),
+        Picture(
+            plot_groups(summary.losses, 5, "roc_auc", figures / "losses.svg"),
+            "Losses, seed by seed",
+            "Mean over subtypes. A loss is better only where its seeds stand clear of the other's.",
+        ),
+        Picture(
+            plot_groups(summary.models, 2, "balanced_accuracy", figures / "models.svg"),
+            "Models, seed by seed",
+            "Mean over subtypes. The paper's AUC of Table 2 stands under "
+            "balanced accuracy, which it is.",
+        ),
+        Picture(
+            plot_subtypes(summary, figures / "subtypes.svg"),
+            "Table 3, drawn",
+            "Left bar of a pair: measured here; right, hatched: the paper's.",
+        ),
+        Picture(
+            plot_costs(summary, costs, figures / "costs.svg"),
+            "What performance costs",
+            "Filled: measured here. Hollow: the paper's, balanced accuracy being the mean of its "
+            "Table 3, time and size of its Table 4. Only the order of models can be compared.",
+        ),
+    )
 
 
 def plot_groups(
     groups: Mapping[str, GroupResults], number: int, auc_metric: str, path: Path
 ) -> Path:
-    """Groups → one panel a metric: seeds, mean with interval, and the published number.
+    """Plot a panel a metric: the seeds, their mean with its interval, and the published number.
 
     Args:
         groups: By name.
@@ -46,25 +116,27 @@ def plot_groups(
     Returns:
         The path.
     """
-    columns = {
-        "accuracy": "accuracy",
-        "sensitivity": "sensitivity",
-        "specificity": "specificity",
-        auc_metric: "auc",
-    }
     with styled(12.5, 3.5) as figure:
-        for axes, (metric, title) in zip(
-            figure.subplots(1, len(TITLES)), TITLES.items(), strict=True
-        ):
+        for axes, metric in zip(figure.subplots(1, len(_METRICS)), _METRICS, strict=True):
+            column = "auc" if metric == auc_metric else metric
             drawn = False
             for place, (name, group) in enumerate(groups.items()):
-                drawn |= _group_at(axes, place, group, metric)
-                printed = TABLES[number].value((name,), columns.get(metric, ""))
+                statistic = group.statistic(MEAN, metric)
+                if statistic.mean is not None:
+                    drawn = True
+                    seeds = np.asarray(statistic.by_seed) * 100
+                    half = _SPREAD / 2 * (len(seeds) > 1)
+                    axes.plot(
+                        place - 0.28 + np.linspace(-half, half, len(seeds)), seeds, "o", color=OURS,
+                        markersize=3.5, alpha=0.55, markeredgewidth=0, label="one seed",
+                    )  # fmt: skip
+                    _point(axes, place, statistic.mean, statistic.interval)
+                printed = TABLES[number].value((name,), column)
                 if printed is not None:
-                    axes.plot(place + 0.28, printed, **_PUBLISHED, label=_PAPER)
+                    axes.plot(place + 0.28, printed, **_PUBLISHED)
             if not drawn:
                 not_run(axes)
-            axes.set_title(f"{title}, %")
+            axes.set_title(f"{title_of(metric)}, %")
             axes.set_xticks(range(len(groups)), [_broken(name_of(name)) for name in groups], size=8)
             axes.set_xlim(-0.6, len(groups) - 0.4)
             axes.margins(y=0.12)
@@ -73,29 +145,36 @@ def plot_groups(
 
 
 def plot_subtypes(summary: Summary, path: Path) -> Path:
-    """Summary → bars of sensitivity and balanced accuracy by subtype, published ones hatched."""
+    """Plot sensitivity and balanced accuracy by subtype as bars, published ones hatched."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
     models = ("mobilenet_v2", "sfcn", "light_fcn")
     shown = (("sensitivity", "sensitivity"), ("balanced_accuracy", "auc"))
     with styled(11, 5.6) as figure:
         panels = figure.subplots(len(shown), len(models), sharey="row")
-        for line, (metric, column) in enumerate(shown):
-            for axes, model in zip(panels[line], models, strict=True):
-                drawn = _subtype_bars(axes, summary.models.get(model), model, metric, column)
-                if not drawn:
+        for axes, model in zip(panels[0], models, strict=True):
+            axes.set_title(name_of(model))
+        for line, (metric, column) in zip(panels, shown, strict=True):
+            for axes, model in zip(line, models, strict=True):
+                if not _subtype_bars(axes, summary.models.get(model), model, metric, column):
                     axes.text(
                         0.03, 0.95, "not run here", transform=axes.transAxes, color=SOFT, va="top"
                     )
                 axes.set_xticks(range(len(NAMES)), [s.abbreviation for s in SUBTYPES])
                 axes.set_ylim(0, 100)
-                axes.set_title(name_of(model) if line == 0 else "")
-            panels[line][0].set_ylabel(f"{TITLES[metric]}, %")
-        handles = _bar_handles()
+            line[0].set_ylabel(f"{title_of(metric)}, %")
+        handles = [
+            Patch(facecolor=OURS, label="measured here"),
+            Line2D([], [], color=OURS, linewidth=1.2, label="95 % over patients"),
+            Patch(facecolor="white", edgecolor=OURS, hatch="////", label=_PAPER),
+        ]
         figure.legend(handles=handles, loc="outside upper right", ncols=len(handles))
         return save(figure, path)
 
 
 def plot_costs(summary: Summary, costs: Mapping[str, Any], path: Path) -> Path:
-    """Summary and costs → balanced accuracy against time and against file size."""
+    """Plot balanced accuracy against time and against file size."""
     panels = (
         ("latency_float32_ms", "time", 1.0, "Time a slice, ms (ours: this machine, paper: Pi 4B)"),
         ("tflite_float32_bytes", "size", 1e6, "Size of the float32 .tflite file, MB"),
@@ -106,18 +185,20 @@ def plot_costs(summary: Summary, costs: Mapping[str, Any], path: Path) -> Path:
         ):
             here, there = [], []
             for name, group in summary.models.items():
-                x, statistic = cost_value(costs, name, key), group.statistic(MEAN, _BALANCED)
+                x = cost_value(costs, name, key)
+                statistic = group.statistic(MEAN, "balanced_accuracy")
                 if x is not None and statistic.mean is not None:
                     _point(axes, x / unit, statistic.mean, statistic.interval)
                     here.append((x / unit, statistic.mean * 100, name_of(name)))
-                printed = TABLES[4].value((name,), column), _published_mean(name)
-                if printed[0] is not None and printed[1] is not None:
-                    axes.plot(printed[0] / unit, printed[1], **_PUBLISHED, label=_PAPER)
-                    there.append((printed[0] / unit, printed[1], name_of(name)))
+                x = TABLES[4].value((name,), column)
+                known = [TABLES[3].value((name, subtype), "auc") for subtype in NAMES]
+                if x is not None and (printed := [one for one in known if one is not None]):
+                    mean = float(np.mean(printed))
+                    axes.plot(x / unit, mean, **_PUBLISHED)
+                    there.append((x / unit, mean, name_of(name)))
             _names_at(axes, here, OURS)
-            _names_at(axes, there, _PUBLISHED["markeredgecolor"])
-            drawn = bool(here)
-            if not drawn:
+            _names_at(axes, there, _RED)
+            if not here:
                 not_run(axes)
             axes.set_xscale("log")
             axes.margins(x=0.22, y=0.15)
@@ -128,27 +209,10 @@ def plot_costs(summary: Summary, costs: Mapping[str, Any], path: Path) -> Path:
         return save(figure, path)
 
 
-def _group_at(axes: Any, place: int, group: GroupResults, metric: str) -> bool:
-    statistic = group.statistic(MEAN, metric)
-    if statistic.mean is None:
-        return False
-    seeds = np.asarray(statistic.by_seed) * 100
-    x = (
-        place - 0.28 + np.linspace(-_SPREAD / 2, _SPREAD / 2, len(seeds))
-        if len(seeds) > 1
-        else [place - 0.28]
-    )
-    axes.plot(
-        x, seeds, "o", color=OURS, markersize=3.5, alpha=0.55, markeredgewidth=0, label="one seed"
-    )
-    _point(axes, place, statistic.mean, statistic.interval)
-    return True
-
-
-def _point(axes: Any, x: float, mean: float, limits: Interval | None) -> None:
+def _point(axes: Any, x: float, mean: float, ends: Interval | None) -> None:
     error = None
-    if limits is not None:
-        error = [[max(0.0, mean - limits[0]) * 100], [max(0.0, limits[1] - mean) * 100]]
+    if ends is not None:
+        error = [[max(0.0, mean - ends[0]) * 100], [max(0.0, ends[1] - mean) * 100]]
     axes.errorbar(
         x, mean * 100, error, fmt="o", color=OURS, markersize=6.5, capsize=3, linewidth=1.4,
         label="mean of seeds, 95 % over patients",
@@ -158,6 +222,7 @@ def _point(axes: Any, x: float, mean: float, limits: Interval | None) -> None:
 def _subtype_bars(
     axes: Any, group: GroupResults | None, model: str, metric: str, column: str
 ) -> bool:
+    """Draw a pair of bars a subtype; tell whether any of them was measured."""
     drawn = False
     for place, subtype in enumerate(SUBTYPES):
         statistic = None if group is None else group.statistic(subtype.name, metric)
@@ -165,43 +230,19 @@ def _subtype_bars(
             drawn = True
             axes.bar(place - 0.2, statistic.mean * 100, 0.38, color=subtype.colour)
             if statistic.interval is not None:
-                low, high = statistic.interval
-                axes.plot([place - 0.2] * 2, [low * 100, high * 100], color=OURS, linewidth=1.2)
+                ends = [end * 100 for end in statistic.interval]
+                axes.plot([place - 0.2] * 2, ends, color=OURS, linewidth=1.2)
         printed = TABLES[3].value((model, subtype.name), column)
         if printed is not None:
             axes.bar(
-                place + 0.2,
-                printed,
-                0.38,
-                facecolor="white",
-                edgecolor=subtype.colour,
-                hatch="////",
-                linewidth=1,
-            )
+                place + 0.2, printed, 0.38, facecolor="white", edgecolor=subtype.colour,
+                hatch="////", linewidth=1,
+            )  # fmt: skip
     return drawn
 
 
-def _bar_handles() -> list[Any]:
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
-
-    return [
-        Patch(facecolor=OURS, label="measured here"),
-        Line2D([], [], color=OURS, linewidth=1.2, label="95 % over patients"),
-        Patch(facecolor="white", edgecolor=OURS, hatch="////", label=_PAPER),
-    ]
-
-
-def _published_mean(model: str) -> float | None:
-    """The mean over subtypes of Table 3's balanced accuracies."""
-    rows: Sequence[Row] = [(model, name) for name in NAMES]
-    values = [TABLES[3].value(row, "auc") for row in rows]
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else None
-
-
 def _names_at(axes: Any, points: Sequence[tuple[float, float, str]], colour: str) -> None:
-    """Names beside points, above and below in turn, so that neighbours do not collide."""
+    """Write names beside points, above and below in turn, so that neighbours do not collide."""
     for number, (x, y, words) in enumerate(sorted(points)):
         above = number % 2 == 0
         axes.annotate(
@@ -211,12 +252,12 @@ def _names_at(axes: Any, points: Sequence[tuple[float, float, str]], colour: str
 
 
 def _broken(name: str) -> str:
-    """A long name in two lines, to fit under an axis."""
+    """Break a long name into two lines, to fit under an axis."""
     return name.replace("_", "_\n").replace("NetV2", "-\nNetV2").replace("tFCN", "t-\nFCN")
 
 
 def _legend(figure: Any) -> None:
-    """One legend for all panels, each kind of mark once."""
+    """Make one legend for all panels, each kind of mark once."""
     found = {
         label: handle
         for axes in figure.axes

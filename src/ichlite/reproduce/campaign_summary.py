@@ -1,21 +1,53 @@
-"""Each group's mean over seeds with its intervals, and differences of groups."""
+"""Measure what the runs of a grid have left: means over seeds with intervals, and differences."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ichlite.atomic_files import write_json
+from ichlite.data.store import Store
 from ichlite.evaluate.intervals import METRICS, Interval, interval
-from ichlite.reproduce.campaign_plan import LOSS_MODEL, MODEL_LOSS, Grid, Group
+from ichlite.reproduce.campaign import Outcome
+from ichlite.reproduce.campaign_plan import LOSS_MODEL, MODEL_LOSS, PAPER_MODELS, Grid, Group
+from ichlite.reproduce.costs import measured_costs
 from ichlite.reproduce.noise import Comparison, compare
-from ichlite.reproduce.results import ROWS, Result
+from ichlite.reproduce.results import (
+    RESULTS,
+    ROWS,
+    Piece,
+    Result,
+    read_piece,
+    result_path,
+    results_of,
+)
+from ichlite.reproduce.rsna_counts import RsnaCounts, rsna_counts
 
 MEAN = "mean"
+WORDS: Mapping[str, str] = {
+    "roc_auc": "ROC AUC",
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+}
+"""What each metric is called in a sentence."""
+
+
+def title_of(metric: str) -> str:
+    """Return what a metric is called where a title begins.
+
+    Example:
+        >>> title_of("roc_auc"), title_of("balanced_accuracy")
+        ('ROC AUC', 'Balanced accuracy')
+    """
+    return WORDS[metric][0].upper() + WORDS[metric][1:]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +82,11 @@ class GroupResults:
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """Of the finished runs."""
+        """Seeds of the finished runs."""
         return tuple(result.seed for result in self.results)
 
     def statistic(self, row: str, metric: str) -> Statistic:
-        """Subtype or `mean`, and a metric of a result → its statistic over the seeds."""
+        """Return a metric of a subtype, or of `mean`, over the seeds."""
         values = [result.value(row, metric) for result in self.results]
         defined = tuple(value for value in values if value is not None)
         if not defined:
@@ -65,17 +97,13 @@ class GroupResults:
         )
 
     def draws(self, row: str, metric: str) -> NDArray[np.float64] | None:
-        """The mean over seeds in each redraw of patients (draw,); None without redraws."""
-        arrays = [result.draws for result in self.results]
-        if metric not in METRICS or not arrays:
+        """Return the mean over seeds in each redraw of patients (draw,); None without redraws."""
+        drawn = [result.draws for result in self.results if result.draws is not None]
+        if metric not in METRICS or not drawn or len(drawn) < len(self.results):
             return None
-        columns = [
-            array[:, ROWS.index(row), METRICS.index(metric)]
-            for array in arrays
-            if array is not None
-        ]
-        if len(columns) < len(arrays) or len({len(column) for column in columns}) > 1:
+        if len({len(draws) for draws in drawn}) > 1:
             return None
+        columns = [draws[:, ROWS.index(row), METRICS.index(metric)] for draws in drawn]
         return np.asarray(np.mean(np.stack(columns).astype(np.float64), axis=0))
 
 
@@ -96,13 +124,6 @@ class Difference:
     seeds: Comparison
     patients: Interval | None
 
-    @property
-    def beyond_patients(self) -> bool | None:
-        """Whether the patients' interval leaves out zero; None when there is none."""
-        if self.patients is None:
-            return None
-        return self.patients[0] > 0 or self.patients[1] < 0
-
 
 @dataclass(frozen=True, slots=True)
 class Summary:
@@ -117,7 +138,7 @@ class Summary:
     losses: Mapping[str, GroupResults]
 
     def results(self) -> tuple[Result, ...]:
-        """Every result, each once."""
+        """Return every result once."""
         found = {
             result.document["run"]: result
             for group in [*self.losses.values(), *self.models.values()]
@@ -126,14 +147,60 @@ class Summary:
         return tuple(found.values())
 
 
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Everything that the tables and claims are made of.
+
+    Attributes:
+        pieces: What is kept of each run, by its name.
+        summary: The groups.
+        costs: Of the paper's four models and of others in the grid, from `costs.measured_costs`.
+        rsna: Studies of RSNA 2019; None where neither the store nor tables tell.
+    """
+
+    pieces: Mapping[str, Piece]
+    summary: Summary
+    costs: Mapping[str, Any]
+    rsna: RsnaCounts | None
+
+
+def measure_all(
+    outcomes: Sequence[Outcome],
+    grid: Grid,
+    store: Store,
+    out: Path,
+    *,
+    draws: int,
+    rsna_tables: Path | None = None,
+) -> Measured:
+    """Measure a reproduction; `results/` gets the costs, the counts of RSNA 2019 and a summary.
+
+    Args:
+        outcomes: Those that are finished are measured.
+        grid: They belong to.
+        store: That was trained on.
+        out: With `results/`.
+        draws: Redraws of patients.
+        rsna_tables: Folder of tables with RSNA 2019's studies.
+    """
+    results = out / RESULTS
+    results.mkdir(parents=True, exist_ok=True)
+    kept = {one.run.name: read_piece(result_path(out, one.run)) for one in outcomes if one.finished}
+    pieces = {name: piece for name, piece in kept.items() if piece is not None}
+    names = dict.fromkeys([*PAPER_MODELS, *(group.model for group in grid.models)])
+    costs = measured_costs(list(names), results / "costs.json")
+    rsna = rsna_counts(store, rsna_tables, results / "rsna.json")
+    summary = summarise_runs(results_of(pieces.values(), draws=draws), grid)
+    write_json(results / "summary.json", as_document(summary))
+    return Measured(pieces, summary, costs, rsna)
+
+
 def summarise_runs(results: Iterable[Result], grid: Grid) -> Summary:
-    """Results and the grid they belong to → the groups, those not run being empty."""
-    of_group: dict[tuple[str, str, int], list[Result]] = {}
-    for result in sorted(results, key=lambda one: one.seed):
-        of_group.setdefault(result.group, []).append(result)
+    """Group results by the grid that they belong to; groups that were not run are empty."""
+    by_seed = sorted(results, key=lambda one: one.seed)
 
     def gathered(group: Group) -> GroupResults:
-        return GroupResults(group, tuple(of_group.get((group.model, group.loss, group.epochs), ())))
+        return GroupResults(group, tuple(one for one in by_seed if one.group == group))
 
     return Summary(
         models={group.model: gathered(group) for group in grid.models},
@@ -154,64 +221,50 @@ def grid_of(document: Mapping[str, Any]) -> Grid:
 def differences(
     groups: Mapping[str, GroupResults], metrics: Sequence[str] = METRICS
 ) -> tuple[Difference, ...]:
-    """Groups by name → every pair in every metric of the mean; pairs without runs are left out."""
-    found = []
-    for metric in metrics:
-        for first, second in combinations(groups, 2):
-            one = difference(groups, first, second, metric)
-            if one is not None:
-                found.append(one)
-    return tuple(found)
+    """Compare every pair of groups in every metric of the mean; pairs without runs are left out."""
+    pairs = ((metric, pair) for metric in metrics for pair in combinations(groups, 2))
+    found = (difference(groups, *pair, metric) for metric, pair in pairs)
+    return tuple(one for one in found if one is not None)
 
 
 def difference(
-    groups: Mapping[str, GroupResults], first: str, second: str, metric: str, row: str = MEAN
+    groups: Mapping[str, GroupResults], first: str, second: str, metric: str
 ) -> Difference | None:
-    """Compare two groups by name in a metric; None when one was not run.
+    """Compare two groups by name in a metric of the mean; None when one was not run.
 
     Args:
         groups: By name; how much seeds differ is taken from all of them.
         first: Name of one.
         second: Name of the one that is taken from it.
         metric: Key.
-        row: Subtype or `mean`.
     """
     if first not in groups or second not in groups:
         return None
-    a, b = groups[first], groups[second]
-    by_seed = {name: group.statistic(row, metric).by_seed for name, group in groups.items()}
+    by_seed = {name: group.statistic(MEAN, metric).by_seed for name, group in groups.items()}
     rest = [scores for name, scores in by_seed.items() if name not in (first, second)]
     seeds = compare(by_seed[first], by_seed[second], rest)
     if seeds is None:
         return None
-    draws = a.draws(row, metric), b.draws(row, metric)
+    own, rival = groups[first].draws(MEAN, metric), groups[second].draws(MEAN, metric)
     over_patients = None
-    if draws[0] is not None and draws[1] is not None and len(draws[0]) == len(draws[1]):
-        over_patients = interval(draws[0] - draws[1])
+    if own is not None and rival is not None and len(own) == len(rival):
+        over_patients = interval(own - rival)
     return Difference(first, second, metric, seeds, over_patients)
 
 
 def as_document(summary: Summary) -> dict[str, Any]:
-    """Summary → the same as JSON: mean over seeds, interval and each seed's number."""
+    """Return a summary as JSON has it: mean over seeds, interval and each seed's number."""
     return {
         kind: {
             name: {
                 "epochs": group.group.epochs,
                 "seeds": list(group.seeds),
                 **{
-                    row: {metric: _plain(group.statistic(row, metric)) for metric in METRICS}
+                    row: {metric: asdict(group.statistic(row, metric)) for metric in METRICS}
                     for row in ROWS
                 },
             }
             for name, group in groups.items()
         }
         for kind, groups in (("models", summary.models), ("losses", summary.losses))
-    }
-
-
-def _plain(statistic: Statistic) -> dict[str, Any]:
-    return {
-        "mean": statistic.mean,
-        "interval": statistic.interval,
-        "by_seed": list(statistic.by_seed),
     }

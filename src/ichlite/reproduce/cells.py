@@ -1,8 +1,7 @@
-"""Format measured and published numbers as cells, and tables as Markdown and CSV."""
+"""Set measured and published numbers beside each other: cells, and tables of them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -41,13 +40,6 @@ class Cell:
     missing: str = NOT_RUN
 
     @property
-    def difference(self) -> float | None:
-        """Measured minus published; None when one is missing."""
-        if self.value is None or self.published is None:
-            return None
-        return self.value - self.published
-
-    @property
     def value_text(self) -> str:
         """The measured number, or why there is none.
 
@@ -55,20 +47,17 @@ class Cell:
             >>> Cell(91.234, "percent").value_text, Cell(None, "ms").value_text
             ('91.23', 'not run')
         """
-        return self.missing if self.value is None else number_text(self.value, self.unit)
+        return number_text(self.value, self.unit, self.missing)
 
     @property
     def interval_text(self) -> str:
         """The interval; empty when there is none."""
-        if self.interval is None:
-            return ""
-        low, high = (number_text(end, self.unit) for end in self.interval)
-        return f"{low} to {high}"
+        return " to ".join(number_text(end, self.unit) for end in self.interval or ())
 
     @property
     def published_text(self) -> str:
         """The published number; empty when there is none."""
-        return "" if self.published is None else number_text(self.published, self.unit)
+        return number_text(self.published, self.unit)
 
     @property
     def difference_text(self) -> str:
@@ -80,10 +69,10 @@ class Cell:
             >>> Cell(1.23, "ms", published=61.5).difference_text
             'x 0.02'
         """
-        if self.value is None or self.difference is None or self.published is None:
+        if self.value is None or self.published is None:
             return ""
         if self.unit == "percent":
-            return f"{self.difference:+.2f}"
+            return f"{self.value - self.published:+.2f}"
         ratio = self.value / self.published
         near = 1 / FAR < ratio < FAR
         return f"{(ratio - 1) * 100:+.1f} %" if near else f"x {ratio:.2g}"
@@ -110,13 +99,15 @@ class Table:
     notes: tuple[str, ...] = ()
 
 
-def number_text(value: float, unit: Unit) -> str:
-    """A number and its unit → the text, as precise as it is worth.
+def number_text(value: float | None, unit: Unit, missing: str = "") -> str:
+    """Return a number with its unit, as precise as it is worth; or what is said where it is None.
 
     Example:
         >>> number_text(316632, "bytes"), number_text(187862789, "flops")
         ('317 KB', '187.9 M')
     """
+    if value is None:
+        return missing
     if unit == "percent":
         return f"{value:.2f}"
     if unit == "ms":
@@ -128,46 +119,24 @@ def number_text(value: float, unit: Unit) -> str:
     return f"{value:,.0f}"
 
 
-def markdown(table: Table) -> str:
-    """Table → Markdown; under each number the published one and the difference."""
-    header = [*table.row_titles, *table.columns]
-    align = ["---"] * len(table.row_titles) + ["---:"] * len(table.columns)
-    lines = [_line(header), _line(align)]
-    lines += [_line([*words, *map(_markdown_cell, cells)]) for words, cells in table.rows]
-    lines += ["", *(f"- {note}" for note in table.notes)] if table.notes else []
-    return "\n".join(lines) + "\n"
-
-
 def csv_rows(table: Table) -> list[list[str]]:
-    """Table → a header and one row a cell, numbers in full."""
-    body = [
-        [
-            str(table.number), " / ".join(words), column, cell.unit, _full(cell.value),
-            *(("", "") if cell.interval is None else map(_full, cell.interval)),
-            str(cell.seeds) if cell.seeds else "", _full(cell.published), _full(cell.difference),
-            cell.note if cell.value is not None else cell.missing,
-        ]
-        for words, cells in table.rows
-        for column, cell in zip(table.columns, cells, strict=True)
-    ]  # fmt: skip
-    return [list(CSV_HEADER), *body]
+    """Return a header and one row a cell, numbers in full."""
 
+    def full(value: float | None) -> str:
+        return "" if value is None else f"{value:.10g}"
 
-def _markdown_cell(cell: Cell) -> str:
-    parts = [cell.value_text if cell.value is None else f"**{cell.value_text}**"]
-    if cell.interval is not None:
-        parts.append(cell.interval_text)
-    if cell.note and cell.value is not None:
-        parts.append(cell.note)
-    if cell.published is not None:
-        difference = f" ({cell.difference_text})" if cell.difference is not None else ""
-        parts.append(f"paper {cell.published_text}{difference}")
-    return "<br>".join(parts)
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
-
-
-def _full(value: float | None) -> str:
-    return "" if value is None else f"{value:.10g}"
+    rows = [list(CSV_HEADER)]
+    for words, cells in table.rows:
+        for column, cell in zip(table.columns, cells, strict=True):
+            both = (
+                None
+                if cell.value is None or cell.published is None
+                else (cell.value - cell.published)
+            )
+            rows.append([
+                str(table.number), " / ".join(words), column, cell.unit, full(cell.value),
+                *map(full, cell.interval or (None, None)), str(cell.seeds or ""),
+                full(cell.published), full(both),
+                cell.missing if cell.value is None else cell.note,
+            ])  # fmt: skip
+    return rows

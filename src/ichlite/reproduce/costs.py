@@ -10,19 +10,19 @@ import inspect
 import logging
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 
 from ichlite import __version__
+from ichlite.atomic_files import write_json
 from ichlite.bench.architectures import architecture_contenders, cost
 from ichlite.bench.interleaved_timing import measure, sample_windows
 from ichlite.bench.machine import describe_machine
 from ichlite.bench.runtimes import LITERT
 from ichlite.compress.model_cost import flops, one_slice
-from ichlite.data.atomic_files import write_json
 from ichlite.models import build, light_fcn
 from ichlite.models.blocks import classifier, conv_bn, depthwise_bn, halve, relu, windows_input
 from ichlite.reproduce.results import read_document
@@ -34,7 +34,7 @@ TURNS = 100
 
 
 def measured_costs(names: Sequence[str], path: Path, *, turns: int = TURNS) -> dict[str, Any]:
-    """Names of models → their costs, from disk where all of them were measured before.
+    """Return the costs of models, from disk where all of them were measured before.
 
     Args:
         names: Keys of `models.MODELS`.
@@ -50,28 +50,34 @@ def measured_costs(names: Sequence[str], path: Path, *, turns: int = TURNS) -> d
         UnknownName: No such model.
         InputError: The file is damaged.
     """
+    on_tensorflow = keras.backend.backend() == "tensorflow"
     known = read_document(path) or {}
     if known.get("schema") == SCHEMA and set(names) <= set(known.get("models", ())):
-        return _completed(known, path)
-    if keras.backend.backend() != "tensorflow":
+        document = _completed(known) if on_tensorflow else known
+    elif on_tensorflow:
+        document = measure_costs(names, turns=turns)
+    else:
         return _document({}, None, 0)
-    document = measure_costs(names, turns=turns)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, document)
+    if document != known:
+        write_json(path, document)
     return document
 
 
-def _completed(known: dict[str, Any], path: Path) -> dict[str, Any]:
+def cost_value(costs: Mapping[str, Any], name: str, key: str) -> float | None:
+    """Return a model's cost by key; of times, the median. None where it was not measured."""
+    found = costs["models"].get(name, {}).get(key)
+    if isinstance(found, Mapping):
+        found = found["p50"]
+    return None if found is None else float(found)
+
+
+def _completed(known: dict[str, Any]) -> dict[str, Any]:
     """Add to costs of an earlier version what was not counted then; times stay as they are."""
-    lacking = [name for name, one in known["models"].items() if "saved_model_bytes" not in one]
-    if not (lacking or "counterparts" not in known) or keras.backend.backend() != "tensorflow":
-        return known
-    models = dict(known["models"])
-    for name in lacking:
-        models[name] = {**models[name], **saved_bytes(name)}
-    document = {**known, "models": models, "counterparts": counterparts()}
-    write_json(path, document)
-    return document
+    models = {
+        name: one if "saved_model_bytes" in one else {**one, **saved_bytes(name)}
+        for name, one in known["models"].items()
+    }
+    return {**known, "models": models, "counterparts": known.get("counterparts") or counterparts()}
 
 
 def counterparts() -> dict[str, dict[str, int]]:
@@ -101,11 +107,19 @@ def _wide_fcn(*, project: bool) -> keras.Model:
 
 
 def measure_costs(names: Sequence[str], *, turns: int = TURNS) -> dict[str, Any]:
-    """Names of models → their costs, measured now (a minute for the paper's four)."""
-    models: dict[str, dict[str, Any]] = {name: _counted(name) for name in names}
+    """Measure the costs of models now (a minute for the paper's four)."""
+    models: dict[str, dict[str, Any]] = {}
+    for name in names:
+        counted = cost(name)
+        models[name] = {
+            "params": counted.params,
+            **{f"flops_{size}": flops(one_slice(build(name, size=size), size)) for size in SIZES},
+            "tflite_float32_bytes": counted.tflite_float32_bytes,
+            **saved_bytes(name),
+        }
     windows = sample_windows()
-    with tempfile.TemporaryDirectory(prefix="ichlite-costs-") as name:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory(prefix="ichlite-costs-") as temporary:
+        folder = Path(temporary)
         contenders = [
             contender
             for name in names
@@ -163,17 +177,3 @@ def _document(models: dict[str, Any], load: float | None, turns: int) -> dict[st
         "models": models,
         **({"counterparts": counterparts()} if models else {}),
     }
-
-
-def _counted(name: str) -> dict[str, Any]:
-    counted = cost(name)
-    return {
-        "params": counted.params,
-        **{f"flops_{size}": _flops(name, size) for size in SIZES},
-        "tflite_float32_bytes": counted.tflite_float32_bytes,
-        **saved_bytes(name),
-    }
-
-
-def _flops(name: str, size: int) -> int:
-    return flops(one_slice(build(name, size=size), size))

@@ -13,6 +13,8 @@ from math import sqrt
 import numpy as np
 from scipy.stats import t as student
 
+from ichlite.evaluate.intervals import Interval
+
 LEVEL = 0.95
 LEAST_SEEDS = 2
 TEST = (
@@ -27,86 +29,77 @@ class Comparison:
 
     Attributes:
         difference: Mean of the first minus mean of the second (or minus a fixed number).
-        low, high: 95 % interval over seeds; None with fewer than two seeds on a side.
-        seeds: Of the first and of the second; 0 for a fixed number.
+        interval: 95 % over seeds; None with fewer than two seeds on a side.
     """
 
     difference: float
-    low: float | None
-    high: float | None
-    seeds: tuple[int, int]
-
-    @property
-    def above(self) -> bool | None:
-        """True: above zero; False: below; None: within the noise, or noise unknown."""
-        if self.low is None or self.high is None:
-            return None
-        if self.low > 0:
-            return True
-        return False if self.high < 0 else None
+    interval: Interval | None
 
 
 def compare(
-    first: Sequence[float], second: Sequence[float], others: Sequence[Sequence[float]] = ()
+    first: Sequence[float],
+    second: Sequence[float] | float,
+    others: Sequence[Sequence[float]] = (),
 ) -> Comparison | None:
-    """Compare the scores of two groups' seeds.
+    """Compare the scores of one group's seeds with those of another, or with a fixed number.
 
     Args:
         first: One score a seed.
-        second: Likewise; from it the difference is taken.
+        second: Likewise, or a fixed number; it is taken from the first.
         others: Scores of further groups, for how much seeds differ.
 
     Returns:
-        None when a side is empty.
+        None when a side has no scores.
 
     Source:
         Fisher's least significant difference: Student's interval with the variance within groups;
         Box, Hunter and Hunter, Statistics for Experimenters (2005), chapters 3 and 4.
 
     Example:
-        >>> compare([0.90, 0.91, 0.92], [0.80, 0.81, 0.82]).above
+        >>> told(compare([0.90, 0.91, 0.92], [0.80, 0.81, 0.82]).interval)
         True
-        >>> compare([0.90], [0.80]).above is None
+        >>> told(compare([0.90, 0.91, 0.92], 0.95).interval)
+        False
+        >>> compare([0.90], [0.80]).interval is None
         True
     """
-    if not first or not second:
+    sides = [first] if isinstance(second, float) else [first, second]
+    if not all(sides):
         return None
     difference = float(np.mean(first) - np.mean(second))
-    return _with_interval(difference, (first, second), others)
-
-
-def compare_to(
-    scores: Sequence[float], fixed: float, others: Sequence[Sequence[float]] = ()
-) -> Comparison | None:
-    """Compare the mean of a group's seeds with a fixed number.
-
-    Args:
-        scores: One a seed.
-        fixed: The number.
-        others: Scores of further groups, for how much seeds differ.
-
-    Returns:
-        None without scores.
-
-    Example:
-        >>> compare_to([0.90, 0.91, 0.92], 0.95).above
-        False
-    """
-    if not scores:
-        return None
-    return _with_interval(float(np.mean(scores) - fixed), (scores,), others)
-
-
-def _with_interval(
-    difference: float, sides: Sequence[Sequence[float]], others: Sequence[Sequence[float]]
-) -> Comparison:
-    counts = [len(side) for side in sides]
-    seeds = counts[0], counts[1] if len(counts) > 1 else 0
-    if min(counts) < LEAST_SEEDS:
-        return Comparison(difference, None, None, seeds)
+    if min(map(len, sides)) < LEAST_SEEDS:
+        return Comparison(difference, None)
+    # SciPy's ttest_ind knows two groups; here further ones tell of the variance, too.
     groups = [np.asarray(one, np.float64) for one in (*sides, *others) if len(one)]
     squares = sum(float(np.sum((one - one.mean()) ** 2)) for one in groups)
     freedom = sum(len(one) - 1 for one in groups)
-    error = sqrt(squares / freedom * sum(1 / count for count in counts))
-    reach = float(student.ppf((1 + LEVEL) / 2, freedom)) * error
-    return Comparison(difference, difference - reach, difference + reach, seeds)
+    error = sqrt(squares / freedom * sum(1 / len(side) for side in sides))
+    low, high = (difference + float(end) * error for end in student.interval(LEVEL, freedom))
+    return Comparison(difference, (low, high))
+
+
+def told(interval: Interval | None, *, least: float = 0.0, most: float = 0.0) -> bool | None:
+    """Tell from an interval whether something is above a number; None where it cannot be told.
+
+    Args:
+        interval: None: unknown.
+        least: All of the interval above this: True.
+        most: All of the interval below this: False.
+
+    Example:
+        >>> told((0.01, 0.03)), told((-0.02, 0.005)), told((-0.02, 0.005), most=0.01)
+        (True, None, False)
+    """
+    if interval is None:
+        return None
+    return True if interval[0] > least else False if interval[1] < most else None
+
+
+def points(interval: Interval) -> str:
+    """Return an interval of shares in percentage points.
+
+    Example:
+        >>> points((-0.01, 0.025))
+        '-1.00 to +2.50'
+    """
+    return f"{interval[0] * 100:+.2f} to {interval[1] * 100:+.2f}"

@@ -1,30 +1,16 @@
-"""The numbers that the paper printed, each with its table, row and column.
+"""Read what the paper says: the numbers of its tables, and the sentences that state a result.
 
-The only place with numbers that were typed; a test reads them again from the paper's text. The
-figures are the paper's own, errors and all: the AUC of Tables 2 and 3 is a balanced accuracy.
-
-Source: Lankireddy et al., "A New Lightweight Architecture and a Class Imbalance Aware Loss
-Function for Multi-label Classification of Intracranial Hemorrhages", MLMI 2022.
+All of it was typed into paper.toml, and nowhere else; a test reads it again from the paper's text.
+The figures are the paper's own, errors and all: the AUC of Tables 2 and 3 is a balanced accuracy.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
-
-from ichlite.labels import NAMES
-
-PAPER_NAMES: Mapping[str, str] = MappingProxyType({
-    "mobilenet_v2": "MobileNetV2",
-    "sfcn": "SFCN",
-    "sfcn_depthwise": "SFCN_depthwise",
-    "light_fcn": "LightFCN",
-    "bce": "BCE",
-    "focal": "Focal",
-    "ldam": "LDAM",
-})  # fmt: skip
-"""Our keys → the names in the paper's tables."""
+from pathlib import Path
+from typing import Any
 
 Row = tuple[str, ...]
 
@@ -34,21 +20,19 @@ class PublishedTable:
     """One table as printed.
 
     Attributes:
-        number: In the paper.
         title: What it shows, in our words.
         columns: Keys of the columns, in the paper's order.
-        units: Of each column: `count`, `flops`, `percent`, `bytes` or `ms`.
-        rows: Row key → the numbers, in the order of `columns`.
+        rows: The numbers of each row, in the order of `columns`.
+        notes: What to know of them.
     """
 
-    number: int
     title: str
     columns: tuple[str, ...]
-    units: tuple[str, ...]
     rows: Mapping[Row, tuple[float, ...]]
+    notes: tuple[str, ...]
 
-    def value(self, row: Row, column: str) -> float | None:
-        """Row and column → the printed number; None where the paper has no such cell.
+    def value(self, row: Row, column: str | None) -> float | None:
+        """Return the number of a cell; None where the paper has no such cell.
 
         Example:
             >>> TABLES[5].value(("ldam",), "sensitivity")
@@ -61,119 +45,52 @@ class PublishedTable:
         return self.rows[row][self.columns.index(column)]
 
 
-def _by_subtype(model: str, *rows: tuple[float, ...]) -> dict[Row, tuple[float, ...]]:
-    return {(model, name): row for name, row in zip(NAMES, rows, strict=True)}
-
-
-_PERCENT = ("percent",) * 4
-
-TABLES: Mapping[int, PublishedTable] = MappingProxyType({
-    1: PublishedTable(
-        1,
-        "Patients, slices and haemorrhages of the three splits",
-        ("train", "validation", "test"),
-        ("count",) * 3,
-        {
-            ("patients",): (6122, 765, 765),
-            ("slices",): (267279, 25783, 24636),
-            ("without",): (178052, 16211, 15502),
-            ("with",): (89227, 9572, 9134),
-            ("epidural",): (2709, 266, 170),
-            ("intraparenchymal",): (29860, 3301, 2957),
-            ("intraventricular",): (21586, 2408, 2211),
-            ("subarachnoid",): (29299, 3407, 2969),
-            ("subdural",): (38864, 4166, 4136),
-        },
-    ),
-    2: PublishedTable(
-        2,
-        "From SFCN to LightFCN",
-        ("accuracy", "auc", "specificity", "sensitivity", "params", "size"),
-        (*_PERCENT, "count", "bytes"),
-        {
-            ("sfcn",): (89.59, 74.72, 93.88, 55.55, 1e6, 12.3e6),
-            ("sfcn_depthwise",): (89.85, 69.68, 94.38, 44.97, 136.1e3, 2.65e6),
-            ("light_fcn",): (92.09, 74.76, 97.99, 51.52, 86.8e3, 1.7e6),
-        },
-    ),
-    3: PublishedTable(
-        3,
-        "Three architectures, subtype by subtype",
-        ("accuracy", "auc", "sensitivity", "specificity"),
-        _PERCENT,
-        {
-            **_by_subtype(
-                "mobilenet_v2",
-                (96.66, 62.10, 27.06, 97.14),
-                (91.39, 65.27, 30.92, 99.62),
-                (92.36, 89.22, 85.40, 93.05),
-                (88.56, 69.92, 45.36, 94.47),
-                (87.70, 73.93, 53.22, 94.64),
-            ),
-            **_by_subtype(
-                "sfcn",
-                (98.37, 56.24, 13.53, 98.96),
-                (94.30, 80.87, 63.22, 98.53),
-                (95.39, 77.75, 56.26, 99.24),
-                (91.34, 69.49, 40.71, 98.26),
-                (88.96, 70.10, 41.72, 98.47),
-            ),
-            **_by_subtype(
-                "light_fcn",
-                (99.07, 59.22, 18.82, 99.62),
-                (90.63, 76.28, 57.42, 95.14),
-                (94.30, 80.58, 63.87, 97.29),
-                (88.44, 71.80, 49.88, 93.72),
-                (84.23, 67.55, 42.47, 92.64),
-            ),
-        },
-    ),
-    4: PublishedTable(
-        4,
-        "Size, inference time, parameters and FLOPs",
-        ("size", "time", "params", "flops"),
-        ("bytes", "ms", "count", "flops"),
-        {
-            ("mobilenet_v2",): (8.46e6, 190.51, 2.3e6, 615e6),
-            ("sfcn",): (3.8e6, 174.79, 1e6, 2.07e9),
-            ("light_fcn",): (312e3, 61.15, 86.8e3, 189e6),
-        },
-    ),
-    5: PublishedTable(
-        5,
-        "Three losses, LightFCN",
-        ("accuracy", "auc", "sensitivity", "specificity"),
-        _PERCENT,
-        {
-            ("bce",): (93.49, 90.89, 51.22, 98.54),
-            ("focal",): (91.38, 86.95, 29.84, 98.87),
-            ("ldam",): (92.44, 91.22, 65.34, 94.62),
-        },
-    ),
-})  # fmt: skip
-
-
 @dataclass(frozen=True, slots=True)
-class Stated:
-    """A number in the paper's sentences.
+class Sentence:
+    """A sentence that states a result.
 
     Attributes:
-        value: The number, in the unit of its name.
-        words: The few words around it, as printed.
-        section: Where.
+        section: Of the paper.
+        sentence: Quoted as short as needed, or paraphrased.
+        rule: When it holds; names in braces stand for `RULES` and for numbers.
+        stated: Its numbers.
     """
 
-    value: float
-    words: str
     section: str
+    sentence: str
+    rule: str
+    stated: tuple[float, ...] = ()
 
 
-STATED: Mapping[str, Stated] = MappingProxyType({
-    "params_factor_mobilenet": Stated(26, "by a factor of 26", "abstract"),
-    "time_factor_mobilenet": Stated(3, "by a factor of 3", "abstract"),
-    "params_factor_sfcn": Stated(10, "by a factor of 10", "3.4"),
-    "size_before_mb": Stated(12.3, "From 12.3 MB to 1.7 MB", "3.3"),
-    "size_after_mb": Stated(1.7, "From 12.3 MB to 1.7 MB", "3.3"),
-    "scans": Stated(21744, "21,744 CT scans in total", "3.1"),
-    "positive_scans": Stated(7652, "only 7,652 had hemorrhages", "3.1"),
-})  # fmt: skip
+def name_of(key: str) -> str:
+    """Return the paper's name of one of our keys; the key, where the paper has none.
+
+    Example:
+        >>> name_of("ldam")
+        'LDAM'
+    """
+    return PAPER_NAMES.get(key, key)
+
+
+def _rows(found: Mapping[str, Any], *above: str) -> Iterator[tuple[Row, tuple[float, ...]]]:
+    for name, one in found.items():
+        if isinstance(one, Mapping):
+            yield from _rows(one, *above, name)
+        else:
+            yield (*above, name), tuple(one)
+
+
+_PAPER = tomllib.loads(Path(__file__).with_name("paper.toml").read_text(encoding="utf-8"))
+PAPER_NAMES: Mapping[str, str] = _PAPER["names"]
+"""Our keys, each with its name in the paper's tables."""
+TABLES: Mapping[int, PublishedTable] = {
+    int(number): PublishedTable(
+        one["title"], tuple(one["columns"]), dict(_rows(one["rows"])), tuple(one["notes"])
+    )
+    for number, one in _PAPER["tables"].items()
+}
+"""The paper's tables by number."""
+RULES: Mapping[str, str] = _PAPER["rules"]
+"""Rules that several sentences share, by name."""
+SENTENCES: Mapping[str, Sentence] = {key: Sentence(**one) for key, one in _PAPER["claims"].items()}
+"""Sentences by a stable key, in the order of the paper's sections."""

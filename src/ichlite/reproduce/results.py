@@ -1,4 +1,4 @@
-"""What is kept of each run, and the results of seeds that it gives: metrics with their redraws.
+"""Keep what each run leaves, and measure each seed from it: metrics with their redraws.
 
 A run leaves `{run}.json`, what made its model, and `{run}.npz`, what the model says of the slices
 that it was tested on. That is enough for every table; the model may go. The folds of one seed are
@@ -18,14 +18,15 @@ from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
+from ichlite.atomic_files import replacing, write_json
 from ichlite.bench.machine import describe_machine
-from ichlite.data.atomic_files import replacing, write_json
 from ichlite.data.feed import split_rows
 from ichlite.data.levels import levelled
 from ichlite.data.store import Store
 from ichlite.errors import InputError
-from ichlite.evaluate.intervals import METRICS, interval, redraw, with_mean
+from ichlite.evaluate.intervals import redraw, with_mean
 from ichlite.evaluate.metrics import (
     all_negative_accuracy,
     mean_scores,
@@ -34,7 +35,7 @@ from ichlite.evaluate.metrics import (
 )
 from ichlite.labels import NAMES
 from ichlite.models.saved import BEST, load, predict
-from ichlite.reproduce.campaign_plan import PlannedRun
+from ichlite.reproduce.campaign_plan import Group, PlannedRun
 from ichlite.train.logs import read_history
 from ichlite.train.run_manifest import read_manifest
 
@@ -51,9 +52,6 @@ THRESHOLD = 0.5
 """As the paper's: a probability of at least this is called positive."""
 DRAWS_SEED = 0
 """Of the redraws of patients; one for all runs, so that they are compared draw by draw."""
-
-Identity = tuple[str, str, int, int]
-"""Model, loss, epochs and seed."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,16 +85,15 @@ class Piece:
     draws: NDArray[np.float32] | None = None
 
     @property
-    def identity(self) -> Identity:
-        """What its folds have in common."""
-        recipe = self.document["train"]["recipe"]
-        return recipe["model"], recipe["loss"], recipe["epochs"], int(recipe["seed"])
+    def identity(self) -> tuple[Group, int]:
+        """Group and seed, which its folds have in common."""
+        return _identity(self.document)
 
     @property
-    def fold(self) -> Mapping[str, int] | None:
-        """Number, count and seed of the fold; None of a run on a store's own splits."""
-        found: Mapping[str, int] | None = self.document["train"]["data"].get("fold")
-        return found
+    def fold_count(self) -> int | None:
+        """How many folds there are; None of a run on a store's own splits."""
+        fold = self.document["train"]["data"].get("fold")
+        return None if fold is None else int(fold["of"])
 
     @property
     def test_auc(self) -> float | None:
@@ -121,18 +118,17 @@ class Result:
     draws: NDArray[np.float32] | None = None
 
     @property
-    def group(self) -> tuple[str, str, int]:
+    def group(self) -> Group:
         """Model, loss and epochs."""
-        recipe = self.document["train"]["recipe"]
-        return recipe["model"], recipe["loss"], recipe["epochs"]
+        return _identity(self.document)[0]
 
     @property
     def seed(self) -> int:
-        """Of the training runs."""
-        return int(self.document["train"]["recipe"]["seed"])
+        """Seed of the training runs."""
+        return _identity(self.document)[1]
 
     def value(self, row: str, metric: str) -> float | None:
-        """Subtype or `mean`, and metric → the number on the slices tested on."""
+        """Return a metric of a subtype, or of `mean`, on the slices tested on."""
         test = self.document["test"]
         part = test["mean"] if row == "mean" else test["per_class"][row]
         found: float | None = part[metric]
@@ -140,7 +136,7 @@ class Result:
 
 
 def is_finished(folder: Path) -> bool:
-    """Run folder → whether it was trained to its end."""
+    """Tell whether the run of a folder was trained to its end."""
     manifest = read_manifest(folder)
     return manifest is not None and "result" in manifest and (folder / BEST).is_file()
 
@@ -198,7 +194,7 @@ def score_run(run: PlannedRun, folder: Path, store: Store, target: Path) -> None
 
 
 def read_piece(path: Path) -> Piece | None:
-    """`{run}.json` → what is kept of the run; None when that is nothing, or not whole.
+    """Read what is kept of a run, `{run}.json`; None when that is nothing, or not whole.
 
     Raises:
         InputError: It, or the file of its scores, is damaged.
@@ -206,40 +202,39 @@ def read_piece(path: Path) -> Piece | None:
     document = read_document(path)
     if document is None or document.get("schema") not in (SCHEMA, MEASURED):
         return None
-    piece = Piece(document)
-    beside = path.with_suffix(".npz")
+    measured = document["schema"] == MEASURED
+    piece, beside = Piece(document), path.with_suffix(".npz")
     try:
-        _ = piece.identity, piece.fold
+        _ = piece.identity, piece.fold_count
         _ = document["inputs"]["store_hash"], document["training"]["hours"]
-        if document["schema"] == MEASURED:
+        if measured:
             _ = [Result(document).value(row, "roc_auc") for row in ROWS]
-            redrawn = bool(document["inputs"]["draws"])
-        else:
-            redrawn = True
+        alone = measured and not document["inputs"]["draws"]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _damaged(path) from error
     if not beside.is_file():
-        return None if redrawn else piece
+        return piece if alone else None
     try:
         with np.load(beside) as arrays:
-            if document["schema"] == MEASURED:
+            if measured:
                 return Piece(document, draws=arrays["draws"])
-            return Piece(document, _checked(Scores(**dict(arrays))))
+            scores = Scores(**dict(arrays))
+        count = len(scores.image)
+        shapes = [(count,), (count,), (count, len(NAMES)), (count, len(NAMES))]
+        if [array.shape for array in asdict(scores).values()] != shapes:
+            raise ValueError("arrays of other shapes")
+        return Piece(document, scores)
     except (KeyError, TypeError, ValueError, EOFError, BadZipFile) as error:
         raise _damaged(beside) from error
 
 
-def _checked(scores: Scores) -> Scores:
-    shape = (len(scores.image), len(NAMES))
-    if not (
-        scores.labels.shape == scores.logits.shape == shape and len(scores.patient) == shape[0]
-    ):
-        raise ValueError("arrays of different lengths")
-    return scores
+def _identity(document: Mapping[str, Any]) -> tuple[Group, int]:
+    recipe = document["train"]["recipe"]
+    return Group(recipe["model"], recipe["loss"], recipe["epochs"]), int(recipe["seed"])
 
 
 def read_pieces(folder: Path) -> list[Piece]:
-    """Everything that is kept in a folder of results.
+    """Read everything that is kept in a folder of results.
 
     Raises:
         InputError: Something in it is damaged.
@@ -249,7 +244,7 @@ def read_pieces(folder: Path) -> list[Piece]:
 
 
 def read_document(path: Path) -> dict[str, Any] | None:
-    """A file of `results/` → its JSON object; None when there is no file.
+    """Read the JSON object of a file of `results/`; None when there is no file.
 
     Raises:
         InputError: It is no JSON object.
@@ -270,7 +265,7 @@ def _damaged(path: Path) -> InputError:
 
 
 def result_path(out: Path, run: PlannedRun) -> Path:
-    """Folder of a reproduction and a run → where the run's result stands."""
+    """Return where the result of a run stands in the folder of a reproduction."""
     return out / RESULTS / f"{run.name}.json"
 
 
@@ -281,15 +276,14 @@ def results_of(pieces: Iterable[Piece], *, draws: int) -> tuple[Result, ...]:
         pieces: Of any seeds and groups.
         draws: Redraws of the patients tested on; 0: no intervals.
     """
-    of_seed: dict[Identity, list[Piece]] = {}
+    of_seed: dict[tuple[Group, int], list[Piece]] = {}
     for piece in pieces:
         of_seed.setdefault(piece.identity, []).append(piece)
-    return tuple(_result(found, draws) for found in of_seed.values() if _is_whole(found))
-
-
-def _is_whole(pieces: Sequence[Piece]) -> bool:
-    fold = pieces[0].fold
-    return len(pieces) == (1 if fold is None else fold["of"])
+    return tuple(
+        _result(found, draws)
+        for found in of_seed.values()
+        if len(found) == (found[0].fold_count or 1)
+    )
 
 
 def _result(pieces: Sequence[Piece], draws: int) -> Result:
@@ -297,63 +291,31 @@ def _result(pieces: Sequence[Piece], draws: int) -> Result:
     scores = [piece.scores for piece in pieces if piece.scores is not None]
     if not scores:
         return Result(first, pieces[0].draws)
-    test, redrawn = _measured(
-        np.concatenate([one.labels for one in scores]),
-        np.concatenate([one.logits for one in scores]),
-        np.concatenate([one.patient for one in scores]),
-        draws,
-    )
-    trained = [piece.document["train"]["data"]["train_positives"] for piece in pieces]
-    data = {
-        **first["train"]["data"],
-        "train_positives": {name: sum(one[name] for one in trained) for name in NAMES},
-    }
-    hours = sum(piece.document["training"]["hours"] for piece in pieces)
-    document = {
-        "schema": first["schema"],
-        "run": first["run"].rsplit("-f", 1)[0] if pieces[0].fold else first["run"],
-        "train": {**first["train"], "data": data},
-        "training": {"hours": hours},
-        "test": test,
-    }
-    return Result(document, redrawn)
-
-
-def _measured(
-    labels: NDArray[np.uint8],
-    logits: NDArray[np.float32],
-    patients: NDArray[np.str_],
-    draws: int,
-) -> tuple[dict[str, Any], NDArray[np.float32] | None]:
-    probabilities = 1.0 / (1.0 + np.exp(-np.clip(logits.astype(np.float64), -700, 700)))
-    scores = {
+    labels = np.concatenate([one.labels for one in scores])
+    probabilities = expit(np.concatenate([one.logits for one in scores]).astype(np.float64))
+    patients = np.concatenate([one.patient for one in scores])
+    per_class = {
         name: score_class(labels[:, i], probabilities[:, i], threshold=THRESHOLD)
         for i, name in enumerate(NAMES)
     }
-    lines: dict[str, dict[str, Any]] = {
-        name: {**asdict(one), "undefined": dict(one.undefined)}
-        for name, one in {**scores, "mean": mean_scores(scores)}.items()
-    }
-    redrawn = None
-    if draws:
-        redrawn = with_mean(
-            redraw(
-                labels, probabilities, patients, draws=draws, seed=DRAWS_SEED, threshold=THRESHOLD
-            )
-        )
-        for row, name in enumerate(ROWS):
-            lines[name]["intervals"] = {
-                metric: interval(redrawn[:, row, column]) for column, metric in enumerate(METRICS)
-            }
     test = {
         "slices": len(labels),
         "patients": len(np.unique(patients)),
-        "threshold": THRESHOLD,
         "all_negative_accuracy": all_negative_accuracy(labels),
-        "mean": lines.pop("mean"),
-        "per_class": lines,
+        "mean": asdict(mean_scores(per_class)),
+        "per_class": {name: asdict(one) for name, one in per_class.items()},
     }
-    return test, redrawn
+    redrawn = None
+    if draws:
+        by_subtype = redraw(
+            labels, probabilities, patients, draws=draws, seed=DRAWS_SEED, threshold=THRESHOLD
+        )
+        redrawn = with_mean(by_subtype)
+    trained = [piece.document["train"]["data"]["train_positives"] for piece in pieces]
+    positives = {name: sum(one[name] for one in trained) for name in NAMES}
+    data = {**first["train"]["data"], "train_positives": positives}
+    run = first["run"].rsplit("-f", 1)[0] if pieces[0].fold_count else first["run"]
+    return Result({"run": run, "train": {**first["train"], "data": data}, "test": test}, redrawn)
 
 
 def training_facts(history: list[dict[str, Any]], judged_step: int | None = None) -> dict[str, Any]:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ichlite.evaluate.intervals import Interval, interval
-from ichlite.reproduce.campaign_summary import MEAN, Difference, GroupResults, difference
+from ichlite.reproduce.campaign_summary import MEAN, WORDS, Difference, GroupResults, difference
 from ichlite.reproduce.cells import Unit, number_text
-from ichlite.reproduce.noise import TEST, Comparison, compare_to
-from ichlite.reproduce.published import PAPER_NAMES
+from ichlite.reproduce.costs import cost_value
+from ichlite.reproduce.noise import TEST, Comparison, compare, points, told
+from ichlite.reproduce.published import name_of
 
 Verdict = Literal["holds", "does not hold", "cannot be told here"]
 HOLDS: Verdict = "holds"
@@ -32,9 +31,6 @@ MARGIN = 0.02
 """Two percentage points: a model that loses less performs "similarly"."""
 SMALL = 0.01
 """A percentage point: an advantage that is certainly less is none."""
-LIGHT = "light_fcn"
-STATE_OF_THE_ART: tuple[str, ...] = ("mobilenet_v2", "sfcn")
-"""What the paper compares LightFCN with."""
 PERFORMANCE: tuple[str, ...] = ("roc_auc", "balanced_accuracy")
 COSTS: Mapping[str, tuple[Unit, str]] = {
     "params": ("count", "parameters"),
@@ -44,18 +40,10 @@ COSTS: Mapping[str, tuple[Unit, str]] = {
     "saved_model_bytes": ("bytes", "SavedModel folder with Adam's state"),
     "latency_float32_ms": ("ms", "time a slice, float32"),
 }
-"""What claims are made of: key of a model's costs → unit and words."""
-WORDS: Mapping[str, str] = {
-    "roc_auc": "ROC AUC",
-    "sensitivity": "sensitivity",
-    "specificity": "specificity",
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-}
+"""What claims are made of: each key of a model's costs with its unit and words."""
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(NamedTuple):
     """A verdict and the numbers that it comes from.
 
     Attributes:
@@ -69,60 +57,13 @@ class Judgement:
     evidence: tuple[str, ...]
     patients: Verdict | None = None
 
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """One statement of a result, judged.
-
-    Attributes:
-        key: Stable name.
-        section: Of the paper.
-        sentence: Quoted as short as needed, or paraphrased.
-        rule: When it holds.
-        verdict: `holds`, `does not hold` or `cannot be told here`.
-        evidence: Lines with the numbers.
-        patients: The verdict over redrawn patients, where they play a part.
-    """
-
-    key: str
-    section: str
-    sentence: str
-    rule: str
-    verdict: Verdict
-    evidence: tuple[str, ...]
-    patients: Verdict | None = None
-
-
-def claim(key: str, section: str, sentence: str, rule: str, found: Judgement) -> Claim:
-    """Sentence, rule and what was found → the claim."""
-    return Claim(key, section, sentence, rule, found.verdict, found.evidence, found.patients)
-
-
-def others_words(claim: Claim) -> str:
-    """What a told verdict is for other patients; empty where they play no part."""
-    if claim.patients is None or claim.verdict == UNTOLD:
-        return ""
-    same = claim.patients == claim.verdict
-    return "other patients, too" if same else f"other patients: {claim.patients}"
-
-
-def with_line(found: Judgement, line: str) -> Judgement:
-    """A judgement and a further line of evidence → both."""
-    return replace(found, evidence=(*found.evidence, line))
-
-
-def name_of(key: str) -> str:
-    """Our key → the paper's name of it.
-
-    Example:
-        >>> name_of("ldam")
-        'LDAM'
-    """
-    return PAPER_NAMES.get(key, key)
+    def with_line(self, line: str) -> Judgement:
+        """Return the judgement with a further line of evidence."""
+        return self._replace(evidence=(*self.evidence, line))
 
 
 def together(parts: Sequence[bool | None]) -> Verdict:
-    """Whether each part is true, None where not told → the verdict on all of them.
+    """Return the verdict on all parts, each of them true, false, or None where it is not told.
 
     Example:
         >>> together([True, None, False]), together([True, None]), together([True])
@@ -131,23 +72,6 @@ def together(parts: Sequence[bool | None]) -> Verdict:
     if any(part is False for part in parts):
         return FAILS
     return HOLDS if parts and all(parts) else UNTOLD
-
-
-def told(ends: Interval | None, *, least: float = 0.0, most: float = SMALL) -> bool | None:
-    """Tell from a 95 % interval whether something is above a number.
-
-    Args:
-        ends: Of the interval; None: unknown.
-        least: All of it above this: yes.
-        most: All of it below this: no.
-
-    Example:
-        >>> told((0.01, 0.03)), told((-0.02, 0.005)), told((-0.02, 0.03))
-        (True, False, None)
-    """
-    if ends is None:
-        return None
-    return True if ends[0] > least else False if ends[1] < most else None
 
 
 def above(
@@ -169,21 +93,13 @@ def above(
         least: As of `told`, for each difference.
         most: Likewise.
     """
-    seeds: list[bool | None] = []
-    patients: list[bool | None] = []
-    evidence = []
+    intervals, evidence = [], []
     for other in others:
         one = difference(groups, first, other, metric)
-        if one is None:
-            seeds.append(None)
-            evidence.append(f"{_missing(groups, first, other)}: not run")
-            continue
-        seeds.append(told(_ends(one.seeds), least=least, most=most))
-        if one.patients is not None:
-            patients.append(told(one.patients, least=least, most=most))
-        evidence.append(difference_line(groups, one))
-    whole = len(patients) == len(others)
-    return Judgement(together(seeds), tuple(evidence), together(patients) if whole else None)
+        intervals.append((one.seeds.interval, one.patients) if one else (None, None))
+        missing = _not_run(groups, first, other) or f"{WORDS[metric]} undefined"
+        evidence.append(_difference(groups, one) if one else missing)
+    return _by_intervals(intervals, evidence, least=least, most=most)
 
 
 def not_worse(groups: Mapping[str, GroupResults], first: str, others: Sequence[str]) -> Judgement:
@@ -194,7 +110,7 @@ def not_worse(groups: Mapping[str, GroupResults], first: str, others: Sequence[s
 
 
 def all_of(found: Sequence[Judgement]) -> Judgement:
-    """Judgements → the judgement that all of them hold.
+    """Judge whether all of what was judged holds.
 
     Example:
         >>> all_of([Judgement(HOLDS, ("a",)), Judgement(UNTOLD, ("b",))]).verdict
@@ -209,101 +125,82 @@ def all_of(found: Sequence[Judgement]) -> Judgement:
     )
 
 
-def subtype_above(
-    groups: Mapping[str, GroupResults], name: str, subtype: str, others: Sequence[str]
-) -> Judgement:
-    """Judge whether a model's sensitivity for one subtype is above that for each of others."""
-    return _of_sensitivities(groups, name, subtype, [[other] for other in others], sign=1)
-
-
-def subtype_below_mean(
-    groups: Mapping[str, GroupResults], name: str, subtype: str, others: Sequence[str]
-) -> Judgement:
-    """Judge whether a model's sensitivity for one subtype is below the mean of those for others."""
-    return _of_sensitivities(groups, name, subtype, [others], sign=-1)
-
-
-def _of_sensitivities(
+def sensitivity_above(
     groups: Mapping[str, GroupResults],
     name: str,
     subtype: str,
     rivals: Sequence[Sequence[str]],
     *,
-    sign: int,
+    sign: int = 1,
 ) -> Judgement:
-    """Compare, within each run, a subtype's sensitivity with the mean of each list of others."""
-    if name not in groups or not groups[name].results:
-        return Judgement(UNTOLD, (f"{name_of(name)}: not run",))
-    group = groups[name]
-    seeds: list[bool | None] = []
-    patients: list[bool | None] = []
+    """Judge, within each run, a model's sensitivity for one subtype against those for others.
+
+    Args:
+        groups: Models by name.
+        name: Of the model.
+        subtype: Said to be above the mean of each list of rivals.
+        rivals: Lists of other subtypes.
+        sign: -1: said to be below.
+    """
+    if absent := _not_run(groups, name):
+        return Judgement(UNTOLD, (absent,))
+    group, metric = groups[name], "sensitivity"
+    intervals = []
     for rival in rivals:
         by_seed = {one: _gaps(groups[one], subtype, rival, sign) for one in groups}
-        own = by_seed.pop(name)
-        found = compare_to(own, 0.0, list(by_seed.values()))
-        seeds.append(None if found is None else told(_ends(found)))
-        if (gap := _redrawn_gap(group, subtype, rival, sign)) is not None:
-            patients.append(told(interval(gap)))
+        seeds = compare(by_seed.pop(name), 0.0, list(by_seed.values()))
+        own, *rest = (group.draws(row, metric) for row in (subtype, *rival))
+        redrawn = [one for one in rest if one is not None]
+        gap = None if own is None else interval(sign * (own - np.mean(redrawn, axis=0)))
+        intervals.append((seeds.interval if seeds else None, gap))
     order = dict.fromkeys([subtype, *(row for rival in rivals for row in rival)])
-    shown = [f"{row} {percent(group.statistic(row, 'sensitivity').mean)}" for row in order]
-    line = f"{name_of(name)}, sensitivity: {', '.join(shown)} ({seeds_words(group)})"
-    whole = len(patients) == len(rivals)
-    return Judgement(together(seeds), (line,), together(patients) if whole else None)
+    shown = [f"{row} {percent(group.statistic(row, metric).mean)}" for row in order]
+    line = f"{name_of(name)}, {metric}: {', '.join(shown)} (seeds {_list(group.seeds)})"
+    return _by_intervals(intervals, [line])
 
 
 def _gaps(group: GroupResults, subtype: str, rival: Sequence[str], sign: int) -> list[float]:
-    """Each seed's sensitivity for a subtype less the mean of those for others, where defined."""
+    """Return each seed's sensitivity for a subtype less the mean of those for others."""
     found = []
     for result in group.results:
-        own = result.value(subtype, "sensitivity")
-        rest = [result.value(row, "sensitivity") for row in rival]
+        own, *rest = (result.value(row, "sensitivity") for row in (subtype, *rival))
         known = [value for value in rest if value is not None]
         if own is not None and known:
             found.append(sign * (own - float(np.mean(known))))
     return found
 
 
-def _redrawn_gap(
-    group: GroupResults, subtype: str, rival: Sequence[str], sign: int
-) -> NDArray[np.float64] | None:
-    own = group.draws(subtype, "sensitivity")
-    rest = [drawn for row in rival if (drawn := group.draws(row, "sensitivity")) is not None]
-    if own is None or len(rest) < len(rival):
-        return None
-    return np.asarray(sign * (own - np.mean(rest, axis=0)))
-
-
 def above_number(
     groups: Mapping[str, GroupResults], name: str, metric: str, fixed: float, what: str
 ) -> Judgement:
     """Judge whether a group's mean is above a fixed number."""
-    group = groups[name]
-    statistic = group.statistic(MEAN, metric)
+    statistic = groups[name].statistic(MEAN, metric)
     rest = [groups[one].statistic(MEAN, metric).by_seed for one in groups if one != name]
-    found = compare_to(statistic.by_seed, fixed, rest)
+    found = compare(statistic.by_seed, fixed, rest)
     if found is None:
         return Judgement(UNTOLD, (f"{WORDS[metric]} undefined",))
     line = (
         f"{WORDS[metric]} {percent(statistic.mean)} against {percent(fixed)} of {what}: "
-        f"{comparison_words(found)} ({seeds_words(group)})"
+        f"{_comparison(found)} (seeds {_list(groups[name].seeds)})"
     )
-    return Judgement(together([told(_ends(found), most=0.0)]), (line,))
+    return Judgement(together([told(found.interval)]), (line,))
 
 
 def smaller(costs: Mapping[str, Any], key: str, first: str, others: Sequence[str]) -> Judgement:
-    """One model's cost below that of all others: a count, not a sample, so no noise."""
-    found = {name: cost_value(costs, name, key) for name in (first, *others)}
-    own = found[first]
-    rest = [found[name] for name in others]
+    """Judge whether one model's cost is below that of all others: a count, so without noise."""
+    own, *rest = (cost_value(costs, name, key) for name in (first, *others))
     parts = [None if own is None or one is None else own < one for one in rest]
-    shown = ", ".join(f"{name_of(name)} {_amount(value, key)}" for name, value in found.items())
+    shown = ", ".join(
+        f"{name_of(name)} {_amount(value, key)}"
+        for name, value in zip((first, *others), (own, *rest), strict=True)
+    )
     return Judgement(together(parts), (f"{COSTS[key][1]}: {shown}",))
 
 
 def factor(
     costs: Mapping[str, Any], key: str, larger: str, lesser: str, stated: float
 ) -> Judgement:
-    """Two models' costs: their ratio, rounded to a whole number, at least as stated."""
+    """Judge whether two models' costs have a ratio that, rounded, is at least as stated."""
     top, bottom = cost_value(costs, larger, key), cost_value(costs, lesser, key)
     if top is None or not bottom:
         return Judgement(UNTOLD, (f"{COSTS[key][1]}: not measured",))
@@ -315,35 +212,8 @@ def factor(
     return Judgement(together([round(ratio) >= stated]), (line,))
 
 
-def difference_line(groups: Mapping[str, GroupResults], one: Difference) -> str:
-    """A difference of two groups → one line with means, intervals and seeds."""
-    first, second = groups[one.first], groups[one.second]
-    means = [g.statistic(MEAN, one.metric).mean for g in (first, second)]
-    patients = ""
-    if one.patients is not None:
-        low, high = one.patients
-        patients = f"; over patients {low * 100:+.2f} to {high * 100:+.2f}"
-    return (
-        f"{WORDS[one.metric]}: {name_of(one.first)} {percent(means[0])}, {name_of(one.second)} "
-        f"{percent(means[1])}: {comparison_words(one.seeds)}{patients} "
-        f"(seeds {_list(first.seeds)} and {_list(second.seeds)})"
-    )
-
-
-def comparison_words(found: Comparison) -> str:
-    """A comparison → its difference and its interval over seeds, in percentage points."""
-    words = f"{found.difference * 100:+.2f} points"
-    if found.low is None or found.high is None:
-        return f"{words}, too few seeds for an interval"
-    return f"{words}, 95 % over seeds {found.low * 100:+.2f} to {found.high * 100:+.2f}"
-
-
-def _ends(found: Comparison) -> Interval | None:
-    return None if found.low is None or found.high is None else (found.low, found.high)
-
-
 def percent(value: float | None) -> str:
-    """A share → per cent with two decimals.
+    """Return a share in per cent.
 
     Example:
         >>> percent(0.6534), percent(None)
@@ -352,26 +222,45 @@ def percent(value: float | None) -> str:
     return "undefined" if value is None else f"{value * 100:.2f} %"
 
 
-def seeds_words(group: GroupResults) -> str:
-    """A group → its seeds in words."""
-    return f"seeds {_list(group.seeds)}"
+def _by_intervals(
+    found: Sequence[tuple[Interval | None, Interval | None]],
+    evidence: Sequence[str],
+    *,
+    least: float = 0.0,
+    most: float = SMALL,
+) -> Judgement:
+    """Judge differences by their intervals over seeds, and over patients where all have one."""
+    seeds = [told(one, least=least, most=most) for one, _ in found]
+    patients = [told(one, least=least, most=most) for _, one in found]
+    redrawn = all(one is not None for _, one in found)
+    return Judgement(together(seeds), tuple(evidence), together(patients) if redrawn else None)
 
 
-def cost_value(costs: Mapping[str, Any], name: str, key: str) -> float | None:
-    """A model's cost by key; of times, the median. None where it was not measured."""
-    found = costs["models"].get(name, {}).get(key)
-    if isinstance(found, Mapping):
-        found = found["p50"]
-    return None if found is None else float(found)
+def _difference(groups: Mapping[str, GroupResults], one: Difference) -> str:
+    """Return a difference of two groups in one line with means, intervals and seeds."""
+    first, second = groups[one.first], groups[one.second]
+    means = [percent(group.statistic(MEAN, one.metric).mean) for group in (first, second)]
+    patients = "" if one.patients is None else f"; over patients {points(one.patients)}"
+    return (
+        f"{WORDS[one.metric]}: {name_of(one.first)} {means[0]}, {name_of(one.second)} {means[1]}: "
+        f"{_comparison(one.seeds)}{patients} "
+        f"(seeds {_list(first.seeds)} and {_list(second.seeds)})"
+    )
+
+
+def _comparison(found: Comparison) -> str:
+    seeds = found.interval
+    words = "too few seeds for an interval" if seeds is None else f"95 % over seeds {points(seeds)}"
+    return f"{found.difference * 100:+.2f} points, {words}"
 
 
 def _amount(value: float | None, key: str) -> str:
-    return "not measured" if value is None else number_text(value, COSTS[key][0])
+    return number_text(value, COSTS[key][0], "not measured")
 
 
-def _missing(groups: Mapping[str, GroupResults], *names: str) -> str:
-    absent = [n for n in names if n not in groups or not groups[n].results]
-    return " and ".join(map(name_of, absent))
+def _not_run(groups: Mapping[str, GroupResults], *names: str) -> str:
+    absent = [name_of(one) for one in names if one not in groups or not groups[one].results]
+    return f"{' and '.join(absent)}: not run" if absent else ""
 
 
 def _list(seeds: Sequence[int]) -> str:

@@ -16,7 +16,7 @@ from zipfile import ZipFile
 import keras
 import numpy as np
 
-from ichlite.data.atomic_files import replacing
+from ichlite.atomic_files import replacing
 from ichlite.errors import UsageError
 from ichlite.models.outputs import has_lesion_map
 from ichlite.models.saved import load

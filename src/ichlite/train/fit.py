@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ichlite.data.atomic_files import held
+from ichlite.atomic_files import held
 from ichlite.data.feed import ahead, split_rows
 from ichlite.data.levels import levelled
 from ichlite.data.store import Store

@@ -17,7 +17,7 @@ from typing import Any
 
 import keras_tuner
 
-from ichlite.data.atomic_files import replacing
+from ichlite.atomic_files import replacing, replacing_folder
 from ichlite.data.store import Store
 from ichlite.errors import IchliteError, UsageError
 from ichlite.train import run_manifest
@@ -235,11 +235,9 @@ def go_on_from(before: Path, folder: Path, asked: dict[str, Any]) -> None:
     """
     if folder.exists():
         return
-    part = folder.with_name(folder.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    shutil.copytree(before, part)
-    run_manifest.write_manifest(part, asked)
-    part.replace(folder)
+    with replacing_folder(folder) as part:
+        shutil.copytree(before, part, dirs_exist_ok=True)
+        run_manifest.write_manifest(part, asked)
 
 
 def _hyperparameters(space: Space) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ichlite.data.atomic_files import replacing
+from ichlite.atomic_files import replacing
 from ichlite.labels import NAMES
 
 Row = Mapping[str, Any]

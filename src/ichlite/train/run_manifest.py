@@ -15,10 +15,10 @@ import keras
 import numpy as np
 
 from ichlite import __version__
+from ichlite.atomic_files import write_json
 from ichlite.contracts.codec import ContractError, read_document, to_json_value
 from ichlite.contracts.run import SCHEMA, RunManifest
 from ichlite.data import fingerprint
-from ichlite.data.atomic_files import write_json
 from ichlite.data.join import metas_of
 from ichlite.data.rows import SPLITS
 from ichlite.data.split import split_hash

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ichlite.data.atomic_files import write_json
+from ichlite.atomic_files import write_json, write_text
 from ichlite.data.store import Store
 from ichlite.errors import IchliteError, UsageError
 from ichlite.train.fit import DIVERGED, Progress, Score, fit
@@ -82,8 +82,8 @@ def tune(
     )
     if role() == "worker":
         return None
-    (out / TABLES[0]).write_text(to_csv(rows))
-    (out / TABLES[1]).write_text(to_markdown(rows))
+    write_text(out / TABLES[0], to_csv(rows))
+    write_text(out / TABLES[1], to_markdown(rows))
     best = best_trial(rows)
     if best is None:
         raise IchliteError("no trial gave a score", remedy=f"see {out / TABLES[0]}")

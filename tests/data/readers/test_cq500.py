@@ -209,10 +209,10 @@ def test_faulty_files_are_findings_and_the_rest_is_read(tmp_path: Path) -> None:
 
 
 def test_other_folders_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no label table in .*; expected reads\.csv"):
+    with pytest.raises(InputError, match=r"has no label table; expected reads\.csv"):
         read_set(tmp_path)
     (tmp_path / TABLE).write_text("name,R1:ICH\nCQ500-CT-0,1\n")
-    with pytest.raises(InputError, match=r"no table of CQ500's reads: no column R1:EDH"):
+    with pytest.raises(InputError, match=r"not a table of CQ500's reads: it has no column R1:EDH"):
         read_set(tmp_path)
     write_reads(tmp_path, reads("CQ500-CT-0"))
     with pytest.raises(InputError, match=r"no labelled image.*CQ500CT0 CQ500CT0/Unknown Study"):

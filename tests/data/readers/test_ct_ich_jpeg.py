@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.ct_ich_files import head_grey, line, write_picture, write_table
 
 from ichlite.data.audit import Finding
-from ichlite.data.prepare_store import prepare
+from ichlite.data.prepare_store import prepare_store
 from ichlite.data.readers.ct_ich_jpeg import PATIENTS, TABLES, WINDOW_HU, read
 from ichlite.data.readers.index import Index
 from ichlite.data.store import Store
@@ -79,7 +79,7 @@ def test_either_table_and_the_folder_of_unzipping_will_do(
 def test_a_store_says_which_hu_are_known(tmp_path: Path) -> None:
     write_set(tmp_path / "set", *((50 + p, n, ("Subdural",) * (p == 1)) for p in range(3)
                                   for n in (1, 2)), (49, 1, ("Epidural",)))  # fmt: skip
-    made = prepare("ct-ich", tmp_path / "set", tmp_path / "out")
+    made = prepare_store("ct-ich", tmp_path / "set", tmp_path / "out")
     store = Store.open(tmp_path / "out")
     assert store.hu_range == (-20, 100)
     joined = replace(store, meta={"stores": [store.meta, {"hu_range": [0, 3000]}, {}]})
@@ -91,7 +91,7 @@ def test_a_store_says_which_hu_are_known(tmp_path: Path) -> None:
     assert (hu[0, 0], abs(int(hu[128, 128]) - round(102 * 120 / 255 - 20)) <= 1) == (-1000, True)
     assert store.split[store.patient == "049"].tolist() == ["unused"]
     assert sorted(set(store.split.tolist())) == ["test", "train", "unused", "validation"]
-    again = prepare("ct-ich", tmp_path / "set", tmp_path / "out", preset="test")
+    again = prepare_store("ct-ich", tmp_path / "set", tmp_path / "out", preset="test")
     assert again.done == 0
     store = Store.open(tmp_path / "out")
     assert store.hu_range == (-20, 100)
@@ -157,7 +157,7 @@ def test_damaged_pictures_are_left_out_when_pixels_are_read(tmp_path: Path) -> N
     picture(tmp_path / "set", 50, "1").write_bytes(b"no picture")
     whole = picture(tmp_path / "set", 50, "2").read_bytes()
     picture(tmp_path / "set", 50, "2").write_bytes(whole[: len(whole) // 2])
-    made = prepare("ct-ich", tmp_path / "set", tmp_path / "out")
+    made = prepare_store("ct-ich", tmp_path / "set", tmp_path / "out")
     assert made.description["audit"]["quarantined"] == {"undecodable_pixels": 2}
     assert Store.open(tmp_path / "out").image.tolist() == ["050-003"]
 
@@ -227,13 +227,13 @@ def test_a_skip_that_no_bleed_explains_costs_the_patient(tmp_path: Path) -> None
 
 
 def test_other_folders_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=f"no label table.*{TABLES[0]}"):
+    with pytest.raises(InputError, match=f"has no label table; expected {TABLES[0]}"):
         read_set(tmp_path)
     write_table(tmp_path / TABLES[0], line(50, 1))
-    with pytest.raises(InputError, match=f"found none; expected one {PATIENTS}/"):
+    with pytest.raises(InputError, match=f"no such folder; expected one folder {PATIENTS}"):
         read_set(tmp_path)
     (tmp_path / PATIENTS / "050").mkdir(parents=True)
-    with pytest.raises(InputError, match=r"no labelled image in .*brain/1\.jpg"):
+    with pytest.raises(InputError, match=r"has no labelled image.*brain/1\.jpg"):
         read_set(tmp_path)
     (tmp_path / "copy" / PATIENTS).mkdir(parents=True)
     with pytest.raises(InputError, match=f"found {PATIENTS}, copy/{PATIENTS}"):

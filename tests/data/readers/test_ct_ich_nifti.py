@@ -213,5 +213,5 @@ def test_other_folders_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no column Epidural"):
         read_set(tmp_path)
     write_table(tmp_path / TABLE, line(49, 1))
-    with pytest.raises(InputError, match=r"no labelled image in .*; expected .*ct_scans/049\.nii"):
+    with pytest.raises(InputError, match=r"has no labelled image; .*expected .*ct_scans/049\.nii"):
         read_set(tmp_path)

@@ -7,19 +7,33 @@ from pathlib import Path
 import numpy as np
 from tests.ct_ich_files import line, write_table
 
-from ichlite.data.readers.ct_ich_table import labels_by_patient, read_slice_labels
+from ichlite.data.audit import Finding
+from ichlite.data.readers.ct_ich_table import Scan, read_scans, read_slice_labels
+from ichlite.data.readers.index import ImageRecord
+from ichlite.data.workers import in_this_process
 from ichlite.labels import NAMES
 
 
-def test_labels_are_parted_by_patient(tmp_path: Path) -> None:
+def test_each_scan_gets_the_labels_of_its_patient(tmp_path: Path) -> None:
     table = write_table(tmp_path / "a.csv", line(49, 1), line(50, 1, "Epidural"), line("x", 1))
-    labels, said, findings = read_slice_labels(table)
-    assert labels_by_patient(labels, [*said, 51]) == {
-        49: {(49, 1): ((0,) * 5, 0)},
-        50: {(50, 1): ((1, 0, 0, 0, 0), 1)},
-        51: {},
-    }
-    assert [(one.kind, one.item) for one in findings] == [("missing_patient", "a.csv line 4")]
+    seen: list[Scan] = []
+
+    def read_scan(scan: Scan) -> tuple[list[ImageRecord], list[Finding]]:
+        seen.append(scan)
+        return [], []
+
+    paths = {50: tmp_path / "50", 51: tmp_path / "51"}
+    _, findings = read_scans(
+        tmp_path, table, paths, read_scan, "no file", lambda _done, _total: None, in_this_process
+    )
+    assert seen == [
+        Scan(tmp_path, 50, paths[50], {(50, 1): ((1, 0, 0, 0, 0), 1)}, frozenset({1}), named=True),
+        Scan(tmp_path, 51, paths[51], {}, frozenset(), named=False),
+    ]
+    assert [(one.kind, one.item, one.detail) for one in findings] == [
+        ("missing_patient", "a.csv line 4", "PatientNumber 'x'"),
+        ("label_without_image", "049", "no file"),
+    ]
 
 
 def test_the_real_table(shared_data: Path) -> None:

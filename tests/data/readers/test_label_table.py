@@ -60,10 +60,10 @@ def test_the_line_number_counts_lines_of_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", r"no label table: no column ID, Label; found an empty file"),
+        (b"", r"not a label table: it has no column ID, Label; found an empty file"),
         (b"ID;Label\na;1\n", r"no column ID, Label; found ID;Label"),
         (b"ID,label\n", r"no column Label"),
-        (b"ID,Label,ID\na,1,b\n", r"stand twice; found ID"),
+        (b"ID,Label,ID\na,1,b\n", r"has these columns twice: ID"),
         (b"ID,Label\na,1\nb\n", r"line 3 does not fit the header; found 1 cells; expected 2"),
         (b"ID,Label\na,1,0\n", r"line 2 does not fit the header; found 3"),
         (b'ID,Label\n"a,1\nb,0\n', r"cannot be read"),
@@ -133,7 +133,7 @@ def test_any_against_the_subtypes(any_bleed: int, labels: tuple[int, ...], odd: 
 
 
 def test_the_table_is_found_at_the_top_or_one_folder_below(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no label table in .*; expected t\.csv"):
+    with pytest.raises(InputError, match=r"has no label table; expected t\.csv"):
         find_table(tmp_path, "t.csv")
     below = tmp_path / "unzipped" / "t.csv"
     below.parent.mkdir()
@@ -141,7 +141,7 @@ def test_the_table_is_found_at_the_top_or_one_folder_below(tmp_path: Path) -> No
     assert find_table(tmp_path, "t.csv") == below
     (tmp_path / "again").mkdir()
     (tmp_path / "again" / "t.csv").touch()
-    with pytest.raises(InputError, match=r"several label tables in .*again/t\.csv, unzipped/t\.cs"):
+    with pytest.raises(InputError, match=r"several label tables; .*again/t\.csv, unzipped/t\.cs"):
         find_table(tmp_path, "t.csv")
     (tmp_path / "t.csv.gz").touch()
     assert find_table(tmp_path, "t.csv") == tmp_path / "t.csv.gz"

@@ -11,9 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ichlite.data.audit import Finding
-from ichlite.data.readers.assemble import assemble
 from ichlite.data.readers.dicom_folder import Found, walk
-from ichlite.data.readers.index import ImageRecord, Index, Progress
+from ichlite.data.readers.index import ImageRecord, Index, Progress, assemble
 from ichlite.data.readers.label_table import check_any, find_table, labels_of, merge_rows, read_rows
 from ichlite.data.readers.series_choice import choose_series
 from ichlite.data.workers import Engine, in_this_process
@@ -30,15 +29,15 @@ _SCAN = re.compile(r"CQ500[-_ ]?CT[-_ ]?0*(\d+)(?!\d)", re.IGNORECASE)
 
 
 def read(root: Path, progress: Progress, engine: Engine = in_this_process) -> Index:
-    """Folder of CQ500 → its index.
+    """Read a folder of CQ500.
 
     Args:
         root: Holds `reads.csv` and, at any depth, the folders of the scans.
         progress: Called with (files done, files in all).
-        engine: Where headers are read.
+        engine: Reads headers.
 
     Returns:
-        The images of one series a labelled scan; findings say what is not in it and why.
+        The images of one series of each labelled scan; findings say what is not in it and why.
 
     Raises:
         InputError: No label table, or no scan that it names.
@@ -61,7 +60,7 @@ def read(root: Path, progress: Progress, engine: Engine = in_this_process) -> In
         if scan in labels:
             chosen, left_out = choose_series(scan, members, folder_named=True)
             findings += left_out
-            images += (_record(scan, one, labels[scan]) for one in chosen)
+            images += (one.labelled(one.source, scan, labels[scan]) for one in chosen)
         elif scan not in named:
             detail = f"{len(members)} images, no line in {TABLE}"
             findings.append(Finding("image_without_label", scan, detail))
@@ -71,14 +70,15 @@ def read(root: Path, progress: Progress, engine: Engine = in_this_process) -> In
 
 
 def read_majorities(table: Path) -> tuple[dict[str, tuple[int, ...]], list[Finding]]:
-    """`reads.csv` → scan, such as `CQ500-CT-0`, → `any` and the subtypes; and findings.
+    """Read what most of the three readers say of each scan.
 
     Args:
-        table: The file.
+        table: `reads.csv`.
 
     Returns:
-        0 or 1 for `any` (the table's ICH), then for each of `labels.NAMES`: 1 where at least two of
-        three readers say so. Scans with a read that is missing or not 0 or 1 are left out.
+        The labels of each scan, such as `CQ500-CT-0`, and findings. Labels are 0 or 1 for `any`
+        (the table's ICH), then for each of `labels.NAMES`: 1 where at least two readers say so.
+        Scans with a read that is missing or not 0 or 1 are left out.
 
     Raises:
         InputError: No such file, or another table.
@@ -98,7 +98,7 @@ def read_majorities(table: Path) -> tuple[dict[str, tuple[int, ...]], list[Findi
 def _majorities(
     table: Path, findings: list[Finding]
 ) -> Iterator[tuple[int, str, tuple[int, ...] | None]]:
-    """Line number, scan, and its majorities in the order of `SIGNS`; None when a read is not."""
+    """Yield line number, scan, and its majorities by `SIGNS`; None where a read is not 0 or 1."""
     for line, row in read_rows(table, COLUMNS, kind="table of CQ500's reads"):
         match = _SCAN.fullmatch(row["name"])
         if match is None:
@@ -117,22 +117,9 @@ def _scan_name(match: re.Match[str]) -> str:
 
 
 def _scan_of_source(source: str) -> str | None:
-    """`x/CQ500CT7 CQ500CT7/Unknown Study/CT Plain/CT000000.dcm` → `CQ500-CT-7`."""
+    """Return the scan of a file: `CQ500-CT-7` for one below `CQ500CT7 CQ500CT7/`."""
     for folder in reversed(source.split("/")[:-1]):
         match = _SCAN.search(folder)
         if match is not None:
             return _scan_name(match)
     return None
-
-
-def _record(scan: str, one: Found, labels: tuple[int, ...]) -> ImageRecord:
-    return ImageRecord(
-        image=one.source,
-        patient=scan,
-        study=one.study,
-        series=one.series,
-        position_mm=one.position_mm,
-        labels=labels[1:],
-        any=labels[0],
-        source=one.source,
-    )

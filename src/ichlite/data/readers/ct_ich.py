@@ -1,4 +1,4 @@
-"""PhysioNet CT-ICH, whichever release: JPEG pictures (v1.0-1.2) or NIfTI volumes (v1.3.1)."""
+"""Read PhysioNet CT-ICH, whichever release: JPEG pictures (v1.0-1.2), NIfTI volumes (v1.3.1)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def read(root: Path, progress: Progress, engine: Engine = in_this_process) -> In
     Args:
         root: The release, or a folder that holds it alone.
         progress: Called with (patients done, patients in all).
-        engine: Where headers and masks are read.
+        engine: Reads headers and masks.
 
     Returns:
         The labelled slices; findings say what is not in it and why.

@@ -1,4 +1,4 @@
-"""PhysioNet CT-ICH v1.0-1.2: a label table and JPEG pictures of one CT window in `Patients_CT/`.
+"""Read PhysioNet CT-ICH v1.0-1.2: a label table, and pictures of one window in `Patients_CT/`.
 
 Labels are of the slice; picture n of a patient, counted from the feet, is SliceNumber n. Nothing
 says where a slice lies but its number. The pictures were taken from videos with the brain window,
@@ -18,15 +18,13 @@ from itertools import pairwise
 from pathlib import Path
 
 from ichlite.data.audit import Finding
-from ichlite.data.readers.assemble import assemble
 from ichlite.data.readers.ct_ich_table import (
-    SliceLabels,
+    Scan,
     image_name,
-    labels_by_patient,
     patient_name,
-    read_slice_labels,
+    read_scans,
 )
-from ichlite.data.readers.index import ImageRecord, Index, Progress
+from ichlite.data.readers.index import ImageRecord, Index, Progress, assemble
 from ichlite.data.readers.label_table import find_table
 from ichlite.data.readers.lesion import largest_bleed
 from ichlite.data.rows import UNUSED
@@ -55,7 +53,7 @@ def read(root: Path, progress: Progress, engine: Engine = in_this_process) -> In
         root: Holds the table and `Patients_CT/049/brain/1.jpg` …, masks `1_HGE_Seg.jpg` beside
             them where there are any; or one folder that does.
         progress: Called with (patients done, patients in all).
-        engine: Where headers and masks are read.
+        engine: Reads headers and masks.
 
     Returns:
         The labelled slices; findings say what is not in it and why.
@@ -63,43 +61,19 @@ def read(root: Path, progress: Progress, engine: Engine = in_this_process) -> In
     Raises:
         InputError: No label table, no pictures, or none that the table names.
     """
-    table = _find_table(root)
-    labels, said, findings = read_slice_labels(table)
+    table = find_table(root, *TABLES)
     folders, odd = _patient_folders(root)
-    findings += odd
-    of_patient = labels_by_patient(labels, said)
-    scans = [
-        _Scan(root, number, folder, of_patient.get(number, {}), frozenset(said.get(number, ())))
-        for number, folder in sorted(folders.items())
-    ]
-    images: list[ImageRecord] = []
-    for done, (records, noted) in enumerate(engine(_read_scan, scans), start=1):
-        images += records
-        findings += noted
-        progress(done, len(scans))
-    findings += [
-        Finding("label_without_image", patient_name(number), f"no folder in {PATIENTS}/")
-        for number in sorted(said)
-        if number not in folders
-    ]
+    images, findings = read_scans(
+        root, table, folders, _read_scan, f"no folder in {PATIENTS}/", progress, engine
+    )
     known = f"{WINDOW_HU[0]} to {WINDOW_HU[1]} HU are known; air and bone are filled in"
     findings += [
+        *odd,
         Finding("windowed_pictures", PATIENTS, known),
         Finding("nominal_positions", PATIENTS, f"SliceNumber x {SPACING_MM:g} mm"),
     ]
     expected = f"{TABLES[0]} and {PATIENTS}/049/{BRAIN}/1.jpg"
     return assemble("ct-ich", root, "slice", images, findings, expected, WINDOW_HU)
-
-
-@dataclass(frozen=True, slots=True)
-class _Scan:
-    """One patient's folder below `root`, labels of the slices, and slices that the table names."""
-
-    root: Path
-    number: int
-    folder: Path
-    labels: SliceLabels
-    said: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +84,7 @@ class _Pictures:
     masks: dict[int, Path]
 
 
-def _read_scan(scan: _Scan) -> tuple[list[ImageRecord], list[Finding]]:
+def _read_scan(scan: Scan) -> tuple[list[ImageRecord], list[Finding]]:
     """Return one patient's labelled slices, feet to head."""
     name = patient_name(scan.number)
     pictures, findings = _pictures(scan)
@@ -155,7 +129,7 @@ def _read_scan(scan: _Scan) -> tuple[list[ImageRecord], list[Finding]]:
     return images, findings
 
 
-def _rows_of(scan: _Scan, slices: Iterable[int]) -> tuple[dict[int, int] | None, list[Finding]]:
+def _rows_of(scan: Scan, slices: Iterable[int]) -> tuple[dict[int, int] | None, list[Finding]]:
     """Return the SliceNumber of each picture's number that has one; None where nothing says it.
 
     As published, files skip a number after each slice that bleeds, and rows do not. Numbers that
@@ -180,8 +154,8 @@ def _rows_of(scan: _Scan, slices: Iterable[int]) -> tuple[dict[int, int] | None,
     return None, [Finding("slice_count_mismatch", name, detail)]
 
 
-def _skip_after_bleeds(scan: _Scan, numbers: list[int]) -> bool:
-    """Whether numbers skip one after each row that bleeds, and nowhere else."""
+def _skip_after_bleeds(scan: Scan, numbers: list[int]) -> bool:
+    """Return whether numbers skip one after each row that bleeds, and nowhere else."""
     steps = [after - before for before, after in pairwise(numbers)]
     for row, step in enumerate(steps, start=1):
         _, any_bleed = scan.labels.get((scan.number, row), ((), None))
@@ -213,7 +187,7 @@ def _lesion(
     return None, [Finding("mask_disagrees", name, detail)]
 
 
-def _look(scan: _Scan, slices: Iterable[Path]) -> list[Finding]:
+def _look(scan: Scan, slices: Iterable[Path]) -> list[Finding]:
     """Return what the pictures' headers show; those without a readable one are found later."""
     findings = []
     sizes: Counter[str] = Counter()
@@ -236,11 +210,11 @@ def _look(scan: _Scan, slices: Iterable[Path]) -> list[Finding]:
     return findings
 
 
-def _pictures(scan: _Scan) -> tuple[_Pictures, list[Finding]]:
+def _pictures(scan: Scan) -> tuple[_Pictures, list[Finding]]:
     """Return the files of a patient's folder by what they are; all else are findings."""
     found = _Pictures({}, {})
     findings = []
-    brain, bone = scan.folder / BRAIN, scan.folder / BONE
+    brain, bone = scan.path / BRAIN, scan.path / BONE
     for path in sorted(brain.iterdir()) if brain.is_dir() else []:
         file = path.relative_to(scan.root).as_posix()
         parts = _PICTURE.fullmatch(path.name)
@@ -263,8 +237,12 @@ def _patient_folders(root: Path) -> tuple[dict[int, Path], list[Finding]]:
     """Return the folder of each PatientNumber below the one `Patients_CT`."""
     tops = [path for name in (PATIENTS, f"*/{PATIENTS}") for path in sorted(root.glob(name))]
     if len(tops) != 1:
-        found = ", ".join(path.relative_to(root).as_posix() for path in tops) or "none"
-        raise InputError(f"pictures of CT-ICH in {root}", found=found, expected=f"one {PATIENTS}/")
+        found = ", ".join(path.relative_to(root).as_posix() for path in tops) or "no such folder"
+        raise InputError(
+            f"{root} does not hold the pictures of CT-ICH",
+            found=found,
+            expected=f"one folder {PATIENTS}",
+        )
     folders: dict[int, Path] = {}
     findings = []
     for path in sorted(tops[0].iterdir()):
@@ -277,11 +255,3 @@ def _patient_folders(root: Path) -> tuple[dict[int, Path], list[Finding]]:
         else:
             folders[int(path.name)] = path
     return folders, findings
-
-
-def _find_table(root: Path) -> Path:
-    """Return the label table, under either of its names."""
-    for name in TABLES:
-        if any(root.glob(f"{name}*")) or any(root.glob(f"*/{name}*")):
-            return find_table(root, name)
-    return find_table(root, TABLES[0])

@@ -1,4 +1,4 @@
-"""PhysioNet CT-ICH v1.3.1: a label table, NIfTI volumes in `ct_scans/`, and `masks/`.
+"""Read PhysioNet CT-ICH v1.3.1: a label table, NIfTI volumes in `ct_scans/`, and `masks/`.
 
 Labels are of the slice; SliceNumber counts from 1 along the volume as it is stored. A volume whose
 slices are not the table's is left out whole, because nothing says which label is whose.
@@ -6,19 +6,16 @@ slices are not the table's is left out whole, because nothing says which label i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from ichlite.data.audit import Finding
-from ichlite.data.readers.assemble import assemble
 from ichlite.data.readers.ct_ich_table import (
-    SliceLabels,
+    Scan,
     image_name,
-    labels_by_patient,
     patient_name,
-    read_slice_labels,
+    read_scans,
 )
-from ichlite.data.readers.index import ImageRecord, Index, Progress
+from ichlite.data.readers.index import ImageRecord, Index, Progress, assemble
 from ichlite.data.readers.label_table import find_table
 from ichlite.data.readers.lesion import largest_bleed
 from ichlite.data.readers.nifti import read_mask_plane, read_nifti_geometry
@@ -31,13 +28,13 @@ SUFFIXES = (".nii", ".nii.gz")
 
 
 def read(root: Path, progress: Progress, engine: Engine = in_this_process) -> Index:
-    """Folder of CT-ICH v1.3.1 → its index.
+    """Read a folder of CT-ICH v1.3.1.
 
     Args:
         root: Holds the table, `ct_scans/049.nii` … and `masks/049.nii` … (or .nii.gz), or one
             folder that does.
         progress: Called with (volumes done, volumes in all).
-        engine: Where headers and masks are read.
+        engine: Reads headers and masks.
 
     Returns:
         The labelled slices; findings say what is not in it and why.
@@ -46,48 +43,19 @@ def read(root: Path, progress: Progress, engine: Engine = in_this_process) -> In
         InputError: No label table, or no volume that the table names.
     """
     table = find_table(root, TABLE)
-    labels, said, findings = read_slice_labels(table)
     volumes, odd = _volumes(table.parent / SCANS)
-    findings += odd
-    images: list[ImageRecord] = []
-    of_patient = labels_by_patient(labels, said)
-    scans = [
-        _Scan(root, number, volume, of_patient[number], said[number])
-        for number, volume in sorted(volumes.items())
-        if number in said
-    ]
-    for done, (records, noted) in enumerate(engine(_read_scan, scans), start=1):
-        images += records
-        findings += noted
-        progress(done, len(scans))
-    findings += [
-        Finding("image_without_label", f"{SCANS}/{volume.name}", f"no line in {TABLE}")
-        for number, volume in sorted(volumes.items())
-        if number not in said
-    ]
-    findings += [
-        Finding("label_without_image", patient_name(number), f"no volume in {SCANS}/")
-        for number in sorted(said)
-        if number not in volumes
-    ]
+    images, findings = read_scans(
+        root, table, volumes, _read_scan, f"no volume in {SCANS}/", progress, engine
+    )
     expected = f"{TABLE} and {SCANS}/049.nii"
-    return assemble("ct-ich", root, "slice", images, findings, expected)
+    return assemble("ct-ich", root, "slice", images, [*findings, *odd], expected)
 
 
-@dataclass(frozen=True, slots=True)
-class _Scan:
-    """One patient's volume below `root`, the labels of its slices, and the slices of the table."""
-
-    root: Path
-    number: int
-    volume: Path
-    labels: SliceLabels
-    said: set[int]
-
-
-def _read_scan(scan: _Scan) -> tuple[list[ImageRecord], list[Finding]]:
-    """One patient's volume and labels → records of the slices, feet to head."""
-    number, volume, labels, said = scan.number, scan.volume, scan.labels, scan.said
+def _read_scan(scan: Scan) -> tuple[list[ImageRecord], list[Finding]]:
+    """Return one patient's labelled slices, feet to head."""
+    number, volume, labels, said = scan.number, scan.path, scan.labels, scan.said
+    if not scan.named:
+        return [], [Finding("image_without_label", f"{SCANS}/{volume.name}", f"no line in {TABLE}")]
     name = patient_name(number)
     try:
         geometry = read_nifti_geometry(volume)
@@ -130,7 +98,7 @@ def _read_scan(scan: _Scan) -> tuple[list[ImageRecord], list[Finding]]:
 def _lesions(
     volume: Path, slices: int, name: str
 ) -> tuple[list[tuple[float, float] | None] | None, list[Finding]]:
-    """Volume → where the largest bleed of each slice is by its mask; None without a usable mask."""
+    """Return where each slice's largest bleed is by its mask; None without a usable mask."""
     stem = volume.name.removesuffix(".gz").removesuffix(".nii")
     paths = [volume.parent.parent / MASKS / (stem + suffix) for suffix in SUFFIXES]
     mask = next((path for path in paths if path.is_file()), None)
@@ -143,7 +111,7 @@ def _lesions(
 
 
 def _volumes(folder: Path) -> tuple[dict[int, Path], list[Finding]]:
-    """`ct_scans/` → PatientNumber → its volume; other files are findings."""
+    """Return the volume of each PatientNumber in `ct_scans/`; other files are findings."""
     volumes: dict[int, Path] = {}
     findings = []
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
@@ -160,6 +128,6 @@ def _volumes(folder: Path) -> tuple[dict[int, Path], list[Finding]]:
     return volumes, findings
 
 
-def _listed(numbers: set[int]) -> str:
-    """SliceNumbers → how many, and which: `{1, 2, 4}` → `3 (1 to 4)`."""
+def _listed(numbers: frozenset[int]) -> str:
+    """Return how many SliceNumbers there are, and which: `3 (1 to 4)` for `{1, 2, 4}`."""
     return f"{len(numbers)} ({min(numbers)} to {max(numbers)})" if numbers else "none"

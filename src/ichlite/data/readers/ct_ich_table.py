@@ -1,11 +1,13 @@
-"""Labels of PhysioNet CT-ICH by slice, from the table that all its releases have alike."""
+"""Read the labels of PhysioNet CT-ICH from the table that all its releases have alike."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from ichlite.data.audit import Finding
+from ichlite.data.readers.index import ImageRecord, Progress
 from ichlite.data.readers.label_table import (
     check_any,
     is_blank,
@@ -13,6 +15,7 @@ from ichlite.data.readers.label_table import (
     merge_rows,
     read_rows,
 )
+from ichlite.data.workers import Engine
 from ichlite.labels import NAMES
 
 NO_BLEED = "No_Hemorrhage"
@@ -32,9 +35,9 @@ def read_slice_labels(table: Path) -> tuple[SliceLabels, dict[int, set[int]], li
         table: The file.
 
     Returns:
-        (PatientNumber, SliceNumber) → subtypes in the order of `labels.NAMES`, and `any`: 1 where
-        No_Hemorrhage is 0 or a subtype is 1; PatientNumber → every SliceNumber in the table, those
-        whose labels cannot be used too; findings.
+        The labels of each slice: subtypes in the order of `labels.NAMES`, and `any`, 1 where
+        No_Hemorrhage is 0 or a subtype is 1; every SliceNumber that the table has of a patient,
+        those whose labels cannot be used too; findings.
 
     Raises:
         InputError: No such file, or another table.
@@ -54,12 +57,79 @@ def read_slice_labels(table: Path) -> tuple[SliceLabels, dict[int, set[int]], li
     return labels, said, findings + repeats
 
 
-def labels_by_patient(labels: SliceLabels, patients: Iterable[int]) -> dict[int, SliceLabels]:
-    """Return the labels of each patient's slices; nothing for patients without any."""
-    parted: dict[int, SliceLabels] = {number: {} for number in patients}
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """The scan of a patient.
+
+    Attributes:
+        root: The data set.
+        number: PatientNumber.
+        path: File or folder of the scan, below `root`.
+        labels: Labels of its slices that have some.
+        said: Every SliceNumber that the table has of the patient.
+        named: Whether the table names the patient at all.
+    """
+
+    root: Path
+    number: int
+    path: Path
+    labels: SliceLabels
+    said: frozenset[int]
+    named: bool
+
+
+ScanReader = Callable[[Scan], tuple[list[ImageRecord], list[Finding]]]
+
+
+def read_scans(
+    root: Path,
+    table: Path,
+    paths: Mapping[int, Path],
+    read_scan: ScanReader,
+    missing: str,
+    progress: Progress,
+    engine: Engine,
+) -> tuple[list[ImageRecord], list[Finding]]:
+    """Read the scans of a release with the labels of its table.
+
+    Args:
+        root: The data set.
+        table: The label table.
+        paths: File or folder of each PatientNumber.
+        read_scan: Gives one scan's labelled slices and findings.
+        missing: What to say of a patient without a scan.
+        progress: Called with (scans done, scans in all).
+        engine: Reads the scans.
+
+    Returns:
+        All labelled slices; findings, those about the table first.
+    """
+    labels, said, findings = read_slice_labels(table)
+    of_patient: dict[int, SliceLabels] = {}
     for key, one in labels.items():
-        parted[key[0]][key] = one
-    return parted
+        of_patient.setdefault(key[0], {})[key] = one
+    scans = [
+        Scan(
+            root,
+            number,
+            path,
+            of_patient.get(number, {}),
+            frozenset(said.get(number, ())),
+            number in said,
+        )
+        for number, path in sorted(paths.items())
+    ]
+    images: list[ImageRecord] = []
+    for done, (records, noted) in enumerate(engine(read_scan, scans), start=1):
+        images += records
+        findings += noted
+        progress(done, len(scans))
+    findings += [
+        Finding("label_without_image", patient_name(number), missing)
+        for number in sorted(said)
+        if number not in paths
+    ]
+    return images, findings
 
 
 def patient_name(number: int) -> str:
@@ -75,7 +145,7 @@ def image_name(key: Slice) -> str:
 def _rows(
     table: Path, said: dict[int, set[int]], findings: list[Finding]
 ) -> Iterator[tuple[int, Slice, Labels | None]]:
-    """Line number, slice, and its subtypes and No_Hemorrhage; None where one is not 0 or 1."""
+    """Yield line number, slice, its subtypes and No_Hemorrhage; None where one is not 0 or 1."""
     for line, row in read_rows(table, COLUMNS, kind="label table of CT-ICH"):
         if all(is_blank(cell) for cell in row.values()):
             continue
@@ -94,6 +164,6 @@ def _rows(
 
 
 def _whole(cell: str) -> int | None:
-    """`49` or `49.0` → 49; None for anything else."""
+    """Return 49 for `49` or `49.0`; None for anything that is no whole number."""
     digits = cell.removesuffix(".0")
     return int(digits) if digits.isdecimal() and digits.isascii() else None

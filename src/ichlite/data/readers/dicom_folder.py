@@ -1,4 +1,4 @@
-"""Scan a folder of DICOM files into one small record an image, and note what is odd.
+"""Scan a folder of DICOM files into one small record for each image, and note what is odd.
 
 Only headers are read. Nothing of them is kept but who, where and in which order, so that a folder
 of a million files fits in memory.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -17,7 +17,7 @@ from ichlite.ct.gaps import REPEAT_TOLERANCE_MM
 from ichlite.ct.header import Refusal, read_header
 from ichlite.ct.stack import slice_normal
 from ichlite.data.audit import Finding
-from ichlite.data.readers.index import Progress
+from ichlite.data.readers.index import ImageRecord, Progress
 from ichlite.data.workers import Engine, in_this_process
 from ichlite.errors import InputError
 from ichlite.records import SliceHeader, Vector3
@@ -37,7 +37,7 @@ class Found:
         patient, study, series, instance: PatientID and the UIDs, as in the file; the patient may
             be empty.
         position_mm: Along the slice normal of its series, feet to head; None when unknown.
-        series_description, contrast_agent, slice_thickness_mm: As in the file; None when absent.
+        series_description, contrast_agent, slice_thickness_mm: From the file, None if absent.
     """
 
     source: str
@@ -50,6 +50,25 @@ class Found:
     contrast_agent: str | None = None
     slice_thickness_mm: float | None = None
 
+    def labelled(self, image: str, patient: str, labels: Sequence[int]) -> ImageRecord:
+        """Return the record of the image.
+
+        Args:
+            image: Unique name.
+            patient: Name of the patient in the data set.
+            labels: 0 or 1 for `any`, then for each of `labels.NAMES`.
+        """
+        return ImageRecord(
+            image=image,
+            patient=patient,
+            study=self.study,
+            series=self.series,
+            position_mm=self.position_mm,
+            labels=tuple(labels[1:]),
+            any=labels[0],
+            source=self.source,
+        )
+
 
 def walk(
     root: Path,
@@ -58,12 +77,12 @@ def walk(
     *,
     under: tuple[str, ...] = ("",),
 ) -> tuple[list[Found], list[Finding]]:
-    """Folder → its CT images in the order of their paths, and findings about the rest.
+    """Find the CT images of a folder, in the order of their paths, and note what else there is.
 
     Args:
-        root: The data set.
+        root: Folder of the data set.
         progress: Called with (files done, files in all).
-        engine: Where headers are read.
+        engine: Reads headers.
         under: Sub-folders of `root` to search, to any depth, links followed.
 
     Returns:
@@ -97,7 +116,7 @@ def walk(
 
 
 def list_files(root: Path, under: str = "") -> Iterator[tuple[str, int, int]]:
-    """Folder → (entry below `root`, bytes, time of change in ns), in the order of the names.
+    """Yield (entry below `root`, bytes, time of change in ns), in the order of the names.
 
     Links to folders are followed, since large sets are often linked into place; one that leads back
     to a folder above it is given as an entry. So is whatever is no file: a pipe, a dangling link.
@@ -131,7 +150,7 @@ def _list(
 
 
 def _read_chunk(chunk: tuple[str, list[str]]) -> list[tuple[Found | Finding, Place | None]]:
-    """A folder and sources below it → what each is, and where an image lies in the patient."""
+    """Return what each source below a folder is, and where an image lies in the patient."""
     root, sources = chunk
     seen: list[tuple[Found | Finding, Place | None]] = []
     for source in sources:

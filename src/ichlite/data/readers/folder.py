@@ -13,7 +13,6 @@ from pathlib import Path, PurePosixPath
 
 from ichlite.ct.header import read_header
 from ichlite.data.audit import Finding
-from ichlite.data.readers.assemble import assemble
 from ichlite.data.readers.dicom_folder import Found, walk
 from ichlite.data.readers.folder_table import (
     PHANTOM_NAMES,
@@ -23,7 +22,7 @@ from ichlite.data.readers.folder_table import (
     find_folder_table,
     read_folder_table,
 )
-from ichlite.data.readers.index import ImageRecord, Index, LabelLevel, Progress
+from ichlite.data.readers.index import ImageRecord, Index, LabelLevel, Progress, assemble
 from ichlite.data.readers.lesion import on_grid
 from ichlite.data.readers.series_choice import choose_series, folder_of
 from ichlite.data.workers import Engine, in_this_process
@@ -35,13 +34,13 @@ LEAKED_TO = "train"
 
 
 def read(root: Path, progress: Progress, engine: Engine = in_this_process) -> Index:
-    """Folder with a label table → its index.
+    """Read a folder with a label table.
 
     Args:
         root: Holds DICOM files at any depth and, at its top, `labels.csv` or a single `*.csv`, with
             `folder_table.COLUMNS` and any of `folder_table.OPTIONAL`.
         progress: Called with (files done, files in all).
-        engine: Where headers are read.
+        engine: Reads headers.
 
     Returns:
         Every labelled image; findings say what is not in it and why.
@@ -54,12 +53,12 @@ def read(root: Path, progress: Progress, engine: Engine = in_this_process) -> In
 
 
 def read_phantom(root: Path, progress: Progress, engine: Engine = in_this_process) -> Index:
-    """Folder that `ichlite phantom --format dicom` wrote → its index; its splits are kept.
+    """Read a folder that `ichlite phantom --format dicom` wrote; its splits are kept.
 
     Args:
-        root: Holds `labels.csv` and a folder a phantom.
+        root: Holds `labels.csv` and a folder for each phantom.
         progress: Called with (files done, files in all).
-        engine: Where headers are read.
+        engine: Reads headers.
 
     Returns:
         Every slice, with its lesion on the 256 grid.
@@ -71,7 +70,7 @@ def read_phantom(root: Path, progress: Progress, engine: Engine = in_this_proces
 
 
 def settle_splits(images: Iterable[ImageRecord]) -> tuple[list[ImageRecord], list[Finding]]:
-    """Given splits → one a patient, and a finding for each patient who had two.
+    """Give each patient one split, and note each patient who had two.
 
     A split that is given for some images of a patient holds for all of them.
 
@@ -127,28 +126,30 @@ def _read(
 
 
 def _level(root: Path, rows: Mapping[str, FolderRow]) -> LabelLevel:
-    """Whether the paths are files or folders; raises InputError when they are both."""
+    """Return whether labels are of slices (files) or scans (folders); InputError where of both."""
     folders = [path for path in rows if (root / path).is_dir()]
     files = [path for path in rows if (root / path).is_file()]
     if folders and files:
         raise InputError(
-            "labels of slices and of scans in one table",
+            "the table has labels of slices and labels of scans",
             found=f"file {files[0]}, folder {folders[0]}",
-            expected="paths to files, or paths to folders",
+            expected="paths to files alone, or to folders alone",
         )
     for path in folders:
         above = _named(path, set(folders), "scan")
         if above is not None:
-            raise InputError("labelled folders lie in each other", found=f"{above} and {path}")
+            raise InputError(f"the table labels folder {above} and folder {path} inside of it")
         if rows[path].image or rows[path].lesion:
-            raise InputError(f"{path} is a folder: it has no image name and no lesion position")
+            raise InputError(
+                f"{path} is a folder, so it cannot have an image name or a lesion position"
+            )
     return "scan" if folders else "slice"
 
 
 def _slices(
     root: Path, rows: Mapping[str, FolderRow], found: Iterable[Found], dropped: Container[str]
 ) -> tuple[list[ImageRecord], list[Finding]]:
-    """Files → records of those that the table names, findings about those that it does not."""
+    """Return records of the files that the table names, and findings about the others."""
     images = []
     findings = []
     for one in found:
@@ -164,7 +165,7 @@ def _slices(
 def _scans(
     _root: Path, rows: Mapping[str, FolderRow], found: Iterable[Found], dropped: Container[str]
 ) -> tuple[list[ImageRecord], list[Finding]]:
-    """Files → records of one series a folder that the table names, findings about the rest."""
+    """Return records of one series in each folder that the table names, and findings."""
     scans: dict[str, list[Found]] = {}
     unnamed: Counter[str] = Counter()
     for one in found:
@@ -186,32 +187,28 @@ def _scans(
 
 
 def _named(source: str, paths: Container[str], level: LabelLevel) -> str | None:
-    """File → the path that labels it: its own, or that of a folder above it."""
+    """Return the path that labels a file: its own, or that of a folder above it."""
     if level == "slice":
         return source if source in paths else None
     return next((str(path) for path in PurePosixPath(source).parents if str(path) in paths), None)
 
 
 def _record(one: Found, row: FolderRow, lesion: tuple[float, float] | None) -> ImageRecord:
-    return ImageRecord(
-        image=row.image or one.source,
-        patient=row.patient,
+    record = one.labelled(row.image or one.source, row.patient, (row.any, *row.labels))
+    return replace(
+        record,
         study=row.study or one.study,
         series=f"{row.patient}/{row.series}" if row.series else one.series,
-        position_mm=one.position_mm,
-        labels=row.labels,
-        any=row.any,
-        source=one.source,
         lesion=lesion,
         split=row.split,
     )
 
 
 def _placed(root: Path, one: Found, lesion: tuple[float, float]) -> tuple[float, float]:
-    """Lesion in pixels of the image's own matrix → on the 256 grid (reads the header again)."""
+    """Bring a lesion from the image's own matrix to the 256 grid (reads the header again)."""
     header = read_header(str(root / one.source))
     if not isinstance(header, SliceHeader):
-        raise InputError(f"{one.source} changed while it was read", found=header.reason)
+        raise InputError(f"{one.source} changed while it was read: {header.reason}")
     row, column = lesion
     if not (-0.5 <= row <= header.rows - 0.5 and -0.5 <= column <= header.columns - 0.5):
         raise InputError(

@@ -18,20 +18,20 @@ COLUMNS = ("path", "patient", *NAMES)
 OPTIONAL = (ANY, "study", "series", "image", "split", "lesion_row", "lesion_column")
 
 PHANTOM_NAMES: Mapping[str, str] = MappingProxyType({"path": "file", "image": "instance"})
-"""Our columns → those of the table that `ichlite phantom` writes, where they differ."""
+"""Columns of the table that `ichlite phantom` writes, by ours, where they differ."""
 
 SAME_NAMES: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
 class FolderRow:
-    """What the table says of a path.
+    """The row of a path in the table.
 
     Attributes:
-        patient: Never empty.
+        patient: Name; never empty.
         labels: 0 or 1 for each of `labels.NAMES`.
         any: 0 or 1; as the table says, else the highest of `labels`.
-        study, series, image: Empty where the table does not say.
+        study, series, image: Names; empty where the table does not say.
         split: `train`, `validation`, `test` or None.
         lesion: (row, column) in pixels of the image's own matrix, or None.
     """
@@ -47,7 +47,7 @@ class FolderRow:
 
 
 def find_folder_table(root: Path) -> Path:
-    """Folder → `labels.csv`, or the only `*.csv` (or `.csv.gz`), at its top.
+    """Find `labels.csv`, or the only `*.csv` (or `.csv.gz`), at the top of a folder.
 
     Raises:
         InputError: There is none, or several without that name.
@@ -59,7 +59,9 @@ def find_folder_table(root: Path) -> Path:
     if len(tables) != 1:
         found = ", ".join(table.name for table in tables) or "no *.csv"
         raise InputError(
-            f"no label table in {root}", found=found, expected=f"{TABLE}, or one *.csv"
+            f"{root} has {'several label tables' if tables else 'no label table'}",
+            found=found,
+            expected=f"{TABLE}, or one *.csv",
         )
     return tables[0]
 
@@ -67,11 +69,11 @@ def find_folder_table(root: Path) -> Path:
 def read_folder_table(
     table: Path, names: Mapping[str, str] = SAME_NAMES
 ) -> tuple[dict[str, FolderRow], list[Finding]]:
-    """Label table → path, relative and with `/`, → its row; and findings.
+    """Read the row of each path, relative and with `/`, and note what cannot be used.
 
     Args:
         table: The file.
-        names: Our columns → the table's, where they differ.
+        names: The table's columns by ours, where they differ.
 
     Returns:
         Rows that can be used; findings `path_outside_root`, `missing_patient`, `any_disagrees`,
@@ -95,7 +97,7 @@ def read_folder_table(
 
 
 def path_within(cell: str) -> str | None:
-    r"""Cell → the path it means below the folder; None when it is absolute, goes up, or is none.
+    r"""Return the path that a cell means below the folder; None if absolute, upward or none.
 
     Example:
         >>> path_within("./a//b.dcm"), path_within("a/../../b.dcm"), path_within(r"C:\b.dcm")
@@ -110,7 +112,7 @@ def path_within(cell: str) -> str | None:
 def _rows(
     table: Path, names: Mapping[str, str], findings: list[Finding]
 ) -> Iterator[tuple[int, str, FolderRow | None]]:
-    """Line number, path and what the line says; None where a label is not 0 or 1."""
+    """Yield line number, path and what the line says; None where a label is not 0 or 1."""
     ours = {theirs: our for our, theirs in names.items()}
     required = [names.get(column, column) for column in COLUMNS]
     for line, row in read_rows(table, required, kind="label table"):
@@ -148,7 +150,9 @@ def _split(cells: Mapping[str, str], where: str) -> str | None:
     if is_blank(split):
         return None
     if split not in SPLITS:
-        raise InputError(f"{where}: no split {split!r}", expected=f"one of {', '.join(SPLITS)}")
+        raise InputError(
+            f"{where} names an unknown split, {split!r}", expected=f"one of {', '.join(SPLITS)}"
+        )
     return split
 
 
@@ -160,6 +164,8 @@ def _lesion(cells: Mapping[str, str], where: str) -> tuple[float, float] | None:
         row, column = (float(text) for text in texts)
     except ValueError:
         raise InputError(
-            f"{where}: no lesion position", found=" and ".join(texts), expected="row and column"
+            f"{where} gives no lesion position",
+            found=" and ".join(texts),
+            expected="a row and a column",
         ) from None
     return row, column

@@ -1,4 +1,4 @@
-"""What a reader of a data set gives: one record an image, before a pixel is read, and its findings.
+"""Hold what a reader finds: a record of each image, before a pixel is read, and findings.
 
 A reader walks a folder in the data set's own layout and pairs images with labels; `prepare` takes
 its `Index` and does the rest (pixels, duplicates, splits, store) in the same way for all of them.
@@ -6,13 +6,15 @@ its `Index` and does the rest (pixels, duplicates, splits, store) in the same wa
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from ichlite.data.audit import Finding
 from ichlite.data.workers import Engine
+from ichlite.errors import InputError
 from ichlite.labels import NAMES
 
 LabelLevel = Literal["slice", "scan"]
@@ -21,11 +23,11 @@ NO_LABELS: tuple[int, ...] = (0,) * len(NAMES)
 
 @dataclass(frozen=True, slots=True)
 class ImageRecord:
-    """One image and what is known of it before its pixels are read.
+    """An image and what is known of it before its pixels are read.
 
     Attributes:
         image: Unique name within the data set.
-        patient, study, series: Whose it is and where it came from.
+        patient, study, series: Names of whom it shows and where it came from.
         position_mm: Along the slice normal, feet to head; None when unknown.
         labels: 0 or 1 for each subtype, in the order of `labels.NAMES`.
         any: 0 or 1: any haemorrhage.
@@ -50,7 +52,7 @@ class ImageRecord:
     split: str | None = None
 
     def order(self) -> tuple[str, str, str, float, str]:
-        """Sorting key: patient, study, series, position (unknown first), image."""
+        """Return the sorting key: patient, study, series, position (unknown first), image."""
         position = float("-inf") if self.position_mm is None else self.position_mm
         return self.patient, self.study, self.series, position, self.image
 
@@ -64,7 +66,7 @@ class Index:
         root: The folder that every `source` is below.
         label_level: Whether labels are of the slice, or of the scan that the slice is in.
         images: Sorted by `ImageRecord.order`; each `image` and each `source` once.
-        findings: What was repaired, left out or noticed while reading, one entry a case.
+        findings: What was repaired, left out or noticed while reading, one entry for each case.
         hu_range: Lowest and highest HU that are known; what lies outside of it is filled in. None
             where all are.
     """
@@ -79,6 +81,56 @@ class Index:
 
 Progress = Callable[[int, int], None]
 Reader = Callable[[Path, Progress, Engine], Index]
-"""Folder, progress(files done, files in all), where headers are read → index.
+"""Reads a folder, tells progress (files done, files in all), and gives the index.
 
-Raises InputError when the folder is no such set."""
+Headers are read by the engine. Raises InputError when the folder is no such set."""
+
+
+def assemble(
+    kind: str,
+    root: Path,
+    label_level: LabelLevel,
+    images: Iterable[ImageRecord],
+    findings: Iterable[Finding],
+    expected: str,
+    hu_range: tuple[int, int] | None = None,
+) -> Index:
+    """Make the index of what a reader found.
+
+    Args:
+        kind: Kind of data set.
+        root: The data set's folder.
+        label_level: `slice` or `scan`.
+        images: Records in any order; those that share a name are left out, with a finding.
+        findings: Findings so far.
+        expected: What the folder should have held, for the error.
+        hu_range: Lowest and highest HU that are known, as in `Index`.
+
+    Returns:
+        The index, sorted.
+
+    Raises:
+        InputError: There is no image.
+    """
+    records, all_findings = list(images), list(findings)
+    names = Counter(record.image for record in records)
+    kept = []
+    for record in records:
+        if names[record.image] > 1:
+            said = f"image {record.image}"
+            all_findings.append(Finding("duplicate_image_name", record.source, said))
+        else:
+            kept.append(record)
+    if not kept:
+        raise InputError(
+            f"{root} has no labelled image",
+            found=f"{len(all_findings)} findings: {_kinds(all_findings)}",
+            expected=expected,
+        )
+    ordered = tuple(sorted(kept, key=ImageRecord.order))
+    return Index(kind, root, label_level, ordered, tuple(all_findings), hu_range)
+
+
+def _kinds(findings: list[Finding]) -> str:
+    counts = Counter(finding.kind for finding in findings)
+    return ", ".join(f"{kind} {count}" for kind, count in sorted(counts.items())) or "nothing"

@@ -24,37 +24,38 @@ _ONE = frozenset({"1", "1.0"})
 _NOTHING = frozenset({"", "nan", "na", "n/a", "none", "null"})
 
 
-def find_table(root: Path, name: str) -> Path:
-    """Folder → the label table in it, or in the one folder below it that unzipping left there.
+def find_table(root: Path, *names: str) -> Path:
+    """Find the label table in a folder, or in the one below it that unzipping left there.
 
     Args:
-        root: The data set.
-        name: Of the table; `name`.gz will do.
+        root: Folder of the data set.
+        names: File names that the table may have, the usual one first; each with .gz will do.
 
     Raises:
         InputError: There is none, or there are several.
     """
-    for pattern in (name, f"{name}.gz", f"*/{name}", f"*/{name}.gz"):
+    endings = ("{}", "{}.gz", "*/{}", "*/{}.gz")
+    for pattern in (ending.format(name) for name in names for ending in endings):
         tables = sorted(root.glob(pattern))
         if len(tables) == 1:
             return tables[0]
         if tables:
             several = ", ".join(table.relative_to(root).as_posix() for table in tables)
-            raise InputError(f"several label tables in {root}", found=several, expected="one")
-    raise InputError(f"no label table in {root}", expected=name)
+            raise InputError(f"{root} has several label tables", found=several, expected="one")
+    raise InputError(f"{root} has no label table", expected=names[0])
 
 
 def read_rows(
     path: Path, required: Sequence[str], *, kind: str = "label table"
 ) -> Iterator[tuple[int, dict[str, str]]]:
-    r"""CSV file (.csv, .csv.gz) → (line number, column → cell) for each row, as the file is read.
+    r"""Yield the rows of a CSV file (.csv, .csv.gz) with their line numbers, as it is read.
 
     A byte order mark, spaces around cells, empty lines and rows of empty cells are passed over.
 
     Args:
         path: The file.
         required: Columns that it must have; others may follow, in any order.
-        kind: What the file should be, for messages.
+        kind: What the file should be, for errors.
 
     Yields:
         The row's (last) line number, from 1, and its cells by column.
@@ -83,15 +84,15 @@ def read_rows(
                     raise InputError(
                         f"{path.name} line {lines.line_num} does not fit the header",
                         found=f"{len(cells)} cells",
-                        expected=len(header),
+                        expected=f"{len(header)}",
                     )
                 yield lines.line_num, dict(zip(header, cells, strict=True))
     except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as failure:
-        raise InputError(f"{path.name} cannot be read", found=failure) from failure
+        raise InputError(f"{path.name} cannot be read: {failure}") from failure
 
 
 def binary(cell: str) -> int | None:
-    """Cell of a label → 0 or 1; None when it is neither.
+    """Return the label of a cell, 0 or 1; None when it is neither.
 
     Example:
         >>> [binary(cell) for cell in ("0", "1.0", "", "NaN", "2")]
@@ -101,7 +102,7 @@ def binary(cell: str) -> int | None:
 
 
 def is_blank(cell: str) -> bool:
-    """Whether a cell says nothing: empty, or one of the words that programs write for that.
+    """Return whether a cell is empty, or one of the words that programs write for that.
 
     Example:
         >>> is_blank("NaN"), is_blank("0")
@@ -111,7 +112,7 @@ def is_blank(cell: str) -> bool:
 
 
 def labels_of(row: Mapping[str, str], columns: Iterable[str]) -> tuple[int, ...] | None:
-    """Row, and its label columns in order → 0 or 1 for each; None when one is neither.
+    """Return a row's labels in the order of columns, 0 or 1 each; None when one is neither.
 
     Example:
         >>> labels_of({"a": "1", "b": "0"}, ["b", "a"])
@@ -124,16 +125,16 @@ def labels_of(row: Mapping[str, str], columns: Iterable[str]) -> tuple[int, ...]
 def merge_rows(
     rows: Iterable[tuple[int, Key, Value]], name: Callable[[Key], str] = str
 ) -> tuple[dict[Key, Value], list[Finding]]:
-    """Rows with a key → one value a key, and the findings of keys that stand twice.
+    """Keep one value for each key, and note keys that stand twice.
 
     Args:
         rows: (line number, key, value), in order of the file.
-        name: Key → `Finding.item`.
+        name: Turns a key into `Finding.item`.
 
     Returns:
-        Key → value in order of first appearance, without the keys whose rows differ; a finding
-        `duplicate_label_rows` for each row that repeats, and one `conflicting_labels` for each key
-        that was dropped.
+        The value of each key in order of first appearance, without keys whose rows differ; a
+        finding `duplicate_label_rows` for each row that repeats, and one `conflicting_labels` for
+        each key that was dropped.
 
     Example:
         >>> labels, findings = merge_rows([(2, "a", 1), (3, "b", 0), (4, "a", 1), (5, "b", 1)])
@@ -154,7 +155,7 @@ def merge_rows(
     for key, lines in repeats.items():
         if key in differing:
             del merged[key]
-            said = f"line {_listed(lines)} against an earlier one"
+            said = f"line {', '.join(map(str, lines))} against an earlier one"
             findings.append(Finding("conflicting_labels", name(key), said))
         else:
             said = "repeats an earlier one"
@@ -165,7 +166,7 @@ def merge_rows(
 
 
 def check_any(item: str, labels: Sequence[int], any_bleed: int) -> list[Finding]:
-    """Subtype labels and `any` → a finding when they contradict each other; `any` is kept.
+    """Return a finding when subtypes and `any` contradict each other; `any` is kept.
 
     Example:
         >>> [one.detail for one in check_any("scan 1", (0, 0, 0, 0, 1), 0)]
@@ -179,7 +180,7 @@ def check_any(item: str, labels: Sequence[int], any_bleed: int) -> list[Finding]
 
 
 def _open(path: Path) -> TextIO:
-    """Table, plain or gzipped → its text without a byte order mark."""
+    """Open a table, plain or gzipped, as text without a byte order mark."""
     if path.suffix == ".gz":
         return cast("TextIO", gzip.open(path, "rt", encoding="utf-8-sig", newline=""))
     return path.open(encoding="utf-8-sig", newline="")
@@ -189,15 +190,10 @@ def _check_header(header: Sequence[str], required: Sequence[str], path: Path, ki
     missing = [column for column in required if column not in header]
     if missing:
         raise InputError(
-            f"{path.name} is no {kind}: no column {', '.join(missing)}",
+            f"{path.name} is not a {kind}: it has no column {', '.join(missing)}",
             found=",".join(header) or "an empty file",
             expected=",".join(required),
         )
     doubled = sorted({column for column in header if column and header.count(column) > 1})
     if doubled:
-        raise InputError(f"{path.name} has columns that stand twice", found=", ".join(doubled))
-
-
-def _listed(lines: Sequence[int]) -> str:
-    """`[3, 5]` → `3, 5`."""
-    return ", ".join(str(line) for line in lines)
+        raise InputError(f"{path.name} has these columns twice: {', '.join(doubled)}")

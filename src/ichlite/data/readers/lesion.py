@@ -9,13 +9,13 @@ from ichlite.ct.tensor import GRID
 
 
 def on_grid(row: float, column: float, rows: int, columns: int) -> tuple[float, float]:
-    """Place in a slice's own matrix → the place on the grid that `resize_hu` makes of the slice.
+    """Bring a place in a slice's own matrix to the grid that `resize_hu` makes of the slice.
 
     Args:
         row: In pixels, from 0 at the centre of the first.
-        column: The same.
-        rows: Of the matrix.
-        columns: Of the matrix.
+        column: In pixels, likewise.
+        rows: Rows of the matrix.
+        columns: Columns of the matrix.
 
     Returns:
         (row, column) on the grid, in pixels.
@@ -33,10 +33,10 @@ def on_grid(row: float, column: float, rows: int, columns: int) -> tuple[float, 
 
 
 def largest_bleed(mask: NDArray[np.bool_]) -> tuple[float, float] | None:
-    """Mask of all bleeds in a slice → a place in the largest, on the grid.
+    """Return a place in the largest bleed of a slice, on the grid.
 
     Args:
-        mask: (row, column) bool.
+        mask: (row, column) bool, all bleeds of the slice.
 
     Returns:
         The pixel of the largest connected bleed (diagonals connect) that is nearest to its centre,

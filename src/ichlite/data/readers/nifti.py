@@ -35,11 +35,11 @@ _AIR_HU = -500.0
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """How a volume lies, from its header alone.
+    """The size of a volume and how it lies, from its header alone.
 
     Attributes:
-        slices, rows, columns: Of the axial images.
-        positions_mm: Of each slice along the slice normal, feet to head.
+        slices, rows, columns: Size of the axial images.
+        positions_mm: Position of each slice along the slice normal, feet to head.
         stored: For each slice, feet to head, its index along the file's own slice axis.
         stated: Whether the file says how it lies; if not, nibabel's reading of its axes is used.
     """
@@ -61,7 +61,7 @@ class _Volume:
     intercept: float
 
     def plane(self, k: int, path: Path) -> NDArray[np.float64]:
-        """(row, column), scaled; `path` is for the message when there is no slice `k`."""
+        """Return the scaled (row, column) values of slice `k`; errors name `path`."""
         if not 0 <= k < len(self.stored):
             raise UnreadableFile(
                 f"{path} has no slice {k}", expected=f"0 to {len(self.stored) - 1}"
@@ -71,7 +71,7 @@ class _Volume:
 
 
 def read_nifti_geometry(path: Path) -> Geometry:
-    """Volume → its geometry, without reading a voxel.
+    """Read the geometry of a volume, and no voxel.
 
     Args:
         path: A .nii or .nii.gz file.
@@ -107,7 +107,7 @@ def read_nifti_geometry(path: Path) -> Geometry:
 
 
 def read_nifti_slice(path: Path, k: int) -> NDArray[np.int16]:
-    """Volume and slice number → the slice's HU on the model's grid.
+    """Read the HU of one slice on the model's grid.
 
     The last volume is kept, so that reading its slices in order decodes it once.
 
@@ -135,14 +135,14 @@ def read_nifti_slice(path: Path, k: int) -> NDArray[np.int16]:
 
 
 def read_mask_plane(path: Path, k: int, volume: Path) -> NDArray[np.bool_]:
-    """Mask, slice number and the volume that it was drawn on → where the slice is marked.
+    """Read where a slice of a volume is marked.
 
     A mask's voxels are its volume's, whatever its own affine says.
 
     Args:
         path: A .nii or .nii.gz file, marked where it is above 0.
         k: From 0 at the feet, as in `read_nifti_slice`.
-        volume: Says how both lie.
+        volume: The volume that the mask was drawn on; it says how both lie.
 
     Returns:
         (row, column) bool, in the volume's own matrix.
@@ -168,7 +168,7 @@ def _state(path: Path) -> _State:
 def _open_volume(
     file: str, _changed_ns: int, _size: int, like: str, _like_changed_ns: int, _like_size: int
 ) -> _Volume:
-    """File, and the one whose affine holds → its stored values, turned to axial."""
+    """Return a file's stored values, turned to axial by the affine of `like`."""
     from nibabel.orientations import apply_orientation
 
     image, model = _load(Path(file)), _load(Path(like))
@@ -203,7 +203,7 @@ def _check_type(volume: _Volume, path: Path) -> None:
 
 @contextmanager
 def _translated(path: Path) -> Iterator[None]:
-    """What nibabel raises for bad files → UnreadableFile, in one line."""
+    """Raise UnreadableFile, in one line, for what nibabel raises for bad files."""
     from nibabel.filebasedimages import ImageFileError
     from nibabel.spatialimages import HeaderDataError
 
@@ -219,7 +219,7 @@ def _translated(path: Path) -> Iterator[None]:
 
 
 def _load(path: Path) -> Nifti1Image:
-    """File → nibabel's image, NIfTI-1 or NIfTI-2 (a subclass), voxels unread."""
+    """Return nibabel's image, NIfTI-1 or NIfTI-2 (a subclass), voxels unread."""
     from nibabel.loadsave import load
     from nibabel.nifti1 import Nifti1Image
 
@@ -230,7 +230,7 @@ def _load(path: Path) -> Nifti1Image:
 
 
 def _shape(image: Nifti1Image, path: Path) -> tuple[int, int, int]:
-    """Sizes of the three axes; raises UnreadableFile when it is not one volume of a scan."""
+    """Return the sizes of the three axes; UnreadableFile when it is not one volume of a scan."""
     sizes = tuple(int(size) for size in image.shape)
     if len(sizes) < 3 or any(size != 1 for size in sizes[3:]) or min(sizes) < 1:
         raise UnreadableFile(f"{path} is not one volume", found=f"shape {sizes}")
@@ -238,12 +238,12 @@ def _shape(image: Nifti1Image, path: Path) -> tuple[int, int, int]:
 
 
 def _affine(image: Nifti1Image) -> NDArray[np.float64]:
-    """Voxel numbers → mm to the right, front and head."""
+    """Return the affine from voxel numbers to mm to the right, front and head."""
     return np.asarray(image.affine, np.float64)
 
 
 def _to_axial(image: Nifti1Image, path: Path) -> NDArray[np.float64]:
-    """(3, 2): for each stored axis, which of slice, row and column it becomes, and its sign."""
+    """Return (3, 2): which of slice, row and column each stored axis becomes, and its sign."""
     from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 
     affine = _affine(image)
@@ -259,7 +259,7 @@ def _to_axial(image: Nifti1Image, path: Path) -> NDArray[np.float64]:
 
 
 def _inverse(transform: NDArray[np.float64], shape: tuple[int, int, int]) -> NDArray[np.float64]:
-    """Affine from turned voxel numbers back to stored ones."""
+    """Return the affine from turned voxel numbers back to stored ones."""
     from nibabel.orientations import inv_ornt_aff
 
     return np.asarray(inv_ornt_aff(transform, shape), np.float64)

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ichlite.data.audit import Finding
-from ichlite.data.readers.assemble import assemble
 from ichlite.data.readers.dicom_folder import Found, walk
-from ichlite.data.readers.index import ImageRecord, Index, Progress
+from ichlite.data.readers.index import Index, Progress, assemble
 from ichlite.data.readers.label_table import binary, check_any, find_table, read_rows
 from ichlite.data.workers import Engine, in_this_process
 from ichlite.errors import InputError
@@ -32,7 +31,7 @@ class RsnaLabels:
     """Labels of one file.
 
     Attributes:
-        labels: Image, such as `ID_000259ccf`, → labels in the order of `CLASSES`.
+        labels: Labels in the order of `CLASSES` of each image, such as `ID_000259ccf`.
         findings: Lines that stand twice; images dropped for contradictions or missing classes.
     """
 
@@ -41,13 +40,13 @@ class RsnaLabels:
 
 
 def read(root: Path, progress: Progress, engine: Engine = in_this_process) -> Index:
-    """Folder of the RSNA 2019 download → its index.
+    """Read a folder of the RSNA 2019 download.
 
     Args:
         root: Holds `stage_2_train.csv` (or `.csv.gz`) and `stage_2_train_images/`, or the images
             anywhere below; or a single folder does, as unzipping leaves it.
         progress: Called with (files done, files in all).
-        engine: Where headers are read.
+        engine: Reads headers.
 
     Returns:
         Every labelled image with a readable header; findings say what is not in it and why.
@@ -73,7 +72,7 @@ def read(root: Path, progress: Progress, engine: Engine = in_this_process) -> In
             continue
         for one in same:
             if one.patient:
-                images.append(_record(name, one, labelled.labels[name]))
+                images.append(one.labelled(name, one.patient, labelled.labels[name]))
             else:
                 findings.append(Finding("missing_patient", one.source))
     findings += [
@@ -91,23 +90,10 @@ def _image(source: str) -> str:
     return Path(source).stem
 
 
-def _record(name: str, one: Found, labels: tuple[int, ...]) -> ImageRecord:
-    return ImageRecord(
-        image=name,
-        patient=one.patient,
-        study=one.study,
-        series=one.series,
-        position_mm=one.position_mm,
-        labels=labels[1:],
-        any=labels[0],
-        source=one.source,
-    )
-
-
 def _in_test_images(
     root: Path, folder: str, patients: set[str], progress: Progress, engine: Engine
 ) -> list[Finding]:
-    """What the unlabelled test images of the challenge add: whether they share patients."""
+    """Note the unlabelled test images of the challenge, and patients whom they share."""
     if not (root / folder).is_dir():
         return []
     found, _ = walk(root, progress, engine, under=(folder,))
@@ -123,10 +109,10 @@ def _in_test_images(
 
 
 def read_labels(path: Path) -> RsnaLabels:
-    """Label file (.csv, .csv.gz) → labels by image; repeats dropped, contradictions reported.
+    """Read the labels of each image; repeats are dropped, contradictions reported.
 
     Args:
-        path: `stage_2_train.csv`, or one in its layout.
+        path: `stage_2_train.csv`, or one in its layout, gzipped or not.
 
     Returns:
         The labels, without the images of a finding that quarantines.
@@ -164,12 +150,12 @@ def read_labels(path: Path) -> RsnaLabels:
 
 
 def _parse(row: dict[str, str], path: Path, number: int) -> tuple[str, int, int]:
-    """`{"ID": "ID_000259ccf_any", "Label": "0"}` → ("ID_000259ccf", place of `any`, 0)."""
+    """Return the image, the place in `CLASSES` and the label of a row."""
     image, _, name = row["ID"].rpartition("_")
     label = binary(row["Label"])
     if not image or name not in _PLACE or label is None:
         raise InputError(
-            f"{path.name} line {number} is no RSNA label",
+            f"{path.name} line {number} is not an RSNA label",
             found=",".join(row.values()),
             expected=f"ID_<image>_<one of {', '.join(CLASSES)}>,<0 or 1>",
         )

@@ -44,7 +44,7 @@ class _Candidate:
     images: tuple[Found, ...]
 
     def objection(self, *, folder_named: bool) -> tuple[str, str] | None:
-        """Kind of finding, and why the rule leaves the series out; None when it does not."""
+        """Return the finding's kind and why the rule leaves the series out; None if it does not."""
         descriptions = {one.series_description for one in self.images if one.series_description}
         names = sorted(
             descriptions | ({PurePosixPath(self.folder).name} if folder_named else set())
@@ -66,7 +66,7 @@ class _Candidate:
         return None
 
     def thickness_mm(self) -> float | None:
-        """Median SliceThickness, else median distance of the slices; None when neither is known."""
+        """Return the median SliceThickness, else the slices' median distance; None if unknown."""
         stated = [one.slice_thickness_mm for one in self.images if one.slice_thickness_mm]
         if stated:
             return median(stated)
@@ -75,7 +75,7 @@ class _Candidate:
         return median(distances) if distances else None
 
     def rank(self) -> tuple[bool, float, int, str, str]:
-        """Lowest is best: positions known, near to 5 mm (in whole mm), many slices, name."""
+        """Return positions known, near to 5 mm (in whole mm), many slices, name; lowest is best."""
         unplaced = any(one.position_mm is None for one in self.images)
         thick = self.thickness_mm()
         far = float("inf") if thick is None else abs(round(thick) - PREFERRED_MM)
@@ -85,11 +85,11 @@ class _Candidate:
 def choose_series(
     scan: str, images: Sequence[Found], *, folder_named: bool = False
 ) -> tuple[tuple[Found, ...], list[Finding]]:
-    """Images of one scan → those of the series that the rule chooses, and what it left out.
+    """Choose the images of the one series that stands for a scan, and note the others.
 
     Args:
-        scan: Its name, for findings.
-        images: All that was found of it, in any order.
+        scan: Name of the scan, for findings.
+        images: All images that were found of it, in any order.
         folder_named: Whether folders are named like the series in them, as in CQ500; else only
             SeriesDescription is looked at.
 
@@ -131,7 +131,7 @@ def choose_series(
 
 
 def is_contrast_name(name: str) -> bool:
-    """Whether a series' name says that contrast agent was given.
+    """Return whether a series' name says that contrast agent was given.
 
     Example:
         >>> [is_contrast_name(n) for n in ("CT POST CONTRAST-2", "CT C", "CT PRE CONTRAST THIN")]
@@ -142,5 +142,5 @@ def is_contrast_name(name: str) -> bool:
 
 
 def folder_of(source: str) -> str:
-    """`a/b/c.dcm` → `a/b`; nothing for a file at the top."""
+    """Return the folder of a source: `a/b` for `a/b/c.dcm`, empty for a file at the top."""
     return source.rpartition("/")[0]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ichlite.data.atomic_files import write_json
+from ichlite.atomic_files import write_json
 from ichlite.data.store import Store
 from ichlite.data.store_tables import read_tables
 from ichlite.errors import InputError
@@ -50,16 +50,14 @@ def rsna_counts(store: Store, tables: Path | None, kept: Path) -> RsnaCounts | N
     """
     if tables is not None:
         read = read_tables(tables)
-        labels = {
-            name: None if study.labels is None else study.labels[0]
-            for name, study in read.studies.items()
-        }
         found = _counted(
             f"the tables {', '.join(read.names)}",
             {name: study.patient for name, study in read.studies.items()},
-            labels,
+            {
+                name: study.labels[0] if study.labels else None
+                for name, study in read.studies.items()
+            },
         )
-        kept.parent.mkdir(parents=True, exist_ok=True)
         write_json(kept, asdict(found))
         return found
     if str(store.meta.get("kind")) != "rsna":

@@ -1,0 +1,236 @@
+"""Write files and folders whole or not at all, however the process ends.
+
+What is written goes to a name of its own beside its place and is renamed when it is complete, so
+that nobody ever sees half of it, and a full disk or an interrupt leaves no trace. Nothing here
+changes the process (its umask, its folder): any number of threads and processes may write at once.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from ichlite.errors import IchliteError, StoreError, UsageError
+
+PART_MARK = ".part"
+LOCK_FILE = ".lock"
+BROKEN = "backslashreplace"
+"""How bytes of file names that are no UTF-8 are written."""
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a name beside a path to write to; the file takes the path's place if all went well.
+
+    Raises:
+        OSError: The disk is full, or the folder cannot be written; it names `path`.
+
+    Example:
+        >>> import tempfile
+        >>> target = Path(tempfile.mkdtemp()) / "a.txt"
+        >>> with replacing(target) as part:
+        ...     _ = part.write_text("whole")
+        >>> target.read_text()
+        'whole'
+    """
+    # Nobody else has this name, on storage that machines share, too; the kind of file (.keras, .h5)
+    # stays last, for writers that go by it. The writer makes the file, and so by the umask.
+    part = path.with_name(f".{os.urandom(8).hex()}{PART_MARK}{path.suffix}")
+    try:
+        yield part
+        _to_disk(part)
+        part.replace(path)
+        _to_disk(path.parent)
+    except OSError as fault:
+        if fault.errno is not None and fault.filename in (None, os.fspath(part)):
+            fault.filename = os.fspath(path)
+        raise
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Yield a new folder to fill; it takes the path's place if all went well.
+
+    Args:
+        path: Nothing, or an empty folder. What an earlier process left beside it goes.
+
+    Raises:
+        StoreError: Something is there.
+
+    Example:
+        >>> import tempfile
+        >>> target = Path(tempfile.mkdtemp()) / "study"
+        >>> with replacing_folder(target) as part:
+        ...     _ = (part / "a.txt").write_text("whole")
+        >>> [file.name for file in target.iterdir()]
+        ['a.txt']
+    """
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise StoreError(f"{path} is not empty", remedy="name a new folder, or remove this one")
+    part = path.with_name(path.name + PART_MARK)
+    if part.exists():
+        shutil.rmtree(part)
+    part.mkdir(parents=True)
+    try:
+        yield part
+        part.replace(path)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+
+
+def _to_disk(path: Path) -> None:
+    """Wait until a file, or the names in a folder, would survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write text to a file, whole, or leave what was there as it was.
+
+    A file that was there keeps its permissions; through a symbolic link its target is written; what
+    is no regular file (a device, a pipe, this process' own output) is written straight into.
+
+    Args:
+        path: The file; its folder must exist.
+        text: Written as UTF-8.
+
+    Raises:
+        IchliteError: The folder does not exist, the disk is full, or writing is not allowed.
+    """
+    try:
+        there = stat_of(path)
+        if there is not None and (stream := _own_stream(there)) is not None:
+            _write(os.dup(stream), text)
+        elif there is not None and not stat.S_ISREG(there.st_mode):
+            _write(os.open(path, os.O_WRONLY), text)
+        else:
+            if there is not None and not os.access(path, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            with replacing(Path(os.path.realpath(path))) as part:
+                mode = 0o666 if there is None else 0o600  # nobody reads what was private
+                _write(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), text)
+                if there is not None:
+                    part.chmod(stat.S_IMODE(there.st_mode))
+    except (OSError, ValueError) as error:
+        # A ValueError is a path that no file can have, such as one with a null character.
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise IchliteError(f"cannot write {path}: {why}") from error
+
+
+def stat_of(path: Path) -> os.stat_result | None:
+    """Return what is known of a file; None where there is none, or no file can have that name."""
+    try:
+        return path.stat()
+    except (OSError, ValueError):
+        return None
+
+
+def _own_stream(there: os.stat_result) -> int | None:
+    """The descriptor of stdout or stderr if that is the file: renaming would tear it from them."""
+    for descriptor in (1, 2):
+        with suppress(OSError):
+            if os.path.samestat(os.fstat(descriptor), there):
+                return descriptor
+    return None
+
+
+def _write(descriptor: int, text: str) -> None:
+    with os.fdopen(descriptor, "w", encoding="utf-8", errors=BROKEN, newline="") as file:
+        file.write(text)
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Write a document to a JSON file, whole or not at all."""
+    with replacing(path) as part:
+        text = json.dumps(document, indent=2, allow_nan=False)
+        part.write_text(text + "\n", encoding="utf-8")
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    r"""Write a header and rows of text to a CSV file, lines ended by `\n`, whole or not at all.
+
+    Why not csv.writer: with that line end it leaves a lone `\r` bare, which reads as a line end.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "a.csv"
+        >>> write_csv(path, ["name"], [["a,b"], ["c\r"]])
+        >>> path.read_bytes()
+        b'name\n"a,b"\n"c\r"\n'
+    """
+    with (
+        replacing(path) as part,
+        part.open("w", newline="", encoding="utf-8", errors=BROKEN) as file,
+    ):
+        for row in chain([header], rows):
+            file.write(",".join(map(_quoted, row)) + "\n")
+
+
+def _quoted(cell: str) -> str:
+    if not any(mark in cell for mark in ',"\r\n'):
+        return cell
+    doubled = cell.replace('"', '""')
+    return f'"{doubled}"'
+
+
+@contextmanager
+def held(folder: Path, refusal: type[IchliteError] = StoreError) -> Iterator[None]:
+    """Let this process alone work in a folder; the lock ends with the process, however that ends.
+
+    Args:
+        folder: Folder, which will hold the file of the lock.
+        refusal: Kind of error that says that another process works there.
+
+    Raises:
+        IchliteError: Another process works there; of the kind `refusal`.
+    """
+    import fcntl
+
+    with (folder / LOCK_FILE).open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as fault:
+            raise refusal(
+                f"{folder} is being written by another process",
+                remedy="wait for it, or name another folder",
+            ) from fault
+        yield
+
+
+def check_place(source: Path, out: Path) -> None:
+    """Raise unless a folder to write lies outside of what is read.
+
+    Raises:
+        UsageError: `out` lies inside of what is read, and would be read itself; or is a file.
+    """
+    inner, outer = out.resolve(), source.resolve()
+    if inner == outer or outer in inner.parents:
+        raise UsageError(
+            f"{out} lies inside {source}, which is read", remedy="name a folder outside of it"
+        )
+    if out.exists() and not out.is_dir():
+        raise UsageError(
+            f"{out} is a file, not a folder", remedy="name a folder, which is made if it is missing"
+        )
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove what killed processes left half written."""
+    for part in folder.glob(f".*{PART_MARK}*"):
+        with suppress(OSError):
+            part.unlink()
