@@ -27,8 +27,9 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from ichlite.bench.machine import describe_machine
 from ichlite.data.prepare_store import prepare_store
-from ichlite.data.readers.rsna import CLASSES, IMAGES, TABLE
+from ichlite.data.readers.rsna import IMAGES, TABLE
 from ichlite.data.workers import Engine, local_engine
+from ichlite.labels import CLASSES
 from ichlite.samples import GE_HEAD
 
 SLICES_A_SCAN = 32

@@ -1,4 +1,4 @@
-"""An arm64 root and aarch64 wheels in; whether arm64 computes the integers of this machine, out.
+"""Check whether arm64 computes the integers of this machine, under emulation.
 
     sudo apt-get install qemu-user-static debootstrap
     sudo debootstrap --arch=arm64 --variant=minbase --include=python3 bookworm ROOT
@@ -40,7 +40,8 @@ from ichlite.samples import SAMPLES
 REPOSITORY = Path(__file__).resolve().parents[1]
 QEMU = "qemu-aarch64-static"
 TOLERANCE = 1e-12
-"""Of a probability: exp and means in float64 round their last bit as each processor likes."""
+"""Allowed difference of a probability: exp and means in float64 round their last bit as each
+processor likes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class Processor:
     revision: int
 
     def cpuinfo(self, cores: int = 4) -> str:
-        """Give /proc/cpuinfo as Linux on arm64 writes it."""
+        """Return /proc/cpuinfo as Linux on arm64 writes it."""
         one = (
             "BogoMIPS\t: 108.00\nFeatures\t: fp asimd\n"
             f"CPU implementer\t: {self.implementer:#04x}\n"
@@ -80,7 +81,7 @@ PROCESSORS = {
 def compare_arrays(
     ours: dict[str, NDArray[Any]], theirs: dict[str, NDArray[Any]]
 ) -> dict[str, dict[str, Any]]:
-    """Take arrays by name from two machines; give what differs, by name.
+    """Return what differs between the arrays of two machines, by name.
 
     Example:
         >>> a = {"map": np.array([1, -128], np.int8)}
@@ -106,7 +107,7 @@ def compare_arrays(
 
 
 def compare_documents(ours: Any, theirs: Any) -> dict[str, Any]:
-    """Take two JSON documents; give how many values they hold and how far they are apart.
+    """Return how many values two JSON documents hold and how far they are apart.
 
     Example:
         >>> compare_documents({"a": [0.5, True]}, {"a": [0.25, False]})
@@ -133,7 +134,7 @@ def _leaves(node: Any, key: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def run(python: list[str], path: list[Path], folder: Path, bundle: Path) -> dict[str, Any]:
-    """Take how Python is called, where its packages are, a bundle; give what it computes."""
+    """Return what a Python with its packages computes with a bundle."""
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, path)), "PYTHONSAFEPATH": "1"}
     env |= {"PYTHONDONTWRITEBYTECODE": "1"}
     npz = folder / "outputs.npz"
@@ -152,7 +153,7 @@ def run(python: list[str], path: list[Path], folder: Path, bundle: Path) -> dict
 
 
 def emulated(root: Path, libraries: Path, cpu: str, folder: Path, bundle: Path) -> dict[str, Any]:
-    """Take an arm64 root, packages and a bundle; give what the emulated processor computes."""
+    """Return what an emulated processor computes with an arm64 root, packages and a bundle."""
     if (root / "proc").is_symlink():  # as the first stage alone of debootstrap leaves it
         raise SystemExit(f"{root}/proc is a link: finish the root with debootstrap's second stage")
     (root / "proc" / "cpuinfo").write_text(PROCESSORS[cpu].cpuinfo())
@@ -163,7 +164,7 @@ def emulated(root: Path, libraries: Path, cpu: str, folder: Path, bundle: Path) 
 def compared(
     ours: dict[str, Any], root: Path, wheels: Path, cpus: list[str], bundle: Path
 ) -> Iterator[dict[str, Any]]:
-    """Take what this machine computed, a root and its wheels; give what each processor differs."""
+    """Yield what each emulated processor computes otherwise than this machine."""
     with tempfile.TemporaryDirectory() as name:
         libraries = Path(name) / "libraries"
         for wheel in sorted(wheels.glob("*.whl")):

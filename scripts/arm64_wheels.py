@@ -1,4 +1,4 @@
-"""pyproject.toml and constraints.txt in; whether a Raspberry Pi needs nothing but wheels, out.
+"""Check whether a Raspberry Pi needs nothing but wheels.
 
     python scripts/arm64_wheels.py                             # CPython 3.11 and 3.13, a table each
     python scripts/arm64_wheels.py --python 3.11 --out WHEELS  # keep the files
@@ -50,7 +50,7 @@ class Wheel:
 
 
 def light_requirements(pyproject: Path = REPOSITORY / "pyproject.toml") -> list[str]:
-    """Give what `pip install ichlite` asks for (reads the file).
+    """Return what `pip install ichlite` asks for, from the file.
 
     Example:
         >>> any(one.startswith("numpy") for one in light_requirements())
@@ -61,7 +61,7 @@ def light_requirements(pyproject: Path = REPOSITORY / "pyproject.toml") -> list[
 
 
 def pip_options(system: System, machine: str = "aarch64") -> list[str]:
-    """Give pip's options for wheels of another machine.
+    """Return pip's options for wheels of another machine.
 
     pip takes each tag literally: `manylinux_2_28` does not stand for the older ones (PEP 600), so
     every glibc up to the system's own is listed.
@@ -78,7 +78,7 @@ def pip_options(system: System, machine: str = "aarch64") -> list[str]:
 
 
 def wheel_of(file: str, size: int) -> Wheel:
-    """Take a wheel's file name and bytes; give what it is.
+    """Return what a wheel is, by its file name and size in bytes.
 
     Example:
         >>> wheel_of("numpy-2.4.6-cp311-cp311-manylinux_2_28_aarch64.whl", 15_966_692)
@@ -90,7 +90,7 @@ file='numpy-2.4.6-cp311-cp311-manylinux_2_28_aarch64.whl', size_mb=15.966692)
 
 
 def table(wheels: Sequence[Wheel]) -> str:
-    """Take wheels; give them as a table of Markdown, with the total."""
+    """Return wheels as a table of Markdown, with the total."""
     lines = ["| package | version | wheel | MB |", "|---|---|---|---|"]
     lines += [f"| {w.package} | {w.version} | `{w.file}` | {w.size_mb:.2f} |" for w in wheels]
     total = sum(wheel.size_mb for wheel in wheels)
@@ -103,7 +103,7 @@ def pip_download(
     out: Path,
     extra: Sequence[str] = (),
 ) -> subprocess.CompletedProcess[str]:
-    """Take requirements and pip's options; put their wheels into a folder, and say how it went."""
+    """Download the wheels of requirements into a folder; return how it went."""
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet"]
     constraint = ["--constraint", str(CONSTRAINTS), "--dest", str(out)]
     return subprocess.run(
@@ -115,7 +115,7 @@ def pip_download(
 
 
 def without_wheels(requirements: Sequence[str], options: Sequence[str]) -> list[str]:
-    """Take requirements; give those that pip cannot satisfy with wheels, asked one by one."""
+    """Return the requirements that pip cannot satisfy with wheels, asked one by one."""
     with tempfile.TemporaryDirectory() as folder:
         return [
             one

@@ -1,4 +1,4 @@
-"""The picture of docs/phantoms.md: each kind of bleed put into the embedded real head.
+"""Draw the picture of docs/phantoms.md: each kind of bleed put into the embedded real head.
 
     python scripts/implant_picture.py docs/assets/implants.png
 

@@ -62,7 +62,7 @@ SISTERS = ROOT / "models"
 
 
 class Maker:
-    """Runs ichlite commands, each unless what it makes is there, until time is up."""
+    """A runner of ichlite commands, each unless what it makes is there, until time is up."""
 
     def __init__(self, processes: int, stop_after_min: float | None) -> None:
         self.until = None if stop_after_min is None else time.monotonic() + 60 * stop_after_min

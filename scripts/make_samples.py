@@ -1,4 +1,4 @@
-"""The embedded sample studies, from their sources: `make samples` runs this.
+"""Make the embedded sample studies from their sources; `make samples` runs this.
 
     python scripts/make_samples.py --ge FOLDER_WITH_THE_GE_HEAD --licence ITS_LICENSE
     python scripts/make_samples.py --phantom

@@ -27,7 +27,7 @@ SHORT = ("--crop-steps", "300", "--epochs", "2", "--steps-per-epoch", "60", "--b
 
 
 def pruned(*shares: float) -> tuple[str, ...]:
-    """Shares of channels to keep, block by block → words of `ichlite compress`."""
+    """Return the options of `ichlite compress` that keep a share of channels, block by block."""
     return tuple(f"--keep-channels={share}" for share in shares)
 
 

@@ -26,9 +26,9 @@ from ichlite.data.store import Store
 from ichlite.data.store_parts import CELLS, cells_of
 from ichlite.errors import IchliteError, InputError
 from ichlite.evaluate.pointing import hit_lines, hits_of, maps_of, point
-from ichlite.evaluate.predictions import CLASSES, load_judge
+from ichlite.evaluate.predictions import load_judge
 from ichlite.evaluate.seen import Evaluated, seen_patients
-from ichlite.labels import NAMES
+from ichlite.labels import CLASSES, NAMES
 from ichlite.train.run_manifest import read_manifest
 
 MARKS = Path(__file__).resolve().parents[1] / "benchmarks" / "marks" / "ct_ich.csv"

@@ -1,4 +1,4 @@
-"""An int8 bundle in; what its model takes and gives for the samples, bit for bit, out.
+"""Write what an int8 bundle's model takes and gives for the samples, bit for bit.
 
     python scripts/raw_outputs.py OUT.npz [--bundle BUNDLE]
 
@@ -35,7 +35,7 @@ class RawModel:
 
     def __init__(self, bundle: Path | None) -> None:
         loaded = load_bundle(bundle)
-        if loaded.manifest["precision"] != "int8":
+        if loaded.manifest.precision != "int8":
             raise SystemExit(f"{loaded.name} is no int8 bundle: its outputs are no integers")
         self._interpreter = Interpreter(model_content=loaded.model, num_threads=1)
         self._interpreter.allocate_tensors()
@@ -45,7 +45,7 @@ class RawModel:
         }
 
     def run(self, slices: NDArray[np.int8]) -> dict[str, NDArray[Any]]:
-        """Take (slice, 256, 256, channel) int8; give the stored `map` and `logits` of each."""
+        """Return the stored `map` and `logits` of slices (slice, 256, 256, channel) int8."""
         found: dict[str, list[NDArray[Any]]] = {"map": [], "logits": []}
         for one in slices:
             self._interpreter.set_tensor(self.input["index"], one[np.newaxis])
@@ -56,7 +56,11 @@ class RawModel:
 
 
 def raw_outputs(bundle: Path | None) -> dict[str, NDArray[Any]]:
-    """A bundle, None for the embedded one → every array by `<sample>.<name>`, and the noise's."""
+    """Return every array of the samples by `<sample>.<name>`, and those of noise.
+
+    Args:
+        bundle: None: the embedded one.
+    """
     model = RawModel(bundle)
     arrays: dict[str, NDArray[Any]] = {}
     for sample in SAMPLES:

@@ -39,9 +39,10 @@ from ichlite.infer.decision import (
     any_probability,
     calibrate,
     scan_probability,
+    sigmoid,
     smooth,
 )
-from ichlite.labels import ANY, NAMES
+from ichlite.labels import ANY, CLASSES, NAMES
 from ichlite.models.class_heads import HEADS
 from ichlite.models.features import SliceFeatures, features_of, join_features
 from ichlite.models.saved import load
@@ -55,7 +56,6 @@ from ichlite.train.scan_stage_training import (
     score_scan_stage,
 )
 
-CLASSES = (ANY, *NAMES)
 TODAY = "rule of today: smoothed, noisy-or of subtypes and of slices"
 BASELINE = "rule of today, uncalibrated"
 """What must be beaten: fitted to few bleeds, calibration of each subtype may spoil the ranking."""
@@ -86,10 +86,10 @@ class Views:
     """What the network of one fold says.
 
     Attributes:
-        held: Of real patients that it did not train on: the fold's.
-        trained: Of real patients that it trained on; None for a network that saw none.
-        learn: Of phantoms that it did not train on, to learn from.
-        test: Of other such phantoms.
+        held: Slices of the fold's real patients, on whom it did not train.
+        trained: Slices of real patients that it trained on; None for a network that saw none.
+        learn: Slices of phantoms that it did not train on, to learn from.
+        test: Slices of other such phantoms.
     """
 
     held: SliceFeatures
@@ -104,7 +104,7 @@ class Method:
 
     Attributes:
         name: As printed.
-        judge: Folds' views, the number of one of them and a seed → a function from features to
+        judge: Given folds' views, the number of one and a seed, returns a function from features to
             scores.
         seeded: Whether another seed gives another answer.
     """
@@ -193,9 +193,7 @@ def head_method(kind: str, steps: int) -> Method:
         if real is None:
             real = join_features([views.held for n, views in enumerate(folds) if n != fold])
         model = fit_class_head(HeadRecipe(kind=kind, seed=seed, steps=steps), [real, own.learn])
-        return lambda table: by_rule(
-            table, 1 / (1 + np.exp(-head_logits(model, table).astype(np.float64))), Rule()
-        )
+        return lambda table: by_rule(table, sigmoid(head_logits(model, table)), Rule())
 
     return Method(f"head: {kind}", judge)
 

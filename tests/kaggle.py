@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from tests.dicom_files import UID_ROOT, write_ct_slice
 
-from ichlite.data.readers.rsna import CLASSES
+from ichlite.labels import CLASSES
 
 SIDE = 32
 SLICES = 4

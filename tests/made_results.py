@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ichlite.labels import ANY, NAMES
+from ichlite.labels import CLASSES, NAMES
 from ichlite.records import Analysed
 
 
@@ -16,7 +16,7 @@ def analysed(**said: Any) -> Analysed:
         "study": "1",
         "series": "2",
         "files": (),
-        "scan": dict.fromkeys((ANY, *NAMES), 0.1),
+        "scan": dict.fromkeys(CLASSES, 0.1),
         "slices": (),
         "urgent": False,
         "operating_point": "balanced",

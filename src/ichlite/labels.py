@@ -76,3 +76,5 @@ ANY_COLOUR = "#444444"
 
 NAMES: tuple[str, ...] = tuple(subtype.name for subtype in SUBTYPES)
 """Subtype names in array order."""
+CLASSES: tuple[str, ...] = (ANY, *NAMES)
+"""`any`, then the subtypes: the order of everything that is said of all six."""

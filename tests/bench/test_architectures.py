@@ -12,7 +12,7 @@ from ichlite.bench.architectures import architecture_contenders, cost
 from ichlite.bench.contender import Contender
 from ichlite.bench.interleaved_timing import AGREEMENT, sample_windows
 from ichlite.bench.worker import started
-from ichlite.compress.flops import flops, one_slice
+from ichlite.compress.model_cost import flops, one_slice
 from ichlite.errors import UnknownName
 from ichlite.models import build
 from ichlite.samples import PHANTOM_BLEED

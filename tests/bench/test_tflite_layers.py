@@ -7,8 +7,8 @@ import pytest
 from tests.bench.documents import FILE
 
 from ichlite.bench.tflite_layers import arena_bytes, layers_of
-from ichlite.compress.flops import flops, one_slice
 from ichlite.compress.graph import with_map
+from ichlite.compress.model_cost import flops, one_slice
 from ichlite.compress.quantize import to_tflite
 from ichlite.errors import InputError
 from ichlite.models import build

@@ -19,7 +19,7 @@ from ichlite.cluster.ray_score import MOST_TRIES, TRIES, Scorer, begin_try, scor
 from ichlite.cluster.session import session
 from ichlite.errors import InputError, UsageError
 from ichlite.infer.pipeline import read_paths
-from ichlite.labels import ANY, NAMES
+from ichlite.labels import CLASSES
 from ichlite.records import SkippedFile
 
 STUDIES = 12
@@ -60,14 +60,10 @@ def compare_with_read(archive: Path, out: Path) -> None:
         assert row["urgent"] is scan.urgent
         assert row["complete"] is scan.complete
         assert row["not_cleared"] == list(scan.not_cleared)
-        assert {name: row[name] for name in (ANY, *NAMES)} == (
-            scan.scan or dict.fromkeys((ANY, *NAMES))
-        )
+        assert {name: row[name] for name in CLASSES} == (scan.scan or dict.fromkeys(CLASSES))
         for one in scan.slices:
             assert by_file[one.file]["position_mm"] == one.position_mm
-            assert {name: by_file[one.file][name] for name in (ANY, *NAMES)} == dict(
-                one.probabilities
-            )
+            assert {name: by_file[one.file][name] for name in CLASSES} == dict(one.probabilities)
     skipped = [(r["file"], r["reasons"][0]) for r in table(out, "studies") if r["file"]]
     assert skipped == [(file.file, file.reason) for file in expected.skipped]
 

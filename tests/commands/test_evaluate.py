@@ -146,16 +146,28 @@ def test_seeds_and_two_models_of_folds(ichlite: Run, two_seeds: list[Path], tmp_
 @pytest.mark.parametrize(
     ("words", "code", "line"),
     [
-        ((), 2, "needs a MODEL, or --folds SCORES"),
-        (("model",), 2, "needs a STORE or --rsna FOLDER"),
-        (("model", "store", "--calibrate", "none"), 2, "--calibrate does not go with a model"),
-        (("--folds", "a.csv", "--rsna", "x"), 2, "--rsna does not go with --folds"),
-        (("--folds", "a.csv", "--split", "train"), 2, "--split does not go with --folds"),
-        (("--folds", "a.csv", "--scores", "x.csv"), 2, "--scores does not go with --folds"),
+        ((), 2, "expected a MODEL, or scores with --folds"),
+        (("model",), 2, "found neither; expected a STORE or --rsna FOLDER"),
+        (
+            ("model", "store", "--calibrate", "none"),
+            2,
+            "`--calibrate` cannot be combined with a model",
+        ),
+        (("--folds", "a.csv", "--rsna", "x"), 2, "`--rsna` cannot be combined with `--folds`"),
+        (
+            ("--folds", "a.csv", "--split", "train"),
+            2,
+            "`--split` cannot be combined with `--folds`",
+        ),
+        (
+            ("--folds", "a.csv", "--scores", "x.csv"),
+            2,
+            "`--scores` cannot be combined with `--folds`",
+        ),
         (("--folds", "a.csv", "--calibrate", "all"), 2, "expected one of cross, none"),
         (("--folds", "a.csv", "--against", "b.csv", "--bootstrap", 0), 2, "needs redraws"),
         (("--folds", "none.csv"), 1, "none.csv cannot be read"),
-        (("model", "store", "--against", "x", "--against", "y"), 2, "takes one model"),
+        (("model", "store", "--against", "x", "--against", "y"), 2, "takes one model unless"),
     ],
 )
 def test_what_does_not_go_together_is_one_line(

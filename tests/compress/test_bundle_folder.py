@@ -61,7 +61,7 @@ def test_what_cannot_be_written_is_refused(tmp_path: Path, monkeypatch: pytest.M
     for folder, why in (
         (tmp_path / "file", "cannot be written"),
         (tmp_path / "file" / "bundle", "is no folder"),
-        (tmp_path / "thesis", "is not empty and no bundle"),
+        (tmp_path / "thesis", "holds something other than a bundle"),
         (tmp_path / "link", "is a link"),
         (tmp_path / "other" / "deep" / "inner", "lies inside a bundle"),
         (tmp_path / "two\nlines", "no proper name"),

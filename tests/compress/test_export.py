@@ -31,10 +31,10 @@ from ichlite.ct.tensor import model_input
 from ichlite.data.store import Store
 from ichlite.errors import IchliteError, InputError, UnknownName, UsageError
 from ichlite.evaluate.metrics import validation_auc
-from ichlite.evaluate.predictions import CLASSES, load_judge, logits_of
+from ichlite.evaluate.predictions import load_judge, logits_of
 from ichlite.infer.bundle import load_bundle
-from ichlite.infer.runtime import Runtime, stored_input
-from ichlite.labels import NAMES
+from ichlite.infer.runtime import Quantization, Runtime, dequantise, stored_input
+from ichlite.labels import CLASSES, NAMES
 from ichlite.models import light_fcn
 from ichlite.models.saved import predict
 
@@ -106,17 +106,23 @@ def test_an_int8_pixel_is_a_word_whose_last_byte_counts_for_nothing(
     bundles: dict[str, Exported], store: Store
 ) -> None:
     windows = model_input(np.asarray(store.hu[4]))
+    bundle = load_bundle(bundles["int8"].path)
+    interpreter = Interpreter(model_content=bundle.model)
+    interpreter.allocate_tensors()
+    (details,) = interpreter.get_input_details()
+    cam = next(d for d in interpreter.get_output_details() if len(d["shape"]) == 4)
     maps = []
     for byte in (-128, 0, 127):
-        runtime = Runtime(load_bundle(bundles["int8"].path))
-        stored = stored_input(windows, runtime._input)
+        stored = stored_input(windows, details)
         assert stored.shape == (256, 256, 4)
         stored[..., 3] = byte
-        runtime._interpreter.set_tensor(runtime._input["index"], stored[None])
-        maps.append(runtime._invoke()[1])
+        interpreter.set_tensor(details["index"], stored[None])
+        interpreter.invoke()
+        maps.append(interpreter.get_tensor(cam["index"])[0])
     assert np.array_equal(maps[0], maps[1])
     assert np.array_equal(maps[0], maps[2])
-    assert np.array_equal(maps[0], runtime.run(windows)[1])
+    read = dequantise(maps[0], Quantization(*cam["quantization"]))
+    assert np.array_equal(read, Runtime(bundle).run(windows)[1])
 
 
 def test_the_blank_channel_leaves_every_integer_as_the_converter_made_it(
@@ -253,7 +259,7 @@ def test_a_folder_that_is_no_bundle_is_left_alone(
 ) -> None:  # fmt: skip
     (tmp_path / "thesis.txt").write_text("years of work")
     monkeypatch.setattr(export_module, "to_tflite", lambda *_: pytest.fail("went on"))
-    with pytest.raises(UsageError, match="is not empty and no bundle"):
+    with pytest.raises(UsageError, match="holds something other than a bundle"):
         export(model, store, tmp_path, training, Export("float32"))
     assert (tmp_path / "thesis.txt").exists()
 

@@ -43,3 +43,10 @@ def test_a_gate_that_cannot_be_is_refused() -> None:
             Gate(max_mean_drop=drop)
         with pytest.raises(UsageError):
             Gate(max_subtype_drop=drop)
+
+
+def test_a_refusal_names_what_may_help() -> None:
+    with pytest.raises(IchliteError) as failure:
+        check("small", Drops(BEFORE, {**BEFORE, MEAN: 0.8}), Gate())
+    for option in ("--steps", "--qat", "--max-auc-drop", "--max-subtype-drop"):
+        assert option in str(failure.value)

@@ -192,6 +192,8 @@ def test_the_command_writes_what_passes_and_nothing_else(
     bad = ichlite(*words, tmp_path / "bad", *ruin)
     assert bad.exit_code == 1
     assert "the accuracy gate" in bad.err
+    assert "--qat" in bad.err
+    assert "--max-auc-drop" in bad.err
     assert not (tmp_path / "bad").exists()
     two = ("--precision", "float16", "--precision", "int8", "--every-step")
     done = ichlite(*words, tmp_path / "two", *quick, *free, *two, "--name", "toy", "--json")
@@ -218,7 +220,7 @@ def test_the_command_writes_what_passes_and_nothing_else(
     assert ichlite(*words, tmp_path / "wrong", "--teacher", run).exit_code == 2
     crops = ichlite(*words, tmp_path / "wrong", *quick, "--crop-steps", 2)
     assert crops.exit_code == 2
-    assert "frames of any size" in crops.err
+    assert "images of any size" in crops.err
     mixed = ("--qat", "--precision", "int8", "--precision", "float32")
     for wrong in (mixed, ("--qat", "--precision", "float32"), ("--precision", "int4")):
         assert ichlite(*words, tmp_path / "wrong", *wrong).exit_code == 2

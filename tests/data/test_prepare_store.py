@@ -24,10 +24,10 @@ from tests.kaggle import SIDE, add_slice, label_lines, make_set, pixels
 from ichlite.data.audit import KINDS
 from ichlite.data.pixels import make_part, read_source
 from ichlite.data.prepare_store import READERS, Prepared, prepare_store
-from ichlite.data.readers.rsna import CLASSES
 from ichlite.data.store import Store
 from ichlite.data.workers import local_engine
 from ichlite.errors import InputError, StoreError, UnknownName, UsageError
+from ichlite.labels import CLASSES
 
 
 @pytest.fixture

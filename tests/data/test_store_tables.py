@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from ichlite.data.store_tables import LABELS, read_tables, split_tables
+from ichlite.data.store_tables import read_tables, split_tables
 from ichlite.errors import InputError
+from ichlite.labels import CLASSES
 
 
 def write(path: Path, header: list[str], rows: list[list[object]]) -> None:
@@ -20,7 +21,7 @@ def test_studies_of_several_tables_are_counted_once(tmp_path: Path) -> None:
     labels = [1, 1, 0, 0, 0, 0]
     write(
         tmp_path / "studies.csv",
-        ["PatientID", "StudyInstanceUID", *LABELS],
+        ["PatientID", "StudyInstanceUID", *CLASSES],
         [["p1", "s1", *labels], ["p1", "s2", *[0] * 6], ["p2", "s3", *labels]],
     )
     write(
@@ -58,7 +59,7 @@ def test_contradictions_are_findings(tmp_path: Path) -> None:
 def test_faults_of_rows_are_named(tmp_path: Path) -> None:
     write(
         tmp_path / "studies.csv",
-        ["PatientID", "StudyInstanceUID", *LABELS],
+        ["PatientID", "StudyInstanceUID", *CLASSES],
         [
             ["p1", "s1", *[0] * 6], ["", "s2", *[0] * 6], ["nan", "s3", *[0] * 6],
             ["p4", "s4", 7, *[0] * 5], ["p5", "s5", *[""] * 6],

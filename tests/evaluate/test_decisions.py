@@ -25,11 +25,11 @@ from ichlite.evaluate.decisions import (
 )
 from ichlite.evaluate.folds import Seed, calibration_of
 from ichlite.evaluate.intervals import wilson
-from ichlite.evaluate.predictions import CLASSES
 from ichlite.evaluate.scores import write_scores
 from ichlite.infer.bundle import calibration_of as calibration_in
 from ichlite.infer.bundle import rule_of
 from ichlite.infer.decision import decide
+from ichlite.labels import CLASSES
 
 
 def seeds(count: int = 1, **made: float) -> list[Seed]:

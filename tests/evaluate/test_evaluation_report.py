@@ -1,4 +1,4 @@
-"""Judged cases → summary, tables and plots: the contract's keys, every number in its place."""
+"""The report of judged cases: the contract's keys, and every number in its place."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from ichlite.evaluate.evaluation_report import markdown, write_report
-from ichlite.evaluate.predictions import CLASSES, Cases, Judged
+from ichlite.evaluate.predictions import Cases, Judged
 from ichlite.evaluate.summary import summarise
-from ichlite.labels import NAMES
+from ichlite.labels import CLASSES, NAMES
 
 METRICS = {
     "roc_auc", "average_precision", "sensitivity", "specificity", "accuracy",

@@ -23,10 +23,9 @@ from ichlite.evaluate.folds import (
     summarise_folds,
 )
 from ichlite.evaluate.metrics import roc_auc
-from ichlite.evaluate.predictions import CLASSES
 from ichlite.evaluate.scores import ScoreTable, write_scores
 from ichlite.infer.decision import Rule, decide
-from ichlite.labels import NAMES
+from ichlite.labels import CLASSES, NAMES
 
 
 def seed_of(**made: Any) -> Seed:
@@ -137,7 +136,7 @@ def test_a_folder_of_folds_is_one_seed(tmp_path: Path) -> None:
         write_scores(tmp_path / f"fold-{fold}.csv", table.take(table.fold == fold))
     whole = read_seed(tmp_path)
     assert sorted(whole.table.image) == whole.table.image.tolist() == sorted(table.image)
-    with pytest.raises(InputError, match="holds one fold"):
+    with pytest.raises(InputError, match="holds the scores of one fold alone"):
         read_seed(tmp_path / "fold-1.csv")
     write_scores(tmp_path / "again.csv", table)
     with pytest.raises(InputError, match="holds a slice more than once"):
@@ -167,7 +166,7 @@ def test_files_that_disagree_are_refused(tmp_path: Path) -> None:
         ("fewer", table.take(table.patient != "P02"), "in one of them alone (6 such)"),
         ("folds", replace(table, fold=other_folds), "has other folds than a.csv"),
         ("two", replace(table, fold=split), "patient P01 in 2 and 1"),
-        ("none", replace(table, fold=np.full(len(table), "")), "says no folds"),
+        ("none", replace(table, fold=np.full(len(table), "")), "does not say which fold"),
         ("lacking", replace(table, fold=np.where(table.fold == "2", "3", "1")), "lacks a fold"),
         ("last", replace(table, folds=np.full(len(table), "3")), "expected fold 3, too"),
         ("recipe", replace(other, recipe=np.full(len(table), "0" * 16)), "of another recipe"),

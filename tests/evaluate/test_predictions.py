@@ -10,9 +10,10 @@ from tests.toy import make_store
 
 from ichlite.data.store import Store
 from ichlite.evaluate.evaluation_report import markdown
-from ichlite.evaluate.predictions import BARE, CLASSES, judge_logits
+from ichlite.evaluate.predictions import BARE, judge_logits
 from ichlite.evaluate.summary import summarise
 from ichlite.infer.decision import Calibration
+from ichlite.labels import CLASSES
 
 HALF = dict.fromkeys(CLASSES, 0.5)
 

@@ -8,10 +8,10 @@ import pytest
 from ichlite.data.pixels import read_source
 from ichlite.data.readers.rsna import RsnaLabels
 from ichlite.errors import InputError
-from ichlite.evaluate.predictions import CLASSES
 from ichlite.evaluate.rsna_archive import Archive, judge_archive
 from ichlite.infer.bundle import load_bundle
 from ichlite.infer.pipeline import read_scan
+from ichlite.labels import CLASSES
 from ichlite.samples import SAMPLES
 
 PHANTOM = SAMPLES[1].folder

@@ -20,7 +20,7 @@ from ichlite.infer.decision import (
     slice_extents_mm,
     smooth,
 )
-from ichlite.labels import ANY, NAMES
+from ichlite.labels import ANY, CLASSES, NAMES
 
 LOGITS = arrays(
     np.float32,
@@ -49,7 +49,7 @@ def test_calibration_by_hand():
 def test_probabilities_are_probabilities_and_any_is_never_below_a_subtype(logits, rule):
     decision = decide(logits, Calibration(), rule)
     for scores in (*decision.slices, decision.scan):
-        assert set(scores) == {ANY, *NAMES}
+        assert set(scores) == set(CLASSES)
         assert all(0.0 <= scores[name] <= 1.0 for name in scores)
         assert scores[ANY] >= max(scores[name] for name in NAMES)
     assert decision.urgent == (decision.scan[ANY] >= rule.threshold(ANY))

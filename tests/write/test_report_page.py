@@ -15,7 +15,7 @@ from ichlite.contracts.bundle import OutputSpec
 from ichlite.errors import UsageError
 from ichlite.infer.bundle import load_bundle
 from ichlite.infer.pipeline import read_paths
-from ichlite.labels import ANY, NAMES, SUBTYPES
+from ichlite.labels import ANY, CLASSES, NAMES, SUBTYPES
 from ichlite.records import ReadResult, SkippedFile, SliceScores
 from ichlite.write.chart import HEIGHT, nice_ticks, probability_chart
 from ichlite.write.picture import data_uri, grey_slice, heat_colours, overlay, relative
@@ -151,7 +151,7 @@ def chart_of(scan, threshold=0.5):
 def test_the_chart_draws_each_subtype_in_its_colour_inside_the_picture(read):
     chart = chart_of(read.studies[0])
     lines = {line.get("class"): line for line in chart.iter("polyline")}
-    assert set(lines) == {ANY, *NAMES}
+    assert set(lines) == set(CLASSES)
     for subtype in SUBTYPES:
         assert subtype.colour in lines[subtype.name].get("style")
         points = [
@@ -196,7 +196,7 @@ def test_what_is_not_cleared_looks_like_nothing_else(read, bundle):
 
 @pytest.mark.parametrize("values", [[0.0], [1.0] * 6, [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]])
 def test_labels_of_the_chart_never_lie_on_each_other(read, values):
-    scores = dict(zip((ANY, *NAMES), (values * 6)[:6], strict=True))
+    scores = dict(zip(CLASSES, (values * 6)[:6], strict=True))
     scan = replace(read.studies[0], slices=(SliceScores("a", None, scores),) * 2)
     labels = [t for t in chart_of(scan).iter("text") if "label" in (t.get("class") or "")]
     heights = sorted(float(label.get("y")) for label in labels)

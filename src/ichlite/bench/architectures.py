@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from ichlite.bench.contender import Contender
 from ichlite.bench.runtimes import RUNTIMES
 from ichlite.compress.flatbuffer import tidy
-from ichlite.compress.flops import flops, one_slice
 from ichlite.compress.fold import fold
 from ichlite.compress.graph import with_map
+from ichlite.compress.model_cost import flops, one_slice
 from ichlite.compress.quantize import to_tflite
 from ichlite.ct.tensor import GRID
 from ichlite.models import build

@@ -29,7 +29,7 @@ from ichlite.bench.roofline import Peaks, measured_peaks, roofline
 from ichlite.bench.runtimes import LITERT, RUNTIMES
 from ichlite.bench.scan import DEFAULT_RUNS, bench_scan
 from ichlite.bench.tflite_layers import arena_bytes, layers_of
-from ichlite.compress.sizes import sizes
+from ichlite.compress.model_cost import sizes
 from ichlite.infer.bundle import MODEL_FILE, Bundle
 from ichlite.samples import GE_HEAD
 

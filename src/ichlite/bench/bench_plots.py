@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ichlite.evaluate.canvas import INK, RULE, SOFT, save, styled
+from ichlite.evaluate.plots import INK, RULE, SOFT, save, styled
 
 KINDS: Mapping[tuple[str, str], tuple[str, str]] = {
     ("litert", "float32"): ("LiteRT float32", "#0b6e99"),

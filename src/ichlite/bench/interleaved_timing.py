@@ -25,6 +25,7 @@ from ichlite.bench.worker import Start, started
 from ichlite.ct.series import find_series
 from ichlite.ct.tensor import model_input, read_slice
 from ichlite.errors import IchliteError
+from ichlite.infer.decision import sigmoid
 from ichlite.samples import GE_HEAD, Sample
 
 TURN = 10
@@ -155,7 +156,7 @@ def differences_to_litert(logits: Mapping[Entry, Floats]) -> dict[Entry, float |
         one = entry[0]
         if one.runtime == LITERT or one.key[:2] not in of_litert:
             continue
-        ours, theirs = 1 / (1 + np.exp(-np.stack([said, of_litert[one.key[:2]]])))
+        ours, theirs = sigmoid(np.stack([said, of_litert[one.key[:2]]]))
         found[entry] = difference = float(np.abs(ours - theirs).max())
         if not difference <= AGREEMENT:  # NaN, too
             raise IchliteError(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ichlite.evaluate.canvas import INK, RULE, SOFT, save, styled
+from ichlite.evaluate.plots import INK, RULE, SOFT, save, styled
 
 PANELS = (
     ("min_ms", "ms a slice, quickest, one thread", 1.0),

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from ichlite.atomic_files import remove_parts, replacing
 from ichlite.cluster.ray_archive import Study
-from ichlite.labels import ANY, NAMES
+from ichlite.labels import CLASSES
 from ichlite.records import ReadResult, ScanResult, SkippedFile
 from ichlite.write.escaping import unicode_document
 
@@ -25,7 +25,7 @@ SLICES = "slices"
 STUDIES = "studies"
 SKIPPED = "skipped"
 """Name of the part with the files of no study, and the status of a file that was not read."""
-_PROBABILITIES = [(name, pa.float64()) for name in (ANY, *NAMES)]
+_PROBABILITIES = [(name, pa.float64()) for name in CLASSES]
 SLICE_SCHEMA = pa.schema(
     [("file", pa.string()), ("study", pa.string()), ("series", pa.string()),
      ("position_mm", pa.float64()), *_PROBABILITIES]

@@ -2,74 +2,134 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ichlite.commands.needs import need_train
+from ichlite.commands.phantom import OUTPUT
 
 if TYPE_CHECKING:
     from ichlite.compress.export import Exported
 
+_shrink_option = partial(typer.Option, rich_help_panel="What to do to the model")
+_tuning_option = partial(typer.Option, rich_help_panel="Fine-tuning")
+_accuracy_option = partial(typer.Option, rich_help_panel="Accuracy")
+_output_option = partial(typer.Option, rich_help_panel=OUTPUT)
+
 EPILOG = (
-    "Example: ichlite compress runs/bce phantoms small --keep-channels 0.5 --clusters 32. Steps "
-    "are done in the order prune, sparsify, share, quantize, each but the last with fine-tuning. "
-    "A bundle that loses more ROC AUC than allowed is not written: exit code 1."
+    "Example: ichlite compress runs/bce phantoms small --keep-channels 0.5 --clusters 32. A model "
+    "is pruned, made sparse, clustered and quantized, in this order, and fine-tuned after each "
+    "step but the last. A bundle that loses more ROC AUC than allowed is not written, and the exit "
+    "code is 1."
 )
 
 
 def compress(
-    model: Annotated[Path, typer.Argument(help="Run folder (its best model) or .keras file.")],
+    model: Annotated[
+        Path, typer.Argument(help="Run folder, for its best model, or .keras file in one.")
+    ],
     stores: Annotated[
         list[Path],
         typer.Argument(metavar="STORE...", help="Prepared stores that the run was trained on."),
     ],
-    out: Annotated[Path, typer.Argument(help="Bundle to write; of several: folder of bundles.")],
+    out: Annotated[
+        Path,
+        typer.Argument(help="Bundle to write; for several bundles, the folder to put them into."),
+    ],
     precision: Annotated[
         list[str] | None,
-        typer.Option(help="float32, float16, dynamic or int8 (repeat for more); default int8."),
+        _shrink_option(
+            help="Precision of the bundle: float32, float16, dynamic or int8 (repeat for more); "
+            "int8 if not given."
+        ),
     ] = None,
     keep_channels: Annotated[
         list[float] | None,
-        typer.Option(help="Share of expansion channels to keep (repeat: one a block, in order)."),
+        _shrink_option(
+            help="Share of the channels inside blocks to keep; repeat it to give each block, in "
+            "order, a share of its own."
+        ),
     ] = None,
     keep_width: Annotated[
-        float | None, typer.Option(help="Share of the channels between blocks to keep.")
+        float | None, _shrink_option(help="Share of the channels between blocks to keep.")
     ] = None,
-    sparsity: Annotated[float | None, typer.Option(help="Share of weights to set to 0.")] = None,
+    sparsity: Annotated[
+        float | None, _shrink_option(help="Share of the weights to set to zero.")
+    ] = None,
     clusters: Annotated[
-        int | None, typer.Option(help="Values that a layer's weights share, 4 to 64.")
+        int | None,
+        _shrink_option(help="Number of values that the weights of a layer share, 4 to 64."),
     ] = None,
-    qat: Annotated[bool, typer.Option("--qat", help="Train with int8's rounding.")] = False,
+    qat: Annotated[
+        bool,
+        _shrink_option(
+            "--qat", help="Fine-tune with int8's rounding (quantization-aware training)."
+        ),
+    ] = False,
     teacher: Annotated[
-        Path | None, typer.Option(help="Run or .keras file to learn from; default: the model.")
+        Path | None,
+        _tuning_option(
+            help="Run folder or .keras file of a model to learn from; the model itself, as it was, "
+            "if not given."
+        ),
     ] = None,
-    steps: Annotated[int, typer.Option(help="Of each fine-tuning, full frames.")] = 600,
-    crop_steps: Annotated[int, typer.Option(help="Before them, on lesion-aimed crops.")] = 0,
-    batch_size: Annotated[int, typer.Option(help="Images a step.")] = 32,
-    learning_rate: Annotated[float, typer.Option(help="Highest of fine-tuning.")] = 1e-3,
-    teacher_weight: Annotated[float, typer.Option(help="Against the labels, 0 to 1.")] = 0.5,
-    temperature: Annotated[float, typer.Option(help="Of teacher and model.")] = 1.0,
+    steps: Annotated[
+        int, _tuning_option(help="Optimiser steps of each fine-tuning, on full slices.")
+    ] = 600,
+    crop_steps: Annotated[
+        int,
+        _tuning_option(
+            help="Optimiser steps on crops around lesions, before those on full slices."
+        ),
+    ] = 0,
+    batch_size: Annotated[int, _tuning_option(help="Images in each optimiser step.")] = 32,
+    learning_rate: Annotated[
+        float, _tuning_option(help="Highest learning rate of fine-tuning.")
+    ] = 1e-3,
+    teacher_weight: Annotated[
+        float, _tuning_option(help="Weight of the teacher's answers against the labels, 0 to 1.")
+    ] = 0.5,
+    temperature: Annotated[
+        float,
+        _tuning_option(
+            help="Number that the logits of teacher and model are divided by for comparison."
+        ),
+    ] = 1.0,
     max_auc_drop: Annotated[
-        float, typer.Option(help="Gate: mean ROC AUC lost on the validation split.")
+        float,
+        _accuracy_option(help="Largest allowed loss of mean ROC AUC on the validation split."),
     ] = 0.005,
     max_subtype_drop: Annotated[
-        float, typer.Option(help="Gate: ROC AUC lost by any one subtype.")
+        float, _accuracy_option(help="Largest allowed loss of ROC AUC of any one subtype.")
     ] = 0.02,
     decisions: Annotated[
         list[Path] | None,
-        typer.Option(
-            help="Scores out of fold (file, or folder of one a fold; repeat for more seeds) that "
-            "calibration and operating points come from; default: the validation split."
+        _accuracy_option(
+            help="Scores out of fold that calibration and operating points come from: a file, or a "
+            "folder with a file for each fold (repeat for more seeds); the validation split if not "
+            "given."
         ),
     ] = None,
     every_step: Annotated[
-        bool, typer.Option("--every-step", help="Bundles after each step, not the last alone.")
+        bool,
+        _output_option(
+            "--every-step", help="Write bundles after each step, not after the last alone."
+        ),
     ] = False,
-    name: Annotated[str | None, typer.Option(help="Of the bundle.")] = None,
-    seed: Annotated[int, typer.Option(help="Of calibration slices and fine-tuning.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    name: Annotated[
+        str | None,
+        _output_option(help="Name of the bundle; architecture and precision if not given."),
+    ] = None,
+    seed: Annotated[
+        int,
+        _tuning_option(
+            help="Random seed of fine-tuning and of the slices that int8's ranges come from."
+        ),
+    ] = 0,
+    as_json: Annotated[bool, _output_option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
     """Make a trained model smaller and faster, and write it as a bundle for LiteRT."""
     need_train()
@@ -100,11 +160,13 @@ def compress(
     order.check_folders()
     if teacher is not None and not shrinking.changes:
         raise UsageError(
-            "--teacher has nothing to teach",
+            "`--teacher` has nothing to teach, because the model is not changed",
             expected="--keep-channels, --keep-width, --sparsity, --clusters or --qat",
         )
     if teacher is not None and teacher_weight == 0:
-        raise UsageError("--teacher is not listened to", found="--teacher-weight 0")
+        raise UsageError(
+            "`--teacher` cannot be combined with `--teacher-weight 0`, which leaves it unheard"
+        )
     opened = open_stores_of(model, stores)
     source = open_source(model, opened)
     opened = levelled(opened, source.recipe.brain_level_hu)
@@ -125,7 +187,7 @@ def compress(
         print_json(documents if order.several else documents[0])
     if refused and order.several:
         raise IchliteError(
-            f"{len(refused)} of {len(written) + len(refused)} bundles are not written",
+            f"{len(refused)} of {len(written) + len(refused)} bundles are refused and not written",
             found=", ".join(one.path.relative_to(out).as_posix() for one in refused),
             code=refused[0].fault.code,
         )
@@ -134,6 +196,7 @@ def compress(
 
 
 def _document(written: Exported) -> dict[str, Any]:
+    """Return what is printed of a bundle as JSON."""
     from ichlite.contracts.codec import to_json_value
 
     manifest = to_json_value(written.manifest)
@@ -146,6 +209,7 @@ def _document(written: Exported) -> dict[str, Any]:
 
 
 def _line(written: Exported) -> str:
+    """Return what is printed of a bundle as a line."""
     cost, drop = written.cost, written.gate.drops["mean"]
     lost = "undefined" if drop is None else f"{round(drop, 4) + 0.0:.4f}"
     return (

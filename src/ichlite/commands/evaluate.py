@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ichlite.commands.needs import need_train
+from ichlite.commands.phantom import DATA, HARDWARE, OUTPUT
 
 if TYPE_CHECKING:
     from ichlite.data.join import Fold
@@ -23,6 +25,10 @@ EPILOG = (
     "scores/seed-1 scores/seed-2."
 )
 SPLIT = "test"
+_data_option = partial(typer.Option, rich_help_panel=DATA)
+_interval_option = partial(typer.Option, rich_help_panel="Intervals and comparison")
+_hardware_option = partial(typer.Option, rich_help_panel=HARDWARE)
+_output_option = partial(typer.Option, rich_help_panel=OUTPUT)
 
 
 def evaluate(
@@ -30,51 +36,64 @@ def evaluate(
         list[Path] | None,
         typer.Argument(
             metavar="[MODEL [STORE...]]",
-            help="Bundle, run folder or .keras file, and prepared stores; with --folds, more "
-            "seeds.",
+            help="Bundle, run folder or .keras file, and the prepared stores to measure it on; "
+            "with --folds, the scores of more seeds.",
         ),
     ] = None,
-    split: Annotated[str, typer.Option(help="train, validation or test.")] = SPLIT,
+    split: Annotated[
+        str, _data_option(help="Split of the stores to measure on: train, validation or test.")
+    ] = SPLIT,
     rsna: Annotated[
-        Path | None, typer.Option(help="Instead of a store: folder of RSNA DICOM files.")
+        Path | None,
+        _data_option(help="Folder of RSNA DICOM files to measure on instead of a store."),
     ] = None,
     labels: Annotated[
-        Path | None, typer.Option(help="RSNA label file [default: stage_2_train.csv in --rsna].")
+        Path | None,
+        _data_option(
+            help="RSNA label file; if not given, stage_2_train.csv in the folder of --rsna."
+        ),
     ] = None,
     scores: Annotated[
-        Path | None, typer.Option(help="File to write every slice's scores to, as CSV.")
+        Path | None, _output_option(help="CSV file to write the scores of every slice to.")
     ] = None,
     folds: Annotated[
         list[Path] | None,
-        typer.Option(
-            help="Instead of a model: scores out of fold, a file or a folder of one file a fold "
-            "(repeat for more seeds)."
+        _data_option(
+            help="Scores out of fold to measure instead of a model: a file, or a folder with a "
+            "file for each fold (repeat for more seeds)."
         ),
     ] = None,
     against: Annotated[
         list[Path] | None,
-        typer.Option(
-            help="Model to compare with on the same patients; with --folds, scores (repeat for "
-            "more seeds)."
+        _interval_option(
+            help="Model to compare with on the same patients; with --folds, its scores (repeat "
+            "for more seeds)."
         ),
     ] = None,
     calibrate: Annotated[
-        str, typer.Option(help="With --folds: cross (by the other folds) or none.")
+        str,
+        _data_option(
+            help="How to calibrate each fold of --folds: cross (by the other folds) or none."
+        ),
     ] = "cross",
-    out: Annotated[Path | None, typer.Option(help="Folder for tables and plots.")] = None,
+    out: Annotated[Path | None, _output_option(help="Folder to write tables and plots to.")] = None,
     bootstrap: Annotated[
         int | None,
-        typer.Option(
+        _interval_option(
             min=0,
-            help="Draws of patients for 95 % intervals; 0: none. Default: 1000 with --folds or "
-            "--against, else 0.",
+            help="Redraws of the patients for 95 % intervals, 0 for no intervals; if not given, "
+            "1000 with --folds or --against, else 0.",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the draws.")] = 0,
-    threads: Annotated[int, typer.Option(help="Threads that read DICOM files.")] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    seed: Annotated[
+        int, _interval_option(min=0, help="Random seed of the redraws of patients.")
+    ] = 0,
+    threads: Annotated[
+        int, _hardware_option(help="Threads that read the DICOM files of --rsna.")
+    ] = 1,
+    as_json: Annotated[bool, _output_option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
-    """Measure a model on labelled images, the all-negative baseline beside it."""
+    """Measure a model on labelled images, beside the baseline that calls everything negative."""
     need_train()
     from ichlite.commands.console import print_json, say
     from ichlite.contracts.codec import convert_document, to_json_value
@@ -85,7 +104,7 @@ def evaluate(
     if bootstrap is None:
         bootstrap = DRAWS if folds or against else 0
     if folds:
-        _refuse("--folds", rsna=rsna, labels=labels, scores=scores, split=split != SPLIT)
+        _refuse("`--folds`", rsna=rsna, labels=labels, scores=scores, split=split != SPLIT)
         summary, judged = _folds(
             [*folds, *(paths or [])], against or [], calibrate, bootstrap, seed
         )
@@ -118,7 +137,7 @@ class _Task:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What one model says of the data."""
+    """What one model says of the data, with facts and warnings for the report."""
 
     judge: Judge
     judged: Judged
@@ -133,7 +152,7 @@ def _refuse(what: str, **options: object) -> None:
 
     for name, given in options.items():
         if given:
-            raise UsageError(f"--{name} does not go with {what}")
+            raise UsageError(f"`--{name}` cannot be combined with {what}")
 
 
 def _task(
@@ -143,16 +162,23 @@ def _task(
 
     if not paths:
         raise UsageError(
-            "evaluate needs a MODEL, or --folds SCORES", expected="one of the two", found="neither"
+            "there is nothing to evaluate",
+            expected="a MODEL, or scores with --folds",
+            remedy="see `ichlite evaluate --help`",
         )
     if (len(paths) < 2) == (rsna is None):
-        raise UsageError("evaluate needs a STORE or --rsna FOLDER", expected="one of the two")
+        raise UsageError(
+            "a model is evaluated on prepared stores or on RSNA files",
+            found="neither" if rsna is None else "both",
+            expected="a STORE or --rsna FOLDER",
+        )
     return _Task(paths[0], tuple(paths[1:]), split, rsna, labels, threads)
 
 
 def _model(
     task: _Task, against: list[Path], scores: Path | None, bootstrap: int, seed: int
 ) -> tuple[dict[str, Any], Judged]:
+    """Evaluate a model, and what it is compared with."""
     from ichlite.commands.console import say
     from ichlite.errors import UsageError
     from ichlite.evaluate.paired import compare
@@ -160,9 +186,16 @@ def _model(
     from ichlite.evaluate.summary import summarise
 
     if len(against) > 1:
-        raise UsageError("--against takes one model", found=f"{len(against)}")
+        raise UsageError(
+            "`--against` takes one model unless scores are given with --folds",
+            found=f"{len(against)} of them",
+        )
     if against and not bootstrap:
-        raise UsageError("--against needs redraws of the patients", found="--bootstrap 0")
+        raise UsageError(
+            "`--against` needs redraws of the patients",
+            found="--bootstrap 0",
+            expected="--bootstrap 1000, or so",
+        )
     models = [task.model, *against]
     judged = _rsna(task, models) if task.rsna is not None else _store(task, models)
     first = judged[0]
@@ -190,6 +223,7 @@ def _model(
 
 
 def _store(task: _Task, models: list[Path]) -> list[_Found]:
+    """Judge prepared stores with each model."""
     from ichlite.data.feed import split_rows
     from ichlite.data.join import hold_out, open_stores
     from ichlite.data.levels import levelled
@@ -248,7 +282,7 @@ def _store(task: _Task, models: list[Path]) -> list[_Found]:
 
 
 def _fold_of(judge: Judge, store: Store) -> Fold | None:
-    """The fold that a run left out of these stores; None where it left none out, or of others."""
+    """Return the fold that a run left out of these stores; None if none, or one of other stores."""
     from ichlite.data.join import GENERATED, Fold, metas_of
     from ichlite.errors import UsageError
 
@@ -263,7 +297,7 @@ def _fold_of(judge: Judge, store: Store) -> Fold | None:
     if not folded <= here:
         raise UsageError(
             f"{judge.name} left out a fold of several stores together",
-            found=f"{len(folded & here)} of them",
+            found=f"{len(folded & here)} of these stores",
             expected=f"all {len(folded)}",
         )
     left_out = judge.training.data.fold
@@ -271,6 +305,7 @@ def _fold_of(judge: Judge, store: Store) -> Fold | None:
 
 
 def _rsna(task: _Task, models: list[Path]) -> list[_Found]:
+    """Judge a folder of RSNA DICOM files with each model."""
     from ichlite.commands.console import say
     from ichlite.data.readers.rsna import read_labels
     from ichlite.evaluate.predictions import bundle_judge
@@ -302,6 +337,7 @@ def _rsna(task: _Task, models: list[Path]) -> list[_Found]:
 def _folds(
     paths: list[Path], against: list[Path], calibrate: str, bootstrap: int, seed: int
 ) -> tuple[dict[str, Any], Judged]:
+    """Evaluate scores out of fold, and what they are compared with."""
     from ichlite.errors import UsageError
     from ichlite.evaluate.folds import (
         calibrate_named,
@@ -314,7 +350,11 @@ def _folds(
 
     way = calibrate_named(calibrate)
     if against and not bootstrap:
-        raise UsageError("--against needs redraws of the patients", found="--bootstrap 0")
+        raise UsageError(
+            "`--against` needs redraws of the patients",
+            found="--bootstrap 0",
+            expected="--bootstrap 1000, or so",
+        )
     seeds = read_seeds(paths)
     others = read_seeds(against) if against else ()
     for other in others:

@@ -16,7 +16,7 @@ FILES = frozenset({MANIFEST_FILE, MODEL_FILE, CARD_FILE})
 
 
 def check_folder(folder: Path) -> None:
-    """A bundle's folder → nothing; asked before any work is done for it.
+    """Refuse a folder that no bundle can be written to, before any work is done for it.
 
     Raises:
         UsageError: It holds anything but a bundle, is a link, has no proper name, or cannot be
@@ -24,10 +24,16 @@ def check_folder(folder: Path) -> None:
     """
     name = folder.resolve().name
     if not name or not name.isprintable():
-        raise UsageError("the bundle's folder has no proper name", found=repr(str(folder)))
+        raise UsageError(
+            "the bundle's folder has no proper name",
+            found=repr(str(folder)),
+            expected="a name of characters that can be printed",
+        )
     if folder.is_symlink():
         raise UsageError(
-            f"{folder} is a link", expected="a folder, or nothing", remedy="give what it points to"
+            f"{folder} is a link",
+            expected="a folder, or nothing there yet",
+            remedy="give what it points to",
         )
     try:
         others = {entry.name for entry in folder.iterdir()} - FILES if folder.exists() else set()
@@ -35,7 +41,7 @@ def check_folder(folder: Path) -> None:
         raise _unwritable(folder, error.strerror) from None
     if others:
         raise UsageError(
-            f"{folder} is not empty and no bundle",
+            f"{folder} holds something other than a bundle",
             found=sorted(others)[0],
             remedy="give a new folder for the bundle",
         )
@@ -55,7 +61,7 @@ def check_folder(folder: Path) -> None:
 
 @contextmanager
 def filled(folder: Path) -> Iterator[Path]:
-    """Within: a folder to fill, which replaces the bundle's when all went well, and goes if not.
+    """Give a folder to fill, which replaces the bundle's when all went well, and goes if not.
 
     Raises:
         UsageError: See `check_folder`.
@@ -86,4 +92,5 @@ def filled(folder: Path) -> Iterator[Path]:
 
 
 def _unwritable(folder: Path, why: str | None) -> UsageError:
+    """Return the error of a folder that the system does not let us write to."""
     return UsageError(f"{folder} cannot be written", found=why)

@@ -1,4 +1,4 @@
-"""Make the bundles that were asked for of a trained run, and say why others were refused."""
+"""Make the bundles that were asked for from a trained run, and say why others were refused."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from ichlite.train.run_manifest import recipe_hash
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What to make.
+    """Which bundles to make, and how.
 
     Attributes:
         out: The bundle's folder; of several bundles, the folder that theirs go into.
-        precisions: Of `quantize.PRECISIONS`, each once.
-        shrinking, tuning, gate: How.
+        precisions: Names of `quantize.PRECISIONS`, each once.
+        shrinking, tuning, gate: What is done to the model, how it is fine-tuned, what it may lose.
         every_step: Whether to make bundles after each step, not after the last alone.
-        name: Of the bundles, to which of several what tells them apart is added; None: that of the
-            architecture.
+        name: Name of the bundle; of several, what tells them apart is added. None: the
+            architecture's.
         decisions: Calibration and operating points from scores out of fold; None: from the
             validation split.
     """
@@ -52,14 +52,22 @@ class Order:
             check_precision(precision)
         if self.shrinking.quantization_aware and self.precisions != (INT8,):
             raise UsageError(
-                "quantization-aware training", found=", ".join(self.precisions), expected=INT8
+                "--qat prepares a model for int8 alone",
+                found=f"--precision {', '.join(self.precisions)}",
+                expected=f"--precision {INT8}",
             )
         if self.every_step and len(self.shrinking.steps) < 2:
             raise UsageError(
-                "--every-step has nothing to choose from", expected="two steps or more"
+                "--every-step needs two steps or more",
+                found=f"{len(self.shrinking.steps)}",
+                expected="two of pruning, --sparsity and --clusters",
             )
         if self.name is not None and not self.name.isprintable():
-            raise UsageError("--name", found=repr(self.name), expected="one line")
+            raise UsageError(
+                "--name cannot be printed as it is",
+                found=repr(self.name),
+                expected="one line of text",
+            )
 
     @property
     def several(self) -> bool:
@@ -79,27 +87,27 @@ class Order:
                 for parent in (self.out, folder.parent):
                     if folder != self.out and (parent / MANIFEST_FILE).exists():
                         raise UsageError(
-                            f"{parent} is a bundle",
-                            expected="a new folder, for several of them",
+                            f"{parent} is a bundle and cannot hold several of them",
+                            expected="a new folder",
                         )
 
     def folder(self, step: str, precision: str) -> Path:
-        """Step (none: the last) and precision → where the bundle goes."""
+        """Return where the bundle of a step (empty: the last) and precision goes."""
         words = [step] * self.every_step + [precision] * (len(self.precisions) > 1)
         return self.out.joinpath(*words)
 
     def label(self, architecture: str, step: str, precision: str) -> str:
-        """Step and precision → the bundle's name."""
+        """Return the name of the bundle of a step and precision."""
         if self.name is not None and not self.several:
             return self.name
         return "-".join([self.name or architecture, *[step] * self.every_step, precision])
 
     def done(self, step: str) -> Shrinking:
-        """Step (none: the last) → what was done to its model."""
+        """Return what was done to the model by the end of a step (empty: the last)."""
         return self.shrinking.until(step)
 
     def command(self, step: str, precision: str, label: str, teacher: Path | None) -> str:
-        """Step, precision and the bundle's name → the command that makes it, and no other."""
+        """Return the command that makes the bundle of a step and precision, and no other."""
         words = ["ichlite", "compress", "RUN", "STORE", "OUT", "--precision", precision]
         words += self.done(step).words() + self.tuning.words() + self.gate.words()
         words += [] if teacher is None else ["--teacher", teacher_name(teacher)]
@@ -114,7 +122,7 @@ class Refused:
 
     Attributes:
         path: Where it would be.
-        fault: Why.
+        fault: Why it is not.
     """
 
     path: Path
@@ -136,10 +144,10 @@ def make_bundles(
 
     Args:
         order: What to make.
-        source: From what.
-        store: That the source was trained on.
-        teacher: None: the model as it was.
-        teacher_path: Of the teacher, for the manifest.
+        source: What to make it from.
+        store: Store that the source was trained on.
+        teacher: Model to learn from; None: the model as it was.
+        teacher_path: Where the teacher lies, for the manifest.
         report: Called with one line a stage.
         on_step: See `fine_tune`.
         on_bundle: Called with each bundle as soon as it is written.
@@ -157,7 +165,7 @@ def make_bundles(
         size = one.input_shape[1]
         if order.tuning.crop_steps and size is not None:
             raise UsageError(
-                "--crop-steps needs a model, and a teacher, that take frames of any size",
+                "--crop-steps needs a model and a teacher that take images of any size",
                 found=f"one of {size} pixels",
                 expected="runs with crop steps of their own",
             )

@@ -1,4 +1,4 @@
-"""The model card of a bundle, as Markdown: what the model is and is not."""
+"""Write the model card of a bundle, as Markdown: what the model is and is not."""
 
 from __future__ import annotations
 
@@ -63,9 +63,9 @@ def model_card(
     """Return the model card of a bundle, as Markdown.
 
     Args:
-        manifest: Of the bundle.
-        training: Of the run that trained its model.
-        metrics: On the test split.
+        manifest: Manifest of the bundle.
+        training: Manifest of the run that trained its model.
+        metrics: Evaluation on the test split.
         gate: What compression cost.
         parity: How far the file is from the Keras model.
     """
@@ -113,6 +113,7 @@ def model_card(
 
 
 def _left_out(subtypes: Sequence[str]) -> list[str]:
+    """Return the line on subtypes that the model was not trained for."""
     if not subtypes:
         return []
     names = ", ".join(subtypes)
@@ -120,6 +121,7 @@ def _left_out(subtypes: Sequence[str]) -> list[str]:
 
 
 def _unless_ended(training: RunManifest) -> str:
+    """Return the words on a run that was stopped."""
     ended = training.result is not UNSET
     return "" if ended else " were asked for, but the run was stopped before its end"
 
@@ -141,6 +143,7 @@ def metric_table(metrics: Evaluation) -> list[str]:
 
 
 def _compression(manifest: BundleManifest) -> list[str]:
+    """Return the lines on what was done to the model."""
     said = manifest.compression
     lines = [] if manifest.command is None else [f"- Compressed by: `{manifest.command}`"]
     if said is None:
@@ -168,6 +171,7 @@ def _compression(manifest: BundleManifest) -> list[str]:
 
 
 def _lost(gate: GateResult, parity: Parity) -> list[str]:
+    """Return the lines on what compression cost."""
     undefined = ", ".join(gate.undefined)
     return [
         f"- Mean ROC AUC on the {gate.split} split: the trained model "
@@ -181,10 +185,12 @@ def _lost(gate: GateResult, parity: Parity) -> list[str]:
 
 
 def _where(split: str) -> str:
+    """Return in words what a calibration was fitted on."""
     return f"on the {split} split" if split in SPLITS else split
 
 
 def _share(value: float | None, digits: int = 3) -> str:
+    """Return a number with so many digits, or the word `undefined`."""
     return "undefined" if value is None else f"{value:.{digits}f}"
 
 
@@ -230,6 +236,7 @@ def decision_lines(decision: DecisionSpec) -> list[str]:
 
 
 def _in_words(share: Share) -> str:
+    """Return a share with its interval and its counts."""
     count = f"{share.count:.1f}".removesuffix(".0")
     return (
         f"{_percent(share.value)} ({_percent(share.low)}-{_percent(share.high)}), "
@@ -238,4 +245,5 @@ def _in_words(share: Share) -> str:
 
 
 def _percent(value: float | None) -> str:
+    """Return a share in per cent, or the word `undefined`."""
     return "undefined" if value is None else f"{100 * value:.1f} %"

@@ -65,7 +65,7 @@ class Group:
 
 
 def expansions(model: keras.Model) -> tuple[Group, ...]:
-    """Functional model → the inner channels of each of its expansion blocks, in order.
+    """Return the inner channels of each expansion block of a functional model, in order.
 
     Example:
         >>> from ichlite.models import light_fcn
@@ -83,7 +83,7 @@ def expansions(model: keras.Model) -> tuple[Group, ...]:
 
 
 def streams(model: keras.Model) -> tuple[Group, ...]:
-    """Functional model → the channels of each of its residual streams, in order.
+    """Return the channels of each residual stream of a functional model, in order.
 
     Example:
         >>> from ichlite.models import light_fcn
@@ -94,7 +94,7 @@ def streams(model: keras.Model) -> tuple[Group, ...]:
 
 
 def _free(model: keras.Model) -> list[Group]:
-    """The groups that nothing else needs as they are, by their first maker's place."""
+    """Return the groups that nothing else needs as they are, by their first maker's place."""
     of: dict[str, Group] = {}
     for layer in model.layers:
         if isinstance(layer, keras.layers.InputLayer):
@@ -125,6 +125,7 @@ def _free(model: keras.Model) -> list[Group]:
 
 
 def _join(parents: list[Group], of: dict[str, Group]) -> Group:
+    """Make one group of those that a sum reads."""
     first = parents[0]
     for other in {id(one): one for one in parents[1:] if one is not first}.values():
         first.take_in(other)
@@ -133,12 +134,12 @@ def _join(parents: list[Group], of: dict[str, Group]) -> Group:
 
 
 def _hands_on(layer: Any) -> bool:
-    """Whether its output's channels are its input's, one for one."""
+    """Return whether the channels of a layer's output are those of its input, one for one."""
     return isinstance(layer, CARRIERS) and getattr(layer, "depth_multiplier", 1) == 1
 
 
 def _is_full(layer: Any) -> bool:
-    """Whether each of its filters sees all of its input's channels."""
+    """Return whether each filter of a layer sees all channels of its input."""
     return (
         isinstance(layer, keras.layers.Conv2D)
         and not isinstance(layer, keras.layers.DepthwiseConv2D)
@@ -147,4 +148,5 @@ def _is_full(layer: Any) -> bool:
 
 
 def _is_pointwise(layer: Any) -> bool:
+    """Return whether a layer is a 1x1 convolution over all channels."""
     return _is_full(layer) and tuple(layer.kernel_size) == tuple(layer.strides) == (1, 1)

@@ -27,34 +27,38 @@ _SAME = 1e-5
 
 
 def check_sparsity(share: float) -> None:
-    """Share of weights that are to be zero → nothing.
+    """Refuse a share of weights to be zero that is out of range.
 
     Raises:
         UsageError: It is not at least 0 and below 1.
     """
     if not 0 <= share < 1:
-        raise UsageError("sparsity", found=share, expected="at least 0 and below 1")
+        raise UsageError(
+            "--sparsity is out of range", found=share, expected="at least 0 and below 1"
+        )
 
 
 def check_clusters(count: int) -> None:
-    """Values that a layer's weights are to share → nothing.
+    """Refuse a count of values to share that is out of range.
 
     Raises:
         UsageError: They are fewer than 4 or more than `MOST_CLUSTERS`.
     """
     if not 4 <= count <= MOST_CLUSTERS:
-        raise UsageError("clusters", found=count, expected=f"4 to {MOST_CLUSTERS}")
+        raise UsageError(
+            "--clusters is out of range", found=count, expected=f"from 4 to {MOST_CLUSTERS}"
+        )
 
 
 class Constraint(Protocol):
-    """What holds weights to a form."""
+    """A form that weights are held to."""
 
     def apply(self, step: int, total: int) -> None:
-        """Step done, from 1, of a total → the weights brought back into form."""
+        """Bring the weights back into form after a step, from 1, of a total."""
 
 
 def kernels_of(model: keras.Model) -> list[Any]:
-    """Model → the kernel variables of its convolutions and its dense layer."""
+    """Return the kernel variables of a model's convolutions and dense layer."""
     return [
         layer.kernel
         for layer in model.layers
@@ -63,7 +67,7 @@ def kernels_of(model: keras.Model) -> list[Any]:
 
 
 def channel_axis(kernel: NDArray[Any]) -> tuple[int, ...]:
-    """Kernel → the axes within one output channel, over which LiteRT has one scale.
+    """Return the axes of a kernel within one output channel, over which LiteRT has one scale.
 
     Depthwise kernels are (row, column, channel, 1), others (…, in, out).
     """
@@ -72,14 +76,14 @@ def channel_axis(kernel: NDArray[Any]) -> tuple[int, ...]:
 
 
 class Sparsity:
-    """Smallest weights of each larger kernel are zero, a growing share of them.
+    """Hold the smallest weights of each larger kernel at zero, a growing share of them.
 
     The share grows as 1 - (1 - t)^3 (Zhu & Gupta 2017), so that most go early, while there is time
     to recover. Kernels of few weights, as most depthwise ones, stay dense: nothing is gained.
 
     Args:
         model: Folded.
-        share: Of each kernel's weights, in the end; at least 0, below 1.
+        share: Share of each kernel's weights in the end; at least 0, below 1.
         smallest: Kernels with fewer weights stay as they are.
 
     Raises:
@@ -105,7 +109,7 @@ class Sparsity:
 
 
 class Clusters:
-    """All weights of a layer share few values, each channel up to its own scale.
+    """Hold the weights of a layer to few values, each channel up to its own scale.
 
     A channel's weights are its scale times one of the layer's centroids in [-1, 1]. The centroids
     -1, 0 and 1 are always there: a channel's largest weight is at 1 or -1, so int8 quantization,
@@ -134,7 +138,7 @@ class Clusters:
 
 
 class _Shared:
-    """One kernel, the centroid that each weight has, and the centroids' values."""
+    """A kernel, the centroid that each weight has, and the centroids' values."""
 
     def __init__(self, kernel: Any, count: int) -> None:
         self.kernel = kernel
@@ -145,6 +149,7 @@ class _Shared:
         self.centroids, self.place = cluster(unit, count)
 
     def project(self) -> None:
+        """Move the centroids to their weights, and the weights to their centroids."""
         values = np.asarray(self.kernel, np.float64)
         unit = self.centroids[self.place]
         scale = _fit_scale(values, unit, self.axes)
@@ -162,9 +167,11 @@ class _Shared:
 
 
 def cluster(unit: NDArray[np.float64], count: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Values in [-1, 1] → (count,) centroids, with -1, 0 and 1 among them, and each value's place.
+    """Cluster values in [-1, 1] by Lloyd's iterations, starting from evenly spaced quantiles.
 
-    Lloyd's iterations from evenly spaced quantiles; the three fixed ones do not move.
+    Returns:
+        At most `count` centroids, with -1, 0 and 1, which do not move, among them; and the place of
+        each value's centroid.
 
     Example:
         >>> centroids, place = cluster(np.array([-1.0, 0.0, 0.31, 0.29, 1.0]), 4)
@@ -190,7 +197,7 @@ def cluster(unit: NDArray[np.float64], count: int) -> tuple[NDArray[np.float64],
 
 
 def _distinct(ascending: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Sorted values → one of each run of values that are the same."""
+    """Return one of each run of sorted values that are the same."""
     new = np.diff(ascending, prepend=-np.inf) > _SAME
     return ascending[new]
 
@@ -198,13 +205,13 @@ def _distinct(ascending: NDArray[np.float64]) -> NDArray[np.float64]:
 def _fit_scale(
     values: NDArray[np.float64], unit: NDArray[np.float64], axes: tuple[int, ...]
 ) -> NDArray[np.float64]:
-    """Each channel's scale that brings its centroids nearest to its weights, never below 0."""
+    """Return the scale of each channel that brings its centroids nearest to its weights, from 0."""
     energy = np.square(unit).sum(axis=axes, keepdims=True)
     fit = (values * unit).sum(axis=axes, keepdims=True) / np.where(energy > 0, energy, 1.0)
     return np.asarray(np.maximum(fit, 0.0))
 
 
 def apply_all(constraints: Sequence[Constraint], step: int, total: int) -> None:
-    """Apply each in turn."""
+    """Apply each constraint in turn, after a step of a total."""
     for constraint in constraints:
         constraint.apply(step, total)

@@ -17,12 +17,11 @@ from ichlite import __version__
 from ichlite.compress.bundle_folder import check_folder, filled
 from ichlite.compress.card import model_card
 from ichlite.compress.flatbuffer import tidy
-from ichlite.compress.flops import flops, one_slice
 from ichlite.compress.fold import fold
 from ichlite.compress.gate import Drops, Gate, check
 from ichlite.compress.graph import CAM, with_map
+from ichlite.compress.model_cost import model_cost
 from ichlite.compress.quantize import INT8, check_precision, to_tflite
-from ichlite.compress.sizes import sizes
 from ichlite.contracts.bundle import (
     SCHEMA,
     BundleManifest,
@@ -40,7 +39,6 @@ from ichlite.contracts.bundle import (
 from ichlite.contracts.codec import convert_document, document_text
 from ichlite.contracts.evaluation import Evaluation
 from ichlite.contracts.run import RunManifest
-from ichlite.contracts.values import CLASSES
 from ichlite.ct.tensor import GRID, HU_MAX, HU_MIN, model_input
 from ichlite.ct.windows import PAPER_WINDOWS
 from ichlite.data.feed import split_rows
@@ -60,8 +58,8 @@ from ichlite.infer.bundle import (
     bundle_of,
     load_bundle,
 )
-from ichlite.infer.decision import Calibration, Rule
-from ichlite.labels import NAMES
+from ichlite.infer.decision import Calibration, Rule, sigmoid
+from ichlite.labels import CLASSES, NAMES
 from ichlite.models.outputs import LESION_MAP, has_lesion_map
 from ichlite.models.saved import predict
 
@@ -69,9 +67,9 @@ if TYPE_CHECKING:
     from ichlite.data.store import Store
 
 CALIBRATION_IMAGES = 512
-"""Slices of the training split that the int8 ranges come from."""
+"""How many slices of the training split the int8 ranges come from."""
 PARITY_IMAGES = 512
-"""Slices of the validation split, at most, that the file is compared with its model on."""
+"""On how many slices of the validation split, at most, the file is compared with its model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +79,7 @@ class Exported:
     Attributes:
         path: The folder.
         manifest: As written.
-        cost, gate, parity, metrics: Parts of it, which a bundle of ours always has.
+        cost, gate, parity, metrics: Parts of the manifest, which a bundle of ours always has.
     """
 
     path: Path
@@ -98,11 +96,11 @@ class Export:
 
     Attributes:
         precision: One of `PRECISIONS`.
-        name: Of the bundle; None: model and precision.
-        seed: Of the choice of calibration slices.
+        name: Name of the bundle; None: model and precision.
+        seed: Seed of the choice of calibration slices.
         gate: How much ROC AUC it may lose; None: as much as it does.
         compression: What was done to the model before.
-        command: That made it.
+        command: Command that made it.
         decisions: Calibration, rule and operating points from scores out of fold; None: from the
             `validation` split.
     """
@@ -134,7 +132,7 @@ def export(
             calibration and thresholds, `test` the metrics of the model card.
         folder: Must not exist, or be a bundle that will be replaced.
         training: The run's manifest; kept in the bundle.
-        asked: How.
+        asked: How it becomes a bundle.
         reference: ROC AUCs (`reference_auc`) that the bundle must not fall behind; None: those of
             `model`.
         report: Called with one line a stage.
@@ -159,14 +157,7 @@ def export(
     content = tidy(to_tflite(graph, precision, windows), map_name)
 
     plain = fold(model)  # as the file holds it: batch normalisation within the convolutions
-    packed = sizes(content)
-    cost = Cost(
-        params=plain.count_params(),
-        flops_256=flops(one_slice(plain, GRID)),
-        bytes=len(content),
-        gzip_bytes=packed["gzip_bytes"],
-        zstd_bytes=packed["zstd_bytes"],
-    )
+    cost = model_cost(plain, content)
     architecture = str(training.recipe["model"])
     unjudged = BundleManifest(
         schema=SCHEMA,
@@ -228,13 +219,13 @@ def export(
 
 
 def reference_auc(model: keras.Model, store: Store) -> dict[str, float | None]:
-    """A Keras model and a store → ROC AUC of each subtype and `mean` on the validation split."""
+    """Return a Keras model's ROC AUC of each subtype, and `mean`, on the validation split."""
     rows = split_rows(store, "validation")
     return validation_auc(np.asarray(store.labels, np.uint8)[rows], predict(model, store, rows))
 
 
 def calibration_rows(store: Store, count: int, seed: int) -> NDArray[np.int64]:
-    """Store, count and seed → rows of the training split, half of them, if there are, bleeding.
+    """Draw rows of the training split for int8's ranges, half of them bleeding, if so many do.
 
     Ranges must cover what blood looks like; an even draw would show hardly any.
     """
@@ -248,7 +239,7 @@ def calibration_rows(store: Store, count: int, seed: int) -> NDArray[np.int64]:
 
 _HALF = dict.fromkeys(CLASSES, 0.5)
 _UNDECIDED = decision_spec(Rule(), _HALF, _HALF, "none yet")
-"""Of a bundle that is not judged yet."""
+"""The decision of a bundle that is not judged yet."""
 
 
 def _decided_on_validation(
@@ -268,6 +259,7 @@ def _decided_on_validation(
 
 
 def _input_spec(brain_level_hu: float | None) -> InputSpec:
+    """Return what a bundle takes in, as its manifest has it."""
     return InputSpec(
         brain_level_hu=brain_level_hu,
         rows=GRID,
@@ -287,13 +279,13 @@ def _parity(
     """Compare the file with the Keras model it was converted from, uncalibrated, unsmoothed.
 
     Args:
-        model: That was converted.
+        model: Model that was converted.
         store: With the slices.
-        rows: Of slices that int8's ranges do not come from.
+        rows: Row numbers of slices that int8's ranges do not come from.
         logits: (row, 5) of the file on them.
     """
     some = np.unique(np.linspace(0, len(rows) - 1, PARITY_IMAGES).astype(np.int64))
-    gap = np.abs(_sigmoid(predict(model, store, rows[some])) - _sigmoid(logits[some]))
+    gap = np.abs(sigmoid(predict(model, store, rows[some])) - sigmoid(logits[some]))
     return Parity(
         images=len(some),
         split="validation",
@@ -303,6 +295,7 @@ def _parity(
 
 
 def _metrics(bundle: Bundle, store: Store) -> Evaluation:
+    """Evaluate a bundle on the test split."""
     judge = bundle_judge(bundle)
     rows = split_rows(store, "test")
     stores = metas_of(store)
@@ -318,7 +311,3 @@ def _metrics(bundle: Bundle, store: Store) -> Evaluation:
         left_out=judge.left_out,
     )
     return convert_document(Evaluation, summary)
-
-
-def _sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    return np.asarray(1.0 / (1.0 + np.exp(-np.asarray(logits, np.float64))))

@@ -23,7 +23,7 @@ _TINY = 1e-8
 
 
 class FakeQuant(keras.layers.Layer):  # type: ignore[misc]
-    """Feature map → the same, rounded to 256 steps between the ends of its running range."""
+    """A feature map rounded to 256 steps between the ends of its running range."""
 
     def build(self, shape: Any) -> None:
         """Make the running range, empty at first."""
@@ -33,7 +33,7 @@ class FakeQuant(keras.layers.Layer):  # type: ignore[misc]
         self.built = True
 
     def call(self, x: Any, training: bool = False) -> Any:
-        """Round; in training, move the range first."""
+        """Round the map; in training, move the range first."""
         if training:
             # The first batch sets the range; it grows at once and shrinks slowly.
             self._follow(self.low, ops.minimum(ops.min(x), 0.0), ops.minimum)
@@ -44,6 +44,7 @@ class FakeQuant(keras.layers.Layer):  # type: ignore[misc]
         return _straight_through(rounded, ops.clip(x, self.low, self.high))
 
     def _follow(self, end: Any, seen: Any, outer: Any) -> None:
+        """Move an end of the range towards what a batch shows."""
         slow = RANGE_MOMENTUM * end + (1.0 - RANGE_MOMENTUM) * seen
         end.assign(outer(slow, seen))
 
@@ -81,14 +82,14 @@ class FakeQuantDense(keras.layers.Dense):  # type: ignore[misc]
 
 
 def fake_kernel(kernel: Any, axes: tuple[int, ...]) -> Any:
-    """Kernel and the axes within one channel → rounded to 255 symmetric steps a channel."""
+    """Round a kernel to 255 symmetric steps a channel, whose axes are given."""
     largest = ops.max(ops.abs(kernel), axis=axes, keepdims=True)
     step = ops.maximum(largest / WEIGHT_STEPS, _TINY)
     return _straight_through(ops.round(kernel / step) * step, kernel)
 
 
 def quantization_aware(folded: keras.Model) -> keras.Model:
-    """Folded model → the same weights, rounding where the int8 file will round.
+    """Return a model of the same weights that rounds where the int8 file will round.
 
     Feature maps are rounded after the windows, after each ReLU and addition, and after each
     convolution that no ReLU follows; pooling picks values that are rounded already.
@@ -101,6 +102,7 @@ def quantization_aware(folded: keras.Model) -> keras.Model:
     """
 
     def make(layer: Any) -> Any:
+        """Return the layer that takes the place of one."""
         config = layer.get_config()
         if isinstance(layer, keras.layers.DepthwiseConv2D):
             return FakeQuantDepthwiseConv2D.from_config(config)
@@ -111,6 +113,7 @@ def quantization_aware(folded: keras.Model) -> keras.Model:
         return layer.__class__.from_config(config)
 
     def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        """Return what comes out of a layer of the new model."""
         y = layer(*args, **kwargs)
         return FakeQuant(name=f"{layer.name}_rounded")(y) if layer.name in rounded else y
 
@@ -121,7 +124,7 @@ def quantization_aware(folded: keras.Model) -> keras.Model:
 
 
 def take_weights(model: keras.Model, source: keras.Model) -> None:
-    """Model and another with layers of the same names → the other's weights, in the model."""
+    """Give the layers of a model the weights of those of the same names in another."""
     names = {layer.name for layer in source.layers}
     for layer in model.layers:
         if layer.name in names:
@@ -129,6 +132,7 @@ def take_weights(model: keras.Model, source: keras.Model) -> None:
 
 
 def _is_rounded(model: keras.Model, layer: Any) -> bool:
+    """Return whether the int8 file rounds what a layer puts out."""
     if len(layer.output.shape) != FEATURE_MAP_AXES:
         return False  # what follows the maps is float32 in the file (`flatbuffer.tidy`)
     if isinstance(layer, (keras.layers.ReLU, keras.layers.Add)):
@@ -140,5 +144,5 @@ def _is_rounded(model: keras.Model, layer: Any) -> bool:
 
 
 def _straight_through(rounded: Any, passing: Any) -> Any:
-    """The rounded value, with the gradient of `passing`."""
+    """Return the rounded value with the gradient of `passing`."""
     return passing + ops.stop_gradient(rounded - passing)

@@ -35,17 +35,17 @@ from ichlite.train.setup import (
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """How to fine-tune.
+    """How to fine-tune a model.
 
     Attributes:
         steps: Optimiser steps on full frames.
         crop_steps: Steps before them on lesion-aimed crops (`train/crops.py`), which are a quarter
             of the work each; the store must know where the lesions are.
         batch_size: Images a step.
-        learning_rate: Highest, of Adam; a warm-up, then half a cosine down to 1 %.
-        teacher_weight: Of the teacher's answers against the labels, 0 to 1.
-        temperature: By which the teacher's and the model's logits are divided.
-        seed: Of the order and the augmentation.
+        learning_rate: Highest rate of Adam: a warm-up to it, then half a cosine down to 1 %.
+        teacher_weight: Weight of the teacher's answers against the labels, 0 to 1.
+        temperature: Divisor of the teacher's and the model's logits.
+        seed: Seed of the order and the augmentation.
     """
 
     steps: int = 600
@@ -65,25 +65,31 @@ class Tuning:
         ):
             if not least <= getattr(self, name) <= most:
                 raise UsageError(
-                    _option(name), found=getattr(self, name), expected=f"from {least} to {most}"
+                    f"{_option(name)} is out of range",
+                    found=getattr(self, name),
+                    expected=f"from {least} to {most}",
                 )
         for name in ("learning_rate", "temperature"):
             if not 0 < getattr(self, name) < math.inf:
                 raise UsageError(
-                    _option(name), found=getattr(self, name), expected="above 0, and finite"
+                    f"{_option(name)} is out of range",
+                    found=getattr(self, name),
+                    expected="a finite number above 0",
                 )
         if not 0 <= self.teacher_weight <= 1:
             raise UsageError(
-                _option("teacher_weight"), found=self.teacher_weight, expected="from 0 to 1"
+                "--teacher-weight is out of range",
+                found=self.teacher_weight,
+                expected="from 0 to 1",
             )
 
     @property
     def total(self) -> int:
-        """Steps of one fine-tuning, crops and frames."""
+        """Number of steps of one fine-tuning, crops and frames together."""
         return self.crop_steps + self.steps
 
     def words(self) -> list[str]:
-        """As options of `ichlite compress`, where they are not the default.
+        """Return the options of `ichlite compress` that are not the default.
 
         Example:
             >>> Tuning(steps=9).words()
@@ -97,11 +103,12 @@ class Tuning:
 
 
 def _option(name: str) -> str:
+    """Return the option of a field."""
     return "--" + name.replace("_", "-")
 
 
 def teacher_name(path: Path) -> str:
-    """Run folder, or `.keras` file in one → what to call it, without the way there.
+    """Return what to call a run folder, or a `.keras` file in one, without the path to it.
 
     Example:
         >>> teacher_name(Path("/home/me/runs/sfcn/best.keras"))
@@ -116,11 +123,11 @@ class Taught(keras.Model):  # type: ignore[misc]
     `keras.distillation` knows no sample weights and wants the same outputs of both.
 
     Args:
-        student: Compiled.
-        teacher: Of the same input and slice logits; its lesion map, if it has one, teaches that of
-            the student.
+        student: Model that learns, compiled.
+        teacher: Model of the same input and slice logits; its lesion map, if it has one, teaches
+            that of the student.
         tuning: Says how the two weigh, and the temperature.
-        map_weight: Of the map's loss against that of the logits.
+        map_weight: Weight of the map's loss against that of the logits.
     """
 
     def __init__(
@@ -186,12 +193,12 @@ def fine_tune(
     """Train the model in place, holding its weights to the constraints after every step.
 
     Args:
-        model: (batch, 256, 256, 3) windows → logits, and perhaps a lesion map.
-        store: Its `train` split trains.
-        recipe: Of the run that made the model: its loss and whether it augments are used.
-        tuning: How.
-        teacher: Of the same input; None: labels alone.
-        constraints: Applied in turn after each step.
+        model: From windows (batch, 256, 256, 3) to logits, and perhaps a lesion map.
+        store: Store whose `train` split trains.
+        recipe: Recipe of the run that made the model: its loss and whether it augments are used.
+        tuning: How to fine-tune.
+        teacher: Model of the same input to learn from; None: labels alone.
+        constraints: What is applied, in turn, after each step.
         on_step: Called with the step, from 1, and its loss.
 
     Raises:
@@ -233,6 +240,7 @@ def fine_tune(
 
 
 def _diverged(step: int, found: str) -> IchliteError:
+    """Return the error of a fine-tuning that came to nothing."""
     return IchliteError(
         f"fine-tuning diverged at step {step}",
         found=found,

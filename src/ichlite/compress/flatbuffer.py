@@ -1,4 +1,4 @@
-"""Plain names and exact int8 logits for the converter's `.tflite` files.
+"""Give the converter's `.tflite` files short names and exact int8 logits.
 
 The converter names a tensor after every operation that it folded, 17 KB of names for LightFCN. And
 it rounds int8 logits to 1 of 256 steps over the range of all subtypes together, which costs AUC.
@@ -36,7 +36,7 @@ def tidy(content: bytes, map_name: str = CAM) -> bytes:
 
     Args:
         content: One subgraph, two outputs: logits (1, 5) and map (1, h, w, 5).
-        map_name: Of the second.
+        map_name: Name of the map.
 
     Returns:
         The file's bytes; the same bytes for the same input.
@@ -71,7 +71,7 @@ def _logits_in_float(schema: Any, model: Any, logits: int) -> None:
     maps: dict[int, int] = {}
 
     def real(number: int) -> int:
-        """Int8 tensor → the float32 one in its place; axes and shapes stay what they are."""
+        """Return the float32 tensor in the place of an int8 one; axes and shapes stay."""
         tensor = graph.tensors[number]
         if tensor.type != schema.TensorType.INT8:
             return number
@@ -119,7 +119,7 @@ def _logits_in_float(schema: Any, model: Any, logits: int) -> None:
 
 
 def _dequantized(model: Any, tensor: Any) -> NDArray[np.uint8]:
-    """Constant int8 tensor → the bytes of its real values as float32."""
+    """Return the real values of a constant int8 tensor, as the bytes of float32."""
     stored = np.frombuffer(bytes(model.buffers[tensor.buffer].data), np.int8)
     quantization = tensor.quantization
     shifted = stored - np.asarray(quantization.zeroPoint, np.float32)
@@ -149,6 +149,8 @@ def _blank_channel(schema: Any, model: Any) -> None:
 
 
 class _AlignedBuilder(flatbuffers.Builder):  # type: ignore[misc]
+    """A builder that aligns weights as the schema asks for."""
+
     def StartVector(self, elemSize: int, numElems: int, alignment: int) -> Any:  # noqa: N802, N803
-        """Begin a vector; bytes, which are what weights are stored as, on 16."""
+        """Begin a vector; one of bytes, which weights are stored as, is aligned to 16 bytes."""
         return super().StartVector(elemSize, numElems, ALIGNMENT if elemSize == 1 else alignment)

@@ -1,4 +1,4 @@
-"""Fold batch normalisation into the layers before it; the function stays the same.
+"""Fold batch normalisation into the layers before it, so that the function stays the same.
 
 At inference batch normalisation is a factor and a summand a channel, which the convolution before
 it can carry itself. What follows (clusters, fake quantization) works on the weights that the
@@ -34,12 +34,14 @@ def fold(model: keras.Model) -> keras.Model:
     gone = {norm.name for norm in folded.values()}
 
     def make(layer: Any) -> Any:
+        """Return the layer that takes the place of one."""
         config = layer.get_config()
         if layer.name in folded:
             config["use_bias"] = True
         return layer.__class__.from_config(config)
 
     def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        """Return what comes out of a layer of the new model."""
         return args[0] if layer.name in gone else layer(*args, **kwargs)
 
     plain = keras.models.clone_model(model, clone_function=make, call_function=call)
@@ -53,7 +55,7 @@ def fold(model: keras.Model) -> keras.Model:
 
 
 def _pairs(model: keras.Model) -> list[tuple[Any, Any]]:
-    """Each normalisation with the linear convolution whose only reader it is."""
+    """Return each normalisation with the linear convolution whose only reader it is."""
     pairs = []
     for norm in model.layers:
         if not isinstance(norm, keras.layers.BatchNormalization):
@@ -70,17 +72,18 @@ def _pairs(model: keras.Model) -> list[tuple[Any, Any]]:
 
 
 def parents_of(layer: Any) -> list[Any]:
-    """Layer of a functional model → the nodes that it reads."""
+    """Return the nodes that a layer of a functional model reads."""
     return list(layer._inbound_nodes[0].parent_nodes)
 
 
 def readers_of(model: keras.Model, layer: Any) -> list[Any]:
-    """Functional model and a layer of it → the layers of that model which read it."""
+    """Return the layers of a functional model that read one of its layers."""
     own = {id(node) for nodes in model._nodes_by_depth.values() for node in nodes}
     return [node.operation for node in layer._outbound_nodes if id(node) in own]
 
 
 def _folded_weights(conv: Any, norm: Any) -> list[Any]:
+    """Return kernel and bias of a convolution that does what its normalisation did, too."""
     kernel = np.asarray(conv.kernel, np.float64)
     variance = np.asarray(norm.moving_variance, np.float64)
     factor = 1.0 / np.sqrt(variance + norm.epsilon)

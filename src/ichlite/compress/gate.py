@@ -13,6 +13,10 @@ from ichlite.labels import NAMES
 MEAN = "mean"
 FAILED = "gate"
 """`code` of the error that says that a model lost too much."""
+REMEDY = (
+    "compress less, fine-tune longer (--steps), train with int8's rounding (--qat), or allow more "
+    "(--max-auc-drop for the mean, --max-subtype-drop for a subtype)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +24,8 @@ class Gate:
     """How much ROC AUC on the validation split compression may cost.
 
     Attributes:
-        max_mean_drop: Of the mean over subtypes.
-        max_subtype_drop: Of any one subtype.
+        max_mean_drop: Most that the mean over subtypes may lose.
+        max_subtype_drop: Most that any one subtype may lose.
     """
 
     max_mean_drop: float = 0.005
@@ -33,10 +37,10 @@ class Gate:
             ("--max-subtype-drop", self.max_subtype_drop),
         ):
             if not 0 <= drop <= 1 or math.isnan(drop):
-                raise UsageError(option, found=drop, expected="from 0 to 1")
+                raise UsageError(f"{option} is out of range", found=drop, expected="from 0 to 1")
 
     def words(self) -> list[str]:
-        """As options of `ichlite compress`, where they are not the default.
+        """Return the options of `ichlite compress` that are not the default.
 
         Example:
             >>> Gate(0.01).words()
@@ -50,7 +54,7 @@ class Gate:
         return words
 
     def limit(self, name: str) -> float:
-        """Subtype or `mean` → the most it may lose."""
+        """Return the most that a subtype, or `mean`, may lose."""
         return self.max_mean_drop if name == MEAN else self.max_subtype_drop
 
 
@@ -68,7 +72,7 @@ class Drops:
 
     @property
     def drops(self) -> dict[str, float | None]:
-        """Subtypes, then `mean`."""
+        """What each subtype, and then `mean`, lost."""
         found: dict[str, float | None] = {}
         for name in (*NAMES, MEAN):
             before, after = self.before[name], self.after[name]
@@ -94,7 +98,7 @@ class Drops:
 
 
 def check(name: str, drops: Drops, gate: Gate) -> None:
-    """Bundle's name, what compression cost, and what it may → nothing.
+    """Refuse a bundle that lost more than it may.
 
     Raises:
         IchliteError: It cost more; or no mean is defined, so nothing is known.
@@ -105,12 +109,14 @@ def check(name: str, drops: Drops, gate: Gate) -> None:
         >>> check("small", Drops(same, {**same, "subdural": 0.87}), Gate())
         Traceback (most recent call last):
         ichlite.errors.IchliteError: small fails the accuracy gate and is not written; \
-found subdural 0.9000 to 0.8700; expected at most 0.02 less; compress less, or fine-tune longer
+found subdural 0.9000 to 0.8700; expected at most 0.02 less; compress less, \
+fine-tune longer (--steps), train with int8's rounding (--qat), or allow more (--max-auc-drop for \
+the mean, --max-subtype-drop for a subtype)
     """
     if drops.drops[MEAN] is None:
         raise IchliteError(
             f"{name} cannot be judged by the accuracy gate and is not written",
-            found="no subtype with positives on the validation split",
+            found="no subtype with positives and negatives on the validation split",
             remedy="use a larger store",
             code=FAILED,
         )
@@ -124,13 +130,13 @@ found subdural 0.9000 to 0.8700; expected at most 0.02 less; compress less, or f
             expected=" and ".join(
                 dict.fromkeys(f"at most {gate.limit(one):g} less" for one in lost)
             ),
-            remedy="compress less, or fine-tune longer",
+            remedy=REMEDY,
             code=FAILED,
         )
 
 
 def lost_too_much(drops: Drops, gate: Gate) -> list[str]:
-    """What compression cost, and what it may → the subtypes, or `mean`, that lost more."""
+    """Return the subtypes, or `mean`, that lost more than they may."""
     return [
         name for name, drop in drops.drops.items() if drop is not None and drop > gate.limit(name)
     ]

@@ -1,4 +1,4 @@
-"""The graph of a bundle, from a trained Keras model: one slice → logits and a map of them.
+"""Build the graph of a bundle from a trained Keras model: logits of one slice, and a map of them.
 
 A model with a lesion map gives that. Any other ends in global average pooling and a dense layer.
 Both are linear, so a 1x1 convolution with the dense weights on the last feature map gives a class
@@ -28,15 +28,15 @@ CAM = "cam"
 
 
 def with_map(model: keras.Model) -> keras.Model:
-    """Build the graph to export: of one slice, with outputs `logits`, and `lesion_map` or `cam`.
+    """Build the graph to export, of one slice, with outputs `logits` and `lesion_map` or `cam`.
 
     Args:
         model: With a layer `features` (last feature map) and a dense layer on its pool: `logits`,
             or `pooled_logits` in a model with a lesion map.
 
     Returns:
-        (1, 256, 256, 3) → {"logits": (1, 5), "cam": (1, h, w, 5)}, logits the mean of cam; with a
-        lesion map {"logits", "lesion_map"}, both as the model has them.
+        A model from (1, 256, 256, 3) to {"logits": (1, 5), "cam": (1, h, w, 5)}, logits the mean of
+        cam; with a lesion map to {"logits", "lesion_map"}, both as the model has them.
 
     Raises:
         InputError: The model has no such layers.
@@ -57,7 +57,7 @@ def with_map(model: keras.Model) -> keras.Model:
 
 
 def _pooled(dense: Any, features: Any) -> tuple[Any, Any]:
-    """Dense layer on pooled features, and features → its activation map and the map's mean."""
+    """Return the activation map of a dense layer on pooled features, and the map's mean."""
     kernel, bias = dense.get_weights()
     head = keras.layers.Conv2D(len(NAMES), 1, name=CAM)
     cam = head(features)
@@ -87,7 +87,7 @@ def check_layers(model: keras.Model) -> None:
 
 
 def freeze(model: keras.Model) -> Any:
-    """A model of fixed input shape → a TensorFlow concrete function of it, weights as constants."""
+    """Return a model of fixed input shape as a TensorFlow function with weights as constants."""
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 

@@ -1,7 +1,12 @@
 """Remove whole channels of a trained model.
 
 What is removed is removed from every layer that makes, carries or reads it (`channels.py`), so that
-work, size and time fall with it. Which channels go, their strength says (`strength.py`).
+work, size and time fall with it.
+
+The channels that go are those that say least to the layers that read them. No data is needed to
+tell. After batch normalisation a channel has, over the training data, the mean `beta` and the
+standard deviation `gamma`; taken as normal, its mean square is known, before a rectifier and after
+it.
 """
 
 from __future__ import annotations
@@ -13,13 +18,15 @@ from typing import Any
 import keras
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr
 
-from ichlite.compress.channels import Group, expansions, streams
-from ichlite.compress.strength import strengths
+from ichlite.compress.channels import CARRIERS, Group, expansions, streams
+from ichlite.compress.fold import parents_of
 from ichlite.errors import InputError, UsageError
 
 MULTIPLE = 8
 """Channels are kept in such groups: the kernels of LiteRT work on so many at a time."""
+CRITERION = "expected energy that a channel adds to what reads it"
 
 
 def prune_channels(
@@ -57,9 +64,9 @@ def prune_channels(
             )
         if len(keep) not in (1, len(blocks)):
             raise UsageError(
-                "shares of channels to keep",
+                "the number of shares of channels to keep does not fit the model",
                 found=f"{len(keep)} of them",
-                expected=f"one, or {len(blocks)}: one a block of {model.name}",
+                expected=f"one, or {len(blocks)}: one for each block of {model.name}",
             )
         each = keep if len(keep) > 1 else list(keep) * len(blocks)
         kept += [(one, _strongest(one, share)) for one, share in zip(blocks, each, strict=True)]
@@ -81,26 +88,27 @@ def prune_channels(
 
 
 def check_shares(keep: Sequence[float] | None, keep_width: float | None) -> list[float]:
-    """Shares of channels to keep, inside blocks and between → all of them.
+    """Return all shares of channels to keep, inside blocks and between them.
 
     Raises:
-        UsageError: None, one out of range, or all of them 1.
+        UsageError: None is given, one out of range, or all of them 1.
     """
     shares = [*(keep or ()), *([] if keep_width is None else [keep_width])]
     if not shares or not all(0 < share <= 1 for share in shares) or min(shares) == 1:
         raise UsageError(
-            "shares of channels to keep",
-            found=", ".join(f"{share:g}" for share in shares),
+            "shares of channels to keep are out of range",
+            found=", ".join(f"{share:g}" for share in shares) or "none",
             expected="above 0, at most 1, and not all of them 1",
         )
     return shares
 
 
 def _narrowed(model: keras.Model, kept: Sequence[tuple[Group, NDArray[np.int64]]]) -> keras.Model:
-    """Groups and the channels of each that stay → the model without the others."""
+    """Return the model with those channels of each group that stay."""
     filters = {maker.name: len(stay) for group, stay in kept for maker in group.makers}
 
     def make(layer: Any) -> Any:
+        """Return the layer that takes the place of one."""
         config = layer.get_config()
         if layer.name in filters:
             config["filters"] = filters[layer.name]
@@ -126,5 +134,64 @@ def _narrowed(model: keras.Model, kept: Sequence[tuple[Group, NDArray[np.int64]]
 
 
 def _strongest(group: Group, keep: float) -> NDArray[np.int64]:
+    """Return which channels of a group stay, in order."""
     count = min(group.width, math.ceil(keep * group.width / MULTIPLE) * MULTIPLE)
     return np.sort(np.argsort(-strengths(group), kind="stable")[:count])
+
+
+def strengths(group: Group) -> NDArray[np.float64]:
+    """Return each channel's share in the energy of its readers, summed over them: (channel,).
+
+    A channel's energy in a reader's output is the expected mean square of the channel there times
+    the squared length of the reader's weights for it; a reader's shares sum to 1.
+    """
+    total = np.zeros(group.width)
+    for reader in group.readers:
+        kernel = np.asarray(reader.kernel, np.float64)
+        # Convolutions hold (row, column, in, out), dense layers (in, out).
+        lengths = np.square(kernel).sum(axis=tuple(set(range(kernel.ndim)) - {kernel.ndim - 2}))
+        energy = lengths * energy_of(parents_of(reader)[0].operation)
+        total += energy / max(float(energy.sum()), np.finfo(np.float64).tiny)
+    return total
+
+
+def energy_of(layer: Any) -> NDArray[np.float64] | float:
+    """Return the expected mean square of each channel of a layer's output; 1 where it is not known.
+
+    The parts of a sum are taken as independent; pools and paddings are taken to change nothing.
+    """
+    if isinstance(layer, keras.layers.Add):
+        return sum(energy_of(node.operation) for node in parents_of(layer))
+    if isinstance(layer, keras.layers.BatchNormalization):
+        mean, sigma = _normal(layer)
+        return np.asarray(np.square(mean) + np.square(sigma))
+    if isinstance(layer, keras.layers.DepthwiseConv2D) or not isinstance(layer, CARRIERS):
+        return 1.0
+    before = parents_of(layer)[0].operation
+    if isinstance(layer, keras.layers.ReLU) and isinstance(before, keras.layers.BatchNormalization):
+        return rectified_energy(*_normal(before))
+    return energy_of(before)
+
+
+def rectified_energy(mean: NDArray[np.float64], sigma: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the mean square of the positive parts of normal variables.
+
+    Args:
+        mean: (channel,).
+        sigma: (channel,) standard deviation, at least 0.
+
+    Example:
+        >>> rectified_energy(np.array([0.0, 2.0]), np.array([1.0, 0.0])).tolist()
+        [0.5, 4.0]
+    """
+    safe = np.maximum(sigma, 1e-12)
+    z = mean / safe
+    below = ndtr(z)
+    density = np.exp(-0.5 * np.square(z)) / math.sqrt(2.0 * math.pi)
+    return np.asarray((np.square(mean) + np.square(sigma)) * below + mean * sigma * density)
+
+
+def _normal(norm: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return mean and standard deviation of each channel after batch normalisation."""
+    beta, gamma = (np.asarray(one, np.float64) for one in (norm.beta, norm.gamma))
+    return beta, np.abs(gamma)

@@ -27,10 +27,10 @@ INT8: Precision = "int8"
 def to_tflite(
     model: keras.Model, precision: str, calibration: Iterable[NDArray[np.float32]] = ()
 ) -> bytes:
-    """A model of one slice → a `.tflite` file.
+    """Convert a model of one slice to a `.tflite` file.
 
     Args:
-        model: Fixed input shape, batch 1; on the TensorFlow backend.
+        model: Model of fixed input shape and batch size 1, on the TensorFlow backend.
         precision: One of `PRECISIONS`.
         calibration: For int8: windows (256, 256, 3) in [0, 1] of slices like those to be read.
 
@@ -69,7 +69,7 @@ def to_tflite(
 
 
 def check_precision(precision: str) -> Precision:
-    """Return the precision of that name.
+    """Return the precision that a name stands for.
 
     Raises:
         UnknownName: No such precision.
@@ -80,5 +80,6 @@ def check_precision(precision: str) -> Precision:
 
 
 def _as_feeds(calibration: Iterable[NDArray[np.float32]]) -> Iterator[list[Any]]:
+    """Yield slices as the converter wants them: lists of inputs, each a batch of one."""
     for windows in calibration:
         yield [windows[None]]

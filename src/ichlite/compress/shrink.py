@@ -23,8 +23,7 @@ from ichlite.compress.constraints import (
 from ichlite.compress.fake_quant import quantization_aware, take_weights
 from ichlite.compress.fine_tune import Tuning, fine_tune, teacher_name
 from ichlite.compress.fold import fold
-from ichlite.compress.prune import check_shares, prune_channels
-from ichlite.compress.strength import CRITERION
+from ichlite.compress.prune import CRITERION, check_shares, prune_channels
 from ichlite.contracts.bundle import CompressionSpec, TuningSpec
 from ichlite.data.store import Store
 from ichlite.train.recipe import Recipe
@@ -35,14 +34,15 @@ PRUNED, SPARSE, CLUSTERED, ROUNDED = "pruned", "sparse", "clustered", "rounded"
 
 @dataclass(frozen=True, slots=True)
 class Shrinking:
-    """What to do to a model before it is converted; None or False: not that.
+    """What to do to a model before it is converted; what is None or False is not done.
 
     Attributes:
-        keep_channels: Share of expansion channels to keep, one or one a block; see `prune`.
+        keep_channels: Share of expansion channels to keep, one for all blocks or one for each; see
+            `prune`.
         keep_width: Share of the channels between blocks to keep.
         sparsity: Share of weights to set to zero.
         clusters: Values that the weights of a layer share.
-        quantization_aware: Train with int8's rounding.
+        quantization_aware: Whether to train with int8's rounding.
     """
 
     keep_channels: tuple[float, ...] | None = None
@@ -82,17 +82,17 @@ class Shrinking:
         return tuple(name for name, wanted in asked.items() if wanted)
 
     def until(self, step: str) -> Shrinking:
-        """The name of one of the steps → what is done by its end."""
+        """Return what is done by the end of one of the steps."""
         if step == PRUNED:
             return Shrinking(self.keep_channels, self.keep_width)
         return replace(self, clusters=None) if step == SPARSE else self
 
     def spec(self, tuning: Tuning, teacher: Path | None) -> CompressionSpec:
-        """Return what was done as a manifest has it.
+        """Return what was done, as a manifest has it.
 
         Args:
             tuning: How it was fine-tuned.
-            teacher: Who taught; None: the model as it was.
+            teacher: Where the teacher lies; None: it was the model as it was.
         """
         return CompressionSpec(
             **asdict(self),
@@ -102,7 +102,7 @@ class Shrinking:
         )
 
     def words(self) -> list[str]:
-        """As options of `ichlite compress`.
+        """Return the options of `ichlite compress` that say this.
 
         Example:
             >>> Shrinking((0.25,), 0.5, clusters=32).words()
@@ -131,15 +131,15 @@ def shrink_by_steps(
     report: Callable[[str], None] = lambda _: None,
     on_step: Callable[[int, float], None] = lambda _step, _loss: None,
 ) -> Iterator[tuple[str, keras.Model]]:
-    """Do each step asked for, and fine-tune after it.
+    """Shrink a model step by step, and fine-tune after each step.
 
     Args:
-        model: Trained; is not changed.
-        store: To fine-tune on.
-        recipe: Of the run that made the model.
+        model: Trained; it is not changed.
+        store: Store to fine-tune on.
+        recipe: Recipe of the run that made the model.
         shrinking: What to do.
         tuning: How to fine-tune, each time.
-        teacher: None: the model as it was.
+        teacher: Model to learn from; None: the model as it was.
         report: Called with one line a step.
         on_step: See `fine_tune`.
 
@@ -155,6 +155,7 @@ def shrink_by_steps(
     wise = teacher or model
 
     def tune(student: keras.Model, what: str, *constraints: Constraint) -> None:
+        """Say what is done, and fine-tune the student."""
         report(f"{what}: {student.count_params():,} parameters, {tuning.total} steps")
         fine_tune(
             student, store, recipe, tuning, teacher=wise, constraints=constraints, on_step=on_step
@@ -168,6 +169,7 @@ def shrink_by_steps(
     form = quantization_aware(plain) if shrinking.quantization_aware else plain
 
     def tuned(what: str, *constraints: Constraint) -> keras.Model:
+        """Fine-tune the form that weights are trained in; return the plain model."""
         tune(form, what, *constraints)
         if form is not plain:
             take_weights(plain, form)
@@ -195,7 +197,7 @@ def shrink(
     tuning: Tuning,
     **others: Any,
 ) -> keras.Model:
-    """As `shrink_by_steps`; the model after the last step, the very same if there is none."""
+    """Shrink a model as `shrink_by_steps` does; return it after the last step, itself if none."""
     for _, smaller in shrink_by_steps(model, store, recipe, shrinking, tuning, **others):
         model = smaller
     return model

@@ -25,9 +25,9 @@ class Source:
     """A trained model, and what made it.
 
     Attributes:
-        model: (batch, 256, 256, 3) windows → logits.
+        model: From windows (batch, 256, 256, 3) to logits.
         training: The run's manifest.
-        recipe: From it.
+        recipe: What the manifest says that it was trained with.
     """
 
     model: keras.Model
@@ -56,7 +56,7 @@ def open_stores_of(path: Path, stores: Sequence[Path]) -> Store:
 
 
 def open_source(path: Path, store: Store) -> Source:
-    """A run folder, or a `.keras` file in one, and its store → what compression starts from.
+    """Open what compression starts from: a run folder, or a `.keras` file in one, and its store.
 
     Raises:
         InputError: No model or not one of ichlite's; no manifest beside it, one that was changed
@@ -79,6 +79,7 @@ def open_source(path: Path, store: Store) -> Source:
 
 
 def _manifest_of(path: Path) -> RunManifest:
+    """Read the manifest of a run folder, or of that of a `.keras` file."""
     if not path.exists():
         raise InputError(f"{path} does not exist", expected="a run folder, or a .keras file in one")
     training = read_run(path if path.is_dir() else path.parent)

@@ -9,7 +9,8 @@ import msgspec
 from msgspec import Meta
 
 from ichlite.contracts.codec import Document
-from ichlite.contracts.values import CLASSES, Probability
+from ichlite.contracts.values import Probability
+from ichlite.labels import CLASSES
 
 SCHEMA: Literal["ichlite-read/1"] = "ichlite-read/1"
 

@@ -7,10 +7,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from ichlite.labels import ANY, NAMES
-
-CLASSES: tuple[str, ...] = (ANY, *NAMES)
-"""Keys of every document that says something of `any` and of each subtype, in this order."""
+from ichlite.labels import CLASSES
 
 Probability = Annotated[float, Meta(ge=0, le=1)]
 Count = Annotated[int, Meta(ge=0, le=10**15)]

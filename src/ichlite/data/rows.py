@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ichlite.atomic_files import write_csv
 from ichlite.errors import StoreError
-from ichlite.labels import ANY, NAMES
+from ichlite.labels import CLASSES, NAMES
 
 INDEX_FILE = "index.csv"
 SPLITS = ("train", "validation", "test")
@@ -22,7 +22,7 @@ UNUSED = "unused"
 """Split of images that the chosen split leaves out, such as patients without any bleed."""
 
 COLUMNS: tuple[str, ...] = (
-    "slot", "image", "patient", "study", "series", "position_mm", ANY, *NAMES,
+    "slot", "image", "patient", "study", "series", "position_mm", *CLASSES,
     "lesion_row", "lesion_column", "split", "source", "source_sha256", "pixel_sha256",
 )  # fmt: skip
 CONSTANT = "constant"

@@ -26,16 +26,15 @@ from ichlite.data.split import (
 )
 from ichlite.data.table1 import Table1, table1
 from ichlite.errors import InputError
-from ichlite.labels import ANY, NAMES
+from ichlite.labels import CLASSES
 
 KEYS = ("PatientID", "StudyInstanceUID")
-LABELS = (ANY, *NAMES)
-_UNKNOWN = ("",) * len(LABELS)
+_UNKNOWN = ("",) * len(CLASSES)
 
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """A study of the tables; labels in the order of `LABELS`, None when no table has them."""
+    """A study of the tables; labels in the order of `CLASSES`, None when no table has them."""
 
     patient: str
     labels: tuple[int, ...] | None
@@ -127,8 +126,8 @@ def read_tables(root: Path) -> Tables:
             if patients.setdefault(study, patient) != patient:
                 said = f"patients {patients[study]} and {patient}"
                 faults[study] = Finding("conflicting_labels", study, said)
-            labelled = set(LABELS) <= set(row) and not all(is_blank(row[one]) for one in LABELS)
-            six = labels_of(row, LABELS) if labelled else None
+            labelled = set(CLASSES) <= set(row) and not all(is_blank(row[one]) for one in CLASSES)
+            six = labels_of(row, CLASSES) if labelled else None
             if labelled and six is None:
                 said = f"{file.name} line {number}"
                 faults[study] = Finding("incomplete_labels", study, said)
@@ -185,7 +184,7 @@ def split_tables(tables: Tables, *, preset: str, seed: int, out: Path | None = N
     if out is not None:
         write_csv(
             out,
-            ["study", "patient", "split", *LABELS],
+            ["study", "patient", "split", *CLASSES],
             [
                 [study, patient, side, *map(str, tables.studies[study].labels or _UNKNOWN)]
                 for study, patient, side in zip(studies, patients, sides, strict=True)
@@ -200,7 +199,7 @@ def _table(
     """Compute Table 1: patients and studies of all, the rest of the studies with labels."""
     six = [tables.studies[study].labels for study in studies]
     known = [place for place, labels in enumerate(six) if labels is not None]
-    values = np.array([six[place] for place in known], np.uint8).reshape(-1, len(LABELS))
+    values = np.array([six[place] for place in known], np.uint8).reshape(-1, len(CLASSES))
     labelled = table1(
         [patients[place] for place in known],
         [studies[place] for place in known],

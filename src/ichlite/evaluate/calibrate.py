@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
 
-from ichlite.infer.decision import Calibration
+from ichlite.infer.decision import Calibration, sigmoid
 from ichlite.labels import NAMES
 
 SLOPE_RANGE = (0.05, 20.0)
-"""Of 1 / temperature; a slope at an end says that logits and labels have little to do."""
+"""Limits of 1 / temperature; a slope at an end says that logits and labels have little to do."""
 BIAS_RANGE = (-2000.0, 2000.0)
 SLOPES_ALIKE, BIASES_ALIKE = 300.0, 10.0
 """Nats lost for log slopes, and biases, that lie 1 from their mean over the subtypes. Chosen by the
@@ -25,13 +25,13 @@ log loss of slices out of fold (docs/log.md)."""
 
 
 def fit_calibration(labels: NDArray[np.uint8], logits: NDArray[np.float32]) -> Calibration:
-    """Labels and logits (image, 5) → calibration: p = sigmoid(logit / temperature + bias).
+    """Fit the calibration of a model: p = sigmoid(logit / temperature + bias).
 
     A subtype without both classes, or whose logits are one number, keeps temperature 1 and bias 0.
 
     Args:
-        labels: 0/1.
-        logits: Of the model that will be calibrated, in its precision.
+        labels: (image, 5) 0/1.
+        logits: (image, 5) of the model that will be calibrated, in its precision.
 
     Returns:
         Temperatures and biases, subtypes in the order of `labels.NAMES`.
@@ -78,10 +78,11 @@ def platt(
     z = np.asarray(logits, np.float64) - middle
 
     def loss(theta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        """Return the penalised mean log loss and its gradient."""
         log_slopes, centred = theta.reshape(2, -1)
         slopes = np.exp(log_slopes)
         s = slopes * z + centred
-        wrong = 1 / (1 + np.exp(-np.clip(s, -500, 500))) - target
+        wrong = sigmoid(s) - target
         apart = log_slopes - log_slopes.mean()
         biases = centred - slopes * middle
         biases_apart = biases - biases.mean()
@@ -111,7 +112,12 @@ def platt(
 def expected_calibration_error(
     labels: ArrayLike, probabilities: ArrayLike, *, bins: int = 10
 ) -> float:
-    """Labels and probabilities (image,) → mean gap of probability and frequency over equal bins.
+    """Return the mean gap of probability and frequency over bins of equal width.
+
+    Args:
+        labels: (image,) 0/1.
+        probabilities: (image,) in [0, 1].
+        bins: Number of bins.
 
     Example:
         >>> expected_calibration_error(np.array([0, 1]), np.array([0.5, 0.5]))

@@ -1,4 +1,4 @@
-"""Calibration, rule and operating points of a shipped model, from scores out of fold.
+"""Choose calibration, rule and operating points of a shipped model from scores out of fold.
 
 The shipped model is trained on all folds, so nothing is left to choose its thresholds by: they come
 from models of the same recipe that never saw the patient. What ships is one model, not the mean of
@@ -68,8 +68,8 @@ class Decisions:
     Attributes:
         calibration: Per subtype (Platt).
         rule: From slices to scans; its thresholds are those of `balanced`.
-        slice_thresholds: Class → threshold of a slice (Youden).
-        points: Name of an operating point → what it does, in the order of `OPERATING_POINTS`.
+        slice_thresholds: Threshold of a slice for each class (Youden).
+        points: What each operating point does, in the order of `OPERATING_POINTS`.
         origin: What it all comes from.
     """
 
@@ -85,7 +85,7 @@ class Decisions:
 
     @property
     def specs(self) -> tuple[CalibrationSpec, DecisionSpec]:
-        """The parts of a bundle's manifest: `calibration` and `decision`."""
+        """`calibration` and `decision`, as the manifest of a bundle has them."""
         decision = decision_spec(
             self.rule,
             self.thresholds(BALANCED),
@@ -98,7 +98,7 @@ class Decisions:
 
 
 def calibration_spec(calibration: Calibration, split: str) -> CalibrationSpec:
-    """Return a calibration as a manifest has it, and what it was fitted on."""
+    """Return a calibration as a manifest has it, with what it was fitted on."""
     return CalibrationSpec(temperature=calibration.temperature, bias=calibration.bias, split=split)
 
 
@@ -138,7 +138,7 @@ def decisions_from_scores(seeds: Sequence[Seed]) -> Decisions:
     """Choose calibration, rule and operating points from scores out of fold.
 
     Args:
-        seeds: Of the same folds, from `folds.read_seeds`.
+        seeds: Scores of the same folds, from `folds.read_seeds`.
 
     Returns:
         The decisions, with what they do on these scores.
@@ -193,7 +193,7 @@ class _Chosen:
 
 @dataclass(frozen=True, slots=True)
 class _Calls:
-    """Scans called positive and negative, counted; the mean over seeds."""
+    """Counts of scans called positive and negative, the mean over seeds."""
 
     hits: float
     positives: int
@@ -202,6 +202,7 @@ class _Calls:
 
 
 def _choose(tables: Sequence[ScoreTable], where: str) -> _Chosen:
+    """Choose calibration, rule and thresholds by all scans of some folds."""
     calibration = calibration_of(*tables)
     slices, scans = _judged(tables, calibration, Rule())
     labels, probabilities = scans.labels_of(), scans.probabilities_of()
@@ -226,12 +227,13 @@ def _choose(tables: Sequence[ScoreTable], where: str) -> _Chosen:
 def _judged(
     tables: Sequence[ScoreTable], calibration: Calibration, rule: Rule
 ) -> tuple[Cases, Cases]:
-    """Slices and scans of all seeds, one seed after the other."""
+    """Judge slices and scans of all seeds, one seed after the other."""
     judged = [table.judged(calibration, rule) for table in tables]
     return _stacked([one.slices for one in judged]), _stacked([one.scans for one in judged])
 
 
 def _stacked(cases: Sequence[Cases]) -> Cases:
+    """Return the cases of all seeds, one seed after the other."""
     return Cases(
         np.concatenate([one.labels for one in cases]),
         np.concatenate([one.probabilities for one in cases]),
@@ -240,6 +242,7 @@ def _stacked(cases: Sequence[Cases]) -> Cases:
 
 
 def _calls(tables: Sequence[ScoreTable], chosen: _Chosen, point: str) -> _Calls:
+    """Count what an operating point calls rightly."""
     _, scans = _judged(tables, chosen.calibration, chosen.rule)
     truth = scans.labels_of()[ANY].astype(bool)
     called = scans.probabilities_of()[ANY] >= getattr(chosen.operating, point)
@@ -253,11 +256,12 @@ def _calls(tables: Sequence[ScoreTable], chosen: _Chosen, point: str) -> _Calls:
 
 
 def _count(those: NDArray[np.bool_]) -> int:
+    """Return how many are true."""
     return int(those.sum())
 
 
 def _estimate(calls: Sequence[_Calls]) -> Estimate:
-    """The calls of all folds, pooled."""
+    """Return sensitivity, specificity and predictive values of the calls of all folds, pooled."""
     sensitivity = _share(sum(one.hits for one in calls), sum(one.positives for one in calls))
     specificity = _share(sum(one.left_alone for one in calls), sum(one.negatives for one in calls))
     return Estimate(
@@ -268,6 +272,7 @@ def _estimate(calls: Sequence[_Calls]) -> Estimate:
 
 
 def _share(count: float, cases: int) -> Share:
+    """Return a share of cases with its interval."""
     # `_choose` has made sure that both kinds of scans are there.
     low, high = wilson(count, cases) or (0.0, 1.0)
     return Share(value=count / cases, low=low, high=high, count=count, cases=cases)
@@ -293,6 +298,7 @@ def predictive(sensitivity: float, specificity: float, prevalence: float) -> Pre
 
 
 def _origin(seeds: Sequence[Seed], scans: Cases) -> Origin:
+    """Return which scores these are, with a hash over all that was decided by."""
     table = seeds[0].table
     digest = hashlib.sha256()
     for seed in seeds:

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from ichlite.evaluate.metrics import METRICS, precision_recall_curve, roc_curve
+from ichlite.evaluate.metrics import METRICS
+from ichlite.evaluate.plots import CURVES, plot_curves
 from ichlite.evaluate.pointing import pointing_lines
-from ichlite.evaluate.predictions import CLASSES, Cases, Judged
-from ichlite.labels import ANY, ANY_COLOUR, NAMES, SUBTYPES
+from ichlite.evaluate.predictions import Judged
+from ichlite.labels import ANY, NAMES
 
-COLOURS: Mapping[str, str] = {ANY: ANY_COLOUR, **{s.name: s.colour for s in SUBTYPES}}
 TITLES: Mapping[str, str] = {
     "roc_auc": "ROC AUC",
     "average_precision": "AP",
@@ -29,7 +29,7 @@ TITLES: Mapping[str, str] = {
 
 
 def write_report(folder: Path, summary: Mapping[str, Any], judged: Judged) -> tuple[Path, ...]:
-    """Folder, summary and cases → the files of the report.
+    """Write the files of a report into a folder.
 
     Args:
         folder: Made when missing.
@@ -49,23 +49,23 @@ def write_report(folder: Path, summary: Mapping[str, Any], judged: Judged) -> tu
     with (folder / "metrics.csv").open("w", newline="") as file:
         csv.writer(file).writerows(table(summary, "slice") + table(summary["scan"], "scan")[1:])
     plots = [
-        plot(cases, curve, folder / f"{curve}-{kind}.png", f"{kind}s of {summary['data']}")
+        plot_curves(cases, curve, folder / f"{curve}-{kind}.png", f"{kind}s of {summary['data']}")
         for kind, cases in (("slice", judged.slices), ("scan", judged.scans))
-        for curve in ("roc", "precision-recall")
+        for curve in CURVES
     ]
     return (*(folder / name for name in files), folder / "metrics.csv", *plots)
 
 
 def table(part: Mapping[str, Any], unit: str) -> list[list[str]]:
-    """Summary, or its `scan` part → a header and one row a class, as text.
+    """Return the table of a summary, or of its `scan` part, as text.
 
     Args:
         part: With `per_class`, `mean` and `any`.
         unit: `slice` or `scan`.
 
     Returns:
-        Rows of equal length; an undefined metric is the word `undefined`, an interval that would
-        say nothing the word `none`.
+        A header and a row for each class, of equal length; an undefined metric is the word
+        `undefined`, an interval that would say nothing the word `none`.
     """
     rows = {
         **{name: part["per_class"][name] for name in NAMES},
@@ -91,7 +91,7 @@ def table(part: Mapping[str, Any], unit: str) -> list[list[str]]:
 
 
 def markdown(summary: Mapping[str, Any]) -> str:
-    """Summary → a Markdown page with one table for slices and one for scans."""
+    """Return a summary as a Markdown page with one table for slices and one for scans."""
     scan = summary["scan"]
     parts = [
         f"# {summary['data']}",
@@ -125,7 +125,7 @@ def markdown(summary: Mapping[str, Any]) -> str:
 
 
 def _without_interval(rows: Mapping[str, Any]) -> list[str]:
-    """One line a class and reason for intervals that would say nothing."""
+    """Return a line for each class and reason whose intervals would say nothing."""
     why: dict[tuple[str, str], list[str]] = {}
     for name, row in rows.items():
         for metric, reason in row.get("no_interval", {}).items():
@@ -137,7 +137,7 @@ def _without_interval(rows: Mapping[str, Any]) -> list[str]:
 
 
 def _against(against: Mapping[str, Any]) -> list[str]:
-    """The lines of a comparison with another model."""
+    """Return the lines of a comparison with another model."""
     header = ["unit", "class", "ROC AUC", "of the other", "difference", "low", "high", "p"]
     body = [
         [
@@ -169,45 +169,11 @@ def _against(against: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def plot(cases: Cases, curve: str, path: Path, title: str) -> Path:
-    """Cases and the name of a curve → a PNG with one line a class.
-
-    Args:
-        cases: Slices or scans.
-        curve: `roc` or `precision-recall`.
-        path: Of the PNG.
-        title: Above the plot.
-
-    Returns:
-        The path.
-    """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5.5, 5.0), dpi=120, layout="constrained")
-    axes = figure.add_subplot()
-    labels, probabilities = cases.labels_of(), cases.probabilities_of()
-    for name in CLASSES:
-        points = (roc_curve if curve == "roc" else precision_recall_curve)(
-            labels[name], probabilities[name]
-        )
-        if points is not None:
-            axes.plot(
-                *points, color=COLOURS[name], label=name, linewidth=2.2 if name == ANY else 1.3
-            )
-    if curve == "roc":
-        axes.plot([0, 1], [0, 1], color="#bbbbbb", linewidth=0.8, linestyle="--")
-    x, y = ("1 - specificity", "sensitivity") if curve == "roc" else ("recall", "precision")
-    axes.set(xlabel=x, ylabel=y, xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), title=title)
-    axes.set_aspect("equal")
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(loc="lower right" if curve == "roc" else "lower left", fontsize="small")
-    figure.savefig(path, metadata={"Software": None})
-    return path
-
-
 def _line(cells: list[str]) -> str:
+    """Return cells as a line of a Markdown table."""
     return "| " + " | ".join(cells) + " |"
 
 
 def _number(value: float | None, absent: str = "undefined") -> str:
+    """Return a number with four digits, or the word that says why there is none."""
     return absent if value is None or not np.isfinite(value) else f"{value:.4f}"

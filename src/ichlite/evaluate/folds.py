@@ -1,4 +1,4 @@
-"""Pooled evaluation out of fold: every scan scored once, by a model that never saw its patient.
+"""Evaluate folds pooled: every scan is scored once, by a model that never saw its patient.
 
 The models of the folds are calibrated differently, so their scores are not on one scale. Each
 fold's logits are brought to probabilities, and called positive, by what the other folds say.
@@ -19,7 +19,7 @@ from ichlite.errors import InputError, UnknownName
 from ichlite.evaluate.calibrate import fit_calibration
 from ichlite.evaluate.metrics import METRICS, roc_auc
 from ichlite.evaluate.operating_points import thresholds
-from ichlite.evaluate.predictions import CLASSES, Cases, Judged
+from ichlite.evaluate.predictions import Cases, Judged
 from ichlite.evaluate.scores import ScoreTable, join_scores, read_scores
 from ichlite.evaluate.summary import (
     MEAN,
@@ -31,7 +31,7 @@ from ichlite.evaluate.summary import (
     slice_facts,
 )
 from ichlite.infer.decision import Calibration, Rule
-from ichlite.labels import ANY, NAMES
+from ichlite.labels import ANY, CLASSES, NAMES
 
 Calibrate = Literal["cross", "none"]
 THRESHOLD_RULE = "youden on the other folds"
@@ -48,10 +48,10 @@ NOTES: Mapping[Calibrate, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Seed:
-    """The out-of-fold scores of one seed, its slices in the order of their names.
+    """The out-of-fold scores of one seed, with slices in the order of their names.
 
     Attributes:
-        name: Of the file or folder.
+        name: Name of the file or folder.
         table: The scores.
     """
 
@@ -65,8 +65,9 @@ class OutOfFold:
 
     Attributes:
         judged: Slices by name of their image, scans by series.
-        slice_thresholds, scan_thresholds: Class → threshold of each case, that of its fold.
-        by_fold: Fold → `slice` and `scan` → class → threshold.
+        slice_thresholds, scan_thresholds: For each class the threshold of every case, that of its
+            fold.
+        by_fold: For each fold, then for `slice` and `scan`, the threshold of each class.
     """
 
     judged: Judged
@@ -76,7 +77,7 @@ class OutOfFold:
 
 
 def calibrate_named(name: str) -> Calibrate:
-    """Return the way to calibrate of that name.
+    """Return the way to calibrate that a name stands for.
 
     Raises:
         UnknownName: There is none.
@@ -95,7 +96,7 @@ def read_seed(path: Path) -> Seed:
     """
     files = sorted(path.glob("*.csv")) if path.is_dir() else [path]
     if not files:
-        raise InputError(f"{path} holds no file of scores", expected="one .csv file a fold")
+        raise InputError(f"{path} holds no file of scores", expected="one .csv file for each fold")
     tables = [read_scores(file) for file in files]
     table = tables[0] if len(tables) == 1 else join_scores(tables, str(path))
     _check_folds(path, table)
@@ -210,11 +211,11 @@ def summarise_folds(
     """Measure pooled folds: each seed, their mean, and their spread.
 
     Args:
-        seeds: Of the same folds, from `read_seeds`.
+        seeds: Scores of the same folds, from `read_seeds`.
         calibrate: See `judge_out_of_fold`.
         rule: See `judge_out_of_fold`.
         bootstrap: Draws of patients for the 95 % intervals; 0: none.
-        seed: Of the draws.
+        seed: Random seed of the draws.
 
     Returns:
         The JSON-ready document, and what each seed says: that of `summary.summarise`, means over
@@ -269,7 +270,7 @@ def summarise_folds(
 
 
 class _Part:
-    """Slices or scans of every seed, measured."""
+    """The slices or the scans of every seed, measured."""
 
     def __init__(
         self,
@@ -287,6 +288,7 @@ class _Part:
         ]
 
     def tables(self) -> list[dict[str, Any]]:
+        """Return the table of each seed."""
         redraws = self._redraws or repeat(None, len(self.cases))
         return [
             case_table(one, limit, drawn)
@@ -294,7 +296,7 @@ class _Part:
         ]
 
     def mean_of(self, tables: list[dict[str, Any]]) -> dict[str, Any]:
-        """The mean over seeds, its intervals from the mean of the same redraws."""
+        """Return the mean over seeds, with intervals from the mean of the same redraws."""
         mean = None
         if self._redraws:
             mean = np.mean(np.stack(self._redraws), axis=0)
@@ -311,16 +313,19 @@ class _Part:
 
 
 def _row_of(table: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return the row of a class, or of the mean, in a table of `summary.case_table`."""
     row: dict[str, Any] = table["per_class"][name] if name in NAMES else table[name]
     return row
 
 
 def _sd(values: list[float | None]) -> float | None:
+    """Return the standard deviation over the seeds where a metric is defined."""
     defined = [value for value in values if value is not None]
     return float(np.std(defined, ddof=1)) if len(defined) > 1 else None
 
 
 def _mean_facts(facts: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the mean over seeds of what is said beside a table."""
     return {
         key: None if facts[0][key] is None else float(np.mean([one[key] for one in facts]))
         for key in facts[0]
@@ -348,19 +353,23 @@ class _Filling:
     thresholds: NDArray[np.float64]
 
     def fill(self, rows: NDArray[np.bool_], cases: Cases, limits: Mapping[str, float]) -> None:
+        """Fill the rows of a fold."""
         self.labels[rows] = cases.labels
         self.probabilities[rows] = cases.probabilities
         self.patients[rows] = cases.patients
         self.thresholds[rows] = [limits[name] for name in CLASSES]
 
     def cases(self) -> Cases:
+        """Return the cases of all folds."""
         return Cases(self.labels, self.probabilities, self.patients.astype(np.str_))
 
     def limits(self) -> dict[str, NDArray[np.float64]]:
+        """Return the thresholds (case,) of each class."""
         return {name: self.thresholds[:, i] for i, name in enumerate(CLASSES)}
 
 
 def _blank(cases: int) -> _Filling:
+    """Return so many cases, to be filled in."""
     shape = (cases, len(CLASSES))
     return _Filling(
         np.zeros(shape, np.uint8), np.zeros(shape), np.empty(cases, object), np.zeros(shape)
@@ -368,22 +377,28 @@ def _blank(cases: int) -> _Filling:
 
 
 def _check_folds(path: Path, table: ScoreTable) -> None:
+    """Refuse scores that are not those of all folds, each patient in one."""
     folds = table.fold_numbers
     if folds == [""]:
         raise InputError(
-            f"{path} says no folds",
+            f"{path} does not say which fold each slice was left out of",
             expected="a fold for every slice",
             remedy="score each run of `ichlite train --fold` with `ichlite evaluate --scores`",
         )
     if len(folds) < 2:
-        raise InputError(f"{path} holds one fold", found=folds[0], expected="two or more")
+        raise InputError(
+            f"{path} holds the scores of one fold alone",
+            found=f"fold {folds[0]}",
+            expected="two folds or more",
+        )
     of = int(table.folds[0] or len(folds))
     missing = sorted({str(n) for n in range(1, of + 1)} - set(folds), key=int)
     if missing:
         raise InputError(
             f"{path} lacks a fold",
             found=f"folds {', '.join(folds)}",
-            expected=f"fold {missing[0]}, too: figures of a part are not those of all patients",
+            expected=f"fold {missing[0]}, too, because figures of a part of the patients are not "
+            "those of all",
         )
     fold_of: dict[str, str] = {}
     for patient, fold in zip(table.patient.tolist(), table.fold.tolist(), strict=True):

@@ -1,4 +1,4 @@
-"""Confidence intervals: of any metric by redrawing patients, of a share of cases by Wilson's score.
+"""Compute confidence intervals: of metrics by redrawing patients, of shares by Wilson's score.
 
 Slices of one patient are alike, so drawing slices would give intervals far too narrow. Draws are
 weights of patients instead of lists of images: counts are then one matrix product, and the ROC AUC
@@ -29,7 +29,7 @@ FEW_DRAWS = "undefined in half of the draws"
 
 _Z_95 = 1.959963984540054
 _BLOCK_NUMBERS = 1 << 21
-"""Weights that are looked at together; 16 MB."""
+"""How many weights are looked at together; 16 MB."""
 
 
 def draw_patients(
@@ -39,8 +39,8 @@ def draw_patients(
 
     Args:
         patients: (image,) whose image it is.
-        draws: How often.
-        seed: Of the draws.
+        draws: Number of draws.
+        seed: Random seed of the draws.
 
     Returns:
         owner (image,), the number of each image's patient, and weights (draw, patient), how often
@@ -76,7 +76,7 @@ def redraw(
         probabilities: (image, column), higher is more suspicious.
         patients: (image,) whose image it is.
         draws: Redraws.
-        seed: Of the draws.
+        seed: Random seed of the draws.
         threshold: A probability of at least this is called positive; a number, or one for each
             column, or for each image and column.
 
@@ -151,7 +151,7 @@ def why_no_interval(
         patients: (image,) whose image it is.
 
     Returns:
-        Metric of `METRICS` → reason.
+        The reason for each such metric of `METRICS`.
 
     Example:
         >>> why_no_interval([0, 1, 0], ["a", "a", "b"])["sensitivity"]
@@ -202,7 +202,7 @@ def _at_threshold(
     owner: NDArray[np.int64],
     weights: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Sensitivity, specificity, accuracy and balanced accuracy (draw, 4)."""
+    """Return sensitivity, specificity, accuracy and balanced accuracy in each draw (draw, 4)."""
     kinds = (truth & called, truth & ~called, ~truth & ~called, ~truth & called)
     patients = weights.shape[1]
     counts = np.stack([np.bincount(owner[kind], minlength=patients) for kind in kinds], axis=1)
@@ -219,7 +219,10 @@ def _roc_auc(
     owner: NDArray[np.int64],
     weights: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Chance that a positive scores above a negative, ties half, in each draw (draw,)."""
+    """Return the ROC AUC in each draw (draw,).
+
+    It is the chance that a positive scores above a negative, ties counting half.
+    """
     order = np.flatnonzero(~truth)[np.argsort(score[~truth], kind="stable")]
     negatives, positives = score[order], score[truth]
     below = np.searchsorted(negatives, positives, side="left")
@@ -237,5 +240,6 @@ def _roc_auc(
 
 
 def _share(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Divide; NaN where there is nothing to have a share of."""
     nowhere = np.full(whole.shape, np.nan)
     return np.asarray(np.divide(part, whole, out=nowhere, where=whole > 0))

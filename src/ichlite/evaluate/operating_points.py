@@ -1,4 +1,4 @@
-"""Thresholds that turn probabilities into calls, each chosen by a stated rule."""
+"""Choose thresholds that turn probabilities into calls, each by a stated rule."""
 
 from __future__ import annotations
 
@@ -12,17 +12,21 @@ from ichlite.evaluate.metrics import roc_curve
 
 RULE = "youden: highest sensitivity + specificity on the validation split"
 FALLBACK = 0.5
-"""Where validation has one class only."""
+"""Threshold where validation has one class only."""
 LEAST = 0.95
-"""Sensitivity of the operating point `high_sensitivity`; specificity of `high_specificity`."""
+"""Least sensitivity of `high_sensitivity`; least specificity of `high_specificity`."""
 _EQUAL = 1e-12
 
 
 def youden_threshold(labels: ArrayLike, probabilities: ArrayLike) -> float | None:
-    """Labels and probabilities (case,) → the threshold of highest sensitivity + specificity.
+    """Return the threshold of highest sensitivity + specificity.
 
     It lies half-way between the lowest probability that is called positive and the next lower one,
-    so that neither stands on it. Of equals, the most sensitive one: a miss costs more than a look.
+    so that neither stands on it. Of equals it is the most sensitive: a miss costs more than a look.
+
+    Args:
+        labels: (case,) 0/1.
+        probabilities: (case,) in [0, 1].
 
     Returns:
         In (0, 1); None when a class is absent.
@@ -90,13 +94,13 @@ def operating_thresholds(labels: ArrayLike, probabilities: ArrayLike) -> Operati
 
 
 def _youden(false: NDArray[np.float64], true: NDArray[np.float64]) -> int:
-    """The place on the ROC curve of the highest sensitivity + specificity; of equals, the last."""
+    """Return the place of highest sensitivity + specificity on the curve; of equals, the last."""
     gain = true - false
     return int(np.flatnonzero(gain >= gain.max() - _EQUAL)[-1])
 
 
 def _threshold_at(place: int, probabilities: ArrayLike) -> float:
-    """The threshold of a place on the ROC curve, half-way between two probabilities."""
+    """Return the threshold of a place on the ROC curve, half-way between two probabilities."""
     distinct = np.unique(np.asarray(probabilities, np.float64))[::-1]
     lowest_called = distinct[place - 1] if place > 0 else 1.0
     next_lower = distinct[place] if place < len(distinct) else 0.0
@@ -108,7 +112,7 @@ def _threshold_at(place: int, probabilities: ArrayLike) -> float:
 def thresholds(
     labels: Mapping[str, ArrayLike], probabilities: Mapping[str, ArrayLike]
 ) -> dict[str, float]:
-    """Each class's labels and probabilities → its threshold; 0.5 where a class is absent.
+    """Return the Youden threshold of each class; 0.5 where it has cases of one kind alone.
 
     Example:
         >>> thresholds({"any": [1, 1]}, {"any": [0.2, 0.3]})

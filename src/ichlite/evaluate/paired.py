@@ -1,4 +1,4 @@
-"""The difference of two models on the same patients, with its interval and whether it is chance."""
+"""Compare two models on the same patients: differences, intervals, and whether it is chance."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from ichlite.evaluate.intervals import (
     why_no_interval,
 )
 from ichlite.evaluate.metrics import roc_auc
-from ichlite.evaluate.predictions import CLASSES, Cases, Judged
+from ichlite.evaluate.predictions import Cases, Judged
 from ichlite.evaluate.summary import MEAN, ROWS, redraw_cases
-from ichlite.labels import NAMES
+from ichlite.labels import CLASSES, NAMES
 
 UNDEFINED = "undefined on these cases"
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Two ROC AUCs of one class.
+    """The difference of two ROC AUCs of one class.
 
     Attributes:
         roc_auc, other_roc_auc: Means over seeds; None where undefined.
@@ -48,10 +48,10 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Paired:
-    """Two models beside each other; rows as `summary.ROWS`.
+    """Two models compared; rows as `summary.ROWS`.
 
     Attributes:
-        slices, scans: Row → difference.
+        slices, scans: The difference of each row.
         patients: Patients redrawn.
         draws: Redraws.
     """
@@ -62,7 +62,7 @@ class Paired:
     draws: int
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it ready for JSON."""
+        """Return the comparison ready for JSON."""
         return asdict(self)
 
 
@@ -72,10 +72,10 @@ def compare(
     """Compare two models, each of one or several seeds, on the same patients.
 
     Args:
-        ours: One judgement a seed of the first model.
-        theirs: One a seed of the other; the counts of seeds may differ.
+        ours: What each seed of the first model says.
+        theirs: What each seed of the other says; the counts of seeds may differ.
         draws: Redraws of the patients, the same for both.
-        seed: Of the draws.
+        seed: Random seed of the draws.
 
     Returns:
         The differences of slices and scans.
@@ -103,6 +103,7 @@ def compare(
 
 
 def _check_same(cases: Sequence[Cases], part: str) -> None:
+    """Refuse models that judged different cases."""
     first = cases[0]
     for other in cases[1:]:
         if not (
@@ -119,6 +120,7 @@ def _check_same(cases: Sequence[Cases], part: str) -> None:
 def _differences(
     ours: Sequence[Cases], theirs: Sequence[Cases], draws: int, seed: int
 ) -> dict[str, Difference]:
+    """Return the difference of each row, for slices or for scans."""
     one, other = (_aucs(cases) for cases in (ours, theirs))
     change = _redrawn(ours, draws, seed) - _redrawn(theirs, draws, seed)
     labels = ours[0].labels_of()
@@ -143,7 +145,7 @@ def _differences(
 
 
 def _aucs(seeds: Sequence[Cases]) -> dict[str, float | None]:
-    """Row → ROC AUC, the mean over seeds."""
+    """Return the ROC AUC of each row, the mean over seeds."""
     found: dict[str, float | None] = {}
     for name in CLASSES:
         values = [roc_auc(one.labels_of()[name], one.probabilities_of()[name]) for one in seeds]
@@ -154,13 +156,14 @@ def _aucs(seeds: Sequence[Cases]) -> dict[str, float | None]:
 
 
 def _redrawn(seeds: Sequence[Cases], draws: int, seed: int) -> NDArray[np.float64]:
-    """ROC AUC (draw, row), the mean over seeds."""
+    """Return the ROC AUC (draw, row) in each redraw, the mean over seeds."""
     half = dict.fromkeys(CLASSES, 0.5)
     aucs = [redraw_cases(one, half, draws, seed)[:, :, METRICS.index("roc_auc")] for one in seeds]
     return np.asarray(np.mean(np.stack(aucs), axis=0, dtype=np.float64))
 
 
 def _two_sided(change: NDArray[np.float64]) -> float:
+    """Return twice the share of redraws in which the difference is gone or turned round."""
     defined = change[~np.isnan(change)]
     rarer = min(int((defined <= 0).sum()), int((defined >= 0).sum()))
     return min(1.0, 2 * (rarer + 1) / (len(defined) + 1))

@@ -1,4 +1,4 @@
-"""Pointing game: does the map's strongest cell lie on the bleed?
+"""Play the pointing game: does the map's strongest cell lie on the bleed?
 
 A coarser map points with the centre of its strongest place. A bleed's volume is estimated from the
 cells that it fills, since stores hold no more of it: cells count whole from an eighth, so it is
@@ -18,16 +18,16 @@ from numpy.typing import NDArray
 
 from ichlite.data.store import Store
 from ichlite.evaluate.intervals import Interval, wilson
-from ichlite.evaluate.predictions import CLASSES
 from ichlite.infer.bundle import Bundle
 from ichlite.infer.runtime import Runtime
-from ichlite.labels import NAMES
+from ichlite.labels import CLASSES, NAMES
 
 LEAST_ML = 1.0
+"""Smaller bleeds are not asked about."""
 FIELD_MM = 240.0
 """Side of a slice, which stores do not hold: usual head scans have 220 to 250."""
 SPACING_MM = 5.0
-"""Distance of slices, where the store gives no positions."""
+"""Distance of slices where the store gives no positions."""
 _BITS = np.arange(len(NAMES), dtype=np.uint8)
 _BATCH = 64
 
@@ -37,10 +37,10 @@ class Hits:
     """How often the map points at the bleed.
 
     Attributes:
-        slices: That show a bleed of the class, large enough, with known cells.
+        slices: Slices that show a bleed of the class, large enough, with known cells.
         strict: Slices whose strongest cell is one of the bleed's.
         tolerant: Slices where it is one or one of its eight neighbours.
-        strict_share, tolerant_share: Of the slices; None without any.
+        strict_share, tolerant_share: Shares of the slices; None without any.
         strict_95, tolerant_95: Wilson's intervals, as if slices were independent.
     """
 
@@ -114,7 +114,12 @@ def point(
 
 
 def hits_of(on: NDArray[np.bool_], near: NDArray[np.bool_]) -> Hits:
-    """Return the counts of (slice,) bool: on the bleed; on it or beside it."""
+    """Count how often the map points at the bleed.
+
+    Args:
+        on: (slice,) whether it is on the bleed.
+        near: (slice,) whether it is on it or beside it.
+    """
     slices, strict, tolerant = len(on), int(on.sum()), int(near.sum())
     return Hits(
         slices,
@@ -198,16 +203,17 @@ def hit_lines(found: dict[str, Any]) -> list[str]:
 
 
 def _lesions(cells: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Lesion cells (slice, rows, columns) → (slice, rows, columns, 6) bool, `any` first."""
+    """Return whether each lesion cell is of each class: (slice, rows, columns, 6), `any` first."""
     return _classes((cells[..., None] >> _BITS & 1).astype(bool))
 
 
 def _classes(subtypes: NDArray[Any]) -> NDArray[Any]:
-    """(…, 5) → (…, 6): the largest of the subtypes, which is `any`, and they themselves."""
+    """Put the largest of the subtypes (…, 5), which is `any`, before them: (…, 6)."""
     return np.concatenate([subtypes.max(axis=-1, keepdims=True), subtypes], axis=-1)
 
 
 def _has_map(model: Any) -> bool:
+    """Return whether a Keras model has a lesion map."""
     from ichlite.models.outputs import has_lesion_map
 
     return has_lesion_map(model)

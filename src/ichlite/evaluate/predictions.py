@@ -22,18 +22,17 @@ from ichlite.errors import BundleError
 from ichlite.infer.bundle import MANIFEST_FILE, Bundle, load_bundle
 from ichlite.infer.decision import Calibration, Rule, decide
 from ichlite.infer.runtime import Runtime
-from ichlite.labels import ANY, NAMES
+from ichlite.labels import CLASSES
 
 if TYPE_CHECKING:
     from ichlite.data.store import Store
 
-CLASSES: tuple[str, ...] = (ANY, *NAMES)
 BARE = Rule(neighbour_weights=(1.0,), any_rule="max", scan_rule="max")
 
 
 @dataclass(frozen=True, slots=True)
 class Cases:
-    """Truth and probability of slices, or of scans; columns in the order of `CLASSES`.
+    """Truth and probability of slices, or of scans, with columns in the order of `CLASSES`.
 
     Attributes:
         labels: (case, 6) 0/1.
@@ -46,11 +45,11 @@ class Cases:
     patients: NDArray[np.str_]
 
     def labels_of(self) -> dict[str, NDArray[np.uint8]]:
-        """Class → labels (case,)."""
+        """Return the labels (case,) of each class."""
         return {name: self.labels[:, i] for i, name in enumerate(CLASSES)}
 
     def probabilities_of(self) -> dict[str, NDArray[np.float64]]:
-        """Class → probabilities (case,)."""
+        """Return the probabilities (case,) of each class."""
         return {name: self.probabilities[:, i] for i, name in enumerate(CLASSES)}
 
 
@@ -67,10 +66,11 @@ class Judge:
     """A model with the rules it is judged by.
 
     Attributes:
-        name: Of the model.
+        name: Name of the model.
         model: `Bundle` or `keras.Model`.
         calibration, rule: From logits to probabilities.
-        slice_thresholds, scan_thresholds: Class → probability from which it counts as positive.
+        slice_thresholds, scan_thresholds: For each class the probability from which a slice, or a
+            scan, counts as positive.
         training: Manifest of the run that trained it; None where there is none.
         brain_level_hu: Level that a scan's brain is brought to for it; None: none.
     """
@@ -94,7 +94,7 @@ def load_judge(path: Path, training: RunManifest | None = None) -> Judge:
     """Return the judge that a bundle folder, run folder or `.keras` file makes.
 
     Args:
-        path: Of the model.
+        path: Where the model lies.
         training: Manifest of the run, for one that is no bundle.
 
     Raises:
@@ -132,7 +132,7 @@ def bundle_judge(bundle: Bundle) -> Judge:
 
 
 def logits_of(model: Any, store: Store, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Bundle or Keras model, store and row numbers → logits (image, 5)."""
+    """Return the logits (image, 5) that a bundle or Keras model gives for rows of a store."""
     if isinstance(model, Bundle):
         runtime = Runtime(model)
         return np.stack([runtime.run_hu(np.asarray(store.hu[row]))[0] for row in rows])
@@ -142,7 +142,7 @@ def logits_of(model: Any, store: Store, rows: NDArray[np.int64]) -> NDArray[np.f
 
 
 def judge_rows(judge: Judge, store: Store, rows: NDArray[np.int64]) -> Judged:
-    """Judge, store and row numbers → slices and scans, judged."""
+    """Judge the slices and scans of a store's rows."""
     return judge_logits(
         judge_slices(judge, store, rows), store, rows, judge.calibration, judge.rule
     )
@@ -160,14 +160,14 @@ def judge_logits(
     calibration: Calibration,
     rule: Rule,
 ) -> Judged:
-    """Logits of a store's rows → slices and scans, judged by calibration and rule.
+    """Judge slices and scans from the logits of a store's rows.
 
     Args:
         logits: (image, 5), in the order of `rows`.
         store: Says which rows are one series, and in which order.
         rows: Row numbers.
-        calibration: Of logits.
-        rule: Slices to scans.
+        calibration: From logits to probabilities.
+        rule: From slices to scans.
 
     Returns:
         Slices in the order of `rows`, none where the store has labels of scans alone; scans by
@@ -206,8 +206,8 @@ def judge_series(
         series: (image,) which scan it is of.
         position_mm: (image,) order within a series; NaN, the last, where unknown.
         by_slice: (image,) whether the labels are the slice's own, not its scan's.
-        calibration: Of logits.
-        rule: Slices to scans.
+        calibration: From logits to probabilities.
+        rule: From slices to scans.
 
     Returns:
         Slices with labels of their own, in the order given; scans in the order of their series.

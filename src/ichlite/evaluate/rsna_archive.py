@@ -1,4 +1,4 @@
-"""Judge a folder of RSNA DICOM files by the road of `read`."""
+"""Judge a folder of RSNA DICOM files, reading them as `ichlite read` does."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from ichlite.ct.header import Refusal, read_header
 from ichlite.data.readers.rsna import RsnaLabels
 from ichlite.data.rows import pixel_sha256
 from ichlite.errors import InputError
-from ichlite.evaluate.predictions import CLASSES, Cases, Judged
+from ichlite.evaluate.predictions import Cases, Judged
 from ichlite.evaluate.scores import ScoreTable, join_scores
 from ichlite.infer.bundle import Bundle
 from ichlite.infer.pipeline import read_paths
+from ichlite.labels import CLASSES
 from ichlite.records import Analysed, NotAnalysed, ScanResult
 
 
@@ -24,11 +25,11 @@ class Archive:
 
     Attributes:
         judged: Slices and scans with a label.
-        scores: Of the slices with a label.
-        unlabelled: Files that were read and have no label.
-        unread: File or series, and why it gave no probabilities.
-        patients: (slice,) whose slice each that was read is, by its header; empty where that is.
-        pixels: (slice,) `rows.pixel_sha256` of each.
+        scores: Scores of the slices with a label.
+        unlabelled: Count of files that were read and have no label.
+        unread: A line for each file or series that gave no probabilities, with the reason.
+        patients: (slice,) PatientID of each slice that was read; empty where its header has none.
+        pixels: (slice,) `rows.pixel_sha256` of each slice that was read.
     """
 
     judged: Judged
@@ -40,15 +41,15 @@ class Archive:
 
 
 def judge_archive(bundle: Bundle, folder: Path, labels: RsnaLabels, *, threads: int = 1) -> Archive:
-    """Bundle, folder of DICOM files and labels → slices and scans, judged.
+    """Judge the slices and scans of a folder of DICOM files that have labels.
 
     Every series is judged, whatever the gate thinks, so that no scan is missing from the figures.
 
     Args:
-        bundle: To judge with.
+        bundle: Bundle to judge with.
         folder: Searched with its sub-folders; a file's name without suffix is its image's ID.
-        labels: By image.
-        threads: Of reading.
+        labels: Labels of each image.
+        threads: Threads that read the files.
 
     Returns:
         The judged archive; a scan is positive when one of its labelled slices is.
@@ -60,6 +61,7 @@ def judge_archive(bundle: Bundle, folder: Path, labels: RsnaLabels, *, threads: 
     pixels: list[str] = []
 
     def look(result: ScanResult) -> None:
+        """Remember whose slices these are, and a hash of each."""
         if isinstance(result, Analysed) and result.hu is not None:
             header = read_header(result.files[0])
             patient = "" if isinstance(header, Refusal) else header.patient_id
@@ -103,7 +105,7 @@ def judge_archive(bundle: Bundle, folder: Path, labels: RsnaLabels, *, threads: 
 
 
 def _scores(study: Analysed, labels: RsnaLabels) -> ScoreTable:
-    """The scores of a scan's labelled slices."""
+    """Return the scores of a scan's labelled slices."""
     images = [Path(scores.file).stem for scores in study.slices]
     rows = [row for row, image in enumerate(images) if image in labels.labels]
     cases = _cases([(truth, p, study.study) for truth, p in _labelled(study, labels)])
@@ -125,6 +127,7 @@ def _scores(study: Analysed, labels: RsnaLabels) -> ScoreTable:
 
 
 def _labelled(study: Analysed, labels: RsnaLabels) -> list[tuple[tuple[int, ...], list[float]]]:
+    """Return labels and probabilities of the slices that have labels."""
     return [
         (labels.labels[image], [scores.probabilities[key] for key in CLASSES])
         for scores in study.slices
@@ -133,6 +136,7 @@ def _labelled(study: Analysed, labels: RsnaLabels) -> list[tuple[tuple[int, ...]
 
 
 def _cases(rows: list[tuple[tuple[int, ...], list[float], str]]) -> Cases:
+    """Return rows of labels, probabilities and study as cases."""
     return Cases(
         labels=np.array([truth for truth, _, _ in rows], np.uint8),
         probabilities=np.array([p for _, p, _ in rows], np.float64),

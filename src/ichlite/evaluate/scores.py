@@ -1,4 +1,4 @@
-"""Scores of every slice as one table: what a model said, and what is true; written and read as CSV.
+"""Write and read the scores of every slice as CSV: what a model said, and what is true.
 
 A file of scores is enough for every evaluation: pooled folds, two models beside each other,
 calibration and operating points need neither the model nor the images.
@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from ichlite.atomic_files import write_csv
 from ichlite.data.store import Store
 from ichlite.errors import IchliteError, InputError
-from ichlite.evaluate.predictions import CLASSES, Judged, judge_series
+from ichlite.evaluate.predictions import Judged, judge_series
 from ichlite.infer.decision import Calibration, Rule
-from ichlite.labels import NAMES
+from ichlite.labels import CLASSES, NAMES
 
 PROBABILITY, LOGIT = "probability_", "logit_"
 COLUMNS: tuple[str, ...] = (
@@ -30,7 +30,7 @@ COLUMNS: tuple[str, ...] = (
     "folds", "recipe",
 )  # fmt: skip
 LEVELS = ("scan", "slice")
-"""What the labels are of: a slice may have those of its scan alone."""
+"""What labels may be of: a slice may have those of its scan alone."""
 
 _NUMBER = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?")
 _FOLD = re.compile(r"0|[1-9]\d{0,3}")
@@ -45,14 +45,14 @@ _PROBABILITIES = slice(17, 23)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoreTable:
-    """Scores of slices; every column is (slice, …).
+    """A table of slices' scores; every column is (slice, …).
 
     Attributes:
         image: Unique names.
         patient, study, series: Whose slice it is; a series is of one patient.
         position_mm: Along the slice normal; NaN where unknown.
         fold: Number of the fold that the slice was left out of, as text; empty where none.
-        labels: (slice, 6) 0/1, columns as `judge.CLASSES`.
+        labels: (slice, 6) 0/1, columns as `labels.CLASSES`.
         logits: (slice, 5) of the model, before calibration.
         probabilities: (slice, 6) as the model is judged: calibrated, smoothed over neighbours.
         by_slice: Whether the labels are the slice's own, not its scan's.
@@ -118,7 +118,7 @@ def table_of_store(
         logits: (row, 5).
         calibration: From logits to the probabilities of the table.
         rule: From slices to their scans.
-        fold: That all of the rows were left out of; empty: none.
+        fold: Number of the fold that the rows were left out of; empty: none.
         folds: How many folds there are in all; empty: none.
         recipe: Hash of what trained the model; empty: unknown.
     """
@@ -214,7 +214,7 @@ def join_scores(tables: Sequence[ScoreTable], name: str) -> ScoreTable:
 
     Args:
         tables: Each image in one of them.
-        name: Of the whole, for errors.
+        name: Name of the whole, for errors.
 
     Raises:
         InputError: An image in two of them, or what `read_scores` says of a table.
@@ -230,6 +230,7 @@ def join_scores(tables: Sequence[ScoreTable], name: str) -> ScoreTable:
 
 
 def _check_header(path: Path, header: list[str]) -> None:
+    """Refuse a file of other columns."""
     if tuple(header) != COLUMNS:
         raise InputError(
             f"{path} is no file of scores",
@@ -240,6 +241,7 @@ def _check_header(path: Path, header: list[str]) -> None:
 
 
 def _check_line(path: Path, number: int, line: list[str]) -> None:
+    """Refuse a line that is no row of scores."""
     fault = _fault_of(line)
     if fault is not None:
         found, expected = fault
@@ -252,7 +254,7 @@ def _check_line(path: Path, number: int, line: list[str]) -> None:
 
 
 def _fault_of(line: list[str]) -> tuple[str, str] | None:
-    """What is wrong with a line and what should be there; None when it is sound."""
+    """Return what is wrong with a line and what should be there; None when it is sound."""
     if len(line) != len(COLUMNS):
         return f"{len(line)} cells", f"{len(COLUMNS)}"
     for name, cell in zip(COLUMNS, line, strict=True):
@@ -263,6 +265,7 @@ def _fault_of(line: list[str]) -> tuple[str, str] | None:
 
 
 def _check_table(name: str, table: ScoreTable) -> None:
+    """Refuse rows that do not fit together."""
     images, counts = np.unique(table.image, return_counts=True)
     if counts.max() > 1:
         raise InputError(
@@ -296,10 +299,12 @@ def _check_table(name: str, table: ScoreTable) -> None:
 
 
 def _is_number(cell: str, largest: float = _LARGEST) -> bool:
+    """Return whether a cell is a finite number, no larger than this."""
     return cell.isascii() and bool(_NUMBER.fullmatch(cell)) and abs(float(cell)) <= largest
 
 
 def _is_probability(cell: str) -> bool:
+    """Return whether a cell is a number from 0 to 1."""
     return not cell.startswith("-") and _is_number(cell, 1.0)
 
 

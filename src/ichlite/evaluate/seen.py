@@ -18,12 +18,14 @@ PHANTOM = "phantom"
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """What is evaluated, as far as it says who that is.
+    """Whose images are evaluated, as far as the data say.
 
     Attributes:
-        kinds, patients, pixels: (image,) kind of data set, name, `rows.pixel_sha256`.
-        store_hash: Of the store, if it is one.
-        split: Of the store.
+        kinds: (image,) kind of data set.
+        patients: (image,) name of the patient.
+        pixels: (image,) `rows.pixel_sha256`.
+        store_hash: Hash of the store, if it is one.
+        split: Split of the store.
     """
 
     kinds: tuple[str, ...]
@@ -105,5 +107,6 @@ def seen_warnings(
 
 
 def _first(names: Iterable[str], most: int = 3) -> str:
+    """Return the first names in words."""
     shown = list(names)
     return ", ".join(shown[:most]) + (", …" if len(shown) > most else "")

@@ -1,4 +1,4 @@
-"""Every number of an evaluation, by slice and by scan, as one JSON document."""
+"""Summarise an evaluation, by slice and by scan, as one JSON document."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from ichlite.evaluate.metrics import (
     rsna_log_loss,
     score_class,
 )
-from ichlite.evaluate.predictions import CLASSES, Cases, Judged
-from ichlite.labels import ANY, NAMES
+from ichlite.evaluate.predictions import Cases, Judged
+from ichlite.labels import ANY, CLASSES, NAMES
 
 MEAN = "mean"
 LEFT_OUT = "left out of training"
 MEASURED = tuple(f.name for f in fields(Scores) if f.name not in {"positives", "undefined"})
 ROWS: tuple[str, ...] = (*CLASSES, MEAN)
-"""Of a table; the mean is that of the subtypes."""
+"""Rows of a table; the mean is that of the subtypes."""
 Thresholds = Mapping[str, ArrayLike]
-"""Class → the probability from which a case counts as positive: one number, or one a case."""
+"""For each class the probability from which a case counts as positive: a number, or one a case."""
 
 
 def summarise(
@@ -47,15 +47,15 @@ def summarise(
     seed: int = 0,
     left_out: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Judged slices and scans → every number of the report.
+    """Compute every number of the report.
 
     Args:
-        judged: From `judge.judge_rows` or the RSNA reader.
+        judged: From `predictions.judge_rows` or `rsna_archive.judge_archive`.
         data: What was judged, for the reader.
-        slice_thresholds: Class → threshold of a slice.
-        scan_thresholds: Class → threshold of a scan.
+        slice_thresholds: Threshold of a slice for each class.
+        scan_thresholds: Threshold of a scan for each class.
         bootstrap: Draws of patients for the 95 % intervals; 0: none.
-        seed: Of the draws.
+        seed: Random seed of the draws.
         left_out: Subtypes that the model was not trained for; their metrics are None.
 
     Returns:
@@ -121,13 +121,13 @@ def case_table(
 
     Args:
         cases: Slices or scans.
-        thresholds: Of each class.
+        thresholds: Threshold, or thresholds, of each class.
         redraws: From `redraw_cases`, for intervals; None: none.
         left_out: Subtypes that the model was not trained for.
 
     Returns:
-        `per_class`, `mean` and `any`, each row with its metrics and, redrawn, `intervals` (metric →
-        ends, or None), `no_interval` (metric → why) and `roc_auc_95`.
+        `per_class`, `mean` and `any`, each row with its metrics and, redrawn, `intervals` (the
+        ends for each metric, or None), `no_interval` (why, for each without) and `roc_auc_95`.
     """
     labels, probabilities = cases.labels_of(), cases.probabilities_of()
     scores = {
@@ -178,6 +178,7 @@ def _intervals(
     labels: NDArray[np.uint8] | None,
     patients: NDArray[np.str_],
 ) -> dict[str, Any]:
+    """Return the intervals of a row, and why some metrics have none."""
     if labels is not None:
         reasons = why_no_interval(labels, patients)
     elif len(np.unique(patients)) == 1:  # the mean of the subtypes has no labels of its own
@@ -194,6 +195,7 @@ def _intervals(
 
 
 def _row(scores: Scores) -> dict[str, Any]:
+    """Return metrics ready for JSON."""
     row = asdict(scores)
     row["undefined"] = dict(scores.undefined)
     return row

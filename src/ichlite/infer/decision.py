@@ -20,11 +20,11 @@ from dataclasses import dataclass, field
 from typing import Any, get_args
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ichlite.contracts.bundle import AnyRule, ScanRule
 from ichlite.errors import InputError, UnknownName
-from ichlite.labels import ANY, NAMES
+from ichlite.labels import ANY, CLASSES, NAMES
 
 TOP_SLICES = 3
 """Slices that `top3_mean` averages: a bleed of 1 cm shows on two to four 5 mm slices."""
@@ -142,9 +142,20 @@ def calibrate(logits: NDArray[np.floating], calibration: Calibration) -> NDArray
             remedy="this scan has no result; please report it",
         )
     scores = values / np.asarray(calibration.temperature) + np.asarray(calibration.bias)
+    return sigmoid(scores)
+
+
+def sigmoid(scores: ArrayLike) -> NDArray[np.float64]:
+    """Return 1 / (1 + exp(-score)) of each score, which nothing overflows.
+
+    Example:
+        >>> sigmoid([-1000.0, 0.0, 1000.0]).tolist()
+        [0.0, 0.5, 1.0]
+    """
+    values = np.asarray(scores, np.float64)
     with np.errstate(over="ignore", under="ignore"):
-        small = np.exp(-np.abs(scores))
-        return np.asarray(np.where(scores >= 0, 1.0, small) / (1.0 + small))
+        small = np.exp(-np.abs(values))
+        return np.asarray(np.where(values >= 0, 1.0, small) / (1.0 + small))
 
 
 def smooth(
@@ -293,11 +304,10 @@ def decide(
         )
     subtypes = smooth(calibrate(logits, calibration), rule.neighbour_weights, breaks)
     table = np.column_stack([any_probability(subtypes, rule.any_rule), subtypes])
-    keys = (ANY, *NAMES)
     extents_mm = None if positions_mm is None else slice_extents_mm(positions_mm, breaks)
-    scan = dict(zip(keys, scan_probability(table, rule, extents_mm).tolist(), strict=True))
+    scan = dict(zip(CLASSES, scan_probability(table, rule, extents_mm).tolist(), strict=True))
     return Decision(
-        slices=tuple(dict(zip(keys, row, strict=True)) for row in table.tolist()),
+        slices=tuple(dict(zip(CLASSES, row, strict=True)) for row in table.tolist()),
         scan=scan,
         urgent=scan[ANY] >= rule.threshold(ANY),
     )

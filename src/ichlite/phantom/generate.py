@@ -13,7 +13,7 @@ from ichlite.data.rows import StoreRow
 from ichlite.data.workers import in_processes
 from ichlite.data.writer import StoreWriter
 from ichlite.errors import UsageError
-from ichlite.labels import ANY, NAMES
+from ichlite.labels import ANY, CLASSES, NAMES
 from ichlite.phantom.plans import mix_named
 from ichlite.phantom.subject import Subject, generate_subject
 
@@ -50,7 +50,7 @@ class Tally:
     def __init__(self) -> None:
         self.images = 0
         self.patients = 0
-        self.positives = dict.fromkeys((ANY, *NAMES), 0)
+        self.positives = dict.fromkeys(CLASSES, 0)
 
     def add(self, labels: NDArray[np.uint8]) -> None:
         """Count one subject by its labels, (slice, 5)."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import keras
 
-from ichlite.evaluate.canvas import INK, SOFT, save, styled
+from ichlite.evaluate.plots import INK, SOFT, save, styled
 from ichlite.labels import SUBTYPES
 
 _JOINED = {"BatchNormalization": "BN", "ReLU": "ReLU"}

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from ichlite.data.store import Store
-from ichlite.evaluate.canvas import OURS, SOFT, not_run, save, styled
 from ichlite.evaluate.intervals import Interval
+from ichlite.evaluate.plots import OURS, SOFT, not_run, save, styled
 from ichlite.labels import NAMES, SUBTYPES
 from ichlite.models import build
 from ichlite.reproduce.architecture import draw_architecture

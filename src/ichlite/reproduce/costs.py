@@ -22,7 +22,7 @@ from ichlite.bench.architectures import architecture_contenders, cost
 from ichlite.bench.interleaved_timing import measure, sample_windows
 from ichlite.bench.machine import describe_machine
 from ichlite.bench.runtimes import LITERT
-from ichlite.compress.flops import flops, one_slice
+from ichlite.compress.model_cost import flops, one_slice
 from ichlite.models import build, light_fcn
 from ichlite.models.blocks import classifier, conv_bn, depthwise_bn, halve, relu, windows_input
 from ichlite.reproduce.results import read_document

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ichlite.ct.tensor import model_input
 from ichlite.ct.windows import BRAIN, PAPER_WINDOWS, apply_windows
 from ichlite.data.store import Store
-from ichlite.evaluate.canvas import SOFT, save, styled
+from ichlite.evaluate.plots import SOFT, save, styled
 from ichlite.labels import NAMES, SUBTYPES
 
 RULE = (

@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Iterator
 
-from ichlite.labels import ANY, NAMES
+from ichlite.labels import CLASSES
 from ichlite.records import ReadResult, ScanResult
 from ichlite.write.escaping import printable
 
@@ -17,8 +17,7 @@ COLUMNS = (
     "urgent",
     "file",
     "position_mm",
-    ANY,
-    *NAMES,
+    *CLASSES,
     "reason",
     "complete",
     "operating_point",
@@ -67,7 +66,7 @@ def _rows(scan: ScanResult) -> Iterator[dict[str, str]]:
         yield common | {
             "file": _cell(scores.file),
             "position_mm": "" if position_mm is None else f"{position_mm:.3f}",
-            **{name: f"{scores.probabilities[name]:.6f}" for name in (ANY, *NAMES)},
+            **{name: f"{scores.probabilities[name]:.6f}" for name in CLASSES},
         }
 
 

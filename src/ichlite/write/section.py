@@ -15,7 +15,7 @@ from ichlite.errors import UsageError
 from ichlite.infer.bundle import Bundle
 from ichlite.infer.decision import Calibration
 from ichlite.infer.heatmap import LESION_LEVEL, above_level, heatmap
-from ichlite.labels import ANY, ANY_COLOUR, NAMES, SUBTYPES
+from ichlite.labels import ANY, ANY_COLOUR, CLASSES, NAMES, SUBTYPES
 from ichlite.records import Analysed, NotAnalysed, ScanResult
 from ichlite.write.chart import probability_chart
 from ichlite.write.escaping import html_text
@@ -224,7 +224,7 @@ def _slice_table(scan: Analysed) -> str:
     for number, scores in enumerate(scan.slices, 1):
         position = "" if scores.position_mm is None else f"{scores.position_mm:.1f}"
         cells = "".join(
-            f'<td class="num">{scores.probabilities[name]:.3f}</td>' for name in (ANY, *NAMES)
+            f'<td class="num">{scores.probabilities[name]:.3f}</td>' for name in CLASSES
         )
         rows.append(
             f'<tr><td class="num">{number}</td><td class="num">{position}</td>{cells}'

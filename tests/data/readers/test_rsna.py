@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from ichlite.data.readers.rsna import CLASSES, read_labels
+from ichlite.data.readers.rsna import read_labels
 from ichlite.errors import InputError
+from ichlite.labels import CLASSES
 
 
 def lines(image: str, labels: tuple[int, ...]) -> list[str]:

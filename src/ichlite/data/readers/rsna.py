@@ -15,9 +15,8 @@ from ichlite.data.readers.index import Index, Progress, assemble
 from ichlite.data.readers.label_table import binary, check_any, find_table, read_rows
 from ichlite.data.workers import Engine, in_this_process
 from ichlite.errors import InputError
-from ichlite.labels import ANY, NAMES
+from ichlite.labels import CLASSES
 
-CLASSES: tuple[str, ...] = (ANY, *NAMES)
 HEADER = ["ID", "Label"]
 TABLE = "stage_2_train.csv"
 IMAGES = "stage_2_train_images"
