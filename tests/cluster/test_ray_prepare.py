@@ -16,7 +16,7 @@ from ichlite.errors import StoreError
 
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("prepare", "finish"):
+    for module in ("prepare_store", "finalize_store"):
         monkeypatch.setattr(f"ichlite.data.{module}.PART_IMAGES", 2)
 
 

@@ -152,6 +152,16 @@ def test_a_study_that_kills_its_reader_again_and_again_is_named(
     assert list((tmp_path / TRIES).iterdir())
 
 
+def test_a_disk_that_takes_no_more_is_told_and_not_raised(tmp_path: Path) -> None:
+    import pickle
+
+    (tmp_path / TRIES).write_text("a file where a folder is to be")
+    row = {"studies": pickle.dumps([Study("1", ("nowhere.dcm",))])}
+    said = Scorer(None, str(tmp_path), False)(row)
+    assert said["count"] == 0
+    assert TRIES in said["fault"]
+
+
 def header(name: str, study: str = "", series: str = "", **more: str) -> dict[str, Any]:
     return {
         "name": os.fsencode(name), "study": study, "series": series, "patient": "", "reason": "",

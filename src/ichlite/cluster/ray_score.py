@@ -64,6 +64,7 @@ def score_archive(
         UsageError: `out` was made with another bundle, or lies inside the archive.
         InputError: There is no archive.
         BundleError: The bundle cannot be used.
+        IchliteError: Results cannot be written: the disk is full, say.
     """
     import ray
 
@@ -87,6 +88,11 @@ def score_archive(
             num_cpus=1,
         )  # fmt: skip
         for row in made.iter_rows():
+            if row["fault"]:
+                raise IchliteError(
+                    f"results cannot be written to {out}: {row['fault']}",
+                    remedy="mend that; the same command then resumes",
+                )
             on_studies(int(row["count"]))
         _check_here(out, left)
     seconds = time.monotonic() - started
@@ -109,10 +115,13 @@ class Scorer:
         self.force = force
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Read pickled studies, write their rows, and return how many there were."""
+        """Read pickled studies, write their rows, and return how many, or why they cannot be."""
         studies: list[Study] = pickle.loads(row["studies"])  # noqa: S301  our own driver's
-        score_parts.write_part(self.out, [Read(study, self._read(study)) for study in studies])
-        return {"count": len(studies)}
+        try:
+            score_parts.write_part(self.out, [Read(study, self._read(study)) for study in studies])
+        except OSError as fault:  # raised, it would come as Ray's own error, with a long trace
+            return {"count": 0, "fault": str(fault)}
+        return {"count": len(studies), "fault": ""}
 
     def _read(self, study: Study) -> ReadResult:
         if begin_try(self.out, study) > MOST_TRIES:
