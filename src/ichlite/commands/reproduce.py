@@ -2,40 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ichlite.commands.needs import need_train
-from ichlite.commands.recipe_options import (
-    Augment,
-    BatchSize,
-    Beta,
-    BleedingShare,
-    BnMomentum,
-    BrainLevel,
-    Clipnorm,
-    CropSize,
-    CropSteps,
-    DeferShare,
-    Deterministic,
-    DeviceWindows,
-    Dropout,
-    EmaMomentum,
-    Gamma,
-    LearningRate,
-    LeaveOut,
-    MapWeight,
-    MaxMargin,
-    Precision,
-    Schedule,
-    Shares,
-    StepsPerEpoch,
-    VaryScanner,
-    WarmupSteps,
-    recipe_from,
-)
+from ichlite.commands.recipe_options import AsJson, Devices, FoldSeed, Stores, with_recipe
+from ichlite.train.recipe import DATA, OPTIMISATION, OUTPUT, WIDTHS, Recipe
 
 if TYPE_CHECKING:
     from ichlite.reproduce.campaign_plan import PlannedRun
@@ -44,85 +19,103 @@ if TYPE_CHECKING:
 EPILOG = "Example: ichlite reproduce ct-ich paper --folds 5 --seeds 2 --stop-after 60"
 
 
+CAMPAIGN = "Runs of the paper"
+OF_A_RUN = ("model", "loss", "epochs", "seed", "keep", *WIDTHS, "expansions")
+"""What differs between the paper's runs, or is another option of this command."""
+
+
+@with_recipe(without=OF_A_RUN)
 def reproduce(
-    stores: Annotated[
-        list[Path], typer.Argument(metavar="STORE...", help="Prepared stores to train on.")
-    ],
+    stores: Stores,
     out: Annotated[Path, typer.Argument(help="Folder; the same command again goes on.")],
-    folds: Annotated[
-        int, typer.Option(help="Folds of patients to test on in turn; 0: the store's test split.")
-    ] = 0,
-    fold_seed: Annotated[int, typer.Option(help="Seed of the draw of folds.")] = 0,
-    seeds: Annotated[int, typer.Option(help="Training runs of each kind.")] = 3,
-    seed: Annotated[int, typer.Option(help="The first; the others follow it.")] = 1,
+    *,
+    seeds: Annotated[
+        int, typer.Option(help="Training runs of each kind.", rich_help_panel=CAMPAIGN)
+    ] = 3,
+    seed: Annotated[
+        int, typer.Option(help="First seed; the others follow it.", rich_help_panel=CAMPAIGN)
+    ] = 1,
     seeds_of: Annotated[
         list[str] | None,
-        typer.Option(metavar="MODEL=COUNT", help="Fewer seeds for a model, such as sfcn=2."),
+        typer.Option(
+            metavar="MODEL=COUNT",
+            help="Fewer seeds for a model, such as sfcn=2.",
+            rich_help_panel=CAMPAIGN,
+        ),
     ] = None,
     models: Annotated[
-        str, typer.Option(help="Of Tables 2 to 4, with commas.")
+        str, typer.Option(help="Models of Tables 2 to 4, with commas.", rich_help_panel=CAMPAIGN)
     ] = "mobilenet_v2,sfcn,sfcn_depthwise,light_fcn",
-    losses: Annotated[str, typer.Option(help="Of Table 5, with commas.")] = "bce,focal,ldam",
-    epochs_models: Annotated[int, typer.Option(help="Of the models' runs.")] = 5,
-    epochs_losses: Annotated[int, typer.Option(help="Of the losses' runs.")] = 6,
+    losses: Annotated[
+        str, typer.Option(help="Losses of Table 5, with commas.", rich_help_panel=CAMPAIGN)
+    ] = "bce,focal,ldam",
+    epochs_models: Annotated[
+        int, typer.Option(help="Training epochs of the models' runs.", rich_help_panel=CAMPAIGN)
+    ] = 5,
+    epochs_losses: Annotated[
+        int, typer.Option(help="Training epochs of the losses' runs.", rich_help_panel=CAMPAIGN)
+    ] = 6,
     no_train: Annotated[
-        bool, typer.Option("--no-train", help="Report on finished runs alone.")
+        bool,
+        typer.Option("--no-train", help="Report on finished runs alone.", rich_help_panel=CAMPAIGN),
     ] = False,
     stop_after: Annotated[
         float | None,
-        typer.Option(metavar="MINUTES", help="Begin no run after so long; report on what is done."),
+        typer.Option(
+            metavar="MINUTES",
+            help="Begin no run after so long; report on what is done.",
+            rich_help_panel=CAMPAIGN,
+        ),
     ] = None,
+    recipe: Recipe,
+    folds: Annotated[
+        int,
+        typer.Option(
+            help="Folds of patients to test on in turn; 0: the store's test split.",
+            rich_help_panel=DATA,
+        ),
+    ] = 0,
+    fold_seed: FoldSeed = 0,
     init: Annotated[
         list[str] | None,
-        typer.Option(metavar="MODEL=FILE", help="Checkpoint that a model's runs start from."),
+        typer.Option(
+            metavar="MODEL=FILE",
+            help="Checkpoint that a model's runs start from.",
+            rich_help_panel=OPTIMISATION,
+        ),
     ] = None,
     beside: Annotated[
         list[Path] | None,
-        typer.Option(help="Folder of another reproduction, whose claims are shown beside."),
+        typer.Option(
+            help="Folder of another reproduction, whose claims are shown beside.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
     rsna_tables: Annotated[
-        Path | None, typer.Option(help="Folder of tables with RSNA 2019's studies, to count them.")
+        Path | None,
+        typer.Option(
+            help="Folder of tables with RSNA 2019's studies, to count them.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
-    bootstrap: Annotated[int, typer.Option(help="Draws of patients; 0: no intervals.")] = 1000,
-    batch_size: BatchSize = 64,
-    learning_rate: LearningRate = 0.01,
-    dropout: Dropout = 0.1,
-    schedule: Schedule = "constant",
-    warmup_steps: WarmupSteps = 0,
-    steps_per_epoch: StepsPerEpoch = None,
-    shares: Shares = None,
-    bleeding_share: BleedingShare = None,
-    brain_level_hu: BrainLevel = None,
-    augment: Augment = False,
-    vary_scanner: VaryScanner = False,
-    leave_out: LeaveOut = None,
-    deterministic: Deterministic = False,
+    bootstrap: Annotated[
+        int,
+        typer.Option(
+            help="Draws of patients for intervals; 0: no intervals.", rich_help_panel=OUTPUT
+        ),
+    ] = 1000,
     keep: Annotated[
         str | None,
         typer.Option(
             help="Epoch that is judged: best by validation, or last.",
             show_default="last with folds",
+            rich_help_panel=OUTPUT,
         ),
     ] = None,
-    map_weight: MapWeight = 0.5,
-    crop_steps: CropSteps = 0,
-    crop_size: CropSize = 128,
-    bn_momentum: BnMomentum = 0.99,
-    clipnorm: Clipnorm = None,
-    ema_momentum: EmaMomentum = None,
-    gamma: Gamma = 2.0,
-    max_margin: MaxMargin = 0.5,
-    beta: Beta = 0.9999,
-    defer_share: DeferShare = 0.8,
-    device_windows: DeviceWindows = False,
-    precision: Precision = "float32",
-    devices: Annotated[
-        int | None, typer.Option(help="Devices to share each batch; all there are, if not given.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    devices: Devices = None,
+    as_json: AsJson = False,
 ) -> None:
     """Train what is missing, measure, and set the paper's tables beside the published numbers."""
-    given = locals()
     need_train()
     from ichlite.commands.console import print_json, progress, say
     from ichlite.data.join import Fold, open_stores
@@ -155,7 +148,7 @@ def reproduce(
     if folds < 0 or folds == 1:
         raise UsageError("--folds", found=folds, expected="0, or at least 2")
     left_out = tuple(Fold(number, folds, fold_seed) for number in range(1, folds + 1))
-    base = recipe_from({**given, "keep": keep or ("last" if folds else "best")})
+    base = replace(recipe, seed=seed, keep=keep or ("last" if folds else "best"))
     grid = paper_grid(
         base,
         models=_names(models),

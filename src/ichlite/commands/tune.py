@@ -9,30 +9,16 @@ import typer
 
 from ichlite.commands.console import require
 from ichlite.commands.needs import TRAIN_PACKAGES, need_train
-from ichlite.commands.recipe_options import (
-    Augment,
-    Beta,
-    BnMomentum,
-    Clipnorm,
-    CropSize,
-    CropSteps,
-    DeviceWindows,
-    EmaMomentum,
-    Expansion,
-    Gamma,
-    HeadWidth,
-    LeaveOut,
-    Loss,
-    MaxMargin,
-    Model,
-    Precision,
-    StepsPerEpoch,
-    Width,
-    recipe_from,
-)
+from ichlite.commands.recipe_options import AsJson, with_recipe
+from ichlite.train.recipe import HARDWARE, Recipe
 
 if TYPE_CHECKING:
     from ichlite.train.space import Plan
+
+SEARCH = "Search"
+SEARCHED = ("batch_size", "learning_rate", "dropout")
+OF_A_SEARCH = ("keep", "epochs", "schedule", "warmup_steps", "defer_share", "shares", "expansions")
+"""What a search sets itself: it has one store, and trials that go on to more epochs."""
 
 EPILOG = (
     "Example: ichlite tune phantoms runs/tuned --max-epochs 9 --workers 2. With "
@@ -41,55 +27,80 @@ EPILOG = (
 )
 
 
+@with_recipe(without=(*SEARCHED, *OF_A_SEARCH))
 def tune(
     store: Annotated[Path, typer.Argument(help="Prepared store to train on.")],
     out: Annotated[Path, typer.Argument(help="Folder; the same command again goes on.")],
-    max_epochs: Annotated[int, typer.Option(help="Of the longest trials.")] = 9,
-    factor: Annotated[int, typer.Option(help="One in so many trials goes on.")] = 3,
-    hyperband_iterations: Annotated[int, typer.Option(help="Times the whole search.")] = 1,
-    max_trials: Annotated[int | None, typer.Option(min=1, help="Begin no more trials.")] = None,
-    workers: Annotated[int, typer.Option(min=0, help="Processes here; 0: this one.")] = 0,
+    *,
+    max_epochs: Annotated[
+        int, typer.Option(help="Training epochs of the longest trials.", rich_help_panel=SEARCH)
+    ] = 9,
+    factor: Annotated[
+        int,
+        typer.Option(
+            help="Factor of Hyperband: one trial in so many goes on, to so many times the epochs.",
+            rich_help_panel=SEARCH,
+        ),
+    ] = 3,
+    hyperband_iterations: Annotated[
+        int, typer.Option(help="Repetitions of the whole search.", rich_help_panel=SEARCH)
+    ] = 1,
+    max_trials: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Most trials to begin; all, if not given.", rich_help_panel=SEARCH
+        ),
+    ] = None,
     other_seeds: Annotated[
-        int, typer.Option(min=0, help="Further seeds to compare best and defaults with.")
+        int,
+        typer.Option(
+            min=0,
+            help="Further seeds by which the best and the defaults are compared.",
+            rich_help_panel=SEARCH,
+        ),
     ] = 0,
     batch_size: Annotated[
-        list[int] | None, typer.Option(help="To choose from (repeat); default 16 32 64 128.")
+        list[int] | None,
+        typer.Option(
+            help="Batch size to choose from, once for each; default: 16, 32, 64 and 128.",
+            rich_help_panel=SEARCH,
+        ),
     ] = None,
     learning_rate: Annotated[
-        tuple[float, float], typer.Option(metavar="LOW HIGH", help="By its logarithm.")
+        tuple[float, float],
+        typer.Option(
+            metavar="LOW HIGH",
+            help="Learning rates to search, by their logarithm.",
+            rich_help_panel=SEARCH,
+        ),
     ] = (1e-4, 3e-2),
     dropout: Annotated[
-        tuple[float, float], typer.Option(metavar="LOW HIGH", help="Before the last layer.")
+        tuple[float, float],
+        typer.Option(
+            metavar="LOW HIGH",
+            help="Shares of dropout before the last layer to search.",
+            rich_help_panel=SEARCH,
+        ),
     ] = (0.0, 0.5),
-    widths: Annotated[bool, typer.Option(help="LightFCN's widths, too.")] = False,
-    model: Model = "light_fcn",
-    loss: Loss = "bce",
-    seed: Annotated[int, typer.Option(help="Of the search and of every trial.")] = 0,
-    steps_per_epoch: StepsPerEpoch = None,
-    leave_out: LeaveOut = None,
-    augment: Augment = False,
-    crop_steps: CropSteps = 0,
-    crop_size: CropSize = 128,
-    bn_momentum: BnMomentum = 0.99,
-    clipnorm: Clipnorm = None,
-    ema_momentum: EmaMomentum = None,
-    gamma: Gamma = 2.0,
-    max_margin: MaxMargin = 0.5,
-    beta: Beta = 0.9999,
-    device_windows: DeviceWindows = False,
-    precision: Precision = "float32",
-    width: Width = None,
-    expansion: Expansion = None,
-    head_width: HeadWidth = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    widths: Annotated[
+        bool, typer.Option(help="Search LightFCN's widths, too.", rich_help_panel=SEARCH)
+    ] = False,
+    recipe: Recipe,
+    workers: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Processes on this machine that train; 0: this one alone.",
+            rich_help_panel=HARDWARE,
+        ),
+    ] = 0,
+    as_json: AsJson = False,
 ) -> None:
     """Search batch size, learning rate and dropout by Hyperband; compare with the defaults."""
-    given = locals()
     require("train", *TRAIN_PACKAGES, "keras_tuner", "grpc")
     from ichlite.commands.console import print_json, say
     from ichlite.train.space import Plan, Space
 
-    recipe = recipe_from(given, but=("batch_size", "learning_rate", "dropout"))
     sizes = Space().batch_sizes if batch_size is None else tuple(batch_size)
     space = Space(sizes, learning_rate, dropout, widths)
     plan = Plan(recipe, space, max_epochs, factor, hyperband_iterations)

@@ -23,17 +23,13 @@ from ichlite.data.split import split_hash
 from ichlite.data.store import Store
 from ichlite.errors import UsageError
 from ichlite.labels import NAMES
-from ichlite.train.recipe import Recipe
+from ichlite.train.recipe import Recipe, option_of
 
 SCHEMA = "ichlite-train/1"
 FILE = "train.json"
 PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "jax", "numpy")
 SAME = ("recipe", "data", "init_sha256")
 """Keys that must agree for a run to go on."""
-
-
-_OPTIONS = {"shares": "share"}
-"""Options of `ichlite train` that are not called as their attribute of the recipe."""
 
 
 def describe(
@@ -130,7 +126,7 @@ def option_words(arguments: Mapping[str, Any]) -> list[str]:
     """
     words: list[str] = []
     for name, value in arguments.items():
-        option = "--" + _OPTIONS.get(name, name).replace("_", "-")
+        option = option_of(name)
         if isinstance(value, bool):
             words.append(option if value else option.replace("--", "--no-", 1))
         elif isinstance(value, list):
