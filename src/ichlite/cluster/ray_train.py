@@ -169,8 +169,7 @@ def _join(rank: int, count: int, platform: str) -> None:
 
 
 def _fit(order: Mapping[str, Any], own: Path, shared: Path | None) -> None:
-    from ichlite.evaluate.metrics import validation_auc
-    from ichlite.train.fit import fit
+    from ichlite.train.training_loop import fit
 
     stores = [Path(store) for store in order["stores"]]
     fold = None if order["fold"] is None else Fold(**order["fold"])
@@ -178,7 +177,6 @@ def _fit(order: Mapping[str, Any], own: Path, shared: Path | None) -> None:
         Recipe(**order["recipe"]),
         open_stores(stores, fold, all_patients=order["all_patients"]),
         own,
-        score=validation_auc,
         store_name=" ".join(store.name for store in stores),
         init=None if order["init"] is None else Path(order["init"]),
     )

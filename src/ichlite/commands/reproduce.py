@@ -240,7 +240,7 @@ def reproduce(
 
 
 def _names(words: str) -> list[str]:
-    """`a,b` → its names.
+    """Return the names in a text such as `a,b`.
 
     Example:
         >>> _names("bce, ldam,")

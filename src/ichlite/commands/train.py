@@ -81,7 +81,7 @@ def train(
     if ray is not None and devices is not None:
         raise UsageError(
             "`--devices` cannot be combined with `--ray`",
-            remedy="give --workers in its place; each takes one device",
+            remedy="give --workers in its place, each of which takes one device",
         )
     if ray is None:
         need_train()
@@ -98,8 +98,7 @@ def train(
             workers=workers, init=init, as_json=as_json,
         )  # fmt: skip
         return
-    from ichlite.evaluate.metrics import validation_auc
-    from ichlite.train.fit import fit
+    from ichlite.train.training_loop import fit
 
     def show(row: Row) -> None:
         auc = row["validation_mean_roc_auc"]
@@ -114,7 +113,6 @@ def train(
             recipe,
             opened,
             out,
-            score=validation_auc,
             store_name=" ".join(store.name for store in stores),
             init=init,
             device_count=devices,

@@ -137,7 +137,6 @@ def _run(
     from ichlite.data.feed import split_rows
     from ichlite.data.store import Store
     from ichlite.errors import UnknownName
-    from ichlite.evaluate.metrics import validation_auc
     from ichlite.models import MODELS
     from ichlite.train.losses import LOSSES
     from ichlite.train.tuning import tune
@@ -157,7 +156,6 @@ def _run(
             plan,
             opened,
             out,
-            score=validation_auc,
             store_name=store.name,
             max_trials=max_trials,
             other_seeds=other_seeds,
