@@ -568,11 +568,11 @@ def test_a_model_and_a_loss_of_ones_own_are_trained_and_go_on(store: Store, tmp_
         all_weights(tmp_path / "run"), all_weights(tmp_path / "whole"), rtol=1e-4, atol=1e-6
     )
     manifest = json.loads((tmp_path / "run" / "train.json").read_text())
-    assert (manifest["recipe"]["model"], manifest["recipe"]["loss"]) == ("own_net", "squared")
+    assert (manifest["recipe"]["model"], manifest["recipe"]["loss"]) == ("own_model", "squared")
     assert manifest["command"].endswith("# in Python, with a model and loss of its own")
     trained = keras.models.load_model(tmp_path / "run" / "best.keras")
     assert trained.get_layer("answers").get_weights()[1][0] == SILENT
-    with pytest.raises(UsageError, match=r"recipe.model; found own_net; expected light_fcn"):
+    with pytest.raises(UsageError, match=r"recipe.model; found own_model; expected light_fcn"):
         run(store, tmp_path / "run", recipe, loss=squared)
 
 

@@ -15,20 +15,20 @@ from ichlite.train.recipe import DATA, HARDWARE, OPTIONS, OUTPUT, PANELS, Recipe
 
 Command = Callable[..., None]
 
+
+def option(panel: str, *words: str, **more: Any) -> Any:
+    """Return a Typer option that `--help` lists in this panel."""
+    return typer.Option(*words, rich_help_panel=panel, **more)
+
+
 Stores = Annotated[
     list[Path], typer.Argument(metavar="STORE...", help="Prepared stores to train on.")
 ]
-FoldSeed = Annotated[int, typer.Option(help="Seed of the draw of folds.", rich_help_panel=DATA)]
+FoldSeed = Annotated[int, option(DATA, help="Seed of the draw of folds.")]
 Devices = Annotated[
-    int | None,
-    typer.Option(
-        help="Devices to share each batch; all there are, if not given.",
-        rich_help_panel=HARDWARE,
-    ),
+    int | None, option(HARDWARE, help="Devices to share each batch; all there are, if not given.")
 ]
-AsJson = Annotated[
-    bool, typer.Option("--json", help="One JSON document on stdout.", rich_help_panel=OUTPUT)
-]
+AsJson = Annotated[bool, option(OUTPUT, "--json", help="One JSON document on stdout.")]
 
 
 def with_recipe(*, without: Collection[str] = ()) -> Callable[[Command], Command]:
@@ -80,10 +80,10 @@ def _parameters() -> list[Parameter]:
     types = get_type_hints(Recipe)
     parameters = []
     for one in fields(Recipe):  # an instance would load numpy to be checked
-        name, option = one.name, OPTIONS[one.name]
+        name, said = one.name, OPTIONS[one.name]
         repeated = _repeated(types[name])
-        words = (option_of(name),) if option.switch or option.word else ()
-        asked = typer.Option(*words, help=option.help, rich_help_panel=option.panel)
+        words = (option_of(name),) if said.switch or said.word else ()
+        asked = option(said.panel, *words, help=said.help)
         parameters.append(
             Parameter(
                 name,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ichlite.commands.needs import need_train
-from ichlite.commands.recipe_options import AsJson, Devices, FoldSeed, Stores, with_recipe
+from ichlite.commands.recipe_options import AsJson, Devices, FoldSeed, Stores, option, with_recipe
 from ichlite.train.recipe import DATA, OPTIMISATION, OUTPUT, WIDTHS, Recipe
 
 if TYPE_CHECKING:
@@ -29,87 +29,61 @@ def reproduce(
     stores: Stores,
     out: Annotated[Path, typer.Argument(help="Folder; the same command again goes on.")],
     *,
-    seeds: Annotated[
-        int, typer.Option(help="Training runs of each kind.", rich_help_panel=CAMPAIGN)
-    ] = 3,
-    seed: Annotated[
-        int, typer.Option(help="First seed; the others follow it.", rich_help_panel=CAMPAIGN)
-    ] = 1,
+    seeds: Annotated[int, option(CAMPAIGN, help="Training runs of each kind.")] = 3,
+    seed: Annotated[int, option(CAMPAIGN, help="First seed; the others follow it.")] = 1,
     seeds_of: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="MODEL=COUNT",
-            help="Fewer seeds for a model, such as sfcn=2.",
-            rich_help_panel=CAMPAIGN,
-        ),
+        option(CAMPAIGN, metavar="MODEL=COUNT", help="Fewer seeds for a model, such as sfcn=2."),
     ] = None,
     models: Annotated[
-        str, typer.Option(help="Models of Tables 2 to 4, with commas.", rich_help_panel=CAMPAIGN)
+        str, option(CAMPAIGN, help="Models of Tables 2 to 4, with commas.")
     ] = "mobilenet_v2,sfcn,sfcn_depthwise,light_fcn",
     losses: Annotated[
-        str, typer.Option(help="Losses of Table 5, with commas.", rich_help_panel=CAMPAIGN)
+        str, option(CAMPAIGN, help="Losses of Table 5, with commas.")
     ] = "bce,focal,ldam",
     epochs_models: Annotated[
-        int, typer.Option(help="Training epochs of the models' runs.", rich_help_panel=CAMPAIGN)
+        int, option(CAMPAIGN, help="Training epochs of the models' runs.")
     ] = 5,
     epochs_losses: Annotated[
-        int, typer.Option(help="Training epochs of the losses' runs.", rich_help_panel=CAMPAIGN)
+        int, option(CAMPAIGN, help="Training epochs of the losses' runs.")
     ] = 6,
     no_train: Annotated[
-        bool,
-        typer.Option("--no-train", help="Report on finished runs alone.", rich_help_panel=CAMPAIGN),
+        bool, option(CAMPAIGN, "--no-train", help="Report on finished runs alone.")
     ] = False,
     stop_after: Annotated[
         float | None,
-        typer.Option(
-            metavar="MINUTES",
-            help="Begin no run after so long; report on what is done.",
-            rich_help_panel=CAMPAIGN,
+        option(
+            CAMPAIGN, metavar="MINUTES", help="Begin no run after so long; report on what is done."
         ),
     ] = None,
     recipe: Recipe,
     folds: Annotated[
-        int,
-        typer.Option(
-            help="Folds of patients to test on in turn; 0: the store's test split.",
-            rich_help_panel=DATA,
-        ),
+        int, option(DATA, help="Folds of patients to test on in turn; 0: the store's test split.")
     ] = 0,
     fold_seed: FoldSeed = 0,
     init: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="MODEL=FILE",
-            help="Checkpoint that a model's runs start from.",
-            rich_help_panel=OPTIMISATION,
+        option(
+            OPTIMISATION, metavar="MODEL=FILE", help="Checkpoint that a model's runs start from."
         ),
     ] = None,
     beside: Annotated[
         list[Path] | None,
-        typer.Option(
-            help="Folder of another reproduction, whose claims are shown beside.",
-            rich_help_panel=OUTPUT,
-        ),
+        option(OUTPUT, help="Folder of another reproduction, whose claims are shown beside."),
     ] = None,
     rsna_tables: Annotated[
         Path | None,
-        typer.Option(
-            help="Folder of tables with RSNA 2019's studies, to count them.",
-            rich_help_panel=OUTPUT,
-        ),
+        option(OUTPUT, help="Folder of tables with RSNA 2019's studies, to count them."),
     ] = None,
     bootstrap: Annotated[
-        int,
-        typer.Option(
-            help="Draws of patients for intervals; 0: no intervals.", rich_help_panel=OUTPUT
-        ),
+        int, option(OUTPUT, help="Draws of patients for intervals; 0: no intervals.")
     ] = 1000,
     keep: Annotated[
         str | None,
-        typer.Option(
+        option(
+            OUTPUT,
             help="Epoch that is judged: best by validation, or last.",
             show_default="last with folds",
-            rich_help_panel=OUTPUT,
         ),
     ] = None,
     devices: Devices = None,
@@ -133,13 +107,13 @@ def reproduce(
     from ichlite.reproduce.campaign_report import command_of, judge_results, make_report
     from ichlite.reproduce.measure import measure_all
 
-    for option, count, least in (
+    for word, count, least in (
         ("--seeds", seeds, 1),
         ("--bootstrap", bootstrap, 0),
         ("--stop-after", stop_after or 0, 0),
     ):
         if count < least:
-            raise UsageError(option, found=count, expected=f"at least {least}")
+            raise UsageError(word, found=count, expected=f"at least {least}")
     of_models = {model: _count(model, text) for model, text in _pairs("--seeds-of", seeds_of)}
     inits = {model: Path(text) for model, text in _pairs("--init", init)}
     for path in inits.values():
@@ -249,7 +223,7 @@ def _names(words: str) -> list[str]:
     return [word.strip() for word in words.split(",") if word.strip()]
 
 
-def _pairs(option: str, given: list[str] | None) -> list[tuple[str, str]]:
+def _pairs(word: str, given: list[str] | None) -> list[tuple[str, str]]:
     """Split what was given as MODEL=VALUE.
 
     Raises:
@@ -262,7 +236,7 @@ def _pairs(option: str, given: list[str] | None) -> list[tuple[str, str]]:
     for text in given or []:
         model, mark, value = text.partition("=")
         if not (mark and value):
-            raise UsageError(option, found=text, expected="MODEL=VALUE, such as light_fcn=…")
+            raise UsageError(word, found=text, expected="MODEL=VALUE, such as light_fcn=…")
         if model not in MODELS:
             raise UnknownName("model", model, list(MODELS))
         found.append((model, value))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ichlite.commands.needs import TRAIN_PACKAGES, need_train
-from ichlite.commands.recipe_options import AsJson, Devices, FoldSeed, Stores, with_recipe
+from ichlite.commands.recipe_options import AsJson, Devices, FoldSeed, Stores, option, with_recipe
 from ichlite.train.recipe import DATA, HARDWARE, OPTIMISATION, Recipe
 
 if TYPE_CHECKING:
@@ -29,43 +29,24 @@ def train(
     stores: Stores,
     out: Annotated[Path, typer.Argument(help="Run folder; the same command again resumes.")],
     recipe: Recipe,
-    init: Annotated[
-        Path | None,
-        typer.Option(help="Checkpoint to start from.", rich_help_panel=OPTIMISATION),
-    ] = None,
+    init: Annotated[Path | None, option(OPTIMISATION, help="Checkpoint to start from.")] = None,
     fold: Annotated[
         str | None,
-        typer.Option(
-            metavar="K/N",
-            help="Leave out the Kth of N folds of patients, to test on.",
-            rich_help_panel=DATA,
-        ),
+        option(DATA, metavar="K/N", help="Leave out the Kth of N folds of patients, to test on."),
     ] = None,
     fold_seed: FoldSeed = 0,
     all_patients: Annotated[
-        bool,
-        typer.Option(
-            "--all-patients",
-            help="Train on every patient of real scans.",
-            rich_help_panel=DATA,
-        ),
+        bool, option(DATA, "--all-patients", help="Train on every patient of real scans.")
     ] = False,
     devices: Devices = None,
     ray: Annotated[
         str | None,
-        typer.Option(
-            metavar="ADDRESS",
-            help="Train on a Ray cluster: local, auto or HOST:PORT.",
-            rich_help_panel=HARDWARE,
+        option(
+            HARDWARE, metavar="ADDRESS", help="Train on a Ray cluster: local, auto or HOST:PORT."
         ),
     ] = None,
     workers: Annotated[
-        int,
-        typer.Option(
-            min=1,
-            help="Processes that share each batch, with --ray.",
-            rich_help_panel=HARDWARE,
-        ),
+        int, option(HARDWARE, min=1, help="Processes that share each batch, with --ray.")
     ] = 1,
     as_json: AsJson = False,
 ) -> None:

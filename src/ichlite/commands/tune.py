@@ -9,14 +9,13 @@ import typer
 
 from ichlite.commands.console import require
 from ichlite.commands.needs import TRAIN_PACKAGES, need_train
-from ichlite.commands.recipe_options import AsJson, with_recipe
-from ichlite.train.recipe import HARDWARE, Recipe
+from ichlite.commands.recipe_options import AsJson, option, with_recipe
+from ichlite.train.recipe import HARDWARE, TUNED, Recipe
 
 if TYPE_CHECKING:
     from ichlite.train.space import Plan
 
 SEARCH = "Search"
-SEARCHED = ("batch_size", "learning_rate", "dropout")
 OF_A_SEARCH = ("keep", "epochs", "schedule", "warmup_steps", "defer_share", "shares", "expansions")
 """What a search sets itself: it has one store, and trials that go on to more epochs."""
 
@@ -27,72 +26,52 @@ EPILOG = (
 )
 
 
-@with_recipe(without=(*SEARCHED, *OF_A_SEARCH))
+@with_recipe(without=(*TUNED, *OF_A_SEARCH))
 def tune(
     store: Annotated[Path, typer.Argument(help="Prepared store to train on.")],
     out: Annotated[Path, typer.Argument(help="Folder; the same command again goes on.")],
     *,
-    max_epochs: Annotated[
-        int, typer.Option(help="Training epochs of the longest trials.", rich_help_panel=SEARCH)
-    ] = 9,
+    max_epochs: Annotated[int, option(SEARCH, help="Training epochs of the longest trials.")] = 9,
     factor: Annotated[
         int,
-        typer.Option(
+        option(
+            SEARCH,
             help="Factor of Hyperband: one trial in so many goes on, to so many times the epochs.",
-            rich_help_panel=SEARCH,
         ),
     ] = 3,
     hyperband_iterations: Annotated[
-        int, typer.Option(help="Repetitions of the whole search.", rich_help_panel=SEARCH)
+        int, option(SEARCH, help="Repetitions of the whole search.")
     ] = 1,
     max_trials: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Most trials to begin; all, if not given.", rich_help_panel=SEARCH
-        ),
+        int | None, option(SEARCH, min=1, help="Most trials to begin; all, if not given.")
     ] = None,
     other_seeds: Annotated[
         int,
-        typer.Option(
-            min=0,
-            help="Further seeds by which the best and the defaults are compared.",
-            rich_help_panel=SEARCH,
+        option(
+            SEARCH, min=0, help="Further seeds by which the best and the defaults are compared."
         ),
     ] = 0,
     batch_size: Annotated[
         list[int] | None,
-        typer.Option(
-            help="Batch size to choose from, once for each; default: 16, 32, 64 and 128.",
-            rich_help_panel=SEARCH,
+        option(
+            SEARCH, help="Batch size to choose from, once for each; default: 16, 32, 64 and 128."
         ),
     ] = None,
     learning_rate: Annotated[
         tuple[float, float],
-        typer.Option(
-            metavar="LOW HIGH",
-            help="Learning rates to search, by their logarithm.",
-            rich_help_panel=SEARCH,
-        ),
+        option(SEARCH, metavar="LOW HIGH", help="Learning rates to search, by their logarithm."),
     ] = (1e-4, 3e-2),
     dropout: Annotated[
         tuple[float, float],
-        typer.Option(
-            metavar="LOW HIGH",
-            help="Shares of dropout before the last layer to search.",
-            rich_help_panel=SEARCH,
+        option(
+            SEARCH, metavar="LOW HIGH", help="Shares of dropout before the last layer to search."
         ),
     ] = (0.0, 0.5),
-    widths: Annotated[
-        bool, typer.Option(help="Search LightFCN's widths, too.", rich_help_panel=SEARCH)
-    ] = False,
+    widths: Annotated[bool, option(SEARCH, help="Search LightFCN's widths, too.")] = False,
     recipe: Recipe,
     workers: Annotated[
         int,
-        typer.Option(
-            min=0,
-            help="Processes on this machine that train; 0: this one alone.",
-            rich_help_panel=HARDWARE,
-        ),
+        option(HARDWARE, min=0, help="Processes on this machine that train; 0: this one alone."),
     ] = 0,
     as_json: AsJson = False,
 ) -> None:

@@ -55,7 +55,7 @@ class Learner:
         total: int,
     ) -> None:
         self._model, self._recipe, self._losses, self._total = model, recipe, losses, total
-        self._exact = {*_EXACT, *getattr(model, "output_names", ())}
+        self._exact = {*_EXACT, *model.output_names}
         self.outer = (
             from_hu(model)
             if recipe.device_windows

@@ -24,6 +24,8 @@ PANELS = (DATA, OPTIMISATION, AUGMENTATION, LOSS, ARCHITECTURE, HARDWARE, OUTPUT
 
 MOST_SEED = 2**32 - 1
 """NumPy's and Keras' seeds are 32 bits long."""
+TUNED = ("batch_size", "learning_rate", "dropout")
+"""Arguments that the paper's search varied (section 3.2)."""
 WIDTHS = ("width", "expansion", "head_width")
 WITH_WIDTHS = ("light_fcn", "lesion_fcn")
 CROP_MULTIPLE = 8

@@ -186,8 +186,9 @@ def silence(model: keras.Model, left_out: Sequence[str]) -> None:
     Random weights would claim them in every other image; no gradient moves these.
     """
     numbers = [NAMES.index(name) for name in left_out]
+    heads = {*HEADS, *model.output_names}
     for layer in model.layers:
-        if layer.name in HEADS and numbers:
+        if layer.name in heads and numbers:
             weights = layer.get_weights()
             for array in weights:
                 array[..., numbers] = SILENT if array.ndim == 1 else 0.0

@@ -8,12 +8,10 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from ichlite.errors import UsageError
-from ichlite.train.recipe import WIDTHS, Recipe
+from ichlite.train.recipe import TUNED, WIDTHS, Recipe
 
 OBJECTIVE = "validation_mean_roc_auc"
 """Score of a trial's best epoch, which a search makes as high as possible."""
-TUNED = ("batch_size", "learning_rate", "dropout")
-"""Arguments that the paper's search varied (section 3.2)."""
 WIDTH_CHOICES: Mapping[str, tuple[int, ...]] = {
     "width": (16, 24, 32, 48),
     "expansion": (8, 16, 32, 48),

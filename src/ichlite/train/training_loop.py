@@ -31,14 +31,7 @@ from ichlite.train.batches import Batches
 from ichlite.train.learner import DIVERGED, Learner
 from ichlite.train.logs import AUC, BCE, History, Row
 from ichlite.train.recipe import Recipe
-from ichlite.train.setup import (
-    OwnLoss,
-    OwnModel,
-    losses_of,
-    name_of,
-    prepare_model,
-    silence,
-)
+from ichlite.train.setup import OwnLoss, OwnModel, losses_of, name_of, prepare_model, silence
 
 __all__ = ["DIVERGED", "Progress", "Run", "Score", "fit"]
 
@@ -126,7 +119,8 @@ def fit(
         UsageError: The folder holds a run with other arguments or other data, another process
             trains there, there are not so many devices, or a batch does not fit in memory.
         StoreError: The training or the validation split is empty.
-        IchliteError: The loss became infinite or undefined.
+        InputError: The checkpoint to go on from is damaged, or of another model.
+        IchliteError: The loss became infinite or undefined, or memory ran out.
         KeyboardInterrupt: After Ctrl-C or SIGTERM, with the run saved.
     """
     folder = Path(folder)

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from ichlite.train.recipe import WIDTHS
-from ichlite.train.space import OBJECTIVE, TUNED
+from ichlite.train.recipe import TUNED, WIDTHS
+from ichlite.train.space import OBJECTIVE
 
 COLUMNS = (
     "trial", "status", "bracket", "round", "goes_on_from", "epochs", "epochs_here", *TUNED, *WIDTHS,

@@ -16,9 +16,9 @@ from ichlite.data.atomic_files import write_json
 from ichlite.data.store import Store
 from ichlite.errors import IchliteError, UsageError
 from ichlite.train.hyperband import FOLDER, search
-from ichlite.train.recipe import WIDTHS, Recipe
+from ichlite.train.recipe import TUNED, WIDTHS, Recipe
 from ichlite.train.run_manifest import command
-from ichlite.train.space import OBJECTIVE, TUNED, Plan
+from ichlite.train.space import OBJECTIVE, Plan
 from ichlite.train.training_loop import DIVERGED, Progress, fit
 from ichlite.train.trials import best_trial, to_csv, to_markdown, verdict
 from ichlite.train.tuner_processes import BEST_FILE, role
