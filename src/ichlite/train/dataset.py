@@ -24,7 +24,7 @@ def open_store(
     """Open a prepared store, or several as one.
 
     Args:
-        folders: Of the stores.
+        folders: Folders of the stores.
         fold: `K/N` leaves the Kth of N folds of patients out, to test on.
         fold_seed: Seed of the draw of folds.
         all_patients: Whether every patient of real scans trains.

@@ -47,7 +47,7 @@ class Option:
     Attributes:
         panel: Under which `--help` lists it.
         help: Phrase that says what it is.
-        check: Of its range; None is always in range.
+        check: Check of its range; None is always in range.
         choices: All its values; empty: any.
         kind: What a value is called where it is none of the choices.
         word: Its name, where it is not that of the field.

@@ -116,7 +116,7 @@ def distribution_balanced(
         labels: (batch, 5), 0 or 1.
         logits: (batch, 5), real.
         positives: (5,) images of the training data with each subtype, each at least 1.
-        images: Of the training data; more than each of the positives.
+        images: Images of the training data; more than each of the positives.
         alpha: Least weight.
         beta: Steepness of the weight in r.
         mu: r at which the weight is half-way.

@@ -221,7 +221,7 @@ class KeptSubtypes(keras.losses.Loss):  # type: ignore[misc]
     """Another loss over some of the subtypes; labels and logits of the others do not matter.
 
     Args:
-        loss: Of the subtypes that are kept, or its configuration.
+        loss: Loss of the subtypes that are kept, or its configuration.
         kept: Their columns.
         name: Name of the loss.
         keras_options: `reduction` and `dtype` of `keras.losses.Loss`.
