@@ -37,7 +37,7 @@ from ichlite.train import devices
 from ichlite.train.batches import Batches
 from ichlite.train.learner import Learner
 from ichlite.train.recipe import Recipe
-from ichlite.train.setup import prepare
+from ichlite.train.setup import compile_model, losses_of, prepare_model
 
 IMAGES = 1024
 WARM_UP = 3
@@ -78,9 +78,10 @@ def measure(recipe: Recipe, store: Store, segments: int, steps: int) -> dict[str
     """Return the median images a second, and the seconds that a batch takes to make."""
     batches = Batches(store, recipe)
     total = (2 * segments + 1) * steps + WARM_UP
-    model = prepare(recipe, batches.labels.sum(axis=0), total, images=len(batches.labels))
-    learner = Learner(model, recipe, batches.labels, total)
-    by_keras = prepare(replace(recipe, precision="float32"), batches.labels.sum(axis=0), total)
+    losses = losses_of(recipe, batches.labels, total)
+    learner = Learner(prepare_model(recipe, total), recipe, losses, total)
+    by_keras = prepare_model(replace(recipe, precision="float32"), total)
+    compile_model(by_keras, by_keras.optimizer, losses[recipe.loss], recipe)
     images, labels = batches.step(0)
     windows = to_windows(images) if recipe.device_windows else images
     ready = learner.put((images, labels))

@@ -30,6 +30,7 @@ from ichlite.commands import (
     train,
     tune,
 )
+from ichlite.commands.help_panels import PanelCommand
 
 SUMMARY = (
     "Triage head CT for intracranial haemorrhage, and make the models that do it. "
@@ -88,4 +89,4 @@ _COMMANDS: tuple[tuple[Callable[..., None], str, str], ...] = (
 """Every command with its example and its line in `ichlite --help`: first use a model, then make."""
 
 for _command, _epilog, _line in _COMMANDS:
-    app.command(_command.__name__, epilog=_epilog, short_help=_line)(_command)
+    app.command(_command.__name__, cls=PanelCommand, epilog=_epilog, short_help=_line)(_command)

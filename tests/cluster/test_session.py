@@ -80,3 +80,15 @@ def test_without_ray_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(module, "find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match=r"pip install 'ichlite\[ray\]'"), session():
         pass
+
+
+def test_a_token_that_is_missing_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, silent_port: int
+) -> None:
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
+    monkeypatch.delenv("RAY_AUTH_TOKEN_PATH", raising=False)
+    says = pytest.raises(UsageError, match="RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH, or the file")
+    with says, session(f"127.0.0.1:{silent_port}"):
+        pass

@@ -106,6 +106,10 @@ def test_unknown_names_list_the_choices(
     ("words", "line"),
     [
         (("train", "--workers", 2), "--workers 2 without --ray"),
+        (
+            ("train", "--ray", "local", "--devices", 1),
+            "`--devices` cannot be combined with `--ray`",
+        ),
         (("train", "--seed", -1), "seed; found -1; expected at least 0"),
         (("train", "--loss", "focal", "--gamma", "nan"), "gamma; found nan"),
         (("tune", "--seed", -1), "seed; found -1; expected at least 0"),
@@ -123,6 +127,15 @@ def test_what_cannot_be_meant_is_one_line(
     assert (done.exit_code, done.err.count("\n")) == (2, 1)
     assert line in done.err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_backend_that_does_not_train_is_one_line(
+    ichlite: Run, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    done = ichlite("train", store.path, tmp_path / "out")
+    assert (done.exit_code, done.err.count("\n")) == (2, 1)
+    assert "KERAS_BACKEND=torch; expected tensorflow or jax" in done.err
 
 
 def test_a_search_of_no_trials_is_wrong_usage(ichlite: Run, tmp_path: Path) -> None:

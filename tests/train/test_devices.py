@@ -37,7 +37,7 @@ from ichlite.train.batches import Batch
 from ichlite.train.devices import available, spread
 from ichlite.train.learner import Learner
 from ichlite.train.recipe import Recipe
-from ichlite.train.setup import prepare
+from ichlite.train.setup import compile_model, losses_of, prepare_model
 
 def tiny(*, dropout, bn_momentum, size):
     'One convolution, quick to compile, with all that makes batches differ: norm and dropout.'
@@ -69,8 +69,9 @@ def batch_of(hu, labels):
 
 def train(count, recipe=recipe):
     with spread(count, recipe.batch_size) as names:
-        model = prepare(recipe, seen.sum(axis=0), 6, images=len(seen))
-        learner = Learner(model, recipe, seen, 6)
+        every = losses_of(recipe, seen, 6)
+        model = prepare_model(recipe, 6)
+        learner = Learner(model, recipe, every, 6)
         losses = []
         for step in range(4):
             batch = learner.put(batch_of(hu[step], labels[step]))
@@ -82,8 +83,9 @@ def train(count, recipe=recipe):
             checkpoint.save(plain, file)
             # A number of rows that two devices cannot share.
             logits = predict(learner.outer, Few, np.arange(SCORED))
-        fresh = prepare(recipe, seen.sum(axis=0), 6, images=len(seen))
-        again = Learner(checkpoint.resume(file, fresh), recipe, seen, 6)
+        fresh = prepare_model(recipe, 6)
+        checkpoint.resume(file, fresh)
+        again = Learner(fresh, recipe, every, 6)
         on = {"whole": [], "resumed": []}
         for step in (4, 5):
             on["whole"] += learner.step(step, learner.put(batch_of(hu[step], labels[step])))
@@ -101,7 +103,8 @@ def train(count, recipe=recipe):
 
 def bare():
     'The same steps by train_on_batch of Keras, with windows of the host.'
-    model = prepare(recipe, seen.sum(axis=0), 6, images=len(seen))
+    model = prepare_model(recipe, 6)
+    compile_model(model, model.optimizer, losses_of(recipe, seen, 6)["ldam"], recipe)
     return [float(model.train_on_batch(to_windows(hu[s]), labels[s])) for s in range(3)]
 
 def diverge(learner, batch):

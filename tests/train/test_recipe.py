@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 
 import pytest
 
-from ichlite.commands.recipe_options import recipe_from
-from ichlite.commands.train import train
 from ichlite.errors import IchliteError, UnknownName, UsageError
 from ichlite.labels import NAMES
 from ichlite.train.recipe import Recipe
@@ -49,12 +46,6 @@ def test_only_deferred_weights_change_the_loss_on_the_way() -> None:
     assert Recipe(loss="ldam_drw", defer_share=0.0).loss_at(0, 4) == "ldam_drw"
     assert Recipe(loss="ldam_drw", defer_share=1.0).loss_at(3, 4) == "ldam"
     assert {Recipe(loss="focal").loss_at(step, 4) for step in range(4)} == {"focal"}
-
-
-def test_every_argument_is_an_option_with_the_same_default() -> None:
-    options = inspect.signature(train).parameters
-    for name in Recipe().as_dict():
-        assert recipe_from({name: options[name].default}) == Recipe(), name
 
 
 def test_subtypes_are_left_out_by_name_and_in_one_order() -> None:

@@ -21,7 +21,7 @@ from ichlite.evaluate.metrics import validation_auc
 from ichlite.models import MODELS, light_fcn
 from ichlite.models.saved import load
 from ichlite.train import setup
-from ichlite.train.fit import fit
+from ichlite.train.training_loop import fit
 from ichlite.train.recipe import Recipe
 
 def small(**options):
@@ -42,7 +42,7 @@ def train(name, recipe=recipe, stop=None):
         if progress.step == stop:
             os.kill(os.getpid(), signal.SIGINT)
     try:
-        fit(recipe, store, folder / name, score=validation_auc, on_step=interrupt)
+        fit(recipe, store, folder / name, on_step=interrupt)
     except KeyboardInterrupt:
         return
     digest = hashlib.sha256()

@@ -24,13 +24,12 @@ from tests.toy import make_store
 
 from ichlite.data.store import Store
 from ichlite.errors import IchliteError, UsageError
-from ichlite.evaluate.metrics import validation_auc
 from ichlite.models import MODELS, light_fcn
 from ichlite.models.saved import load
 from ichlite.train import hyperband
-from ichlite.train.fit import Progress, fit
 from ichlite.train.recipe import Recipe
 from ichlite.train.space import OBJECTIVE, WIDTH_CHOICES, Plan, Space
+from ichlite.train.training_loop import Progress, fit
 from ichlite.train.trials import best_trial, to_markdown, verdict
 from ichlite.train.tuner_processes import ROLE_VARIABLES, role
 from ichlite.train.tuning import _begin, tune
@@ -63,7 +62,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 def run(store: Store, out: Path, plan: Plan = PLAN, **options: Any) -> dict[str, Any]:
-    document = tune(plan, store, out, score=validation_auc, store_name="toys", **options)
+    document = tune(plan, store, out, store_name="toys", **options)
     assert document is not None
     return document
 
@@ -114,7 +113,7 @@ def test_a_trial_that_goes_on_is_the_run_that_was_never_stopped(
     before = out / "search" / f"trial_{longer['goes_on_from']}" / "run"
     assert (longer["epochs"], longer["epochs_here"]) == ("2", "1")
     assert len((before / "history.csv").read_text().splitlines()) == 2
-    straight = fit(recipe, store, tmp_path / "straight", score=validation_auc, store_name="toys")
+    straight = fit(recipe, store, tmp_path / "straight", store_name="toys")
 
     def losses(folder: Path) -> list[float]:
         with (folder / "history.csv").open(newline="") as file:

@@ -1,7 +1,7 @@
 """Train one run on many machines together.
 
 Ray Train starts a group of processes and starts it again when one of them dies; JAX joins them
-(`jax.distributed`), and `train.fit` runs in each. Every process makes its part of each batch, and
+(`jax.distributed`), and `train.training_loop.fit` runs in each. Every process makes its part of each batch, and
 the devices together compute what one would: gradients and batch statistics are of the whole batch.
 The first process writes the run folder, from which a new group goes on.
 """
@@ -171,8 +171,7 @@ def _join(rank: int, count: int, platform: str) -> None:
 
 
 def _fit(order: Mapping[str, Any], own: Path, shared: Path | None) -> None:
-    from ichlite.evaluate.metrics import validation_auc
-    from ichlite.train.fit import fit
+    from ichlite.train.training_loop import fit
 
     stores = [Path(store) for store in order["stores"]]
     fold = None if order["fold"] is None else Fold(**order["fold"])
@@ -180,7 +179,6 @@ def _fit(order: Mapping[str, Any], own: Path, shared: Path | None) -> None:
         Recipe(**order["recipe"]),
         open_stores(stores, fold, all_patients=order["all_patients"]),
         own,
-        score=validation_auc,
         store_name=" ".join(store.name for store in stores),
         init=None if order["init"] is None else Path(order["init"]),
     )

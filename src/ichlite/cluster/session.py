@@ -37,7 +37,8 @@ SETTINGS = {
     "RAY_BACKEND_LOG_LEVEL": "fatal",
 }
 QUIET_LOGGERS = ("ray", "ray.data", "ray.train", "ray.tune")
-TOKEN_VARIABLES = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
+TOKENS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
+TOKEN_VARIABLES = ("RAY_AUTH_MODE", *TOKENS)
 NEEDED = ("ray", "pyarrow")
 _HTTP2_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 _SETTINGS_FRAME = 4
@@ -163,6 +164,7 @@ def _connect(address: str, cpus: int | None) -> None:
         )
         return
     host, port = find_head(address)
+    _check_token()
     if not answers(host, port):
         raise InputError(
             f"no Ray cluster answers at {host}:{port}",
@@ -173,7 +175,7 @@ def _connect(address: str, cpus: int | None) -> None:
     except ray.exceptions.AuthenticationError as failure:
         raise InputError(
             f"the Ray cluster at {host}:{port} asks for its token",
-            remedy="set RAY_AUTH_MODE=token and give its token, as on its head",
+            remedy=f"export RAY_AUTH_MODE=token and {' or '.join(TOKENS)}, as on its head",
         ) from failure
     except (ConnectionError, RuntimeError, ValueError) as failure:
         raise InputError(
@@ -181,6 +183,19 @@ def _connect(address: str, cpus: int | None) -> None:
             found=str(failure).strip().splitlines()[0],
             remedy="run `ray start` on this machine, too, with the same version of Ray",
         ) from failure
+
+
+def _check_token() -> None:
+    """Refuse to go on where Ray would look for a token in vain."""
+    given = any(os.environ.get(name) for name in TOKENS)
+    if os.environ.get("RAY_AUTH_MODE") == "token" and not given:
+        kept = Path.home() / ".ray" / "auth_token"
+        if not kept.is_file():
+            raise UsageError(
+                "RAY_AUTH_MODE=token, but there is no token",
+                expected=f"{' or '.join(TOKENS)}, or the file {kept}",
+                remedy="give the token that the head of the cluster was started with",
+            )
 
 
 def _own_token() -> None:

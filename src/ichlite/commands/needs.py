@@ -6,17 +6,20 @@ import logging
 import os
 
 from ichlite.commands.console import require
+from ichlite.train import check_backend
 
 TRAIN_PACKAGES = ("keras", "tensorflow", "scipy", "matplotlib", "tensorboard", "jinja2")
 
 
 def need_train() -> None:
-    """Check that the training packages are installed, and keep them quiet.
+    """Load Keras quietly, or say what is missing.
 
     Raises:
         MissingExtra: One of the packages of `ichlite[train]` is not installed.
+        UsageError: `KERAS_BACKEND` names one that does not train.
     """
     require("train", *TRAIN_PACKAGES)
+    check_backend()
     # Read when TensorFlow is imported: errors only. What it still says, at import, is muted.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")

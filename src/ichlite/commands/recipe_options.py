@@ -1,128 +1,103 @@
-"""The options of all commands that train, each written once, and the `Recipe` they make."""
+"""Make the options of all commands that train, from the fields of `Recipe` and from one place."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import fields
-from typing import TYPE_CHECKING, Annotated, Any
+from functools import wraps
+from inspect import Parameter, Signature, signature
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 
-if TYPE_CHECKING:
-    from ichlite.train.recipe import Recipe
+from ichlite.train.recipe import DATA, HARDWARE, OPTIONS, OUTPUT, PANELS, Recipe, option_of
 
-Model = Annotated[str, typer.Option(help="Architecture; see `ichlite models`.")]
-Loss = Annotated[
-    str,
-    typer.Option(
-        help="bce, focal, ldam, ldam_drw, class_balanced, asymmetric or distribution_balanced."
-    ),
-]
-Epochs = Annotated[int, typer.Option(help="Training epochs on full slices, after the crop steps.")]
-BatchSize = Annotated[int, typer.Option(help="Images in each training step.")]
-LearningRate = Annotated[float, typer.Option(help="Learning rate of the Adam optimiser.")]
-Dropout = Annotated[float, typer.Option(help="Share of features dropped before the last layer.")]
-Schedule = Annotated[str, typer.Option(help="Learning-rate schedule: constant or cosine.")]
-WarmupSteps = Annotated[int, typer.Option(help="Warm-up steps of the cosine schedule.")]
-StepsPerEpoch = Annotated[
-    int | None,
-    typer.Option(help="Training steps in an epoch; default: one pass over the training split."),
-]
-Shares = Annotated[
-    list[float] | None,
-    typer.Option(
-        "--share", help="Share of each batch for a store, once a store in their order, such as 0.5."
-    ),
-]
-BleedingShare = Annotated[
-    float | None,
-    typer.Option(help="Share of slices with a bleed in what each store gives to a batch."),
-]
-BrainLevel = Annotated[
-    float | None,
-    typer.Option(
-        "--brain-level-hu", help="Median brain HU that each scan is brought to, such as 30."
-    ),
-]
-VaryScanner = Annotated[
-    bool,
-    typer.Option(
-        "--vary-scanner",
-        help="With --augment: vary kernel, noise grain, contrast and known HU range, too.",
-    ),
-]
-LeaveOut = Annotated[
-    list[str] | None,
-    typer.Option(help="Subtype that is not trained, such as epidural where a store has none."),
-]
-Deterministic = Annotated[
-    bool,
-    typer.Option("--deterministic", help="Same run, same machine: same bits. Slower."),
-]
-Keep = Annotated[
-    str, typer.Option(help="Epoch that becomes best.keras: the best by validation, or the last.")
-]
-MapWeight = Annotated[
-    float, typer.Option(help="Weight of the lesion map's loss, for models that have a map.")
-]
-Augment = Annotated[bool, typer.Option(help="Augment slices: move, flip, shift HU and add noise.")]
-CropSteps = Annotated[
-    int, typer.Option(help="Training steps on crops around bleeds, before the epochs.")
-]
-CropSize = Annotated[int, typer.Option(help="Side of a crop in pixels.")]
-BnMomentum = Annotated[
-    float, typer.Option(help="Momentum of batch normalisation's running statistics.")
-]
-Clipnorm = Annotated[
-    float | None, typer.Option(help="Largest gradient norm of a variable; longer ones are clipped.")
-]
-EmaMomentum = Annotated[
-    float | None,
-    typer.Option(
-        help="Momentum of a running average of the weights, which is validated and saved."
-    ),
-]
-Gamma = Annotated[float, typer.Option(help="Focusing exponent of the focal loss.")]
-MaxMargin = Annotated[float, typer.Option(help="Largest LDAM margin, in logits.")]
-Beta = Annotated[float, typer.Option(help="Beta of the class-balanced weights.")]
-DeferShare = Annotated[
-    float, typer.Option(help="Share of the steps for which ldam_drw is plain LDAM.")
-]
-DeviceWindows = Annotated[
-    bool, typer.Option(help="Send HU to the device and compute the windows there.")
-]
-Precision = Annotated[str, typer.Option(help="Number format of training: float32 or bfloat16.")]
-Width = Annotated[int | None, typer.Option(help="LightFCN: channels between blocks.")]
-Expansion = Annotated[
-    int | None,
-    typer.Option(help="LightFCN: channels inside the first block; each next one doubles them."),
-]
-Expansions = Annotated[
-    list[int] | None,
-    typer.Option(help="LightFCN: channels inside a block, given five times in their order."),
-]
-HeadWidth = Annotated[int | None, typer.Option(help="LightFCN: channels of the last feature map.")]
+Command = Callable[..., None]
 
 
-def recipe_from(given: Mapping[str, Any], *, but: Collection[str] = ()) -> Recipe:
-    """A command's arguments by name → the recipe of those that are a recipe's.
+def option(panel: str, *words: str, **more: Any) -> Any:
+    """Return a Typer option that `--help` lists in this panel."""
+    return typer.Option(*words, rich_help_panel=panel, **more)
+
+
+Stores = Annotated[
+    list[Path], typer.Argument(metavar="STORE...", help="Prepared stores to train on.")
+]
+FoldSeed = Annotated[int, option(DATA, help="Seed of the draw of folds.")]
+Devices = Annotated[
+    int | None, option(HARDWARE, help="Devices to share each batch; all there are, if not given.")
+]
+AsJson = Annotated[bool, option(OUTPUT, "--json", help="One JSON document on stdout.")]
+
+
+def with_recipe(*, without: Collection[str] = ()) -> Callable[[Command], Command]:
+    """Give a command the options of a recipe, in place of its parameter `recipe`.
+
+    The command is called with the `Recipe` that the options make.
 
     Args:
-        given: As `locals()` gives them at a command's start; other names do not matter, and what
-            is not among them has the recipe's default.
-        but: Names that mean something else in this command.
+        without: Arguments of a recipe that the command has no option for, or one of its own; in
+            the recipe that it gets they have their defaults.
 
-    Raises:
-        UsageError: A value is out of range.
+    Returns:
+        A decorator of a command with a parameter `recipe`.
 
     Example:
-        >>> recipe_from({"loss": "ldam", "store": "phantoms"}).loss
-        'ldam'
+        >>> @with_recipe(without={*OPTIONS} - {"loss", "gamma"})
+        ... def train(recipe: Recipe) -> None:
+        ...     print(recipe.loss, recipe.gamma)
+        >>> list(signature(train).parameters)
+        ['loss', 'gamma']
+        >>> train(loss="focal", gamma=1.5)
+        focal 1.5
     """
-    from ichlite.train.recipe import Recipe
+    asked = {one.name: one for one in _parameters() if one.name not in without}
 
-    names = {field.name for field in fields(Recipe)} - set(but)
-    chosen = {name: value for name, value in given.items() if name in names}
-    if chosen.get("leave_out") is None:  # of a repeatable option that was not given
-        chosen["leave_out"] = ()
-    return Recipe(**chosen)
+    def decorate(command: Command) -> Command:
+        @wraps(command)
+        def run(**given: Any) -> None:
+            chosen = {name: given.pop(name) for name in [*given] if name in asked}
+            # An option that may be repeated is None where it was not given.
+            recipe = Recipe(**{name: one for name, one in chosen.items() if one is not None})
+            command(recipe=recipe, **given)
+
+        parameters: list[Parameter] = []
+        for own in signature(command, eval_str=True).parameters.values():
+            if own.name == "recipe":
+                parameters += asked.values()
+            else:
+                parameters.append(own.replace(kind=Parameter.KEYWORD_ONLY))
+        run.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {one.name: one.annotation for one in parameters}
+        return run
+
+    return decorate
+
+
+def _parameters() -> list[Parameter]:
+    """Return a parameter for each field of `Recipe`, as Typer takes it, in the panels' order."""
+    types = get_type_hints(Recipe)
+    parameters = []
+    for one in fields(Recipe):  # an instance would load numpy to be checked
+        name, said = one.name, OPTIONS[one.name]
+        repeated = _repeated(types[name])
+        words = (option_of(name),) if said.switch or said.word else ()
+        asked = option(said.panel, *words, help=said.help)
+        parameters.append(
+            Parameter(
+                name,
+                Parameter.KEYWORD_ONLY,
+                default=None if repeated else one.default,
+                annotation=Annotated[repeated or types[name], asked],
+            )
+        )
+    return sorted(parameters, key=lambda one: PANELS.index(OPTIONS[one.name].panel))
+
+
+def _repeated(kind: Any) -> Any:
+    """Return the type of an option that is given once for each item of a tuple; else None."""
+    for one in (kind, *get_args(kind)):
+        if get_origin(one) is tuple:
+            return list[get_args(one)[0]] | None  # type: ignore[misc]
+    return None

@@ -2,40 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ichlite.commands.needs import need_train
-from ichlite.commands.recipe_options import (
-    Augment,
-    BatchSize,
-    Beta,
-    BleedingShare,
-    BnMomentum,
-    BrainLevel,
-    Clipnorm,
-    CropSize,
-    CropSteps,
-    DeferShare,
-    Deterministic,
-    DeviceWindows,
-    Dropout,
-    EmaMomentum,
-    Gamma,
-    LearningRate,
-    LeaveOut,
-    MapWeight,
-    MaxMargin,
-    Precision,
-    Schedule,
-    Shares,
-    StepsPerEpoch,
-    VaryScanner,
-    WarmupSteps,
-    recipe_from,
-)
+from ichlite.commands.recipe_options import AsJson, Devices, FoldSeed, Stores, option, with_recipe
+from ichlite.train.recipe import DATA, OPTIMISATION, OUTPUT, WIDTHS, Recipe
 
 if TYPE_CHECKING:
     from ichlite.reproduce.campaign_plan import PlannedRun
@@ -44,85 +19,77 @@ if TYPE_CHECKING:
 EPILOG = "Example: ichlite reproduce ct-ich paper --folds 5 --seeds 2 --stop-after 60"
 
 
+CAMPAIGN = "Runs of the paper"
+OF_A_RUN = ("model", "loss", "epochs", "seed", "keep", *WIDTHS, "expansions")
+"""What differs between the paper's runs, or is another option of this command."""
+
+
+@with_recipe(without=OF_A_RUN)
 def reproduce(
-    stores: Annotated[
-        list[Path], typer.Argument(metavar="STORE...", help="Prepared stores to train on.")
-    ],
+    stores: Stores,
     out: Annotated[Path, typer.Argument(help="Folder; the same command again goes on.")],
-    folds: Annotated[
-        int, typer.Option(help="Folds of patients to test on in turn; 0: the store's test split.")
-    ] = 0,
-    fold_seed: Annotated[int, typer.Option(help="Seed of the draw of folds.")] = 0,
-    seeds: Annotated[int, typer.Option(help="Training runs of each kind.")] = 3,
-    seed: Annotated[int, typer.Option(help="The first; the others follow it.")] = 1,
+    *,
+    seeds: Annotated[int, option(CAMPAIGN, help="Training runs of each kind.")] = 3,
+    seed: Annotated[int, option(CAMPAIGN, help="First seed; the others follow it.")] = 1,
     seeds_of: Annotated[
         list[str] | None,
-        typer.Option(metavar="MODEL=COUNT", help="Fewer seeds for a model, such as sfcn=2."),
+        option(CAMPAIGN, metavar="MODEL=COUNT", help="Fewer seeds for a model, such as sfcn=2."),
     ] = None,
     models: Annotated[
-        str, typer.Option(help="Of Tables 2 to 4, with commas.")
+        str, option(CAMPAIGN, help="Models of Tables 2 to 4, with commas.")
     ] = "mobilenet_v2,sfcn,sfcn_depthwise,light_fcn",
-    losses: Annotated[str, typer.Option(help="Of Table 5, with commas.")] = "bce,focal,ldam",
-    epochs_models: Annotated[int, typer.Option(help="Of the models' runs.")] = 5,
-    epochs_losses: Annotated[int, typer.Option(help="Of the losses' runs.")] = 6,
+    losses: Annotated[
+        str, option(CAMPAIGN, help="Losses of Table 5, with commas.")
+    ] = "bce,focal,ldam",
+    epochs_models: Annotated[
+        int, option(CAMPAIGN, help="Training epochs of the models' runs.")
+    ] = 5,
+    epochs_losses: Annotated[
+        int, option(CAMPAIGN, help="Training epochs of the losses' runs.")
+    ] = 6,
     no_train: Annotated[
-        bool, typer.Option("--no-train", help="Report on finished runs alone.")
+        bool, option(CAMPAIGN, "--no-train", help="Report on finished runs alone.")
     ] = False,
     stop_after: Annotated[
         float | None,
-        typer.Option(metavar="MINUTES", help="Begin no run after so long; report on what is done."),
+        option(
+            CAMPAIGN, metavar="MINUTES", help="Begin no run after so long; report on what is done."
+        ),
     ] = None,
+    recipe: Recipe,
+    folds: Annotated[
+        int, option(DATA, help="Folds of patients to test on in turn; 0: the store's test split.")
+    ] = 0,
+    fold_seed: FoldSeed = 0,
     init: Annotated[
         list[str] | None,
-        typer.Option(metavar="MODEL=FILE", help="Checkpoint that a model's runs start from."),
+        option(
+            OPTIMISATION, metavar="MODEL=FILE", help="Checkpoint that a model's runs start from."
+        ),
     ] = None,
     beside: Annotated[
         list[Path] | None,
-        typer.Option(help="Folder of another reproduction, whose claims are shown beside."),
+        option(OUTPUT, help="Folder of another reproduction, whose claims are shown beside."),
     ] = None,
     rsna_tables: Annotated[
-        Path | None, typer.Option(help="Folder of tables with RSNA 2019's studies, to count them.")
+        Path | None,
+        option(OUTPUT, help="Folder of tables with RSNA 2019's studies, to count them."),
     ] = None,
-    bootstrap: Annotated[int, typer.Option(help="Draws of patients; 0: no intervals.")] = 1000,
-    batch_size: BatchSize = 64,
-    learning_rate: LearningRate = 0.01,
-    dropout: Dropout = 0.1,
-    schedule: Schedule = "constant",
-    warmup_steps: WarmupSteps = 0,
-    steps_per_epoch: StepsPerEpoch = None,
-    shares: Shares = None,
-    bleeding_share: BleedingShare = None,
-    brain_level_hu: BrainLevel = None,
-    augment: Augment = False,
-    vary_scanner: VaryScanner = False,
-    leave_out: LeaveOut = None,
-    deterministic: Deterministic = False,
+    bootstrap: Annotated[
+        int, option(OUTPUT, help="Draws of patients for intervals; 0: no intervals.")
+    ] = 1000,
     keep: Annotated[
         str | None,
-        typer.Option(
+        option(
+            OUTPUT,
             help="Epoch that is judged: best by validation, or last.",
             show_default="last with folds",
         ),
     ] = None,
-    map_weight: MapWeight = 0.5,
-    crop_steps: CropSteps = 0,
-    crop_size: CropSize = 128,
-    bn_momentum: BnMomentum = 0.99,
-    clipnorm: Clipnorm = None,
-    ema_momentum: EmaMomentum = None,
-    gamma: Gamma = 2.0,
-    max_margin: MaxMargin = 0.5,
-    beta: Beta = 0.9999,
-    defer_share: DeferShare = 0.8,
-    device_windows: DeviceWindows = False,
-    precision: Precision = "float32",
-    devices: Annotated[
-        int | None, typer.Option(help="Devices to share each batch; all there are, if not given.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    devices: Devices = None,
+    as_json: AsJson = False,
 ) -> None:
     """Train what is missing, measure, and set the paper's tables beside the published numbers."""
-    given = locals()
     need_train()
     from ichlite.commands.console import print_json, progress, say
     from ichlite.data.join import Fold, open_stores
@@ -141,13 +108,13 @@ def reproduce(
     from ichlite.reproduce.campaign_report import judge_results, make_report
     from ichlite.reproduce.campaign_summary import measure_all
 
-    for option, count, least in (
+    for word, count, least in (
         ("--seeds", seeds, 1),
         ("--bootstrap", bootstrap, 0),
         ("--stop-after", stop_after or 0, 0),
     ):
         if count < least:
-            raise UsageError(option, found=count, expected=f"at least {least}")
+            raise UsageError(word, found=count, expected=f"at least {least}")
     of_models = {model: _count(model, text) for model, text in _pairs("--seeds-of", seeds_of)}
     inits = {model: Path(text) for model, text in _pairs("--init", init)}
     for path in inits.values():
@@ -156,7 +123,7 @@ def reproduce(
     if folds < 0 or folds == 1:
         raise UsageError("--folds", found=folds, expected="0, or at least 2")
     left_out = tuple(Fold(number, folds, fold_seed) for number in range(1, folds + 1))
-    base = recipe_from({**given, "keep": keep or ("last" if folds else "best")})
+    base = replace(recipe, seed=seed, keep=keep or ("last" if folds else "best"))
     grid = paper_grid(
         base,
         models=_names(models),
@@ -248,7 +215,7 @@ def reproduce(
 
 
 def _names(words: str) -> list[str]:
-    """`a,b` → its names.
+    """Return the names in a text such as `a,b`.
 
     Example:
         >>> _names("bce, ldam,")
@@ -257,7 +224,7 @@ def _names(words: str) -> list[str]:
     return [word.strip() for word in words.split(",") if word.strip()]
 
 
-def _pairs(option: str, given: list[str] | None) -> list[tuple[str, str]]:
+def _pairs(word: str, given: list[str] | None) -> list[tuple[str, str]]:
     """Split what was given as MODEL=VALUE.
 
     Raises:
@@ -270,7 +237,7 @@ def _pairs(option: str, given: list[str] | None) -> list[tuple[str, str]]:
     for text in given or []:
         model, mark, value = text.partition("=")
         if not (mark and value):
-            raise UsageError(option, found=text, expected="MODEL=VALUE, such as light_fcn=…")
+            raise UsageError(word, found=text, expected="MODEL=VALUE, such as light_fcn=…")
         if model not in MODELS:
             raise UnknownName("model", model, list(MODELS))
         found.append((model, value))

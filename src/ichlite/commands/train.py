@@ -8,47 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ichlite.commands.needs import TRAIN_PACKAGES, need_train
-from ichlite.commands.recipe_options import (
-    Augment,
-    BatchSize,
-    Beta,
-    BleedingShare,
-    BnMomentum,
-    BrainLevel,
-    Clipnorm,
-    CropSize,
-    CropSteps,
-    DeferShare,
-    Deterministic,
-    DeviceWindows,
-    Dropout,
-    EmaMomentum,
-    Epochs,
-    Expansion,
-    Expansions,
-    Gamma,
-    HeadWidth,
-    Keep,
-    LearningRate,
-    LeaveOut,
-    Loss,
-    MapWeight,
-    MaxMargin,
-    Model,
-    Precision,
-    Schedule,
-    Shares,
-    StepsPerEpoch,
-    VaryScanner,
-    WarmupSteps,
-    Width,
-    recipe_from,
-)
+from ichlite.commands.recipe_options import AsJson, Devices, FoldSeed, Stores, option, with_recipe
+from ichlite.train.recipe import DATA, HARDWARE, OPTIMISATION, Recipe
 
 if TYPE_CHECKING:
     from ichlite.data.join import Fold
     from ichlite.train.logs import Row
-    from ichlite.train.recipe import Recipe
 
 EPILOG = "Example: ichlite train phantoms runs/ldam --loss ldam --epochs 5 --seed 1"
 
@@ -59,70 +24,33 @@ CHOSEN_BY = {
 }
 
 
+@with_recipe()
 def train(
-    stores: Annotated[
-        list[Path], typer.Argument(metavar="STORE...", help="Prepared stores to train on.")
-    ],
+    stores: Stores,
     out: Annotated[Path, typer.Argument(help="Run folder; the same command again resumes.")],
-    model: Model = "light_fcn",
-    loss: Loss = "bce",
-    epochs: Epochs = 5,
-    batch_size: BatchSize = 64,
-    learning_rate: LearningRate = 0.01,
-    dropout: Dropout = 0.1,
-    seed: Annotated[
-        int, typer.Option(help="Random seed of weights, image order and augmentation.")
-    ] = 0,
-    schedule: Schedule = "constant",
-    warmup_steps: WarmupSteps = 0,
-    steps_per_epoch: StepsPerEpoch = None,
-    shares: Shares = None,
-    bleeding_share: BleedingShare = None,
-    brain_level_hu: BrainLevel = None,
-    augment: Augment = False,
-    vary_scanner: VaryScanner = False,
-    leave_out: LeaveOut = None,
-    deterministic: Deterministic = False,
-    keep: Keep = "best",
-    map_weight: MapWeight = 0.5,
-    crop_steps: CropSteps = 0,
-    crop_size: CropSize = 128,
-    bn_momentum: BnMomentum = 0.99,
-    clipnorm: Clipnorm = None,
-    ema_momentum: EmaMomentum = None,
-    gamma: Gamma = 2.0,
-    max_margin: MaxMargin = 0.5,
-    beta: Beta = 0.9999,
-    defer_share: DeferShare = 0.8,
-    device_windows: DeviceWindows = False,
-    precision: Precision = "float32",
-    devices: Annotated[
-        int | None, typer.Option(help="Devices to share each batch; all there are, if not given.")
-    ] = None,
-    width: Width = None,
-    expansion: Expansion = None,
-    head_width: HeadWidth = None,
-    expansions: Expansions = None,
+    recipe: Recipe,
+    init: Annotated[Path | None, option(OPTIMISATION, help="Checkpoint to start from.")] = None,
     fold: Annotated[
         str | None,
-        typer.Option(metavar="K/N", help="Leave out the Kth of N folds of patients, to test on."),
+        option(DATA, metavar="K/N", help="Leave out the Kth of N folds of patients, to test on."),
     ] = None,
-    fold_seed: Annotated[int, typer.Option(help="Seed of the draw of folds.")] = 0,
+    fold_seed: FoldSeed = 0,
     all_patients: Annotated[
-        bool, typer.Option("--all-patients", help="Train on every patient of real scans.")
+        bool, option(DATA, "--all-patients", help="Train on every patient of real scans.")
     ] = False,
-    init: Annotated[Path | None, typer.Option(help="Checkpoint to start from.")] = None,
+    devices: Devices = None,
     ray: Annotated[
         str | None,
-        typer.Option(metavar="ADDRESS", help="Train on a Ray cluster: local, auto or HOST:PORT."),
+        option(
+            HARDWARE, metavar="ADDRESS", help="Train on a Ray cluster: local, auto or HOST:PORT."
+        ),
     ] = None,
     workers: Annotated[
-        int, typer.Option(min=1, help="With --ray: processes, which share each batch.")
+        int, option(HARDWARE, min=1, help="Processes that share each batch, with --ray.")
     ] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Train a model on prepared stores; the best epoch by validation mean AUC is kept."""
-    given = locals()
     from ichlite.errors import UsageError
 
     if ray is None and workers > 1:
@@ -131,26 +59,27 @@ def train(
             expected="--ray local, auto or HOST:PORT with it",
             remedy="without a cluster, all devices of this machine share each batch",
         )
+    if ray is not None and devices is not None:
+        raise UsageError(
+            "`--devices` cannot be combined with `--ray`",
+            remedy="give --workers in its place, each of which takes one device",
+        )
     if ray is None:
         need_train()
     from ichlite.commands.console import print_json, progress, say
     from ichlite.data.feed import split_rows
     from ichlite.data.join import Fold, open_stores
 
-    recipe = recipe_from(given)
     held_out = None if fold is None else Fold.parse(fold, fold_seed)
     opened = open_stores(stores, held_out, all_patients=all_patients)
     images = len(split_rows(opened, "train"))
     if ray is not None:
-        if devices is not None:
-            raise UsageError("--devices", found="--ray", expected="--workers, one device each")
         _on_ray(
             ray, recipe, stores, held_out, all_patients, out,
             workers=workers, init=init, as_json=as_json,
         )  # fmt: skip
         return
-    from ichlite.evaluate.metrics import validation_auc
-    from ichlite.train.fit import fit
+    from ichlite.train.training_loop import fit
 
     def show(row: Row) -> None:
         auc = row["validation_mean_roc_auc"]
@@ -165,7 +94,6 @@ def train(
             recipe,
             opened,
             out,
-            score=validation_auc,
             store_name=" ".join(store.name for store in stores),
             init=init,
             device_count=devices,

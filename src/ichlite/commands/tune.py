@@ -9,30 +9,15 @@ import typer
 
 from ichlite.commands.console import require
 from ichlite.commands.needs import TRAIN_PACKAGES, need_train
-from ichlite.commands.recipe_options import (
-    Augment,
-    Beta,
-    BnMomentum,
-    Clipnorm,
-    CropSize,
-    CropSteps,
-    DeviceWindows,
-    EmaMomentum,
-    Expansion,
-    Gamma,
-    HeadWidth,
-    LeaveOut,
-    Loss,
-    MaxMargin,
-    Model,
-    Precision,
-    StepsPerEpoch,
-    Width,
-    recipe_from,
-)
+from ichlite.commands.recipe_options import AsJson, option, with_recipe
+from ichlite.train.recipe import HARDWARE, TUNED, Recipe
 
 if TYPE_CHECKING:
     from ichlite.train.space import Plan
+
+SEARCH = "Search"
+OF_A_SEARCH = ("keep", "epochs", "schedule", "warmup_steps", "defer_share", "shares", "expansions")
+"""What a search sets itself: it has one store, and trials that go on to more epochs."""
 
 EPILOG = (
     "Example: ichlite tune phantoms runs/tuned --max-epochs 9 --workers 2. With "
@@ -41,55 +26,60 @@ EPILOG = (
 )
 
 
+@with_recipe(without=(*TUNED, *OF_A_SEARCH))
 def tune(
     store: Annotated[Path, typer.Argument(help="Prepared store to train on.")],
     out: Annotated[Path, typer.Argument(help="Folder; the same command again goes on.")],
-    max_epochs: Annotated[int, typer.Option(help="Of the longest trials.")] = 9,
-    factor: Annotated[int, typer.Option(help="One in so many trials goes on.")] = 3,
-    hyperband_iterations: Annotated[int, typer.Option(help="Times the whole search.")] = 1,
-    max_trials: Annotated[int | None, typer.Option(min=1, help="Begin no more trials.")] = None,
-    workers: Annotated[int, typer.Option(min=0, help="Processes here; 0: this one.")] = 0,
+    *,
+    max_epochs: Annotated[int, option(SEARCH, help="Training epochs of the longest trials.")] = 9,
+    factor: Annotated[
+        int,
+        option(
+            SEARCH,
+            help="Factor of Hyperband: one trial in so many goes on, to so many times the epochs.",
+        ),
+    ] = 3,
+    hyperband_iterations: Annotated[
+        int, option(SEARCH, help="Repetitions of the whole search.")
+    ] = 1,
+    max_trials: Annotated[
+        int | None, option(SEARCH, min=1, help="Most trials to begin; all, if not given.")
+    ] = None,
     other_seeds: Annotated[
-        int, typer.Option(min=0, help="Further seeds to compare best and defaults with.")
+        int,
+        option(
+            SEARCH, min=0, help="Further seeds by which the best and the defaults are compared."
+        ),
     ] = 0,
     batch_size: Annotated[
-        list[int] | None, typer.Option(help="To choose from (repeat); default 16 32 64 128.")
+        list[int] | None,
+        option(
+            SEARCH, help="Batch size to choose from, once for each; default: 16, 32, 64 and 128."
+        ),
     ] = None,
     learning_rate: Annotated[
-        tuple[float, float], typer.Option(metavar="LOW HIGH", help="By its logarithm.")
+        tuple[float, float],
+        option(SEARCH, metavar="LOW HIGH", help="Learning rates to search, by their logarithm."),
     ] = (1e-4, 3e-2),
     dropout: Annotated[
-        tuple[float, float], typer.Option(metavar="LOW HIGH", help="Before the last layer.")
+        tuple[float, float],
+        option(
+            SEARCH, metavar="LOW HIGH", help="Shares of dropout before the last layer to search."
+        ),
     ] = (0.0, 0.5),
-    widths: Annotated[bool, typer.Option(help="LightFCN's widths, too.")] = False,
-    model: Model = "light_fcn",
-    loss: Loss = "bce",
-    seed: Annotated[int, typer.Option(help="Of the search and of every trial.")] = 0,
-    steps_per_epoch: StepsPerEpoch = None,
-    leave_out: LeaveOut = None,
-    augment: Augment = False,
-    crop_steps: CropSteps = 0,
-    crop_size: CropSize = 128,
-    bn_momentum: BnMomentum = 0.99,
-    clipnorm: Clipnorm = None,
-    ema_momentum: EmaMomentum = None,
-    gamma: Gamma = 2.0,
-    max_margin: MaxMargin = 0.5,
-    beta: Beta = 0.9999,
-    device_windows: DeviceWindows = False,
-    precision: Precision = "float32",
-    width: Width = None,
-    expansion: Expansion = None,
-    head_width: HeadWidth = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    widths: Annotated[bool, option(SEARCH, help="Search LightFCN's widths, too.")] = False,
+    recipe: Recipe,
+    workers: Annotated[
+        int,
+        option(HARDWARE, min=0, help="Processes on this machine that train; 0: this one alone."),
+    ] = 0,
+    as_json: AsJson = False,
 ) -> None:
     """Search batch size, learning rate and dropout by Hyperband; compare with the defaults."""
-    given = locals()
     require("train", *TRAIN_PACKAGES, "keras_tuner", "grpc")
     from ichlite.commands.console import print_json, say
     from ichlite.train.space import Plan, Space
 
-    recipe = recipe_from(given, but=("batch_size", "learning_rate", "dropout"))
     sizes = Space().batch_sizes if batch_size is None else tuple(batch_size)
     space = Space(sizes, learning_rate, dropout, widths)
     plan = Plan(recipe, space, max_epochs, factor, hyperband_iterations)
@@ -126,7 +116,6 @@ def _run(
     from ichlite.data.feed import split_rows
     from ichlite.data.store import Store
     from ichlite.errors import UnknownName
-    from ichlite.evaluate.metrics import validation_auc
     from ichlite.models import MODELS
     from ichlite.train.losses import LOSSES
     from ichlite.train.tuning import tune
@@ -146,7 +135,6 @@ def _run(
             plan,
             opened,
             out,
-            score=validation_auc,
             store_name=store.name,
             max_trials=max_trials,
             other_seeds=other_seeds,

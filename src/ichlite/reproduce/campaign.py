@@ -20,13 +20,12 @@ from ichlite.data.join import Fold, hold_out
 from ichlite.data.rows import UNUSED
 from ichlite.data.store import Store
 from ichlite.errors import IchliteError, UsageError
-from ichlite.evaluate.metrics import validation_auc
 from ichlite.reproduce.campaign_plan import PlannedRun
 from ichlite.reproduce.results import RESULTS, is_finished, read_piece, result_path, score_run
-from ichlite.train.fit import fit
 from ichlite.train.logs import Row
 from ichlite.train.run_manifest import check_same, describe, read_manifest
 from ichlite.train.setup import loss_of
+from ichlite.train.training_loop import fit
 
 State = Literal["finished before", "measured before", "trained", "not run", "failed"]
 RUNS = "runs"
@@ -220,7 +219,6 @@ def train_runs(
                 run.recipe,
                 data.of(run.fold),
                 out / RUNS / run.name,
-                score=validation_auc,
                 store_name=data.name,
                 init=data.inits.get(run.group.model),
                 device_count=device_count,

@@ -17,7 +17,7 @@ from ichlite.reproduce.campaign_plan import PAPER_LOSSES, PAPER_MODELS, Grid
 from ichlite.reproduce.campaign_summary import Measured
 from ichlite.reproduce.published import name_of
 from ichlite.reproduce.results import Piece
-from ichlite.train.recipe import Keep, Recipe
+from ichlite.train.recipe import Recipe
 from ichlite.train.run_manifest import option_words
 
 LEAST_PATIENTS = 10
@@ -27,7 +27,7 @@ RUNS_HEADER: tuple[str, ...] = (
     "Waiting for batches %",
 )  # fmt: skip
 _OF_A_RUN = ("model", "loss", "epochs", "seed")
-_JUDGED: Mapping[Keep, str] = {
+_JUDGED: Mapping[str, str] = {
     "best": "the epoch with the best validation mean ROC AUC (see Runs; crops: no epoch of full "
     "frames was better than the steps before)",
     "last": "the last epoch",

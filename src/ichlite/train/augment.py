@@ -17,7 +17,7 @@ from ichlite.labels import NAMES
 _NOISE_SIDE = 1448
 _NOISE_SAMPLES = 1 << 21
 AIR_HU, BONE_HU = -1000, 900
-"""What stands for air and bone where an archive kept the HU of one window alone."""
+"""HU of air and bone where an archive kept those of one window alone."""
 _WINDOW_HU = (-20, 98)
 """HU that such a window shows; above, JPEG noise hides what is bone."""
 _COARSE = 4
@@ -27,7 +27,7 @@ CELL_COVERED = 0.3
 
 @dataclass(frozen=True, slots=True)
 class Strength:
-    """How far slices are changed.
+    """Limits of how far slices are changed.
 
     Attributes:
         shift_pixels, rotation_degrees, zoom: Largest move, either way.
@@ -52,11 +52,11 @@ class Strength:
 
 MILD = Strength(12, 12.0, 0.10, 0.35, 8.0, (0.95, 1.05), 40.0, 4.0, scanner=False)
 SCANNERS = Strength(12, 20.0, 0.20, 1.0, 3.0, (0.85, 1.20), 30.0, 6.0, scanner=True)
-"""As between hospitals, for scans that were brought to one brain level."""
+"""Differences as between hospitals, for scans that were brought to one brain level."""
 
 
 class Augmenter:
-    """Left-right flip, small moves, HU offset, contrast and noise, from given generators.
+    """Flip slices left to right, move them, and change HU offset, contrast and noise.
 
     A pool of noise is drawn once: fresh Gaussian noise for every pixel would cost more than the
     rest of the input pipeline together.

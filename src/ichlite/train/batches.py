@@ -1,8 +1,9 @@
 """Make training batches of a store's slices: the same batch for the same seed and step.
 
-draw images → gather int16 rows → crop or augment → window (`ct.tensor.model_input`, the one
-preprocessing path) → float32; with `Recipe.device_windows` the HU are left to the device. Random
-numbers come from (seed, step), so that a resumed run goes on with the batch it would have had.
+Images are drawn, their int16 rows gathered, cropped or augmented, and windowed as float32 by
+`ct.tensor.model_input`, the one preprocessing path; with `Recipe.device_windows` the HU are left to
+the device. Random numbers come from (seed, step), so that a resumed run goes on with the batch it
+would have had.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _CHANGE = 2
 
 
 class Batch(NamedTuple):
-    """What one optimiser step learns from.
+    """Images and truth that one optimiser step learns from.
 
     Attributes:
         images: Windows (batch, size, size, 3) float32 in [0, 1], or (batch, size, size) int16 HU.
@@ -43,7 +44,7 @@ class Batch(NamedTuple):
 
 
 class Batches:
-    """The training split of a store as the batch of any step.
+    """Batches of the training split of a store, by the number of the step.
 
     Args:
         store: A prepared store, or several that were joined.
@@ -52,7 +53,7 @@ class Batches:
             batch, and the parts in order are the batch that one process would make.
 
     Attributes:
-        rows: Row of the store of each training image.
+        rows: Row number in the store of each training image.
         labels: (image, 5) uint8.
 
     Raises:

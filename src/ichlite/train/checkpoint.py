@@ -11,13 +11,13 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import ZipFile
+from zipfile import BadZipFile, ZipFile
 
 import keras
 import numpy as np
 
 from ichlite.atomic_files import replacing
-from ichlite.errors import UsageError
+from ichlite.errors import InputError, UsageError
 from ichlite.models.outputs import has_lesion_map
 from ichlite.models.saved import load
 
@@ -28,11 +28,11 @@ SUMS_FILE = "ichlite-epoch.json"
 
 @dataclass
 class EpochSums:
-    """What is known of the losses of an epoch that has not ended.
+    """Sum of the known losses of an epoch that has not ended.
 
     Attributes:
-        steps: Whose losses are known.
-        loss: Their sum.
+        steps: Steps whose losses are known.
+        loss: Sum of their losses.
     """
 
     steps: int = 0
@@ -65,19 +65,29 @@ def sums_of(path: Path) -> EpochSums:
         return EpochSums(**json.loads(archive.read(SUMS_FILE)))
 
 
-def resume(path: Path, fresh: keras.Model) -> keras.Model:
-    """Checkpoint of a run and the model as that run began → the model that goes on, compiled.
+def resume(path: Path, model: keras.Model) -> None:
+    """Give a model, as its run began, the weights and the optimiser of a checkpoint of that run.
 
     A Keras file holds no state of random numbers, but dropout draws once a step from the seed that
     it began with: so it goes on with the numbers that it would have had.
+
+    Raises:
+        InputError: The file is damaged, or of another model.
     """
-    model = load(path, compiled=True)
+    try:
+        model.optimizer.build(model.trainable_variables)
+        model.load_weights(path)
+    except (ValueError, OSError, KeyError, BadZipFile) as failure:
+        raise InputError(
+            f"{path.parent.name} cannot go on: {path.name} is damaged, or of another model",
+            found=str(failure).strip().splitlines()[0],
+            remedy="give another OUT, or the model that began the run",
+        ) from failure
     steps = int(model.optimizer.iterations)
-    for layer, first in zip(model.layers, fresh.layers, strict=True):
+    for layer in model.layers:
         if isinstance(layer, keras.layers.Dropout) and layer.rate > 0:
-            seed, drawn = keras.ops.convert_to_numpy(first.seed_generator.state)
+            seed, drawn = keras.ops.convert_to_numpy(layer.seed_generator.state)
             layer.seed_generator.state.assign([seed, drawn + steps])
-    return model
 
 
 _ALSO_CALLED = {"pooled_logits": "logits"}
@@ -124,7 +134,7 @@ def _other(model: keras.Model, init: Path, found: str, expected: str) -> UsageEr
 
 @contextmanager
 def averaged(model: keras.Model) -> Iterator[None]:
-    """Within: the model has the optimiser's averaged weights, if it keeps any; after: its own."""
+    """Lend a model the optimiser's averaged weights, if it keeps any, instead of its own."""
     if not model.optimizer.use_ema:
         yield
         return

@@ -17,16 +17,16 @@ from ichlite.models.features import SliceFeatures, moments
 
 @dataclass(frozen=True, slots=True)
 class HeadRecipe:
-    """How a class head is trained; all heads alike.
+    """Arguments of a class head's training; all heads are trained alike.
 
     Attributes:
-        kind: See `models.class_heads.HEADS`.
-        seed: Of its weights and of the draw of slices.
-        steps: Of the optimiser.
-        slices: In a step, drawn from the sources in equal parts.
-        bleeding_share: Of them, drawn from slices with blood.
-        learning_rate: Falls to 0 along a cosine.
-        weight_decay: Of AdamW.
+        kind: Key of `models.class_heads.HEADS`.
+        seed: Random seed of its weights and of the draw of slices.
+        steps: Steps of the optimiser.
+        slices: Slices in a step, drawn from the sources in equal parts.
+        bleeding_share: Share of them that is drawn from slices with blood.
+        learning_rate: First rate, which falls to 0 along a cosine.
+        weight_decay: Weight decay of AdamW.
     """
 
     kind: str = "independent"
@@ -49,7 +49,7 @@ def fit_class_head(recipe: HeadRecipe, sources: Sequence[SliceFeatures]) -> kera
     Only the hierarchical head has an output of its own for any bleed, so only there it is trained.
 
     Args:
-        recipe: How.
+        recipe: Arguments of the training.
         sources: Slices of real scans, of phantoms …; each gives the same share of every step.
 
     Returns:
@@ -107,6 +107,6 @@ class _CrossEntropy(keras.losses.Loss):  # type: ignore[misc]
         self.first = first
 
     def call(self, labels: Any, pairs: Any) -> Any:
-        """(slice, 6) and (slice, 6, 2) → (slice,)."""
+        """Return the loss (slice,) of labels (slice, 6) and pairs (slice, 6, 2)."""
         y, p = labels[:, self.first :], pairs[:, self.first :]
         return -keras.ops.mean(y * p[..., 0] + (1 - y) * p[..., 1], axis=-1)

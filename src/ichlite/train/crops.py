@@ -24,11 +24,11 @@ EDGE_PIXELS = 16
 
 
 class CropSampler:
-    """Training split → batches of crops with labels.
+    """Draw batches of crops from the training split.
 
     Args:
         labels: (image, 5) 0/1.
-        lesion: (image, 2) row and column of the largest bleed's centre, NaN when none.
+        lesion: (image, 2) row and column of the largest bleed's centre, NaN without one.
         size: Side of a crop in pixels.
 
     Raises:
@@ -107,8 +107,8 @@ def corner(shape: tuple[int, ...], row: int, column: int, size: int) -> tuple[in
 
     Args:
         shape: Rows and columns of the slice, each at least `size`.
-        row: Of the centre.
-        column: Of the centre.
+        row: Row of the centre.
+        column: Column of the centre.
         size: Side in pixels.
 
     Returns:

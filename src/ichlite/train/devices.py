@@ -11,15 +11,17 @@ import keras
 from ichlite.ct.tensor import GRID
 from ichlite.ct.windows import PAPER_WINDOWS
 from ichlite.data.feed import AHEAD
-from ichlite.errors import UsageError
+from ichlite.errors import IchliteError, UsageError
 
 JAX_FLAG = "--xla_gpu_deterministic_ops=true"
+OUT_OF_MEMORY = "out_of_memory"
+"""`code` of the error that says that there is too little of it."""
 MOST_LOADERS = 8
 """Threads that make batches; reading slices takes turns, so that more add nothing."""
 
 
 def available() -> list[str]:
-    """Names of the devices that a batch can be spread over; one on TensorFlow, whatever there is.
+    """Return the devices that a batch can be spread over: one on TensorFlow, whatever there is.
 
     Example:
         >>> len(available()) >= 1
@@ -30,19 +32,19 @@ def available() -> list[str]:
 
 
 def on_gpu() -> bool:
-    """Whether training runs on something else than the CPU."""
+    """Return whether training runs on something else than the CPU."""
     return "cpu" not in available()[0].lower()
 
 
 def loaders() -> int:
-    """Threads that make batches: one beside a network that fills the cores, more beside a GPU."""
+    """Return how many threads make batches: one beside a network that fills the cores, or more."""
     from ichlite.infer.reader import usable_cores
 
     return min(usable_cores(), MOST_LOADERS) if on_gpu() else 1
 
 
 def process_share() -> tuple[int, int]:
-    """Number of this process, from 0, and of all that train together (`jax.distributed`).
+    """Return the number of this process, from 0, and of all that train together in JAX.
 
     Example:
         >>> process_share()
@@ -109,15 +111,39 @@ def check_batch_fits(batch_size: int, *, device_windows: bool) -> None:
 
 
 @contextmanager
+def memory_explained(batch_size: int) -> Iterator[None]:
+    """Say in one line when the machine or its device runs out of memory.
+
+    Raises:
+        IchliteError: It did; `code` is `OUT_OF_MEMORY`.
+    """
+    try:
+        yield
+    except Exception as failure:
+        kinds = {kind.__name__ for kind in type(failure).__mro__}
+        # TensorFlow's error; JAX has one for all, and says this in its text.
+        if kinds.isdisjoint({"MemoryError", "ResourceExhaustedError"}) and (
+            "RESOURCE_EXHAUSTED" not in str(failure)
+        ):
+            raise
+        raise IchliteError(
+            f"there is not enough memory to train on batches of {batch_size} images",
+            found=(str(failure).strip() or "none left").splitlines()[0],
+            remedy="give a smaller --batch-size and another OUT",
+            code=OUT_OF_MEMORY,
+        ) from failure
+
+
+@contextmanager
 def spread(devices: int | None, batch_size: int) -> Iterator[list[str]]:
-    """Within: models are made on so many devices, and each step's batch is split between them.
+    """Make models on so many devices, and split each step's batch between them.
 
     Batch normalisation takes the statistics of the whole batch, so that the devices together
     compute what one would.
 
     Args:
-        devices: How many; None: all there are.
-        batch_size: Images a step.
+        devices: Number of devices; None: all there are.
+        batch_size: Images in a step.
 
     Yields:
         Names of the devices used.

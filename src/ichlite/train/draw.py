@@ -18,15 +18,15 @@ _ORDER = 1
 
 
 class Draw:
-    """The images of any step.
+    """Images of the training split, by the number of the step.
 
     Args:
         origin: (image,) number of the store that each training image is of.
-        bleeding: (image,) bool: it shows a bleed.
-        count: Images a step.
+        bleeding: (image,) bool, whether it shows a bleed.
+        count: Images in a step.
         shares: Share of each store, in order; None: all stores are one group.
         bleeding_share: Share of bleeding images in what each store gives; None: as they come.
-        seed: Of the orders.
+        seed: Random seed of the orders.
 
     Raises:
         UsageError: Other shares than stores, or shares that leave a group without an image a step.

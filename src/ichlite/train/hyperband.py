@@ -1,6 +1,6 @@
 """Run Hyperband by KerasTuner; each trial is a run folder of our own training loop.
 
-KerasTuner chooses the values and who goes on; `train.fit` trains. A trial that goes on from a
+KerasTuner chooses the values and who goes on; `train.training_loop.fit` trains. A trial that goes on from a
 shorter one starts from a copy of its run folder: weights, optimiser and order of images go on.
 """
 
@@ -21,8 +21,9 @@ from ichlite.atomic_files import replacing, replacing_folder
 from ichlite.data.store import Store
 from ichlite.errors import IchliteError, UsageError
 from ichlite.train import run_manifest
-from ichlite.train.fit import DIVERGED, Progress, Score, fit
+from ichlite.train.devices import OUT_OF_MEMORY
 from ichlite.train.space import OBJECTIVE, WIDTH_CHOICES, Plan, Space
+from ichlite.train.training_loop import DIVERGED, Progress, fit
 from ichlite.train.tuner_processes import role
 
 FOLDER = "search"
@@ -38,7 +39,6 @@ def search(
     store: Store,
     out: Path,
     *,
-    score: Score,
     store_name: str = "STORE",
     max_trials: int | None = None,
     on_step: Callable[[Progress], None] = lambda _: None,
@@ -47,24 +47,23 @@ def search(
     """Run the search, or go on with it, alone or in this process's role.
 
     Args:
-        plan: Of the search.
-        store: Trained and validated on.
+        plan: The search.
+        store: Prepared store to train and validate on.
         out: Its `search` folder holds every trial; shared by chief and workers.
-        score: Validation score; a trial's is its best epoch's `mean`.
-        store_name: For the manifests.
-        max_trials: Begin no more trials than these, earlier stretches included.
+        store_name: Name of the store in manifests.
+        max_trials: Most trials to begin, earlier stretches included; None: all of Hyperband.
         on_step: Called after each step of a trial that runs here.
         on_trial: Called with the row of each trial that ended here.
 
     Returns:
-        A row a trial, in the order of their beginning.
+        A row for each trial, in the order of their beginning.
 
     Raises:
         IchliteError: A trial failed for a reason that every trial would.
     """
     with _keras_tuner_quiet():
         with redirect_stdout(io.StringIO()):  # "Reloading Tuner from …"
-            tuner = _Tuner(plan, store, out, score, store_name, max_trials, on_step, on_trial)
+            tuner = _Tuner(plan, store, out, store_name, max_trials, on_step, on_trial)
         try:
             tuner.search(verbose=0)
         except keras_tuner.errors.FatalError as failure:
@@ -80,7 +79,7 @@ def search(
 
 
 class _Oracle(keras_tuner.oracles.HyperbandOracle):  # type: ignore[misc]
-    """Hyperband whose state on disk is whole after a kill at any point."""
+    """Hyperband, whose state on disk is whole after a kill at any point."""
 
     trials: dict[str, Any]
     _retry_queue: list[str]
@@ -112,20 +111,19 @@ class _Oracle(keras_tuner.oracles.HyperbandOracle):  # type: ignore[misc]
 
 
 class _Tuner(keras_tuner.Tuner):  # type: ignore[misc]
-    """Runs each trial as `train.fit` in a folder of its own."""
+    """A tuner that runs each trial as `train.training_loop.fit` in a folder of its own."""
 
     def __init__(
         self,
         plan: Plan,
         store: Store,
         out: Path,
-        score: Score,
         store_name: str,
         max_trials: int | None,
         on_step: Callable[[Progress], None],
         on_trial: Callable[[dict[str, Any]], None],
     ) -> None:
-        self.plan, self.store, self.fit_score, self.store_name = plan, store, score, store_name
+        self.plan, self.store, self.store_name = plan, store, store_name
         self.on_step, self.on_trial = on_step, on_trial
         oracle = _Oracle(
             keras_tuner.Objective(OBJECTIVE, "max"),
@@ -167,17 +165,17 @@ class _Tuner(keras_tuner.Tuner):  # type: ignore[misc]
                 recipe,
                 self.store,
                 folder,
-                score=self.fit_score,
                 store_name=self.store_name,
                 on_step=self.on_step,
             )
         except IchliteError as failure:
-            if failure.code != DIVERGED:
+            if failure.code not in {DIVERGED, OUT_OF_MEMORY}:
                 raise keras_tuner.errors.FatalRuntimeError(str(failure)) from failure
             note.write_text(f"{failure}\n")
+            if failure.code == OUT_OF_MEMORY:
+                raise  # KerasTuner counts the trial as failed; the table says why
             return {OBJECTIVE: WORST}
         except Exception as failure:
-            # Out of memory, say: KerasTuner counts the trial as failed; the table says why.
             note.write_text(f"{type(failure).__name__}: {failure}\n")
             raise
         note.unlink(missing_ok=True)
@@ -226,7 +224,7 @@ class _Tuner(keras_tuner.Tuner):  # type: ignore[misc]
 
 
 def go_on_from(before: Path, folder: Path, asked: dict[str, Any]) -> None:
-    """A shorter run's folder → the folder of a longer one that has got that far.
+    """Copy the folder of a shorter run to that of a longer one that has got that far.
 
     Args:
         before: A finished run of the same recipe with fewer epochs.
@@ -259,7 +257,7 @@ def _hyperparameters(space: Space) -> Any:
 
 @contextmanager
 def _keras_tuner_quiet() -> Iterator[None]:
-    """Within: KerasTuner's own use of what Python and KerasTuner have deprecated is not told."""
+    """Keep KerasTuner's own use of what Python and KerasTuner have deprecated untold."""
     with warnings.catch_warnings():
         for message in (
             r"currentThread\(\) is deprecated",

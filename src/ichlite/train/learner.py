@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
 from ichlite.errors import IchliteError
 from ichlite.models.from_hu import from_hu
@@ -23,36 +22,45 @@ from ichlite.models.outputs import LESION_MAP, has_lesion_map, slice_logits
 from ichlite.train.batches import Batch
 from ichlite.train.losses import LesionMap
 from ichlite.train.recipe import Recipe
-from ichlite.train.setup import compile_model, loss_of, training_arguments
+from ichlite.train.setup import compile_model, training_arguments
 
 DIVERGED = "diverged"
 """`code` of the error that says that the loss became infinite or undefined."""
-_EXACT = ("logits", "pooled_logits", "map_gain", "lesion_map")
-"""Layers that always compute in float32."""
+_EXACT = ("pooled_logits", "map_gain")
+"""Layers that always compute in float32, as those that give outputs do."""
 LAG = 4
 """Steps that the host may be ahead of a JAX device; divergence is found so much later."""
 
 
 class Learner:
-    """What trains a model: its loss at each step, its precision, and where its windows are made.
+    """A model in training: its loss at each step, its precision, and where windows are made.
 
     Args:
-        model: As `setup.prepare` or a checkpoint gives it: of windows, float32, compiled.
-        recipe: Of the run.
-        labels: (image, 5) of the training split.
+        model: As `setup.prepare_model` gives it: of windows, float32, with its optimiser. It is
+            what is saved, so it is left as it is.
+        recipe: Arguments of the run.
+        losses: As `setup.losses_of` gives them.
         total: Optimiser steps of the whole run.
 
     Attributes:
-        outer: The model that takes batches as the recipe makes them: `model`, or around it one of
-            HU. For scoring within `plain`.
+        outer: The model that takes batches as the recipe makes them, of the layers of `model`, and
+            is compiled with the loss. For scoring within `plain`.
     """
 
     def __init__(
-        self, model: keras.Model, recipe: Recipe, labels: NDArray[np.uint8], total: int
+        self,
+        model: keras.Model,
+        recipe: Recipe,
+        losses: Mapping[str, keras.losses.Loss],
+        total: int,
     ) -> None:
-        self._model, self._recipe, self._total = model, recipe, total
-        self._positives, self._images = labels.sum(axis=0), len(labels)
-        self.outer = from_hu(model) if recipe.device_windows else model
+        self._model, self._recipe, self._losses, self._total = model, recipe, losses, total
+        self._exact = {*_EXACT, *model.output_names}
+        self.outer = (
+            from_hu(model)
+            if recipe.device_windows
+            else keras.Model(model.input, model.output, name=model.name)
+        )
         # Kept, because Keras knows it in this thread only, and batches are made in others.
         self._distribution = keras.distribution.distribution()
         self._compiled_for: tuple[str, bool] | None = None
@@ -64,17 +72,17 @@ class Learner:
 
     @property
     def iterations(self) -> int:
-        """Optimiser steps that the model had when it was made or loaded."""
+        """Return the optimiser steps that the model had when it was made or loaded."""
         return int(self._model.optimizer.iterations)
 
     def put(self, batch: Batch) -> Any:
-        """A batch → the same on the device, so that the copy and other steps overlap."""
+        """Return a batch on the device, so that its copy and other steps overlap."""
         if keras.backend.backend() != "jax":
             return batch
         return _to_devices(batch, self._distribution)
 
     def step(self, step: int, batch: Any) -> list[float]:
-        """Number of the step, from 0, and its batch → the losses that became known, oldest first.
+        """Take a step, from 0, on its batch; return the losses that became known, oldest first.
 
         Raises:
             IchliteError: A loss is infinite or undefined.
@@ -83,13 +91,13 @@ class Learner:
         # which enlarging the deep part of a lesion map needs.
         wanted = self._recipe.loss_at(step, self._total), step < self._recipe.crop_steps
         if wanted != self._compiled_for:
-            self._compile(wanted[0])
+            self._compile(self._losses[wanted[0]])
             self._compiled_for = wanted
         self._pending.append((step, self._train(batch)))
         return self._known(self._lag)
 
     def finish(self) -> list[float]:
-        """Wait for the device → the losses not yet told.
+        """Wait for the device, and return the losses not yet told.
 
         Raises:
             IchliteError: A loss is infinite or undefined.
@@ -98,7 +106,7 @@ class Learner:
 
     @contextmanager
     def plain(self) -> Iterator[keras.Model]:
-        """Within: the model as it is saved and scored, float32, with the weights of the last step.
+        """Lend the model as it is saved and scored: float32, with the weights of the last step.
 
         All losses must have been told (`finish`).
         """
@@ -128,13 +136,9 @@ class Learner:
                 )
         return losses
 
-    def _compile(self, name: str) -> None:
+    def _compile(self, loss: keras.losses.Loss) -> None:
         """Train with this loss from now on, with the optimiser as it is."""
-        recipe, outer = self._recipe, self.outer
-        loss = loss_of(recipe, name, self._positives, self._images)
-        optimizer = self._model.optimizer
-        for model in {id(m): m for m in (self._model, outer)}.values():
-            compile_model(model, optimizer, loss, recipe)
+        recipe, outer, optimizer = self._recipe, self.outer, self._model.optimizer
         if keras.backend.backend() == "jax":
             if not optimizer.built:
                 optimizer.build(self._model.trainable_variables)
@@ -146,6 +150,7 @@ class Learner:
                 loss_now, self._state = compiled(self._state, batch)
                 return loss_now
         else:
+            compile_model(outer, optimizer, loss, recipe)
 
             def train(batch: Batch) -> Any:
                 # Of a model with two outputs, the weighted sum comes first.
@@ -154,21 +159,19 @@ class Learner:
         self._train = train
 
     def _variables(self) -> list[list[Any]]:
-        model = self.outer
-        return [
-            model.trainable_variables, model.non_trainable_variables, model.optimizer.variables
-        ]  # fmt: skip
+        outer, optimizer = self.outer, self._model.optimizer
+        return [outer.trainable_variables, outer.non_trainable_variables, optimizer.variables]
 
     def _compute_in(self, precision: str) -> None:
         """Set what the layers compute in; variables are float32 always, and logits too."""
         policy = "float32" if precision == "float32" else f"mixed_{precision}"
         for layer in self._model.layers:
-            if layer.name not in _EXACT and not isinstance(layer, keras.layers.InputLayer):
+            if layer.name not in self._exact and not isinstance(layer, keras.layers.InputLayer):
                 layer.dtype_policy = policy
 
 
 def _jax_step(model: keras.Model, optimizer: Any, loss: keras.losses.Loss, recipe: Recipe) -> Any:
-    """Return a compiled function: state and batch → loss and state."""
+    """Return a compiled function of state and batch that returns loss and state."""
     import jax
 
     map_loss = LesionMap(recipe.kept) if has_lesion_map(model) else None

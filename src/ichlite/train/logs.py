@@ -26,7 +26,7 @@ class History:
     """The rows of `history.csv` and their copy in `tensorboard/`.
 
     Args:
-        folder: Of the run.
+        folder: Folder of the run.
         until_step: Rows of later steps are dropped: a run that resumes from an older checkpoint
             makes them again.
     """
@@ -40,7 +40,7 @@ class History:
         self._board = Writer(str(folder / "tensorboard"))
 
     def chosen_by(self) -> str | None:
-        """Column that says which epoch is best: `AUC`, `BCE` where that is never defined."""
+        """Return the column that chooses an epoch: `AUC`, or `BCE` where that is never defined."""
         return next((c for c in (AUC, BCE) if any(map(_has(c), self.rows))), None)
 
     def best_row(self) -> dict[str, Any] | None:
@@ -63,12 +63,12 @@ class History:
         return int(best["step"]), column
 
     def best(self) -> float | None:
-        """Highest validation mean AUC so far; None without any."""
+        """Return the highest validation mean AUC so far; None without any."""
         row = self.best_row()
         return float(row[AUC]) if row is not None and _has(AUC)(row) else None
 
     def add(self, row: Row) -> None:
-        """Keep one epoch's row, on disk at once."""
+        """Add one epoch's row, and write it at once."""
         self.rows.append({column: _text(row.get(column)) for column in COLUMNS})
         self._write()
         for column in COLUMNS:
@@ -88,7 +88,7 @@ class History:
 
 
 def read_history(path: Path) -> list[dict[str, Any]]:
-    """history.csv → its rows, oldest first; none when there is no file."""
+    """Return the rows of a history.csv, oldest first; none when there is no file."""
     if not path.exists():
         return []
     with path.open(newline="") as file:

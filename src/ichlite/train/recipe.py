@@ -1,139 +1,246 @@
-"""The arguments of one training run, as one frozen record; its defaults are the paper's."""
+"""Define the arguments of one training run, once: type, default, range, option and help.
+
+The options of `ichlite train`, `tune` and `reproduce`, and what a run's manifest says, are made
+from the fields of `Recipe`. Every command loads this module, so that it loads next to nothing.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
 
-from ichlite.ct.tensor import GRID
 from ichlite.errors import UnknownName, UsageError
 from ichlite.labels import NAMES
 
-Schedule = Literal["constant", "cosine"]
-SCHEDULES: tuple[str, ...] = ("constant", "cosine")
-Precision = Literal["float32", "bfloat16"]
-PRECISIONS: tuple[str, ...] = ("float32", "bfloat16")
-Keep = Literal["best", "last"]
-KEEPS: tuple[str, ...] = ("best", "last")
+Check = Callable[[Any], str | None]
+"""Return what a value should have been; None where it is that."""
+
+DATA, OPTIMISATION, AUGMENTATION = "Data", "Optimisation", "Augmentation"
+LOSS, ARCHITECTURE, HARDWARE, OUTPUT = "Loss", "Architecture", "Hardware", "Output"
+PANELS = (DATA, OPTIMISATION, AUGMENTATION, LOSS, ARCHITECTURE, HARDWARE, OUTPUT)
+"""Of `--help`, in their order."""
+
 MOST_SEED = 2**32 - 1
 """NumPy's and Keras' seeds are 32 bits long."""
+TUNED = ("batch_size", "learning_rate", "dropout")
+"""Arguments that the paper's search varied (section 3.2)."""
 WIDTHS = ("width", "expansion", "head_width")
 WITH_WIDTHS = ("light_fcn", "lesion_fcn")
 CROP_MULTIPLE = 8
 """Crops are cut between lesion cells of so many pixels."""
 BLOCKS = 5
 """Expansion blocks of the paper's LightFCN."""
-
-_Range = tuple[Callable[[Any], bool], str]
-_FROM_0: _Range = (lambda x: 0 <= x < math.inf, "at least 0")
-_FROM_1: _Range = (lambda x: x >= 1, "at least 1")
-_ABOVE_0: _Range = (lambda x: 0 < x < math.inf, "above 0")
-_BELOW_1: _Range = (lambda x: 0 <= x < 1, "at least 0 and below 1")
 _SHARES_TOLERANCE = 0.001
-_RANGES: Mapping[str, _Range] = {
-    **dict.fromkeys(("epochs", "crop_steps", "warmup_steps"), _FROM_0),
-    **dict.fromkeys(("batch_size", "steps_per_epoch", *WIDTHS), _FROM_1),
-    **dict.fromkeys(("learning_rate", "clipnorm"), _ABOVE_0),
-    **dict.fromkeys(("gamma", "max_margin", "map_weight"), _FROM_0),
-    **dict.fromkeys(("dropout", "bn_momentum", "ema_momentum", "beta"), _BELOW_1),
-    "seed": (lambda x: 0 <= x <= MOST_SEED, f"at least 0 and at most {MOST_SEED}"),
-    "crop_size": (
+_OPTION = "option"
+
+
+def _any(value: Any) -> None:
+    del value
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """What a field of `Recipe` is on the command line.
+
+    Attributes:
+        panel: Under which `--help` lists it.
+        help: Phrase that says what it is.
+        check: Check of its range; None is always in range.
+        choices: All its values; empty: any.
+        kind: What a value is called where it is none of the choices.
+        word: Its name, where it is not that of the field.
+        switch: Whether it can only be turned on; other truth values have a `--no-` as well.
+    """
+
+    panel: str
+    help: str
+    check: Check
+    choices: tuple[str, ...] = ()
+    kind: str = ""
+    word: str = ""
+    switch: bool = False
+
+
+def _option(default: Any, panel: str, phrase: str, check: Check = _any, **more: Any) -> Any:
+    return field(default=default, metadata={_OPTION: Option(panel, phrase, check, **more)})
+
+
+def _must(fits: Callable[[Any], bool], expected: str) -> Check:
+    return lambda value: None if fits(value) else expected
+
+
+_FROM_0 = _must(lambda x: 0 <= x < math.inf, "at least 0")
+_FROM_1 = _must(lambda x: x >= 1, "at least 1")
+_ABOVE_0 = _must(lambda x: 0 < x < math.inf, "above 0")
+_BELOW_1 = _must(lambda x: 0 <= x < 1, "at least 0 and below 1")
+
+
+def _side_of_crops(pixels: int) -> str | None:
+    from ichlite.ct.tensor import GRID  # loads numpy, which no help needs
+
+    return _must(
         lambda x: 32 <= x <= GRID and x % CROP_MULTIPLE == 0,
         f"a multiple of {CROP_MULTIPLE}, at least 32 and at most {GRID}",
-    ),
-    "expansions": (
-        lambda x: len(x) == BLOCKS and min(x) >= 1,
-        f"{BLOCKS} numbers of channels, 1 or more",
-    ),
-    "shares": (
-        lambda x: min(x, default=0) > 0 and abs(sum(x) - 1) < _SHARES_TOLERANCE,
-        "each above 0, together 1",
-    ),
-    "bleeding_share": (lambda x: 0 < x < 1, "between 0 and 1"),
-    "brain_level_hu": (lambda x: 0 <= x <= 80, "from 0 to 80 HU"),
-    "defer_share": (lambda x: 0 <= x <= 1, "from 0 to 1"),
-}
-"""What each number of a recipe must be; None is left to the recipe."""
+    )(pixels)
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How to train.
+    """Arguments of a training run; the defaults are the paper's."""
 
-    Attributes:
-        model, loss: Keys of `models.MODELS` and `losses.LOSSES`.
-        epochs: Of full frames.
-        batch_size: Images a step.
-        learning_rate: Of Adam; the highest one of a cosine schedule.
-        dropout: Share of pooled features dropped.
-        seed: Of weights, order, crops and augmentation.
-        schedule: `constant`, or `cosine`: linear warm-up, then half a cosine down to 1 % over all
-            steps.
-        warmup_steps: Of the cosine schedule.
-        steps_per_epoch: None: one pass over the training split an epoch.
-        shares: Share of a batch that each store gives, in their order; None: one pass over all.
-        bleeding_share: Share of slices with a bleed in what each store gives; None: as they come.
-        brain_level_hu: Level that each scan's brain is brought to, here and in reading; None: none.
-        augment: Move, flip, shift HU and add noise (`augment.py`).
-        vary_scanner: When augmenting, move further, and vary kernel, contrast, noise and the range
-            of known HU, too, as scanners and picture archives do.
-        leave_out: Subtypes that neither the loss nor validation looks at; their logits stay low.
-        deterministic: Compute so that the same run on the same machine gives the same bits.
-        keep: Which epoch's weights become `best.keras`: `best` by validation, or `last`.
-        map_weight: Of the loss of the lesion map against that of the labels, for models with one.
-        crop_steps: Steps on lesion-aimed crops before the first epoch.
-        crop_size: Side of these crops in pixels.
-        bn_momentum: Of batch normalisation's running statistics.
-        clipnorm: Longest gradient of one variable; None: any.
-        ema_momentum: Of an average of the weights that is validated and saved as best; None: none.
-        gamma: Of focal loss.
-        max_margin: Of LDAM, in logits.
-        beta: Of class-balanced weights, which `class_balanced` and `ldam_drw` use.
-        defer_share: Of all steps, for which `ldam_drw` is plain LDAM.
-        device_windows: Batches carry HU, and the device makes the windows.
-        precision: Of the layers while training; weights, logits, loss, validation and the saved
-            model are float32 in either.
-        width, expansion, head_width: Of LightFCN: channels between its blocks, inside the first
-            block (each next one has twice as many), of the last feature map; None: the paper's.
-        expansions: Channels inside each of its five blocks, in place of `expansion`.
-    """
-
-    model: str = "light_fcn"
-    loss: str = "bce"
-    epochs: int = 5
-    batch_size: int = 64
-    learning_rate: float = 0.01
-    dropout: float = 0.1
-    seed: int = 0
-    schedule: Schedule = "constant"
-    warmup_steps: int = 0
-    steps_per_epoch: int | None = None
-    shares: tuple[float, ...] | None = None
-    bleeding_share: float | None = None
-    brain_level_hu: float | None = None
-    augment: bool = False
-    vary_scanner: bool = False
-    leave_out: tuple[str, ...] = ()
-    deterministic: bool = False
-    keep: Keep = "best"
-    map_weight: float = 0.5
-    crop_steps: int = 0
-    crop_size: int = 128
-    bn_momentum: float = 0.99
-    clipnorm: float | None = None
-    ema_momentum: float | None = None
-    gamma: float = 2.0
-    max_margin: float = 0.5
-    width: int | None = None
-    expansion: int | None = None
-    head_width: int | None = None
-    expansions: tuple[int, ...] | None = None
-    beta: float = 0.9999
-    defer_share: float = 0.8
-    device_windows: bool = False
-    precision: Precision = "float32"
+    model: str = _option("light_fcn", ARCHITECTURE, "Architecture; see `ichlite models`.")
+    loss: str = _option(
+        "bce",
+        LOSS,
+        "bce, focal, ldam, ldam_drw, class_balanced, asymmetric or distribution_balanced.",
+    )
+    epochs: int = _option(
+        5, OPTIMISATION, "Training epochs on full slices, after the crop steps.", _FROM_0
+    )
+    batch_size: int = _option(64, OPTIMISATION, "Images in each training step.", _FROM_1)
+    learning_rate: float = _option(
+        0.01,
+        OPTIMISATION,
+        "Learning rate of the Adam optimiser; the highest one of a schedule.",
+        _ABOVE_0,
+    )
+    dropout: float = _option(
+        0.1, ARCHITECTURE, "Share of features dropped before the last layer.", _BELOW_1
+    )
+    seed: int = _option(
+        0,
+        OPTIMISATION,
+        "Random seed of weights, image order, crops and augmentation.",
+        _must(lambda x: 0 <= x <= MOST_SEED, f"at least 0 and at most {MOST_SEED}"),
+    )
+    schedule: str = _option(
+        "constant",
+        OPTIMISATION,
+        "Learning-rate schedule: constant, or cosine down to 1 % over all steps.",
+        choices=("constant", "cosine"),
+        kind="schedule",
+    )
+    warmup_steps: int = _option(
+        0, OPTIMISATION, "Linear warm-up steps of the cosine schedule.", _FROM_0
+    )
+    steps_per_epoch: int | None = _option(
+        None,
+        OPTIMISATION,
+        "Training steps in an epoch; default: one pass over the training split.",
+        _FROM_1,
+    )
+    shares: tuple[float, ...] | None = _option(
+        None,
+        DATA,
+        "Share of each batch for a store, once a store in their order, such as 0.5.",
+        _must(
+            lambda x: min(x, default=0) > 0 and abs(sum(x) - 1) < _SHARES_TOLERANCE,
+            "each above 0, together 1",
+        ),
+        word="share",
+    )
+    bleeding_share: float | None = _option(
+        None,
+        DATA,
+        "Share of slices with a bleed in what each store gives to a batch.",
+        _must(lambda x: 0 < x < 1, "between 0 and 1"),
+    )
+    brain_level_hu: float | None = _option(
+        None,
+        DATA,
+        "Median brain HU that each scan is brought to, here and in reading, such as 30.",
+        _must(lambda x: 0 <= x <= 80, "from 0 to 80 HU"),
+    )
+    augment: bool = _option(
+        False, AUGMENTATION, "Augment slices: move, flip, shift HU and add noise."
+    )
+    vary_scanner: bool = _option(
+        False,
+        AUGMENTATION,
+        "With --augment: move further, and vary kernel, noise grain, contrast and known HU "
+        "range, too.",
+        switch=True,
+    )
+    leave_out: tuple[str, ...] = _option(
+        (),
+        DATA,
+        "Subtype that is not trained, such as epidural where a store has none; its logit stays "
+        "low.",
+    )
+    deterministic: bool = _option(
+        False,
+        HARDWARE,
+        "Compute so that the same run on the same machine gives the same bits; slower.",
+        switch=True,
+    )
+    keep: str = _option(
+        "best",
+        OUTPUT,
+        "Epoch that becomes best.keras: the best by validation, or the last.",
+        choices=("best", "last"),
+        kind="epoch to keep",
+    )
+    map_weight: float = _option(
+        0.5, LOSS, "Weight of the lesion map's loss, for models that have a map.", _FROM_0
+    )
+    crop_steps: int = _option(
+        0, OPTIMISATION, "Training steps on crops around bleeds, before the epochs.", _FROM_0
+    )
+    crop_size: int = _option(128, OPTIMISATION, "Side of a crop in pixels.", _side_of_crops)
+    bn_momentum: float = _option(
+        0.99, ARCHITECTURE, "Momentum of batch normalisation's running statistics.", _BELOW_1
+    )
+    clipnorm: float | None = _option(
+        None,
+        OPTIMISATION,
+        "Largest gradient norm of a variable; longer ones are clipped.",
+        _ABOVE_0,
+    )
+    ema_momentum: float | None = _option(
+        None,
+        OPTIMISATION,
+        "Momentum of a running average of the weights, which is validated and saved.",
+        _BELOW_1,
+    )
+    gamma: float = _option(2.0, LOSS, "Focusing exponent of the focal loss.", _FROM_0)
+    max_margin: float = _option(0.5, LOSS, "Largest LDAM margin, in logits.", _FROM_0)
+    width: int | None = _option(None, ARCHITECTURE, "LightFCN: channels between blocks.", _FROM_1)
+    expansion: int | None = _option(
+        None,
+        ARCHITECTURE,
+        "LightFCN: channels inside the first block; each next one doubles them.",
+        _FROM_1,
+    )
+    head_width: int | None = _option(
+        None, ARCHITECTURE, "LightFCN: channels of the last feature map.", _FROM_1
+    )
+    expansions: tuple[int, ...] | None = _option(
+        None,
+        ARCHITECTURE,
+        f"LightFCN: channels inside a block, given {BLOCKS} times in their order.",
+        _must(
+            lambda x: len(x) == BLOCKS and min(x) >= 1, f"{BLOCKS} numbers of channels, 1 or more"
+        ),
+    )
+    beta: float = _option(0.9999, LOSS, "Beta of the class-balanced weights.", _BELOW_1)
+    defer_share: float = _option(
+        0.8,
+        LOSS,
+        "Share of the steps for which ldam_drw is plain LDAM.",
+        _must(lambda x: 0 <= x <= 1, "from 0 to 1"),
+    )
+    device_windows: bool = _option(
+        False, HARDWARE, "Send HU to the device and compute the windows there."
+    )
+    precision: str = _option(
+        "float32",
+        HARDWARE,
+        "Number format of the layers in training: float32 or bfloat16.",
+        choices=("float32", "bfloat16"),
+        kind="precision",
+    )
 
     def __post_init__(self) -> None:
         for name in ("shares", "expansions"):
@@ -145,16 +252,12 @@ class Recipe:
         object.__setattr__(self, "leave_out", tuple(n for n in NAMES if n in self.leave_out))
         if not self.kept:
             raise UsageError("every subtype is left out", expected="one or more to train")
-        for kind, name, known in (
-            ("epoch to keep", self.keep, KEEPS),
-            ("schedule", self.schedule, SCHEDULES),
-            ("precision", self.precision, PRECISIONS),
-        ):
-            if name not in known:
-                raise UnknownName(kind, name, list(known))
-        for name, (fits, expected) in _RANGES.items():
+        for name, option in OPTIONS.items():
             value = getattr(self, name)
-            if value is not None and not fits(value):
+            if option.choices and value not in option.choices:
+                raise UnknownName(option.kind, value, list(option.choices))
+            expected = None if value is None else option.check(value)
+            if expected is not None:
                 raise UsageError(name, found=value, expected=expected)
         self._check_widths()
         if self.vary_scanner and not self.augment:
@@ -178,11 +281,11 @@ class Recipe:
 
     @property
     def kept(self) -> list[int]:
-        """Columns of the subtypes that are not left out."""
+        """Return the columns of the subtypes that are not left out."""
         return [i for i, name in enumerate(NAMES) if name not in self.leave_out]
 
     def widths(self) -> dict[str, Any]:
-        """The widths as `models.build` takes them; empty where they are the architecture's own.
+        """Return the widths as `models.build` takes them, without the architecture's own.
 
         Example:
             >>> Recipe(expansion=16).widths()
@@ -195,15 +298,15 @@ class Recipe:
         return widths
 
     def epoch_steps(self, images: int) -> int:
-        """Training images → optimiser steps of one epoch."""
+        """Return the optimiser steps of one epoch of so many training images."""
         return self.steps_per_epoch or max(1, -(-images // self.batch_size))
 
     def total_steps(self, images: int) -> int:
-        """Training images → optimiser steps of the whole run, crops included."""
+        """Return the optimiser steps of the whole run, crops included, for so many images."""
         return self.crop_steps + self.epochs * self.epoch_steps(images)
 
     def loss_at(self, step: int, total: int) -> str:
-        """Step, from 0, and all steps → the loss in force: `ldam_drw` begins as `ldam`.
+        """Return the loss in force at a step, from 0, of so many: `ldam_drw` begins as `ldam`.
 
         Example:
             >>> recipe = Recipe(loss="ldam_drw", defer_share=0.8)
@@ -214,7 +317,7 @@ class Recipe:
         return "ldam" if deferred else self.loss
 
     def why_no_longer(self) -> str | None:
-        """Say why a run cannot go on to more epochs than it was made for; None: it can.
+        """Return why a run cannot go on to more epochs than it was made for, or None.
 
         Example:
             >>> Recipe(schedule="cosine").why_no_longer()
@@ -227,11 +330,31 @@ class Recipe:
         return None
 
     def as_dict(self) -> dict[str, Any]:
-        """The attributes by name, as a manifest keeps them."""
+        """Return the arguments by name, as a manifest keeps them."""
         return {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in asdict(self).items()
         }
+
+
+OPTIONS: Mapping[str, Option] = {one.name: one.metadata[_OPTION] for one in fields(Recipe)}
+"""What each argument is on the command line, in the order of a manifest."""
+
+
+def option_of(argument: str) -> str:
+    """Return the option that sets an argument of a recipe.
+
+    Example:
+        >>> option_of("batch_size"), option_of("shares")
+        ('--batch-size', '--share')
+    """
+    word = OPTIONS[argument].word if argument in OPTIONS else ""
+    return "--" + (word or argument).replace("_", "-")
+
+
+Recipe.__doc__ = f"{Recipe.__doc__}\n\n    Attributes:\n" + "".join(
+    f"        {name}: {option.help}\n" for name, option in OPTIONS.items()
+)
 
 
 def _given(recipe: Recipe, names: tuple[str, ...]) -> list[str]:

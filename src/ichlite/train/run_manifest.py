@@ -25,7 +25,7 @@ from ichlite.data.split import split_hash
 from ichlite.data.store import Store
 from ichlite.errors import InputError, UsageError
 from ichlite.labels import NAMES
-from ichlite.train.recipe import Recipe
+from ichlite.train.recipe import Recipe, option_of
 
 FILE = "train.json"
 PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "jax", "numpy")
@@ -33,20 +33,17 @@ SAME = ("recipe", "data", "init_sha256")
 """Keys that must agree for a run to go on."""
 
 
-_OPTIONS = {"shares": "share"}
-"""Options of `ichlite train` that are not called as their attribute of the recipe."""
-
-
 def describe(
-    recipe: Recipe, store: Store, *, store_name: str, init: Path | None = None
+    recipe: Recipe, store: Store, *, store_name: str, init: Path | None = None, own: str = ""
 ) -> dict[str, Any]:
-    """Recipe, store and starting weights → the manifest of a run that begins.
+    """Return the manifest of a run that begins.
 
     Args:
         recipe: The run's arguments.
         store: What it trains on.
         store_name: The names of the stores' folders; not their paths, which say nothing elsewhere.
         init: Checkpoint whose weights the run starts from.
+        own: What of it no command has, such as `model and loss`.
 
     Returns:
         JSON-ready; the same inputs give the same `recipe`, `data` and `init_sha256`.
@@ -56,7 +53,7 @@ def describe(
     positives = labels[split == "train"].sum(axis=0)
     return {
         "schema": SCHEMA,
-        "command": command(recipe, store_name, init, chosen=store.meta),
+        "command": command(recipe, store_name, init, chosen=store.meta, own=own),
         "recipe": recipe.as_dict(),
         "data": {
             "store": store_name,
@@ -86,7 +83,7 @@ def recipe_hash(manifest: RunManifest) -> str:
     all its seeds, and the run on all patients. Where a run starts from may differ between folds.
 
     Args:
-        manifest: Of a run; arguments that it lacks have their defaults.
+        manifest: Manifest of a run; arguments that it lacks have their defaults.
     """
     arguments = {**Recipe().as_dict(), **manifest.recipe}
     del arguments["seed"]
@@ -102,8 +99,11 @@ def command(
     init: Path | None = None,
     *,
     chosen: Mapping[str, Any] = MappingProxyType({}),
+    own: str = "",
 ) -> str:
     """Return the shell command that runs a recipe on stores of these names.
+
+    What the recipe names of a run's own, a model say, is in Python alone; a comment says so.
 
     Example:
         >>> command(Recipe(loss="ldam", augment=True), "phantoms")
@@ -119,6 +119,7 @@ def command(
         words += ["--fold-seed", str(fold["seed"])] if fold["seed"] else []
     if init is not None:
         words += ["--init", init.name]
+    words += [f"# in Python, with a {own} of its own"] if own else []
     return " ".join(words)
 
 
@@ -131,7 +132,7 @@ def option_words(arguments: Mapping[str, Any]) -> list[str]:
     """
     words: list[str] = []
     for name, value in arguments.items():
-        option = "--" + _OPTIONS.get(name, name).replace("_", "-")
+        option = option_of(name)
         if isinstance(value, bool):
             words.append(option if value else option.replace("--", "--no-", 1))
         elif isinstance(value, list):
@@ -142,12 +143,12 @@ def option_words(arguments: Mapping[str, Any]) -> list[str]:
 
 
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
-    """Folder and manifest → train.json, whole or not at all."""
+    """Write train.json into a folder, whole or not at all."""
     write_json(folder / FILE, manifest)
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:
-    """Run folder → its manifest; None when no run began there.
+    """Return the manifest in a run folder; None when no run began there.
 
     Raises:
         UsageError: train.json is damaged, or another program's.
@@ -198,7 +199,7 @@ def begun_in(folder: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
     it has no result any more, and `stretches` says to which lengths it was trained before.
 
     Args:
-        folder: Of the run.
+        folder: Folder of the run.
         asked: Manifest of the run that is wanted there.
 
     Raises:
@@ -252,7 +253,7 @@ def ended(
 
 
 def check_same(begun: dict[str, Any], asked: dict[str, Any], folder: Path) -> None:
-    """Manifest on disk and manifest asked for → nothing.
+    """Refuse to go on with a run as another one.
 
     A run begun before the recipe had some argument was run with what is its default now.
 

@@ -34,16 +34,16 @@ Tensors = dict[str, NDArray[np.float32]]
 
 @dataclass(frozen=True, slots=True)
 class StageRecipe:
-    """How a scan stage is trained.
+    """Arguments of a scan stage's training.
 
     Attributes:
-        kind: See `models.scan_stage.STAGES`.
-        use: What of each slice it takes.
-        seed: Of its weights, of dropout and of the draw of scans.
-        steps: Of the optimiser.
-        scans: In a step, drawn from the sources in equal parts.
-        learning_rate: Falls to 0 along a cosine.
-        weight_decay: Of AdamW.
+        kind: Key of `models.scan_stage.STAGES`.
+        use: What it takes of each slice.
+        seed: Random seed of its weights, of dropout and of the draw of scans.
+        steps: Steps of the optimiser.
+        scans: Scans in a step, drawn from the sources in equal parts.
+        learning_rate: First rate, which falls to 0 along a cosine.
+        weight_decay: Weight decay of AdamW.
         width: Channels inside.
         vary: Whether a scan may lose its ends, or every other slice, when it is drawn.
     """
@@ -70,7 +70,7 @@ class StageRecipe:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StageScores:
-    """What a scan stage says.
+    """Logits of a scan stage.
 
     Attributes:
         slices: (slice, 5) logits, in the order of the table.
@@ -85,7 +85,7 @@ def fit_scan_stage(recipe: StageRecipe, sources: Sequence[SliceFeatures]) -> ker
     """Train a scan stage.
 
     Args:
-        recipe: How.
+        recipe: Arguments of the training.
         sources: Slices of real scans, of phantoms …; each gives the same share of every step. The
             same scan may stand in several, as several networks see it.
 

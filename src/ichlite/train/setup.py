@@ -1,22 +1,26 @@
-"""Build and compile the model of a recipe."""
+"""Build the model, the optimiser and the losses of a recipe."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from types import MethodType
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from ichlite.ct.tensor import GRID
+from ichlite.errors import UsageError
 from ichlite.labels import NAMES
 from ichlite.models import build
-from ichlite.models.outputs import LESION_MAP, LOGITS, has_lesion_map
+from ichlite.models.outputs import LESION_MAP, LOGITS, has_lesion_map, slice_logits
 from ichlite.train.batches import Batch
-from ichlite.train.losses import LesionMap, build_loss
-from ichlite.train.normalization import fuse_normalization
+from ichlite.train.losses import KeptSubtypes, LesionMap, build_loss
 from ichlite.train.recipe import Recipe
+
+OwnModel: TypeAlias = keras.Model | Callable[[], keras.Model]
+OwnLoss: TypeAlias = keras.losses.Loss | Callable[[Any, Any], Any]
 
 HEADS = ("logits", "pooled_logits", "map_fine", "map_deep")
 """Layers of any architecture whose last axis is subtypes."""
@@ -26,38 +30,73 @@ FLOOR = 0.01
 """The cosine schedule ends at this share of the learning rate."""
 
 
-def prepare(
-    recipe: Recipe, positives: NDArray[np.int64], total: int, *, images: int | None = None
-) -> keras.Model:
-    """Recipe, positives a subtype and all steps → an untrained, compiled model of any input size.
+def prepare_model(recipe: Recipe, total: int, *, own: OwnModel | None = None) -> keras.Model:
+    """Return the untrained model of a recipe, with its optimiser, for images of any size.
 
     Args:
-        recipe: Of the run.
-        positives: (5,) of the training split.
+        recipe: Arguments of the run; the same seed gives the same weights.
         total: Optimiser steps, for the schedule.
-        images: Of the training split; the losses that weigh need it.
+        own: A model, or a function that builds one, in place of the recipe's architecture.
 
     Returns:
-        The model; the same seed gives the same weights.
+        The model, compiled without a loss, so that a file of it asks for nothing but Keras.
+
+    Raises:
+        UnknownName: No such architecture; lists the choices.
+        UsageError: The own model does not take windows or give logits, or crops are too small.
     """
     keras.utils.set_random_seed(recipe.seed)
     size = None if recipe.crop_steps else GRID
-    model = build(
-        recipe.model,
-        dropout=recipe.dropout,
-        bn_momentum=recipe.bn_momentum,
-        size=size,
-        **recipe.widths(),
-    )
+    if own is None:
+        model = build(
+            recipe.model,
+            dropout=recipe.dropout,
+            bn_momentum=recipe.bn_momentum,
+            size=size,
+            **recipe.widths(),
+        )
+    else:
+        model = _checked(own, size)
+    if recipe.crop_steps:
+        _check_crops(model, recipe.crop_size)
     optimizer = keras.optimizers.Adam(
         learning_rate(recipe, total),
         clipnorm=recipe.clipnorm,
         use_ema=recipe.ema_momentum is not None,
         ema_momentum=0.99 if recipe.ema_momentum is None else recipe.ema_momentum,
     )
-    loss = loss_of(recipe, recipe.loss_at(0, total), positives, images)
-    compile_model(model, optimizer, loss, recipe)
+    model.compile(optimizer, jit_compile=jit())
     return model
+
+
+def _checked(own: OwnModel, size: int | None) -> keras.Model:
+    """Return a model of one's own as a functional one, if it takes windows and gives logits."""
+    model = own if isinstance(own, keras.Model) else own()
+    if isinstance(model, keras.Sequential) and model.built:
+        model = keras.Model(model.inputs[0], model.outputs[0], name=model.name)
+    found: tuple[Any, ...]
+    try:
+        found = tuple(model.input_shape), tuple(slice_logits(model.output).shape)
+    except (AttributeError, KeyError, TypeError):
+        found = (type(model).__name__,)
+    if found not in [((None, side, side, 3), (None, len(NAMES))) for side in (None, size)]:
+        raise UsageError(
+            "this model cannot be trained on the slices of a store",
+            found=" to ".join(map(str, found)),
+            expected="a functional or sequential Keras model of "
+            f"{(None, size, size, 3)} to {(None, len(NAMES))}",
+        )
+    return model
+
+
+def _check_crops(model: keras.Model, pixels: int) -> None:
+    try:
+        model(keras.Input((pixels, pixels, 3)))  # computes shapes alone
+    except ValueError as failure:
+        raise UsageError(
+            f"{model.name} cannot be trained on crops of {pixels} pixels",
+            expected="a --crop-size that its layers can halve again and again, such as 128",
+        ) from failure
 
 
 def compile_model(
@@ -87,7 +126,7 @@ def training_arguments(model: keras.Model, batch: Batch) -> tuple[Any, ...]:
 def loss_of(
     recipe: Recipe, name: str, positives: NDArray[np.int64], images: int | None
 ) -> keras.losses.Loss:
-    """Recipe, the loss in force (`Recipe.loss_at`) and the training split's counts → that loss."""
+    """Return the loss of this name (`Recipe.loss_at`), for the counts of the training split."""
     return build_loss(
         name,
         positives=positives,
@@ -99,14 +138,57 @@ def loss_of(
     )
 
 
+def losses_of(
+    recipe: Recipe, labels: NDArray[np.uint8], total: int, *, own: OwnLoss | None = None
+) -> dict[str, keras.losses.Loss]:
+    """Return every loss that is in force at some step of a run, by its name.
+
+    Args:
+        recipe: Arguments of the run.
+        labels: (image, 5) of the training split.
+        total: Optimiser steps.
+        own: A loss in place of the recipe's: of Keras, or a function of labels and logits.
+
+    Raises:
+        UnknownName: No such loss; lists the choices.
+        UsageError: The training split has too few positives for it.
+    """
+    if own is not None:
+        loss = own if isinstance(own, keras.losses.Loss) else _FunctionLoss(own)
+        whole = len(recipe.kept) == len(NAMES)
+        return {recipe.loss: loss if whole else KeptSubtypes(loss, recipe.kept)}
+    names = dict.fromkeys((recipe.loss_at(0, total), recipe.loss))
+    positives = labels.sum(axis=0, dtype=np.int64)
+    return {name: loss_of(recipe, name, positives, len(labels)) for name in names}
+
+
+class _FunctionLoss(keras.losses.Loss):  # type: ignore[misc]
+    """A function of labels and logits (batch, 5), to (batch,), as a Keras loss."""
+
+    def __init__(self, function: Callable[[Any, Any], Any]) -> None:
+        super().__init__(name=name_of(function))
+        self.call = function
+
+
+def name_of(own: Any) -> str:
+    """Return what a manifest calls a model or a loss of one's own.
+
+    Example:
+        >>> name_of(keras.losses.BinaryCrossentropy()), name_of(name_of)
+        ('binary_crossentropy', 'name_of')
+    """
+    return str(getattr(own, "name", None) or getattr(own, "__name__", type(own).__name__))
+
+
 def silence(model: keras.Model, left_out: Sequence[str]) -> None:
     """Set the logits of subtypes that nothing trains to one low number, whatever the image.
 
     Random weights would claim them in every other image; no gradient moves these.
     """
     numbers = [NAMES.index(name) for name in left_out]
+    heads = {*HEADS, *model.output_names}
     for layer in model.layers:
-        if layer.name in HEADS and numbers:
+        if layer.name in heads and numbers:
             weights = layer.get_weights()
             for array in weights:
                 array[..., numbers] = SILENT if array.ndim == 1 else 0.0
@@ -114,7 +196,7 @@ def silence(model: keras.Model, left_out: Sequence[str]) -> None:
 
 
 def learning_rate(recipe: Recipe, total: int) -> Any:
-    """Recipe and all steps → a learning rate or a Keras schedule of it."""
+    """Return the learning rate of a run of so many steps, or a Keras schedule of it."""
     if recipe.schedule == "constant":
         return recipe.learning_rate
     warmup = min(recipe.warmup_steps, total - 1)
@@ -128,6 +210,48 @@ def learning_rate(recipe: Recipe, total: int) -> Any:
 
 
 def jit() -> bool | str:
-    """Whether Keras compiles a step with XLA."""
+    """Return whether Keras compiles a step with XLA."""
     # XLA on CPU TensorFlow is five times slower than its own kernels; JAX needs it.
     return False if keras.backend.backend() == "tensorflow" else "auto"
+
+
+def fuse_normalization(model: keras.Model) -> None:
+    """Let a model's batch normalisations train by TensorFlow's fused kernel: the same, sooner.
+
+    Keras writes it as seven operations on whole feature maps, which took half of a training step of
+    LightFCN on a CPU (docs/log.md). Layers stay plain Keras layers, and so does what is saved.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            fuse_normalization(layer)
+        elif isinstance(layer, keras.layers.BatchNormalization) and _is_plain(layer):
+            layer.call = MethodType(_fused_call, layer)
+
+
+def _is_plain(layer: Any) -> bool:
+    return (
+        layer.scale
+        and layer.center
+        and layer.axis in (-1, 3)
+        and not (layer.renorm or layer.synchronized)
+    )
+
+
+def _fused_call(self: Any, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+    """Do what `keras.layers.BatchNormalization.call` does."""
+    if not (training and self.trainable) or mask is not None or len(inputs.shape) != 4:
+        return type(self).call(self, inputs, training=training, mask=mask)
+    import tensorflow as tf
+
+    x = tf.cast(inputs, tf.float32)
+    outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
+        x, self.gamma.value, self.beta.value, epsilon=self.epsilon, is_training=True
+    )
+    # The kernel gives the sample's variance, n / (n - 1) of that which Keras keeps.
+    count = tf.cast(tf.size(x) / tf.shape(x)[-1], tf.float32)
+    variance *= (count - 1.0) / count
+    for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
+        moving.assign(moving * self.momentum + batch * (1.0 - self.momentum))
+    return tf.cast(outputs, self.compute_dtype)

@@ -8,12 +8,10 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from ichlite.errors import UsageError
-from ichlite.train.recipe import WIDTHS, Recipe
+from ichlite.train.recipe import TUNED, WIDTHS, Recipe
 
 OBJECTIVE = "validation_mean_roc_auc"
-"""What is made as high as possible: a trial's best epoch's."""
-TUNED = ("batch_size", "learning_rate", "dropout")
-"""What the paper's search varied (section 3.2)."""
+"""Score of a trial's best epoch, which a search makes as high as possible."""
 WIDTH_CHOICES: Mapping[str, tuple[int, ...]] = {
     "width": (16, 24, 32, 48),
     "expansion": (8, 16, 32, 48),
@@ -23,13 +21,13 @@ WIDTH_CHOICES: Mapping[str, tuple[int, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """What a search may choose from.
+    """Values that a search may choose from.
 
     Attributes:
-        batch_sizes: Any of these.
-        learning_rate: Between these two, by its logarithm.
-        dropout: Between these two.
-        widths: LightFCN's widths, too (`WIDTH_CHOICES`).
+        batch_sizes: Batch sizes to choose from.
+        learning_rate: Lowest and highest rate, by their logarithm.
+        dropout: Lowest and highest share.
+        widths: Whether LightFCN's widths are searched, too (`WIDTH_CHOICES`).
     """
 
     batch_sizes: tuple[int, ...] = (16, 32, 64, 128)
@@ -50,14 +48,14 @@ class Space:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A whole search: the same plan on the same store is the same search.
+    """Arguments of a whole search: the same plan on the same store is the same search.
 
     Attributes:
-        recipe: What every trial has in common; its seed is the search's, too.
-        space: What differs.
-        max_epochs: Of the longest trials.
+        recipe: Arguments that every trial has in common; its seed is the search's, too.
+        space: Values that differ.
+        max_epochs: Epochs of the longest trials.
         factor: One of so many trials goes on to so many times the epochs.
-        iterations: Times the whole of Hyperband is run.
+        iterations: How often the whole of Hyperband is run.
     """
 
     recipe: Recipe = field(default_factory=Recipe)
@@ -79,7 +77,7 @@ class Plan:
             raise UsageError("--widths", found=self.recipe.model, expected="light_fcn")
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-ready; two plans are the same search if this is equal."""
+        """Return the plan for JSON; two plans are the same search if these are equal."""
         recipe = {k: v for k, v in self.recipe.as_dict().items() if k not in {"epochs", *TUNED}}
         space = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self.space).items()}
         return {
@@ -91,7 +89,7 @@ class Plan:
         }
 
     def recipe_of(self, values: Mapping[str, Any], epochs: int) -> Recipe:
-        """A trial's values → its recipe, rounded so that a command line can say it exactly.
+        """Return a trial's recipe, rounded so that a command line can say it exactly.
 
         Example:
             >>> Plan().recipe_of({"learning_rate": 0.00123456, "dropout": 0.251}, 3).learning_rate
@@ -105,7 +103,7 @@ class Plan:
         return replace(self.recipe, epochs=epochs, **chosen)
 
     def size(self) -> tuple[int, int]:
-        """Trials and epochs of the whole search, when nothing fails and no budget ends it.
+        """Return the trials and epochs of the whole search, if nothing fails or ends it.
 
         Source:
             Li et al., JMLR 18 (2018) 1-52, algorithm 1; KerasTuner's rounding.

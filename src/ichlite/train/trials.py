@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from ichlite.train.recipe import WIDTHS
-from ichlite.train.space import OBJECTIVE, TUNED
+from ichlite.train.recipe import TUNED, WIDTHS
+from ichlite.train.space import OBJECTIVE
 
 COLUMNS = (
     "trial", "status", "bracket", "round", "goes_on_from", "epochs", "epochs_here", *TUNED, *WIDTHS,
@@ -18,7 +18,7 @@ COLUMNS = (
 
 
 def best_trial(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """Rows → the completed one with the highest score, the first of equals; None without any.
+    """Return the completed trial with the highest score, the first of equals, if any.
 
     Example:
         >>> best_trial([{"status": "completed", OBJECTIVE: 0.7, "trial": "0"}])["trial"]
@@ -31,16 +31,17 @@ def best_trial(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
 def verdict(
     best: Sequence[float | None], defaults: Sequence[float | None], *, epochs: int, trials: int
 ) -> tuple[bool, str]:
-    """AUC of the best trial and of the defaults, first with the search's seed, then with others.
+    """Say whether a search found something better than the paper's defaults.
 
     With other seeds only they decide: the search's own score is the highest of many on the same
     images, and so is too high.
 
     Args:
-        best: The best trial's recipe; None where a run diverged.
-        defaults: The paper's defaults, as many, same seeds, same epochs.
-        epochs: Of each of these runs.
-        trials: Of the search.
+        best: AUC of the best trial's recipe, first with the search's seed, then with others; None
+            where a run diverged.
+        defaults: AUC of the paper's defaults, with the same seeds and epochs.
+        epochs: Training epochs of each of these runs.
+        trials: Trials of the search.
 
     Returns:
         Whether something better was found, and a sentence that says so.
@@ -70,7 +71,7 @@ def verdict(
 
 
 def to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows → comma-separated text with a header."""
+    """Return rows as comma-separated text with a header."""
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
@@ -79,7 +80,7 @@ def to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def to_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows → a Markdown table, the best score first; columns that nobody used are left out."""
+    """Return rows as a Markdown table of the columns that are used, the best score first."""
     used = [c for c in COLUMNS if any(row[c] not in (None, "") for row in rows)]
     ordered = sorted(rows, key=lambda row: -_number(row[OBJECTIVE]))
     lines = [used, ["---"] * len(used)]

@@ -35,7 +35,7 @@ END_SECONDS = 30.0
 
 
 def role() -> str:
-    """Environment → `alone`, `chief` or `worker`, as KerasTuner's three variables say.
+    """Return `alone`, `chief` or `worker`, as KerasTuner's three variables say.
 
     Raises:
         UsageError: Only some of the variables are set.
@@ -53,7 +53,7 @@ def role() -> str:
 
 
 def read_best(out: Path) -> dict[str, Any]:
-    """Folder of a finished search → its best.json.
+    """Return the best.json of a finished search.
 
     Raises:
         IchliteError: There is none.
@@ -69,9 +69,9 @@ def run_team(words: Sequence[str], workers: int, *, cores: int, say: Callable[[s
     """Start a chief and workers with the same words, and wait until the chief is done.
 
     Args:
-        words: Of the `ichlite` command line.
-        workers: Of processes that train.
-        cores: To share among them.
+        words: Command line after `ichlite`.
+        workers: Number of processes that train.
+        cores: Cores to share among them.
         say: Called with a line for people when a worker had to be started again.
 
     Raises:
@@ -123,7 +123,7 @@ def run_team(words: Sequence[str], workers: int, *, cores: int, say: Callable[[s
 
 
 def end_with_parent() -> None:
-    """In a process of the team: end as after Ctrl-C when the starter is gone, however it went."""
+    """End a process of the team as after Ctrl-C, once its starter is gone, however it went."""
     if LEASH not in os.environ:
         return
 

@@ -15,11 +15,11 @@ from typing import Any
 from ichlite.atomic_files import write_json, write_text
 from ichlite.data.store import Store
 from ichlite.errors import IchliteError, UsageError
-from ichlite.train.fit import DIVERGED, Progress, Score, fit
 from ichlite.train.hyperband import FOLDER, search
-from ichlite.train.recipe import WIDTHS, Recipe
+from ichlite.train.recipe import TUNED, WIDTHS, Recipe
 from ichlite.train.run_manifest import command
-from ichlite.train.space import OBJECTIVE, TUNED, Plan
+from ichlite.train.space import OBJECTIVE, Plan
+from ichlite.train.training_loop import DIVERGED, Progress, fit
 from ichlite.train.trials import best_trial, to_csv, to_markdown, verdict
 from ichlite.train.tuner_processes import BEST_FILE, role
 
@@ -32,7 +32,7 @@ NAMED: Mapping[str, str] = {
     "batch_sizes": "--batch-size",
     "iterations": "--hyperband-iterations",
 }
-"""What tune.json calls otherwise than the option that sets it."""
+"""Keys of tune.json that are called otherwise than the option that sets them."""
 
 
 def tune(
@@ -40,7 +40,6 @@ def tune(
     store: Store,
     out: Path,
     *,
-    score: Score,
     store_name: str = "STORE",
     max_trials: int | None = None,
     other_seeds: int = 0,
@@ -51,19 +50,18 @@ def tune(
     """Search, compare with the defaults, and write what was found.
 
     Args:
-        plan: Of the search.
+        plan: The search.
         store: A prepared store.
-        out: Made when missing.
-        score: Validation score.
-        store_name: For manifests and commands.
-        max_trials: Budget of the search; None: all of Hyperband.
+        out: Folder of the search; it is made when missing.
+        store_name: Name of the store in manifests and commands.
+        max_trials: Most trials of the search; None: all of Hyperband.
         other_seeds: Further seeds that the best and the default recipe are compared with.
         on_step: Called after each step trained here.
         on_trial: Called with the row of each trial that ended here.
         say: Called with a line for people.
 
     Returns:
-        best.json; None for a worker, whose chief writes it.
+        The document of best.json; None for a worker, whose chief writes it.
 
     Raises:
         UsageError: The folder holds another search.
@@ -74,7 +72,6 @@ def tune(
         plan,
         store,
         out,
-        score=score,
         store_name=store_name,
         max_trials=max_trials,
         on_step=on_step,
@@ -96,7 +93,7 @@ def tune(
     def train(name: str, recipe: Recipe, seed: int) -> float | None:
         say(f"training the {name} recipe with seed {seed} for {recipe.epochs} epochs")
         folder = out / f"{name}-seed{seed}"
-        return _score_of(replace(recipe, seed=seed), store, folder, score, store_name, on_step)
+        return _score_of(replace(recipe, seed=seed), store, folder, store_name, on_step)
 
     seeds = [plan.recipe.seed + extra for extra in range(1, other_seeds + 1)]
     scores: dict[str, list[float | None]] = {
@@ -177,7 +174,7 @@ def _read_plan(path: Path) -> dict[str, Any]:
 
 
 def _options(document: Mapping[str, Any]) -> dict[str, Any]:
-    """tune.json → its values by the option that sets each.
+    """Return the values of tune.json by the option that sets each.
 
     Example:
         >>> _options({"recipe": {"bn_momentum": 0.9}, "space": {"batch_sizes": [8]}, "factor": 3})
@@ -193,13 +190,12 @@ def _score_of(
     recipe: Recipe,
     store: Store,
     folder: Path,
-    score: Score,
     store_name: str,
     on_step: Callable[[Progress], None],
 ) -> float | None:
-    """Train a recipe; its best validation AUC, or None where it diverged."""
+    """Train a recipe, and return its best validation AUC, or None where it diverged."""
     try:
-        run = fit(recipe, store, folder, score=score, store_name=store_name, on_step=on_step)
+        run = fit(recipe, store, folder, store_name=store_name, on_step=on_step)
     except IchliteError as failure:
         if failure.code != DIVERGED:
             raise

@@ -1,8 +1,9 @@
 """Loss functions of one value an image: cross-entropy and its kin for rare subtypes.
 
-The functions are pure: (batch, subtype) labels 0/1 and logits → (batch,), the mean over subtypes.
-The classes are thin `keras.losses.Loss` wrappers, to compile with. All use `keras.ops` alone, so
-they run on every Keras backend, and softplus forms, so that values and gradients stay finite.
+The functions are pure: of labels 0/1 and logits, both (batch, subtype), they return (batch,), the
+mean over subtypes. The classes are thin `keras.losses.Loss` wrappers, to compile with. All use
+`keras.ops` alone, so they run on every Keras backend, and softplus forms, so that values and
+gradients stay finite.
 """
 
 from __future__ import annotations
@@ -76,21 +77,21 @@ def build_loss(
     beta: float = 0.9999,
     kept: Sequence[int] = range(len(NAMES)),
 ) -> keras.losses.Loss:
-    """A name of `LOSSES` and the training data's counts → the loss to compile with.
+    """Return the loss of that name, for the counts of the training data.
 
     Args:
         name: Key of `LOSSES`. `ldam_drw` is LDAM with its weights, the second part of that
             training; its first part is `ldam` (`Recipe.loss_at` says which is when).
-        positives: (5,) positives a subtype in the training split.
-        images: Of the training split; `class_balanced`, `distribution_balanced` and `ldam_drw`
-            need it.
-        gamma: Of the focal loss.
-        max_margin: Of LDAM.
-        beta: Of class-balanced weights.
+        positives: (5,) images of the training split with each subtype.
+        images: All images of the training split; `class_balanced`, `distribution_balanced` and
+            `ldam_drw` need it.
+        gamma: Focusing exponent of the focal loss.
+        max_margin: Largest margin of LDAM, in logits.
+        beta: Beta of class-balanced weights.
         kept: Columns of the subtypes that the loss looks at.
 
     Returns:
-        A `keras.losses.Loss`.
+        A `keras.losses.Loss` to compile a model with.
 
     Raises:
         UnknownName: No such loss; lists the choices.

@@ -1,4 +1,4 @@
-"""Re-weighted cross-entropy, by how often each subtype occurs in the training data.
+"""Weigh cross-entropy by how often each subtype occurs in the training data.
 
 Class-balanced weights depend on the label alone, distribution-balanced ones also on which other
 subtypes the image has.
@@ -17,7 +17,7 @@ from ichlite.train.losses.tensors import check_counts, constant, pair
 
 
 def class_balanced(labels: Any, logits: Any, *, weights: ArrayLike) -> Any:
-    """Binary cross-entropy with one weight for the positives and one for the negatives.
+    """Return binary cross-entropy with a weight for the positives and one for the negatives.
 
     Args:
         labels: (batch, 5), 0 or 1.
@@ -47,7 +47,7 @@ def class_balanced(labels: Any, logits: Any, *, weights: ArrayLike) -> Any:
 def class_balanced_weights(
     positives: ArrayLike, images: int, *, beta: float = 0.9999
 ) -> NDArray[np.float64]:
-    """Counts of the training data → weights of negatives and positives: the rarer, the larger.
+    """Return weights of negatives and positives: the rarer in the training data, the larger.
 
     n examples count as an effective number (1 - beta^n) / (1 - beta), and a class weighs one over
     its effective number. Each subtype is a problem of two classes, its negatives and its
@@ -92,7 +92,7 @@ def distribution_balanced(
     kappa: float = 0.05,
     gamma: float = 0.0,
 ) -> Any:
-    """Distribution-balanced loss: re-balanced weights and negatives that are tolerated.
+    """Return the distribution-balanced loss: weights re-balanced, negatives tolerated.
 
     With n_i the positives of subtype i, an image that was drawn for the sake of each of its
     subtypes comes up too often; r_i = (1 / n_i) / (sum of 1 / n_j over the subtypes j it has)
@@ -116,7 +116,7 @@ def distribution_balanced(
         labels: (batch, 5), 0 or 1.
         logits: (batch, 5), real.
         positives: (5,) images of the training data with each subtype, each at least 1.
-        images: Of the training data; more than each of the positives.
+        images: Images of the training data; more than each of the positives.
         alpha: Least weight.
         beta: Steepness of the weight in r.
         mu: r at which the weight is half-way.

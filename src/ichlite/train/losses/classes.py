@@ -1,10 +1,10 @@
-"""`keras.losses.Loss` objects around the loss functions, to compile a model with."""
+"""Wrap the loss functions as `keras.losses.Loss`, to compile a model with."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
@@ -17,8 +17,26 @@ from ichlite.train.losses.margin import ldam
 from ichlite.train.losses.tensors import check_counts, columns
 
 
+class _OfFunction(keras.losses.Loss):  # type: ignore[misc]
+    """A function of labels and logits as a Keras loss, its options kept as attributes."""
+
+    function: ClassVar[Callable[..., Any]]
+    options: ClassVar[tuple[str, ...]] = ()
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Return the loss (batch,) of labels and logits (batch, 5)."""
+        return type(self).function(y_true, y_pred, **self._chosen())
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what builds this loss again."""
+        return {**super().get_config(), **self._chosen()}
+
+    def _chosen(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.options}
+
+
 @keras.saving.register_keras_serializable(package="ichlite")
-class Bce(keras.losses.Loss):  # type: ignore[misc]
+class Bce(_OfFunction):
     """`bce` to compile a model with.
 
     Example:
@@ -26,28 +44,29 @@ class Bce(keras.losses.Loss):  # type: ignore[misc]
         0.6931
     """
 
+    function = staticmethod(bce)
+
     def __init__(self, name: str = "bce", **keras_options: Any) -> None:
         super().__init__(name=name, **keras_options)
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        """(batch, 5) labels and logits → (batch,)."""
-        return bce(y_true, y_pred)
-
 
 @keras.saving.register_keras_serializable(package="ichlite")
-class Focal(keras.losses.Loss):  # type: ignore[misc]
+class Focal(_OfFunction):
     """`focal` to compile a model with.
 
     Args:
         gamma: At least 0; 0 is cross-entropy.
         alpha: Weight of positives, for all subtypes or one each; None weighs both classes 1.
-        name: Of the loss.
+        name: Name of the loss.
         keras_options: `reduction` and `dtype` of `keras.losses.Loss`.
 
     Example:
         >>> round(float(Focal(gamma=2.0)([[1]], [[0.0]])), 4)
         0.1733
     """
+
+    function = staticmethod(focal)
+    options = ("gamma", "alpha")
 
     def __init__(
         self,
@@ -62,29 +81,24 @@ class Focal(keras.losses.Loss):  # type: ignore[misc]
         self.gamma = gamma
         self.alpha = alpha
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        """(batch, 5) labels and logits → (batch,)."""
-        return focal(y_true, y_pred, gamma=self.gamma, alpha=self.alpha)
-
-    def get_config(self) -> dict[str, Any]:
-        """What builds this loss again."""
-        return {**super().get_config(), "gamma": self.gamma, "alpha": self.alpha}
-
 
 @keras.saving.register_keras_serializable(package="ichlite")
-class Ldam(keras.losses.Loss):  # type: ignore[misc]
+class Ldam(_OfFunction):
     """`ldam` to compile a model with.
 
     Args:
         margins: (5,), in logits; see `ldam_margins`.
         weights: (2, 5), of negatives and of positives; None weighs all 1.
-        name: Of the loss.
+        name: Name of the loss.
         keras_options: `reduction` and `dtype` of `keras.losses.Loss`.
 
     Example:
         >>> round(float(Ldam(margins=[0.5])([[1]], [[0.5]])), 4)
         0.6931
     """
+
+    function = staticmethod(ldam)
+    options = ("margins", "weights")
 
     def __init__(
         self,
@@ -97,22 +111,14 @@ class Ldam(keras.losses.Loss):  # type: ignore[misc]
         self.margins = _at_least_0("LDAM margins", margins)
         self.weights = None if weights is None else _at_least_0("LDAM weights", weights)
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        """(batch, 5) labels and logits → (batch,)."""
-        return ldam(y_true, y_pred, margins=self.margins, weights=self.weights)
-
-    def get_config(self) -> dict[str, Any]:
-        """What builds this loss again."""
-        return {**super().get_config(), "margins": self.margins, "weights": self.weights}
-
 
 @keras.saving.register_keras_serializable(package="ichlite")
-class ClassBalanced(keras.losses.Loss):  # type: ignore[misc]
+class ClassBalanced(_OfFunction):
     """`class_balanced` to compile a model with.
 
     Args:
         weights: (2, 5), of negatives and of positives; see `class_balanced_weights`.
-        name: Of the loss.
+        name: Name of the loss.
         keras_options: `reduction` and `dtype` of `keras.losses.Loss`.
 
     Example:
@@ -120,36 +126,34 @@ class ClassBalanced(keras.losses.Loss):  # type: ignore[misc]
         1.0397
     """
 
+    function = staticmethod(class_balanced)
+    options = ("weights",)
+
     def __init__(
         self, weights: ArrayLike, name: str = "class_balanced", **keras_options: Any
     ) -> None:
         super().__init__(name=name, **keras_options)
         self.weights = _at_least_0("class-balanced weights", weights)
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        """(batch, 5) labels and logits → (batch,)."""
-        return class_balanced(y_true, y_pred, weights=self.weights)
-
-    def get_config(self) -> dict[str, Any]:
-        """What builds this loss again."""
-        return {**super().get_config(), "weights": self.weights}
-
 
 @keras.saving.register_keras_serializable(package="ichlite")
-class Asymmetric(keras.losses.Loss):  # type: ignore[misc]
+class Asymmetric(_OfFunction):
     """`asymmetric` to compile a model with.
 
     Args:
         gamma_positive: Focusing of positives, at least 0.
         gamma_negative: Focusing of negatives, at least 0.
         clip: Probability below which negatives are dropped, in [0, 1).
-        name: Of the loss.
+        name: Name of the loss.
         keras_options: `reduction` and `dtype` of `keras.losses.Loss`.
 
     Example:
         >>> round(float(Asymmetric()([[1]], [[0.0]])), 4)
         0.6931
     """
+
+    function = staticmethod(asymmetric)
+    options = ("gamma_positive", "gamma_negative", "clip")
 
     def __init__(
         self,
@@ -169,21 +173,6 @@ class Asymmetric(keras.losses.Loss):  # type: ignore[misc]
         self.gamma_negative = gamma_negative
         self.clip = clip
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        """(batch, 5) labels and logits → (batch,)."""
-        return asymmetric(y_true, y_pred, **self._options())
-
-    def get_config(self) -> dict[str, Any]:
-        """What builds this loss again."""
-        return {**super().get_config(), **self._options()}
-
-    def _options(self) -> dict[str, float]:
-        return {
-            "gamma_positive": self.gamma_positive,
-            "gamma_negative": self.gamma_negative,
-            "clip": self.clip,
-        }
-
 
 @keras.saving.register_keras_serializable(package="ichlite")
 class DistributionBalanced(keras.losses.Loss):  # type: ignore[misc]
@@ -191,10 +180,10 @@ class DistributionBalanced(keras.losses.Loss):  # type: ignore[misc]
 
     Args:
         positives: (5,) images of the training data with each subtype.
-        images: Of the training data.
+        images: Images of the training data.
         options: alpha, beta, mu, lambda_, kappa and gamma of `distribution_balanced`, where they
             are not its defaults.
-        name: Of the loss.
+        name: Name of the loss.
         keras_options: `reduction` and `dtype` of `keras.losses.Loss`.
 
     Example:
@@ -216,13 +205,13 @@ class DistributionBalanced(keras.losses.Loss):  # type: ignore[misc]
         self.options = dict(options or {})
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """(batch, 5) labels and logits → (batch,)."""
+        """Return the loss (batch,) of labels and logits (batch, 5)."""
         return distribution_balanced(
             y_true, y_pred, positives=self.positives, images=self.images, **self.options
         )
 
     def get_config(self) -> dict[str, Any]:
-        """What builds this loss again."""
+        """Return what builds this loss again."""
         own = {"positives": self.positives, "images": self.images, "options": self.options}
         return {**super().get_config(), **own}
 
@@ -232,9 +221,9 @@ class KeptSubtypes(keras.losses.Loss):  # type: ignore[misc]
     """Another loss over some of the subtypes; labels and logits of the others do not matter.
 
     Args:
-        loss: Of the subtypes that are kept, or its configuration.
+        loss: Loss of the subtypes that are kept, or its configuration.
         kept: Their columns.
-        name: Of the loss.
+        name: Name of the loss.
         keras_options: `reduction` and `dtype` of `keras.losses.Loss`.
 
     Example:
@@ -254,17 +243,17 @@ class KeptSubtypes(keras.losses.Loss):  # type: ignore[misc]
         self.kept = [int(column) for column in kept]
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """(batch, 5) labels and logits → (batch,), the mean over the subtypes that are kept."""
+        """Return the loss (batch,) over the subtypes that are kept."""
         return self.loss.call(columns(y_true, self.kept), columns(y_pred, self.kept))
 
     def get_config(self) -> dict[str, Any]:
-        """What builds this loss again."""
+        """Return what builds this loss again."""
         loss = keras.losses.serialize(self.loss)
         return {**super().get_config(), "loss": loss, "kept": self.kept}
 
 
 def _at_least_0(name: str, values: ArrayLike) -> Any:
-    """Numbers → the same as lists, which a Keras file can hold."""
+    """Return numbers as lists, which a Keras file can hold."""
     numbers = np.asarray(values, dtype=np.float64)
     if not np.all(np.isfinite(numbers) & (numbers >= 0)):
         raise UsageError(name, found=numbers.tolist(), expected="at least 0")

@@ -1,4 +1,4 @@
-"""Cross-entropy: plain, focal and asymmetric.
+"""Compute cross-entropy: plain, focal and asymmetric.
 
 Softplus forms throughout, so that values and gradients stay finite at any logit.
 """
@@ -14,7 +14,7 @@ from ichlite.train.losses.tensors import pair
 
 
 def bce(labels: Any, logits: Any) -> Any:
-    """Binary cross-entropy of sigmoid outputs, the mean over subtypes.
+    """Return the binary cross-entropy of sigmoid outputs, the mean over subtypes.
 
     Args:
         labels: (batch, 5), 0 or 1.
@@ -37,7 +37,7 @@ def bce(labels: Any, logits: Any) -> Any:
 def focal(
     labels: Any, logits: Any, *, gamma: float = 2.0, alpha: float | Sequence[float] | None = None
 ) -> Any:
-    """Focal loss: cross-entropy weighed by (1 - probability of the truth) ** gamma.
+    """Return the focal loss: cross-entropy times (1 - probability of the truth) ** gamma.
 
     Args:
         labels: (batch, 5), 0 or 1.
@@ -77,7 +77,7 @@ def asymmetric(
     gamma_negative: float = 4.0,
     clip: float = 0.05,
 ) -> Any:
-    """Asymmetric loss: negatives are focused more than positives, and easy ones are dropped.
+    """Return the asymmetric loss: negatives are focused more, and easy ones are dropped.
 
     The probability p of a negative is lowered to max(p - clip, 0) before its focal loss. So a
     negative below `clip` costs nothing, and one that is predicted with near certainty pulls ever

@@ -1,4 +1,4 @@
-"""Loss of a lesion map against the cells that hold blood."""
+"""Compare a lesion map with the cells that hold blood."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ _TINY = 1e-6
 def lesion_map_loss(
     cells: Any, known: Any, map_logits: Any, *, kept: Sequence[int] = range(len(NAMES))
 ) -> Any:
-    """Cross-entropy of lesion cells and of others, each a mean of its own, so that neither drowns.
+    """Return the cross-entropy of lesion cells and of others, each a mean of its own.
 
-    Blood fills about one cell in a hundred. Cells with blood weigh alike. The others weigh with
+    Blood fills about one cell in a hundred, which would drown in one mean. Cells with blood weigh
+    alike. The others weigh with
     the square of their probability: against a plain mean, the few false ones would hardly count
     among a thousand easy ones, and the map would be wide.
 
@@ -85,17 +86,17 @@ class LesionMap(keras.losses.Loss):  # type: ignore[misc]
         self.kept = [int(column) for column in kept]
 
     def get_config(self) -> dict[str, Any]:
-        """What builds this loss again."""
+        """Return what builds this loss again."""
         return {**super().get_config(), "kept": self.kept}
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """(batch, h, w) cells and (batch, h, w, 5) logits → (batch,)."""
+        """Return the loss (batch,) of cells (batch, h, w) and logits (batch, h, w, 5)."""
         known = ops.ones(ops.shape(y_pred)[0], y_pred.dtype)
         return lesion_map_loss(y_true, known, y_pred, kept=self.kept)
 
 
 def unpack(cells: Any) -> Any:
-    """Unpack bits: (…) uint8 masks of subtypes → (…, 5) int32, 0 or 1.
+    """Return uint8 masks of subtypes (…) as int32 (…, 5), 0 or 1.
 
     Example:
         >>> np.asarray(unpack(np.array([5], np.uint8))).tolist()

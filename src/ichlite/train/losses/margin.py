@@ -13,7 +13,7 @@ from ichlite.train.losses.tensors import constant, pair, remedy
 
 
 def ldam(labels: Any, logits: Any, *, margins: ArrayLike, weights: ArrayLike | None = None) -> Any:
-    """Label-distribution-aware margin loss: cross-entropy of logits moved against the truth.
+    """Return the multi-label LDAM loss: cross-entropy of logits moved against the truth.
 
     Args:
         labels: (batch, 5), 0 or 1.
@@ -50,13 +50,13 @@ def ldam(labels: Any, logits: Any, *, margins: ArrayLike, weights: ArrayLike | N
 
 
 def ldam_margins(positives: ArrayLike, *, max_margin: float = 0.5) -> NDArray[np.float64]:
-    """Positives a subtype in the training data → the margin of each: the rarer, the larger.
+    """Return the margin of each subtype: the rarer it is in the training data, the larger.
 
     C of the paper's margin C / n^(1/4) is not given there; as in the original LDAM it is scaled
     such that the rarest subtype has `max_margin`: C = max_margin * min(n)^(1/4).
 
     Args:
-        positives: (5,), counts, each at least 1.
+        positives: (5,) images with each subtype, each at least 1.
         max_margin: Margin of the rarest subtype, in logits.
 
     Returns:

@@ -15,7 +15,7 @@ from ichlite.labels import NAMES
 
 
 def pair(labels: Any, logits: Any) -> tuple[Any, Any]:
-    """Labels and logits of any array kind → two float tensors of one shape.
+    """Return labels and logits of any array kind as two float tensors of one shape.
 
     Raises:
         UsageError: They differ in shape.
@@ -32,7 +32,7 @@ def pair(labels: Any, logits: Any) -> tuple[Any, Any]:
 
 
 def constant(name: str, values: ArrayLike, logits: Any) -> Any:
-    """One number a subtype, or several rows of them → a tensor of the logits' type.
+    """Return numbers for each subtype, or rows of them, as a tensor of the logits' type.
 
     Raises:
         UsageError: Another number of subtypes than the logits have.
@@ -59,7 +59,7 @@ def columns(values: Any, kept: Sequence[int]) -> Any:
 
 
 def check_counts(loss: str, positives: ArrayLike, images: int) -> NDArray[np.float64]:
-    """Positives a subtype of so many images → the same as float64.
+    """Return the positives of each subtype as float64, if each can be weighed.
 
     Raises:
         UsageError: A subtype is in no image or in all, so that one of its classes is empty.
@@ -75,7 +75,7 @@ def check_counts(loss: str, positives: ArrayLike, images: int) -> NDArray[np.flo
 
 
 def remedy(counts: NDArray[np.float64]) -> str:
-    """Say what to do about subtypes that the counts of the training data are too low for.
+    """Return what to do about subtypes that the training data have too few images of.
 
     Example:
         >>> remedy(np.array([0, 9, 9, 9, 9]))

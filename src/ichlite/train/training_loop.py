@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from ichlite.data.feed import ahead, split_rows
 from ichlite.data.levels import levelled
 from ichlite.data.store import Store
 from ichlite.errors import UsageError
+from ichlite.evaluate.metrics import validation_auc
 from ichlite.interrupt import Interrupt
 from ichlite.labels import NAMES
 from ichlite.models import check_name
@@ -30,24 +31,24 @@ from ichlite.train.batches import Batches
 from ichlite.train.learner import DIVERGED, Learner
 from ichlite.train.logs import AUC, BCE, History, Row
 from ichlite.train.recipe import Recipe
-from ichlite.train.setup import prepare, silence
+from ichlite.train.setup import OwnLoss, OwnModel, losses_of, name_of, prepare_model, silence
 
 __all__ = ["DIVERGED", "Progress", "Run", "Score", "fit"]
 
 Score = Callable[[NDArray[np.uint8], NDArray[np.float32]], dict[str, float | None]]
-"""Labels and logits (image, 5) → ROC AUC of each subtype and `mean`, None where undefined."""
+"""ROC AUC of each subtype and `mean`, of labels and logits (image, 5); None where undefined."""
 
 CHECKPOINT_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a run is, after a step.
+    """Progress of a run, after a step.
 
     Attributes:
-        step: Of `total`, from 1.
-        loss: The newest that is known: on JAX some steps old, and NaN before the first.
-        images_per_s: Since the last epoch.
+        step: Steps done, of `total`.
+        loss: Newest loss that is known: on JAX some steps old, and NaN before the first.
+        images_per_s: Training images a second since the last epoch.
     """
 
     step: int
@@ -58,14 +59,14 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a run gave.
+    """Outcome of a run.
 
     Attributes:
-        folder: With best.keras, last.keras, history.csv, tensorboard/, train.json.
-        steps: Optimiser steps done, all stretches together.
+        folder: Folder with best.keras, last.keras, history.csv, tensorboard/, train.json.
+        steps: Optimiser steps done, in all stretches together.
         best: Highest validation mean AUC; None when it was never defined.
-        resumed_at: Step that this stretch began at.
-        best_step: After which the weights of best.keras were saved.
+        resumed_at: Step at which this stretch began.
+        best_step: Step after which the weights of best.keras were saved.
         chosen_by: Column of the history that chose it, or `last`.
     """
 
@@ -80,9 +81,11 @@ class Run:
 def fit(
     recipe: Recipe,
     store: Store,
-    folder: Path,
+    folder: Path | str,
     *,
-    score: Score,
+    model: OwnModel | None = None,
+    loss: OwnLoss | None = None,
+    score: Score = validation_auc,
     store_name: str = "STORE",
     init: Path | None = None,
     device_count: int | None = None,
@@ -92,12 +95,18 @@ def fit(
     """Train, or go on training, and leave everything in the folder.
 
     Args:
-        recipe: How.
-        store: On what; its `train` split trains, its `validation` split chooses the best epoch.
-        folder: Made when missing.
+        recipe: Arguments of the run.
+        store: A prepared store: its `train` split trains, its `validation` split chooses the best
+            epoch.
+        folder: Folder of the run; it is made when missing.
+        model: A model of your own, or a function that builds one, in place of the recipe's: of
+            windows (batch, 256, 256, 3), or of any size where the recipe has crops, to logits
+            (batch, 5). The recipe's dropout, momentum and widths do not matter to it.
+        loss: A loss of your own in place of the recipe's: of Keras, or a function of labels and
+            logits (batch, 5), to (batch,).
         score: Validation score; the best epoch has the highest `mean`, or, where that is never
             defined, the lowest cross-entropy.
-        store_name: For the manifest.
+        store_name: Name of the store in the manifest.
         init: Checkpoint to start from instead of random weights.
         device_count: Devices of this machine to train on; None: all that the backend can use.
         on_step: Called after each step.
@@ -110,36 +119,50 @@ def fit(
         UsageError: The folder holds a run with other arguments or other data, another process
             trains there, there are not so many devices, or a batch does not fit in memory.
         StoreError: The training or the validation split is empty.
-        IchliteError: The loss became infinite or undefined.
+        InputError: The checkpoint to go on from is damaged, or of another model.
+        IchliteError: The loss became infinite or undefined, or memory ran out.
         KeyboardInterrupt: After Ctrl-C or SIGTERM, with the run saved.
     """
-    check_name(recipe.model)
+    folder = Path(folder)
+    own = {"model": model, "loss": loss}
+    named: dict[str, Any] = {kind: name_of(one) for kind, one in own.items() if one is not None}
+    recipe = replace(recipe, **named)
+    if model is None:
+        check_name(recipe.model)
     if recipe.deterministic:
         devices.compute_repeatably()
-    asked = run_manifest.describe(recipe, store, store_name=store_name, init=init)
+    asked = run_manifest.describe(
+        recipe, store, store_name=store_name, init=init, own=" and ".join(named)
+    )
     run_manifest.begun_in(folder, asked)
     devices.check_batch_fits(recipe.batch_size, device_windows=recipe.device_windows)
     if recipe.keep == "best":
         split_rows(store, "validation")
     batches = Batches(store, recipe, share=devices.process_share())
     total = recipe.total_steps(len(batches.labels))
-    with ExitStack() as lock, devices.spread(device_count, recipe.batch_size):
-        model = prepare(recipe, batches.labels.sum(axis=0), total, images=len(batches.labels))
+    losses = losses_of(recipe, batches.labels, total, own=loss)
+    with (
+        ExitStack() as lock,
+        devices.spread(device_count, recipe.batch_size),
+        devices.memory_explained(recipe.batch_size),
+    ):
+        trained = prepare_model(recipe, total, own=model)
         if init is not None:
-            checkpoint.start_from(model, init)
-        silence(model, recipe.leave_out)
+            checkpoint.start_from(trained, init)
+        silence(trained, recipe.leave_out)
         # Everything that can be refused is refused by now; only then is there a folder.
         folder.mkdir(parents=True, exist_ok=True)
         lock.enter_context(held(folder, UsageError))
         begun = run_manifest.begun_in(folder, asked)
         last, sums = folder / checkpoint.LAST, checkpoint.EpochSums()
         if begun is not None and last.exists():
-            model, sums = checkpoint.resume(last, model), checkpoint.sums_of(last)
+            checkpoint.resume(last, trained)
+            sums = checkpoint.sums_of(last)
         else:
             begun = asked
         if "result" not in begun:
             run_manifest.write_manifest(folder, begun)
-        learner = Learner(model, recipe, batches.labels, total)
+        learner = Learner(trained, recipe, losses, total)
         start = learner.iterations
         history = History(folder, until_step=start)
         stretch = _Stretch(
@@ -213,30 +236,31 @@ class _Stretch:
         epoch_steps = self.recipe.epoch_steps(len(batches.labels))
         newest = math.nan
         clock, saved, first = _Clock(), time.monotonic(), steps.start
-        made = ahead(
+        making: Any = ahead(
             lambda step: self.learner.put(batches.step(step)), steps, threads=devices.loaders()
         )
-        for step, batch in zip(steps, clock.waiting(made), strict=True):
-            known = self.learner.step(step, batch)
-            sums.add(known)
-            newest = known[-1] if known else newest
-            rate = (step + 1 - first) * self.recipe.batch_size / clock.seconds()
-            on_step(Progress(step + 1, steps.stop, newest, rate))
-            in_epoch, rest = divmod(step + 1 - self.recipe.crop_steps, epoch_steps)
-            crops_end = self.recipe.crop_steps > 0 and step + 1 == self.recipe.crop_steps
-            if crops_end or (step + 1 > self.recipe.crop_steps and rest == 0):
-                sums.add(self.learner.finish())
+        with closing(making):  # not by the garbage collector, where a second Ctrl-C would be lost
+            for step, batch in zip(steps, clock.waiting(making), strict=True):
+                known = self.learner.step(step, batch)
+                sums.add(known)
+                newest = known[-1] if known else newest
                 rate = (step + 1 - first) * self.recipe.batch_size / clock.seconds()
-                self._end_epoch(step + 1, max(in_epoch, 0), sums.mean(), rate, clock)
-                clock.restart()
-                sums, saved, first = checkpoint.EpochSums(), time.monotonic(), step + 1
-            elif interrupt.asked or time.monotonic() - saved > CHECKPOINT_SECONDS:
-                sums.add(self.learner.finish())
-                with self.learner.plain() as model:
-                    checkpoint.save(model, self.folder / checkpoint.LAST, sums)
-                saved = time.monotonic()
-            if interrupt.asked:
-                raise KeyboardInterrupt
+                on_step(Progress(step + 1, steps.stop, newest, rate))
+                in_epoch, rest = divmod(step + 1 - self.recipe.crop_steps, epoch_steps)
+                crops_end = self.recipe.crop_steps > 0 and step + 1 == self.recipe.crop_steps
+                if crops_end or (step + 1 > self.recipe.crop_steps and rest == 0):
+                    sums.add(self.learner.finish())
+                    rate = (step + 1 - first) * self.recipe.batch_size / clock.seconds()
+                    self._end_epoch(step + 1, max(in_epoch, 0), sums.mean(), rate, clock)
+                    clock.restart()
+                    sums, saved, first = checkpoint.EpochSums(), time.monotonic(), step + 1
+                elif interrupt.asked or time.monotonic() - saved > CHECKPOINT_SECONDS:
+                    sums.add(self.learner.finish())
+                    with self.learner.plain() as model:
+                        checkpoint.save(model, self.folder / checkpoint.LAST, sums)
+                    saved = time.monotonic()
+                if interrupt.asked:
+                    raise KeyboardInterrupt
 
     def _end_epoch(self, step: int, epoch: int, loss: float, rate: float, clock: _Clock) -> None:
         trained_s = clock.seconds()

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from ichlite.errors import UsageError
 from ichlite.models import build
-from ichlite.train.normalization import fuse_normalization
+from ichlite.train.recipe import Recipe
+from ichlite.train.setup import fuse_normalization, prepare_model
 
 
 def trained(*, fused: bool) -> tuple[list[float], list[NDArray[np.float32]]]:
@@ -40,3 +42,17 @@ def test_the_saved_model_has_plain_layers(tmp_path) -> None:  # type: ignore[no-
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     x = np.random.default_rng(0).random((2, 64, 64, 3), np.float32)
     np.testing.assert_array_equal(loaded.predict_on_batch(x), model.predict_on_batch(x))
+
+
+@pytest.mark.parametrize(
+    ("name", "pixels"), [("light_fcn", 32), ("lesion_fcn", 72), ("sfcn_depthwise", 56)]
+)
+def test_crops_that_a_model_cannot_take_are_refused(name: str, pixels: int) -> None:
+    recipe = Recipe(model=name, crop_steps=1, crop_size=pixels)
+    with pytest.raises(UsageError, match=f"{name} cannot be trained on crops of {pixels} pixels"):
+        prepare_model(recipe, 10)
+
+
+@pytest.mark.parametrize("name", ["light_fcn", "lesion_fcn", "sfcn", "mobilenet_v2"])
+def test_the_default_crops_fit_every_model(name: str) -> None:
+    assert prepare_model(Recipe(model=name, crop_steps=1), 10).name == name

@@ -12,6 +12,7 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
+from zipfile import ZipFile
 
 import keras
 import numpy as np
@@ -24,12 +25,20 @@ from ichlite.errors import IchliteError, InputError, StoreError, UsageError
 from ichlite.evaluate.metrics import validation_auc
 from ichlite.models import MODELS, light_fcn
 from ichlite.models.saved import load, predict
-from ichlite.train import fit as fit_module
+from ichlite.train import training_loop
 from ichlite.train.batches import Batches
 from ichlite.train.checkpoint import averaged
-from ichlite.train.fit import Progress, Run, fit
+from ichlite.train.devices import OUT_OF_MEMORY
 from ichlite.train.recipe import Recipe
-from ichlite.train.setup import SILENT, learning_rate, prepare, training_arguments
+from ichlite.train.setup import (
+    SILENT,
+    compile_model,
+    learning_rate,
+    loss_of,
+    prepare_model,
+    training_arguments,
+)
+from ichlite.train.training_loop import Progress, Run, fit
 
 RECIPE = Recipe(
     epochs=2, batch_size=6, steps_per_epoch=3, crop_steps=2, crop_size=64, learning_rate=0.003,
@@ -58,7 +67,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 def run(store: Store, folder: Path, recipe: Recipe = RECIPE, **options: Any) -> Any:
-    return fit(recipe, store, folder, score=validation_auc, **options)
+    return fit(recipe, store, folder, **options)
 
 
 def rows_of(folder: Path) -> list[dict[str, str]]:
@@ -147,7 +156,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
 def test_a_killed_run_goes_on_from_its_last_checkpoint(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fit_module, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(training_loop, "CHECKPOINT_SECONDS", 0.0)
 
     def die(progress: Progress) -> None:
         if progress.step == 7:
@@ -206,15 +215,15 @@ def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_seed_makes_the_weights(store: Store) -> None:
-    positives = np.full(5, 4)
-    one, again, other = (prepare(replace(RECIPE, seed=s), positives, 10) for s in (1, 1, 2))
+    one, again, other = (prepare_model(replace(RECIPE, seed=s), 10) for s in (1, 1, 2))
     weights = [np.concatenate([w.ravel() for w in m.get_weights()]) for m in (one, again, other)]
     np.testing.assert_array_equal(weights[0], weights[1])
     assert not np.array_equal(weights[0], weights[2])
 
 
 def test_averaged_weights_are_only_lent(store: Store) -> None:
-    model = prepare(RECIPE, np.full(5, 4), 10)
+    model = prepare_model(RECIPE, 10)
+    compile_model(model, model.optimizer, loss_of(RECIPE, "ldam", np.full(5, 4), 9), RECIPE)
     x, y = np.zeros((2, 64, 64, 3), np.float32), np.eye(5, dtype=np.float32)[:2]
     for _ in range(3):
         model.train_on_batch(x, y)
@@ -243,20 +252,20 @@ def test_a_store_without_validation_is_refused_before_the_folder_is_made(tmp_pat
     whole = make_store(tmp_path / "store")
     only_train = replace(whole, split=np.full(len(whole), "train"))
     with pytest.raises(StoreError, match="the validation split is empty"):
-        fit(RECIPE, only_train, tmp_path / "run", score=validation_auc)
+        fit(RECIPE, only_train, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 def test_a_run_that_diverges_stops_with_a_reason(tmp_path: Path) -> None:
     recipe = replace(RECIPE, learning_rate=1e30, schedule="constant", clipnorm=None)
     with pytest.raises(IchliteError, match="diverged"):
-        fit(recipe, make_store(tmp_path / "store"), tmp_path / "run", score=validation_auc)
+        fit(recipe, make_store(tmp_path / "store"), tmp_path / "run")
 
 
 def test_a_seed_means_the_weights_that_it_always_meant() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(MODELS, "light_fcn", light_fcn)  # type: ignore[arg-type]
-        prepared = prepare(Recipe(seed=3), np.full(5, 4), 10)
+        prepared = prepare_model(Recipe(seed=3), 10)
     stem, logits = (prepared.get_layer(name).get_weights()[0] for name in ("stem", "logits"))
     np.testing.assert_allclose(stem[0, 0, 0, :2], [-0.00057097, -0.13361688], atol=1e-7)
     np.testing.assert_allclose(logits[0, :2], [-0.23195446, -0.1084718], atol=1e-7)
@@ -270,7 +279,9 @@ def test_training_is_the_bare_loop_of_the_papers_losses(
     recipe = Recipe(loss=loss, epochs=1, batch_size=6, steps_per_epoch=2, learning_rate=0.003)
     run(store, tmp_path / "run", recipe)
     batches = Batches(store, recipe)
-    model = prepare(recipe, batches.labels.sum(axis=0), 2)
+    model = prepare_model(recipe, 2)
+    counts = batches.labels.sum(axis=0), len(batches.labels)
+    compile_model(model, model.optimizer, loss_of(recipe, loss, *counts), recipe)
     for step in range(2):
         model.train_on_batch(*training_arguments(model, batches.step(step)))
     for mine, theirs in zip(
@@ -390,7 +401,7 @@ def test_waiting_for_batches_is_counted(finished: Finished) -> None:
             time.sleep(0.05)
             yield batch
 
-    clock = fit_module._Clock()
+    clock = training_loop._Clock()
     for _ in clock.waiting(batches()):
         time.sleep(0.1)
     assert 0.15 <= clock.waited < clock.seconds() - 0.3
@@ -475,7 +486,7 @@ def test_without_any_auc_the_lowest_cross_entropy_is_the_best(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     losses = iter([0.5, 0.3, 0.4])
-    monkeypatch.setattr(fit_module, "_bce", lambda *_: next(losses))
+    monkeypatch.setattr(training_loop, "_bce", lambda *_: next(losses))
     blank = without(store, "validation", [0, 1, 2, 3, 4])
     recipe = replace(SHORT, epochs=3)
     done = run(blank, tmp_path / "run", recipe)
@@ -526,3 +537,83 @@ def test_a_batch_that_no_memory_holds_is_refused(store: Store, tmp_path: Path) -
     with pytest.raises(UsageError, match="100000000 images does not fit in memory"):
         run(store, tmp_path / "run", replace(SHORT, batch_size=100_000_000))
     assert not (tmp_path / "run").exists()
+
+
+def own_model() -> keras.Model:
+    return keras.Sequential(
+        [
+            keras.Input((256, 256, 3)),
+            keras.layers.AveragePooling2D(16),
+            keras.layers.Conv2D(4, 3, activation="relu"),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dropout(0.5, seed=3),
+            keras.layers.Dense(5, name="answers"),
+        ],
+        name="own_net",
+    )
+
+
+def squared(labels: Any, logits: Any) -> Any:
+    return keras.ops.mean((labels - keras.ops.sigmoid(logits)) ** 2, axis=-1)
+
+
+def test_a_model_and_a_loss_of_ones_own_are_trained_and_go_on(store: Store, tmp_path: Path) -> None:
+    recipe = replace(SHORT, epochs=2, leave_out=("epidural",))
+    own: dict[str, Any] = {"model": own_model, "loss": squared}
+    run(store, tmp_path / "whole", recipe, **own)
+    with pytest.raises(KeyboardInterrupt):
+        run(store, tmp_path / "run", recipe, on_step=stop_at(3), **own)
+    assert run(store, tmp_path / "run", recipe, **own).resumed_at == 3
+    np.testing.assert_allclose(
+        all_weights(tmp_path / "run"), all_weights(tmp_path / "whole"), rtol=1e-4, atol=1e-6
+    )
+    manifest = json.loads((tmp_path / "run" / "train.json").read_text())
+    assert (manifest["recipe"]["model"], manifest["recipe"]["loss"]) == ("own_model", "squared")
+    assert manifest["command"].endswith("# in Python, with a model and loss of its own")
+    trained = keras.models.load_model(tmp_path / "run" / "best.keras")
+    assert trained.get_layer("answers").get_weights()[1][0] == SILENT
+    with pytest.raises(UsageError, match=r"recipe.model; found own_model; expected light_fcn"):
+        run(store, tmp_path / "run", recipe, loss=squared)
+
+
+@pytest.mark.parametrize(
+    ("shape", "outputs", "found"),
+    [((128, 128, 3), 5, r"\(None, 128, 128, 3\)"), ((256, 256, 3), 6, r"\(None, 6\)")],
+)
+def test_a_model_that_does_not_fit_is_refused(
+    store: Store, tmp_path: Path, shape: tuple[int, ...], outputs: int, found: str
+) -> None:
+    image = keras.Input(shape)
+    pooled = keras.layers.GlobalAveragePooling2D()(image)
+    model = keras.Model(image, keras.layers.Dense(outputs)(pooled))
+    with pytest.raises(UsageError, match=f"cannot be trained on the slices of a store.*{found}"):
+        run(store, tmp_path / "run", SHORT, model=model)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("kind", ["best.keras", "last.keras"])
+def test_a_saved_model_asks_for_nothing_but_keras(finished: Finished, kind: str) -> None:
+    with ZipFile(finished.folder / kind) as archive:
+        config = archive.read("config.json").decode()
+    assert "ichlite" not in config
+    loaded = keras.models.load_model(finished.folder / kind)
+    assert int(loaded.optimizer.iterations) > 0
+
+
+def test_too_little_memory_is_one_line(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def step(*_: object) -> None:
+        raise MemoryError("Unable to allocate 9.9 GiB")
+
+    monkeypatch.setattr(Batches, "step", step)
+    with pytest.raises(IchliteError, match=r"not enough memory.*9\.9 GiB.*--batch-size") as failure:
+        run(store, tmp_path / "run", SHORT)
+    assert failure.value.code == OUT_OF_MEMORY
+
+
+def test_a_damaged_checkpoint_is_one_line(store: Store, tmp_path: Path) -> None:
+    run(store, tmp_path / "run", SHORT)
+    (tmp_path / "run" / "last.keras").write_text("PK")
+    with pytest.raises(InputError, match=r"last.keras is damaged"):
+        run(store, tmp_path / "run", SHORT)
