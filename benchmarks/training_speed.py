@@ -82,9 +82,9 @@ def measure(recipe: Recipe, store: Store, segments: int, steps: int) -> dict[str
     learner = Learner(prepare_model(recipe, total), recipe, losses, total)
     by_keras = prepare_model(replace(recipe, precision="float32"), total)
     compile_model(by_keras, by_keras.optimizer, losses[recipe.loss], recipe)
-    images, labels = batches.step(0)
-    windows = to_windows(images) if recipe.device_windows else images
-    ready = learner.put((images, labels))
+    batch = batches.step(0)
+    windows = to_windows(batch.images) if recipe.device_windows else batch.images
+    ready = learner.put(batch)
 
     def bare() -> None:
         for _ in range(steps):
@@ -98,20 +98,20 @@ def measure(recipe: Recipe, store: Store, segments: int, steps: int) -> dict[str
             range(first, first + steps),
             threads=devices.loaders(),
         )
-        for batch in stream:
-            learner.step(0, batch)
+        for one in stream:
+            learner.step(0, one)
         learner.finish()
 
     for _ in range(WARM_UP):
         learner.step(0, ready)
-        by_keras.train_on_batch(windows, labels)
+        by_keras.train_on_batch(windows, batch.labels)
     learner.finish()
     taken: dict[str, list[float]] = {"bare": [], "loop": [], "keras": [], "make": []}
     for segment in range(segments):
         taken["bare"].append(seconds(bare))
         taken["loop"].append(seconds(lambda first=segment * steps: loop(first)))
         taken["keras"].append(
-            seconds(lambda: [by_keras.train_on_batch(windows, labels) for _ in range(steps)])
+            seconds(lambda: [by_keras.train_on_batch(windows, batch.labels) for _ in range(steps)])
         )
         taken["make"].append(seconds(lambda first=segment: batches.step(first)) * steps)
     count = steps * recipe.batch_size
@@ -123,7 +123,7 @@ def measure(recipe: Recipe, store: Store, segments: int, steps: int) -> dict[str
         # Each segment against its neighbour, then the middle one.
         "busy": round(median(ratios), 4),
         "making_ms_per_image_one_thread": round(1e3 * median(taken["make"]) / count, 4),
-        "bytes_to_device_per_image": images[0].nbytes,
+        "bytes_to_device_per_image": batch.images[0].nbytes,
     }
 
 

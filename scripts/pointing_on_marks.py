@@ -20,16 +20,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from ichlite.contracts.run import RunManifest
 from ichlite.data.join import Fold, hold_out
 from ichlite.data.levels import levelled
 from ichlite.data.store import Store
 from ichlite.data.store_parts import CELLS, cells_of
 from ichlite.errors import IchliteError, InputError
-from ichlite.evaluate.pointing import hit_lines, hits_of, maps_of, point
+from ichlite.evaluate.pointing import hit_lines, hits_of, maps_of, point, pointing
 from ichlite.evaluate.predictions import load_judge
 from ichlite.evaluate.seen import Evaluated, seen_patients
 from ichlite.labels import CLASSES, NAMES
-from ichlite.train.run_manifest import read_manifest
+from ichlite.train.run_manifest import read_run
 
 MARKS = Path(__file__).resolve().parents[1] / "benchmarks" / "marks" / "ct_ich.csv"
 CORNERS = ("row0", "column0", "row1", "column1")
@@ -129,11 +130,45 @@ def lay(marks: Iterable[Mark], store: Store) -> Marked:
     )
 
 
-def _training(run: Path) -> dict[str, Any]:
-    training = read_manifest(run)
+def _training(run: Path) -> RunManifest:
+    training = read_run(run)
     if training is None:
         raise InputError(f"{run} is no run", expected="a folder that `ichlite train` wrote")
     return training
+
+
+def held_out(run: Path, training: RunManifest, store: Store) -> NDArray[np.int64]:
+    """Return the rows of a store that a run left out.
+
+    Raises:
+        InputError: It left out no fold.
+    """
+    fold = training.data.fold
+    if fold is None:
+        raise InputError(f"{run} left out no fold", remedy="train it with --fold")
+    return hold_out(store, Fold(fold.number, fold.of, fold.seed)).rows("test")
+
+
+def play_on_implants(runs: list[Path], store: Store, implants: Store) -> dict[str, Any]:
+    """Play on implanted bleeds over 1 ml, each with the run that left out whose head it is in.
+
+    Returns:
+        Class → `Hits` of all folds together, as a dict.
+    """
+    counts = {name: np.zeros(3, int) for name in CLASSES}
+    for run in runs:
+        training = _training(run)
+        judge = load_judge(run, training)
+        patients = store.patient[held_out(run, training, store)]
+        rows = np.flatnonzero(np.isin(implants.patient, patients))
+        found = pointing(judge.model, levelled(implants, judge.brain_level_hu), rows) or {}
+        for name in CLASSES:
+            hits = found.get(name, {"slices": 0, "strict": 0, "tolerant": 0})
+            counts[name] += [hits["slices"], hits["strict"], hits["tolerant"]]
+    return {
+        name: asdict(hits_of(np.arange(slices) < strict, np.arange(slices) < tolerant))
+        for name, (slices, strict, tolerant) in counts.items()
+    }
 
 
 def maps_out_of_fold(runs: list[Path], store: Store, rows: NDArray[np.int64]) -> NDArray[Any]:
@@ -145,11 +180,8 @@ def maps_out_of_fold(runs: list[Path], store: Store, rows: NDArray[np.int64]) ->
     maps: dict[int, NDArray[np.float32]] = {}
     for run in runs:
         training = _training(run)
-        fold = training["data"].get("fold")
-        if fold is None:
-            raise InputError(f"{run} left out no fold", remedy="train it with --fold")
         judge = load_judge(run, training)
-        held = hold_out(store, Fold(**fold)).rows("test")
+        held = held_out(run, training, store)
         mine = np.intersect1d(held, rows)
         seen = seen_patients(training, Evaluated.of_store(store, mine, "test"))
         if seen or any(int(row) in maps for row in mine):
@@ -258,6 +290,7 @@ def main() -> None:
     parser.add_argument("runs", type=Path, nargs="+", help="run folders, of every fold")
     parser.add_argument("--marks", type=Path, default=MARKS, help="CSV file of boxes")
     parser.add_argument("--pictures", type=Path, help="folder for a picture of each slice and seed")
+    parser.add_argument("--implants", type=Path, help="store of `ichlite implant`: play on it too")
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
     given = parser.parse_args()
     store = Store.open(given.store)
@@ -265,7 +298,7 @@ def main() -> None:
     marked = lay(marks, store)
     seeds: dict[int, list[Path]] = {}
     for run in given.runs:
-        seeds.setdefault(_training(run)["recipe"]["seed"], []).append(run)
+        seeds.setdefault(int(_training(run).recipe["seed"]), []).append(run)
     document: dict[str, Any] = {
         "slices": len({mark.image for mark in marks}),
         "marked": len(marked.rows),
@@ -277,6 +310,9 @@ def main() -> None:
     for seed, runs in sorted(seeds.items()):
         maps = maps_out_of_fold(runs, store, marked.rows)
         document["seeds"][str(seed)] = play(maps, marked, store)
+        if given.implants:
+            implants = Store.open(given.implants)
+            document["seeds"][str(seed)]["implants"] = play_on_implants(runs, store, implants)
         if given.pictures:
             given.pictures.mkdir(parents=True, exist_ok=True)
             for row, own in zip(marked.rows, maps, strict=True):
@@ -289,7 +325,8 @@ def main() -> None:
     facts = {key: document[key] for key in ("slices", "marked", "doubtful", "patients", "chance")}
     print(json.dumps(facts))
     for seed, found in document["seeds"].items():
-        for key in ("all", "without_doubtful", "with_a_positive_cell"):
+        parts = ("all", "without_doubtful", "with_a_positive_cell", "implants")
+        for key in (one for one in parts if one in found):
             print(f"\nSeed {seed}, {key.replace('_', ' ')}\n", *hit_lines(found[key]), sep="\n")
 
 

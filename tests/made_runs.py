@@ -7,7 +7,14 @@ from typing import Any
 from msgspec import UNSET
 
 from ichlite.contracts.codec import convert_document
-from ichlite.contracts.run import SCHEMA, FingerprintText, RunManifest, TrainedStore, TrainingData
+from ichlite.contracts.run import (
+    SCHEMA,
+    FingerprintText,
+    LeftOutFold,
+    RunManifest,
+    TrainedStore,
+    TrainingData,
+)
 from ichlite.data.store import Store
 from ichlite.labels import NAMES
 from ichlite.train.recipe import Recipe
@@ -21,6 +28,7 @@ def made_run(
     stores: tuple[str, ...] = (),
     store_hash: str = "0" * 64,
     all_patients: bool = False,
+    fold: LeftOutFold | None = None,
     **recipe: Any,
 ) -> RunManifest:
     """Return a manifest.
@@ -31,6 +39,7 @@ def made_run(
         stores: Kinds of the stores, where there are several.
         store_hash: Of its store.
         all_patients: Whether every patient trained.
+        fold: That was left out.
         recipe: Arguments that differ from the defaults.
     """
     return RunManifest(
@@ -42,6 +51,7 @@ def made_run(
             kind=kind,
             stores=tuple(TrainedStore(name=one, kind=one, hash=one) for one in stores),
             all_patients=all_patients,
+            fold=fold,
             store_hash=store_hash,
             images={"train": 10, "validation": 5, "test": 5},
             train_positives=dict.fromkeys(NAMES, 2),

@@ -17,10 +17,13 @@ from scripts.pointing_on_marks import (
     maps_out_of_fold,
     picture,
     play,
+    play_on_implants,
     read_marks,
 )
+from tests.made_runs import made_run
 from tests.toy import make_store
 
+from ichlite.contracts.run import LeftOutFold
 from ichlite.data.store import Store
 from ichlite.errors import InputError
 from ichlite.labels import NAMES
@@ -120,8 +123,8 @@ def test_each_slice_is_judged_by_the_run_that_left_its_patient_out(
     }
     monkeypatch.setattr(
         pointing_on_marks,
-        "read_manifest",
-        lambda run: {"recipe": {}, "data": {"fold": {"number": int(run.name), "of": 2, "seed": 0}}},
+        "read_run",
+        lambda run: made_run(fold=LeftOutFold(number=int(run.name), of=2)),
     )
     monkeypatch.setattr(
         pointing_on_marks,
@@ -168,3 +171,31 @@ def test_the_marks_that_are_kept_are_of_the_slices_that_were_chosen() -> None:
         }
     marks = read_marks(MARKS)
     assert {(mark.image, mark.subtype) for mark in marks} == chosen
+
+
+def test_implants_are_played_on_by_the_run_that_left_their_heads_out(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each implanted slice counts once, and the counts of the folds are added."""
+    asked: list[np.ndarray] = []
+
+    def played(model: int, implants: Store, rows: np.ndarray) -> dict[str, dict[str, int]]:
+        asked.append(implants.patient[rows])
+        return {"any": {"slices": len(rows), "strict": model, "tolerant": model}}
+
+    monkeypatch.setattr(
+        pointing_on_marks,
+        "read_run",
+        lambda run: made_run(fold=LeftOutFold(number=int(run.name), of=2)),
+    )
+    monkeypatch.setattr(
+        pointing_on_marks,
+        "load_judge",
+        lambda run, training: SimpleNamespace(model=int(run.name), brain_level_hu=None),
+    )
+    monkeypatch.setattr(pointing_on_marks, "pointing", played)
+    found = play_on_implants([Path("1"), Path("2")], store, store)
+    assert not set(asked[0].tolist()) & set(asked[1].tolist())
+    assert found["any"]["slices"] == len(store)
+    assert found["any"]["strict"] == 1 + 2
+    assert found["epidural"]["slices"] == 0
