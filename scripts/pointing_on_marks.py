@@ -30,7 +30,7 @@ from ichlite.evaluate.pointing import hit_lines, hits_of, maps_of, point, pointi
 from ichlite.evaluate.predictions import load_judge
 from ichlite.evaluate.seen import Evaluated, seen_patients
 from ichlite.labels import CLASSES, NAMES
-from ichlite.train.run_manifest import read_run
+from ichlite.train.run_manifest import read_manifest
 
 MARKS = Path(__file__).resolve().parents[1] / "benchmarks" / "marks" / "ct_ich.csv"
 CORNERS = ("row0", "column0", "row1", "column1")
@@ -131,7 +131,7 @@ def lay(marks: Iterable[Mark], store: Store) -> Marked:
 
 
 def _training(run: Path) -> RunManifest:
-    training = read_run(run)
+    training = read_manifest(run)
     if training is None:
         raise InputError(f"{run} is no run", expected="a folder that `ichlite train` wrote")
     return training

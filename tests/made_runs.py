@@ -6,7 +6,6 @@ from typing import Any
 
 from msgspec import UNSET
 
-from ichlite.contracts.codec import convert_document
 from ichlite.contracts.run import (
     SCHEMA,
     FingerprintText,
@@ -66,5 +65,4 @@ def made_run(
 
 def run_on(store: Store, recipe: Recipe | None = None) -> RunManifest:
     """Return the manifest that a run on a store begins with."""
-    document = describe(recipe or Recipe(), store, store_name="toy")
-    return convert_document(RunManifest, document)
+    return describe(recipe or Recipe(), store, store_name="toy")

@@ -123,7 +123,7 @@ def test_each_slice_is_judged_by_the_run_that_left_its_patient_out(
     }
     monkeypatch.setattr(
         pointing_on_marks,
-        "read_run",
+        "read_manifest",
         lambda run: made_run(fold=LeftOutFold(number=int(run.name), of=2)),
     )
     monkeypatch.setattr(
@@ -185,7 +185,7 @@ def test_implants_are_played_on_by_the_run_that_left_their_heads_out(
 
     monkeypatch.setattr(
         pointing_on_marks,
-        "read_run",
+        "read_manifest",
         lambda run: made_run(fold=LeftOutFold(number=int(run.name), of=2)),
     )
     monkeypatch.setattr(

@@ -1,9 +1,9 @@
 """Train one run on many machines together.
 
 Ray Train starts a group of processes and starts it again when one of them dies; JAX joins them
-(`jax.distributed`), and `train.training_loop.fit` runs in each. Every process makes its part of each batch, and
-the devices together compute what one would: gradients and batch statistics are of the whole batch.
-The first process writes the run folder, from which a new group goes on.
+(`jax.distributed`), and `train.training_loop.fit` runs in each. Every process makes its part of
+each batch, and the devices together compute what one would: gradients and batch statistics are of
+the whole batch. The first process writes the run folder, from which a new group goes on.
 """
 
 from __future__ import annotations

@@ -233,13 +233,13 @@ def _store(task: _Task, models: list[Path]) -> list[_Found]:
     from ichlite.evaluate.scores import table_of_store
     from ichlite.evaluate.seen import Evaluated, seen_patients, seen_warnings
     from ichlite.infer.bundle import MANIFEST_FILE
-    from ichlite.train.run_manifest import read_run, recipe_hash
+    from ichlite.train.run_manifest import read_manifest, recipe_hash
 
     judges = []
     for path in models:
         bundle = (path / MANIFEST_FILE).exists()
         folder = path if path.is_dir() else path.parent
-        judges.append(load_judge(path, None if bundle else read_run(folder)))
+        judges.append(load_judge(path, None if bundle else read_manifest(folder)))
     store = open_stores(task.stores)
     fold = _fold_of(judges[0], store)
     if fold is not None:

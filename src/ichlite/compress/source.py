@@ -17,7 +17,7 @@ from ichlite.errors import IchliteError, InputError
 from ichlite.models.outputs import slice_logits
 from ichlite.models.saved import load
 from ichlite.train.recipe import Recipe
-from ichlite.train.run_manifest import FILE, read_run
+from ichlite.train.run_manifest import FILE, read_manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def _manifest_of(path: Path) -> RunManifest:
     """Read the manifest of a run folder, or of that of a `.keras` file."""
     if not path.exists():
         raise InputError(f"{path} does not exist", expected="a run folder, or a .keras file in one")
-    training = read_run(path if path.is_dir() else path.parent)
+    training = read_manifest(path if path.is_dir() else path.parent)
     if training is None:
         raise InputError(
             f"no training manifest beside {path.name}",

@@ -10,11 +10,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import keras
 import numpy as np
 
+from ichlite.contracts.run import RunManifest
 from ichlite.data.feed import split_rows
 from ichlite.data.join import Fold, hold_out
 from ichlite.data.rows import UNUSED
@@ -86,7 +87,7 @@ class Data:
         tested = np.any([self.of(fold).split == "test" for fold in folds], axis=0)
         return replace(self.store, split=np.where(tested, "test", UNUSED))
 
-    def manifest_of(self, run: PlannedRun) -> dict[str, Any]:
+    def manifest_of(self, run: PlannedRun) -> RunManifest:
         """Return the manifest that a run begins with."""
         init = self.inits.get(run.group.model)
         return describe(run.recipe, self.of(run.fold), store_name=self.name, init=init)
@@ -133,7 +134,7 @@ def check_runs(runs: Sequence[PlannedRun], data: Data, out: Path, *, train: bool
         folder = out / RUNS / run.name
         begun = read_manifest(folder)
         if begun is None and (kept := read_piece(result_path(out, run))) is not None:
-            begun, folder = dict(kept.document["train"]), result_path(out, run)
+            begun, folder = kept.training, result_path(out, run)
         if begun is not None:
             check_same(begun, data.manifest_of(run), folder)
     if train:

@@ -17,11 +17,14 @@ from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
+from msgspec import UNSET
 from numpy.typing import NDArray
 from scipy.special import expit
 
 from ichlite.atomic_files import replacing, write_json
 from ichlite.bench.machine import describe_machine
+from ichlite.contracts.codec import ContractError, convert_document, to_json_value
+from ichlite.contracts.run import RunManifest
 from ichlite.data.feed import split_rows
 from ichlite.data.levels import levelled
 from ichlite.data.store import Store
@@ -90,6 +93,22 @@ class Piece:
         return _identity(self.document)
 
     @property
+    def training(self) -> RunManifest:
+        """The run's manifest.
+
+        Raises:
+            InputError: It is damaged.
+        """
+        try:
+            return convert_document(RunManifest, self.document["train"])
+        except ContractError as error:
+            raise InputError(
+                f"what is kept of run {self.document['run']} is damaged",
+                found=str(error),
+                remedy="remove it, or restore it",
+            ) from None
+
+    @property
     def fold_count(self) -> int | None:
         """How many folds there are; None of a run on a store's own splits."""
         fold = self.document["train"]["data"].get("fold")
@@ -138,7 +157,8 @@ class Result:
 def is_finished(folder: Path) -> bool:
     """Tell whether the run of a folder was trained to its end."""
     manifest = read_manifest(folder)
-    return manifest is not None and "result" in manifest and (folder / BEST).is_file()
+    ended = manifest is not None and manifest.result is not UNSET
+    return ended and (folder / BEST).is_file()
 
 
 def score_run(run: PlannedRun, folder: Path, store: Store, target: Path) -> None:
@@ -175,13 +195,16 @@ def score_run(run: PlannedRun, folder: Path, store: Store, target: Path) -> None
     path.unlink(missing_ok=True)  # never a document beside the scores of another model
     with replacing(path.with_suffix(".npz")) as part:
         np.savez_compressed(part, **asdict(scores))
-    train = read_manifest(folder) or {}
+    train = read_manifest(folder)
+    if train is None or train.result is UNSET:
+        raise InputError(f"{folder} holds no run that was trained to its end")
+    best_step = train.result.best_step
     document = {
         "schema": SCHEMA,
         "run": run.name,
-        "train": train,
+        "train": to_json_value(train),
         "training": training_facts(
-            read_history(folder / "history.csv"), train["result"].get("best_step")
+            read_history(folder / "history.csv"), None if best_step is UNSET else best_step
         ),
         "scored": {
             "slices": len(rows),

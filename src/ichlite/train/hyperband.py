@@ -1,7 +1,8 @@
 """Run Hyperband by KerasTuner; each trial is a run folder of our own training loop.
 
-KerasTuner chooses the values and who goes on; `train.training_loop.fit` trains. A trial that goes on from a
-shorter one starts from a copy of its run folder: weights, optimiser and order of images go on.
+KerasTuner chooses the values and who goes on; `train.training_loop.fit` trains. A trial that goes
+on from a shorter one starts from a copy of its run folder: weights, optimiser and order of images
+go on.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 import keras_tuner
 
 from ichlite.atomic_files import replacing, replacing_folder
+from ichlite.contracts.run import RunManifest
 from ichlite.data.store import Store
 from ichlite.errors import IchliteError, UsageError
 from ichlite.train import run_manifest
@@ -223,7 +225,7 @@ class _Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         }
 
 
-def go_on_from(before: Path, folder: Path, asked: dict[str, Any]) -> None:
+def go_on_from(before: Path, folder: Path, asked: RunManifest) -> None:
     """Copy the folder of a shorter run to that of a longer one that has got that far.
 
     Args:

@@ -13,11 +13,20 @@ from typing import Any
 
 import keras
 import numpy as np
+from msgspec import UNSET, structs
 
 from ichlite import __version__
 from ichlite.atomic_files import write_json
 from ichlite.contracts.codec import ContractError, read_document, to_json_value
-from ichlite.contracts.run import SCHEMA, RunManifest
+from ichlite.contracts.run import (
+    SCHEMA,
+    LeftOutFold,
+    RunManifest,
+    RunResult,
+    Stretch,
+    TrainedStore,
+    TrainingData,
+)
 from ichlite.data import fingerprint
 from ichlite.data.join import metas_of
 from ichlite.data.rows import SPLITS
@@ -29,13 +38,11 @@ from ichlite.train.recipe import Recipe, option_of
 
 FILE = "train.json"
 PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "jax", "numpy")
-SAME = ("recipe", "data", "init_sha256")
-"""Keys that must agree for a run to go on."""
 
 
 def describe(
     recipe: Recipe, store: Store, *, store_name: str, init: Path | None = None, own: str = ""
-) -> dict[str, Any]:
+) -> RunManifest:
     """Return the manifest of a run that begins.
 
     Args:
@@ -46,34 +53,36 @@ def describe(
         own: What of it no command has, such as `model and loss`.
 
     Returns:
-        JSON-ready; the same inputs give the same `recipe`, `data` and `init_sha256`.
+        The same inputs give the same `recipe`, `data` and `init_sha256`.
     """
     labels, split = np.asarray(store.labels), np.asarray(store.split)
     counts = {name: len(store.rows(name)) for name in SPLITS}
     positives = labels[split == "train"].sum(axis=0)
-    return {
-        "schema": SCHEMA,
-        "command": command(recipe, store_name, init, chosen=store.meta, own=own),
-        "recipe": recipe.as_dict(),
-        "data": {
-            "store": store_name,
-            "kind": store.meta.get("kind"),
-            "stores": [
-                {key: meta[key] for key in ("name", "kind", "hash")} for meta in metas_of(store)
-            ],
-            "fold": store.meta.get("fold"),
-            "all_patients": bool(store.meta.get("all_patients")),
-            "store_hash": store.hash,
-            "split_hash": split_hash(store.patient, store.split),
-            "images": counts,
-            "train_positives": {n: int(p) for n, p in zip(NAMES, positives, strict=True)},
-        },
-        "fingerprint": to_json_value(fingerprint.of_run(store, init).packed()),
-        "init_sha256": None if init is None else hashlib.sha256(init.read_bytes()).hexdigest(),
-        "versions": {"ichlite": __version__, "python": platform.python_version(), **_versions()},
-        "backend": keras.backend.backend(),
-        "machine": platform.machine(),
-    }
+    fold = store.meta.get("fold")
+    return RunManifest(
+        schema=SCHEMA,
+        command=command(recipe, store_name, init, chosen=store.meta, own=own),
+        recipe=recipe.as_dict(),
+        data=TrainingData(
+            store=store_name,
+            kind=store.meta.get("kind"),
+            stores=tuple(
+                TrainedStore(name=meta["name"], kind=meta["kind"], hash=meta["hash"])
+                for meta in metas_of(store)
+            ),
+            fold=None if fold is None else LeftOutFold(**fold),
+            all_patients=bool(store.meta.get("all_patients")),
+            store_hash=store.hash,
+            split_hash=split_hash(store.patient, store.split),
+            images=counts,
+            train_positives={n: int(p) for n, p in zip(NAMES, positives, strict=True)},
+        ),
+        fingerprint=fingerprint.of_run(store, init).packed(),
+        init_sha256=None if init is None else hashlib.sha256(init.read_bytes()).hexdigest(),
+        versions={"ichlite": __version__, "python": platform.python_version(), **_versions()},
+        backend=keras.backend.backend(),
+        machine=platform.machine(),
+    )
 
 
 def recipe_hash(manifest: RunManifest) -> str:
@@ -142,39 +151,13 @@ def option_words(arguments: Mapping[str, Any]) -> list[str]:
     return words
 
 
-def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
+def write_manifest(folder: Path, manifest: RunManifest) -> None:
     """Write train.json into a folder, whole or not at all."""
-    write_json(folder / FILE, manifest)
+    write_json(folder / FILE, to_json_value(manifest))
 
 
-def read_manifest(folder: Path) -> dict[str, Any] | None:
+def read_manifest(folder: Path) -> RunManifest | None:
     """Return the manifest in a run folder; None when no run began there.
-
-    Raises:
-        UsageError: train.json is damaged, or another program's.
-    """
-    path = folder / FILE
-    if not path.exists():
-        return None
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        manifest = None
-    if not (
-        isinstance(manifest, dict)
-        and {*SAME} <= {*manifest}
-        and all(isinstance(manifest[key], dict) for key in ("recipe", "data"))
-    ):
-        raise UsageError(
-            f"{path} is no manifest of a training run",
-            expected="what `ichlite train` wrote",
-            remedy="give another folder, or remove the file",
-        )
-    return manifest
-
-
-def read_run(folder: Path) -> RunManifest | None:
-    """Return the manifest of a run folder; None when no run began there.
 
     Raises:
         InputError: train.json is damaged, or another program's.
@@ -188,11 +171,11 @@ def read_run(folder: Path) -> RunManifest | None:
         raise InputError(
             f"{path} is not as `ichlite train` wrote it",
             found=str(error),
-            remedy="restore it, or train again",
+            remedy="restore it, or give another folder",
         ) from None
 
 
-def begun_in(folder: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
+def begun_in(folder: Path, asked: RunManifest) -> RunManifest | None:
     """Return the manifest of the run in a folder as the run goes on; None where none began.
 
     A run goes on to more epochs where its steps do not depend on how many come after them. Then
@@ -203,86 +186,83 @@ def begun_in(folder: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
         asked: Manifest of the run that is wanted there.
 
     Raises:
+        InputError: Its manifest is damaged.
         UsageError: The run there is another one, or cannot go on to more epochs.
     """
     begun = read_manifest(folder)
     if begun is None:
         return None
-    before, wanted = begun["recipe"].get("epochs"), asked["recipe"]["epochs"]
+    before, wanted = begun.recipe.get("epochs"), asked.recipe["epochs"]
     if not isinstance(before, int) or wanted <= before:
         check_same(begun, asked, folder)
         return begun
-    longer = {**begun, "recipe": {**begun["recipe"], "epochs": wanted}}
-    check_same(longer, asked, folder)
-    reason = Recipe(**asked["recipe"]).why_no_longer()
+    check_same(structs.replace(begun, recipe={**begun.recipe, "epochs": wanted}), asked, folder)
+    reason = Recipe(**asked.recipe).why_no_longer()
     if reason is not None:
         raise UsageError(
             f"{folder.name} holds a run of {before} epochs, which cannot go on to {wanted}",
             found=reason,
             remedy="give another OUT; with --init it starts from the weights of this run",
         )
-    done = longer.pop("result", None)
-    if done is not None and "stretches" not in begun:
-        longer["stretches"] = [{"epochs": before, "steps": done["steps"]}]
-    return {**longer, "recipe": asked["recipe"], "command": asked["command"]}
+    stretches = begun.stretches
+    if stretches is UNSET and begun.result is not UNSET:
+        stretches = (Stretch(epochs=before, steps=begun.result.steps),)
+    return structs.replace(
+        begun, recipe=asked.recipe, command=asked.command, stretches=stretches, result=UNSET
+    )
 
 
-def ended(
-    manifest: dict[str, Any], *, steps: int, best: float | None, best_step: int, chosen_by: str
-) -> dict[str, Any]:
+def ended(manifest: RunManifest, result: RunResult) -> RunManifest:
     """Return the manifest of a run that has come to its end.
 
     Args:
         manifest: As it was.
-        steps: Optimiser steps done.
-        best: Highest validation mean AUC; None where it was never defined.
-        best_step: After which the weights of best.keras were saved.
-        chosen_by: What that step was chosen by.
+        result: How it ended.
     """
-    stretch = {"epochs": manifest["recipe"]["epochs"], "steps": steps}
-    return {
-        **manifest,
-        "stretches": [*manifest.get("stretches", []), stretch],
-        "result": {
-            "steps": steps,
-            "validation_mean_auc": best,
-            "chosen_by": chosen_by,
-            "best_step": best_step,
-        },
-    }
+    stretch = Stretch(epochs=manifest.recipe["epochs"], steps=result.steps)
+    before = () if manifest.stretches is UNSET else manifest.stretches
+    return structs.replace(manifest, stretches=(*before, stretch), result=result)
 
 
-def check_same(begun: dict[str, Any], asked: dict[str, Any], folder: Path) -> None:
+def check_same(begun: RunManifest, asked: RunManifest, folder: Path) -> None:
     """Refuse to go on with a run as another one.
 
-    A run begun before the recipe had some argument was run with what is its default now.
+    A run begun before the recipe had some argument was run with what is its default now; what its
+    manifest does not say of the data is taken to be the same.
 
     Raises:
         UsageError: They differ in something that would make the resumed run another run.
     """
-    begun = {
-        **begun,
-        "recipe": {**Recipe().as_dict(), **begun["recipe"]},
-        "data": {**asked["data"], **begun["data"]},
-    }
+    found, expected = _identity(begun), _identity(asked)
     differing = [
-        f"{key}.{name}" if name else key
-        for key in SAME
-        for name in (sorted({*begun[key], *asked[key]}) if isinstance(asked[key], dict) else [""])
-        if _at(begun, key, name) != _at(asked, key, name)
+        name
+        for name in sorted({*found, *expected}, key=lambda one: (not one.startswith("recipe"), one))
+        if found.get(name) != expected.get(name)
+        and not (name.startswith("data") and found.get(name) in _NOT_SAID)
     ]
     if differing:
-        first = differing[0].split(".")
+        first = differing[0]
         raise UsageError(
             f"{folder.name} holds a run with other {', '.join(differing)}",
-            found=_at(begun, first[0], first[-1] if len(first) > 1 else ""),
-            expected=_at(asked, first[0], first[-1] if len(first) > 1 else ""),
+            found=found.get(first),
+            expected=expected.get(first),
             remedy="give another OUT, or repeat the command that began the run to resume it",
         )
 
 
-def _at(manifest: dict[str, Any], key: str, name: str) -> Any:
-    return manifest[key].get(name) if name else manifest[key]
+_NOT_SAID: tuple[object, ...] = (None, (), "", [])
+"""What a manifest of before has in place of what it did not say of its data."""
+
+
+def _identity(manifest: RunManifest) -> dict[str, Any]:
+    """Return what must agree for a run to go on, by name."""
+    recipe = {**Recipe().as_dict(), **manifest.recipe}
+    data = to_json_value(manifest.data)
+    return {
+        **{f"recipe.{name}": value for name, value in recipe.items()},
+        **{f"data.{name}": value for name, value in data.items()},
+        "init_sha256": manifest.init_sha256,
+    }
 
 
 def _versions() -> dict[str, str]:

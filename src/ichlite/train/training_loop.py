@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgspec import UNSET
 from numpy.typing import NDArray
 
 from ichlite.atomic_files import held
+from ichlite.contracts.run import RunResult
 from ichlite.data.feed import ahead, split_rows
 from ichlite.data.levels import levelled
 from ichlite.data.store import Store
@@ -160,7 +162,7 @@ def fit(
             sums = checkpoint.sums_of(last)
         else:
             begun = asked
-        if "result" not in begun:
+        if begun.result is UNSET:
             run_manifest.write_manifest(folder, begun)
         learner = Learner(trained, recipe, losses, total)
         start = learner.iterations
@@ -181,11 +183,11 @@ def fit(
             history.close()
         best_step, chosen_by = history.chosen(recipe.keep)
         best = history.best()
-        if "result" not in begun:
-            end = run_manifest.ended(
-                begun, steps=total, best=best, best_step=best_step, chosen_by=chosen_by
+        if begun.result is UNSET:
+            result = RunResult(
+                steps=total, validation_mean_auc=best, chosen_by=chosen_by, best_step=best_step
             )
-            run_manifest.write_manifest(folder, end)
+            run_manifest.write_manifest(folder, run_manifest.ended(begun, result))
     return Run(folder, total, best, start, best_step, chosen_by)
 
 
