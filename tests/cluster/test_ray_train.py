@@ -11,10 +11,12 @@ from threading import Thread
 import numpy as np
 import pytest
 from tests.cluster.conftest import kill_worker
+from tests.made_runs import made_run
 from tests.toy import make_store
 
 from ichlite.cluster.ray_train import FOLDER, train_on_cluster
 from ichlite.cluster.session import Cluster, session
+from ichlite.contracts.codec import document_text
 from ichlite.data.store import Store
 from ichlite.errors import IchliteError, UsageError
 from ichlite.train.recipe import Recipe
@@ -80,10 +82,8 @@ def test_two_workers_train_as_one_does_and_survive_the_death_of_one(
 def test_what_no_new_group_would_do_better_ends_the_run(
     store: Store, cluster: str, tmp_path: Path
 ) -> None:
-    (tmp_path / "train.json").write_text(
-        json.dumps({"recipe": {"epochs": 1}, "data": {}, "init_sha256": None})
-    )
-    with session(cluster) as there, pytest.raises(UsageError, match="other recipe"):
+    (tmp_path / "train.json").write_text(document_text(made_run(loss="ldam")))
+    with session(cluster) as there, pytest.raises(UsageError, match="holds a run with other "):
         train_on_cluster(RECIPE, [store.path], tmp_path, there, workers=1)
     assert not (tmp_path / FOLDER / "done.json").exists()
 

@@ -69,7 +69,7 @@ def test_evaluate_wants_one_source(ichlite: Run, store: Store, tmp_path: Path) -
     assert ichlite("evaluate", tmp_path).exit_code == 2
     both = ichlite("evaluate", tmp_path, store.path, "--rsna", tmp_path)
     assert both.exit_code == 2
-    assert "one of the two" in both.err
+    assert "found both; expected a STORE or --rsna FOLDER" in both.err
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_a_foreign_manifest_is_left_as_it_is(
     (tmp_path / "train.json").write_text(text)
     done = ichlite("train", store.path, tmp_path)
     assert (done.exit_code, done.err.count("\n")) == (2, 1)
-    assert f"{tmp_path / 'train.json'} is no manifest" in done.err
+    assert f"{tmp_path / 'train.json'} is not as `ichlite train` wrote it" in done.err
     assert (tmp_path / "train.json").read_text() == text
 
 

@@ -40,7 +40,7 @@ def read_document(kind: type[T], text: str | bytes) -> T:
         {'slices': 28}
         >>> read_document(dict[str, int], '{"slices": "many"}')
         Traceback (most recent call last):
-        ichlite.contracts.codec.ContractError: slices: expected `int`, got `str`
+        ichlite.contracts.codec.ContractError: expected `int`, got `str`
     """
     try:
         return msgspec.json.decode(text, type=kind)
@@ -104,4 +104,5 @@ def _in_words(message: str) -> str:
     if key is not None:
         return f"no {'.'.join(filter(None, (where, key[1])))}"
     what = what[:1].lower() + what[1:]
-    return f"{where.replace('[...]', '')}: {what}" if where else what
+    where = where.replace("[...]", "")  # some key of a mapping
+    return f"{where}: {what}" if where else what

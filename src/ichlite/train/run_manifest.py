@@ -32,7 +32,7 @@ from ichlite.data.join import metas_of
 from ichlite.data.rows import SPLITS
 from ichlite.data.split import split_hash
 from ichlite.data.store import Store
-from ichlite.errors import InputError, UsageError
+from ichlite.errors import UsageError
 from ichlite.labels import NAMES
 from ichlite.train.recipe import Recipe, option_of
 
@@ -160,7 +160,7 @@ def read_manifest(folder: Path) -> RunManifest | None:
     """Return the manifest in a run folder; None when no run began there.
 
     Raises:
-        InputError: train.json is damaged, or another program's.
+        UsageError: train.json is damaged, or another program's.
     """
     path = folder / FILE
     if not path.exists():
@@ -168,7 +168,7 @@ def read_manifest(folder: Path) -> RunManifest | None:
     try:
         return read_document(RunManifest, path.read_bytes())
     except ContractError as error:
-        raise InputError(
+        raise UsageError(
             f"{path} is not as `ichlite train` wrote it",
             found=str(error),
             remedy="restore it, or give another folder",
@@ -186,8 +186,8 @@ def begun_in(folder: Path, asked: RunManifest) -> RunManifest | None:
         asked: Manifest of the run that is wanted there.
 
     Raises:
-        InputError: Its manifest is damaged.
-        UsageError: The run there is another one, or cannot go on to more epochs.
+        UsageError: The run there is another one, its manifest is damaged, or it cannot go on to
+            more epochs.
     """
     begun = read_manifest(folder)
     if begun is None:
