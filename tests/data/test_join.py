@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ichlite.data.join import Fold, hold_out, join_stores, open_stores, train_on_all
-from ichlite.data.rows import StoreRow
+from ichlite.data.rows import UNUSED, StoreRow
 from ichlite.data.store import Store
 from ichlite.data.writer import StoreWriter
 from ichlite.errors import StoreError, UsageError
@@ -90,6 +91,11 @@ def test_all_patients_train_for_the_model_that_is_shipped(
     other = make(tmp_path / "other", "cq500", 4, name="o", split="test")
     store = train_on_all(join_stores([stores[0], other]))
     assert (store.split == "train").all()
+    split = np.repeat(["train", "test"] * 5, 2)
+    real, implants = (replace(one, split=split) for one in stores[1:])
+    store = train_on_all(join_stores([stores[0], real, implants]))
+    assert (store.split[store.origin == 1] == "train").all()
+    assert store.split[store.origin == 2].tolist() == ["train", "train", UNUSED, UNUSED] * 5
     with pytest.raises(UsageError, match="cannot be combined with --all-patients"):
         open_stores([other.path], Fold(1, 2), all_patients=True)
 

@@ -283,14 +283,14 @@ def _store(task: _Task, models: list[Path]) -> list[_Found]:
 
 def _fold_of(judge: Judge, store: Store) -> Fold | None:
     """Return the fold that a run left out of these stores; None if none, or one of other stores."""
-    from ichlite.data.join import GENERATED, Fold, metas_of
+    from ichlite.data.join import GENERATED, IMPLANT, Fold, metas_of
     from ichlite.errors import UsageError
 
     if judge.training is None or judge.training.data.fold is None:
         return None
     trained = judge.training.data.stores
     real = {one.hash for one in trained if one.kind not in GENERATED}
-    folded = real or {one.hash for one in trained if one.kind != "implant"}
+    folded = real or {one.hash for one in trained if one.kind != IMPLANT}
     here = {meta["hash"] for meta in metas_of(store)}
     if not folded & here:
         return None

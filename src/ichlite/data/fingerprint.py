@@ -18,7 +18,7 @@ from msgspec import UNSET, structs
 
 from ichlite.contracts.codec import ContractError, read_document
 from ichlite.contracts.run import FingerprintText, RunManifest
-from ichlite.data.join import metas_of
+from ichlite.data.join import IMPLANT, metas_of
 from ichlite.data.rows import CONSTANT
 from ichlite.data.store import Store
 from ichlite.errors import InputError
@@ -27,8 +27,6 @@ TRAINING_FILE = "train.json"
 """The training manifest beside a checkpoint."""
 NAMED_KINDS = ("rsna", "cq500", "ct-ich")
 """Kinds of stores whose patients have the same names wherever the data set is prepared."""
-IMPLANT = "implant"
-"""Kind of stores whose heads are those of patients of another store."""
 MOST_IN_BUNDLE = 2000
 """Most patients; of more, a bundle holds the hash of the fingerprint alone."""
 

@@ -18,7 +18,9 @@ from ichlite.data.store import TEXTS, Store
 from ichlite.data.store_parts import CellArray, Element, RowArray
 from ichlite.errors import StoreError, UsageError
 
-GENERATED = ("phantom", "implant")
+IMPLANT = "implant"
+"""Kind of stores whose heads are those of patients of another store."""
+GENERATED = ("phantom", IMPLANT)
 """Kinds of store whose patients are made, or are those of another store."""
 
 
@@ -199,8 +201,8 @@ def hold_out(store: Store, fold: Fold) -> Store:
     groups = groups_of(names.tolist(), series, pixels)
     labels = patient_labels(names.tolist(), store.any[real].tolist(), store.labels[real].tolist())
     folds = fold_patients(groups, labels, fold.of, fold.seed)
-    split = store.split.astype(f"U{max(map(len, (*SPLITS, UNUSED)))}")  # any split fits in it
-    followers = real | (kinds == "implant")
+    split = _any_split(store.split)
+    followers = real | (kinds == IMPLANT)
     for row in np.flatnonzero(followers & (split != UNUSED)):
         held = folds.get(str(store.patient[row]))
         if held is None:
@@ -220,10 +222,18 @@ def train_on_all(store: Store) -> Store:
     """Return the store with every patient of real scans to train on; phantoms keep their splits.
 
     For the model that is shipped, which cross-validation has judged: nobody is left to test on.
+    Implants that do not train are in heads that do, so they neither validate nor test.
     """
-    _, real = _kinds_and_real(store)
+    kinds, real = _kinds_and_real(store)
+    split = np.where(real, "train", _any_split(store.split))
+    split[(kinds == IMPLANT) & (split != "train")] = UNUSED
     meta = MappingProxyType({**store.meta, "all_patients": True})
-    return replace(store, split=np.where(real, "train", store.split), meta=meta)
+    return replace(store, split=split, meta=meta)
+
+
+def _any_split(split: NDArray[np.str_]) -> NDArray[np.str_]:
+    """Return a copy of a column of splits that any split fits into."""
+    return split.astype(f"U{max(map(len, (*SPLITS, UNUSED)))}")
 
 
 def _kinds_and_real(store: Store) -> tuple[NDArray[np.str_], NDArray[np.bool_]]:
@@ -231,7 +241,7 @@ def _kinds_and_real(store: Store) -> tuple[NDArray[np.str_], NDArray[np.bool_]]:
     kinds = np.array([str(meta["kind"]) for meta in metas_of(store)])[store.origin]
     real = ~np.isin(kinds, GENERATED)
     if not real.any():
-        real = kinds != "implant"  # phantoms alone are folded themselves
+        real = kinds != IMPLANT  # phantoms alone are folded themselves
     return kinds, real & (store.split != UNUSED)
 
 
