@@ -23,9 +23,10 @@ from ichlite.evaluate.decisions import (
     decisions_from_scores,
     predictive,
 )
-from ichlite.evaluate.folds import Seed, calibration_of
+from ichlite.evaluate.folds import calibration_of
 from ichlite.evaluate.intervals import wilson
 from ichlite.evaluate.scores import write_scores
+from ichlite.evaluate.seeds import Seed
 from ichlite.infer.bundle import calibration_of as calibration_in
 from ichlite.infer.bundle import rule_of
 from ichlite.infer.decision import decide

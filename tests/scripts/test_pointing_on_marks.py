@@ -111,16 +111,9 @@ def test_marks_of_another_store_are_refused(store: Store, tmp_path: Path) -> Non
             lay(read_marks(path), store)
 
 
-def test_each_slice_is_judged_by_the_run_that_left_its_patient_out(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rows = np.flatnonzero(store.any)
-    held = {
-        number: set(
-            pointing_on_marks.hold_out(store, pointing_on_marks.Fold(number, 2)).rows("test")
-        )
-        for number in (1, 2)
-    }
+@pytest.fixture
+def two_folds(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Runs of two folds that nobody trained; the model of each is its number."""
     monkeypatch.setattr(
         pointing_on_marks,
         "read_manifest",
@@ -131,12 +124,25 @@ def test_each_slice_is_judged_by_the_run_that_left_its_patient_out(
         "load_judge",
         lambda run, training: SimpleNamespace(model=int(run.name), brain_level_hu=None),
     )
+    return [Path("1"), Path("2")]
+
+
+def test_each_slice_is_judged_by_the_run_that_left_its_patient_out(
+    store: Store, two_folds: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = np.flatnonzero(store.any)
+    held = {
+        number: set(
+            pointing_on_marks.hold_out(store, pointing_on_marks.Fold(number, 2)).rows("test")
+        )
+        for number in (1, 2)
+    }
     monkeypatch.setattr(
         pointing_on_marks,
         "maps_of",
         lambda model, _, part: np.full((len(part), 2, 2, 5), model, np.float32),
     )
-    maps = maps_out_of_fold([Path("1"), Path("2")], store, rows)
+    maps = maps_out_of_fold(two_folds, store, rows)
     assert all(row in held[int(one[0, 0, 0])] for row, one in zip(rows, maps, strict=True))
     with pytest.raises(InputError, match="no run that left"):
         maps_out_of_fold([Path("1")], store, rows)
@@ -174,7 +180,7 @@ def test_the_marks_that_are_kept_are_of_the_slices_that_were_chosen() -> None:
 
 
 def test_implants_are_played_on_by_the_run_that_left_their_heads_out(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+    store: Store, two_folds: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each implanted slice counts once, and the counts of the folds are added."""
     asked: list[np.ndarray] = []
@@ -183,18 +189,8 @@ def test_implants_are_played_on_by_the_run_that_left_their_heads_out(
         asked.append(implants.patient[rows])
         return {"any": {"slices": len(rows), "strict": model, "tolerant": model}}
 
-    monkeypatch.setattr(
-        pointing_on_marks,
-        "read_manifest",
-        lambda run: made_run(fold=LeftOutFold(number=int(run.name), of=2)),
-    )
-    monkeypatch.setattr(
-        pointing_on_marks,
-        "load_judge",
-        lambda run, training: SimpleNamespace(model=int(run.name), brain_level_hu=None),
-    )
     monkeypatch.setattr(pointing_on_marks, "pointing", played)
-    found = play_on_implants([Path("1"), Path("2")], store, store)
+    found = play_on_implants(two_folds, store, store)
     assert not set(asked[0].tolist()) & set(asked[1].tolist())
     assert found["any"]["slices"] == len(store)
     assert found["any"]["strict"] == 1 + 2

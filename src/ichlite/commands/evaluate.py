@@ -341,12 +341,11 @@ def _folds(
     from ichlite.errors import UsageError
     from ichlite.evaluate.folds import (
         calibrate_named,
-        check_same_slices,
         judge_out_of_fold,
-        read_seeds,
         summarise_folds,
     )
     from ichlite.evaluate.paired import compare
+    from ichlite.evaluate.seeds import check_same_slices, read_seeds
 
     way = calibrate_named(calibrate)
     if against and not bootstrap:

@@ -35,11 +35,7 @@ from ichlite.contracts.bundle import (
     Share,
 )
 from ichlite.errors import InputError
-from ichlite.evaluate.folds import (
-    Seed,
-    calibration_of,
-    read_seeds,
-)
+from ichlite.evaluate.folds import calibration_of
 from ichlite.evaluate.intervals import wilson
 from ichlite.evaluate.operating_points import (
     LEAST,
@@ -49,6 +45,7 @@ from ichlite.evaluate.operating_points import (
 )
 from ichlite.evaluate.predictions import Cases
 from ichlite.evaluate.scores import ScoreTable
+from ichlite.evaluate.seeds import Seed, read_seeds
 from ichlite.infer.decision import Calibration, Rule
 from ichlite.labels import ANY
 
@@ -129,7 +126,7 @@ def decisions_from_files(paths: Sequence[Path]) -> Decisions:
     """Read the out-of-fold scores of one or several seeds and decide; see `decisions_from_scores`.
 
     Raises:
-        InputError: See `folds.read_seeds` and `decisions_from_scores`.
+        InputError: See `seeds.read_seeds` and `decisions_from_scores`.
     """
     return decisions_from_scores(read_seeds(paths))
 
@@ -138,7 +135,7 @@ def decisions_from_scores(seeds: Sequence[Seed]) -> Decisions:
     """Choose calibration, rule and operating points from scores out of fold.
 
     Args:
-        seeds: Scores of the same folds, from `folds.read_seeds`.
+        seeds: Scores of the same folds, from `seeds.read_seeds`.
 
     Returns:
         The decisions, with what they do on these scores.

@@ -48,8 +48,10 @@ def write_report(folder: Path, summary: Mapping[str, Any], judged: Judged) -> tu
         (folder / name).write_text(text, encoding="utf-8")
     with (folder / "metrics.csv").open("w", newline="") as file:
         csv.writer(file).writerows(table(summary, "slice") + table(summary["scan"], "scan")[1:])
+    seeds = summary.get("seeds", ())
+    drawn = f"{seeds[0]['scores']}, out of fold" if seeds else summary["data"]
     plots = [
-        plot_curves(cases, curve, folder / f"{curve}-{kind}.png", f"{kind}s of {summary['data']}")
+        plot_curves(cases, curve, folder / f"{curve}-{kind}.png", f"{kind}s of {drawn}")
         for kind, cases in (("slice", judged.slices), ("scan", judged.scans))
         for curve in CURVES
     ]

@@ -105,5 +105,5 @@ def plot_curves(cases: Cases, curve: Curve, path: Path, title: str) -> Path:
         axes.set(xlabel=x, ylabel=y, xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), title=title)
         axes.set_aspect("equal")
         if axes.get_legend_handles_labels()[0]:
-            axes.legend(loc="lower right" if roc else "lower left", fontsize="small")
+            figure.legend(loc="outside lower center", ncols=3, fontsize="small")
     return save(figure, path)

@@ -94,7 +94,7 @@ class Recipe:
     loss: str = _option(
         "bce",
         LOSS,
-        "bce, focal, ldam, ldam_drw, class_balanced, asymmetric or distribution_balanced.",
+        "Loss: bce, focal, ldam, ldam_drw, class_balanced, asymmetric or distribution_balanced.",
     )
     epochs: int = _option(
         5, OPTIMISATION, "Training epochs on full slices, after the crop steps.", _FROM_0
