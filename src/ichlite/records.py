@@ -116,10 +116,18 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class SkippedFile:
-    """A file that is in no result, with the reason in one line."""
+    """A file that is in no result, with the reason in one line.
+
+    Attributes:
+        file: The path as given.
+        reason: One line.
+        may_be_ct: Whether it may be, or hold, a slice of a head CT that could not be read; False
+            for other kinds of files, copies and scouts.
+    """
 
     file: str
     reason: str
+    may_be_ct: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +218,9 @@ class NotAnalysed:
         files: Its files.
         reasons: Why, one line each; at least one.
         notes: Repairs and remarks, one line each.
+        read_instead: UID of the series that was read for the study in its place; None where the
+            study has no answer.
+        may_be_head: Whether it may be a head CT; False for a scout, and for another body part.
         scan, urgent, complete, operating_point, threshold: None: there is no answer.
         slices, not_cleared, left_out: Empty.
     """
@@ -219,8 +230,14 @@ class NotAnalysed:
     files: tuple[str, ...]
     reasons: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    read_instead: str | None = None
+    may_be_head: bool = True
 
-    status: ClassVar[Literal["not_analysed"]] = "not_analysed"
+    @property
+    def status(self) -> Literal["not_analysed", "not_chosen"]:
+        """Whether another series was read in its place."""
+        return "not_analysed" if self.read_instead is None else "not_chosen"
+
     scan: ClassVar[None] = None
     slices: ClassVar[tuple[()]] = ()
     urgent: ClassVar[None] = None

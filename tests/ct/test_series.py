@@ -141,7 +141,7 @@ def test_links_do_not_loop_or_count_twice(scan):
     assert len(series.slices) == COUNT
     assert series.faults == ()
     reasons = {Path(one.file).name: one.reason for one in skipped}
-    assert reasons["loop"] == "link to a folder: not followed"
+    assert reasons["loop"] == "a link to a folder, which is not followed"
     assert "same file" in reasons.get("alias", reasons.get("IM0003", ""))
     assert "cannot be opened" in reasons["dangling"]
 

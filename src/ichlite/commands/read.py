@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 EPILOG = (
     "Example: ichlite read studies/ --html report.html --csv slices.csv. "
-    "Exit codes: 0 every series was analysed as a whole; 1 a file was skipped, a series was not "
-    "analysed, is incomplete or a child's, a folder mixes patients, or a report was not written; "
-    "2 wrong usage; 130 interrupted."
+    "Exit codes: 0 each study that may hold a head CT was read as a whole; 1 one was not, is "
+    "incomplete or a child's, a file that may be CT cannot be read, no study was read at all, or a "
+    "report was not written; 2 wrong usage; 130 interrupted."
 )
 
 
@@ -36,7 +36,12 @@ def read(
         Path | None, typer.Option(metavar="FILE", help="HTML report to write, with images.")
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Judge also series that the input check refuses.")
+        bool,
+        typer.Option("--force", help="Judge what the input check refuses, where nothing passes."),
+    ] = False,
+    every_series: Annotated[
+        bool,
+        typer.Option("--every-series", help="Read every series, not one for each study."),
     ] = False,
     threads: Annotated[
         int,
@@ -52,14 +57,21 @@ def read(
         ),
     ] = "balanced",
 ) -> None:
-    """Read head CT studies: every series gets a result or a reason why not."""
+    """Read head CT studies: each gets an answer, or a reason why not."""
     from ichlite.infer.bundle import load_bundle
     from ichlite.write.files import check_outputs
 
     check_outputs(paths, [("--csv", csv), ("--html", html)])
     loaded = load_bundle(bundle).at(operating_point)
     result = read_and_write(
-        paths, loaded, as_json=as_json, csv=csv, html=html, force=force, threads=threads
+        paths,
+        loaded,
+        as_json=as_json,
+        csv=csv,
+        html=html,
+        force=force,
+        every_series=every_series,
+        threads=threads,
     )
     if not succeeded(result, force=force):
         raise typer.Exit(1)
@@ -73,6 +85,7 @@ def read_and_write(
     csv: Path | None = None,
     html: Path | None = None,
     force: bool = False,
+    every_series: bool = False,
     threads: int = 1,
 ) -> ReadResult:
     """Read paths, write the reports, print the triage list or JSON, and return the result."""
@@ -103,6 +116,7 @@ def read_and_write(
             threads=threads,
             visit=visit,
             pixels_for_visit=report is not None,
+            every_series=every_series,
         )
     # Reports before stdout, whose reader may have gone; what fails must not keep the rest back.
     problems: list[IchliteError] = []
@@ -143,13 +157,17 @@ def _write_report(path: Path, make: Callable[[], str], result: ReadResult) -> No
 
 
 def succeeded(result: ReadResult, *, force: bool = False) -> bool:
-    """Return whether every input was analysed as a whole and none needs a second look.
+    """Return whether each study that may hold a head CT was read as a whole.
+
+    Scouts, reports, series that were not chosen and other parts of the body do not count, so long
+    as something was read.
 
     Args:
         result: What `read_and_write` returned.
         force: Whether `--force` was given: a scan that is not cleared is then no failure.
     """
-    answered = all(
-        scan.status == "analysed" and (force or not scan.not_cleared) for scan in result.studies
-    )
-    return answered and bool(result.studies) and not result.skipped and not result.warnings
+    answered = {one.study for one in result.studies if one.status == "analysed"}
+    may_be_head = {one.study for one in result.studies if getattr(one, "may_be_head", False)}
+    whole = force or not any(one.not_cleared for one in result.studies)
+    unread = any(one.may_be_ct for one in result.skipped)
+    return bool(answered) and may_be_head <= answered and whole and not unread

@@ -1,4 +1,4 @@
-"""What `ichlite read --json` prints: one entry a series, and every file that is in none."""
+"""What `ichlite read --json` prints: an entry for each series, and every file that is in none."""
 
 from __future__ import annotations
 
@@ -100,11 +100,36 @@ class NotAnalysedEntry(Document, frozen=True, kw_only=True, tag_field="status", 
     notes: tuple[Reason, ...]
 
 
+class NotChosenEntry(Document, frozen=True, kw_only=True, tag_field="status", tag="not_chosen"):
+    """A series of a study that another series answers for, and why it was not read."""
+
+    study: str
+    series: str
+    files: tuple[str, ...]
+    reasons: Annotated[tuple[Reason, ...], Meta(min_length=1)]
+    urgent: None
+    complete: None
+    not_cleared: Annotated[tuple[Reason, ...], Meta(max_length=0)]
+    operating_point: None
+    threshold: None
+    scan: None
+    slices: Annotated[tuple[SliceEntry, ...], Meta(max_length=0)]
+    notes: tuple[Reason, ...]
+    read_instead: str
+
+
 class SkippedEntry(Document, frozen=True, kw_only=True):
-    """A file that belongs to no series, or was left out of the one it belongs to, and why."""
+    """A file that belongs to no series, or was left out of the one it belongs to, and why.
+
+    Attributes:
+        file: As it was given.
+        reason: Why.
+        may_be_ct: Whether it may be, or hold, a slice of a head CT that could not be read.
+    """
 
     file: str
     reason: Reason
+    may_be_ct: bool = False
 
 
 class Reading(Document, frozen=True, kw_only=True):
@@ -114,7 +139,8 @@ class Reading(Document, frozen=True, kw_only=True):
         ichlite: Version.
         research_use_only: Not a medical device.
         bundle: Name and version of the model.
-        studies: One entry a series.
+        studies: One entry a series; of each study, one is analysed at most, unless all were asked
+            for.
         skipped: Files in none of them.
         warnings: What a person must look at in the input as a whole.
     """
@@ -123,6 +149,6 @@ class Reading(Document, frozen=True, kw_only=True):
     ichlite: str
     research_use_only: Literal[True]
     bundle: Annotated[str, Meta(min_length=1)]
-    studies: tuple[AnalysedEntry | NotAnalysedEntry, ...]
+    studies: tuple[AnalysedEntry | NotAnalysedEntry | NotChosenEntry, ...]
     skipped: tuple[SkippedEntry, ...]
     warnings: tuple[Reason, ...]

@@ -70,6 +70,10 @@ _ARCHIVES: dict[bytes, str] = {
     b"Rar!\x1a\x07": "rar",
 }
 _TAR_MAGIC = slice(257, 262)
+OWN_REPORT = "a report of ichlite, no input"
+_OWN_STARTS = (b"study,series,status,urgent,file", b'{\n  "schema": "ichlite-read/')
+_OWN_TITLE = b"<title>ichlite"
+"""In the first page of every HTML report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,7 @@ class Refusal:
             damaged file; None when nothing is lost (another kind of file) or it is not known.
         damaged: Whether it claims to be a CT slice that cannot be used, not another kind of file.
         code: Short name of the fault, as `IchliteError.code`.
+        unopened: Whether it was not looked into: an archive, or no permission.
     """
 
     path: str
@@ -90,6 +95,12 @@ class Refusal:
     lost_from_series: str | None = None
     damaged: bool = False
     code: str | None = None
+    unopened: bool = False
+
+    @property
+    def may_be_ct(self) -> bool:
+        """Whether it may be, or hold, a CT slice: it is damaged, or was not looked into."""
+        return self.damaged or self.unopened
 
 
 def read_header(path: str) -> SliceHeader | Refusal:
@@ -106,15 +117,19 @@ def read_header(path: str) -> SliceHeader | Refusal:
         if not stat.S_ISREG(status.st_mode):
             return Refusal(path, "not a regular file")  # opening a pipe could wait for ever
         if status.st_size == 0:
-            return Refusal(path, "empty file")  # so are those of /proc, of which some never end
+            return Refusal(
+                path, "empty file", unopened=True
+            )  # so are those of /proc, of which some never end
         with FileIO(path) as file:
             first = read_first_bytes(file)
+            if is_own_report(first):
+                return Refusal(path, OWN_REPORT)
             kind = _not_dicom(first)
             if kind is not None:
-                return Refusal(path, kind)
+                return Refusal(path, kind, unopened=True)
             elements = read_elements(file, first, status.st_size, WANTED)
     except OSError as error:
-        return Refusal(path, f"cannot be opened or read: {error.strerror}")
+        return Refusal(path, f"cannot be opened or read: {error.strerror}", unopened=True)
     if elements is None:
         return Refusal(path, "not a DICOM file")
     return _header(path, elements, status.st_size)
@@ -127,6 +142,16 @@ def is_localizer(header: SliceHeader) -> bool:
         DICOM PS3.3 C.8.2.1.1.1.
     """
     return any("LOCALIZER" in part.upper() for part in header.image_type)
+
+
+def is_own_report(first: bytes) -> bool:
+    """Return whether a file with these first bytes is a report that `ichlite read` wrote.
+
+    Example:
+        >>> is_own_report(b"study,series,status,urgent,file,position_mm")
+        True
+    """
+    return first.startswith(_OWN_STARTS) or _OWN_TITLE in first
 
 
 def _not_dicom(first: bytes) -> str | None:

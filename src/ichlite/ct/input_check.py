@@ -20,7 +20,8 @@ from ichlite.ct.gaps import MAX_SPACING_MM
 from ichlite.ct.header import is_localizer
 from ichlite.ct.missing_pixels import lost_slices, repeated_images
 from ichlite.ct.stack import slice_normal
-from ichlite.ct.tensor import leave_out
+from ichlite.ct.tensor import is_upside_down, leave_out
+from ichlite.ct.wording import is_agent, names_head, says_contrast
 from ichlite.records import HeadVolume, Series, SliceHeader
 
 MIN_SLICES = 10
@@ -45,11 +46,6 @@ BRAIN_MEAN_RANGE_HU = (12.0, 55.0)
 MIN_BRAIN_SPREAD_HU = 2.5
 """Grey matter, white matter and CSF differ; a block of water or plastic does not."""
 
-_HEAD_WORDS = ("HEAD", "BRAIN", "SKULL", "NEURO", "CRANI", "CEREB", "ENCEPH")
-NO_CONTRAST = frozenset({"NONE", "NO", "N", "C-", "-", "0", "WITHOUT", "UNENHANCED", "NATIVE"})
-_CONTRAST_SERIES = re.compile(
-    r"\b(post[ _-]?contrast|with[ _]contrast|cect|cta|angio\w*|perfusion)\b|\bc\+", re.IGNORECASE
-)
 _SHARP_KERNEL = re.compile(r"^(BONE|EDGE|LUNG|[BHJ][rfu]?[6-9]\d)", re.IGNORECASE)
 
 CUT_BRAIN_CM2 = 50.0
@@ -69,10 +65,13 @@ class Judgement:
     Attributes:
         refusals: Why the model may not judge it: it is no such scan, or cannot be told to be one.
         defects: Why the model's judgement cannot clear it: it is not the whole of one.
+        may_be_head: Whether it may be a head CT of any kind; False for a scout, and for what its
+            headers call another part of the body.
     """
 
     refusals: tuple[str, ...] = ()
     defects: tuple[str, ...] = ()
+    may_be_head: bool = True
 
 
 def judge_series(series: Series) -> Judgement:
@@ -86,7 +85,8 @@ def judge_series(series: Series) -> Judgement:
         pixel spacing, without which an image cannot be placed.
     """
     if any(is_localizer(header) for header in series.slices):
-        return Judgement(("the series is a localizer (scout), not an axial scan",))
+        why = "the series is a localizer (scout), not an axial scan"
+        return Judgement((why,), may_be_head=False)
     first = series.slices[0]
     refusals = [
         *series.faults,
@@ -110,7 +110,12 @@ def judge_series(series: Series) -> Judgement:
             "the scan does not cover a head; "
             f"found {extent_mm:.0f} mm; expected at least {least:.0f}"
         )
-    return Judgement(tuple(dict.fromkeys(refusals)), tuple(dict.fromkeys(defects)))
+    parts = {header.body_part_examined or "" for header in series.slices}
+    return Judgement(
+        tuple(dict.fromkeys(refusals)),
+        tuple(dict.fromkeys(defects)),
+        may_be_head=any(not part or names_head(part) for part in parts),
+    )
 
 
 def without_lost_slices(volume: HeadVolume) -> HeadVolume:
@@ -211,9 +216,10 @@ def _plane_reasons(header: SliceHeader) -> list[str]:
             f"the slices are not axial; found {tilt:.0f} degrees off the body axis; "
             f"expected at most {MAX_TILT_DEGREES:.0f}"
         ]
-    if row[0] < upright or header.image_orientation[4] < 0:
+    turned = -1.0 if is_upside_down(header) else 1.0
+    if turned * row[0] < upright or turned * column[1] < 0:
         return [
-            "the images are turned or mirrored; "
+            "the images are mirrored or lie on their side; "
             "expected rows towards the patient's left and columns towards the back"
         ]
     return []
@@ -247,7 +253,7 @@ def _content_reasons(series: Series) -> list[str]:
     low, high = KVP_RANGE
     for header in series.slices:
         part = (header.body_part_examined or "").upper()
-        if part and not any(word in part for word in _HEAD_WORDS):
+        if part and not names_head(part):
             reasons.append(f"the scan is not of a head; found BodyPartExamined {part}")
         if header.kvp is not None and not low <= header.kvp <= high:
             reasons.append(
@@ -255,9 +261,9 @@ def _content_reasons(series: Series) -> list[str]:
                 f"expected {low:.0f} to {high:.0f}"
             )
         agent = (header.contrast_agent or "").upper()
-        if agent and agent not in NO_CONTRAST:
+        if is_agent(agent):
             reasons.append(f"a contrast agent was given; found {agent}; expected a plain scan")
-        if _CONTRAST_SERIES.search(header.series_description or ""):
+        if says_contrast(header.series_description or ""):
             said = f"found SeriesDescription {header.series_description}"
             reasons.append(f"the series is not a plain scan; {said}")
         if _SHARP_KERNEL.match(header.convolution_kernel or ""):

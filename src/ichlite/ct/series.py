@@ -52,7 +52,7 @@ def find_series(
     for path in files:
         outcome = read_header(path)
         if isinstance(outcome, Refusal):
-            skipped.append(SkippedFile(outcome.path, outcome.reason))
+            skipped.append(SkippedFile(outcome.path, outcome.reason, outcome.may_be_ct))
             if outcome.lost_from_series is not None:
                 lost[outcome.lost_from_series].append(outcome.reason)
         else:
@@ -122,7 +122,7 @@ def _list_folder(path: str, names: dict[str, str], skipped: list[SkippedFile]) -
     try:
         folders = [(path, os.path.realpath(path))]
     except OSError as error:
-        skipped.append(SkippedFile(path, f"folder cannot be opened: {error.strerror}"))
+        skipped.append(_unopened(path, f"folder cannot be opened: {error.strerror}"))
         return
     while folders:
         folder, real_folder = folders.pop()
@@ -130,7 +130,7 @@ def _list_folder(path: str, names: dict[str, str], skipped: list[SkippedFile]) -
             with os.scandir(folder) as listing:
                 entries = sorted(listing, key=lambda entry: entry.name)
         except OSError as error:
-            skipped.append(SkippedFile(folder, f"folder cannot be opened: {error.strerror}"))
+            skipped.append(_unopened(folder, f"folder cannot be opened: {error.strerror}"))
             continue
         for entry in entries:
             name = os.path.join(folder, entry.name)  # noqa: PTH118  as text: 10 times faster
@@ -141,11 +141,16 @@ def _list_folder(path: str, names: dict[str, str], skipped: list[SkippedFile]) -
                 elif not entry.is_symlink():
                     _add_file(name, real, names, skipped)
                 elif entry.is_dir():
-                    skipped.append(SkippedFile(name, "link to a folder: not followed"))
+                    skipped.append(_unopened(name, "a link to a folder, which is not followed"))
                 else:
                     _add_file(name, os.path.realpath(name), names, skipped)
             except OSError as error:  # gone since it was listed, or forbidden
-                skipped.append(SkippedFile(name, f"cannot be opened or read: {error.strerror}"))
+                skipped.append(_unopened(name, f"cannot be opened or read: {error.strerror}"))
+
+
+def _unopened(path: str, reason: str) -> SkippedFile:
+    """Return what was not looked into, and may hold slices for all that is known."""
+    return SkippedFile(path, reason, may_be_ct=True)
 
 
 def _add_file(name: str, real: str, names: dict[str, str], skipped: list[SkippedFile]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ __all__ = [
     "HU_MAX",
     "HU_MIN",
     "MAX_SLICES",
+    "is_upside_down",
     "leave_out",
     "model_input",
     "read_slice",
@@ -33,6 +35,8 @@ GRID = 256
 MAX_SLICES = 2000
 """A head at 0.2 mm; more is not one head CT, and 2000 slices already fill 262 MB."""
 
+
+TURNED = "the image was upside down and was turned by 180 degrees"
 
 GriddedSlice = tuple[NDArray[np.int16], str | None]
 _Attempt = GriddedSlice | InputError
@@ -102,8 +106,40 @@ def model_input(hu: NDArray[np.int16]) -> NDArray[np.float32]:
     return apply_windows(hu, PAPER_WINDOWS)
 
 
+def is_upside_down(header: SliceHeader) -> bool:
+    """Return whether an image is turned by 180 degrees: columns run towards the front.
+
+    So it is where the patient lay on the belly, or the image was turned by hand; the face is at the
+    bottom, and the patient's left on the left.
+
+    Source:
+        DICOM PS3.3 C.7.6.2.1.1.
+    """
+    orientation = header.image_orientation
+    return orientation is not None and orientation[0] < 0 and orientation[4] < 0
+
+
+def upright(header: SliceHeader) -> SliceHeader:
+    """Return the header of an image that was upside down, as `read_slice` turns it."""
+    if not is_upside_down(header) or header.image_orientation is None:
+        return header
+    row, column = np.array(header.image_orientation).reshape(2, 3)
+    place = header.image_position_mm
+    if place is not None and header.pixel_spacing_mm is not None:
+        down_mm, right_mm = header.pixel_spacing_mm
+        last = np.array(place) + row * right_mm * (header.columns - 1)
+        last = last + column * down_mm * (header.rows - 1)
+        place = (float(last[0]), float(last[1]), float(last[2]))
+    turned = (*(-row).tolist(), *(-column).tolist())
+    return replace(
+        header,
+        image_orientation=cast("tuple[float, float, float, float, float, float]", turned),
+        image_position_mm=place,
+    )
+
+
 def read_slice(header: SliceHeader) -> GriddedSlice:
-    """Read the HU of one slice on the model's grid (reads a file).
+    """Read the HU of one slice on the model's grid, the face up (reads a file).
 
     Args:
         header: As `find_series` made it.
@@ -116,7 +152,11 @@ def read_slice(header: SliceHeader) -> GriddedSlice:
         HounsfieldError: Their HU are not known.
     """
     hu, note = to_hu(read_stored(header), header)
-    return resize_hu(hu), note
+    hu = resize_hu(hu)
+    if is_upside_down(header):
+        hu = np.ascontiguousarray(hu[::-1, ::-1])
+        note = TURNED if note is None else f"{note}; {TURNED}"
+    return hu, note
 
 
 def read_volume(series: Series, each: Each = map) -> HeadVolume:
@@ -153,7 +193,8 @@ def read_volume(series: Series, each: Each = map) -> HeadVolume:
             repairs[note] += 1
     if len(failures) == len(series.slices):
         raise failures[0]
-    volume = HeadVolume(series, volume_hu, summarise_notes(repairs, len(series.slices)))
+    turned = replace(series, slices=tuple(map(upright, series.slices)))
+    volume = HeadVolume(turned, volume_hu, summarise_notes(repairs, len(series.slices)))
     return leave_out(volume, {index: str(error) for index, error in failures.items()})
 
 

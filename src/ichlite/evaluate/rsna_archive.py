@@ -69,7 +69,13 @@ def judge_archive(bundle: Bundle, folder: Path, labels: RsnaLabels, *, threads: 
             pixels.extend(pixel_sha256(hu) for hu in result.hu)
 
     result = read_paths(
-        [folder], bundle=bundle, force=True, threads=threads, visit=look, pixels_for_visit=True
+        [folder],
+        bundle=bundle,
+        force=True,
+        threads=threads,
+        visit=look,
+        pixels_for_visit=True,
+        every_series=True,
     )
     slices: list[tuple[tuple[int, ...], list[float], str]] = []
     scans: list[tuple[tuple[int, ...], list[float], str]] = []

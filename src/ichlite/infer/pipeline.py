@@ -1,4 +1,8 @@
-"""Read all series under paths; list every file that was not read.
+"""Read one series of each study under paths; list all that was not read.
+
+Of a study the series that stands first by `ct.study_choice` is read. Where it cannot be analysed,
+or cannot clear the patient because it is incomplete, the next one is tried. All others are listed
+as not chosen, with the reason. Where no series of a study is analysed, each says why.
 
 One series at a time: its volume is dropped before the next is read, so memory does not grow with
 the number of studies. A series that fails says why and the others are still read.
@@ -16,6 +20,7 @@ from ichlite.ct.series import find_series
 from ichlite.errors import SeriesError
 from ichlite.infer.bundle import Bundle
 from ichlite.infer.reader import Reader
+from ichlite.infer.study import read_study
 from ichlite.records import Analysed, ReadResult, ScanResult, Series, SkippedFile
 
 Visit = Callable[[ScanResult], None]
@@ -33,8 +38,9 @@ def read_paths(
     visit: Visit | None = None,
     pixels_for_visit: bool = False,
     operating_point: str | None = None,
+    every_series: bool = False,
 ) -> ReadResult:
-    """Return a result for each CT series under paths, and a reason for each other file.
+    """Return a result for each study under paths, and a reason for each other series and file.
 
     Args:
         paths: A file or folder, or several; searched through all sub-folders.
@@ -49,6 +55,7 @@ def read_paths(
             without all of them in memory.
         operating_point: The bundle's thresholds to decide by, such as `high_sensitivity`; None for
             those that the bundle is at, `balanced` unless it was put to others.
+        every_series: Read each series by itself, and choose none.
 
     Returns:
         Results in a stable order, whatever the order and names of the files.
@@ -70,6 +77,7 @@ def read_paths(
             keep_pixels=keep_pixels,
             visit=visit,
             pixels_for_visit=pixels_for_visit,
+            every_series=every_series,
         )
 
 
@@ -81,6 +89,7 @@ def read_with(
     keep_pixels: bool = False,
     visit: Visit | None = None,
     pixels_for_visit: bool = False,
+    every_series: bool = False,
 ) -> ReadResult:
     """Return what `read_paths` does, by a reader that is loaded once for many readings."""
     findable, skipped = _findable(paths)
@@ -88,15 +97,20 @@ def read_with(
     if findable:
         found, unread = find_series(findable)
         skipped += unread
-    studies = []
     crowded = _crowded_folders(found)
-    for series in found:
-        result = reader.read(series, force=force, keep_pixels=keep_pixels or pixels_for_visit)
-        result = replace(result, notes=result.notes + _crowd_notes(series, crowded))
-        if visit is not None:
-            visit(result)
-        studies.append(result if keep_pixels else _without_pixels(result))
-        skipped += result.left_out
+    studies: list[ScanResult] = []
+    for members in _studies(found, every_series=every_series):
+        for found_result in read_study(
+            reader, members, force=force, keep_pixels=keep_pixels or pixels_for_visit
+        ):
+            result = replace(
+                found_result, notes=found_result.notes + _crowd_notes(found_result, crowded)
+            )
+            if visit is not None:
+                visit(result)
+            studies.append(result if keep_pixels else _without_pixels(result))
+            skipped += result.left_out
+    studies.sort(key=lambda one: (one.study, one.series))
     return ReadResult(
         reader.bundle.label, tuple(studies), skipped, warnings=tuple(crowded.values())
     )
@@ -156,6 +170,14 @@ def read_scan(
     raise SeriesError(f"{path} holds no series that can be analysed", found=_why_not(result))
 
 
+def _studies(found: Sequence[Series], *, every_series: bool) -> list[list[Series]]:
+    """Return the series of each study, or each series by itself."""
+    studies: dict[str, list[Series]] = defaultdict(list)
+    for series in found:
+        studies[series.series_uid if every_series else series.study_uid].append(series)
+    return list(studies.values())
+
+
 def _why_not(result: ReadResult) -> str:
     reasons = [reason for scan in result.studies for reason in scan.reasons]
     reasons = reasons or [f"{file.file}: {file.reason}" for file in result.skipped]
@@ -177,9 +199,9 @@ def _findable(paths: Paths) -> tuple[list[str], tuple[SkippedFile, ...]]:
     several = [paths] if isinstance(paths, str | os.PathLike) else paths
     for path in (os.fspath(one) for one in several):
         if not os.path.lexists(path):
-            skipped.append(SkippedFile(path, "does not exist"))
+            skipped.append(SkippedFile(path, "does not exist", may_be_ct=True))
         elif Path(path).is_dir() and not any(files for _, _, files in os.walk(path)):
-            skipped.append(SkippedFile(path, "an empty folder: no files to read"))
+            skipped.append(SkippedFile(path, "an empty folder: no files to read", may_be_ct=True))
         else:
             kept.append(path)
     return kept, tuple(skipped)
@@ -193,12 +215,12 @@ def _crowded_folders(found: Sequence[Series]) -> dict[str, str]:
             if header.patient_id:
                 patients[str(Path(header.path).parent)].add(header.patient_id)
     return {
-        folder: f"folder {folder} holds {len(ids)} patients; each series is read by itself"
+        folder: f"folder {folder} holds {len(ids)} patients; each study is read by itself"
         for folder, ids in sorted(patients.items())
         if len(ids) > 1
     }
 
 
-def _crowd_notes(series: Series, crowded: dict[str, str]) -> tuple[str, ...]:
-    folders = {str(Path(header.path).parent) for header in series.slices}
+def _crowd_notes(result: ScanResult, crowded: dict[str, str]) -> tuple[str, ...]:
+    folders = {str(Path(file).parent) for file in result.files}
     return tuple(line for folder, line in crowded.items() if folder in folders)

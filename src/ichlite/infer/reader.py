@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +21,8 @@ from ichlite.infer.runtime import Runtime
 from ichlite.infer.thread_map import Spread
 from ichlite.labels import ANY, NAMES
 from ichlite.records import Analysed, NotAnalysed, ScanResult, Series, SliceScores
+
+_T = TypeVar("_T")
 
 NOT_FORCED = "force does not apply: one result cannot stand for two patients or studies"
 
@@ -82,24 +86,14 @@ class Reader:
                 two patients or studies are never judged as one scan.
             keep_pixels: Keep HU and maps, for a report.
         """
-        try:
-            with self._spread.turns():
-                return self._read(series, force=force, keep_pixels=keep_pixels)
-        except IchliteError as error:
-            return _not_analysed(series, (str(error),))
-        except MemoryError:
-            return _not_analysed(series, ("its pixels do not fit into memory",))
-        except Exception as error:  # noqa: BLE001
-            # A trust boundary: headers and pixels come from unknown devices, and a fault that
-            # they provoke in one series must not take the results of the others with it.
-            line = f"internal error {type(error).__name__}: {error}; please report it"
-            return _not_analysed(series, (str(IchliteError(line)),))
+        with self._spread.turns():
+            return guarded(series, lambda: self._read(series, force=force, keep_pixels=keep_pixels))
 
     def _read(self, series: Series, *, force: bool, keep_pixels: bool) -> ScanResult:
         by_headers = judge_series(series)
         refusals = by_headers.refusals
         if refusals and not force:
-            return _not_analysed(series, refusals)
+            return _not_analysed(series, refusals, may_be_head=by_headers.may_be_head)
         if _mixes_people(series):
             return _not_analysed(series, (*refusals, NOT_FORCED))
         volume = without_lost_slices(read_volume(series, self._spread.map))
@@ -190,8 +184,27 @@ def _mixes_people(series: Series) -> bool:
     )
 
 
+def guarded(series: Series, work: Callable[[], _T]) -> _T | NotAnalysed:
+    """Return what work on a series gives, or the series as not analysed where it fails."""
+    try:
+        return work()
+    except IchliteError as error:
+        return _not_analysed(series, (str(error),))
+    except MemoryError:
+        return _not_analysed(series, ("its pixels do not fit into memory",))
+    except Exception as error:  # noqa: BLE001
+        # A trust boundary: headers and pixels come from unknown devices, and a fault that they
+        # provoke in one series must not take the results of the others with it.
+        line = f"internal error {type(error).__name__}: {error}; please report it"
+        return _not_analysed(series, (str(IchliteError(line)),))
+
+
 def _not_analysed(
-    series: Series, reasons: tuple[str, ...], notes: tuple[str, ...] = ()
+    series: Series,
+    reasons: tuple[str, ...],
+    notes: tuple[str, ...] = (),
+    *,
+    may_be_head: bool = True,
 ) -> NotAnalysed:
     return NotAnalysed(
         study=series.study_uid,
@@ -199,4 +212,5 @@ def _not_analysed(
         files=tuple(header.path for header in series.slices),
         reasons=reasons,
         notes=notes,
+        may_be_head=may_be_head,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from ichlite import __version__
 from ichlite.contracts.codec import to_json_value
@@ -10,6 +11,7 @@ from ichlite.contracts.reading import (
     SCHEMA,
     AnalysedEntry,
     NotAnalysedEntry,
+    NotChosenEntry,
     Probabilities,
     Reading,
     SkippedEntry,
@@ -32,7 +34,10 @@ def reading_of(result: ReadResult) -> Reading:
         research_use_only=True,
         bundle=result.bundle,
         studies=tuple(_entry(scan) for scan in result.studies),
-        skipped=tuple(SkippedEntry(file=one.file, reason=one.reason) for one in result.skipped),
+        skipped=tuple(
+            SkippedEntry(file=one.file, reason=one.reason, may_be_ct=one.may_be_ct)
+            for one in result.skipped
+        ),
         warnings=result.warnings,
     )
 
@@ -49,22 +54,24 @@ def to_json(result: ReadResult) -> str:
     return json.dumps(document, indent=2, allow_nan=False) + "\n"
 
 
-def _entry(scan: ScanResult) -> AnalysedEntry | NotAnalysedEntry:
+_WITHOUT_ANSWER = ("urgent", "complete", "operating_point", "threshold", "scan")
+
+
+def _entry(scan: ScanResult) -> AnalysedEntry | NotAnalysedEntry | NotChosenEntry:
     if isinstance(scan, NotAnalysed):
-        return NotAnalysedEntry(
-            study=scan.study,
-            series=scan.series,
-            files=scan.files,
-            reasons=scan.reasons,
-            urgent=None,
-            complete=None,
-            not_cleared=(),
-            operating_point=None,
-            threshold=None,
-            scan=None,
-            slices=(),
-            notes=scan.notes,
-        )
+        nothing: dict[str, Any] = dict.fromkeys(_WITHOUT_ANSWER)
+        said: dict[str, Any] = {
+            "study": scan.study,
+            "series": scan.series,
+            "files": scan.files,
+            "reasons": scan.reasons,
+            "not_cleared": (),
+            "slices": (),
+            "notes": scan.notes,
+        }
+        if scan.read_instead is None:
+            return NotAnalysedEntry(**nothing, **said)
+        return NotChosenEntry(**nothing, **said, read_instead=scan.read_instead)
     return AnalysedEntry(
         study=scan.study,
         series=scan.series,

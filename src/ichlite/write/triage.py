@@ -37,8 +37,13 @@ def by_urgency(studies: Iterable[ScanResult]) -> list[Analysed]:
 
 
 def not_analysed(studies: Iterable[ScanResult]) -> list[NotAnalysed]:
-    """Return the series that were not analysed, in their stable order."""
-    return [scan for scan in studies if isinstance(scan, NotAnalysed)]
+    """Return the series of studies that have no answer, in their stable order."""
+    return [one for one in studies if isinstance(one, NotAnalysed) and not one.read_instead]
+
+
+def not_chosen(studies: Iterable[ScanResult]) -> list[NotAnalysed]:
+    """Return the series of studies that another series answers for, in their stable order."""
+    return [one for one in studies if isinstance(one, NotAnalysed) and one.read_instead]
 
 
 def verdict(scan: ScanResult) -> str:
@@ -51,7 +56,7 @@ def verdict(scan: ScanResult) -> str:
         'no result'
     """
     if isinstance(scan, NotAnalysed):
-        return "no result"
+        return "not chosen" if scan.read_instead else "no result"
     kind = scan.not_cleared[0].partition(":")[0] if scan.not_cleared else ""
     if scan.urgent:
         place = f"urgent ({kind})" if kind else "urgent"
@@ -130,7 +135,7 @@ def common_folder(scan: ScanResult) -> str:
 
 
 def print_triage(result: ReadResult, console: Console) -> None:
-    """Print the triage list of a result: analysed, not analysed, skipped."""
+    """Print the triage list of a result: analysed, not analysed, not chosen, skipped."""
     from rich.table import Table
     from rich.text import Text
 
@@ -154,6 +159,11 @@ def print_triage(result: ReadResult, console: Console) -> None:
     if rest:
         console.print(Text("\nNot analysed (this is not a negative)", style="bold"))
         for series in rest:
+            _print_item(console, _place(series), series.reasons)
+    others = not_chosen(result.studies)
+    if others:
+        console.print(Text("\nNot chosen (another series of the study was read)", style="bold"))
+        for series in others:
             _print_item(console, _place(series), series.reasons)
     if result.skipped:
         console.print(Text(f"\nSkipped files: {len(result.skipped)}", style="bold"))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from ichlite.ct.input_check import MIN_SLICES
+from ichlite.ct.wording import hints_at_contrast
 from ichlite.data.readers.dicom_folder import Found
-from ichlite.data.readers.series_choice import choose_series, is_contrast_name
+from ichlite.data.readers.series_choice import choose_series
 
 CONTRAST = [
     "CT POST CONTRAST", "CT POST CONTRAST-4", "CT 5mm POST CONTRAST", "CT 55mm Contrast",
@@ -56,7 +57,7 @@ def chosen_name(*of: list[Found]) -> str | None:
 
 @pytest.mark.parametrize("name", CONTRAST)
 def test_contrast_is_known_by_its_name(name: str) -> None:
-    assert is_contrast_name(name)
+    assert hints_at_contrast(name)
     images, findings = choose_series("scan", series(name), folder_named=True)
     assert images == ()
     assert [one.kind for one in findings] == ["contrast_series", "no_usable_series"]
@@ -65,7 +66,7 @@ def test_contrast_is_known_by_its_name(name: str) -> None:
 
 @pytest.mark.parametrize("name", PLAIN)
 def test_plain_series_are_not_taken_for_contrast(name: str) -> None:
-    assert not is_contrast_name(name)
+    assert not hints_at_contrast(name)
     assert chosen_name(series(name), series("CT POST CONTRAST", 60)) == name
 
 

@@ -1,38 +1,20 @@
-"""Choose the one plain series that stands for a scan.
+"""Choose the one series that stands for a scan whose label is of the whole scan.
 
-The rule. Series with contrast agent are left out, by name or by ContrastBolusAgent; so are bone and
-other sharp kernels and images derived from slices, by name, and series of fewer slices than a head
-scan has. Of the rest the one nearest to 5 mm slices is chosen, which is the plain thick series
-where there is one, else the thin one; then the one with most slices; then the first by name.
+The rule is that of reading a study (`ct.study_choice`). Series that it objects to by their names,
+and those of fewer slices than a head scan has, are left out altogether: a label must not stand on
+images of another kind.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import PurePosixPath
-from statistics import median
 
-from ichlite.ct.input_check import MIN_SLICES, NO_CONTRAST
+from ichlite.ct.input_check import MIN_SLICES
+from ichlite.ct.study_choice import CONTRAST, SeriesFacts, distinct, thickness_mm
 from ichlite.data.audit import Finding
 from ichlite.data.readers.dicom_folder import Found
-
-PREFERRED_MM = 5
-"""Slice thickness of a plain head CT."""
-
-_COPY_NUMBER = re.compile(r"-\d+$")
-_SAYS_PLAIN = re.compile(r"\b(PRE|NON|NO|WITHOUT|W/?O)[ _-]*(IV[ _-]*)?CONTRAST\b|\bC-(?!\w)")
-_CONTRAST = re.compile(
-    r"CONTRAST|\bPOST\b|\bCECT\b|\bORAL\b|\bIV\b|(\b|MM)C\+?(?![\w-])|\bCTA\b|ANGIO|PERFUSION"
-    r"|VENOUS|ARTERIAL|DELAYED|\d ?CC\b"
-)
-_SHARP = re.compile(r"BONE|SHARP|HRCT|HI[ _-]?RES|\bEDGE\b|\bLUNG\b|DETAIL|\bPNS\b|ORBIT")
-_DERIVED = re.compile(
-    r"\b3D\b|MPR\b|\bMIP\b|\bMINIP\b|\bVRT?\b|\bSSD\b|\bSAG|\bCOR(ONAL)?\b|SCOUT|TOPOGRAM"
-    r"|LOCALI[SZ]ER|SURVIEW|\bDOSE\b|\bDE\b"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,43 +25,18 @@ class _Candidate:
     series: str
     images: tuple[Found, ...]
 
-    def objection(self, *, folder_named: bool) -> tuple[str, str] | None:
-        """Return the finding's kind and why the rule leaves the series out; None if it does not."""
-        descriptions = {one.series_description for one in self.images if one.series_description}
-        names = sorted(
-            descriptions | ({PurePosixPath(self.folder).name} if folder_named else set())
+    def facts(self, *, folder_named: bool) -> SeriesFacts:
+        """Return what the choice goes by."""
+        places = [one.position_mm for one in self.images if one.position_mm is not None]
+        name = PurePosixPath(self.folder).name if folder_named else None
+        return SeriesFacts(
+            name=(self.folder, self.series),
+            words=distinct([name, *(one.series_description for one in self.images)]),
+            agents=distinct(one.contrast_agent for one in self.images),
+            slices=len(self.images),
+            thickness_mm=thickness_mm((one.slice_thickness_mm for one in self.images), places),
+            placed=len(places) == len(self.images),
         )
-        for name in names:
-            if is_contrast_name(name):
-                return "contrast_series", f"named {name}"
-        agents = {(one.contrast_agent or "").strip() for one in self.images}
-        for agent in sorted(agents):
-            if agent and agent.upper() not in NO_CONTRAST:
-                return "contrast_series", f"ContrastBolusAgent {agent}"
-        for name in names:
-            if _SHARP.search(name.upper()):
-                return "series_not_chosen", f"a sharp kernel, named {name}"
-            if _DERIVED.search(name.upper()):
-                return "series_not_chosen", f"not plain slices, named {name}"
-        if len(self.images) < MIN_SLICES:
-            return "series_not_chosen", f"{len(self.images)} slices, fewer than {MIN_SLICES}"
-        return None
-
-    def thickness_mm(self) -> float | None:
-        """Return the median SliceThickness, else the slices' median distance; None if unknown."""
-        stated = [one.slice_thickness_mm for one in self.images if one.slice_thickness_mm]
-        if stated:
-            return median(stated)
-        places = sorted(one.position_mm for one in self.images if one.position_mm is not None)
-        distances = [b - a for a, b in pairwise(places)]
-        return median(distances) if distances else None
-
-    def rank(self) -> tuple[bool, float, int, str, str]:
-        """Return positions known, near to 5 mm (in whole mm), many slices, name; lowest is best."""
-        unplaced = any(one.position_mm is None for one in self.images)
-        thick = self.thickness_mm()
-        far = float("inf") if thick is None else abs(round(thick) - PREFERRED_MM)
-        return unplaced, far, -len(self.images), self.folder, self.series
 
 
 def choose_series(
@@ -109,36 +66,31 @@ def choose_series(
     groups: dict[tuple[str, str], list[Found]] = {}
     for one in images:
         groups.setdefault((folder_of(one.source), one.series), []).append(one)
-    usable: list[_Candidate] = []
+    usable: list[tuple[SeriesFacts, _Candidate]] = []
     findings: list[Finding] = []
     for (folder, series), members in sorted(groups.items()):
         candidate = _Candidate(folder, series, tuple(members))
-        objection = candidate.objection(folder_named=folder_named)
-        if objection is None:
-            usable.append(candidate)
+        facts = candidate.facts(folder_named=folder_named)
+        kind, why = "series_not_chosen", None
+        if facts.objection is not None:
+            why = facts.objection.reason
+            kind = "contrast_series" if facts.objection.kind == CONTRAST else kind
+        elif facts.slices < MIN_SLICES:
+            why = f"{facts.slices} slices, fewer than {MIN_SLICES}"
+        if why is None:
+            usable.append((facts, candidate))
         else:
-            findings.append(Finding(objection[0], f"{folder} ({series})", objection[1]))
+            findings.append(Finding(kind, f"{folder} ({series})", why))
     if not usable:
-        why = f"{len(groups)} series, none of them plain and whole"
-        return (), [*findings, Finding("no_usable_series", scan, why)]
-    best = min(usable, key=_Candidate.rank)
+        none = f"{len(groups)} series, none of them plain and whole"
+        return (), [*findings, Finding("no_usable_series", scan, none)]
+    best = min(usable, key=lambda pair: pair[0].rank)[1]
     findings += [
         Finding("series_not_chosen", f"{one.folder} ({one.series})", f"{best.folder} was chosen")
-        for one in usable
+        for _, one in usable
         if one is not best
     ]
     return best.images, findings
-
-
-def is_contrast_name(name: str) -> bool:
-    """Return whether a series' name says that contrast agent was given.
-
-    Example:
-        >>> [is_contrast_name(n) for n in ("CT POST CONTRAST-2", "CT C", "CT PRE CONTRAST THIN")]
-        [True, True, False]
-    """
-    plain = _SAYS_PLAIN.sub(" ", _COPY_NUMBER.sub("", name.upper()))
-    return _CONTRAST.search(plain) is not None
 
 
 def folder_of(source: str) -> str:
