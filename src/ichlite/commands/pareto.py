@@ -44,11 +44,8 @@ def pareto(
 ) -> None:
     """Compare bundles by ROC AUC, time, size and FLOPs, and name the one to ship."""
     need_train()
-    from datetime import UTC, datetime
-
-    from ichlite.atomic_files import replacing, write_json
+    from ichlite.atomic_files import write_json, write_text
     from ichlite.bench.bench_report import pareto_markdown
-    from ichlite.bench.machine import describe_machine
     from ichlite.bench.pareto_front import bundles_in, measure_bundles, pareto_document
     from ichlite.bench.pareto_plot import plot_pareto
     from ichlite.commands.console import check_is_folder, print_json, progress
@@ -66,17 +63,12 @@ def pareto(
         raise UnknownName("bundle", chosen, names)
     with progress("measuring") as advance:
         points = measure_bundles(loaded, runs=runs, advance=advance)
-    document = {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": describe_machine(),
-        **pareto_document(points, points[names.index(chosen)], gate),
-    }
+    document = pareto_document(points, points[names.index(chosen)], gate)
     text = pareto_markdown(document)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         write_json(out / "pareto.json", document)
-        with replacing(out / "pareto.md") as part:
-            part.write_text(text, encoding="utf-8")
+        write_text(out / "pareto.md", text)
         plot_pareto(document, out / "pareto.png")
     if as_json:
         print_json(document)
