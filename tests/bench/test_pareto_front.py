@@ -29,7 +29,7 @@ from ichlite.bench.pareto_front import (
 )
 from ichlite.bench.pareto_plot import AucScale, plot_pareto
 from ichlite.compress.export import Export, export
-from ichlite.compress.gate import MEAN, Gate
+from ichlite.compress.settings import MEAN, Gate
 from ichlite.errors import BundleError
 from ichlite.infer.bundle import load_bundle
 from ichlite.labels import NAMES

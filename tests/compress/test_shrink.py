@@ -21,9 +21,10 @@ from ichlite.compress.fake_quant import (
     quantization_aware,
     take_weights,
 )
-from ichlite.compress.fine_tune import Tuning, fine_tune
+from ichlite.compress.fine_tune import fine_tune
 from ichlite.compress.fold import fold
-from ichlite.compress.shrink import Shrinking, shrink
+from ichlite.compress.settings import Shrinking, Tuning
+from ichlite.compress.shrink import shrink
 from ichlite.ct.tensor import model_input
 from ichlite.data.store import Store
 from ichlite.errors import UsageError

@@ -388,8 +388,8 @@ def test_a_folder_of_something_else_is_left_as_it_is(
         (("--seeds", 0), "--seeds"),
         (("--bootstrap", -1), "--bootstrap"),
         (("--dropout", 2), "dropout"),
-        (("--seed", -1), "seed; found -1"),
-        (("--gamma", "nan"), "gamma; found nan"),
+        (("--seed", -1), "--seed is out of range; found -1"),
+        (("--gamma", "nan"), "--gamma is out of range; found nan"),
     ],
 )
 def test_wrong_usage(

@@ -16,7 +16,8 @@ from msgspec import UNSET, structs
 from ichlite.bench.interleaved_timing import Advance, measure, sample_windows
 from ichlite.bench.machine import describe_machine
 from ichlite.bench.runtimes import LITERT, bundle_contender
-from ichlite.compress.gate import MEAN, Drops, Gate, lost_too_much
+from ichlite.compress.gate import Drops, lost_too_much
+from ichlite.compress.settings import MEAN, Gate
 from ichlite.contracts.bench import Machine
 from ichlite.contracts.codec import Document
 from ichlite.errors import BundleError, UsageError

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ichlite.commands.needs import need_train
+from ichlite.commands.options import BundleFolder, PlainJson
 
 if TYPE_CHECKING:
     from ichlite.contracts.bench import BenchDocument
@@ -16,10 +17,7 @@ EPILOG = "Example: ichlite bench --all --runtimes litert,onnxruntime --roofline 
 
 
 def bench(
-    bundle: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Bundle to measure; by default the embedded one."),
-    ] = None,
+    bundle: BundleFolder = None,
     every: Annotated[
         bool,
         typer.Option("--all", help="Measure the paper's four models, too (needs ichlite[train])."),
@@ -58,7 +56,7 @@ def bench(
         Path | None,
         typer.Option(metavar="FOLDER", help="Folder for bench.json, bench.md and plots."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    as_json: PlainJson = False,
 ) -> None:
     """Time the inference of models, turn by turn, and a sample study from files to result."""
     from ichlite.bench.bench_document import Plan, bench_document

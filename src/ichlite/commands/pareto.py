@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ichlite.commands.needs import need_train
+from ichlite.commands.options import PlainJson
 
 EPILOG = "Example: ichlite pareto bundles --reference light_fcn-float32 --out pareto"
 
@@ -40,7 +41,7 @@ def pareto(
         float,
         typer.Option(metavar="AUC", help="Test ROC AUC that a bundle may lose of any one subtype."),
     ] = 0.02,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    as_json: PlainJson = False,
 ) -> None:
     """Compare bundles by ROC AUC, time, size and FLOPs, and name the one to ship."""
     need_train()
@@ -49,7 +50,7 @@ def pareto(
     from ichlite.bench.pareto_front import bundles_in, measure_bundles, pareto_document
     from ichlite.bench.pareto_plot import plot_pareto
     from ichlite.commands.console import check_is_folder, print_json, progress
-    from ichlite.compress.gate import Gate
+    from ichlite.compress.settings import Gate
     from ichlite.errors import UnknownName
     from ichlite.infer.bundle import load_bundle
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ichlite.commands.options import BundleFolder, PlainJson
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -25,10 +27,8 @@ def read(
     paths: Annotated[
         list[str], typer.Argument(metavar="PATH...", help="DICOM files or folders to read.")
     ],
-    bundle: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Bundle folder; default: the embedded one.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    bundle: BundleFolder = None,
+    as_json: PlainJson = False,
     csv: Annotated[
         Path | None, typer.Option(metavar="FILE", help="CSV file to write, one row per slice.")
     ] = None,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ichlite.commands.needs import need_train
-from ichlite.commands.recipe_options import AsJson, Devices, FoldSeed, Stores, option, with_recipe
+from ichlite.commands.options import AsJson, Devices, FoldSeed, Stores, option, with_records
 from ichlite.train.recipe import DATA, OPTIMISATION, OUTPUT, WIDTHS, Recipe
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ OF_A_RUN = ("model", "loss", "epochs", "seed", "keep", *WIDTHS, "expansions")
 """What differs between the paper's runs, or is another option of this command."""
 
 
-@with_recipe(without=OF_A_RUN)
+@with_records(recipe=OF_A_RUN)
 def reproduce(
     stores: Stores,
     out: Annotated[Path, typer.Argument(help="Folder; the same command again goes on.")],

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ichlite.commands.needs import TRAIN_PACKAGES, need_train
-from ichlite.commands.recipe_options import AsJson, Devices, FoldSeed, Stores, option, with_recipe
+from ichlite.commands.options import AsJson, Devices, FoldSeed, Stores, option, with_records
 from ichlite.train.recipe import DATA, HARDWARE, OPTIMISATION, Recipe
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ CHOSEN_BY = {
 }
 
 
-@with_recipe()
+@with_records()
 def train(
     stores: Stores,
     out: Annotated[Path, typer.Argument(help="Run folder; the same command again resumes.")],

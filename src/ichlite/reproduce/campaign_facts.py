@@ -11,13 +11,13 @@ from ichlite.contracts.run import RunManifest
 from ichlite.data.join import Fold, metas_of
 from ichlite.data.rows import SPLITS
 from ichlite.data.store import Store
+from ichlite.option_fields import option_words
 from ichlite.reproduce.campaign import Data, Outcome
 from ichlite.reproduce.campaign_plan import PAPER_LOSSES, PAPER_MODELS, Grid
 from ichlite.reproduce.campaign_summary import Measured
 from ichlite.reproduce.published import name_of
 from ichlite.reproduce.results import Piece
 from ichlite.train.recipe import Recipe
-from ichlite.train.run_manifest import option_words
 
 LEAST_PATIENTS = 10
 """Of a test split; from fewer, redraws of patients tell too little of other patients."""
@@ -88,7 +88,7 @@ def command_of(
     own = _recipe_changes(base)
     if folds and own.get("keep") == "last":
         own.pop("keep")  # as with any folds
-    return " ".join([*words, *option_words(own)])
+    return " ".join([*words, *option_words(Recipe, own)])
 
 
 def facts_of(

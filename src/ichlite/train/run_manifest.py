@@ -34,7 +34,8 @@ from ichlite.data.split import split_hash
 from ichlite.data.store import Store
 from ichlite.errors import UsageError
 from ichlite.labels import NAMES
-from ichlite.train.recipe import Recipe, option_of
+from ichlite.option_fields import option_words
+from ichlite.train.recipe import Recipe
 
 FILE = "train.json"
 PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "jax", "numpy")
@@ -120,7 +121,7 @@ def command(
     """
     default = Recipe().as_dict()
     changed = {name: value for name, value in recipe.as_dict().items() if value != default[name]}
-    words = ["ichlite", "train", store_name, "OUT", *option_words(changed)]
+    words = ["ichlite", "train", store_name, "OUT", *option_words(Recipe, changed)]
     fold = chosen.get("fold")
     words += ["--all-patients"] * bool(chosen.get("all_patients"))
     if fold is not None:
@@ -130,25 +131,6 @@ def command(
         words += ["--init", init.name]
     words += [f"# in Python, with a {own} of its own"] if own else []
     return " ".join(words)
-
-
-def option_words(arguments: Mapping[str, Any]) -> list[str]:
-    """Return the words of a shell command that give a recipe these arguments.
-
-    Example:
-        >>> option_words({"clipnorm": 1.0, "augment": True, "shares": [0.5, 0.5]})
-        ['--clipnorm', '1.0', '--augment', '--share', '0.5', '--share', '0.5']
-    """
-    words: list[str] = []
-    for name, value in arguments.items():
-        option = option_of(name)
-        if isinstance(value, bool):
-            words.append(option if value else option.replace("--", "--no-", 1))
-        elif isinstance(value, list):
-            words += [word for one in value for word in (option, str(one))]
-        else:
-            words += [option, str(value)]
-    return words
 
 
 def write_manifest(folder: Path, manifest: RunManifest) -> None:
