@@ -131,6 +131,8 @@ def _on_ray(
     init: Path | None,
     as_json: bool,
 ) -> None:
+    from msgspec import structs
+
     from ichlite.commands.console import print_json, require, say
 
     require("ray", "ray", "jax")
@@ -146,6 +148,8 @@ def _on_ray(
         )  # fmt: skip
     model = out / "best.keras"
     if as_json:
-        print_json({"run": str(out), "model": str(model), "workers": workers, **run})
+        print_json(
+            {"run": str(out), "model": str(model), "workers": workers, **structs.asdict(run)}
+        )
     else:
         say(f"best model: {model}")
