@@ -54,7 +54,7 @@ def read(
 ) -> None:
     """Read head CT studies: every series gets a result or a reason why not."""
     from ichlite.infer.bundle import load_bundle
-    from ichlite.write.files import check_outputs
+    from ichlite.write.result_files import check_outputs
 
     check_outputs(paths, [("--csv", csv), ("--html", html)])
     loaded = load_bundle(bundle).at(operating_point)
@@ -82,7 +82,7 @@ def read_and_write(
     from ichlite.errors import IchliteError
     from ichlite.infer.pipeline import read_paths
     from ichlite.records import ScanResult
-    from ichlite.write.csv import to_csv
+    from ichlite.write.result_files import to_csv
 
     report = None
     if html is not None:
@@ -116,7 +116,7 @@ def read_and_write(
             except IchliteError as error:
                 problems.append(error)
     if as_json:
-        from ichlite.write.json import to_json
+        from ichlite.write.result_files import to_json
 
         sys.stdout.write(to_json(result))
     else:
@@ -133,7 +133,7 @@ def read_and_write(
 def _write_report(path: Path, make: Callable[[], str], result: ReadResult) -> None:
     from ichlite.atomic_files import write_text
     from ichlite.errors import IchliteError
-    from ichlite.write.files import is_input
+    from ichlite.write.result_files import is_input
 
     if is_input(path, result):
         raise IchliteError(
