@@ -15,6 +15,8 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter
 
+from msgspec import structs
+
 from ichlite.bench.machine import describe_machine
 
 ROUNDS = 15
@@ -46,7 +48,11 @@ def main() -> None:
     for name, one in results.items():
         print(f"{name:20s} quickest {one['quickest_s']:.3f} s  median {one['median_s']:.3f} s")
     if chosen.out is not None:
-        document = {"machine": describe_machine(["typer"]), "rounds": ROUNDS, "commands": results}
+        document = {
+            "machine": structs.asdict(describe_machine(["typer"])),
+            "rounds": ROUNDS,
+            "commands": results,
+        }
         chosen.out.write_text(json.dumps(document, indent=2) + "\n")
 
 

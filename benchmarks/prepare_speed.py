@@ -22,6 +22,7 @@ from statistics import median
 from time import perf_counter
 
 import numpy as np
+from msgspec import structs
 from pydicom import dcmread
 from pydicom.uid import ExplicitVRLittleEndian
 
@@ -111,7 +112,7 @@ def main() -> None:
     one = median(rates["one process"])
     document = {
         "date": datetime.now(UTC).date().isoformat(),
-        "machine": describe_machine(),
+        "machine": structs.asdict(describe_machine()),
         "slices": chosen.slices,
         "slices_per_s": {way: round(median(found), 1) for way, found in rates.items()},
         "of_twice_one": {way: round(median(f) / (2 * one), 3) for way, f in rates.items()},

@@ -82,13 +82,15 @@ def main() -> None:
     if words.side is not None:
         print(json.dumps(one_side(words.side, words.model, words.batch_size, words.steps)))
         return
+    from msgspec import structs
+
     from ichlite.bench.machine import describe_machine
 
     rounds = [{side: fresh(side, words) for side in SIDES} for _ in range(words.rounds)]
     result: dict[str, Any] = {
         "benchmark": "step_memory",
         "date": datetime.now(UTC).date().isoformat(),
-        "machine": describe_machine(("keras", "tensorflow-cpu")),
+        "machine": structs.asdict(describe_machine(("keras", "tensorflow-cpu"))),
         "model": words.model,
         "batch_size": words.batch_size,
         "steps": words.steps,

@@ -21,6 +21,7 @@ from typing import Any
 import h5py
 import hdf5plugin
 import numpy as np
+from msgspec import structs
 from numpy.typing import NDArray
 
 from ichlite.bench.machine import describe_machine
@@ -117,7 +118,11 @@ def main() -> None:
         rates = f"write {one['write_per_s']:7.0f}/s  read {one['read_per_s']:8.0f}/s"
         print(f"{name:44s} {rates}  {one['kib_per_slice']:6.1f} KiB a slice")
     if chosen.out is not None:
-        document = {"machine": describe_machine(), "slices": len(hu), "formats": results}
+        document = {
+            "machine": structs.asdict(describe_machine()),
+            "slices": len(hu),
+            "formats": results,
+        }
         chosen.out.write_text(json.dumps(document, indent=2) + "\n")
 
 

@@ -27,6 +27,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
 import numpy as np
+from msgspec import structs
 
 from ichlite.bench.machine import describe_machine
 from ichlite.data.feed import ahead, to_windows
@@ -146,7 +147,7 @@ def main() -> None:
         result = {
             "benchmark": "training_speed",
             "date": datetime.now(UTC).date().isoformat(),
-            "machine": describe_machine(),
+            "machine": structs.asdict(describe_machine()),
             "backend": keras.backend.backend(),
             "devices": device_names(used),
             "loaders": devices.loaders(),

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
+from msgspec import structs
 from numpy.typing import NDArray
 
 from ichlite.bench.machine import describe_machine
@@ -82,7 +83,7 @@ def main() -> None:
     parser.add_argument("--bundle", type=Path, help="default: the embedded one")
     chosen = parser.parse_args()
     np.savez(chosen.out, **raw_outputs(chosen.bundle))
-    print(json.dumps(describe_machine()))
+    print(json.dumps(structs.asdict(describe_machine())))
 
 
 if __name__ == "__main__":

@@ -48,10 +48,12 @@ from ichlite.models.features import SliceFeatures, features_of, join_features
 from ichlite.models.saved import load
 from ichlite.models.scan_stage import STAGES, SliceInputs
 from ichlite.reproduce.results import is_finished
-from ichlite.train.class_head_training import HeadRecipe, fit_class_head, head_logits
-from ichlite.train.scan_stage_training import (
+from ichlite.train.head_training import (
+    HeadRecipe,
     StageRecipe,
+    fit_class_head,
     fit_scan_stage,
+    head_logits,
     joined_sources,
     score_scan_stage,
 )

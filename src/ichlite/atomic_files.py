@@ -18,6 +18,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from ichlite.errors import IchliteError, StoreError, UsageError
 
 PART_MARK = ".part"
@@ -155,9 +157,9 @@ def _write(descriptor: int, text: str) -> None:
 
 
 def write_json(path: Path, document: Any) -> None:
-    """Write a document to a JSON file, whole or not at all."""
+    """Write a document to a JSON file, whole or not at all; records in it become objects."""
+    text = json.dumps(document, indent=2, allow_nan=False, default=msgspec.to_builtins)
     with replacing(path) as part:
-        text = json.dumps(document, indent=2, allow_nan=False)
         part.write_text(text + "\n", encoding="utf-8")
 
 

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ichlite.bench.bench_document import comparisons, run_entries
-from ichlite.bench.contender import Contender
 from ichlite.bench.interleaved_timing import Timing
 from ichlite.bench.roofline import Peaks, roofline
+from ichlite.bench.runtimes import Contender
 from ichlite.bench.tflite_layers import Layer
 from ichlite.bench.worker import Start
+from ichlite.contracts.bench import (
+    BenchDocument,
+    CompressedScan,
+    LoadAverage,
+    Machine,
+    Protocol,
+    Reference,
+    ScanEntry,
+)
 from ichlite.infer.bundle import EMBEDDED, MODEL_FILE
 
 FILE = EMBEDDED / MODEL_FILE
@@ -41,34 +49,30 @@ def timing(
     return Timing(contender, threads, start, difference, times_ms, reference_ms)
 
 
-def document(*timings: Timing, with_roofline: bool = False) -> dict[str, Any]:
+def document(*timings: Timing, with_roofline: bool = False) -> BenchDocument:
     """What `bench_document` gives, for these timings."""
     stages = ("find", "gate_series", "read", "decode", "hu", "resize", "gate_volume", "windows")
     stages_ms = dict.fromkeys((*stages, "invoke", "decision"), 0.25)
-    return {
-        "date": "2026-11-23T12:00:00+00:00",
-        "machine": {
-            "cpu": "A CPU", "cores": 2, "system": "Linux x86_64", "python": "3.11.7",
-            "ichlite": "0.1.0", "packages": {"numpy": "2.0"},
-        },
-        "load_average": {"before": 0.1, "after": None},
-        "protocol": {
-            "runs": 4, "turn": 2, "starts": 3, "batch": 1, "input": [256, 256, 3],
-            "reference": {
-                "model": "light_fcn", "precision": "float32", "runtime": "litert", "threads": 1,
-            },
-        },
-        "runs": run_entries(timings),
-        "comparisons": comparisons(timings, "embedded"),
-        "scan": {
-            "slices": 28, "ms_per_slice": 2.5, "limit_ms_per_slice": 2.0, "ratio": 1.25,
-            "ratio_of_quickest": 1.2, "two_thread_ratio": 0.9,
-            "two_thread_ratio_of_quickest": 0.8, "stages_ms": stages_ms,
-            "as_shipped": {"transfer_syntax_uid": "1.2", "stages_ms": stages_ms},
-            "peak_rss_mb": 73.0, "read_slices": 36, "read_peak_rss_mb": 74.0,
-        },
-        "roofline": {
-            "model": "light_fcn", "precision": "float32", "runtime": "litert", "threads": 1,
-            **roofline(LAYERS, PEAKS, 12.0, 8.0),
-        } if with_roofline else None,
-    }  # fmt: skip
+    light = timing("light_fcn").contender
+    return BenchDocument(
+        date="2026-11-23T12:00:00+00:00",
+        machine=Machine(
+            cpu="A CPU", cores=2, system="Linux x86_64", python="3.11.7", ichlite="0.1.0",
+            packages={"numpy": "2.0"},
+        ),
+        load_average=LoadAverage(before=0.1, after=None),
+        protocol=Protocol(
+            runs=4, turn=2, starts=3, batch=1, input=(256, 256, 3),
+            reference=Reference(**light.listed(), threads=1),
+        ),
+        runs=run_entries(timings),
+        comparisons=comparisons(timings, "embedded"),
+        scan=ScanEntry(
+            slices=28, ms_per_slice=2.5, limit_ms_per_slice=2.0, ratio=1.25,
+            ratio_of_quickest=1.2, two_thread_ratio=0.9, two_thread_ratio_of_quickest=0.8,
+            stages_ms=stages_ms,
+            as_shipped=CompressedScan(transfer_syntax_uid="1.2", stages_ms=stages_ms),
+            peak_rss_mb=73.0, read_slices=36, read_peak_rss_mb=74.0,
+        ),
+        roofline=roofline(light, LAYERS, PEAKS, 12.0, 8.0) if with_roofline else None,
+    )  # fmt: skip

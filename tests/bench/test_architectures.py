@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from ichlite.bench.architectures import architecture_contenders, cost
-from ichlite.bench.contender import Contender
 from ichlite.bench.interleaved_timing import AGREEMENT, sample_windows
+from ichlite.bench.runtimes import Contender
 from ichlite.bench.worker import started
 from ichlite.compress.model_cost import flops, one_slice
 from ichlite.errors import UnknownName

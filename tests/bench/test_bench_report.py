@@ -65,8 +65,9 @@ def test_pictures(tmp_path: Path, several: bool) -> None:
             for threads in (1, 2)
         ]
     made = document(*timings, with_roofline=True)
+    assert made.roofline is not None
     for path in (
         plot_bench(made, tmp_path / "bench.png"),
-        plot_roofline(made["roofline"], tmp_path / "roofline.png"),
+        plot_roofline(made.roofline, tmp_path / "roofline.png"),
     ):
         assert path.read_bytes()[:4] == PNG

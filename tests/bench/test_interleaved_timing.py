@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ichlite.bench.contender import Contender
 from ichlite.bench.interleaved_timing import (
     STARTS,
     TURN,
@@ -18,6 +17,7 @@ from ichlite.bench.interleaved_timing import (
     sample_windows,
     turn_by_turn,
 )
+from ichlite.bench.runtimes import Contender
 from ichlite.bench.worker import started
 from ichlite.errors import IchliteError
 from ichlite.infer.bundle import EMBEDDED, MODEL_FILE, load_bundle

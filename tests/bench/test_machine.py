@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from ichlite.bench.machine import describe_machine
 
 
 def test_the_machine() -> None:
-    machine: dict[str, Any] = describe_machine(["pytest", "no-such-package", "numpy"])
-    assert machine["cores"] >= 1
-    assert machine["cpu"]
-    assert machine["packages"]["pytest"] == pytest.__version__
-    assert "no-such-package" not in machine["packages"]
+    machine = describe_machine(["pytest", "no-such-package", "numpy"])
+    assert machine.cores >= 1
+    assert machine.cpu
+    assert machine.packages["pytest"] == pytest.__version__
+    assert "no-such-package" not in machine.packages

@@ -11,16 +11,17 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import UNSET, structs
 from tests.compress.trained import trained_on_toys
 from tests.made_runs import run_on
 from tests.toy import make_store
 
 from ichlite.bench.bench_report import pareto_markdown
-from ichlite.bench.model_facts import Facts
 from ichlite.bench.pareto_front import (
     COSTS,
     Point,
     bundles_in,
+    facts_of,
     on_front,
     pareto_document,
     passing,
@@ -28,15 +29,18 @@ from ichlite.bench.pareto_front import (
 )
 from ichlite.bench.pareto_plot import AucScale, plot_pareto
 from ichlite.compress.export import Export, export
-from ichlite.compress.gate import MEAN, Gate
+from ichlite.compress.settings import MEAN, Gate
+from ichlite.errors import BundleError
+from ichlite.infer.bundle import load_bundle
 from ichlite.labels import NAMES
 
 
 def point(name: str, auc: float, ms: float, zstd: int = 100) -> Point:
-    facts = Facts(
-        "light_fcn", "int8", "a store", dict.fromkeys((*NAMES, MEAN), auc), 2 * zstd, zstd, 10, 10
-    )
-    return Point(name, facts, ms, 1.2 * ms)
+    return Point(
+        name=name, architecture="light_fcn", precision="int8", store_hash="a store",
+        auc=dict.fromkeys((*NAMES, MEAN), auc), bytes=2 * zstd, zstd_bytes=zstd, flops=10,
+        params=10, min_ms=ms, p50_ms=1.2 * ms,
+    )  # fmt: skip
 
 
 REFERENCE = point("reference", 0.95, 2.0, 900)
@@ -71,18 +75,17 @@ def test_the_fastest_that_passes_is_shipped() -> None:
 
 def test_one_subtype_is_enough_to_fail() -> None:
     blind = point("blind", 0.95, 0.5)
-    facts = replace(blind.facts, auc={**blind.auc, "epidural": 0.92})
-    blind = replace(blind, facts=facts)
+    blind = structs.replace(blind, auc={**blind.auc, "epidural": 0.92})
     assert passing([blind], REFERENCE, Gate()) == []
 
 
 def test_the_report_says_what_is_shipped(tmp_path: Path) -> None:
     points = [REFERENCE, point("good", 0.948, 1.0), point("bad", 0.94, 0.5)]
     document = pareto_document(points, REFERENCE, Gate())
-    assert document["shipped"] == "good"
-    assert [one["passes"] for one in document["bundles"]] == [True, True, False]
-    assert document["bundles"][1]["speedup"] == 2.0
-    assert all(set(one["fronts"]) <= set(COSTS) for one in document["bundles"])
+    assert document.shipped == "good"
+    assert [one.passes for one in document.bundles] == [True, True, False]
+    assert document.bundles[1].speedup == 2.0
+    assert all(set(one.fronts) <= set(COSTS) for one in document.bundles)
     text = pareto_markdown(document)
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()]
     assert [cells[0] for cells in rows[2:5]] == ["bad", "**good**", "reference"]
@@ -108,7 +111,7 @@ def test_what_lost_far_more_than_allowed_is_drawn_at_the_edge(tmp_path: Path) ->
 
 def test_a_subtype_that_nobody_can_judge_is_named() -> None:
     def without_subdurals(one: Point) -> Point:
-        return replace(one, facts=replace(one.facts, auc={**one.auc, "subdural": None}))
+        return structs.replace(one, auc={**one.auc, "subdural": None})
 
     points = [without_subdurals(one) for one in (REFERENCE, point("good", 0.948, 1.0))]
     text = pareto_markdown(pareto_document(points, points[0], Gate()))
@@ -161,3 +164,32 @@ def test_help_names_an_example(ichlite: Callable[..., Any], name: str) -> None:
     done = ichlite(name, "--help")
     assert done.exit_code == 0
     assert f"Example: ichlite {name}" in done.out
+
+
+def test_the_embedded_bundle_says_it_all() -> None:
+    facts = facts_of(load_bundle())
+    assert facts.architecture == "lesion_fcn"
+    assert set(facts.auc) == {*NAMES, MEAN}
+    assert 0.5 < (facts.auc[MEAN] or 0) < 1
+    assert 0 < facts.zstd_bytes < facts.bytes
+
+
+@pytest.mark.parametrize(
+    ("part", "line"),
+    [("training", "no training"), ("metrics", "no metrics"), ("cost", "no cost")],
+)
+def test_what_is_missing_is_named(part: str, line: str) -> None:
+    bundle = load_bundle()
+    manifest = structs.replace(bundle.manifest, **{part: UNSET})
+    with pytest.raises(BundleError, match=line):
+        facts_of(replace(bundle, manifest=manifest))
+
+
+def test_a_subtype_without_positives_is_undefined_not_wrong() -> None:
+    bundle = load_bundle()
+    metrics = bundle.manifest.metrics
+    assert metrics is not UNSET
+    row = structs.replace(metrics.per_class["epidural"], roc_auc=None)
+    metrics = structs.replace(metrics, per_class={**metrics.per_class, "epidural": row})
+    manifest = structs.replace(bundle.manifest, metrics=metrics)
+    assert facts_of(replace(bundle, manifest=manifest)).auc["epidural"] is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from tests.bench.documents import LAYERS, PEAKS
+from tests.bench.documents import LAYERS, PEAKS, timing
 
 from ichlite.bench.roofline import (
     LEAST_TRIES,
@@ -19,17 +19,17 @@ from ichlite.bench.roofline import (
 
 
 def test_a_bound_worked_by_hand() -> None:
-    found = roofline(LAYERS, PEAKS, p50_ms=12.0, min_ms=8.0)
-    first, second = found["layers"]
+    found = roofline(timing("light_fcn").contender, LAYERS, PEAKS, p50_ms=12.0, min_ms=8.0)
+    first, second = found.layers
     # 2 MFLOP at 1 GFLOP/s; 1000 bytes at 4 GB/s take less.
-    assert (first["bound_ms"], first["limit"]) == (pytest.approx(2.0), "operations")
+    assert (first.bound_ms, first.limit) == (pytest.approx(2.0), "operations")
     # 4000 bytes do not fit where 4 GB/s were measured: 1 MB/s.
-    assert (second["bytes_per_s"], second["limit"]) == (1e6, "bytes")
-    assert second["bound_ms"] == pytest.approx(4.0)
+    assert (second.bytes_per_s, second.limit) == (1e6, "bytes")
+    assert second.bound_ms == pytest.approx(4.0)
     # 2.001 MFLOP; 600 + 300 + 1000 bytes at 1 MB/s.
-    assert found["simple_bound_ms"] == pytest.approx(2.001)
-    assert (found["share"], found["share_of_quickest"]) == pytest.approx((0.5, 0.75))
-    assert found["bound_ms"] == pytest.approx(6.0)
+    assert found.simple_bound_ms == pytest.approx(2.001)
+    assert (found.share, found.share_of_quickest) == pytest.approx((0.5, 0.75))
+    assert found.bound_ms == pytest.approx(6.0)
 
 
 def test_larger_working_sets_than_measured_come_from_memory() -> None:

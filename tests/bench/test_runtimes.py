@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 
 from ichlite.bench.architectures import architecture_contenders
-from ichlite.bench.contender import Contender
 from ichlite.bench.interleaved_timing import AGREEMENT, differences_to_litert, sample_windows
-from ichlite.bench.runtimes import LITERT, RUNTIMES
+from ichlite.bench.runtimes import LITERT, RUNTIMES, Contender
 from ichlite.bench.worker import started
 from ichlite.models import MODELS, light_fcn
 from ichlite.samples import PHANTOM_BLEED

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from ichlite.bench.scan import (
     stage_times_ms,
     write_uncompressed,
 )
+from ichlite.contracts.codec import to_json_value
 from ichlite.errors import InputError
 from ichlite.infer.bundle import load_bundle
 from ichlite.infer.runtime import Runtime
@@ -30,7 +30,7 @@ STAGES = [
 
 
 def test_a_scan(head_series: Path) -> None:
-    scan = bench_scan(load_bundle(), sorted(head_series.iterdir()), runs=1)
+    scan = to_json_value(bench_scan(load_bundle(), sorted(head_series.iterdir()), runs=1))
     assert scan["slices"] == 28
     assert min(scan["ratio"], scan["two_thread_ratio"]) > 0
     for stages_ms in (scan["stages_ms"], scan["as_shipped"]["stages_ms"]):
@@ -39,12 +39,10 @@ def test_a_scan(head_series: Path) -> None:
     assert scan["read_slices"] == READ_SLICES
     assert 30 < scan["peak_rss_mb"] <= 200
     assert 30 < scan["read_peak_rss_mb"] <= 200
-    json.dumps(scan, allow_nan=False)
 
 
 def test_ratios_are_of_medians_and_of_the_quickest() -> None:
     assert set_against_limit(10, [20, 10, 60], [30, 90, 40], [15, 20, 90]) == {
-        "slices": 10,
         "ms_per_slice": 4.0,
         "limit_ms_per_slice": 2.0,
         "ratio": 2.0,

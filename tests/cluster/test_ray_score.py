@@ -15,7 +15,7 @@ from tests.cluster.conftest import kill_worker
 from tests.dicom_files import UID_ROOT, write_head_series
 
 from ichlite.cluster.ray_archive import Archive, Study, group
-from ichlite.cluster.ray_score import MOST_TRIES, TRIES, Scorer, begin_try, score_archive, succeeded
+from ichlite.cluster.ray_score import MOST_TRIES, TRIES, Scorer, begin_try, score_archive
 from ichlite.cluster.session import session
 from ichlite.errors import InputError, UsageError
 from ichlite.infer.pipeline import read_paths
@@ -79,21 +79,21 @@ def test_a_worker_that_is_killed_costs_nothing(archive: Path, cluster: str, tmp_
     with session(cluster) as there:
         summary = score_archive(archive, out, there, on_studies=kill_once)
         assert killed
-        assert (summary["scored"], summary["scored_before"]) == (STUDIES, 0)
-        assert summary["series"] == {"analysed": STUDIES - 1, "not_analysed": 1}
-        assert [row["study"] for row in summary["not_cleared"]] == [f"{UID_ROOT}106"]
-        assert not succeeded(summary)
+        assert (summary.scored, summary.scored_before) == (STUDIES, 0)
+        assert dict(summary.series) == {"analysed": STUDIES - 1, "not_analysed": 1}
+        assert [row.study for row in summary.not_cleared] == [f"{UID_ROOT}106"]
+        assert not summary.succeeded
         compare_with_read(archive, out)
 
         # A second run reads nothing again, and a run that was killed goes on with what is missing.
         before = {path: path.stat().st_mtime_ns for path in out.glob("slices/*")}
         again = score_archive(archive, out, there)
-        assert (again["scored"], again["scored_before"]) == (0, STUDIES)
+        assert (again.scored, again.scored_before) == (0, STUDIES)
         gone, half, *_ = sorted(out.glob("studies/[0-9a-f]*.parquet"))
         gone.unlink()
         (out / "slices" / half.name).with_name(".half.parquet.part").write_bytes(b"PAR1")
         third = score_archive(archive, out, there)
-        assert third["scored"] == 1
+        assert third.scored == 1
         compare_with_read(archive, out)
         after = {path: path.stat().st_mtime_ns for path in out.glob("slices/*")}
         assert len(after) == len(before)

@@ -63,9 +63,9 @@ def test_two_workers_train_as_one_does_and_survive_the_death_of_one(
         together = train_on_cluster(RECIPE, [store.path], two, there, workers=2)
         thread.join(10)
         assert killed
-    assert alone["steps"] == together["steps"] == EPOCHS * STEPS
-    assert alone["resumed_at"] == 0
-    assert together["resumed_at"] in range(STEPS, EPOCHS * STEPS)
+    assert alone.steps == together.steps == EPOCHS * STEPS
+    assert alone.resumed_at == 0
+    assert together.resumed_at in range(STEPS, EPOCHS * STEPS)
     expected, found = history(one), history(two)
     assert [row["step"] for row in found] == [row["step"] for row in expected]
     for column in ("loss", "validation_bce", "validation_mean_roc_auc"):

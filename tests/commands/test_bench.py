@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from tests.bench.documents import document, timing
 
+from ichlite.contracts.bench import BenchDocument
+
 Run = Callable[..., Any]
 
 
@@ -31,7 +33,7 @@ def planned(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The plans that the command makes; nothing is measured."""
     plans: list[Any] = []
 
-    def measured(plan: Any, _: Any) -> dict[str, Any]:
+    def measured(plan: Any, _: Any) -> BenchDocument:
         plans.append(plan)
         return document(timing("embedded", "int8"), with_roofline=plan.with_roofline)
 

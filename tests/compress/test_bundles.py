@@ -13,9 +13,7 @@ from tests.made_runs import run_on
 from ichlite.compress import bundles
 from ichlite.compress.bundles import Order, make_bundles
 from ichlite.compress.export import Export, Exported, reference_auc
-from ichlite.compress.fine_tune import Tuning
-from ichlite.compress.gate import Gate
-from ichlite.compress.shrink import Shrinking
+from ichlite.compress.settings import Gate, Shrinking, Tuning
 from ichlite.compress.source import Source
 from ichlite.data.store import Store
 from ichlite.errors import IchliteError, UnknownName, UsageError

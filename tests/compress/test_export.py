@@ -23,9 +23,9 @@ from ichlite.compress.export import (
     reference_auc,
 )
 from ichlite.compress.flatbuffer import tidy
-from ichlite.compress.gate import Gate
 from ichlite.compress.graph import with_map
 from ichlite.compress.quantize import PRECISIONS, to_tflite
+from ichlite.compress.settings import Gate
 from ichlite.contracts.run import RunManifest
 from ichlite.ct.tensor import model_input
 from ichlite.data.store import Store

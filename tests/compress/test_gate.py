@@ -6,7 +6,8 @@ import math
 
 import pytest
 
-from ichlite.compress.gate import FAILED, MEAN, Drops, Gate, check
+from ichlite.compress.gate import FAILED, Drops, check
+from ichlite.compress.settings import MEAN, Gate
 from ichlite.errors import IchliteError, UsageError
 from ichlite.labels import NAMES
 

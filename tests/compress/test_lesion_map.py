@@ -10,18 +10,18 @@ import keras
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
-from tests.compress.trained import as_if_trained, trained_on_toys
+from tests.compress.trained import as_if_trained, shrink, trained_on_toys
 from tests.made_runs import run_on
 
 from ichlite.compress.channels import expansions, streams
 from ichlite.compress.export import Export, Exported, export
 from ichlite.compress.fake_quant import quantization_aware, take_weights
-from ichlite.compress.fine_tune import Taught, Tuning, answers_loss, fine_tune, map_distance
+from ichlite.compress.fine_tune import Taught, answers_loss, fine_tune, map_distance
 from ichlite.compress.fold import fold
 from ichlite.compress.graph import with_map
 from ichlite.compress.prune import prune_channels
 from ichlite.compress.quantize import PRECISIONS
-from ichlite.compress.shrink import Shrinking, shrink
+from ichlite.compress.settings import Shrinking, Tuning
 from ichlite.compress.source import open_teacher
 from ichlite.ct.tensor import model_input
 from ichlite.data.store import Store

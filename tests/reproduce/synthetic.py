@@ -6,12 +6,18 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from msgspec import UNSET
+from numpy.typing import NDArray
 
+from ichlite.contracts.bench import Machine
+from ichlite.contracts.evaluation import MetricRow
+from ichlite.contracts.run import RunManifest, RunResult, TrainingData
 from ichlite.evaluate.intervals import METRICS
 from ichlite.labels import NAMES
 from ichlite.reproduce.campaign_plan import Grid, paper_grid
 from ichlite.reproduce.campaign_summary import Summary, summarise_runs
-from ichlite.reproduce.results import MEASURED, ROWS, Result
+from ichlite.reproduce.costs import Costs, Latency
+from ichlite.reproduce.results import MEASURED, ROWS, Inputs, KeptRun, Metrics, Result, Training
 from ichlite.train.recipe import Recipe
 
 METRIC_KEYS = (
@@ -21,7 +27,7 @@ PLAIN = dict.fromkeys(METRIC_KEYS, 0.8)
 Values = Mapping[str, float | None]
 
 
-def result(
+def kept_run(
     recipe: Recipe,
     values: Values | None = None,
     *,
@@ -29,8 +35,8 @@ def result(
     baseline: float = 0.9,
     draws: int = 0,
     rarest: str = "epidural",
-) -> Result:
-    """Recipe and metrics of the mean → a result; every subtype has the mean's metrics."""
+) -> tuple[KeptRun, NDArray[np.float32] | None]:
+    """Recipe and metrics of the mean → what is kept of a run, every subtype with the mean's."""
     mean: dict[str, Any] = {**PLAIN, **(values or {}), "positives": 50, "undefined": {}}
     per_class = {
         name: {**mean, "sensitivity": (sensitivities or {}).get(name, mean["sensitivity"])}
@@ -41,40 +47,51 @@ def result(
         noise = np.random.default_rng(0).normal(0, 0.01, (draws, 1, 1))
         middle = np.array([[mean[metric] for metric in METRICS]] * len(ROWS))
         redrawn = (middle + noise).astype(np.float32)
-    document = {
-        "schema": MEASURED,
-        "run": f"{recipe.model}-{recipe.loss}-e{recipe.epochs}-s{recipe.seed}",
-        "train": {
-            "recipe": recipe.as_dict(),
-            "data": {
-                "store": "toys",
-                "kind": "phantom",
-                "hash": "0",
-                "train_positives": {name: 9 - (name == rarest) for name in NAMES},
-            },
-            "versions": {"keras": "3", "tensorflow": "2"},
-            "backend": "tensorflow",
-            "machine": "x86_64",
-            "result": {"validation_mean_auc": 0.8},
-        },
-        "training": {
-            "epochs": 5,
-            "judged_epoch": "4",
-            "seconds": 360.0,
-            "hours": 0.1,
-            "images_per_s": 50.0,
-            "wait_share": None,
-        },
-        "test": {
-            "slices": 100,
-            "patients": 10,
-            "all_negative_accuracy": baseline,
-            "mean": mean,
-            "per_class": per_class,
-        },
-        "inputs": {"draws": draws, "store_hash": "0"},
-    }
-    return Result(document, redrawn)
+    document = KeptRun(
+        schema=MEASURED,
+        run=f"{recipe.model}-{recipe.loss}-e{recipe.epochs}-s{recipe.seed}",
+        train=RunManifest(
+            schema="ichlite-train/1",
+            command="",
+            recipe=recipe.as_dict(),
+            data=TrainingData(
+                store="toys",
+                kind="phantom",
+                store_hash="0",
+                images={"train": 0, "validation": 0, "test": 0},
+                train_positives={name: 9 - (name == rarest) for name in NAMES},
+            ),
+            init_sha256=None,
+            versions={"keras": "3", "tensorflow": "2"},
+            backend="tensorflow",
+            machine="x86_64",
+            result=RunResult(steps=1, validation_mean_auc=0.8),
+        ),
+        training=Training(
+            epochs=5,
+            judged_epoch="4",
+            seconds=360.0,
+            hours=0.1,
+            images_per_s=50.0,
+            wait_share=None,
+        ),
+        test=Metrics(
+            slices=100,
+            patients=10,
+            all_negative_accuracy=baseline,
+            mean=MetricRow(**mean),
+            per_class={name: MetricRow(**one) for name, one in per_class.items()},
+        ),
+        inputs=Inputs(best_sha256="0", store_hash="0", draws=draws),
+    )
+    return document, redrawn
+
+
+def result(recipe: Recipe, values: Values | None = None, **changes: Any) -> Result:
+    """The result of a run that left metrics; arguments as of `kept_run`."""
+    document, draws = kept_run(recipe, values, **changes)
+    assert document.test is not UNSET
+    return Result(document.run, document.train, document.test, draws)
 
 
 def grid(seeds: tuple[int, ...] = (1, 2, 3)) -> Grid:
@@ -113,7 +130,7 @@ def summary(
     return summarise_runs(results, grid(seeds))
 
 
-def costs(**changes: Mapping[str, float]) -> dict[str, Any]:
+def costs(**changes: Mapping[str, float]) -> Costs:
     """Costs near the real ones; a model's can be changed."""
     rows = {
         "light_fcn": (86_853, 187.9e6, 316_632, 1_270_480, 1.2),
@@ -130,21 +147,22 @@ def costs(**changes: Mapping[str, float]) -> dict[str, Any]:
             "tflite_int8_bytes": float32 // 3,
             "h5_adam_bytes": h5,
             "saved_model_bytes": h5 * 1.2,
-            "latency_float32_ms": {"p50": ms, "p95": ms * 1.2},
-            "latency_int8_ms": {"p50": ms / 2, "p95": ms},
+            "latency_float32_ms": Latency(ms, ms * 1.2),
+            "latency_int8_ms": Latency(ms / 2, ms),
             **changes.get(name, {}),
         }
         for name, (params, flops, float32, h5, ms) in rows.items()
     }
-    return {
-        "schema": "ichlite-reproduce-costs/1",
-        "machine": {"cpu": "a test CPU", "cores": 2, "system": "Linux x86_64"},
-        "load_average": 0.5,
-        "runtime": "LiteRT, 1 thread",
-        "turns": 100,
-        "models": models,
-        "counterparts": {
+    return Costs(
+        machine=Machine(
+            cpu="a test CPU", cores=2, system="Linux x86_64", python="3", ichlite="0", packages={}
+        ),
+        load_average=0.5,
+        runtime="LiteRT, 1 thread",
+        turns=100,
+        models=models,
+        counterparts={
             "no_projection": {"flops_256": 157e6},
             "wide_projection": {"flops_256": 328e6},
         },
-    }
+    )

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from msgspec import UNSET, structs
 from tests.reproduce.synthetic import costs, grid, result, summary
 
+from ichlite.contracts.run import LeftOutFold, TrainedStore
 from ichlite.labels import NAMES
 from ichlite.reproduce.campaign_summary import Summary, summarise_runs
 from ichlite.reproduce.claims import Claim, judge
+from ichlite.reproduce.costs import Latency
 from ichlite.reproduce.rsna_counts import RsnaCounts
 from ichlite.reproduce.verdicts import FAILS, HOLDS, UNTOLD, VERDICTS
 from ichlite.train.recipe import Recipe
@@ -52,8 +56,8 @@ def test_without_runs_only_costs_are_told() -> None:
         ("params_26x", "light_fcn", {}, HOLDS),
         ("params_26x", "light_fcn", {"params": 100_000}, FAILS),
         ("time_3x", "light_fcn", {}, HOLDS),
-        ("time_3x", "light_fcn", {"latency_float32_ms": {"p50": 2.0, "p95": 2.0}}, FAILS),
-        ("less_time", "sfcn", {"latency_float32_ms": {"p50": 1.0, "p95": 1.0}}, FAILS),
+        ("time_3x", "light_fcn", {"latency_float32_ms": Latency(2.0, 2.0)}, FAILS),
+        ("less_time", "sfcn", {"latency_float32_ms": Latency(1.0, 1.0)}, FAILS),
         ("smaller_footprint", "sfcn", {"tflite_float32_bytes": 1000}, FAILS),
         ("fewer_params", "sfcn", {"params": 1000}, FAILS),
         ("fewer_flops", "mobilenet_v2", {"flops_256": 1e6}, FAILS),
@@ -79,8 +83,7 @@ def test_expansions_are_judged_by_the_network_without_projections() -> None:
     lines = claims()["expansions_reduce_flops"].evidence
     assert numbers(lines[0])[-2:] == ["187.9", "157.0"]
     assert "328.0" in numbers(lines[1])
-    only = costs()
-    del only["counterparts"]
+    only = structs.replace(costs(), counterparts=UNSET)
     found = {one.key: one for one in judge(summary(), only, None).claims}
     assert found["expansions_reduce_flops"].verdict == UNTOLD
 
@@ -169,11 +172,14 @@ def test_what_holds_here_may_not_be_told_for_other_patients() -> None:
 
 def test_folds_are_named_and_what_is_rare_is_taken_from_training() -> None:
     one = result(Recipe(epochs=6), rarest="subdural")
-    one.document["train"]["data"] |= {
-        "fold": {"number": 1, "of": 5, "seed": 0},
-        "store": "heads made",
-        "stores": [{"kind": "ct-ich"}, {"kind": "phantom"}],
-    }
+    stores = [TrainedStore(name=kind, kind=kind, hash="0") for kind in ("ct-ich", "phantom")]
+    data = structs.replace(
+        one.train.data,
+        fold=LeftOutFold(number=1, of=5),
+        store="heads made",
+        stores=tuple(stores),
+    )
+    one = replace(one, train=structs.replace(one.train, data=data))
     found = judge(summarise_runs([one], grid()), costs(), None)
     assert "heads made" in found.name
     assert numbers(found.name) == ["5"]

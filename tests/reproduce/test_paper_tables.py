@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 from tests.reproduce.synthetic import costs, grid, result, summary
 from tests.toy import make_store
 
 from ichlite.data.store import Store
-from ichlite.reproduce.campaign_document import difference_rows
 from ichlite.reproduce.campaign_facts import patients_caution
+from ichlite.reproduce.campaign_report import difference_rows
 from ichlite.reproduce.campaign_summary import differences, summarise_runs
 from ichlite.reproduce.cells import Cell, Table, csv_rows
 from ichlite.reproduce.noise import told
 from ichlite.reproduce.paper_tables import all_tables, table_1, table_5
 from ichlite.reproduce.published import TABLES
-from ichlite.reproduce.results import training_facts
+from ichlite.reproduce.results import Training, training_facts
 from ichlite.train.recipe import Recipe
 
 
@@ -60,8 +62,8 @@ def test_every_published_cell_has_its_place(store: Store) -> None:
 def test_missing_runs_say_so(store: Store) -> None:
     for table in all_tables(summary(), costs(), store)[1:]:
         assert ("not run" in texts(table)) == (table.number != 4)
-    only = costs()
-    del only["models"]["sfcn"]
+    models = {name: one for name, one in costs().models.items() if name != "sfcn"}
+    only = structs.replace(costs(), models=models)
     assert "not measured" in texts(all_tables(summary(), only, store)[3])
 
 
@@ -97,7 +99,8 @@ def test_balanced_accuracy_stands_under_the_papers_auc(store: Store) -> None:
 def test_undefined_is_said_and_kept_out_of_the_mean(store: Store) -> None:
     one = result(Recipe(seed=1, epochs=6), {"roc_auc": None})
     two = result(Recipe(seed=2, epochs=6), {"roc_auc": 0.9})
-    one.document["test"]["mean"]["undefined"]["roc_auc"] = "undefined for epidural"
+    mean = structs.replace(one.test.mean, undefined={"roc_auc": "undefined for epidural"})
+    one = replace(one, test=structs.replace(one.test, mean=mean))
     found = summarise_runs([one, two], grid((1, 2)))
     table = table_5(found)
     assert cell(table, ("BCE",), "ROC AUC").value == pytest.approx(90.0)
@@ -146,23 +149,22 @@ def test_a_caution_on_few_test_patients(tmp_path: Path, patients: int, few: bool
 def test_training_facts_with_and_without_waiting() -> None:
     row = {"seconds": "10", "images_per_s": "50", "wait_share": "0.25"}
     old = {"seconds": "30", "images_per_s": "70"}
-    assert training_facts([row])["wait_share"] == 0.25
+    assert training_facts([row]).wait_share == 0.25
     both = training_facts([row, old])
-    assert (both["seconds"], both["images_per_s"], both["wait_share"]) == (40.0, 60.0, 0.25)
-    assert training_facts([old])["wait_share"] is None
+    assert (both.seconds, both.images_per_s, both.wait_share) == (40.0, 60.0, 0.25)
+    assert training_facts([old]).wait_share is None
 
 
 def test_training_facts_say_which_epoch_is_judged() -> None:
     crops = {"seconds": "1", "images_per_s": "9", "phase": "crops", "epoch": "0", "step": "7"}
     rows = [crops, *({**crops, "phase": "frames", "epoch": n, "step": n * 2} for n in ("8", "9"))]
-    assert training_facts(rows, 7)["judged_epoch"] == "crops"
-    assert training_facts(rows, 99)["judged_epoch"] == "9"
-    assert training_facts(rows)["judged_epoch"] is None
-    assert training_facts(rows)["epochs"] == 2
+    assert training_facts(rows, 7).judged_epoch == "crops"
+    assert training_facts(rows, 99).judged_epoch == "9"
+    assert training_facts(rows).judged_epoch is None
+    assert training_facts(rows).epochs == 2
 
 
 def test_training_facts_of_no_history() -> None:
-    assert training_facts([]) == {
-        "epochs": 0, "judged_epoch": None, "seconds": 0, "hours": 0.0, "images_per_s": None,
-        "wait_share": None,
-    }  # fmt: skip
+    assert training_facts([]) == Training(
+        epochs=0, judged_epoch=None, seconds=0, hours=0.0, images_per_s=None, wait_share=None
+    )

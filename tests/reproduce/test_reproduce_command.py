@@ -13,9 +13,11 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from tests.reproduce.synthetic import costs, result
+from msgspec import structs
+from tests.reproduce.synthetic import costs, kept_run
 from tests.toy import make_store
 
+from ichlite.contracts.codec import document_text, to_json_value
 from ichlite.data.store import Store
 from ichlite.errors import IchliteError, InputError
 from ichlite.evaluate.metrics import roc_auc
@@ -45,7 +47,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 def out(tmp_path: Path) -> Path:
     """A folder with the costs measured already."""
     (tmp_path / "out" / "results").mkdir(parents=True)
-    (tmp_path / "out" / "results" / "costs.json").write_text(json.dumps(costs()))
+    (tmp_path / "out" / "results" / "costs.json").write_text(document_text(costs()))
     return tmp_path / "out"
 
 
@@ -339,30 +341,31 @@ def test_a_damaged_result_is_named(ichlite: Run, store: Store, out: Path, text: 
     file.write_bytes(text.encode("utf-8", "surrogatepass"))
     done = ichlite("reproduce", store.path, out, "--seeds", 1, *GRID)
     assert (done.exit_code, done.err.count("\n")) == (1, 1)
-    assert f"{file} is damaged; remove it" in done.err
+    assert f"{file} is damaged; found " in done.err
+    assert "; remove it; the same command makes it again" in done.err
 
 
 def test_a_result_without_what_it_was_trained_on_is_damaged(tmp_path: Path) -> None:
-    document = result(Recipe()).document
+    document = to_json_value(kept_run(Recipe())[0])
     document["train"].pop("data")
     (tmp_path / "a.json").write_text(json.dumps(document))
-    with pytest.raises(InputError, match=r"a.json is damaged; remove it"):
+    with pytest.raises(InputError, match=r"a.json is damaged; found no train.data; remove it"):
         read_piece(tmp_path / "a.json")
 
 
 @pytest.mark.parametrize("schema", ["ichlite-reproduce/1", "ichlite-reproduce/2"])
 def test_damaged_scores_and_costs_are_named(tmp_path: Path, schema: str) -> None:
-    kept = result(Recipe(), draws=5)
-    (tmp_path / "a.json").write_text(json.dumps({**kept.document, "schema": schema}))
+    kept = structs.replace(kept_run(Recipe(), draws=5)[0], schema=schema)
+    (tmp_path / "a.json").write_text(document_text(kept))
     for content in (b"", b"PK", b"nonsense"):
         (tmp_path / "a.npz").write_bytes(content)
-        with pytest.raises(InputError, match=r"a.npz is damaged; remove it"):
+        with pytest.raises(InputError, match=r"a.npz is damaged; found .*; remove it"):
             read_piece(tmp_path / "a.json")
     np.savez(tmp_path / "a.npz", image=["a"], patient=["a"], labels=[[1]], logits=[[1.0]])
-    with pytest.raises(InputError, match=r"a.npz is damaged; remove it"):
+    with pytest.raises(InputError, match=r"a.npz is damaged; found .*; remove it"):
         read_piece(tmp_path / "a.json")
     (tmp_path / "costs.json").write_text("{")
-    with pytest.raises(InputError, match=r"costs.json is damaged; remove it"):
+    with pytest.raises(InputError, match=r"costs.json is damaged; found .*; remove it"):
         measured_costs(["light_fcn"], tmp_path / "costs.json")
 
 
@@ -385,8 +388,8 @@ def test_a_folder_of_something_else_is_left_as_it_is(
         (("--seeds", 0), "--seeds"),
         (("--bootstrap", -1), "--bootstrap"),
         (("--dropout", 2), "dropout"),
-        (("--seed", -1), "seed; found -1"),
-        (("--gamma", "nan"), "gamma; found nan"),
+        (("--seed", -1), "--seed is out of range; found -1"),
+        (("--gamma", "nan"), "--gamma is out of range; found nan"),
     ],
 )
 def test_wrong_usage(

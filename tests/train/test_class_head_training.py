@@ -11,7 +11,7 @@ from tests.made_features import made_features
 from ichlite.errors import InputError, UnknownName
 from ichlite.models.class_heads import HEADS
 from ichlite.models.features import SliceFeatures
-from ichlite.train.class_head_training import HeadRecipe, fit_class_head, head_inputs, head_logits
+from ichlite.train.head_training import HeadRecipe, fit_class_head, head_inputs, head_logits
 
 RECIPE = HeadRecipe(steps=80, slices=32, learning_rate=0.05)
 

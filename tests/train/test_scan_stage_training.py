@@ -10,7 +10,7 @@ from tests.made_features import made_features
 
 from ichlite.errors import InputError, UnknownName, UsageError
 from ichlite.models.scan_stage import MASK, SCAN_LOGITS, SLICE_LOGITS, SLICES
-from ichlite.train.scan_stage_training import (
+from ichlite.train.head_training import (
     StageRecipe,
     fit_scan_stage,
     joined_sources,

@@ -30,7 +30,7 @@ from ichlite.train import hyperband
 from ichlite.train.recipe import Recipe
 from ichlite.train.space import OBJECTIVE, WIDTH_CHOICES, Plan, Space
 from ichlite.train.training_loop import Progress, fit
-from ichlite.train.trials import best_trial, to_markdown, verdict
+from ichlite.train.trials import Trial, best_trial, to_markdown, verdict
 from ichlite.train.tuner_processes import ROLE_VARIABLES, role
 from ichlite.train.tuning import _begin, tune
 
@@ -341,5 +341,7 @@ def test_the_verdict_says_when_nothing_better_was_found() -> None:
 
 
 def test_the_best_of_nothing_is_none() -> None:
-    assert best_trial([{"status": "failed", OBJECTIVE: 0.9}]) is None
+    failed = Trial("0", "failed", 0, 0, None, 1, 1, 64, 0.01, 0.1, None, None, None, 0.9)
+    assert best_trial([failed]) is None
+    assert best_trial([failed, replace(failed, trial="1", status="completed")]) is not None
     assert to_markdown([]) == "|  |\n|  |\n"

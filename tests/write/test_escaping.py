@@ -2,10 +2,9 @@ import json
 
 from ichlite.infer.bundle import load_bundle
 from ichlite.records import ReadResult, SkippedFile
-from ichlite.write.csv import to_csv
 from ichlite.write.escaping import printable, unicode_text
-from ichlite.write.json import to_json
 from ichlite.write.report_page import Report
+from ichlite.write.result_files import to_csv, to_json
 
 
 def test_bytes_that_are_no_text_and_control_characters_reach_no_output_raw():

@@ -17,8 +17,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from ichlite.bench.contender import Contender
-from ichlite.bench.runtimes import RUNTIMES
+from ichlite.bench.runtimes import RUNTIMES, Contender
 from ichlite.compress.flatbuffer import tidy
 from ichlite.compress.fold import fold
 from ichlite.compress.graph import with_map

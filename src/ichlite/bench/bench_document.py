@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
+from msgspec import structs
 
-from ichlite.bench.contender import Contender, bundle_contender
 from ichlite.bench.interleaved_timing import (
     REFERENCE,
     STARTS,
@@ -26,12 +26,30 @@ from ichlite.bench.interleaved_timing import (
 )
 from ichlite.bench.machine import describe_machine
 from ichlite.bench.roofline import Peaks, measured_peaks, roofline
-from ichlite.bench.runtimes import LITERT, RUNTIMES
+from ichlite.bench.runtimes import LITERT, RUNTIMES, Contender, bundle_contender
 from ichlite.bench.scan import DEFAULT_RUNS, bench_scan
 from ichlite.bench.tflite_layers import arena_bytes, layers_of
-from ichlite.compress.model_cost import sizes
+from ichlite.compress.model_cost import Sizes, sizes
+from ichlite.contracts.bench import (
+    BenchDocument,
+    Comparison,
+    Comparisons,
+    LoadAverage,
+    Protocol,
+    Reference,
+    Roofline,
+    RunEntry,
+)
 from ichlite.infer.bundle import MODEL_FILE, Bundle
 from ichlite.samples import GE_HEAD
+
+
+class Ratios(TypedDict):
+    """Ratios of the times of an entry and of the reference, or of another entry."""
+
+    ratio: float
+    ratio_quartiles: tuple[float, float, float]
+    ratio_of_quickest: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +77,8 @@ class Plan:
     with_roofline: bool = False
 
 
-def bench_document(plan: Plan, advance: Advance = lambda _: None) -> dict[str, Any]:
-    """Measure what a plan asks for and return it as JSON-able dictionaries.
+def bench_document(plan: Plan, advance: Advance = lambda _: None) -> BenchDocument:
+    """Measure what a plan asks for.
 
     Args:
         plan: What to measure.
@@ -86,49 +104,50 @@ def bench_document(plan: Plan, advance: Advance = lambda _: None) -> dict[str, A
         timings = measure(
             contenders, windows, threads=plan.threads, runs=plan.runs, advance=advance
         )
-        return {
-            "date": datetime.now(UTC).isoformat(timespec="seconds"),
-            "machine": describe_machine(packages),
-            "load_average": {"before": load_before, "after": _load()},
-            "protocol": {
-                "runs": plan.runs,
-                "turn": min(plan.runs, TURN),
-                "starts": STARTS,
-                "batch": 1,
-                "input": list(windows.shape[1:]),
-                "reference": {**reference_of(contenders).listed(), "threads": 1},
-            },
-            "runs": run_entries(timings),
-            "comparisons": comparisons(timings, own),
-            "scan": scan,
-            "roofline": None if peaks is None else _roofline(timings, peaks),
-        }
+        return BenchDocument(
+            date=datetime.now(UTC).isoformat(timespec="seconds"),
+            machine=describe_machine(packages),
+            load_average=LoadAverage(before=load_before, after=_load()),
+            protocol=Protocol(
+                runs=plan.runs,
+                turn=min(plan.runs, TURN),
+                starts=STARTS,
+                batch=1,
+                input=windows.shape[1:],
+                reference=Reference(**reference_of(contenders).listed(), threads=1),
+            ),
+            runs=run_entries(timings),
+            comparisons=comparisons(timings, own),
+            scan=scan,
+            roofline=None if peaks is None else _roofline(timings, peaks),
+        )
 
 
-def run_entries(timings: Sequence[Timing]) -> list[dict[str, Any]]:
+def run_entries(timings: Sequence[Timing]) -> tuple[RunEntry, ...]:
     """Return `runs`, one entry a timing; what cannot be told is None."""
     files = {one: _file_facts(one) for one in {timing.contender for timing in timings}}
-    return [
-        {
+    return tuple(
+        RunEntry(
             **timing.contender.listed(),
-            "threads": timing.threads,
-            "min_ms": float(timing.times_ms.min()),
-            "p50_ms": timing.percentile_ms(50),
-            "p95_ms": timing.percentile_ms(95),
-            "p99_ms": timing.percentile_ms(99),
-            "inferences": timing.times_ms.size,
+            threads=timing.threads,
+            min_ms=float(timing.times_ms.min()),
+            p50_ms=timing.percentile_ms(50),
+            p95_ms=timing.percentile_ms(95),
+            p99_ms=timing.percentile_ms(99),
+            inferences=timing.times_ms.size,
             **asdict(timing.start),
             **ratio_of(timing.times_ms, timing.reference_ms),
-            **files[timing.contender],
-            "params": timing.contender.params,
-            "flops": timing.contender.flops,
-            "max_probability_difference": timing.difference,
-        }
+            **files[timing.contender][0],
+            arena_bytes=files[timing.contender][1],
+            params=timing.contender.params,
+            flops=timing.contender.flops,
+            max_probability_difference=timing.difference,
+        )
         for timing in timings
-    ]
+    )
 
 
-def comparisons(timings: Sequence[Timing], bundle: str | None = None) -> dict[str, Any]:
+def comparisons(timings: Sequence[Timing], bundle: str | None = None) -> Comparisons:
     """Return ratios of medians of the same rounds on one thread, with quartiles of the rounds.
 
     Args:
@@ -148,15 +167,15 @@ def comparisons(timings: Sequence[Timing], bundle: str | None = None) -> dict[st
     fastest = min(lights, key=lambda one: one.percentile_ms(50)) if len(lights) > 1 else None
     to_fastest = _ratio(light, fastest)
     if fastest is not None and to_fastest is not None:
-        to_fastest = {"fastest": fastest.contender.runtime, **to_fastest}
-    return {
-        "litert_to_fastest_runtime": to_fastest,
-        "mobilenet_v2_to_light_fcn": _ratio(mobile, light),
-        "mobilenet_v2_to_bundle": _ratio(mobile, own[0] if own else None),
-    }
+        to_fastest = structs.replace(to_fastest, fastest=fastest.contender.runtime)
+    return Comparisons(
+        litert_to_fastest_runtime=to_fastest,
+        mobilenet_v2_to_light_fcn=_ratio(mobile, light),
+        mobilenet_v2_to_bundle=_ratio(mobile, own[0] if own else None),
+    )
 
 
-def ratio_of(times_ms: Floats, of_ms: Floats) -> dict[str, Any]:
+def ratio_of(times_ms: Floats, of_ms: Floats) -> Ratios:
     """Return the ratio of the medians of two (round, inference) times of the same rounds.
 
     Returns:
@@ -165,12 +184,12 @@ def ratio_of(times_ms: Floats, of_ms: Floats) -> dict[str, Any]:
 
     Example:
         >>> ratio_of(np.array([[2.0, 2.0], [7.0, 7.0]]), np.array([[1.0, 1.0], [2.0, 2.0]]))
-        {'ratio': 3.0, 'ratio_quartiles': [2.375, 2.75, 3.125], 'ratio_of_quickest': 2.0}
+        {'ratio': 3.0, 'ratio_quartiles': (2.375, 2.75, 3.125), 'ratio_of_quickest': 2.0}
     """
     of_rounds = np.median(times_ms, axis=1) / np.median(of_ms, axis=1)
     return {
         "ratio": float(np.median(times_ms) / np.median(of_ms)),
-        "ratio_quartiles": np.percentile(of_rounds, (25, 50, 75)).tolist(),
+        "ratio_quartiles": tuple(np.percentile(of_rounds, (25, 50, 75)).tolist()),
         "ratio_of_quickest": float(times_ms.min() / of_ms.min()),
     }
 
@@ -188,14 +207,14 @@ def _of_bundle(plan: Plan) -> list[Contender]:
     ]
 
 
-def _roofline(timings: Sequence[Timing], before: Peaks) -> dict[str, Any] | None:
+def _roofline(timings: Sequence[Timing], before: Peaks) -> Roofline | None:
     """Return the roofline of LightFCN; None where it was not measured on one thread."""
     for one in timings:
         if one.contender.key == REFERENCE and one.threads == 1:
             peaks = before.best_with(measured_peaks())
             layers = layers_of(one.contender.path.read_bytes())
-            found = roofline(layers, peaks, one.percentile_ms(50), float(one.times_ms.min()))
-            return {**one.contender.listed(), "threads": 1, **found}
+            p50_ms, min_ms = one.percentile_ms(50), float(one.times_ms.min())
+            return roofline(one.contender, layers, peaks, p50_ms, min_ms)
     return None
 
 
@@ -204,11 +223,11 @@ def _load() -> float | None:
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
 
 
-def _ratio(one: Timing | None, of: Timing | None) -> dict[str, Any] | None:
-    return None if one is None or of is None else ratio_of(one.times_ms, of.times_ms)
+def _ratio(one: Timing | None, of: Timing | None) -> Comparison | None:
+    return None if one is None or of is None else Comparison(**ratio_of(one.times_ms, of.times_ms))
 
 
-def _file_facts(one: Contender) -> dict[str, int | None]:
+def _file_facts(one: Contender) -> tuple[Sizes, int | None]:
+    """Return the sizes of a contender's file, and of its arena under LiteRT."""
     content = one.path.read_bytes()
-    arena = arena_bytes(content) if one.runtime == LITERT else None
-    return {**sizes(content), "arena_bytes": arena}
+    return sizes(content), arena_bytes(content) if one.runtime == LITERT else None

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ichlite.contracts.bench import BenchDocument, Roofline, RunEntry, ScanEntry
 from ichlite.evaluate.plots import INK, RULE, SOFT, save, styled
 
 KINDS: Mapping[tuple[str, str], tuple[str, str]] = {
@@ -32,7 +33,7 @@ LAYERS: Mapping[str, tuple[str, str]] = {
 REACHED = "#B00020"
 
 
-def plot_bench(document: Mapping[str, Any], path: Path) -> Path:
+def plot_bench(document: BenchDocument, path: Path) -> Path:
     """Plot the times of every model and runtime, and the stages of a scan.
 
     Args:
@@ -44,17 +45,17 @@ def plot_bench(document: Mapping[str, Any], path: Path) -> Path:
     """
     from matplotlib.lines import Line2D
 
-    runs = document["runs"]
-    models = list(dict.fromkeys(run["model"] for run in runs))
-    counts = sorted({run["threads"] for run in runs})
-    rows = sum(run["threads"] == counts[0] for run in runs)
+    runs = document.runs
+    models = list(dict.fromkeys(run.model for run in runs))
+    counts = sorted({run.threads for run in runs})
+    rows = sum(run.threads == counts[0] for run in runs)
     height_in = 1.7 + 0.32 * len(models) + 0.2 * rows
-    measured = {(run["runtime"], run["precision"]) for run in runs}
+    measured = {(run.runtime, run.precision) for run in runs}
     with styled(5.6 * len(counts), height_in + 2.4) as figure:
         above, below = figure.subfigures(2, 1, height_ratios=(height_in, 2.4))
         panels = above.subplots(1, len(counts), sharex=True, squeeze=False)[0]
         for axes, count in zip(panels, counts, strict=True):
-            _times(axes, [run for run in runs if run["threads"] == count], models)
+            _times(axes, [run for run in runs if run.threads == count], models)
             axes.set_title(f"{count} thread{'s' * (count != 1)}")
         handles = [
             Line2D([], [], color=colour, marker="o", label=label)
@@ -63,11 +64,11 @@ def plot_bench(document: Mapping[str, Any], path: Path) -> Path:
         ]
         columns = min(len(handles), 3 * len(counts))
         above.legend(handles=handles, loc="outside upper center", ncols=columns)
-        _stages(below.subplots(), document["scan"])
+        _stages(below.subplots(), document.scan)
         return save(figure, path)
 
 
-def _times(axes: Any, runs: Sequence[Mapping[str, Any]], models: Sequence[str]) -> None:
+def _times(axes: Any, runs: Sequence[RunEntry], models: Sequence[str]) -> None:
     """Draw a dot for each run's median, on a line from the quickest to the 95th percentile."""
     from matplotlib.ticker import NullFormatter
 
@@ -76,9 +77,9 @@ def _times(axes: Any, runs: Sequence[Mapping[str, Any]], models: Sequence[str]) 
         first = place
         for kind, (_, colour) in KINDS.items():
             for run in runs:
-                if (run["model"], run["runtime"], run["precision"]) == (model, *kind):
-                    p50, p95 = run["p50_ms"], run["p95_ms"]
-                    axes.plot([run["min_ms"], p95], [place] * 2, color=colour, lw=2.2, alpha=0.45)
+                if (run.model, run.runtime, run.precision) == (model, *kind):
+                    p50, p95 = run.p50_ms, run.p95_ms
+                    axes.plot([run.min_ms, p95], [place] * 2, color=colour, lw=2.2, alpha=0.45)
                     axes.plot(p50, place, "o", color=colour, markersize=7)
                     axes.text(
                         max(p95, p50) * 1.06, place, f"{p50:.2f}", va="center", size=7.5, color=INK
@@ -98,18 +99,18 @@ def _times(axes: Any, runs: Sequence[Mapping[str, Any]], models: Sequence[str]) 
     axes.xaxis.set_minor_formatter("{x:g}" if high < 10 * low else NullFormatter())
 
 
-def _stages(axes: Any, scan: Mapping[str, Any]) -> None:
+def _stages(axes: Any, scan: ScanEntry) -> None:
     """Draw where a slice's time goes, beside the whole and its limit."""
     left = 0.0
-    for (stage, ms), colour in zip(scan["stages_ms"].items(), STAGE_COLOURS, strict=True):
+    for (stage, ms), colour in zip(scan.stages_ms.items(), STAGE_COLOURS, strict=True):
         axes.barh(0, ms, left=left, color=colour, label=f"{stage} {ms:.2f}")
         left += ms
-    axes.barh(1, scan["ms_per_slice"], color=SOFT)
-    axes.barh(2, scan["limit_ms_per_slice"], color=RULE)
+    axes.barh(1, scan.ms_per_slice, color=SOFT)
+    axes.barh(2, scan.limit_ms_per_slice, color=RULE)
     axes.set_yticks(range(3), ["stages, one by one", "files to result", "limit"])
     axes.invert_yaxis()
     _grid_of_times(axes, "milliseconds a slice, one thread")
-    axes.set_title(f"A scan of {scan['slices']} slices: {scan['ratio']:.2f} of the limit")
+    axes.set_title(f"A scan of {scan.slices} slices: {scan.ratio:.2f} of the limit")
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8)
 
 
@@ -119,7 +120,7 @@ def _grid_of_times(axes: Any, label: str) -> None:
     axes.set_xlabel(label)
 
 
-def plot_roofline(found: Mapping[str, Any], path: Path) -> Path:
+def plot_roofline(found: Roofline, path: Path) -> Path:
     """Plot the machine's limits, each layer below them, and the model.
 
     Args:
@@ -129,8 +130,8 @@ def plot_roofline(found: Mapping[str, Any], path: Path) -> Path:
     Returns:
         The path.
     """
-    peak = found["peak_flops_per_s"] / 1e9
-    rates = [rate["bytes_per_s"] / 1e9 for rate in found["bandwidths"]]
+    peak = found.peak_flops_per_s / 1e9
+    rates = [rate.bytes_per_s / 1e9 for rate in found.bandwidths]
     span = (0.05, 30.0)
     with styled(8.2, 5.0) as figure:
         axes = figure.add_subplot()
@@ -142,25 +143,25 @@ def plot_roofline(found: Mapping[str, Any], path: Path) -> Path:
                 label=f"{label}, {rate:.0f} GB/s",
             )  # fmt: skip
         for kind, (label, marker) in LAYERS.items():
-            layers = [layer for layer in found["layers"] if layer["kind"] == kind]
+            layers = [layer for layer in found.layers if layer.kind == kind]
             axes.scatter(
-                [layer["flops"] / layer["bytes"] for layer in layers],
-                [layer["flops"] / layer["bound_ms"] / 1e6 for layer in layers],
-                [14 + 120 * layer["bound_ms"] / found["bound_ms"] for layer in layers],
+                [layer.flops / layer.bytes for layer in layers],
+                [layer.flops / layer.bound_ms / 1e6 for layer in layers],
+                [14 + 120 * layer.bound_ms / found.bound_ms for layer in layers],
                 marker=marker, color=SOFT, alpha=0.7, linewidth=0, zorder=3,
                 label=f"{label}: at most",
             )  # fmt: skip
-        x, reached = found["flops"] / found["bytes"], found["flops"] / found["p50_ms"] / 1e6
-        axes.plot([x, x], [reached, reached / found["share"]], color=REACHED, linewidth=1)
+        x, reached = found.flops / found.bytes, found.flops / found.p50_ms / 1e6
+        axes.plot([x, x], [reached, reached / found.share], color=REACHED, linewidth=1)
         axes.plot(x, reached, "D", color=REACHED, zorder=4, label="the model, as measured")
         axes.annotate(
-            f"{reached:.0f} GFLOP/s,\n{found['share']:.0%} of its layers' bound", (x, reached),
+            f"{reached:.0f} GFLOP/s,\n{found.share:.0%} of its layers' bound", (x, reached),
             xytext=(8, -22), textcoords="offset points", color=REACHED, size=9,
         )  # fmt: skip
         axes.set(
             xscale="log", yscale="log", xlim=span, ylim=(peak / 30, peak * 1.6),
             xlabel="operations a byte moved", ylabel="GFLOP/s",
-            title=f"{found['model']} {found['precision']}, {found['runtime']}, one thread; "
+            title=f"{found.model} {found.precision}, {found.runtime}, one thread; "
             f"peak {peak:.0f} GFLOP/s",
         )  # fmt: skip
         for axis in (axes.xaxis, axes.yaxis):

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
-Document = Mapping[str, Any]
+from msgspec import structs
+
+from ichlite.bench.pareto_front import ParetoDocument
+from ichlite.contracts.bench import BenchDocument, Comparison, RunEntry
+
 REPORT = """\
 # Benchmark, {date}
 
-{machine[cpu]}, {machine[cores]} cores, {machine[system]};
+{machine.cpu}, {machine.cores} cores, {machine.system};
 load average {before} before, {after} after.
-ichlite {machine[ichlite]}, Python {machine[python]}, {packages}.
+ichlite {machine.ichlite}, Python {machine.python}, {packages}.
 
 ## Inference
 
-Batch 1, input {input}, {protocol[runs]} inferences each in turns of {protocol[turn]}, the entries
-of one thread count by turns; init and first: median of {protocol[starts]} processes. Ratio: median
-over that of {reference[model]} {reference[precision]} under {reference[runtime]} on one thread in
+Batch 1, input {input}, {protocol.runs} inferences each in turns of {protocol.turn}, the entries
+of one thread count by turns; init and first: median of {protocol.starts} processes. Ratio: median
+over that of {reference.model} {reference.precision} under {reference.runtime} on one thread in
 the same rounds. Off LiteRT: largest difference of a probability.
 
 {times}
@@ -28,21 +31,21 @@ the same rounds. Off LiteRT: largest difference of a probability.
 
 {ratios}## Files to result
 
-{scan[slices]} uncompressed slices, one thread: {scan[ms_per_slice]:.2f} ms a slice; limit (reading
-the bytes and bare inference) {scan[limit_ms_per_slice]:.2f}; ratio {scan[ratio]:.2f} (quickest
-readings {scan[ratio_of_quickest]:.2f}), on two threads {scan[two_thread_ratio]:.2f} (quickest
-{scan[two_thread_ratio_of_quickest]:.2f}). `ichlite read` holds {peak} MB at most, with
-{scan[read_slices]} slices {read_peak} MB.
+{scan.slices} uncompressed slices, one thread: {scan.ms_per_slice:.2f} ms a slice; limit (reading
+the bytes and bare inference) {scan.limit_ms_per_slice:.2f}; ratio {scan.ratio:.2f} (quickest
+readings {scan.ratio_of_quickest:.2f}), on two threads {scan.two_thread_ratio:.2f} (quickest
+{scan.two_thread_ratio_of_quickest:.2f}). `ichlite read` holds {peak} MB at most, with
+{scan.read_slices} slices {read_peak} MB.
 
 {stages}
 """
 RATIO = (
-    "{ratio:.2f} times the time (quartiles of the rounds {quartiles}; quickest inferences "
-    "{ratio_of_quickest:.2f})"
+    "{one.ratio:.2f} times the time (quartiles of the rounds {quartiles}; quickest inferences "
+    "{one.ratio_of_quickest:.2f})"
 )
 RATIOS = {
     "litert_to_fastest_runtime": "LightFCN float32, one thread: LiteRT takes {} of the fastest "
-    "runtime, {fastest}.",
+    "runtime, {one.fastest}.",
     "mobilenet_v2_to_light_fcn": "MobileNetV2 float32 takes {} of LightFCN: LiteRT, one thread.",
     "mobilenet_v2_to_bundle": "MobileNetV2 float32 takes {} of the bundle: LiteRT, one thread.",
 }
@@ -60,7 +63,7 @@ PARETO = """\
 {table}
 
 Reference: {reference}. Shipped: **{shipped}**, by this rule: {rule} (at most
-{gate[max_mean_drop]:g} of the mean, {gate[max_subtype_drop]:g} of a subtype).
+{gate.max_mean_drop:g} of the mean, {gate.max_subtype_drop:g} of a subtype).
 """
 UNDEFINED = "The gate says nothing of {}: the test split has no positives of it, or nothing else.\n"
 # Of each table the titles of its columns, and what stands in them; of a number its format, too.
@@ -93,83 +96,75 @@ BUNDLES = (
 FRONT_NAMES = {"min_ms": "time", "bytes": "size", "zstd_bytes": "zstd size", "flops": "FLOPs"}
 
 
-def bench_markdown(document: Document) -> str:
-    """Return tables of models beside each other, the scan's stages, and the roofline.
-
-    Args:
-        document: Of `bench_document.bench_document`.
-    """
-    machine, protocol, scan = document["machine"], document["protocol"], document["scan"]
+def bench_markdown(document: BenchDocument) -> str:
+    """Return tables of models beside each other, the scan's stages, and the roofline."""
+    protocol, scan, load = document.protocol, document.scan, document.load_average
     runs = [
-        {**run, "quartiles": _range(run), "mflops": run["flops"] and run["flops"] / 1e6}
-        for run in document["runs"]
+        {**structs.asdict(run), "quartiles": _range(run), "mflops": run.flops and run.flops / 1e6}
+        for run in document.runs
     ]
-    least = min(run["threads"] for run in runs)
+    least = min(run.threads for run in document.runs)
     ratios = [
-        "- " + words.format(RATIO.format(**found, quartiles=_range(found)), **found)
-        for words, found in ((words, document["comparisons"][key]) for key, words in RATIOS.items())
-        if found is not None
+        "- " + RATIOS[key].format(RATIO.format(one=one, quartiles=_range(one)), one=one)
+        for key, one in structs.asdict(document.comparisons).items()
+        if one
     ]
-    shipped = scan["as_shipped"]["stages_ms"]
+    shipped = scan.as_shipped.stages_ms if scan.as_shipped else {}
     stages = [
-        {"stage": stage, "ms": ms, "shipped_ms": shipped[stage]}
-        for stage, ms in scan["stages_ms"].items()
+        {"stage": stage, "ms": ms, "shipped_ms": shipped.get(stage)}
+        for stage, ms in scan.stages_ms.items()
     ]
     text = REPORT.format(
-        **document,
-        before=_or_unknown(document["load_average"]["before"]),
-        after=_or_unknown(document["load_average"]["after"]),
-        packages=", ".join(f"{name} {version}" for name, version in machine["packages"].items()),
-        input="x".join(map(str, protocol["input"])),
-        reference=protocol["reference"],
+        **structs.asdict(document),
+        before=_or_unknown(load.before),
+        after=_or_unknown(load.after),
+        packages=", ".join(f"{name} {of}" for name, of in document.machine.packages.items()),
+        input="x".join(map(str, protocol.input)),
+        reference=protocol.reference,
         times=markdown_table(*TIMES, runs),
         sizes=markdown_table(*SIZES, (run for run in runs if run["threads"] == least)),
         ratios="\n".join(["## Ratios in this run", "", *ratios, "", ""]) if ratios else "",
-        peak=_or_unknown(scan["peak_rss_mb"]),
-        read_peak=_or_unknown(scan["read_peak_rss_mb"]),
+        peak=_or_unknown(scan.peak_rss_mb),
+        read_peak=_or_unknown(scan.read_peak_rss_mb or None),
         stages=markdown_table(*STAGES, stages),
     )
-    found = document["roofline"]
+    found = document.roofline
     if found is None:
         return text
     layers = [
         {
-            **layer,
-            "output": "x".join(map(str, layer["output_shape"][1:])),
-            "mflops": layer["flops"] / 1e6,
-            "mb": layer["bytes"] / 1e6,
-            "gb_per_s": layer["bytes_per_s"] / 1e9,
+            **structs.asdict(layer),
+            "output": "x".join(map(str, layer.output_shape[1:])),
+            "mflops": layer.flops / 1e6,
+            "mb": layer.bytes / 1e6,
+            "gb_per_s": layer.bytes_per_s / 1e9,
         }
-        for layer in found["layers"]
+        for layer in found.layers
     ]
     return text + ROOFLINE.format(
-        **found,
-        gflops_per_s=found["peak_flops_per_s"] / 1e9,
-        gb_per_s=found["memory_bytes_per_s"] / 1e9,
+        **structs.asdict(found),
+        gflops_per_s=found.peak_flops_per_s / 1e9,
+        gb_per_s=found.memory_bytes_per_s / 1e9,
         table=markdown_table(*LAYERS, layers),
     )
 
 
-def pareto_markdown(document: Document) -> str:
-    """Return a row a bundle, fastest first, the shipped one in bold, and the rule.
-
-    Args:
-        document: Of `ichlite pareto`.
-    """
+def pareto_markdown(document: ParetoDocument) -> str:
+    """Return a row a bundle, fastest first, the shipped one in bold, and the rule."""
     rows = [
         {
-            **one,
-            "name": f"**{one['name']}**" if one["name"] == document["shipped"] else one["name"],
-            "kb": one["bytes"] / 1e3,
-            "zstd_kb": one["zstd_bytes"] / 1e3,
-            "mflops": one["flops"] / 1e6,
-            "gate": "passes" if one["passes"] else "fails",
-            "front_names": ", ".join(FRONT_NAMES[cost] for cost in one["fronts"]),
+            **structs.asdict(one),
+            "name": f"**{one.name}**" if one.name == document.shipped else one.name,
+            "kb": one.bytes / 1e3,
+            "zstd_kb": one.zstd_bytes / 1e3,
+            "mflops": one.flops / 1e6,
+            "gate": "passes" if one.passes else "fails",
+            "front_names": ", ".join(FRONT_NAMES[cost] for cost in one.fronts),
         }
-        for one in sorted(document["bundles"], key=lambda one: one["min_ms"])
+        for one in sorted(document.bundles, key=lambda one: one.min_ms)
     ]
-    text = PARETO.format(**document, table=markdown_table(*BUNDLES, rows))
-    undefined = ", ".join(document["undefined"])
+    text = PARETO.format(**structs.asdict(document), table=markdown_table(*BUNDLES, rows))
+    undefined = ", ".join(document.undefined)
     return text + UNDEFINED.format(undefined) if undefined else text
 
 
@@ -180,7 +175,7 @@ class _Unknown:
         return ""
 
 
-def markdown_table(titles: str, cells: str, rows: Iterable[Document]) -> str:
+def markdown_table(titles: str, cells: str, rows: Iterable[Mapping[str, object]]) -> str:
     """Return a padded Markdown table: words to the left, numbers to the right, None as nothing.
 
     Example:
@@ -202,8 +197,8 @@ def markdown_table(titles: str, cells: str, rows: Iterable[Document]) -> str:
     return "\n".join([f"| {head} |", f"|{rule}|", *(f"| {line} |" for line in body)])
 
 
-def _range(found: Document) -> str:
-    return " ".join(f"{one:.2f}" for one in found["ratio_quartiles"])
+def _range(found: RunEntry | Comparison) -> str:
+    return " ".join(f"{one:.2f}" for one in found.ratio_quartiles or ())
 
 
 def _or_unknown(value: float | None) -> str:

@@ -19,8 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ichlite.bench.contender import Contender
-from ichlite.bench.runtimes import LITERT
+from ichlite.bench.runtimes import LITERT, Contender
 from ichlite.bench.worker import Start, started
 from ichlite.ct.series import find_series
 from ichlite.ct.tensor import model_input, read_slice

@@ -10,34 +10,35 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from ichlite import __version__
+from ichlite.contracts.bench import Machine
 from ichlite.infer.reader import usable_cores
 
 PACKAGES = ("ai-edge-litert", "numpy", "pydicom")
 """Those whose versions belong to every figure."""
 
 
-def describe_machine(packages: Iterable[str] = ()) -> dict[str, object]:
+def describe_machine(packages: Iterable[str] = ()) -> Machine:
     """Return the facts that a measured time needs beside it.
 
     Args:
         packages: Whose versions are listed, too, where they are installed.
 
     Example:
-        >>> sorted(describe_machine())
-        ['cores', 'cpu', 'ichlite', 'packages', 'python', 'system']
+        >>> describe_machine().cores > 0
+        True
     """
     versions = {}
     for package in (*PACKAGES, *packages):
         with suppress(PackageNotFoundError):
             versions[package] = version(package)
-    return {
-        "cpu": _cpu_name(),
-        "cores": usable_cores(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
-        "ichlite": __version__,
-        "packages": versions,
-    }
+    return Machine(
+        cpu=_cpu_name(),
+        cores=usable_cores(),
+        system=f"{platform.system()} {platform.machine()}",
+        python=platform.python_version(),
+        ichlite=__version__,
+        packages=versions,
+    )
 
 
 def _cpu_name() -> str:

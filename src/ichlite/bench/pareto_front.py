@@ -8,17 +8,21 @@ reference, the fastest; of those within `TIE` of it, the smallest file.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-from ichlite.bench.contender import bundle_contender
+from msgspec import UNSET, structs
+
 from ichlite.bench.interleaved_timing import Advance, measure, sample_windows
-from ichlite.bench.model_facts import Facts, facts_of
-from ichlite.bench.runtimes import LITERT
-from ichlite.compress.gate import MEAN, Drops, Gate, lost_too_much
-from ichlite.errors import UsageError
+from ichlite.bench.machine import describe_machine
+from ichlite.bench.runtimes import LITERT, bundle_contender
+from ichlite.compress.gate import Drops, lost_too_much
+from ichlite.compress.settings import MEAN, Gate
+from ichlite.contracts.bench import Machine
+from ichlite.contracts.codec import Document
+from ichlite.errors import BundleError, UsageError
 from ichlite.infer.bundle import MANIFEST_FILE, Bundle
+from ichlite.labels import NAMES
 
 TIE = 0.05
 """Share of the time below which two bundles are equally fast: one model in two files differs by
@@ -30,31 +34,80 @@ RULE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
-    """One bundle.
+class Facts(Document, frozen=True, kw_only=True):
+    """What a bundle's manifest says of it.
 
     Attributes:
-        name: Of the bundle.
-        facts: From its manifest.
-        min_ms, p50_ms: Quickest and median time of a slice, one thread.
+        name, architecture, precision: Texts.
+        store_hash: Of the store that it was judged on.
+        auc: Test ROC AUC of each subtype and `mean`; a subtype's is None where undefined.
+        bytes, zstd_bytes, flops, params: Of the model.
     """
 
     name: str
-    facts: Facts
+    architecture: str
+    precision: str
+    store_hash: str
+    auc: Mapping[str, float | None]
+    bytes: int
+    zstd_bytes: int
+    flops: int
+    params: int
+
+    @property
+    def mean_auc(self) -> float:
+        """The mean over subtypes, which is always defined."""
+        return self.auc[MEAN] or 0.0
+
+
+class Point(Facts, frozen=True, kw_only=True):
+    """A bundle, with the quickest and the median time of a slice on one thread."""
+
     min_ms: float
     p50_ms: float
 
-    @property
-    def auc(self) -> Mapping[str, float | None]:
-        """Test ROC AUC of each subtype and `mean`; None where undefined."""
-        return self.facts.auc
+    def cost(self, name: str) -> float:
+        """Return one of `COSTS`."""
+        return float(structs.asdict(self)[name])
 
-    def listed(self) -> dict[str, Any]:
-        """Return name, facts and times, side by side."""
-        facts = asdict(self.facts)
-        del facts["store_hash"]  # the same in all
-        return {"name": self.name, **facts, "min_ms": self.min_ms, "p50_ms": self.p50_ms}
+
+class ParetoEntry(Point, frozen=True, kw_only=True):
+    """A bundle beside the others.
+
+    Attributes:
+        speedup: Time of the reference over its own.
+        mean_drop: Mean ROC AUC that it lost against the reference.
+        passes: Whether the gate lets it.
+        fronts: Of `COSTS`, those by which no other beats it.
+    """
+
+    speedup: float
+    mean_drop: float | None
+    passes: bool
+    fronts: tuple[str, ...]
+
+
+class ParetoDocument(Document, frozen=True, kw_only=True):
+    """What `ichlite pareto --json` prints.
+
+    Attributes:
+        date, machine: Of the measurement.
+        reference: Name of the bundle that none may fall behind.
+        gate: How far.
+        rule: By which one is shipped.
+        shipped: Its name.
+        undefined: Subtypes of which the gate says nothing.
+        bundles: As given.
+    """
+
+    date: str
+    machine: Machine
+    reference: str
+    gate: Gate
+    rule: str = RULE
+    shipped: str
+    undefined: tuple[str, ...]
+    bundles: tuple[ParetoEntry, ...]
 
 
 def bundles_in(paths: Sequence[Path]) -> list[Path]:
@@ -102,14 +155,55 @@ def measure_bundles(
     contenders = [bundle_contender(bundle, bundle.name, LITERT) for bundle in bundles]
     timings = measure(contenders, sample_windows(), runs=runs, advance=advance)
     return [
-        Point(name, of, float(timing.times_ms.min()), timing.percentile_ms(50))
-        for name, of, timing in zip(names, facts, timings, strict=True)
+        Point(
+            **structs.asdict(of),
+            min_ms=float(timing.times_ms.min()),
+            p50_ms=timing.percentile_ms(50),
+        )
+        for of, timing in zip(facts, timings, strict=True)
     ]
+
+
+def facts_of(bundle: Bundle) -> Facts:
+    """Return what a bundle's manifest says of what is compared.
+
+    Reading needs none of it, so `load_bundle` does not ask; a bundle from elsewhere, or of an older
+    ichlite, may lack it.
+
+    Raises:
+        BundleError: Something is missing or undefined.
+    """
+    manifest = bundle.manifest
+    cost, metrics, training = manifest.cost, manifest.metrics, manifest.training
+    if cost is UNSET or cost.zstd_bytes is None:
+        missing = "no cost, or no zstd_bytes in it"
+    elif metrics is UNSET or metrics.mean.roc_auc is None:
+        missing = "no metrics, or no mean test ROC AUC among them"
+    elif training is UNSET:
+        missing = "no training"
+    else:
+        auc = {name: metrics.per_class[name].roc_auc for name in NAMES}
+        return Facts(
+            name=bundle.name,
+            architecture=manifest.model,
+            precision=manifest.precision,
+            store_hash=training.data.store_hash,
+            auc={**auc, MEAN: metrics.mean.roc_auc},
+            bytes=cost.bytes,
+            zstd_bytes=cost.zstd_bytes,
+            flops=cost.flops_256,
+            params=cost.params,
+        )
+    raise BundleError(
+        f"bundle {bundle.path} cannot be compared",
+        found=f"{missing} in its manifest",
+        remedy="make it again with `ichlite compress`",
+    )
 
 
 def on_front(points: Sequence[Point], cost: str) -> set[str]:
     """Return the names of the points that no other beats in AUC and one of `COSTS`."""
-    rated = [(one.name, one.auc[MEAN] or 0.0, one.listed()[cost]) for one in points]
+    rated = [(one.name, one.mean_auc, one.cost(cost)) for one in points]
     return {
         name
         for name, auc, price in rated
@@ -130,11 +224,11 @@ def ship(points: Sequence[Point], reference: Point, gate: Gate) -> Point:
     good = passing(points, reference, gate)
     fastest = min(one.min_ms for one in good)
     tied = [one for one in good if one.min_ms <= fastest * (1 + TIE)]
-    return min(tied, key=lambda one: (one.facts.bytes, one.facts.zstd_bytes, one.min_ms))
+    return min(tied, key=lambda one: (one.bytes, one.zstd_bytes, one.min_ms))
 
 
-def pareto_document(points: Sequence[Point], reference: Point, gate: Gate) -> dict[str, Any]:
-    """Return the document of `ichlite pareto --json`, but for machine and date.
+def pareto_document(points: Sequence[Point], reference: Point, gate: Gate) -> ParetoDocument:
+    """Return the document of `ichlite pareto --json`.
 
     Args:
         points: What was measured; the reference is one of them.
@@ -143,21 +237,22 @@ def pareto_document(points: Sequence[Point], reference: Point, gate: Gate) -> di
     """
     good = passing(points, reference, gate)
     fronts = {cost: on_front(points, cost) for cost in COSTS}
-    return {
-        "reference": reference.name,
-        "gate": asdict(gate),
-        "rule": RULE,
-        "shipped": ship(points, reference, gate).name,
+    return ParetoDocument(
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        machine=describe_machine(),
+        reference=reference.name,
+        gate=gate,
+        shipped=ship(points, reference, gate).name,
         # No positives on the test split, or nothing else: the gate says nothing of these.
-        "undefined": Drops(reference.auc, reference.auc).undefined,
-        "bundles": [
-            {
-                **one.listed(),
-                "speedup": reference.min_ms / one.min_ms,
-                "mean_drop": Drops(reference.auc, one.auc).drops[MEAN],
-                "passes": one in good,
-                "fronts": [cost for cost in COSTS if one.name in fronts[cost]],
-            }
+        undefined=tuple(Drops(reference.auc, reference.auc).undefined),
+        bundles=tuple(
+            ParetoEntry(
+                **structs.asdict(one),
+                speedup=reference.min_ms / one.min_ms,
+                mean_drop=Drops(reference.auc, one.auc).drops[MEAN],
+                passes=one in good,
+                fronts=tuple(cost for cost in COSTS if one.name in fronts[cost]),
+            )
             for one in points
-        ],
-    }
+        ),
+    )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ichlite.bench.pareto_front import ParetoDocument
 from ichlite.evaluate.plots import INK, RULE, SOFT, save, styled
 
 PANELS = (
@@ -33,10 +34,10 @@ class AucScale:
     best: float
 
     @classmethod
-    def of(cls, document: Mapping[str, Any]) -> AucScale:
+    def of(cls, document: ParetoDocument) -> AucScale:
         """Return the scale on which a document of `ichlite pareto` is drawn."""
-        aucs = {one["name"]: one["auc"]["mean"] for one in document["bundles"]}
-        deepest = aucs[document["reference"]] - DEPTH * document["gate"]["max_mean_drop"]
+        aucs = {one.name: one.mean_auc for one in document.bundles}
+        deepest = aucs[document.reference] - DEPTH * document.gate.max_mean_drop
         return cls(min(auc for auc in aucs.values() if auc >= deepest), max(aucs.values()))
 
     @property
@@ -51,7 +52,7 @@ class AucScale:
         return auc if auc >= self.least else bottom + EDGE * (top - bottom)
 
 
-def plot_pareto(document: Mapping[str, Any], path: Path) -> Path:
+def plot_pareto(document: ParetoDocument, path: Path) -> Path:
     """Plot mean ROC AUC against time, size, packed size and FLOPs, with fronts.
 
     Args:
@@ -61,25 +62,25 @@ def plot_pareto(document: Mapping[str, Any], path: Path) -> Path:
     Returns:
         The path.
     """
-    bundles = document["bundles"]
+    bundles = document.bundles
     scale = AucScale.of(document)
-    below = [one["auc"]["mean"] < scale.least for one in bundles]
+    below = [one.mean_auc < scale.least for one in bundles]
     with styled(12, 10) as figure:
         panels = []
         for axes, panel in zip(figure.subplots(2, 2, sharey=True).ravel(), PANELS, strict=True):
             cost, label, factor = panel
-            points = [(one[cost] * factor, scale.height(one["auc"]["mean"])) for one in bundles]
+            points = [(one.cost(cost) * factor, scale.height(one.mean_auc)) for one in bundles]
             _set_axes(axes, [x for x, _ in points], label, scale)
             front = [
-                point for point, one in zip(points, bundles, strict=True) if cost in one["fronts"]
+                point for point, one in zip(points, bundles, strict=True) if cost in one.fronts
             ]
             axes.step(*zip(*sorted(front), strict=True), where="post", color=SOFT, lw=0.8, zorder=1)
             for point, one, is_below in zip(points, bundles, below, strict=True):
-                chosen = one["name"] == document["shipped"]
+                chosen = one.name == document.shipped
                 axes.scatter(
                     *point, s=110 if chosen else 40, zorder=2,
                     marker="v" if is_below else "*" if chosen else "o",
-                    color=SHIPPED if chosen else PASSING if one["passes"] else FAILING,
+                    color=SHIPPED if chosen else PASSING if one.passes else FAILING,
                 )  # fmt: skip
             panels.append((axes, points))
         for axes, _ in panels[::2]:
@@ -90,7 +91,7 @@ def plot_pareto(document: Mapping[str, Any], path: Path) -> Path:
             fontsize=11,
         )
         names = [
-            f"{number}\u00a0{one['name']}" + f"\u00a0({one['auc']['mean']:.3f})" * is_below
+            f"{number}\u00a0{one.name}" + f"\u00a0({one.mean_auc:.3f})" * is_below
             for number, (one, is_below) in enumerate(zip(bundles, below, strict=True), start=1)
         ]
         key = textwrap.fill("   ".join(names), 140, break_on_hyphens=False)

@@ -15,20 +15,21 @@ Source: McCalpin, STREAM, 1995 (copy and add).
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
 from timeit import repeat
-from typing import Any
 
 import numpy as np
 
+from ichlite.bench.runtimes import Contender
 from ichlite.bench.tflite_layers import Layer
+from ichlite.contracts.bench import Bandwidth, LayerBound, Roofline
+from ichlite.contracts.codec import document_text, read_document
 
 SIDES = (256, 384, 512, 768, 1024)
 """Of the matrices."""
@@ -76,59 +77,64 @@ class Peaks:
         )
 
 
-def roofline(layers: Sequence[Layer], peaks: Peaks, p50_ms: float, min_ms: float) -> dict[str, Any]:
+def roofline(
+    contender: Contender, layers: Sequence[Layer], peaks: Peaks, p50_ms: float, min_ms: float
+) -> Roofline:
     """Set a model's time on one thread against its bound.
 
     Args:
+        contender: The model.
         layers: Of the model.
         peaks: Of the machine.
         p50_ms: Median inference.
         min_ms: Quickest inference.
 
     Returns:
-        What `roofline` of `ichlite bench --json` says. `share` is the bound over the median,
+        What `ichlite bench` says of it. `share` is the bound over the median,
         `share_of_quickest` over the quickest inference, on which a shared machine weighs less.
     """
-    bounds = [_bound(layer, peaks) for layer in layers]
-    bound_ms = sum(one["bound_ms"] for one in bounds)
+    bounds = tuple(_bound(layer, peaks) for layer in layers)
+    bound_ms = sum(one.bound_ms for one in bounds)
     flops = sum(layer.flops for layer in layers)
     outside = sum(layer.weight_bytes for layer in layers)
     outside += layers[0].input_bytes + layers[-1].output_bytes
     simple_ms = max(flops / peaks.flops_per_s, outside / peaks.memory_bytes_per_s) * 1e3
-    return {
-        "peak_flops_per_s": peaks.flops_per_s,
-        "memory_bytes_per_s": peaks.memory_bytes_per_s,
-        "bandwidths": [
-            {"working_set_bytes": size, "bytes_per_s": rate} for size, rate in peaks.bandwidths
-        ],
-        "p50_ms": p50_ms,
-        "min_ms": min_ms,
-        "flops": flops,
-        "bytes": sum(layer.bytes for layer in layers),
-        "bound_ms": bound_ms,
-        "share": bound_ms / p50_ms,
-        "share_of_quickest": bound_ms / min_ms,
-        "simple_bound_ms": simple_ms,
-        "simple_share": simple_ms / p50_ms,
-        "layers": bounds,
-    }
+    return Roofline(
+        **contender.listed(),
+        threads=1,
+        peak_flops_per_s=peaks.flops_per_s,
+        memory_bytes_per_s=peaks.memory_bytes_per_s,
+        bandwidths=tuple(
+            Bandwidth(working_set_bytes=size, bytes_per_s=rate) for size, rate in peaks.bandwidths
+        ),
+        p50_ms=p50_ms,
+        min_ms=min_ms,
+        flops=flops,
+        bytes=sum(layer.bytes for layer in layers),
+        bound_ms=bound_ms,
+        share=bound_ms / p50_ms,
+        share_of_quickest=bound_ms / min_ms,
+        simple_bound_ms=simple_ms,
+        simple_share=simple_ms / p50_ms,
+        layers=bounds,
+    )
 
 
-def _bound(layer: Layer, peaks: Peaks) -> dict[str, Any]:
+def _bound(layer: Layer, peaks: Peaks) -> LayerBound:
     """Return what a layer takes at least, and whether its operations or its bytes say so."""
     rate = peaks.bandwidth(layer.bytes)
     compute_ms = layer.flops / peaks.flops_per_s * 1e3
     move_ms = layer.bytes / rate * 1e3
-    return {
-        "layer": layer.number,
-        "kind": layer.kind,
-        "output_shape": list(layer.output_shape),
-        "flops": layer.flops,
-        "bytes": layer.bytes,
-        "bytes_per_s": rate,
-        "bound_ms": max(compute_ms, move_ms),
-        "limit": "operations" if compute_ms >= move_ms else "bytes",
-    }
+    return LayerBound(
+        layer=layer.number,
+        kind=layer.kind,
+        output_shape=layer.output_shape,
+        flops=layer.flops,
+        bytes=layer.bytes,
+        bytes_per_s=rate,
+        bound_ms=max(compute_ms, move_ms),
+        limit="operations" if compute_ms >= move_ms else "bytes",
+    )
 
 
 def measured_peaks() -> Peaks:
@@ -142,8 +148,7 @@ def measured_peaks() -> Peaks:
         text=True,
         check=True,
     )
-    found = json.loads(done.stdout)
-    return Peaks(found["flops_per_s"], tuple(map(tuple, found["bandwidths"])))
+    return read_document(Peaks, done.stdout)
 
 
 def flops_per_s() -> float:
@@ -178,7 +183,7 @@ def main() -> None:
     # What is reached on a large working set is reached on a small one; a dip is another's doing.
     never_slower = np.maximum.accumulate(rates[::-1])[::-1].tolist()
     peaks = Peaks(flops_per_s(), tuple(zip(WORKING_SETS, never_slower, strict=True)))
-    print(json.dumps(asdict(peaks)))  # noqa: T201
+    print(document_text(peaks))  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Load a model file into one of four runtimes, ready to be timed.
+"""Name what is timed, a model file under a runtime, and load it into one of four runtimes.
 
 All four get the same weights, the same input layout (1, 256, 256, 3) and float32 arithmetic. What
 is timed is `invoke` alone: the input lies in the runtime's own memory, and outputs stay there.
@@ -9,15 +9,65 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
+from msgspec import UNSET
 from numpy.typing import NDArray
 
+from ichlite.infer.bundle import MODEL_FILE, Bundle
 from ichlite.infer.runtime import stored_input
 from ichlite.labels import NAMES
 
 LITERT = "litert"
+
+
+class Listed(TypedDict):
+    """The first columns of every list."""
+
+    model: str
+    precision: str
+    runtime: str
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """A model file and the runtime that is to run it.
+
+    Attributes:
+        model, precision, runtime: As they are listed.
+        path: What the runtime loads.
+        params, flops: Of the architecture; None where not known.
+    """
+
+    model: str
+    precision: str
+    runtime: str
+    path: Path
+    params: int | None = None
+    flops: int | None = None
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """Model, precision and runtime."""
+        return self.model, self.precision, self.runtime
+
+    def listed(self) -> Listed:
+        """Return the first columns of every list."""
+        return {"model": self.model, "precision": self.precision, "runtime": self.runtime}
+
+
+def bundle_contender(bundle: Bundle, name: str, runtime: str) -> Contender:
+    """Return a bundle, under the name it is to have in the list, for a runtime to run."""
+    cost = bundle.manifest.cost
+    return Contender(
+        name,
+        bundle.manifest.precision,
+        runtime,
+        bundle.path / MODEL_FILE,
+        None if cost is UNSET else cost.params,
+        None if cost is UNSET else cost.flops_256,
+    )
 
 
 @dataclass(frozen=True, slots=True)

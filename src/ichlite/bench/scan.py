@@ -14,11 +14,11 @@ from io import FileIO
 from pathlib import Path
 from statistics import median
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 
 from ichlite.bench.peak_memory import peak_of
+from ichlite.contracts.bench import CompressedScan, ScanEntry
 from ichlite.ct.hounsfield import read_stored, to_hu
 from ichlite.ct.input_check import judge_series, judge_volume, without_lost_slices
 from ichlite.ct.series import find_series
@@ -40,7 +40,7 @@ READ_SLICES = 36
 """Slices of the scan of which the memory of `ichlite read` is told."""
 
 
-def bench_scan(bundle: Bundle, study: Sequence[Path], runs: int = DEFAULT_RUNS) -> dict[str, Any]:
+def bench_scan(bundle: Bundle, study: Sequence[Path], runs: int = DEFAULT_RUNS) -> ScanEntry:
     """Time the reading of a study, warm, a slice.
 
     The study is written out as uncompressed files of 16 bits first, as scanners send it.
@@ -79,17 +79,18 @@ def bench_scan(bundle: Bundle, study: Sequence[Path], runs: int = DEFAULT_RUNS) 
             turns.append(stage_times_ms([folder], runtime))
         peak_mb = peak_of("read", folder, "--bundle", bundle.path)
     shipped = [stage_times_ms(study, runtime) for _ in range(min(runs, SHIPPED_RUNS))]
-    return {
+    return ScanEntry(
+        slices=len(files),
         **set_against_limit(len(files), limits_ms, ones_ms, twos_ms),
-        "stages_ms": _medians(turns),
-        "as_shipped": {
-            "transfer_syntax_uid": find_series(study)[0][0].slices[0].layout.transfer_syntax_uid,
-            "stages_ms": _medians(shipped),
-        },
-        "peak_rss_mb": peak_mb,
-        "read_slices": READ_SLICES,
-        "read_peak_rss_mb": _read_peak_mb(bundle),
-    }
+        stages_ms=_medians(turns),
+        as_shipped=CompressedScan(
+            transfer_syntax_uid=find_series(study)[0][0].slices[0].layout.transfer_syntax_uid,
+            stages_ms=_medians(shipped),
+        ),
+        peak_rss_mb=peak_mb,
+        read_slices=READ_SLICES,
+        read_peak_rss_mb=_read_peak_mb(bundle),
+    )
 
 
 def set_against_limit(
@@ -105,7 +106,6 @@ def set_against_limit(
     """
     limit_ms, one_ms, two_ms = (median(times) / slices for times in (limits_ms, ones_ms, twos_ms))
     return {
-        "slices": slices,
         "ms_per_slice": one_ms,
         "limit_ms_per_slice": limit_ms,
         "ratio": one_ms / limit_ms,

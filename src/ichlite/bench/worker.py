@@ -25,9 +25,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ichlite.bench.contender import Contender
 from ichlite.bench.peak_memory import peak_rss_mb, rss_mb
-from ichlite.bench.runtimes import RUNTIMES, Engine
+from ichlite.bench.runtimes import RUNTIMES, Contender, Engine
 from ichlite.errors import IchliteError
 
 

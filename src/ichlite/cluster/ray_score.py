@@ -11,7 +11,7 @@ import json
 import pickle
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from ichlite.cluster import score_parts
 from ichlite.cluster.ray_archive import Archive, Study, find_studies
 from ichlite.cluster.score_parts import Read
 from ichlite.cluster.session import Cluster
+from ichlite.contracts.codec import Document
+from ichlite.contracts.reading import SkippedEntry
 from ichlite.errors import IchliteError, StoreError, UsageError
 from ichlite.infer.bundle import Bundle, load_bundle
 from ichlite.infer.pipeline import read_with
@@ -36,6 +38,55 @@ MOST_STUDIES_A_PART = 32
 PARTS_A_PROCESS = 4
 
 
+class StudyNote(Document, frozen=True, kw_only=True):
+    """A series and what was said of it."""
+
+    study: str
+    series: str
+    reasons: tuple[str, ...]
+
+
+class Summary(Document, frozen=True, kw_only=True):
+    """What `ichlite score` prints.
+
+    Attributes:
+        bundle, archive, out: What was read by what, and where the results are.
+        studies, scored, scored_before: Studies in all, read now, read before.
+        series: Status → series.
+        slices: In all results.
+        not_analysed, not_cleared, skipped_files, warnings: What needs a second look.
+        changed: Studies that have other files than when they were read.
+        seconds, studies_per_s, nodes, cpus: How fast, on what.
+    """
+
+    schema: str = SCHEMA
+    bundle: str
+    archive: str
+    out: str
+    studies: int
+    scored: int
+    scored_before: int
+    series: Mapping[str, int]
+    slices: int
+    not_analysed: tuple[StudyNote, ...]
+    not_cleared: tuple[StudyNote, ...]
+    skipped_files: tuple[SkippedEntry, ...]
+    warnings: tuple[str, ...]
+    changed: tuple[str, ...]
+    seconds: float
+    studies_per_s: float
+    nodes: int
+    cpus: int
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether every input was analysed and none needs a second look, as for `read`."""
+        good = self.series["analysed"] > 0 and not self.series["not_analysed"]
+        return good and not (
+            self.not_cleared or self.skipped_files or self.warnings or self.changed
+        )
+
+
 def score_archive(
     archive: Path,
     out: Path,
@@ -45,7 +96,7 @@ def score_archive(
     force: bool = False,
     on_found: Callable[[int], None] = lambda _: None,
     on_studies: Callable[[int], None] = lambda _: None,
-) -> dict[str, Any]:
+) -> Summary:
     """Read every study of an archive that was not read before, within a `session`.
 
     Args:
@@ -133,13 +184,6 @@ class Scorer:
             return _unread(self.reader.bundle, study, str(failure))
 
 
-def succeeded(summary: dict[str, Any]) -> bool:
-    """Return whether every input was analysed and none needs a second look, as for `read`."""
-    good = summary["series"]["analysed"] > 0 and not summary["series"]["not_analysed"]
-    open_ends = ("not_cleared", "skipped_files", "warnings", "changed")
-    return good and not any(summary[key] for key in open_ends)
-
-
 def _unread(bundle: Bundle, study: Study, reason: str) -> ReadResult:
     scan = NotAnalysed(study=study.uid, series="", files=study.files, reasons=(reason,))
     return ReadResult(bundle.label, (scan,), ())
@@ -210,42 +254,38 @@ def _summary(
     scored: int,
     seconds: float,
     cluster: Cluster,
-) -> dict[str, Any]:
+) -> Summary:
     rows = score_parts.read_studies(
         out, ["study", "series", "status", "reasons", "not_cleared", "slices", "file"]
     )
     count = Counter(row["status"] for row in rows)
-    return {
-        "schema": SCHEMA,
-        "bundle": bundle.label,
-        "archive": str(archive),
-        "out": str(out),
-        "studies": len(found.studies),
-        "scored": scored,
-        "scored_before": len(found.studies) - scored,
-        "series": {status: count[status] for status in ("analysed", "not_analysed")},
-        "slices": sum(row["slices"] or 0 for row in rows),
-        "not_analysed": [
-            {"study": row["study"], "series": row["series"], "reasons": row["reasons"]}
-            for row in rows
-            if row["status"] == "not_analysed"
-        ],
-        "not_cleared": [
-            {"study": row["study"], "series": row["series"], "reasons": row["not_cleared"]}
-            for row in rows
-            if row.get("not_cleared")  # absent in parts of earlier versions
-        ],
-        "skipped_files": [
-            {"file": row["file"], "reason": row["reasons"][0]}
+
+    def note(row: Mapping[str, Any], reasons: str) -> StudyNote:
+        return StudyNote(study=row["study"], series=row["series"], reasons=tuple(row[reasons]))
+
+    return Summary(
+        bundle=bundle.label,
+        archive=str(archive),
+        out=str(out),
+        studies=len(found.studies),
+        scored=scored,
+        scored_before=len(found.studies) - scored,
+        series={status: count[status] for status in ("analysed", "not_analysed")},
+        slices=sum(row["slices"] or 0 for row in rows),
+        not_analysed=tuple(note(r, "reasons") for r in rows if r["status"] == "not_analysed"),
+        # Absent in parts of earlier versions.
+        not_cleared=tuple(note(r, "not_cleared") for r in rows if r.get("not_cleared")),
+        skipped_files=tuple(
+            SkippedEntry(file=row["file"], reason=row["reasons"][0])
             for row in rows
             if row["status"] == score_parts.SKIPPED
-        ],
-        "warnings": list(found.warnings),
-        "changed": [
+        ),
+        warnings=found.warnings,
+        changed=tuple(
             s.uid for s in found.studies if done.get(unicode_text(s.uid), s.digest) != s.digest
-        ],
-        "seconds": round(seconds, 3),
-        "studies_per_s": round(scored / seconds, 3),
-        "nodes": cluster.nodes,
-        "cpus": cluster.cpus,
-    }
+        ),
+        seconds=round(seconds, 3),
+        studies_per_s=round(scored / seconds, 3),
+        nodes=cluster.nodes,
+        cpus=cluster.cpus,
+    )

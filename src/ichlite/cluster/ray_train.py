@@ -8,29 +8,61 @@ the whole batch. The first process writes the run folder, from which a new group
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import socket
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ichlite.atomic_files import write_json
 from ichlite.cluster.session import Cluster
+from ichlite.contracts.codec import Document, read_document
 from ichlite.data.join import Fold, open_stores
 from ichlite.errors import IchliteError, UsageError
 from ichlite.train.recipe import Recipe
 
 FOLDER = "ray"
+ORDER = "order"
+"""Key of what a group trains in its configuration."""
 DONE_FILE = "done.json"
 STOP_FILE = "stop.json"
 MOST_RESTARTS = 20
 RUN_FILES = ("train.json", "last.keras", "best.keras", "history.csv")
 GPU_PLATFORM = "cuda"
+
+
+@dataclass(frozen=True, slots=True)
+class TrainOrder:
+    """What a group of processes trains, and on which `platform` of JAX; paths are absolute."""
+
+    recipe: Recipe
+    stores: tuple[Path, ...]
+    folder: Path
+    fold: Fold | None
+    all_patients: bool
+    init: Path | None
+    platform: str
+
+
+class Outcome(Document, frozen=True, kw_only=True):
+    """How training ended, as `train.training_loop.Run` says it, `resumed_at` of the last group."""
+
+    steps: int
+    resumed_at: int
+    validation_mean_roc_auc: float | None
+    best_step: int
+    chosen_by: str
+
+
+class Stopped(Document, frozen=True, kw_only=True):
+    """The error that ended training, with its code, and whether it is one of usage."""
+
+    error: str
+    code: str | None
+    usage: bool
 
 
 def train_on_cluster(
@@ -43,7 +75,7 @@ def train_on_cluster(
     fold: Fold | None = None,
     all_patients: bool = False,
     init: Path | None = None,
-) -> dict[str, Any]:
+) -> Outcome:
     """Train on a cluster, or go on training, within a `session`.
 
     Args:
@@ -55,10 +87,6 @@ def train_on_cluster(
         fold: Patients to leave out.
         all_patients: Whether every real patient trains.
         init: Checkpoint to start from.
-
-    Returns:
-        `steps`, `resumed_at` of the last group, `validation_mean_roc_auc`, `best_step`,
-        `chosen_by`.
 
     Raises:
         UsageError: The cluster or the batch cannot be shared so.
@@ -84,18 +112,18 @@ def train_on_cluster(
     shared.mkdir(parents=True, exist_ok=True)
     for name in (DONE_FILE, STOP_FILE):
         (shared / name).unlink(missing_ok=True)
-    order = {
-        "recipe": recipe.as_dict(),
-        "stores": [str(store.resolve()) for store in stores],
-        "fold": None if fold is None else asdict(fold),
-        "all_patients": all_patients,
-        "folder": str(folder.resolve()),
-        "init": None if init is None else str(init.resolve()),
-        "platform": GPU_PLATFORM if on_gpu else "cpu",
-    }
+    order = TrainOrder(
+        recipe,
+        tuple(store.resolve() for store in stores),
+        folder.resolve(),
+        fold,
+        all_patients,
+        None if init is None else init.resolve(),
+        GPU_PLATFORM if on_gpu else "cpu",
+    )
     trainer = DataParallelTrainer(
         work,
-        train_loop_config=order,
+        train_loop_config={ORDER: order},
         scaling_config=ScalingConfig(
             num_workers=workers, use_gpu=on_gpu, resources_per_worker={"CPU": 1}
         ),
@@ -116,11 +144,11 @@ def train_on_cluster(
     return _outcome(shared)
 
 
-def work(order: Mapping[str, Any]) -> None:
+def work(config: Mapping[str, TrainOrder]) -> None:
     """Join the other processes of a group, and fit.
 
     Args:
-        order: What to train, as `train_on_cluster` says it.
+        config: The order, under `ORDER`.
 
     Raises:
         Exception: Whatever ended it; Ray Train starts a new group.
@@ -130,12 +158,12 @@ def work(order: Mapping[str, Any]) -> None:
 
     context = ray.train.get_context()
     rank, count = context.get_world_rank(), context.get_world_size()
-    folder = Path(order["folder"])
-    shared = folder / FOLDER
+    order = config[ORDER]
+    folder, shared = order.folder, order.folder / FOLDER
     if (shared / STOP_FILE).exists():
         return
     try:
-        _join(rank, count, order["platform"])
+        _join(rank, count, order.platform)
         with tempfile.TemporaryDirectory() as scratch:
             own = folder if rank == 0 else Path(scratch) / folder.name
             if rank != 0:
@@ -144,10 +172,8 @@ def work(order: Mapping[str, Any]) -> None:
             _fit(order, own, shared if rank == 0 else None)
             barrier()  # nobody leaves while another still computes
     except IchliteError as failure:
-        write_json(
-            shared / STOP_FILE,
-            {"error": str(failure), "code": failure.code, "usage": isinstance(failure, UsageError)},
-        )
+        usage = isinstance(failure, UsageError)
+        write_json(shared / STOP_FILE, Stopped(error=str(failure), code=failure.code, usage=usage))
         if count > 1:
             raise  # the others may wait for this one: a new group finds the file, and ends
 
@@ -170,29 +196,25 @@ def _join(rank: int, count: int, platform: str) -> None:
     jax.distributed.initialize(address, count, rank)
 
 
-def _fit(order: Mapping[str, Any], own: Path, shared: Path | None) -> None:
+def _fit(order: TrainOrder, own: Path, shared: Path | None) -> None:
     from ichlite.train.training_loop import fit
 
-    stores = [Path(store) for store in order["stores"]]
-    fold = None if order["fold"] is None else Fold(**order["fold"])
     run = fit(
-        Recipe(**order["recipe"]),
-        open_stores(stores, fold, all_patients=order["all_patients"]),
+        order.recipe,
+        open_stores(order.stores, order.fold, all_patients=order.all_patients),
         own,
-        store_name=" ".join(store.name for store in stores),
-        init=None if order["init"] is None else Path(order["init"]),
+        store_name=" ".join(store.name for store in order.stores),
+        init=order.init,
+    )
+    outcome = Outcome(
+        steps=run.steps,
+        resumed_at=run.resumed_at,
+        validation_mean_roc_auc=run.best,
+        best_step=run.best_step,
+        chosen_by=run.chosen_by,
     )
     if shared is not None:
-        write_json(
-            shared / DONE_FILE,
-            {
-                "steps": run.steps,
-                "resumed_at": run.resumed_at,
-                "validation_mean_roc_auc": run.best,
-                "best_step": run.best_step,
-                "chosen_by": run.chosen_by,
-            },
-        )
+        write_json(shared / DONE_FILE, outcome)
 
 
 def _copy_run(folder: Path, own: Path) -> None:
@@ -203,10 +225,9 @@ def _copy_run(folder: Path, own: Path) -> None:
             shutil.copy2(folder / name, own / name)
 
 
-def _outcome(shared: Path) -> dict[str, Any]:
+def _outcome(shared: Path) -> Outcome:
     if (shared / STOP_FILE).exists():
-        stop = json.loads((shared / STOP_FILE).read_text())
-        kind = UsageError if stop["usage"] else IchliteError
-        raise kind(stop["error"], code=stop["code"])
-    document: dict[str, Any] = json.loads((shared / DONE_FILE).read_text())
-    return document
+        stop = read_document(Stopped, (shared / STOP_FILE).read_bytes())
+        kind = UsageError if stop.usage else IchliteError
+        raise kind(stop.error, code=stop.code)
+    return read_document(Outcome, (shared / DONE_FILE).read_bytes())

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ichlite.commands.needs import need_train
+from ichlite.commands.options import BundleFolder, PlainJson
+
+if TYPE_CHECKING:
+    from ichlite.contracts.bench import BenchDocument
 
 EPILOG = "Example: ichlite bench --all --runtimes litert,onnxruntime --roofline --out bench"
 
 
 def bench(
-    bundle: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Bundle to measure; by default the embedded one."),
-    ] = None,
+    bundle: BundleFolder = None,
     every: Annotated[
         bool,
         typer.Option("--all", help="Measure the paper's four models, too (needs ichlite[train])."),
@@ -55,14 +56,12 @@ def bench(
         Path | None,
         typer.Option(metavar="FOLDER", help="Folder for bench.json, bench.md and plots."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    as_json: PlainJson = False,
 ) -> None:
     """Time the inference of models, turn by turn, and a sample study from files to result."""
     from ichlite.bench.bench_document import Plan, bench_document
     from ichlite.bench.bench_report import bench_markdown
     from ichlite.commands.console import check_is_folder, print_json, progress
-    from ichlite.contracts.bench import BenchDocument
-    from ichlite.contracts.codec import convert_document, to_json_value
     from ichlite.errors import UsageError
     from ichlite.infer.bundle import load_bundle
     from ichlite.infer.reader import usable_cores
@@ -95,8 +94,7 @@ def bench(
         with_roofline=with_roofline,
     )
     with progress("measuring") as advance:
-        measured = bench_document(plan, advance)
-    document = to_json_value(convert_document(BenchDocument, measured))
+        document = bench_document(plan, advance)
     if out is not None:
         _write(document, out)
     if as_json:
@@ -121,17 +119,16 @@ def _runtimes(words: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys([LITERT, *names]))
 
 
-def _write(document: dict[str, Any], out: Path) -> None:
+def _write(document: BenchDocument, out: Path) -> None:
     """Write bench.json, bench.md and, where matplotlib is installed, the plots."""
-    import json
     from importlib.util import find_spec
 
-    from ichlite.atomic_files import write_text
+    from ichlite.atomic_files import write_json, write_text
     from ichlite.bench.bench_report import bench_markdown
     from ichlite.commands.console import say
 
     out.mkdir(parents=True, exist_ok=True)
-    write_text(out / "bench.json", json.dumps(document, indent=2, allow_nan=False) + "\n")
+    write_json(out / "bench.json", document)
     write_text(out / "bench.md", bench_markdown(document))
     if find_spec("matplotlib") is None:
         say("no plots: matplotlib is not installed; install it with: pip install 'ichlite[train]'")
@@ -139,5 +136,5 @@ def _write(document: dict[str, Any], out: Path) -> None:
     from ichlite.bench.bench_plots import plot_bench, plot_roofline
 
     plot_bench(document, out / "bench.png")
-    if document["roofline"] is not None:
-        plot_roofline(document["roofline"], out / "roofline.png")
+    if document.roofline is not None:
+        plot_roofline(document.roofline, out / "roofline.png")

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ichlite.commands.needs import need_train
-from ichlite.commands.phantom import OUTPUT
+from ichlite.commands.options import AsJson, option, with_records
+from ichlite.compress.settings import ACCURACY, SHRINKING, TUNING, Gate, Shrinking, Tuning
+from ichlite.train.recipe import OUTPUT
 
 if TYPE_CHECKING:
     from ichlite.compress.export import Exported
 
-_shrink_option = partial(typer.Option, rich_help_panel="What to do to the model")
-_tuning_option = partial(typer.Option, rich_help_panel="Fine-tuning")
-_accuracy_option = partial(typer.Option, rich_help_panel="Accuracy")
-_output_option = partial(typer.Option, rich_help_panel=OUTPUT)
 
 EPILOG = (
     "Example: ichlite compress runs/bce phantoms small --keep-channels 0.5 --clusters 32. A model "
@@ -27,6 +24,7 @@ EPILOG = (
 )
 
 
+@with_records()
 def compress(
     model: Annotated[
         Path, typer.Argument(help="Run folder, for its best model, or .keras file in one.")
@@ -39,120 +37,63 @@ def compress(
         Path,
         typer.Argument(help="Bundle to write; for several bundles, the folder to put them into."),
     ],
+    *,
     precision: Annotated[
         list[str] | None,
-        _shrink_option(
+        option(
+            SHRINKING,
             help="Precision of the bundle: float32, float16, dynamic or int8 (repeat for more); "
-            "int8 if not given."
+            "int8 if not given.",
         ),
     ] = None,
-    keep_channels: Annotated[
-        list[float] | None,
-        _shrink_option(
-            help="Share of the channels inside blocks to keep; repeat it to give each block, in "
-            "order, a share of its own."
-        ),
-    ] = None,
-    keep_width: Annotated[
-        float | None, _shrink_option(help="Share of the channels between blocks to keep.")
-    ] = None,
-    sparsity: Annotated[
-        float | None, _shrink_option(help="Share of the weights to set to zero.")
-    ] = None,
-    clusters: Annotated[
-        int | None,
-        _shrink_option(help="Number of values that the weights of a layer share, 4 to 64."),
-    ] = None,
-    qat: Annotated[
-        bool,
-        _shrink_option(
-            "--qat", help="Fine-tune with int8's rounding (quantization-aware training)."
-        ),
-    ] = False,
+    shrinking: Shrinking,
     teacher: Annotated[
         Path | None,
-        _tuning_option(
+        option(
+            TUNING,
             help="Run folder or .keras file of a model to learn from; the model itself, as it was, "
-            "if not given."
+            "if not given.",
         ),
     ] = None,
-    steps: Annotated[
-        int, _tuning_option(help="Optimiser steps of each fine-tuning, on full slices.")
-    ] = 600,
-    crop_steps: Annotated[
-        int,
-        _tuning_option(
-            help="Optimiser steps on crops around lesions, before those on full slices."
-        ),
-    ] = 0,
-    batch_size: Annotated[int, _tuning_option(help="Images in each optimiser step.")] = 32,
-    learning_rate: Annotated[
-        float, _tuning_option(help="Highest learning rate of fine-tuning.")
-    ] = 1e-3,
-    teacher_weight: Annotated[
-        float, _tuning_option(help="Weight of the teacher's answers against the labels, 0 to 1.")
-    ] = 0.5,
-    temperature: Annotated[
-        float,
-        _tuning_option(
-            help="Number that the logits of teacher and model are divided by for comparison."
-        ),
-    ] = 1.0,
-    max_auc_drop: Annotated[
-        float,
-        _accuracy_option(help="Largest allowed loss of mean ROC AUC on the validation split."),
-    ] = 0.005,
-    max_subtype_drop: Annotated[
-        float, _accuracy_option(help="Largest allowed loss of ROC AUC of any one subtype.")
-    ] = 0.02,
+    tuning: Tuning,
+    gate: Gate,
     decisions: Annotated[
         list[Path] | None,
-        _accuracy_option(
+        option(
+            ACCURACY,
             help="Scores out of fold that calibration and operating points come from: a file, or a "
             "folder with a file for each fold (repeat for more seeds); the validation split if not "
-            "given."
+            "given.",
         ),
     ] = None,
     every_step: Annotated[
         bool,
-        _output_option(
-            "--every-step", help="Write bundles after each step, not after the last alone."
+        option(
+            OUTPUT, "--every-step", help="Write bundles after each step, not after the last alone."
         ),
     ] = False,
     name: Annotated[
         str | None,
-        _output_option(help="Name of the bundle; architecture and precision if not given."),
+        option(OUTPUT, help="Name of the bundle; architecture and precision if not given."),
     ] = None,
-    seed: Annotated[
-        int,
-        _tuning_option(
-            help="Random seed of fine-tuning and of the slices that int8's ranges come from."
-        ),
-    ] = 0,
-    as_json: Annotated[bool, _output_option("--json", help="One JSON document on stdout.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Make a trained model smaller and faster, and write it as a bundle for LiteRT."""
     need_train()
     from ichlite.commands.console import print_json, progress, say
     from ichlite.compress.bundles import Order, make_bundles
-    from ichlite.compress.fine_tune import Tuning
-    from ichlite.compress.gate import Gate
     from ichlite.compress.quantize import INT8
-    from ichlite.compress.shrink import Shrinking
     from ichlite.compress.source import open_source, open_stores_of, open_teacher
     from ichlite.data.levels import levelled
     from ichlite.errors import IchliteError, UsageError
     from ichlite.evaluate.decisions import decisions_from_files
 
-    shrinking = Shrinking(
-        tuple(keep_channels) if keep_channels else None, keep_width, sparsity, clusters, qat
-    )
     order = Order(
         out,
         tuple(dict.fromkeys(precision or [INT8])),
         shrinking,
-        Tuning(steps, crop_steps, batch_size, learning_rate, teacher_weight, temperature, seed),
-        Gate(max_auc_drop, max_subtype_drop),
+        tuning,
+        gate,
         every_step,
         name,
         decisions_from_files(decisions) if decisions else None,
@@ -163,7 +104,7 @@ def compress(
             "`--teacher` has nothing to teach, because the model is not changed",
             expected="--keep-channels, --keep-width, --sparsity, --clusters or --qat",
         )
-    if teacher is not None and teacher_weight == 0:
+    if teacher is not None and tuning.teacher_weight == 0:
         raise UsageError(
             "`--teacher` cannot be combined with `--teacher-weight 0`, which leaves it unheard"
         )

@@ -31,14 +31,19 @@ def print_json(document: object) -> None:
     """Print a JSON-able document, and nothing else, on stdout.
 
     Args:
-        document: Dicts, lists, strings, finite numbers, booleans, None.
+        document: Dicts, lists, strings, finite numbers, booleans, None, and records of these.
 
     Raises:
         ValueError: A number in it is NaN or infinite, which JSON cannot say.
     """
+    import msgspec
+
     from ichlite.write.escaping import unicode_document
 
-    text = json.dumps(unicode_document(document), indent=2, allow_nan=False)
+    def plain(record: object) -> object:
+        return unicode_document(msgspec.to_builtins(record))
+
+    text = json.dumps(unicode_document(document), indent=2, allow_nan=False, default=plain)
     sys.stdout.write(text + "\n")
 
 

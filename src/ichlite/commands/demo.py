@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from ichlite.commands.options import PlainJson
+
 EPILOG = "Example: ichlite demo --out demo-report"
 
 REPORT_FILE = "report.html"
@@ -16,7 +18,7 @@ def demo(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the report.")] = Path(
         "demo-report"
     ),
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    as_json: PlainJson = False,
 ) -> None:
     """Read the sample studies that come with ichlite and write a report on them."""
     from ichlite.commands.console import say

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ichlite.commands.needs import need_train
-from ichlite.commands.phantom import DATA, HARDWARE, OUTPUT
+from ichlite.commands.options import AsJson, option
+from ichlite.train.recipe import DATA, HARDWARE, OUTPUT
 
 if TYPE_CHECKING:
     from ichlite.data.join import Fold
@@ -25,10 +25,7 @@ EPILOG = (
     "scores/seed-1 scores/seed-2."
 )
 SPLIT = "test"
-_data_option = partial(typer.Option, rich_help_panel=DATA)
-_interval_option = partial(typer.Option, rich_help_panel="Intervals and comparison")
-_hardware_option = partial(typer.Option, rich_help_panel=HARDWARE)
-_output_option = partial(typer.Option, rich_help_panel=OUTPUT)
+INTERVALS = "Intervals and comparison"
 
 
 def evaluate(
@@ -41,57 +38,60 @@ def evaluate(
         ),
     ] = None,
     split: Annotated[
-        str, _data_option(help="Split of the stores to measure on: train, validation or test.")
+        str, option(DATA, help="Split of the stores to measure on: train, validation or test.")
     ] = SPLIT,
     rsna: Annotated[
         Path | None,
-        _data_option(help="Folder of RSNA DICOM files to measure on instead of a store."),
+        option(DATA, help="Folder of RSNA DICOM files to measure on instead of a store."),
     ] = None,
     labels: Annotated[
         Path | None,
-        _data_option(
-            help="RSNA label file; if not given, stage_2_train.csv in the folder of --rsna."
+        option(
+            DATA, help="RSNA label file; if not given, stage_2_train.csv in the folder of --rsna."
         ),
     ] = None,
     scores: Annotated[
-        Path | None, _output_option(help="CSV file to write the scores of every slice to.")
+        Path | None, option(OUTPUT, help="CSV file to write the scores of every slice to.")
     ] = None,
     folds: Annotated[
         list[Path] | None,
-        _data_option(
+        option(
+            DATA,
             help="Scores out of fold to measure instead of a model: a file, or a folder with a "
-            "file for each fold (repeat for more seeds)."
+            "file for each fold (repeat for more seeds).",
         ),
     ] = None,
     against: Annotated[
         list[Path] | None,
-        _interval_option(
+        option(
+            INTERVALS,
             help="Model to compare with on the same patients; with --folds, its scores (repeat "
-            "for more seeds)."
+            "for more seeds).",
         ),
     ] = None,
     calibrate: Annotated[
         str,
-        _data_option(
-            help="How to calibrate each fold of --folds: cross (by the other folds) or none."
+        option(
+            DATA, help="How to calibrate each fold of --folds: cross (by the other folds) or none."
         ),
     ] = "cross",
-    out: Annotated[Path | None, _output_option(help="Folder to write tables and plots to.")] = None,
+    out: Annotated[Path | None, option(OUTPUT, help="Folder to write tables and plots to.")] = None,
     bootstrap: Annotated[
         int | None,
-        _interval_option(
+        option(
+            INTERVALS,
             min=0,
             help="Redraws of the patients for 95 % intervals, 0 for no intervals; if not given, "
             "1000 with --folds or --against, else 0.",
         ),
     ] = None,
     seed: Annotated[
-        int, _interval_option(min=0, help="Random seed of the redraws of patients.")
+        int, option(INTERVALS, min=0, help="Random seed of the redraws of patients.")
     ] = 0,
     threads: Annotated[
-        int, _hardware_option(help="Threads that read the DICOM files of --rsna.")
+        int, option(HARDWARE, help="Threads that read the DICOM files of --rsna.")
     ] = 1,
-    as_json: Annotated[bool, _output_option("--json", help="One JSON document on stdout.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Measure a model on labelled images, beside the baseline that calls everything negative."""
     need_train()
@@ -339,11 +339,7 @@ def _folds(
 ) -> tuple[dict[str, Any], Judged]:
     """Evaluate scores out of fold, and what they are compared with."""
     from ichlite.errors import UsageError
-    from ichlite.evaluate.folds import (
-        calibrate_named,
-        judge_out_of_fold,
-        summarise_folds,
-    )
+    from ichlite.evaluate.folds import calibrate_named, judge_out_of_fold, summarise_folds
     from ichlite.evaluate.paired import compare
     from ichlite.evaluate.seeds import check_same_slices, read_seeds
 

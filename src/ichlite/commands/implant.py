@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-from ichlite.commands.phantom import DATA, AsJson, Processes, Seed, pace
+from ichlite.commands.options import AsJson, Processes, Seed, option
+from ichlite.commands.phantom import pace
+from ichlite.train.recipe import DATA
 
 EPILOG = "Example: ichlite implant store implants --scans 200 --seed 1 --processes 2"
 
@@ -17,23 +19,13 @@ def implant(
         Path, typer.Argument(help="Prepared store; its scans without blood are used.")
     ],
     out: Annotated[Path, typer.Argument(help="Folder to make, for the store of implants.")],
-    scans: Annotated[
-        int, typer.Option(help="Scans with blood to make.", rich_help_panel=DATA)
-    ] = 50,
+    scans: Annotated[int, option(DATA, help="Scans with blood to make.")] = 50,
     seed: Seed = 0,
     split: Annotated[
-        str,
-        typer.Option(
-            help="Split whose heads take blood: train, validation, test or all.",
-            rich_help_panel=DATA,
-        ),
+        str, option(DATA, help="Split whose heads take blood: train, validation, test or all.")
     ] = "all",
     balance: Annotated[
-        str,
-        typer.Option(
-            help="Mix of bleeds: paper (as in Table 1) or training (more epidurals).",
-            rich_help_panel=DATA,
-        ),
+        str, option(DATA, help="Mix of bleeds: paper (as in Table 1) or training (more epidurals).")
     ] = "training",
     processes: Processes = 1,
     as_json: AsJson = False,
@@ -42,6 +34,7 @@ def implant(
     from ichlite.commands.console import print_json, progress, require, say
 
     require("train", "nilearn", "scipy")
+    from dataclasses import asdict
     from time import monotonic
 
     from ichlite.phantom.implant_store import ImplantOrder, write_implants
@@ -58,7 +51,7 @@ def implant(
     if as_json:
         asked = {"out": str(out), "scans": scans, "seed": seed, "split": split, "balance": balance}
         dropped = {one.series: one.reason for one in left_out}
-        print_json({**asked, **made.as_json(), "left_out": dropped, **pace(made, seconds)})
+        print_json({**asked, **asdict(made), "left_out": dropped, **pace(made, seconds)})
     else:
         line = f"{made.images} slices of {scans} scans in the heads of {made.patients} patients"
         say(f"{line} in {out}, {seconds:.0f} s")

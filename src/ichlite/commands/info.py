@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING
 
-import typer
+from ichlite.commands.options import BundleFolder, PlainJson
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from ichlite.contracts.evaluation import Evaluation, MetricTable
+    from ichlite.infer.bundle import Bundle
 
 EPILOG = "Example: ichlite info --bundle my-bundle --json"
 
@@ -32,10 +34,8 @@ _LEGEND = (
 
 
 def info(
-    bundle: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Bundle folder; default: the embedded one.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    bundle: BundleFolder = None,
+    as_json: PlainJson = False,
 ) -> None:
     """Show the bundle's facts and model card, and the versions of what runs it."""
     import sys
@@ -55,53 +55,54 @@ def info(
     _print_line(console, loaded.label)
     for section in ("bundle", "input", "calibration"):
         _print_values(console, section, facts[section])
-    _print_decision(console, facts["decision"], in_use=loaded.operating_point)
+    _print_decision(console, loaded)
     _print_values(console, "cost", facts["cost"])
-    if facts["metrics"]:
-        _print_metrics(console, facts["metrics"])
+    if loaded.manifest.metrics:
+        _print_metrics(console, loaded.manifest.metrics)
     _print_values(console, "versions", facts["versions"])
     sys.stdout.write("\n" + "\n".join(printable(line) for line in card.splitlines()) + "\n")
 
 
-def _print_decision(console: Console, decision: Mapping[str, Any], *, in_use: str) -> None:
+def _print_decision(console: Console, bundle: Bundle) -> None:
     """Print the rule, and the thresholds of all operating points with one row per class."""
-    points = decision["operating_points"]
-    tables = ("thresholds", "operating_points")
-    _print_values(console, "decision", _without(decision, tables))
+    _print_values(console, "decision", bundle.rule.as_dict())
+    points, in_use = bundle.operating_points, bundle.operating_point
     heads = [f"{name} (in use)" if name == in_use else name for name in points]
     rows = [
         [name, *(_figure(thresholds.get(name)) for thresholds in points.values())]
-        for name in decision["thresholds"]
+        for name in bundle.rule.thresholds
     ]
     _print_table(console, "thresholds of a scan", heads, rows)
 
 
-def _print_metrics(console: Console, metrics: Mapping[str, Any]) -> None:
+def _print_metrics(console: Console, metrics: Evaluation) -> None:
     """Print the metrics of slices, and those of scans where there are any, one row per class."""
-    scan = metrics.get("scan")
-    _print_metric_table(console, "metrics by slice", _without(metrics, ("scan",)))
-    if scan:
-        _print_metric_table(console, "metrics by scan", scan)
+    _print_metric_table(console, "metrics by slice", metrics)
+    if metrics.scan:
+        _print_metric_table(console, "metrics by scan", metrics.scan)
     console.print(f"\n{_LEGEND}", markup=False)
 
 
-def _print_metric_table(console: Console, title: str, metrics: Mapping[str, Any]) -> None:
-    by_class = {**metrics["per_class"], "mean": metrics["mean"], "any": metrics["any"]}
-    thresholds = metrics.get("thresholds") or {}
+def _print_metric_table(console: Console, title: str, metrics: MetricTable) -> None:
+    from ichlite.contracts.codec import to_json_value
+
+    thresholds = metrics.thresholds or {}
     rows = [
         [
             name,
-            f"{row['positives']:,}",
-            *(_figure(row.get(metric)) for metric in _METRICS),
+            f"{row.positives:,}",
+            *(_figure(getattr(row, metric)) for metric in _METRICS),
             _figure(thresholds.get(name)),
         ]
-        for name, row in by_class.items()
+        for name, row in metrics.rows.items()
     ]
     _print_table(console, title, ["positives", *_METRICS.values(), "threshold"], rows)
-    for name, row in by_class.items():
-        for metric, reason in row["undefined"].items():
+    for name, row in metrics.rows.items():
+        for metric, reason in row.undefined.items():
             _print_line(console, f"  no {_METRICS.get(metric, metric)} of {name}: {reason}")
-    _print_values(console, "", _without(metrics, ("per_class", "mean", "any", "thresholds")))
+    shown = {"per_class", "mean", "any", "thresholds", "scan"}
+    rest = {key: value for key, value in to_json_value(metrics).items() if key not in shown}
+    _print_values(console, "", rest)
 
 
 def _print_table(
@@ -121,7 +122,7 @@ def _print_table(
     console.print(table)
 
 
-def _print_values(console: Console, title: str, values: Mapping[str, Any]) -> None:
+def _print_values(console: Console, title: str, values: Mapping[str, object]) -> None:
     """Print keys and values on aligned lines."""
     if title:
         _print_line(console, f"\n{title}")
@@ -129,7 +130,7 @@ def _print_values(console: Console, title: str, values: Mapping[str, Any]) -> No
         _print_line(console, f"  {key:<21} {value}")
 
 
-def _lines(values: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+def _lines(values: Mapping[str, object]) -> Iterable[tuple[str, str]]:
     """Yield keys and shown values; a value inside another document is named by both keys."""
     for key, value in values.items():
         if isinstance(value, Mapping):
@@ -154,10 +155,6 @@ def _shown(value: object) -> str:
 
 def _figure(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
-
-
-def _without(document: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
-    return {key: value for key, value in document.items() if key not in set(keys)}
 
 
 def _print_line(console: Console, line: str) -> None:

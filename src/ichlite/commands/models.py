@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
 from ichlite.commands.needs import need_train
+from ichlite.commands.options import PlainJson
 
 EPILOG = "Example: ichlite models --json"
 
 
 def models(
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    as_json: PlainJson = False,
 ) -> None:
     """List the models with their parameters, FLOPs and file sizes, counted here and now."""
     need_train()

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ichlite.commands.needs import need_train
+from ichlite.commands.options import PlainJson
 
 EPILOG = "Example: ichlite pareto bundles --reference light_fcn-float32 --out pareto"
 
@@ -40,19 +41,16 @@ def pareto(
         float,
         typer.Option(metavar="AUC", help="Test ROC AUC that a bundle may lose of any one subtype."),
     ] = 0.02,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    as_json: PlainJson = False,
 ) -> None:
     """Compare bundles by ROC AUC, time, size and FLOPs, and name the one to ship."""
     need_train()
-    from datetime import UTC, datetime
-
-    from ichlite.atomic_files import replacing, write_json
+    from ichlite.atomic_files import write_json, write_text
     from ichlite.bench.bench_report import pareto_markdown
-    from ichlite.bench.machine import describe_machine
     from ichlite.bench.pareto_front import bundles_in, measure_bundles, pareto_document
     from ichlite.bench.pareto_plot import plot_pareto
     from ichlite.commands.console import check_is_folder, print_json, progress
-    from ichlite.compress.gate import Gate
+    from ichlite.compress.settings import Gate
     from ichlite.errors import UnknownName
     from ichlite.infer.bundle import load_bundle
 
@@ -66,17 +64,12 @@ def pareto(
         raise UnknownName("bundle", chosen, names)
     with progress("measuring") as advance:
         points = measure_bundles(loaded, runs=runs, advance=advance)
-    document = {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": describe_machine(),
-        **pareto_document(points, points[names.index(chosen)], gate),
-    }
+    document = pareto_document(points, points[names.index(chosen)], gate)
     text = pareto_markdown(document)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         write_json(out / "pareto.json", document)
-        with replacing(out / "pareto.md") as part:
-            part.write_text(text, encoding="utf-8")
+        write_text(out / "pareto.md", text)
         plot_pareto(document, out / "pareto.png")
     if as_json:
         print_json(document)

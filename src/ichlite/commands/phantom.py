@@ -7,61 +7,37 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ichlite.commands.options import AsJson, Processes, Seed, option
+from ichlite.train.recipe import DATA, OUTPUT
+
 if TYPE_CHECKING:
     from ichlite.phantom.generate import Made
 
 EPILOG = "Example: ichlite phantom phantoms --subjects 200 --seed 1 --processes 2"
 
-DATA, HARDWARE, OUTPUT = "Data", "Hardware", "Output"
-
-Seed = Annotated[
-    int, typer.Option(help="Random seed; the same one gives the same images.", rich_help_panel=DATA)
-]
-Processes = Annotated[
-    int,
-    typer.Option(
-        help="Worker processes; the images do not depend on them.", rich_help_panel=HARDWARE
-    ),
-]
-AsJson = Annotated[
-    bool, typer.Option("--json", help="One JSON document on stdout.", rich_help_panel=OUTPUT)
-]
-
 
 def phantom(
     out: Annotated[Path, typer.Argument(help="Folder to make, for the store or the studies.")],
-    subjects: Annotated[
-        int,
-        typer.Option(help="Patients to make, about 38 slices each.", rich_help_panel=DATA),
-    ] = 20,
+    subjects: Annotated[int, option(DATA, help="Patients to make, about 38 slices each.")] = 20,
     seed: Seed = 0,
     processes: Processes = 1,
     balance: Annotated[
         str,
-        typer.Option(
-            help="Mix of bleeds: paper (as in Table 1) or training (on 3 slices in 10).",
-            rich_help_panel=DATA,
-        ),
+        option(DATA, help="Mix of bleeds: paper (as in Table 1) or training (on 3 slices in 10)."),
     ] = "paper",
     form: Annotated[
         str,
-        typer.Option(
+        option(
+            OUTPUT,
             "--format",
             help="Form of the output: store (for training) or dicom (studies and labels.csv).",
-            rich_help_panel=OUTPUT,
         ),
     ] = "store",
     grid: Annotated[
-        int,
-        typer.Option(
-            help="Rows and columns of DICOM images; a store has 256.", rich_help_panel=OUTPUT
-        ),
+        int, option(OUTPUT, help="Rows and columns of DICOM images; a store has 256.")
     ] = 512,
     compress: Annotated[
-        bool,
-        typer.Option(
-            "--compress", help="Lossless JPEG 2000 in DICOM images.", rich_help_panel=OUTPUT
-        ),
+        bool, option(OUTPUT, "--compress", help="Lossless JPEG 2000 in DICOM images.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -72,6 +48,7 @@ def phantom(
     if form not in ("store", "dicom"):
         raise UnknownName("format", form, ["dicom", "store"])
     require("train", "nilearn", "scipy")
+    from dataclasses import asdict
     from functools import partial
     from time import monotonic
 
@@ -87,7 +64,7 @@ def phantom(
     seconds = monotonic() - start_s
     if as_json:
         asked = {"out": str(out), "format": form, "seed": seed, "balance": balance}
-        print_json({**asked, **made.as_json(), **pace(made, seconds)})
+        print_json({**asked, **asdict(made), **pace(made, seconds)})
     else:
         say(f"{made.images} slices of {made.patients} phantoms in {out}, {seconds:.0f} s")
 

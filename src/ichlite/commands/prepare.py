@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from ichlite.commands.options import PlainJson
 
 if TYPE_CHECKING:
     from ichlite.data.prepare_store import Prepared, Report
@@ -49,9 +51,7 @@ def prepare(
     table1: Annotated[
         bool, typer.Option("--table1", help="Print the paper's Table 1 for the split.")
     ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document on stdout.")
-    ] = False,
+    as_json: PlainJson = False,
 ) -> None:
     """Read a data set in its own layout into a prepared store, with an audit of every fault."""
     from ichlite.commands.console import print_json, require, say
@@ -154,14 +154,16 @@ def _bars() -> Iterator[Report]:
     from ichlite.commands.console import progress
 
     with ExitStack() as stack:
-        now: dict[str, Any] = {"stage": None, "done": 0, "advance": lambda _: None}
+        shown, before = "", 0
+        advance: Callable[[int], None] = lambda _: None  # noqa: E731
 
         def report(stage: str, done: int, total: int) -> None:
-            if stage != now["stage"]:
+            nonlocal shown, before, advance
+            if stage != shown:
                 stack.close()
-                now.update(stage=stage, done=0)
-                now["advance"] = stack.enter_context(progress(stage, total=total))
-            now["advance"](done - now["done"])
-            now["done"] = done
+                shown, before = stage, 0
+                advance = stack.enter_context(progress(stage, total=total))
+            advance(done - before)
+            before = done
 
         yield report

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ichlite.commands.options import BundleFolder, PlainJson
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -25,10 +27,8 @@ def read(
     paths: Annotated[
         list[str], typer.Argument(metavar="PATH...", help="DICOM files or folders to read.")
     ],
-    bundle: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Bundle folder; default: the embedded one.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    bundle: BundleFolder = None,
+    as_json: PlainJson = False,
     csv: Annotated[
         Path | None, typer.Option(metavar="FILE", help="CSV file to write, one row per slice.")
     ] = None,
@@ -59,7 +59,7 @@ def read(
 ) -> None:
     """Read head CT studies: each gets an answer, or a reason why not."""
     from ichlite.infer.bundle import load_bundle
-    from ichlite.write.files import check_outputs
+    from ichlite.write.result_files import check_outputs
 
     check_outputs(paths, [("--csv", csv), ("--html", html)])
     loaded = load_bundle(bundle).at(operating_point)
@@ -95,7 +95,7 @@ def read_and_write(
     from ichlite.errors import IchliteError
     from ichlite.infer.pipeline import read_paths
     from ichlite.records import ScanResult
-    from ichlite.write.csv import to_csv
+    from ichlite.write.result_files import to_csv
 
     report = None
     if html is not None:
@@ -130,7 +130,7 @@ def read_and_write(
             except IchliteError as error:
                 problems.append(error)
     if as_json:
-        from ichlite.write.json import to_json
+        from ichlite.write.result_files import to_json
 
         sys.stdout.write(to_json(result))
     else:
@@ -147,7 +147,7 @@ def read_and_write(
 def _write_report(path: Path, make: Callable[[], str], result: ReadResult) -> None:
     from ichlite.atomic_files import write_text
     from ichlite.errors import IchliteError
-    from ichlite.write.files import is_input
+    from ichlite.write.result_files import is_input
 
     if is_input(path, result):
         raise IchliteError(

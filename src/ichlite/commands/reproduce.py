@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ichlite.commands.needs import need_train
-from ichlite.commands.recipe_options import AsJson, Devices, FoldSeed, Stores, option, with_recipe
+from ichlite.commands.options import AsJson, Devices, FoldSeed, Stores, option, with_records
 from ichlite.train.recipe import DATA, OPTIMISATION, OUTPUT, WIDTHS, Recipe
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ OF_A_RUN = ("model", "loss", "epochs", "seed", "keep", *WIDTHS, "expansions")
 """What differs between the paper's runs, or is another option of this command."""
 
 
-@with_recipe(without=OF_A_RUN)
+@with_records(recipe=OF_A_RUN)
 def reproduce(
     stores: Stores,
     out: Annotated[Path, typer.Argument(help="Folder; the same command again goes on.")],
@@ -102,10 +102,14 @@ def reproduce(
         steps_to_do,
         train_runs,
     )
-    from ichlite.reproduce.campaign_document import FIGURES_FOLDER, write_report
     from ichlite.reproduce.campaign_facts import command_of
     from ichlite.reproduce.campaign_plan import paper_grid
-    from ichlite.reproduce.campaign_report import judge_results, make_report
+    from ichlite.reproduce.campaign_report import (
+        FIGURES_FOLDER,
+        judge_results,
+        make_report,
+        write_report,
+    )
     from ichlite.reproduce.campaign_summary import measure_all
 
     for word, count, least in (
@@ -122,19 +126,19 @@ def reproduce(
             raise UsageError("--init", found=path, expected="a .keras file")
     if folds < 0 or folds == 1:
         raise UsageError("--folds", found=folds, expected="0, or at least 2")
-    left_out = tuple(Fold(number, folds, fold_seed) for number in range(1, folds + 1))
     base = replace(recipe, seed=seed, keep=keep or ("last" if folds else "best"))
+    left_out = tuple(Fold(number, folds, fold_seed) for number in range(1, folds + 1))
+    data = Data(open_stores(stores), " ".join(store.name for store in stores), inits, left_out)
     grid = paper_grid(
         base,
         models=_names(models),
         losses=_names(losses),
         seeds=range(seed, seed + seeds),
-        folds=left_out,
+        folds=data.folds,
         seeds_of=of_models,
         model_epochs=epochs_models,
         loss_epochs=epochs_losses,
     )
-    data = Data(open_stores(stores), " ".join(store.name for store in stores), inits)
     check_out(out)
     check_runs(grid.runs, data, out, train=not no_train)
     for folder in beside or []:
@@ -168,11 +172,8 @@ def reproduce(
         outcomes,
         measured,
         data,
-        left_out,
         out / FIGURES_FOLDER,
-        command=command_of(
-            data.name, base, grid, draws=bootstrap, folds=left_out, inits=inits, seeds_of=of_models
-        ),
+        command=command_of(data, base, grid, draws=bootstrap, seeds_of=of_models),
         draws=bootstrap,
         beside=[
             judge_results(folder, draws=bootstrap, rsna=measured.rsna) for folder in beside or []

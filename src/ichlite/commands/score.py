@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from ichlite.commands.options import BundleFolder, PlainJson
+
+if TYPE_CHECKING:
+    from ichlite.cluster.ray_score import Summary
 
 EPILOG = (
     "Example: ichlite score archive/ scores/ --ray auto. The same command again resumes. Exit "
@@ -22,10 +27,7 @@ def score(
     out: Annotated[
         Path, typer.Argument(help="Folder for the Parquet data sets slices and studies.")
     ],
-    bundle: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Folder of the bundle; default: the embedded bundle."),
-    ] = None,
+    bundle: BundleFolder = None,
     ray: Annotated[
         str,
         typer.Option(metavar="ADDRESS", help="Ray cluster to run on: local, auto or HOST:PORT."),
@@ -33,15 +35,13 @@ def score(
     force: Annotated[
         bool, typer.Option("--force", help="Judge series that the input check refuses, too.")
     ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document on stdout.")
-    ] = False,
+    as_json: PlainJson = False,
 ) -> None:
     """Read every study of an archive on many cores or machines, into Parquet."""
     from ichlite.commands.console import print_json, progress, require, say
 
     require("ray", "ray", "pyarrow")
-    from ichlite.cluster.ray_score import score_archive, succeeded
+    from ichlite.cluster.ray_score import score_archive
     from ichlite.cluster.session import session
 
     with session(ray) as cluster, progress("scoring studies") as advance:
@@ -62,28 +62,27 @@ def score(
         print_json(summary)
     else:
         say(
-            f"{summary['scored']} studies in {summary['seconds']:.1f} s "
-            f"({summary['studies_per_s']:.2f} studies/s), {summary['scored_before']} done before: "
-            f"{summary['series']['analysed']} series analysed, "
-            f"{summary['series']['not_analysed']} not, {summary['slices']} slices in {out}"
+            f"{summary.scored} studies in {summary.seconds:.1f} s "
+            f"({summary.studies_per_s:.2f} studies/s), {summary.scored_before} done before: "
+            f"{summary.series['analysed']} series analysed, "
+            f"{summary.series['not_analysed']} not, {summary.slices} slices in {out}"
         )
-    if not succeeded(summary):
+    if not summary.succeeded:
         raise typer.Exit(1)
 
 
-def _problems(summary: dict[str, Any]) -> list[str]:
+def _problems(summary: Summary) -> list[str]:
     from ichlite.write.escaping import printable
 
     lines = [
-        f"not analysed: study {row['study']}: {' | '.join(row['reasons'])}"
-        for row in summary["not_analysed"]
+        f"not analysed: study {row.study}: {' | '.join(row.reasons)}"
+        for row in summary.not_analysed
     ]
     lines += [
-        f"not cleared: study {row['study']}: {' | '.join(row['reasons'])}"
-        for row in summary["not_cleared"]
+        f"not cleared: study {row.study}: {' | '.join(row.reasons)}" for row in summary.not_cleared
     ]
-    lines += [f"skipped: {row['file']}: {row['reason']}" for row in summary["skipped_files"]]
-    lines += summary["warnings"]
-    lines += [f"study {uid} has other files than when it was read" for uid in summary["changed"]]
+    lines += [f"skipped: {row.file}: {row.reason}" for row in summary.skipped_files]
+    lines += summary.warnings
+    lines += [f"study {uid} has other files than when it was read" for uid in summary.changed]
     more = [f"and {len(lines) - SHOWN} more; see the data set"] if len(lines) > SHOWN else []
     return [printable(line) for line in lines[:SHOWN]] + more

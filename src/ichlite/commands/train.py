@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ichlite.commands.needs import TRAIN_PACKAGES, need_train
-from ichlite.commands.recipe_options import AsJson, Devices, FoldSeed, Stores, option, with_recipe
+from ichlite.commands.options import AsJson, Devices, FoldSeed, Stores, option, with_records
 from ichlite.train.recipe import DATA, HARDWARE, OPTIMISATION, Recipe
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ CHOSEN_BY = {
 }
 
 
-@with_recipe()
+@with_records()
 def train(
     stores: Stores,
     out: Annotated[Path, typer.Argument(help="Run folder; the same command again resumes.")],
@@ -131,6 +131,8 @@ def _on_ray(
     init: Path | None,
     as_json: bool,
 ) -> None:
+    from msgspec import structs
+
     from ichlite.commands.console import print_json, require, say
 
     require("ray", "ray", "jax")
@@ -146,6 +148,8 @@ def _on_ray(
         )  # fmt: skip
     model = out / "best.keras"
     if as_json:
-        print_json({"run": str(out), "model": str(model), "workers": workers, **run})
+        print_json(
+            {"run": str(out), "model": str(model), "workers": workers, **structs.asdict(run)}
+        )
     else:
         say(f"best model: {model}")

@@ -9,13 +9,13 @@ import typer
 
 from ichlite.commands.console import require
 from ichlite.commands.needs import TRAIN_PACKAGES, need_train
-from ichlite.commands.recipe_options import AsJson, option, with_recipe
+from ichlite.commands.options import AsJson, option, with_records
 from ichlite.train.recipe import HARDWARE, TUNED, Recipe
+from ichlite.train.space import SEARCH, Plan, Space
 
 if TYPE_CHECKING:
-    from ichlite.train.space import Plan
+    from ichlite.train.trials import Trial
 
-SEARCH = "Search"
 OF_A_SEARCH = ("keep", "epochs", "schedule", "warmup_steps", "defer_share", "shares", "expansions")
 """What a search sets itself: it has one store, and trials that go on to more epochs."""
 
@@ -26,7 +26,7 @@ EPILOG = (
 )
 
 
-@with_recipe(without=(*TUNED, *OF_A_SEARCH))
+@with_records(recipe=(*TUNED, *OF_A_SEARCH))
 def tune(
     store: Annotated[Path, typer.Argument(help="Prepared store to train on.")],
     out: Annotated[Path, typer.Argument(help="Folder; the same command again goes on.")],
@@ -51,23 +51,7 @@ def tune(
             SEARCH, min=0, help="Further seeds by which the best and the defaults are compared."
         ),
     ] = 0,
-    batch_size: Annotated[
-        list[int] | None,
-        option(
-            SEARCH, help="Batch size to choose from, once for each; default: 16, 32, 64 and 128."
-        ),
-    ] = None,
-    learning_rate: Annotated[
-        tuple[float, float],
-        option(SEARCH, metavar="LOW HIGH", help="Learning rates to search, by their logarithm."),
-    ] = (1e-4, 3e-2),
-    dropout: Annotated[
-        tuple[float, float],
-        option(
-            SEARCH, metavar="LOW HIGH", help="Shares of dropout before the last layer to search."
-        ),
-    ] = (0.0, 0.5),
-    widths: Annotated[bool, option(SEARCH, help="Search LightFCN's widths, too.")] = False,
+    space: Space,
     recipe: Recipe,
     workers: Annotated[
         int,
@@ -78,10 +62,7 @@ def tune(
     """Search batch size, learning rate and dropout by Hyperband; compare with the defaults."""
     require("train", *TRAIN_PACKAGES, "keras_tuner", "grpc")
     from ichlite.commands.console import print_json, say
-    from ichlite.train.space import Plan, Space
 
-    sizes = Space().batch_sizes if batch_size is None else tuple(batch_size)
-    space = Space(sizes, learning_rate, dropout, widths)
     plan = Plan(recipe, space, max_epochs, factor, hyperband_iterations)
     document = _run(plan, store, out, max_trials, workers, other_seeds)
     if document is None:
@@ -139,16 +120,16 @@ def _run(
             max_trials=max_trials,
             other_seeds=other_seeds,
             on_step=lambda _: advance(1),
-            on_trial=lambda row: say(_line(row)),
+            on_trial=lambda one: say(_line(one)),
             say=say,
         )
 
 
-def _line(row: dict[str, Any]) -> str:
-    auc = row["validation_mean_roc_auc"]
-    result = row["note"] or f"validation mean AUC {'undefined' if auc is None else f'{auc:.4f}'}"
+def _line(one: Trial) -> str:
+    auc = one.validation_mean_roc_auc
+    result = one.note or f"validation mean AUC {'undefined' if auc is None else f'{auc:.4f}'}"
     return (
-        f"trial {row['trial']} (bracket {row['bracket']}, round {row['round']}): batch "
-        f"{row['batch_size']}, learning rate {row['learning_rate']:g}, dropout {row['dropout']:g}, "
-        f"{row['epochs']} epochs: {result}"
+        f"trial {one.trial} (bracket {one.bracket}, round {one.round}): batch {one.batch_size}, "
+        f"learning rate {one.learning_rate:g}, dropout {one.dropout:g}, {one.epochs} epochs: "
+        f"{result}"
     )

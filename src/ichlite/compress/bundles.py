@@ -11,10 +11,10 @@ import keras
 
 from ichlite.compress.bundle_folder import check_folder
 from ichlite.compress.export import Export, Exported, export, reference_auc
-from ichlite.compress.fine_tune import Tuning, teacher_name
-from ichlite.compress.gate import Gate
+from ichlite.compress.fine_tune import teacher_name
 from ichlite.compress.quantize import INT8, check_precision
-from ichlite.compress.shrink import Shrinking, shrink_by_steps
+from ichlite.compress.settings import Gate, Shrinking, Tuning, settings_words
+from ichlite.compress.shrink import compression_spec, shrink_by_steps
 from ichlite.compress.source import Source
 from ichlite.data.store import Store
 from ichlite.errors import IchliteError, InputError, UsageError
@@ -109,7 +109,7 @@ class Order:
     def command(self, step: str, precision: str, label: str, teacher: Path | None) -> str:
         """Return the command that makes the bundle of a step and precision, and no other."""
         words = ["ichlite", "compress", "RUN", "STORE", "OUT", "--precision", precision]
-        words += self.done(step).words() + self.tuning.words() + self.gate.words()
+        words += settings_words(self.done(step), self.tuning, self.gate)
         words += [] if teacher is None else ["--teacher", teacher_name(teacher)]
         files = () if self.decisions is None else self.decisions.origin.scores
         words += [word for file in files for word in ("--decisions", file)]
@@ -196,7 +196,7 @@ def make_bundles(
                     name=label,
                     seed=order.tuning.seed,
                     gate=order.gate,
-                    compression=done.spec(order.tuning, teacher_path) if done.changes else None,
+                    compression=compression_spec(done, order.tuning, teacher_path),
                     command=order.command(step, precision, label, teacher_path),
                     decisions=order.decisions,
                 )

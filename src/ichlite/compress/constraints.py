@@ -14,40 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ichlite.compress.fold import CONVOLUTIONS
-from ichlite.errors import UsageError
+from ichlite.compress.settings import Shrinking
 
 RAMP = 0.6
 """Share of the steps over which sparsity grows; the rest recovers at the final sparsity."""
-MOST_CLUSTERS = 64
 FIXED = (-1.0, 0.0, 1.0)
 """Centroids that every layer has and that do not move."""
 _ITERATIONS = 25
 _SAME = 1e-5
 """Values of a channel that are nearer than this are one: float32 keeps them only so far."""
-
-
-def check_sparsity(share: float) -> None:
-    """Refuse a share of weights to be zero that is out of range.
-
-    Raises:
-        UsageError: It is not at least 0 and below 1.
-    """
-    if not 0 <= share < 1:
-        raise UsageError(
-            "--sparsity is out of range", found=share, expected="at least 0 and below 1"
-        )
-
-
-def check_clusters(count: int) -> None:
-    """Refuse a count of values to share that is out of range.
-
-    Raises:
-        UsageError: They are fewer than 4 or more than `MOST_CLUSTERS`.
-    """
-    if not 4 <= count <= MOST_CLUSTERS:
-        raise UsageError(
-            "--clusters is out of range", found=count, expected=f"from 4 to {MOST_CLUSTERS}"
-        )
 
 
 class Constraint(Protocol):
@@ -91,7 +66,7 @@ class Sparsity:
     """
 
     def __init__(self, model: keras.Model, share: float, *, smallest: int = 1024) -> None:
-        check_sparsity(share)
+        Shrinking(sparsity=share)  # refuses what is out of range
         self.share = share
         self._kernels = [one for one in kernels_of(model) if np.prod(one.shape) >= smallest]
 
@@ -125,7 +100,7 @@ class Clusters:
     """
 
     def __init__(self, model: keras.Model, count: int) -> None:
-        check_clusters(count)
+        Shrinking(clusters=count)  # refuses what is out of range
         self.count = count
         self._layers = [_Shared(kernel, count) for kernel in kernels_of(model)]
         self.apply(0, 1)

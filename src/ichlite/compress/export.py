@@ -18,10 +18,11 @@ from ichlite.compress.bundle_folder import check_folder, filled
 from ichlite.compress.card import model_card
 from ichlite.compress.flatbuffer import tidy
 from ichlite.compress.fold import fold
-from ichlite.compress.gate import Drops, Gate, check
+from ichlite.compress.gate import Drops, check
 from ichlite.compress.graph import CAM, with_map
 from ichlite.compress.model_cost import model_cost
 from ichlite.compress.quantize import INT8, check_precision, to_tflite
+from ichlite.compress.settings import Gate
 from ichlite.contracts.bundle import (
     SCHEMA,
     BundleManifest,

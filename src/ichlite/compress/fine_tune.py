@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,10 @@ import numpy as np
 from keras import ops
 
 from ichlite.compress.constraints import Constraint, apply_all
+from ichlite.compress.settings import Tuning
 from ichlite.data.feed import ahead
 from ichlite.data.store import Store
-from ichlite.errors import IchliteError, UsageError
+from ichlite.errors import IchliteError
 from ichlite.models.outputs import LESION_MAP, has_lesion_map, slice_logits
 from ichlite.train.batches import Batches
 from ichlite.train.learner import DIVERGED
@@ -31,80 +32,6 @@ from ichlite.train.setup import (
     loss_of,
     training_arguments,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Tuning:
-    """How to fine-tune a model.
-
-    Attributes:
-        steps: Optimiser steps on full frames.
-        crop_steps: Steps before them on lesion-aimed crops (`train/crops.py`), which are a quarter
-            of the work each; the store must know where the lesions are.
-        batch_size: Images a step.
-        learning_rate: Highest rate of Adam: a warm-up to it, then half a cosine down to 1 %.
-        teacher_weight: Weight of the teacher's answers against the labels, 0 to 1.
-        temperature: Divisor of the teacher's and the model's logits.
-        seed: Seed of the order and the augmentation.
-    """
-
-    steps: int = 600
-    crop_steps: int = 0
-    batch_size: int = 32
-    learning_rate: float = 1e-3
-    teacher_weight: float = 0.5
-    temperature: float = 1.0
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name, least, most in (
-            ("steps", 1, 10_000_000),
-            ("crop_steps", 0, 10_000_000),
-            ("batch_size", 1, 4096),
-            ("seed", 0, 2**32 - 1),
-        ):
-            if not least <= getattr(self, name) <= most:
-                raise UsageError(
-                    f"{_option(name)} is out of range",
-                    found=getattr(self, name),
-                    expected=f"from {least} to {most}",
-                )
-        for name in ("learning_rate", "temperature"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise UsageError(
-                    f"{_option(name)} is out of range",
-                    found=getattr(self, name),
-                    expected="a finite number above 0",
-                )
-        if not 0 <= self.teacher_weight <= 1:
-            raise UsageError(
-                "--teacher-weight is out of range",
-                found=self.teacher_weight,
-                expected="from 0 to 1",
-            )
-
-    @property
-    def total(self) -> int:
-        """Number of steps of one fine-tuning, crops and frames together."""
-        return self.crop_steps + self.steps
-
-    def words(self) -> list[str]:
-        """Return the options of `ichlite compress` that are not the default.
-
-        Example:
-            >>> Tuning(steps=9).words()
-            ['--steps', '9']
-        """
-        words, defaults = [], asdict(Tuning())
-        for name, value in asdict(self).items():
-            if value != defaults[name]:
-                words += [_option(name), f"{value}"]
-        return words
-
-
-def _option(name: str) -> str:
-    """Return the option of a field."""
-    return "--" + name.replace("_", "-")
 
 
 def teacher_name(path: Path) -> str:

@@ -2,60 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ichlite.compress.settings import MEAN, Gate
 from ichlite.contracts.bundle import GateResult
-from ichlite.errors import IchliteError, UsageError
+from ichlite.errors import IchliteError
 from ichlite.labels import NAMES
 
-MEAN = "mean"
 FAILED = "gate"
 """`code` of the error that says that a model lost too much."""
 REMEDY = (
     "compress less, fine-tune longer (--steps), train with int8's rounding (--qat), or allow more "
     "(--max-auc-drop for the mean, --max-subtype-drop for a subtype)"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Gate:
-    """How much ROC AUC on the validation split compression may cost.
-
-    Attributes:
-        max_mean_drop: Most that the mean over subtypes may lose.
-        max_subtype_drop: Most that any one subtype may lose.
-    """
-
-    max_mean_drop: float = 0.005
-    max_subtype_drop: float = 0.02
-
-    def __post_init__(self) -> None:
-        for option, drop in (
-            ("--max-auc-drop", self.max_mean_drop),
-            ("--max-subtype-drop", self.max_subtype_drop),
-        ):
-            if not 0 <= drop <= 1 or math.isnan(drop):
-                raise UsageError(f"{option} is out of range", found=drop, expected="from 0 to 1")
-
-    def words(self) -> list[str]:
-        """Return the options of `ichlite compress` that are not the default.
-
-        Example:
-            >>> Gate(0.01).words()
-            ['--max-auc-drop', '0.01']
-        """
-        words, usual = [], Gate()
-        if self.max_mean_drop != usual.max_mean_drop:
-            words += ["--max-auc-drop", f"{self.max_mean_drop}"]
-        if self.max_subtype_drop != usual.max_subtype_drop:
-            words += ["--max-subtype-drop", f"{self.max_subtype_drop}"]
-        return words
-
-    def limit(self, name: str) -> float:
-        """Return the most that a subtype, or `mean`, may lose."""
-        return self.max_mean_drop if name == MEAN else self.max_subtype_drop
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ Shared and zero weights do not make a `.tflite` file smaller; they show when it 
 from __future__ import annotations
 
 import gzip
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from ichlite.contracts.bundle import Cost
 from ichlite.ct.tensor import GRID
@@ -24,14 +24,8 @@ def model_cost(model: keras.Model, content: bytes) -> Cost:
         model: Model of any input and batch size; operations are counted for one 256x256 slice.
         content: Bytes of the `.tflite` file.
     """
-    packed = sizes(content)
-    return Cost(
-        params=model.count_params(),
-        flops_256=flops(one_slice(model, GRID)),
-        bytes=len(content),
-        gzip_bytes=packed["gzip_bytes"],
-        zstd_bytes=packed["zstd_bytes"],
-    )
+    operations = flops(one_slice(model, GRID))
+    return Cost(params=model.count_params(), flops_256=operations, **sizes(content))
 
 
 def one_slice(model: keras.Model, size: int) -> keras.Model:
@@ -68,7 +62,15 @@ def flops(model: keras.Model) -> int:
     return int(profile(freeze(model).graph, options=options).total_float_ops)
 
 
-def sizes(content: bytes) -> dict[str, int | None]:
+class Sizes(TypedDict):
+    """Bytes of a file as it is, and packed; None where the package to pack with is missing."""
+
+    bytes: int
+    gzip_bytes: int
+    zstd_bytes: int | None
+
+
+def sizes(content: bytes) -> Sizes:
     """Return the size of a file as it is and as an archive would hold it.
 
     Returns:

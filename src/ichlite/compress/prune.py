@@ -22,6 +22,7 @@ from scipy.special import ndtr
 
 from ichlite.compress.channels import CARRIERS, Group, expansions, streams
 from ichlite.compress.fold import parents_of
+from ichlite.compress.settings import check_shares
 from ichlite.errors import InputError, UsageError
 
 MULTIPLE = 8
@@ -85,22 +86,6 @@ def prune_channels(
             expected=f"less, because channels are kept in groups of {MULTIPLE}",
         )
     return _narrowed(model, kept)
-
-
-def check_shares(keep: Sequence[float] | None, keep_width: float | None) -> list[float]:
-    """Return all shares of channels to keep, inside blocks and between them.
-
-    Raises:
-        UsageError: None is given, one out of range, or all of them 1.
-    """
-    shares = [*(keep or ()), *([] if keep_width is None else [keep_width])]
-    if not shares or not all(0 < share <= 1 for share in shares) or min(shares) == 1:
-        raise UsageError(
-            "shares of channels to keep are out of range",
-            found=", ".join(f"{share:g}" for share in shares) or "none",
-            expected="above 0, at most 1, and not all of them 1",
-        )
-    return shares
 
 
 def _narrowed(model: keras.Model, kept: Sequence[tuple[Group, NDArray[np.int64]]]) -> keras.Model:

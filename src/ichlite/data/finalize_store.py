@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from ichlite.data.audit import (
     shared_series,
 )
 from ichlite.data.pixels import read_results
-from ichlite.data.readers.index import ImageRecord, Index
+from ichlite.data.readers.index import Index
 from ichlite.data.rows import UNUSED, StoreRow, write_index
 from ichlite.data.split import (
     PRESETS,
@@ -58,11 +58,10 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """Images that gave pixels: records, and beside each its slot and hashes."""
+    """Images that gave pixels: their rows, and beside each its slot and the hash of its pixels."""
 
-    records: list[ImageRecord]
+    rows: list[StoreRow]
     slots: list[int]
-    sources: list[str]
     pixels: list[str]
 
 
@@ -85,36 +84,17 @@ def finish_store(out: Path, index: Index, choice: Choice, key: str) -> dict[str,
     kept, findings = _collect(out, index)
     splits, moved = _splits(kept, index, choice)
     findings = [*index.findings, *findings, *moved]
-    rows = [
-        StoreRow(
-            image=record.image,
-            patient=record.patient,
-            study=record.study,
-            series=record.series,
-            position_mm=record.position_mm,
-            labels=record.labels,
-            lesion=record.lesion,
-            split=splits[record.patient],
-            any=record.any,
-            source=record.source,
-            source_sha256=source,
-        )
-        for record, source in zip(kept.records, kept.sources, strict=True)
-    ]
-    check_leakage(
-        [row.patient for row in rows],
-        [row.series for row in rows],
-        kept.pixels,
-        [row.split for row in rows],
-    )
+    rows = [replace(row, split=splits[row.patient]) for row in kept.rows]
+    patients, sides = [row.patient for row in rows], [splits[row.patient] for row in rows]
+    check_leakage(patients, [row.series for row in rows], kept.pixels, sides)
     findings += shared_series(rows)
     findings += find_duplicates(rows, kept.pixels)
     counts = table1(
-        [row.patient for row in rows],
+        patients,
         [row.study for row in rows],
-        [row.split for row in rows],
+        sides,
         np.array([row.labels for row in rows], np.uint8),
-        np.array([row.any for row in rows], np.uint8),
+        np.array([row.bleeds for row in rows], np.uint8),
         unit=index.label_level,
     )
     (out / META_FILE).unlink(missing_ok=True)
@@ -134,7 +114,7 @@ def finish_store(out: Path, index: Index, choice: Choice, key: str) -> dict[str,
         "studies": len({row.study for row in rows}),
         "seed": choice.seed,
         "split": choice.preset,
-        "split_hash": split_hash((row.patient for row in rows), (row.split for row in rows)),
+        "split_hash": split_hash(patients, sides),
         "hash": store_hash,
         "generator": {"files": key},
         "audit": counts_by_action(findings),
@@ -147,7 +127,7 @@ def finish_store(out: Path, index: Index, choice: Choice, key: str) -> dict[str,
 
 def _collect(out: Path, index: Index) -> tuple[_Kept, list[Finding]]:
     """Put the results of all parts beside their records."""
-    kept = _Kept([], [], [], [])
+    kept = _Kept([], [], [])
     findings: list[Finding] = []
     for first in range(0, len(index.images), PART_IMAGES):
         records = index.images[first : first + PART_IMAGES]
@@ -157,12 +137,11 @@ def _collect(out: Path, index: Index) -> tuple[_Kept, list[Finding]]:
             findings += [Finding(kind, record.source, said) for kind, said in result.findings]
             if result.pixel_sha256 is None:
                 continue
-            kept.records.append(record)
+            kept.rows.append(replace(record, source_sha256=result.source_sha256))
             kept.slots.append(slot)
-            kept.sources.append(result.source_sha256)
             kept.pixels.append(result.pixel_sha256)
             slot += 1
-    if not kept.records:
+    if not kept.rows:
         said = f"; the first: {findings[0].kind}, {findings[0].detail}" if findings else ""
         raise InputError(f"no image of {index.root} could be read{said}")
     return kept, findings
@@ -171,23 +150,23 @@ def _collect(out: Path, index: Index) -> tuple[_Kept, list[Finding]]:
 def _splits(kept: _Kept, index: Index, choice: Choice) -> tuple[dict[str, str], list[Finding]]:
     """Return each patient's split, and findings of patients who were moved to another side."""
     groups = groups_of(
-        [record.patient for record in kept.records],
-        [record.series for record in kept.records],
+        [row.patient for row in kept.rows],
+        [row.series for row in kept.rows],
         kept.pixels,
     )
     if choice.preset != "given":
-        never = {record.patient for record in kept.records if record.split == UNUSED}
+        never = {row.patient for row in kept.rows if row.split == UNUSED}
         used = {patient: group for patient, group in groups.items() if patient not in never}
         labels = patient_labels(
-            [record.patient for record in kept.records],
-            [record.any for record in kept.records],
-            [record.labels for record in kept.records],
+            [row.patient for row in kept.rows],
+            [row.bleeds for row in kept.rows],
+            [row.labels for row in kept.rows],
         )
         split = split_patients(used, labels, preset=choice.preset, seed=choice.seed)
         return split | dict.fromkeys(never, UNUSED), []
     sides: dict[str, set[str]] = {}
     given: dict[str, str] = {}
-    for record in kept.records:
+    for record in kept.rows:
         if record.split is None:
             raise UsageError(
                 f"the {index.kind} data set gives no split for image {record.image}",

@@ -1,36 +1,42 @@
 """Prepare a data set: read its folder, write a store and its audit; resumes when killed.
 
-The steps are the key of its files, the reader's index (`prepare_plan`), the parts of pixels
-(`pixels`), and the split, index and audit (`finalize_store`). Headers and pixels are read by an
-engine (`workers`): any number of processes or machines. Each step leaves a whole file, and a step
-whose file is there is not done again.
+The steps are the key of its files, the plan (the reader's index), the parts of pixels (`pixels`),
+and the split, index and audit (`finalize_store`). Headers and pixels are read by an engine
+(`workers`): any number of processes or machines. Each step leaves a whole file, and a step whose
+file is there is not done again.
 """
 
 from __future__ import annotations
 
+import gzip
+import hashlib
+import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from ichlite.atomic_files import LOCK_FILE, check_place, held, remove_parts
+from ichlite.atomic_files import LOCK_FILE, check_place, held, remove_parts, replacing
 from ichlite.data.archives import FOLDER as UNPACKED
 from ichlite.data.archives import archives_in, remove_unpacked, unpack
+from ichlite.data.audit import Finding
 from ichlite.data.finalize_store import Choice, finish_store
 from ichlite.data.pixels import PartTask, is_whole, make_part
-from ichlite.data.prepare_plan import FILE as PLAN_FILE
-from ichlite.data.prepare_plan import inventory_key, read_plan, write_plan
 from ichlite.data.readers import cq500, ct_ich, folder, rsna
+from ichlite.data.readers.dicom_folder import list_files
 from ichlite.data.readers.index import Index, Reader
-from ichlite.data.rows import INDEX_FILE
+from ichlite.data.rows import INDEX_FILE, StoreRow
 from ichlite.data.store import META_FILE, PARTS_FOLDER, read_meta
 from ichlite.data.store_parts import PART_IMAGES
 from ichlite.data.workers import Engine, in_this_process
 from ichlite.errors import InputError, StoreError, UnknownName
 
+PLAN_FILE = "plan.jsonl.gz"
+"""What a reader found, which a resumed run need not ask again, and the key of the files it read."""
+PLAN_SCHEMA = "ichlite-plan/2"
 READERS: Mapping[str, tuple[Reader, str]] = MappingProxyType(
     {
         "rsna": (rsna.read, "paper"),
@@ -193,3 +199,74 @@ def _make_parts(out: Path, index: Index, engine: Engine, report: Report) -> int:
         )
     remove_parts(out / PARTS_FOLDER)  # of workers that were killed while they wrote
     return done
+
+
+def inventory_key(root: Path, kind: str) -> str:
+    """Return the SHA-256 over the name, size and time of change of each file of a data set.
+
+    Raises:
+        InputError: The folder is not there or cannot be listed.
+    """
+    if not root.is_dir():
+        raise InputError(f"{root} is not a folder", expected="the folder of the data set")
+    digest = hashlib.sha256(kind.encode())
+    for name, size, changed_ns in list_files(root):
+        digest.update(f"\0{name}\0{size}\0{changed_ns}".encode(errors="surrogateescape"))
+    return digest.hexdigest()
+
+
+def write_plan(folder: Path, index: Index, key: str) -> None:
+    """Write an index, and the key of the files it was read from, whole or not at all."""
+    head = {
+        "schema": PLAN_SCHEMA,
+        "key": key,
+        "kind": index.kind,
+        "label_level": index.label_level,
+        "hu_range": index.hu_range,
+        "images": len(index.images),
+    }
+    with replacing(folder / PLAN_FILE) as part, gzip.open(part, "wt", encoding="utf-8") as file:
+        file.write(json.dumps(head) + "\n")
+        for image in index.images:
+            file.write(json.dumps(astuple(image)) + "\n")
+        for finding in index.findings:
+            file.write(json.dumps(astuple(finding)) + "\n")
+
+
+def read_plan(folder: Path, root: Path, key: str) -> Index | None:
+    """Read the plan of a store's folder; None when there is none.
+
+    Args:
+        folder: The store's folder.
+        root: The data set, or where it was unpacked.
+        key: Inventory key of its files as they are now.
+
+    Raises:
+        StoreError: The plan is of other files, or cannot be read.
+    """
+    path = folder / PLAN_FILE
+    if not path.exists():
+        return None
+    try:
+        with gzip.open(path, "rt", encoding="utf-8") as file:
+            head = json.loads(file.readline())
+            if head.get("schema") != PLAN_SCHEMA or head.get("key") != key:
+                raise StoreError(
+                    f"{folder} was begun from other files",
+                    found=f"a plan of {head.get('images')} images of kind {head.get('kind')}",
+                    expected=f"one of {root} as it is now",
+                    remedy="name a new folder or remove this one",
+                )
+            images = tuple(_image(json.loads(file.readline())) for _ in range(head["images"]))
+            findings = tuple(Finding(*json.loads(line)) for line in file)
+    except (OSError, EOFError, ValueError, TypeError, KeyError) as fault:
+        raise StoreError(f"{path} cannot be read: {fault}", remedy="remove it") from fault
+    known = head.get("hu_range")
+    hu_range = None if known is None else (known[0], known[1])
+    return Index(head["kind"], root, head["label_level"], images, findings, hu_range)
+
+
+def _image(cells: list[Any]) -> StoreRow:
+    cells[5] = tuple(cells[5])
+    cells[6] = None if cells[6] is None else tuple(cells[6])
+    return StoreRow(*cells)

@@ -20,6 +20,7 @@ INDEX_FILE = "index.csv"
 SPLITS = ("train", "validation", "test")
 UNUSED = "unused"
 """Split of images that the chosen split leaves out, such as patients without any bleed."""
+SIDES = (*SPLITS, UNUSED)
 
 COLUMNS: tuple[str, ...] = (
     "slot", "image", "patient", "study", "series", "position_mm", *CLASSES,
@@ -31,19 +32,22 @@ CONSTANT = "constant"
 
 @dataclass(frozen=True, slots=True)
 class StoreRow:
-    """The line of an image in `index.csv`.
+    """An image and what is known of it: the line of `index.csv`, and what a reader finds for it.
 
     Attributes:
-        image: Unique name.
+        image: Unique name within the data set.
         patient, study, series: Names of whom it shows and where it came from.
-        position_mm: Position along the slice normal; None when unknown.
+        position_mm: Position along the slice normal, feet to head; None when unknown.
         labels: 0 or 1 for each subtype, in the order of `labels.NAMES`.
         lesion: (row, column) of the largest bleed in 256-grid pixels; None when there is none or
             it is not known.
-        split: `train`, `validation`, `test` or `unused`.
+        split: `train`, `validation`, `test` or `unused`. Of a reader: what the data set prescribes,
+            which holds under `--split given`; `unused` for all images of a patient who is never
+            trained or tested on, whatever the split; else None.
         any: 0 or 1: any bleed; None: the largest of `labels`.
-        source: File that it was read from, below the data set's folder.
-        source_sha256: SHA-256 of that file's bytes.
+        source: File that it was read from, below the data set's folder, with `/`; slice k (from 0)
+            of a NIfTI volume is `ct_scans/049.nii#k`, a picture of a CT window `1.jpg#hu=-20:100`.
+        source_sha256: SHA-256 of that file's bytes; empty until they are read.
     """
 
     image: str
@@ -52,11 +56,21 @@ class StoreRow:
     series: str
     position_mm: float | None
     labels: tuple[int, ...]
-    lesion: tuple[float, float] | None
-    split: str
+    lesion: tuple[float, float] | None = None
+    split: str | None = None
     any: int | None = None
     source: str = ""
     source_sha256: str = ""
+
+    @property
+    def bleeds(self) -> int:
+        """0 or 1: any bleed."""
+        return max(self.labels) if self.any is None else self.any
+
+    def order(self) -> tuple[str, str, str, float, str]:
+        """Return the sorting key: patient, study, series, position (unknown first), image."""
+        position = float("-inf") if self.position_mm is None else self.position_mm
+        return self.patient, self.study, self.series, position, self.image
 
     def cells(self, slot: int, pixel_sha256: str) -> list[str]:
         """Return the row as the text cells of `index.csv`.
@@ -64,18 +78,17 @@ class StoreRow:
         Raises:
             StoreError: Labels or split do not fit.
         """
-        if len(self.labels) != len(NAMES) or self.split not in (*SPLITS, UNUSED):
+        if len(self.labels) != len(NAMES) or self.split is None or self.split not in SIDES:
             raise StoreError(
                 f"the row of image {self.image} does not fit the store",
                 found=f"{len(self.labels)} labels, split {self.split!r}",
-                expected=f"{len(NAMES)} labels, and a split of {', '.join((*SPLITS, UNUSED))}",
+                expected=f"{len(NAMES)} labels, and a split of {', '.join(SIDES)}",
             )
         position = "" if self.position_mm is None else f"{self.position_mm:.3f}"
         spot = ("", "") if self.lesion is None else tuple(f"{v:.1f}" for v in self.lesion)
-        any_bleed = max(self.labels) if self.any is None else self.any
         return [
             str(slot), self.image, self.patient, self.study, self.series, position,
-            *(str(int(v)) for v in (any_bleed, *self.labels)), *spot, self.split,
+            *(str(int(v)) for v in (self.bleeds, *self.labels)), *spot, self.split,
             self.source, self.source_sha256, pixel_sha256,
         ]  # fmt: skip
 

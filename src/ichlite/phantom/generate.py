@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -38,10 +38,6 @@ class Made:
     patients: int
     positives: dict[str, int]
     store_hash: str | None = None
-
-    def as_json(self) -> dict[str, object]:
-        """Return the record as a JSON-able dict."""
-        return asdict(self)
 
 
 class Tally:

@@ -1,15 +1,13 @@
 """Write phantoms as folders of DICOM CT images with a `labels.csv`.
 
-The folder is whole or absent: it is written beside its place and renamed at the end. Every image
-says that it is synthetic: PatientID, SeriesDescription, Manufacturer and QualityControlImage. The
-same phantom has the same UIDs.
+The folder is whole or absent. Every image says that it is synthetic: PatientID, SeriesDescription,
+Manufacturer and QualityControlImage. The same phantom has the same UIDs.
 """
 
 from __future__ import annotations
 
 import csv
 import hashlib
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,8 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ichlite.atomic_files import replacing_folder
 from ichlite.ct.header import CT_IMAGE_STORAGE
-from ichlite.errors import StoreError
 from ichlite.labels import ANY, NAMES
 from ichlite.phantom.generate import (
     Made,
@@ -37,18 +35,9 @@ if TYPE_CHECKING:
 RESCALE_INTERCEPT = -1024
 
 LABEL_COLUMNS = (
-    "file",
-    "patient",
-    "study",
-    "series",
-    "instance",
-    "position_mm",
-    ANY,
-    *NAMES,
-    "lesion_row",
-    "lesion_column",
-    "split",
-)
+    "file", "patient", "study", "series", "instance", "position_mm", ANY, *NAMES, "lesion_row",
+    "lesion_column", "split",
+)  # fmt: skip
 
 
 def write_studies(
@@ -75,29 +64,18 @@ def write_studies(
         StoreError: `path` holds something already.
         UsageError: Counts below one, an unknown balance.
     """
-    path = Path(path)
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise StoreError(f"{path} is not empty", remedy="name a new folder or remove this one")
-    part = path.with_name(path.name + ".part")
-    if part.exists():
-        shutil.rmtree(part)
-    part.mkdir(parents=True)
     tally = Tally()
-    try:
-        with (part / "labels.csv").open("w", newline="", encoding="utf-8") as file:
-            lines = csv.writer(file, lineterminator="\n")
-            lines.writerow(LABEL_COLUMNS)
-            for done, subject in enumerate(subjects_of(order, processes), start=1):
-                lines.writerows(_write_subject(part, subject, order.seed, compress))
-                tally.add(subject.labels)
-                if progress is not None:
-                    progress(done, order.subjects)
-    except BaseException:
-        shutil.rmtree(part, ignore_errors=True)
-        raise
-    if path.exists():
-        path.rmdir()
-    part.replace(path)
+    with (
+        replacing_folder(Path(path)) as part,
+        (part / "labels.csv").open("w", newline="", encoding="utf-8") as file,
+    ):
+        lines = csv.writer(file, lineterminator="\n")
+        lines.writerow(LABEL_COLUMNS)
+        for done, subject in enumerate(subjects_of(order, processes), start=1):
+            lines.writerows(_write_subject(part, subject, order.seed, compress))
+            tally.add(subject.labels)
+            if progress is not None:
+                progress(done, order.subjects)
     return tally.made()
 
 

@@ -62,11 +62,13 @@ class Data:
         store: The stores, joined, with their own splits.
         name: Of their folders, for the manifests.
         inits: Checkpoint that a model's runs start from; other models start from random weights.
+        folds: Of the patients, each tested on in turn; empty: the store's own splits.
     """
 
     store: Store
     name: str
     inits: Mapping[str, Path] = field(default_factory=dict)
+    folds: tuple[Fold, ...] = ()
     _of_fold: dict[Fold, Store] = field(default_factory=dict, repr=False, compare=False)
 
     def of(self, fold: Fold | None) -> Store:
@@ -77,14 +79,14 @@ class Data:
             self._of_fold[fold] = hold_out(self.store, fold)
         return self._of_fold[fold]
 
-    def pooled(self, folds: Sequence[Fold]) -> Store:
+    def pooled(self) -> Store:
         """Return the store whose test split is all slices that any of the folds is tested on.
 
         The rest is unused. Without folds it is the store itself.
         """
-        if not folds:
+        if not self.folds:
             return self.store
-        tested = np.any([self.of(fold).split == "test" for fold in folds], axis=0)
+        tested = np.any([self.of(fold).split == "test" for fold in self.folds], axis=0)
         return replace(self.store, split=np.where(tested, "test", UNUSED))
 
     def manifest_of(self, run: PlannedRun) -> RunManifest:
@@ -134,7 +136,7 @@ def check_runs(runs: Sequence[PlannedRun], data: Data, out: Path, *, train: bool
         folder = out / RUNS / run.name
         begun = read_manifest(folder)
         if begun is None and (kept := read_piece(result_path(out, run))) is not None:
-            begun, folder = kept.training, result_path(out, run)
+            begun, folder = kept.document.train, result_path(out, run)
         if begun is not None:
             check_same(begun, data.manifest_of(run), folder)
     if train:

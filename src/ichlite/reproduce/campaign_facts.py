@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from types import MappingProxyType
-from typing import Any
 
 import numpy as np
+from msgspec import UNSET
 
+from ichlite.contracts.run import RunManifest
 from ichlite.data.join import Fold, metas_of
 from ichlite.data.rows import SPLITS
 from ichlite.data.store import Store
+from ichlite.option_fields import option_words
 from ichlite.reproduce.campaign import Data, Outcome
 from ichlite.reproduce.campaign_plan import PAPER_LOSSES, PAPER_MODELS, Grid
 from ichlite.reproduce.campaign_summary import Measured
 from ichlite.reproduce.published import name_of
 from ichlite.reproduce.results import Piece
 from ichlite.train.recipe import Recipe
-from ichlite.train.run_manifest import option_words
 
 LEAST_PATIENTS = 10
 """Of a test split; from fewer, redraws of patients tell too little of other patients."""
@@ -64,24 +63,11 @@ def patients_caution(store: Store) -> str:
 
 
 def command_of(
-    data: str,
-    base: Recipe,
-    grid: Grid,
-    *,
-    draws: int,
-    folds: Sequence[Fold] = (),
-    inits: Mapping[str, Path] = MappingProxyType({}),
-    seeds_of: Mapping[str, int] = MappingProxyType({}),
+    data: Data, base: Recipe, grid: Grid, *, draws: int, seeds_of: Mapping[str, int]
 ) -> str:
-    """Return the shell command that asks for a grid on these data.
-
-    Example:
-        >>> from ichlite.reproduce.campaign_plan import paper_grid
-        >>> grid = paper_grid(Recipe(), seeds=[1, 2])
-        >>> command_of("phantoms", Recipe(clipnorm=1.0), grid, draws=1000)
-        'ichlite reproduce phantoms OUT --seeds 2 --clipnorm 1.0'
-    """
-    words = ["ichlite", "reproduce", data, "OUT", "--seeds", str(len(grid.seeds))]
+    """Return the shell command that asks for a grid on these data."""
+    folds = data.folds
+    words = ["ichlite", "reproduce", data.name, "OUT", "--seeds", str(len(grid.seeds))]
     options: dict[str, tuple[object, object]] = {
         "--folds": (len(folds), 0),
         "--fold-seed": (folds[0].seed if folds else 0, 0),
@@ -97,19 +83,18 @@ def command_of(
             words += [option, str(value)]
     for model, count in seeds_of.items():
         words += ["--seeds-of", f"{model}={count}"]
-    for model, path in inits.items():
+    for model, path in data.inits.items():
         words += ["--init", f"{model}={path.name}"]
     own = _recipe_changes(base)
     if folds and own.get("keep") == "last":
         own.pop("keep")  # as with any folds
-    return " ".join([*words, *option_words(own)])
+    return " ".join([*words, *option_words(Recipe, own)])
 
 
 def facts_of(
     outcomes: Sequence[Outcome],
     measured: Measured,
     data: Data,
-    folds: Sequence[Fold],
     *,
     command: str,
     draws: int,
@@ -117,10 +102,10 @@ def facts_of(
     """Return what a reader has to know, each fact with its name; arguments as of `make_report`."""
     finished = sum(outcome.finished for outcome in outcomes)
     documents = [piece.document for piece in measured.pieces.values()]
-    hours = sum(document["training"]["hours"] for document in documents)
-    trained = sorted({_trained_with(document["train"]) for document in documents})
+    hours = sum(document.training.hours for document in documents)
+    trained = sorted({_trained_with(document.train) for document in documents})
     seeds = sorted({result.seed for result in measured.summary.results()})
-    machine = measured.costs["machine"]
+    machine = measured.costs.machine
     recipe = outcomes[0].run.recipe if outcomes else Recipe()
     stores = (
         f"{meta['name']}, kind {meta.get('kind')}, hash {str(meta.get('hash'))[:16]}"
@@ -129,16 +114,16 @@ def facts_of(
     return (
         ("Command", command),
         ("Stores", "; ".join(stores)),
-        ("Slices", _slices(data, folds)),
+        ("Slices", _slices(data)),
         ("Runs", f"{finished} of {len(outcomes)} finished"),
         ("Seeds", ", ".join(map(str, seeds)) or "none yet"),
         ("Training", f"{hours:.2f} hours in all, validation included"),
         ("Trained with", "; ".join(trained) or "nothing yet"),
         ("Recipe", _recipe_words(recipe)),
         ("Started from", _inits(data)),
-        ("Judged", f"{_JUDGED[recipe.keep]}, on {_tested(folds)}, threshold 0.5; {draws:,} redraws "
-                   "of patients"),
-        ("Times", f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}, one thread"),
+        ("Judged", f"{_JUDGED[recipe.keep]}, on {_tested(data.folds)}, threshold 0.5; {draws:,} "
+                   "redraws of patients"),
+        ("Times", f"{machine.cpu}, {machine.cores} cores, {machine.system}, one thread"),
     )  # fmt: skip
 
 
@@ -151,15 +136,16 @@ def runs_table(
         state = f"{outcome.state}: {outcome.reason}" if outcome.reason else outcome.state
         row: tuple[str, ...] = (outcome.run.name, state)
         if (piece := pieces.get(outcome.run.name)) is not None:
-            training = piece.document["training"]
-            validation = piece.document["train"]["result"]["validation_mean_auc"]
+            training, ended = piece.document.training, piece.document.train.result
+            judged = training.judged_epoch
+            validation = None if ended is UNSET else ended.validation_mean_auc
             row += (
-                training.get("judged_epoch", "not noted") or "",
+                "not noted" if judged is UNSET else judged or "",
                 _number(piece.test_auc, 100, ".2f", "undefined"),
                 _number(validation, 100, ".2f", "undefined"),
-                f"{training['hours']:.2f}",
-                _number(training["images_per_s"], 1, ".0f"),
-                _number(training["wait_share"], 100, ".0f"),
+                f"{training.hours:.2f}",
+                _number(training.images_per_s, 1, ".0f"),
+                _number(training.wait_share, 100, ".0f"),
             )
         rows.append((*row, *[""] * (len(RUNS_HEADER) - len(row))))
     return tuple(rows)
@@ -179,13 +165,13 @@ def _recipe_changes(base: Recipe) -> dict[str, object]:
     }
 
 
-def _slices(data: Data, folds: Sequence[Fold]) -> str:
-    if not folds:
+def _slices(data: Data) -> str:
+    if not data.folds:
         counts = ", ".join(f"{split} {len(data.store.rows(split)):,}" for split in SPLITS)
         return f"{counts}; {len(set(data.store.patient.tolist())):,} patients"
-    tested = data.pooled(folds)
+    tested = data.pooled()
     rows = tested.rows("test")
-    trained = [len(data.of(fold).rows("train")) for fold in folds]
+    trained = [len(data.of(fold).rows("train")) for fold in data.folds]
     return (
         f"{len(rows):,} of {len(set(tested.patient[rows].tolist())):,} patients, each tested on "
         f"once; {min(trained):,} to {max(trained):,} to train on"
@@ -217,8 +203,8 @@ def _recipe_words(base: Recipe) -> str:
     return f"{words}; but here {', '.join(changed)}" if changed else words
 
 
-def _trained_with(manifest: Mapping[str, Any]) -> str:
-    versions = manifest["versions"]
+def _trained_with(manifest: RunManifest) -> str:
+    versions = manifest.versions
     tensorflow = versions.get("tensorflow") or versions.get("tensorflow-cpu")
-    engine = versions.get("jax") if manifest["backend"] == "jax" else tensorflow
-    return f"Keras {versions['keras']} on {manifest['backend']} {engine} ({manifest['machine']})"
+    engine = versions.get("jax") if manifest.backend == "jax" else tensorflow
+    return f"Keras {versions['keras']} on {manifest.backend} {engine} ({manifest.machine})"

@@ -17,10 +17,11 @@ from ichlite.labels import NAMES, SUBTYPES
 from ichlite.models import build
 from ichlite.reproduce.architecture import draw_architecture
 from ichlite.reproduce.campaign_plan import LOSS_MODEL
-from ichlite.reproduce.campaign_summary import MEAN, GroupResults, Summary, title_of
-from ichlite.reproduce.costs import cost_value
+from ichlite.reproduce.campaign_summary import GroupResults, Summary, title_of
+from ichlite.reproduce.costs import Costs
 from ichlite.reproduce.examples import RULE, choose_examples, draw_examples
 from ichlite.reproduce.published import TABLES, name_of
+from ichlite.reproduce.results import MEAN
 
 _METRICS = ("accuracy", "roc_auc", "balanced_accuracy", "sensitivity", "specificity")
 _SPREAD = 0.16
@@ -50,7 +51,7 @@ class Picture:
 
 
 def draw_pictures(
-    summary: Summary, costs: Mapping[str, Any], store: Store, name: str, figures: Path
+    summary: Summary, costs: Costs, store: Store, name: str, figures: Path
 ) -> tuple[Picture, ...]:
     """Draw Figures 1 and 2 and the plots into a folder.
 
@@ -173,7 +174,7 @@ def plot_subtypes(summary: Summary, path: Path) -> Path:
         return save(figure, path)
 
 
-def plot_costs(summary: Summary, costs: Mapping[str, Any], path: Path) -> Path:
+def plot_costs(summary: Summary, costs: Costs, path: Path) -> Path:
     """Plot balanced accuracy against time and against file size."""
     panels = (
         ("latency_float32_ms", "time", 1.0, "Time a slice, ms (ours: this machine, paper: Pi 4B)"),
@@ -185,7 +186,7 @@ def plot_costs(summary: Summary, costs: Mapping[str, Any], path: Path) -> Path:
         ):
             here, there = [], []
             for name, group in summary.models.items():
-                x = cost_value(costs, name, key)
+                x = costs.value(name, key)
                 statistic = group.statistic(MEAN, "balanced_accuracy")
                 if x is not None and statistic.mean is not None:
                     _point(axes, x / unit, statistic.mean, statistic.interval)

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ichlite.atomic_files import write_json
+from ichlite.contracts.codec import Document
 from ichlite.data.store import Store
 from ichlite.evaluate.intervals import METRICS, Interval, interval
 from ichlite.reproduce.campaign import Outcome
 from ichlite.reproduce.campaign_plan import LOSS_MODEL, MODEL_LOSS, PAPER_MODELS, Grid, Group
-from ichlite.reproduce.costs import measured_costs
+from ichlite.reproduce.costs import Costs, measured_costs
 from ichlite.reproduce.noise import Comparison, compare
 from ichlite.reproduce.results import (
+    MEAN,
     RESULTS,
     ROWS,
     Piece,
@@ -29,7 +30,6 @@ from ichlite.reproduce.results import (
 )
 from ichlite.reproduce.rsna_counts import RsnaCounts, rsna_counts
 
-MEAN = "mean"
 WORDS: Mapping[str, str] = {
     "roc_auc": "ROC AUC",
     "sensitivity": "sensitivity",
@@ -140,11 +140,24 @@ class Summary:
     def results(self) -> tuple[Result, ...]:
         """Return every result once."""
         found = {
-            result.document["run"]: result
+            result.run: result
             for group in [*self.losses.values(), *self.models.values()]
             for result in group.results
         }
         return tuple(found.values())
+
+
+class KeptGroup(Document, frozen=True, kw_only=True):
+    """Of a group in `results/summary.json`, what tells its runs: the epochs."""
+
+    epochs: int
+
+
+class KeptGroups(Document, frozen=True, kw_only=True):
+    """The groups of `results/summary.json`: models and losses, by name."""
+
+    models: Mapping[str, KeptGroup]
+    losses: Mapping[str, KeptGroup]
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +173,7 @@ class Measured:
 
     pieces: Mapping[str, Piece]
     summary: Summary
-    costs: Mapping[str, Any]
+    costs: Costs
     rsna: RsnaCounts | None
 
 
@@ -208,11 +221,11 @@ def summarise_runs(results: Iterable[Result], grid: Grid) -> Summary:
     )
 
 
-def grid_of(document: Mapping[str, Any]) -> Grid:
-    """Return the groups that `as_document` describes, without their runs."""
+def grid_of(kept: KeptGroups) -> Grid:
+    """Return the groups of another reproduction, without their runs."""
     return Grid(
-        tuple(Group(name, MODEL_LOSS, one["epochs"]) for name, one in document["models"].items()),
-        tuple(Group(LOSS_MODEL, name, one["epochs"]) for name, one in document["losses"].items()),
+        tuple(Group(name, MODEL_LOSS, one.epochs) for name, one in kept.models.items()),
+        tuple(Group(LOSS_MODEL, name, one.epochs) for name, one in kept.losses.items()),
         (),
         (),
     )
@@ -252,7 +265,7 @@ def difference(
     return Difference(first, second, metric, seeds, over_patients)
 
 
-def as_document(summary: Summary) -> dict[str, Any]:
+def as_document(summary: Summary) -> dict[str, object]:
     """Return a summary as JSON has it: mean over seeds, interval and each seed's number."""
     return {
         kind: {
@@ -260,7 +273,7 @@ def as_document(summary: Summary) -> dict[str, Any]:
                 "epochs": group.group.epochs,
                 "seeds": list(group.seeds),
                 **{
-                    row: {metric: asdict(group.statistic(row, metric)) for metric in METRICS}
+                    row: {metric: group.statistic(row, metric) for metric in METRICS}
                     for row in ROWS
                 },
             }

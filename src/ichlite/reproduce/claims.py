@@ -10,14 +10,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+
+from msgspec import UNSET
 
 from ichlite.labels import NAMES
 from ichlite.reproduce.campaign_plan import LOSS_MODEL, PAPER_LOSSES
-from ichlite.reproduce.campaign_summary import MEAN, GroupResults, Summary
+from ichlite.reproduce.campaign_summary import GroupResults, Summary
 from ichlite.reproduce.cells import number_text
-from ichlite.reproduce.costs import cost_value
+from ichlite.reproduce.costs import Costs
 from ichlite.reproduce.published import RULES, SENTENCES, name_of
+from ichlite.reproduce.results import MEAN
 from ichlite.reproduce.rsna_counts import RsnaCounts
 from ichlite.reproduce.verdicts import (
     FAILS,
@@ -115,7 +117,7 @@ class Judged:
         return ", ".join(words).capitalize()
 
 
-def judge(summary: Summary, costs: Mapping[str, Any], rsna: RsnaCounts | None) -> Judged:
+def judge(summary: Summary, costs: Costs, rsna: RsnaCounts | None) -> Judged:
     """Judge every claim.
 
     Args:
@@ -148,20 +150,18 @@ def _measured_on(summary: Summary) -> tuple[str, str, str]:
     results = summary.results()
     if not results:
         return "no runs", NAMES[0], "data: no run is finished"
-    document = results[0].document
-    data, test = document["train"]["data"], document["test"]
-    kinds = " and ".join(one["kind"] for one in data.get("stores") or [data])
-    fold = data.get("fold")
-    tested = f"{fold['of']} folds" if fold else "test split"
+    data, test = results[0].train.data, results[0].test
+    tested = f"{data.fold.of} folds" if data.fold else "test split"
     return (
-        f"{data['store']}, {tested}",
-        min(NAMES, key=lambda name: int(data["train_positives"][name])),
-        f"data: {data['store']} of kind {kinds}, {tested}{', pooled:' if fold else ' of'} "
-        f"{test['slices']:,} slices of {test['patients']:,} patients",
+        f"{data.store}, {tested}",
+        min(NAMES, key=lambda name: data.train_positives[name]),
+        f"data: {data.store} of kind {' and '.join(data.kinds)}, "
+        f"{tested}{', pooled:' if data.fold else ' of'} "
+        f"{test.slices:,} slices of {test.patients:,} patients",
     )
 
 
-def _of_costs(costs: Mapping[str, Any]) -> dict[str, Judgement]:
+def _of_costs(costs: Costs) -> dict[str, Judgement]:
     def lower(key: str, first: str = LIGHT, others: Sequence[str] = STATE_OF_THE_ART) -> Judgement:
         return smaller(costs, key, first, others)
 
@@ -225,10 +225,10 @@ def _of_losses(losses: Mapping[str, GroupResults]) -> dict[str, Judgement]:
     }
 
 
-def _expansions(costs: Mapping[str, Any]) -> Judgement:
-    own = cost_value(costs, LIGHT, "flops_256")
-    others = costs.get("counterparts")
-    if own is None or not others:
+def _expansions(costs: Costs) -> Judgement:
+    own = costs.value(LIGHT, "flops_256")
+    others = costs.counterparts
+    if own is None or others is UNSET:
         return Judgement(UNTOLD, ("FLOPs at 256x256: not counted",))
     plain, wide = (others[key]["flops_256"] for key in ("no_projection", "wide_projection"))
     return Judgement(
@@ -244,7 +244,7 @@ def _expansions(costs: Mapping[str, Any]) -> Judgement:
     )
 
 
-def _sizes(costs: Mapping[str, Any]) -> tuple[Judgement, Judgement]:
+def _sizes(costs: Costs) -> tuple[Judgement, Judgement]:
     """Judge whether the file shrinks as much as stated, and whether the sizes are the stated ones.
 
     The paper says not of which kind of file they are.
@@ -253,7 +253,7 @@ def _sizes(costs: Mapping[str, Any]) -> tuple[Judgement, Judgement]:
     shrunk = {key: factor(costs, key, "sfcn", LIGHT, float(int(before / after))) for key in FILES}
     close: list[bool | None] = []
     for key in FILES:
-        pairs = [(cost_value(costs, "sfcn", key), before), (cost_value(costs, LIGHT, key), after)]
+        pairs = [(costs.value("sfcn", key), before), (costs.value(LIGHT, key), after)]
         near = [None if n is None else abs(n / 1e6 / stated - 1) <= CLOSE for n, stated in pairs]
         close.append(None if None in near else all(near))
     evidence = (
@@ -295,7 +295,7 @@ def _baseline(models: Mapping[str, GroupResults]) -> Judgement:
     group = models.get(LIGHT)
     if group is None or not group.results:
         return Judgement(UNTOLD, (f"{name_of(LIGHT)}: not run",))
-    share = float(group.results[0].document["test"]["all_negative_accuracy"])
+    share = group.results[0].test.all_negative_accuracy or 0.0
     found = above_number(models, LIGHT, "accuracy", share, "answering no to everything")
     auc = group.statistic(MEAN, "roc_auc").mean
     return found.with_line(f"ROC AUC {percent(auc)}; that of any constant answer is 50 %")

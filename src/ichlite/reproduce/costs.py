@@ -12,9 +12,10 @@ import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import keras
+from msgspec import UNSET, UnsetType, structs
 
 from ichlite import __version__
 from ichlite.atomic_files import write_json
@@ -23,17 +24,53 @@ from ichlite.bench.interleaved_timing import measure, sample_windows
 from ichlite.bench.machine import describe_machine
 from ichlite.bench.runtimes import LITERT
 from ichlite.compress.model_cost import flops, one_slice
+from ichlite.contracts.bench import Machine
+from ichlite.contracts.codec import Document
+from ichlite.contracts.values import Count
 from ichlite.models import build, light_fcn
 from ichlite.models.blocks import classifier, conv_bn, depthwise_bn, halve, relu, windows_input
-from ichlite.reproduce.results import read_document
+from ichlite.reproduce.results import read_kept
 
-SCHEMA = "ichlite-reproduce-costs/1"
+SCHEMA: Literal["ichlite-reproduce-costs/1"] = "ichlite-reproduce-costs/1"
 SIZES = (256, 224)
 """Sides of the input: ours, and the one for which MobileNetV2's published FLOPs are known."""
 TURNS = 100
 
 
-def measured_costs(names: Sequence[str], path: Path, *, turns: int = TURNS) -> dict[str, Any]:
+class Latency(Document, frozen=True):
+    """Milliseconds of an inference: the median, and what 95 % do not exceed."""
+
+    p50: float
+    p95: float
+
+
+class Costs(Document, frozen=True, kw_only=True):
+    """What models cost, as `costs.json` has it.
+
+    Attributes:
+        ichlite, machine, runtime: Of the measurement.
+        load_average: Of the machine before it; None where the system does not say.
+        turns: Inferences timed, a model.
+        models: Name → cost → amount.
+        counterparts: Likewise, of LightFCN without its projections, and with wide ones.
+    """
+
+    schema: Literal["ichlite-reproduce-costs/1"] = SCHEMA
+    ichlite: str = __version__
+    machine: Machine
+    load_average: float | None = None
+    runtime: str = "LiteRT, 1 thread, batch 1, 256x256, random weights"
+    turns: Count = 0
+    models: Mapping[str, Mapping[str, int | float | Latency]] = {}
+    counterparts: Mapping[str, Mapping[str, int | float]] | UnsetType = UNSET
+
+    def value(self, name: str, key: str) -> float | None:
+        """Return a model's cost by key; of times, the median. None where it was not measured."""
+        found = self.models.get(name, {}).get(key)
+        return found.p50 if isinstance(found, Latency) else found
+
+
+def measured_costs(names: Sequence[str], path: Path, *, turns: int = TURNS) -> Costs:
     """Return the costs of models, from disk where all of them were measured before.
 
     Args:
@@ -42,42 +79,33 @@ def measured_costs(names: Sequence[str], path: Path, *, turns: int = TURNS) -> d
         turns: Inferences timed, a model.
 
     Returns:
-        `{"schema", "machine", "load_average", "turns", "models": {name: {…}}}`, on disk, too. On
-        another backend than TensorFlow, which alone makes `.tflite` files, no models, and nothing
-        on disk: the same command on TensorFlow measures them.
+        The costs, on disk, too. On another backend than TensorFlow, which alone makes `.tflite`
+        files, no models, and nothing on disk: the same command on TensorFlow measures them.
 
     Raises:
         UnknownName: No such model.
         InputError: The file is damaged.
     """
     on_tensorflow = keras.backend.backend() == "tensorflow"
-    known = read_document(path) or {}
-    if known.get("schema") == SCHEMA and set(names) <= set(known.get("models", ())):
-        document = _completed(known) if on_tensorflow else known
+    known = read_kept(Costs, path)
+    if known is not None and set(names) <= set(known.models):
+        costs = _completed(known) if on_tensorflow else known
     elif on_tensorflow:
-        document = measure_costs(names, turns=turns)
+        costs = measure_costs(names, turns=turns)
     else:
-        return _document({}, None, 0)
-    if document != known:
-        write_json(path, document)
-    return document
+        return Costs(machine=describe_machine())
+    if costs != known:
+        write_json(path, costs)
+    return costs
 
 
-def cost_value(costs: Mapping[str, Any], name: str, key: str) -> float | None:
-    """Return a model's cost by key; of times, the median. None where it was not measured."""
-    found = costs["models"].get(name, {}).get(key)
-    if isinstance(found, Mapping):
-        found = found["p50"]
-    return None if found is None else float(found)
-
-
-def _completed(known: dict[str, Any]) -> dict[str, Any]:
+def _completed(known: Costs) -> Costs:
     """Add to costs of an earlier version what was not counted then; times stay as they are."""
     models = {
         name: one if "saved_model_bytes" in one else {**one, **saved_bytes(name)}
-        for name, one in known["models"].items()
+        for name, one in known.models.items()
     }
-    return {**known, "models": models, "counterparts": known.get("counterparts") or counterparts()}
+    return structs.replace(known, models=models, counterparts=known.counterparts or counterparts())
 
 
 def counterparts() -> dict[str, dict[str, int]]:
@@ -106,9 +134,9 @@ def _wide_fcn(*, project: bool) -> keras.Model:
     return classifier(image, relu(x, "features"), dropout=0.1, name="wide_fcn")
 
 
-def measure_costs(names: Sequence[str], *, turns: int = TURNS) -> dict[str, Any]:
+def measure_costs(names: Sequence[str], *, turns: int = TURNS) -> Costs:
     """Measure the costs of models now (a minute for the paper's four)."""
-    models: dict[str, dict[str, Any]] = {}
+    models: dict[str, dict[str, int | float | Latency]] = {}
     for name in names:
         counted = cost(name)
         models[name] = {
@@ -131,11 +159,15 @@ def measure_costs(names: Sequence[str], *, turns: int = TURNS) -> dict[str, Any]
             entry, precision = models[one.contender.model], one.contender.precision
             if precision == "int8":
                 entry["tflite_int8_bytes"] = one.contender.path.stat().st_size
-            entry[f"latency_{precision}_ms"] = {
-                "p50": one.percentile_ms(50),
-                "p95": one.percentile_ms(95),
-            }
-    return _document(models, load, turns)
+            times = Latency(one.percentile_ms(50), one.percentile_ms(95))
+            entry[f"latency_{precision}_ms"] = times
+    return Costs(
+        machine=describe_machine(),
+        load_average=load,
+        turns=turns,
+        models=models,
+        counterparts=counterparts(),
+    )
 
 
 def saved_bytes(name: str) -> dict[str, int]:
@@ -164,16 +196,3 @@ def saved_bytes(name: str) -> dict[str, int]:
             "h5_adam_bytes": h5.stat().st_size,
             "saved_model_bytes": sum(path.stat().st_size for path in files),
         }
-
-
-def _document(models: dict[str, Any], load: float | None, turns: int) -> dict[str, Any]:
-    return {
-        "schema": SCHEMA,
-        "ichlite": __version__,
-        "machine": describe_machine(),
-        "load_average": load,
-        "runtime": "LiteRT, 1 thread, batch 1, 256x256, random weights",
-        "turns": turns,
-        "models": models,
-        **({"counterparts": counterparts()} if models else {}),
-    }

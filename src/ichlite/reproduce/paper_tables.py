@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
 
 import numpy as np
 
@@ -15,10 +14,11 @@ from ichlite.data.table1 import ROWS, table_of_store
 from ichlite.evaluate.intervals import METRICS
 from ichlite.labels import NAMES
 from ichlite.reproduce.campaign_plan import PAPER_LOSSES, PAPER_MODELS
-from ichlite.reproduce.campaign_summary import MEAN, GroupResults, Summary, title_of
+from ichlite.reproduce.campaign_summary import GroupResults, Summary, title_of
 from ichlite.reproduce.cells import Cell, Table, Unit
-from ichlite.reproduce.costs import cost_value
+from ichlite.reproduce.costs import Costs
 from ichlite.reproduce.published import PAPER_NAMES, TABLES, Row, name_of
+from ichlite.reproduce.results import MEAN
 
 _SHARE = 100.0
 
@@ -71,7 +71,7 @@ _AUC_IS_ROC = _metrics("roc_auc", "ROC AUC %", "balanced_accuracy")
 
 
 def all_tables(
-    summary: Summary, costs: Mapping[str, Any], store: Store, folds: Sequence[Store] = ()
+    summary: Summary, costs: Costs, store: Store, folds: Sequence[Store] = ()
 ) -> tuple[Table, ...]:
     """Make the five tables from what was measured, and the store or the stores of all folds."""
     return (
@@ -129,7 +129,7 @@ def table_1(store: Store, folds: Sequence[Store] = ()) -> Table:
     return Table(1, published.title, ("",), tuple(titles), tuple(body), tuple(notes))
 
 
-def table_2(summary: Summary, costs: Mapping[str, Any]) -> Table:
+def table_2(summary: Summary, costs: Costs) -> Table:
     """Set the way from SFCN to LightFCN, the mean over subtypes, beside Table 2."""
     names = _with_others(("sfcn", "sfcn_depthwise", "light_fcn"), summary.models)
     columns = (*_AUC_IS_BALANCED, *_FILES)
@@ -140,10 +140,10 @@ def table_3(summary: Summary) -> Table:
     """Set three architectures, subtype by subtype, and their means beside Table 3."""
     rows = list(product(("mobilenet_v2", "sfcn", "light_fcn"), (*NAMES, MEAN)))
     titles = ("Model", "Subtype")
-    return _beside(3, titles, rows, _AUC_IS_BALANCED, summary.models, {}, _baselines(summary))
+    return _beside(3, titles, rows, _AUC_IS_BALANCED, summary.models, None, _baselines(summary))
 
 
-def table_4(costs: Mapping[str, Any]) -> Table:
+def table_4(costs: Costs) -> Table:
     """Set bytes, milliseconds, parameters and FLOPs beside Table 4."""
     return _beside(4, ("Model",), _with_others(PAPER_MODELS, ()), _COSTS, None, costs)
 
@@ -151,7 +151,7 @@ def table_4(costs: Mapping[str, Any]) -> Table:
 def table_5(summary: Summary) -> Table:
     """Set the losses, the mean over subtypes, beside Table 5."""
     names = _with_others(PAPER_LOSSES, summary.losses)
-    return _beside(5, ("Loss",), names, _AUC_IS_ROC, summary.losses, {}, _baselines(summary))
+    return _beside(5, ("Loss",), names, _AUC_IS_ROC, summary.losses, None, _baselines(summary))
 
 
 def _beside(
@@ -160,7 +160,7 @@ def _beside(
     rows: Sequence[Row],
     columns: Sequence[Column],
     groups: Mapping[str, GroupResults] | None,
-    costs: Mapping[str, Any],
+    costs: Costs | None,
     last_notes: tuple[str, ...] = (),
 ) -> Table:
     """Make a table whose rows are models or losses, by themselves or a subtype each."""
@@ -168,7 +168,7 @@ def _beside(
     def cell(row: Row, column: Column) -> Cell:
         published = TABLES[number].value(row, column.published)
         if column.unit != "percent":
-            value = cost_value(costs, row[0], column.key)
+            value = None if costs is None else costs.value(row[0], column.key)
             return Cell(value, column.unit, published=published, missing="not measured")
         group = (groups or {}).get(row[0])
         if group is None or not group.results:
@@ -188,7 +188,7 @@ def _beside(
         ((name_of(row[0]), *row[1:]), tuple(cell(row, column) for column in columns))
         for row in rows
     )
-    first_notes = _times_notes(costs) if groups is None else _groups_notes(groups)
+    first_notes = _times_notes(costs) if groups is None and costs else _groups_notes(groups or {})
     return Table(
         number,
         TABLES[number].title,
@@ -199,19 +199,19 @@ def _beside(
     )
 
 
-def _times_notes(costs: Mapping[str, Any]) -> tuple[str, ...]:
-    if not costs["models"]:
+def _times_notes(costs: Costs) -> tuple[str, ...]:
+    if not costs.models:
         return (
             "Not measured: only the TensorFlow backend makes .tflite files. The same command with "
             "KERAS_BACKEND=tensorflow and --no-train adds them.",
         )
-    machine, load = costs["machine"], costs["load_average"]
+    machine, load = costs.machine, costs.load_average
     busy = "" if load is None else f"; load average while timing {load:.1f}"
-    found = {key: costs["models"].get(key, {}).get("tflite_float32_bytes") for key in PAPER_NAMES}
+    found = {key: costs.value(key, "tflite_float32_bytes") for key in PAPER_NAMES}
     sizes = [f"{name_of(key)} {size / 2**20:.2f}" for key, size in found.items() if size]
     return (
-        f"Times here are medians of {costs['turns']} turns on {machine['cpu']} "
-        f"({machine['system']}), {costs['runtime']}{busy}. The paper's are of a Raspberry Pi 4B: "
+        f"Times here are medians of {costs.turns} turns on {machine.cpu} "
+        f"({machine.system}), {costs.runtime}{busy}. The paper's are of a Raspberry Pi 4B: "
         "compare the ratios of models, not the milliseconds.",
         f"In units of 2^20 bytes the float32 files here have {', '.join(sizes)}.",
     )
@@ -238,7 +238,7 @@ def _groups_notes(groups: Mapping[str, GroupResults]) -> tuple[str, ...]:
         f"{title_of(metric)} {why}"
         for group in groups.values()
         for result in group.results
-        for metric, why in result.document["test"]["mean"]["undefined"].items()
+        for metric, why in result.test.mean.undefined.items()
         if metric in METRICS
     }
     left_out = f"Means over the subtypes where defined: {'; '.join(sorted(undefined))}."
@@ -253,5 +253,5 @@ def _baselines(summary: Summary) -> tuple[str, str] | tuple[str]:
     results = summary.results()
     if not results:
         return (paper,)
-    here = results[0].document["test"]["all_negative_accuracy"] * _SHARE
+    here = (results[0].test.all_negative_accuracy or 0.0) * _SHARE
     return f"Answering no to everything has an accuracy of {here:.2f} % on these slices.", paper

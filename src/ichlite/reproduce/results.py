@@ -8,23 +8,25 @@ pooled: together they score every slice once, by a model that never saw its pati
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal, TypeVar
 from zipfile import BadZipFile
 
 import numpy as np
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType, structs
 from numpy.typing import NDArray
 from scipy.special import expit
 
 from ichlite.atomic_files import replacing, write_json
 from ichlite.bench.machine import describe_machine
-from ichlite.contracts.codec import ContractError, convert_document, to_json_value
+from ichlite.contracts.bench import Machine
+from ichlite.contracts.codec import ContractError, Document, convert_document, read_document
+from ichlite.contracts.evaluation import MetricRow
 from ichlite.contracts.run import RunManifest
+from ichlite.contracts.values import Count
 from ichlite.data.feed import split_rows
 from ichlite.data.levels import levelled
 from ichlite.data.store import Store
@@ -42,10 +44,11 @@ from ichlite.reproduce.campaign_plan import Group, PlannedRun
 from ichlite.train.logs import read_history
 from ichlite.train.run_manifest import read_manifest
 
-SCHEMA = "ichlite-reproduce/2"
+SCHEMA: Literal["ichlite-reproduce/2"] = "ichlite-reproduce/2"
 MEASURED = "ichlite-reproduce/1"
 """Of runs that left metrics and their redraws in the place of scores."""
-ROWS: tuple[str, ...] = (*NAMES, "mean")
+MEAN = "mean"
+ROWS: tuple[str, ...] = (*NAMES, MEAN)
 """Of the redraws, in order."""
 RESULTS = "results"
 """Folder of the results, below that of a reproduction."""
@@ -55,6 +58,87 @@ THRESHOLD = 0.5
 """As the paper's: a probability of at least this is called positive."""
 DRAWS_SEED = 0
 """Of the redraws of patients; one for all runs, so that they are compared draw by draw."""
+T = TypeVar("T")
+
+
+class Metrics(Document, frozen=True, kw_only=True):
+    """Metrics of the slices that a seed's models were tested on.
+
+    Attributes:
+        slices, patients: How many.
+        all_negative_accuracy: Mean accuracy of answering no to everything.
+        mean: Over the subtypes.
+        per_class: Subtype → metrics.
+    """
+
+    slices: Count
+    patients: Count
+    all_negative_accuracy: float | None
+    mean: MetricRow
+    per_class: Mapping[str, MetricRow]
+
+
+class Training(Document, frozen=True, kw_only=True):
+    """What the history of a run tells.
+
+    Attributes:
+        epochs: Of full frames.
+        judged_epoch: After which the weights that are judged were saved; `crops` when none of full
+            frames surpassed the steps on crops before them; unset where it was not noted.
+        seconds, hours: With each epoch's validation, without what an interrupt lost.
+        images_per_s: Median of the epochs.
+        wait_share: Of the time, in which no batch was ready for the device; None: not noted.
+    """
+
+    epochs: Count
+    judged_epoch: str | UnsetType | None = UNSET
+    seconds: float
+    hours: float
+    images_per_s: float | None
+    wait_share: float | None
+
+
+class Scored(Document, frozen=True, kw_only=True):
+    """How many slices were scored, where, and for how long."""
+
+    slices: Count
+    machine: Machine
+    seconds: float
+
+
+class Inputs(Document, frozen=True, kw_only=True):
+    """The model and the store that the scores are of; `draws` of a run of `MEASURED` alone."""
+
+    best_sha256: str
+    store_hash: str
+    draws: Count | UnsetType = UNSET
+
+
+class KeptRun(Document, frozen=True, kw_only=True):
+    """The document that is kept of a run.
+
+    Attributes:
+        run: Name of its folder.
+        train: Its manifest.
+        training: What its history tells.
+        test: Metrics of a run of `MEASURED`; of later ones they are computed from the scores.
+        scored: Of later runs.
+        inputs: What was scored.
+    """
+
+    schema: Literal["ichlite-reproduce/1", "ichlite-reproduce/2"]
+    run: str
+    train: RunManifest
+    training: Training
+    test: Metrics | UnsetType = UNSET
+    scored: Scored | UnsetType = UNSET
+    inputs: Inputs
+
+    def __post_init__(self) -> None:
+        """Refuse a manifest that does not tell the group, and `MEASURED` without metrics."""
+        identity_of(self.train)
+        if self.schema == MEASURED and self.test is UNSET:
+            raise ValueError("no test")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,49 +162,27 @@ class Piece:
     """What is kept of one run.
 
     Attributes:
-        document: The JSON document.
+        document: `{run}.json`.
         scores: None of a run of the schema `MEASURED`, whose metrics are in the document.
         draws: Of such a run: (draw, row, metric), or None.
     """
 
-    document: Mapping[str, Any]
+    document: KeptRun
     scores: Scores | None = None
     draws: NDArray[np.float32] | None = None
 
     @property
-    def identity(self) -> tuple[Group, int]:
-        """Group and seed, which its folds have in common."""
-        return _identity(self.document)
-
-    @property
-    def training(self) -> RunManifest:
-        """The run's manifest.
-
-        Raises:
-            InputError: It is damaged.
-        """
-        try:
-            return convert_document(RunManifest, self.document["train"])
-        except ContractError as error:
-            raise InputError(
-                f"what is kept of run {self.document['run']} is damaged",
-                found=str(error),
-                remedy="remove it, or restore it",
-            ) from None
-
-    @property
     def fold_count(self) -> int | None:
         """How many folds there are; None of a run on a store's own splits."""
-        fold = self.document["train"]["data"].get("fold")
-        return None if fold is None else int(fold["of"])
+        fold = self.document.train.data.fold
+        return None if fold is None else fold.of
 
     @property
     def test_auc(self) -> float | None:
         """Mean ROC AUC of the slices that this run was tested on."""
-        if self.scores is None:
-            measured: float | None = self.document["test"]["mean"]["roc_auc"]
-            return measured
-        return validation_auc(self.scores.labels, self.scores.logits)["mean"]
+        if self.scores is not None:
+            return validation_auc(self.scores.labels, self.scores.logits)["mean"]
+        return None if self.document.test is UNSET else self.document.test.mean.roc_auc
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,30 +190,43 @@ class Result:
     """One seed, measured.
 
     Attributes:
-        document: What trained it, for how long, and the metrics.
+        run: Its name, without a fold.
+        train: What trained it; of folds, the positives of all.
+        test: Metrics.
         draws: (draw, row, metric) of `evaluate.intervals.redraw`, rows as `ROWS`; None when nothing
             was redrawn.
     """
 
-    document: Mapping[str, Any]
+    run: str
+    train: RunManifest
+    test: Metrics
     draws: NDArray[np.float32] | None = None
 
     @property
     def group(self) -> Group:
         """Model, loss and epochs."""
-        return _identity(self.document)[0]
+        return identity_of(self.train)[0]
 
     @property
     def seed(self) -> int:
         """Seed of the training runs."""
-        return _identity(self.document)[1]
+        return identity_of(self.train)[1]
 
     def value(self, row: str, metric: str) -> float | None:
         """Return a metric of a subtype, or of `mean`, on the slices tested on."""
-        test = self.document["test"]
-        part = test["mean"] if row == "mean" else test["per_class"][row]
-        found: float | None = part[metric]
+        part = self.test.mean if row == MEAN else self.test.per_class[row]
+        found: float | None = getattr(part, metric)
         return found
+
+
+def identity_of(train: RunManifest) -> tuple[Group, int]:
+    """Return the group and the seed of a run, which its folds have in common.
+
+    Raises:
+        ContractError: The manifest does not tell.
+    """
+    seed = convert_document(int, train.recipe.get("seed"))
+    return convert_document(Group, dict(train.recipe)), seed
 
 
 def is_finished(folder: Path) -> bool:
@@ -174,13 +249,12 @@ def score_run(run: PlannedRun, folder: Path, store: Store, target: Path) -> None
         InputError: best.keras is no model; or what is kept is damaged.
         StoreError: The test split is empty.
     """
-    inputs = {
-        "best_sha256": hashlib.sha256((folder / BEST).read_bytes()).hexdigest(),
-        "store_hash": store.hash,
-    }
+    inputs = Inputs(
+        best_sha256=hashlib.sha256((folder / BEST).read_bytes()).hexdigest(), store_hash=store.hash
+    )
     path = target / f"{run.name}.json"
     known = read_piece(path)
-    if known is not None and inputs.items() <= known.document["inputs"].items():
+    if known is not None and structs.replace(known.document.inputs, draws=UNSET) == inputs:
         return
     target.mkdir(parents=True, exist_ok=True)
     start_s = time.monotonic()
@@ -199,21 +273,23 @@ def score_run(run: PlannedRun, folder: Path, store: Store, target: Path) -> None
     if train is None or train.result is UNSET:
         raise InputError(f"{folder} holds no run that was trained to its end")
     best_step = train.result.best_step
-    document = {
-        "schema": SCHEMA,
-        "run": run.name,
-        "train": to_json_value(train),
-        "training": training_facts(
-            read_history(folder / "history.csv"), None if best_step is UNSET else best_step
+    training = training_facts(
+        read_history(folder / "history.csv"), None if best_step is UNSET else best_step
+    )
+    scored = Scored(
+        slices=len(rows), machine=describe_machine(), seconds=time.monotonic() - start_s
+    )
+    write_json(
+        path,
+        KeptRun(
+            schema=SCHEMA,
+            run=run.name,
+            train=train,
+            training=training,
+            scored=scored,
+            inputs=inputs,
         ),
-        "scored": {
-            "slices": len(rows),
-            "machine": describe_machine(),
-            "seconds": time.monotonic() - start_s,
-        },
-        "inputs": inputs,
-    }
-    write_json(path, document)
+    )
 
 
 def read_piece(path: Path) -> Piece | None:
@@ -222,24 +298,12 @@ def read_piece(path: Path) -> Piece | None:
     Raises:
         InputError: It, or the file of its scores, is damaged.
     """
-    document = read_document(path)
-    if document is None or document.get("schema") not in (SCHEMA, MEASURED):
-        return None
-    measured = document["schema"] == MEASURED
-    piece, beside = Piece(document), path.with_suffix(".npz")
-    try:
-        _ = piece.identity, piece.fold_count
-        _ = document["inputs"]["store_hash"], document["training"]["hours"]
-        if measured:
-            _ = [Result(document).value(row, "roc_auc") for row in ROWS]
-        alone = measured and not document["inputs"]["draws"]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise _damaged(path) from error
-    if not beside.is_file():
-        return piece if alone else None
+    document, beside = read_kept(KeptRun, path), path.with_suffix(".npz")
+    if document is None or not beside.is_file():
+        return None if document is None or document.inputs.draws != 0 else Piece(document)
     try:
         with np.load(beside) as arrays:
-            if measured:
+            if document.schema == MEASURED:
                 return Piece(document, draws=arrays["draws"])
             scores = Scores(**dict(arrays))
         count = len(scores.image)
@@ -248,12 +312,7 @@ def read_piece(path: Path) -> Piece | None:
             raise ValueError("arrays of other shapes")
         return Piece(document, scores)
     except (KeyError, TypeError, ValueError, EOFError, BadZipFile) as error:
-        raise _damaged(beside) from error
-
-
-def _identity(document: Mapping[str, Any]) -> tuple[Group, int]:
-    recipe = document["train"]["recipe"]
-    return Group(recipe["model"], recipe["loss"], recipe["epochs"]), int(recipe["seed"])
+        raise _damaged(beside, error) from error
 
 
 def read_pieces(folder: Path) -> list[Piece]:
@@ -266,25 +325,26 @@ def read_pieces(folder: Path) -> list[Piece]:
     return [piece for piece in found if piece is not None]
 
 
-def read_document(path: Path) -> dict[str, Any] | None:
-    """Read the JSON object of a file of `results/`; None when there is no file.
+def read_kept(kind: type[T], path: Path) -> T | None:
+    """Read a JSON document of `results/`; None when there is no file.
+
+    Args:
+        kind: Type of the document.
+        path: Its file.
 
     Raises:
-        InputError: It is no JSON object.
+        InputError: It is another document, or none.
     """
-    if not path.is_file():
-        return None
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise _damaged(path) from error
-    if not isinstance(document, dict):
-        raise _damaged(path)
-    return document
+        return read_document(kind, path.read_bytes()) if path.is_file() else None
+    except ContractError as error:
+        raise _damaged(path, error) from error
 
 
-def _damaged(path: Path) -> InputError:
-    return InputError(f"{path} is damaged", remedy="remove it; the same command makes it again")
+def _damaged(path: Path, fault: Exception) -> InputError:
+    return InputError(
+        f"{path} is damaged", found=str(fault), remedy="remove it; the same command makes it again"
+    )
 
 
 def result_path(out: Path, run: PlannedRun) -> Path:
@@ -301,7 +361,7 @@ def results_of(pieces: Iterable[Piece], *, draws: int) -> tuple[Result, ...]:
     """
     of_seed: dict[tuple[Group, int], list[Piece]] = {}
     for piece in pieces:
-        of_seed.setdefault(piece.identity, []).append(piece)
+        of_seed.setdefault(identity_of(piece.document.train), []).append(piece)
     return tuple(
         _result(found, draws)
         for found in of_seed.values()
@@ -311,9 +371,9 @@ def results_of(pieces: Iterable[Piece], *, draws: int) -> tuple[Result, ...]:
 
 def _result(pieces: Sequence[Piece], draws: int) -> Result:
     first = pieces[0].document
+    if first.test is not UNSET:
+        return Result(first.run, first.train, first.test, pieces[0].draws)
     scores = [piece.scores for piece in pieces if piece.scores is not None]
-    if not scores:
-        return Result(first, pieces[0].draws)
     labels = np.concatenate([one.labels for one in scores])
     probabilities = expit(np.concatenate([one.logits for one in scores]).astype(np.float64))
     patients = np.concatenate([one.patient for one in scores])
@@ -321,51 +381,49 @@ def _result(pieces: Sequence[Piece], draws: int) -> Result:
         name: score_class(labels[:, i], probabilities[:, i], threshold=THRESHOLD)
         for i, name in enumerate(NAMES)
     }
-    test = {
-        "slices": len(labels),
-        "patients": len(np.unique(patients)),
-        "all_negative_accuracy": all_negative_accuracy(labels),
-        "mean": asdict(mean_scores(per_class)),
-        "per_class": {name: asdict(one) for name, one in per_class.items()},
-    }
+    test = Metrics(
+        slices=len(labels),
+        patients=len(np.unique(patients)),
+        all_negative_accuracy=all_negative_accuracy(labels),
+        mean=MetricRow(**asdict(mean_scores(per_class))),
+        per_class={name: MetricRow(**asdict(one)) for name, one in per_class.items()},
+    )
     redrawn = None
     if draws:
         by_subtype = redraw(
             labels, probabilities, patients, draws=draws, seed=DRAWS_SEED, threshold=THRESHOLD
         )
         redrawn = with_mean(by_subtype)
-    trained = [piece.document["train"]["data"]["train_positives"] for piece in pieces]
+    trained = [piece.document.train.data.train_positives for piece in pieces]
     positives = {name: sum(one[name] for one in trained) for name in NAMES}
-    data = {**first["train"]["data"], "train_positives": positives}
-    run = first["run"].rsplit("-f", 1)[0] if pieces[0].fold_count else first["run"]
-    return Result({"run": run, "train": {**first["train"], "data": data}, "test": test}, redrawn)
+    data = structs.replace(first.train.data, train_positives=positives)
+    run = first.run.rsplit("-f", 1)[0] if pieces[0].fold_count else first.run
+    return Result(run, structs.replace(first.train, data=data), test, redrawn)
 
 
-def training_facts(history: list[dict[str, Any]], judged_step: int | None = None) -> dict[str, Any]:
-    """Return epochs, which of them is judged, hours, images a second and the share of time waited.
-
-    Seconds include each epoch's validation; what an interrupt lost is not in them. The share is of
-    the time in which no batch was ready for the device; None where the run did not note it.
+def training_facts(
+    history: Sequence[Mapping[str, str]], judged_step: int | None = None
+) -> Training:
+    """Return what the rows of history.csv tell.
 
     Args:
         history: Rows of history.csv.
-        judged_step: After which the weights that are judged were saved. Its epoch is `crops` when
-            none of full frames surpassed the steps on crops before them.
+        judged_step: After which the weights that are judged were saved.
 
     Example:
-        >>> training_facts([{"seconds": "1800", "images_per_s": "50", "epoch": "1"}])["hours"]
+        >>> training_facts([{"seconds": "1800", "images_per_s": "50", "epoch": "1"}]).hours
         0.5
     """
-    seconds = [float(row["seconds"]) for row in history]
+    seconds = sum(float(row["seconds"]) for row in history)
     rates = [float(row["images_per_s"]) for row in history]
     waited = [float(row["wait_share"]) for row in history if row.get("wait_share")]
     judged = [CROPS if row["phase"] == CROPS else row["epoch"]
               for row in history if row.get("step") == str(judged_step)]  # fmt: skip
-    return {
-        "epochs": sum(row.get("phase") != CROPS for row in history),
-        "judged_epoch": judged[0] if judged else None,
-        "seconds": sum(seconds),
-        "hours": sum(seconds) / 3600,
-        "images_per_s": float(np.median(rates)) if rates else None,
-        "wait_share": float(np.mean(waited)) if waited else None,
-    }
+    return Training(
+        epochs=sum(row.get("phase") != CROPS for row in history),
+        judged_epoch=judged[0] if judged else None,
+        seconds=seconds,
+        hours=seconds / 3600,
+        images_per_s=float(np.median(rates)) if rates else None,
+        wait_share=float(np.mean(waited)) if waited else None,
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +11,7 @@ import numpy as np
 from ichlite.atomic_files import write_json
 from ichlite.data.store import Store
 from ichlite.data.store_tables import read_tables
-from ichlite.errors import InputError
-from ichlite.reproduce.results import read_document
+from ichlite.reproduce.results import read_kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +57,10 @@ def rsna_counts(store: Store, tables: Path | None, kept: Path) -> RsnaCounts | N
                 for name, study in read.studies.items()
             },
         )
-        write_json(kept, asdict(found))
+        write_json(kept, found)
         return found
     if str(store.meta.get("kind")) != "rsna":
-        return read_counts(kept)
+        return read_kept(RsnaCounts, kept)
     studies = np.asarray(store.study)
     bleeding = set(studies[np.asarray(store.any) == 1].tolist())
     return _counted(
@@ -69,21 +68,6 @@ def rsna_counts(store: Store, tables: Path | None, kept: Path) -> RsnaCounts | N
         dict(zip(studies.tolist(), store.patient.tolist(), strict=True)),
         {study: int(study in bleeding) for study in studies.tolist()},
     )
-
-
-def read_counts(kept: Path) -> RsnaCounts | None:
-    """Read the counts that a reproduction has kept; None when it has none.
-
-    Raises:
-        InputError: They are damaged.
-    """
-    document = read_document(kept)
-    try:
-        return None if document is None else RsnaCounts(**document)
-    except TypeError as error:
-        raise InputError(
-            f"{kept} is damaged", remedy="remove it, and give --rsna-tables"
-        ) from error
 
 
 def _counted(

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from ichlite.evaluate.intervals import Interval, interval
-from ichlite.reproduce.campaign_summary import MEAN, WORDS, Difference, GroupResults, difference
+from ichlite.reproduce.campaign_summary import WORDS, Difference, GroupResults, difference
 from ichlite.reproduce.cells import Unit, number_text
-from ichlite.reproduce.costs import cost_value
+from ichlite.reproduce.costs import Costs
 from ichlite.reproduce.noise import TEST, Comparison, compare, points, told
 from ichlite.reproduce.published import name_of
+from ichlite.reproduce.results import MEAN
 
 Verdict = Literal["holds", "does not hold", "cannot be told here"]
 HOLDS: Verdict = "holds"
@@ -186,9 +187,9 @@ def above_number(
     return Judgement(together([told(found.interval)]), (line,))
 
 
-def smaller(costs: Mapping[str, Any], key: str, first: str, others: Sequence[str]) -> Judgement:
+def smaller(costs: Costs, key: str, first: str, others: Sequence[str]) -> Judgement:
     """Judge whether one model's cost is below that of all others: a count, so without noise."""
-    own, *rest = (cost_value(costs, name, key) for name in (first, *others))
+    own, *rest = (costs.value(name, key) for name in (first, *others))
     parts = [None if own is None or one is None else own < one for one in rest]
     shown = ", ".join(
         f"{name_of(name)} {_amount(value, key)}"
@@ -197,11 +198,9 @@ def smaller(costs: Mapping[str, Any], key: str, first: str, others: Sequence[str
     return Judgement(together(parts), (f"{COSTS[key][1]}: {shown}",))
 
 
-def factor(
-    costs: Mapping[str, Any], key: str, larger: str, lesser: str, stated: float
-) -> Judgement:
+def factor(costs: Costs, key: str, larger: str, lesser: str, stated: float) -> Judgement:
     """Judge whether two models' costs have a ratio that, rounded, is at least as stated."""
-    top, bottom = cost_value(costs, larger, key), cost_value(costs, lesser, key)
+    top, bottom = costs.value(larger, key), costs.value(lesser, key)
     if top is None or not bottom:
         return Judgement(UNTOLD, (f"{COSTS[key][1]}: not measured",))
     ratio = top / bottom

@@ -24,8 +24,10 @@ from ichlite.data.store import Store
 from ichlite.errors import IchliteError, UsageError
 from ichlite.train import run_manifest
 from ichlite.train.devices import OUT_OF_MEMORY
+from ichlite.train.recipe import TUNED, WIDTHS
 from ichlite.train.space import OBJECTIVE, WIDTH_CHOICES, Plan, Space
 from ichlite.train.training_loop import DIVERGED, Progress, fit
+from ichlite.train.trials import Trial
 from ichlite.train.tuner_processes import role
 
 FOLDER = "search"
@@ -44,8 +46,8 @@ def search(
     store_name: str = "STORE",
     max_trials: int | None = None,
     on_step: Callable[[Progress], None] = lambda _: None,
-    on_trial: Callable[[dict[str, Any]], None] = lambda _: None,
-) -> list[dict[str, Any]]:
+    on_trial: Callable[[Trial], None] = lambda _: None,
+) -> list[Trial]:
     """Run the search, or go on with it, alone or in this process's role.
 
     Args:
@@ -55,10 +57,10 @@ def search(
         store_name: Name of the store in manifests.
         max_trials: Most trials to begin, earlier stretches included; None: all of Hyperband.
         on_step: Called after each step of a trial that runs here.
-        on_trial: Called with the row of each trial that ended here.
+        on_trial: Called with each trial that ended here.
 
     Returns:
-        A row for each trial, in the order of their beginning.
+        Every trial, in the order of their beginning.
 
     Raises:
         IchliteError: A trial failed for a reason that every trial would.
@@ -123,7 +125,7 @@ class _Tuner(keras_tuner.Tuner):  # type: ignore[misc]
         store_name: str,
         max_trials: int | None,
         on_step: Callable[[Progress], None],
-        on_trial: Callable[[dict[str, Any]], None],
+        on_trial: Callable[[Trial], None],
     ) -> None:
         self.plan, self.store, self.store_name = plan, store, store_name
         self.on_step, self.on_trial = on_step, on_trial
@@ -196,33 +198,28 @@ class _Tuner(keras_tuner.Tuner):  # type: ignore[misc]
     def run_folder(self, trial_id: str) -> Path:
         return Path(self.get_trial_dir(trial_id)) / RUN
 
-    def rows(self) -> list[dict[str, Any]]:
+    def rows(self) -> list[Trial]:
         return [self.row(self.oracle.trials[name]) for name in self.oracle.start_order]
 
-    def row(self, trial: Any) -> dict[str, Any]:
+    def row(self, trial: Any) -> Trial:
         values = first = trial.hyperparameters.values
         while "tuner/trial_id" in first:  # of those, KerasTuner names the newest bracket
             first = self.oracle.get_trial(first["tuner/trial_id"]).hyperparameters.values
         recipe = self.plan.recipe_of(values, int(values["tuner/epochs"]))
         note = self.run_folder(trial.trial_id).parent / NOTE
         reason = note.read_text().strip() if note.exists() else ""
-        return {
-            "trial": trial.trial_id,
-            "status": str(trial.status).lower(),
-            "bracket": int(first["tuner/bracket"]),
-            "round": int(values["tuner/round"]),
-            "goes_on_from": values.get("tuner/trial_id"),
-            "epochs": recipe.epochs,
-            "epochs_here": recipe.epochs - int(values["tuner/initial_epoch"]),
-            "batch_size": recipe.batch_size,
-            "learning_rate": recipe.learning_rate,
-            "dropout": recipe.dropout,
-            "width": recipe.width,
-            "expansion": recipe.expansion,
-            "head_width": recipe.head_width,
-            OBJECTIVE: None if reason else trial.score,
-            "note": reason,
-        }
+        return Trial(
+            trial=trial.trial_id,
+            status=str(trial.status).lower(),
+            bracket=int(first["tuner/bracket"]),
+            round=int(values["tuner/round"]),
+            goes_on_from=values.get("tuner/trial_id"),
+            epochs=recipe.epochs,
+            epochs_here=recipe.epochs - int(values["tuner/initial_epoch"]),
+            **{name: getattr(recipe, name) for name in (*TUNED, *WIDTHS)},
+            validation_mean_roc_auc=None if reason else trial.score,
+            note=reason,
+        )
 
 
 def go_on_from(before: Path, folder: Path, asked: RunManifest) -> None:

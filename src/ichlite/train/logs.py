@@ -43,7 +43,7 @@ class History:
         """Return the column that chooses an epoch: `AUC`, or `BCE` where that is never defined."""
         return next((c for c in (AUC, BCE) if any(map(_has(c), self.rows))), None)
 
-    def best_row(self) -> dict[str, Any] | None:
+    def best_row(self) -> dict[str, str] | None:
         """Return the row of the best epoch so far, the first of equals; None without scores."""
         column = self.chosen_by()
         if column is None:
@@ -87,7 +87,7 @@ class History:
             writer.writerows(self.rows)
 
 
-def read_history(path: Path) -> list[dict[str, Any]]:
+def read_history(path: Path) -> list[dict[str, str]]:
     """Return the rows of a history.csv, oldest first; none when there is no file."""
     if not path.exists():
         return []
@@ -99,5 +99,5 @@ def _has(column: str) -> Callable[[Row], bool]:
     return lambda row: row[column] not in {"", None}
 
 
-def _text(value: object) -> object:
-    return "" if value is None else f"{value:.6g}" if isinstance(value, float) else value
+def _text(value: object) -> str:
+    return "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,21 +1,26 @@
-"""Define the arguments of one training run, once: type, default, range, option and help.
+"""Define the arguments of one training run: the options of `ichlite train`, `tune`, `reproduce`.
 
-The options of `ichlite train`, `tune` and `reproduce`, and what a run's manifest says, are made
-from the fields of `Recipe`. Every command loads this module, so that it loads next to nothing.
+Every command loads this module, so that it loads next to nothing.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from ichlite.errors import UnknownName, UsageError
 from ichlite.labels import NAMES
-
-Check = Callable[[Any], str | None]
-"""Return what a value should have been; None where it is that."""
+from ichlite.option_fields import (
+    ABOVE_0,
+    BELOW_1,
+    FROM_0,
+    FROM_1,
+    between,
+    check_settings,
+    documented,
+    must,
+    setting,
+)
 
 DATA, OPTIMISATION, AUGMENTATION = "Data", "Optimisation", "Augmentation"
 LOSS, ARCHITECTURE, HARDWARE, OUTPUT = "Loss", "Architecture", "Hardware", "Output"
@@ -33,208 +38,167 @@ CROP_MULTIPLE = 8
 BLOCKS = 5
 """Expansion blocks of the paper's LightFCN."""
 _SHARES_TOLERANCE = 0.001
-_OPTION = "option"
-
-
-def _any(value: Any) -> None:
-    del value
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """What a field of `Recipe` is on the command line.
-
-    Attributes:
-        panel: Under which `--help` lists it.
-        help: Phrase that says what it is.
-        check: Check of its range; None is always in range.
-        choices: All its values; empty: any.
-        kind: What a value is called where it is none of the choices.
-        word: Its name, where it is not that of the field.
-        switch: Whether it can only be turned on; other truth values have a `--no-` as well.
-    """
-
-    panel: str
-    help: str
-    check: Check
-    choices: tuple[str, ...] = ()
-    kind: str = ""
-    word: str = ""
-    switch: bool = False
-
-
-def _option(default: Any, panel: str, phrase: str, check: Check = _any, **more: Any) -> Any:
-    return field(default=default, metadata={_OPTION: Option(panel, phrase, check, **more)})
-
-
-def _must(fits: Callable[[Any], bool], expected: str) -> Check:
-    return lambda value: None if fits(value) else expected
-
-
-_FROM_0 = _must(lambda x: 0 <= x < math.inf, "at least 0")
-_FROM_1 = _must(lambda x: x >= 1, "at least 1")
-_ABOVE_0 = _must(lambda x: 0 < x < math.inf, "above 0")
-_BELOW_1 = _must(lambda x: 0 <= x < 1, "at least 0 and below 1")
 
 
 def _side_of_crops(pixels: int) -> str | None:
     from ichlite.ct.tensor import GRID  # loads numpy, which no help needs
 
-    return _must(
+    return must(
         lambda x: 32 <= x <= GRID and x % CROP_MULTIPLE == 0,
         f"a multiple of {CROP_MULTIPLE}, at least 32 and at most {GRID}",
     )(pixels)
 
 
+@documented
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """Arguments of a training run; the defaults are the paper's."""
 
-    model: str = _option("light_fcn", ARCHITECTURE, "Architecture; see `ichlite models`.")
-    loss: str = _option(
+    model: str = setting("light_fcn", ARCHITECTURE, "Architecture; see `ichlite models`.")
+    loss: str = setting(
         "bce",
         LOSS,
         "Loss: bce, focal, ldam, ldam_drw, class_balanced, asymmetric or distribution_balanced.",
     )
-    epochs: int = _option(
-        5, OPTIMISATION, "Training epochs on full slices, after the crop steps.", _FROM_0
+    epochs: int = setting(
+        5, OPTIMISATION, "Training epochs on full slices, after the crop steps.", FROM_0
     )
-    batch_size: int = _option(64, OPTIMISATION, "Images in each training step.", _FROM_1)
-    learning_rate: float = _option(
+    batch_size: int = setting(64, OPTIMISATION, "Images in each training step.", FROM_1)
+    learning_rate: float = setting(
         0.01,
         OPTIMISATION,
         "Learning rate of the Adam optimiser; the highest one of a schedule.",
-        _ABOVE_0,
+        ABOVE_0,
     )
-    dropout: float = _option(
-        0.1, ARCHITECTURE, "Share of features dropped before the last layer.", _BELOW_1
+    dropout: float = setting(
+        0.1, ARCHITECTURE, "Share of features dropped before the last layer.", BELOW_1
     )
-    seed: int = _option(
+    seed: int = setting(
         0,
         OPTIMISATION,
         "Random seed of weights, image order, crops and augmentation.",
-        _must(lambda x: 0 <= x <= MOST_SEED, f"at least 0 and at most {MOST_SEED}"),
+        between(0, MOST_SEED),
     )
-    schedule: str = _option(
+    schedule: str = setting(
         "constant",
         OPTIMISATION,
         "Learning-rate schedule: constant, or cosine down to 1 % over all steps.",
         choices=("constant", "cosine"),
         kind="schedule",
     )
-    warmup_steps: int = _option(
-        0, OPTIMISATION, "Linear warm-up steps of the cosine schedule.", _FROM_0
+    warmup_steps: int = setting(
+        0, OPTIMISATION, "Linear warm-up steps of the cosine schedule.", FROM_0
     )
-    steps_per_epoch: int | None = _option(
+    steps_per_epoch: int | None = setting(
         None,
         OPTIMISATION,
         "Training steps in an epoch; default: one pass over the training split.",
-        _FROM_1,
+        FROM_1,
     )
-    shares: tuple[float, ...] | None = _option(
+    shares: tuple[float, ...] | None = setting(
         None,
         DATA,
         "Share of each batch for a store, once a store in their order, such as 0.5.",
-        _must(
+        must(
             lambda x: min(x, default=0) > 0 and abs(sum(x) - 1) < _SHARES_TOLERANCE,
             "each above 0, together 1",
         ),
         word="share",
     )
-    bleeding_share: float | None = _option(
+    bleeding_share: float | None = setting(
         None,
         DATA,
         "Share of slices with a bleed in what each store gives to a batch.",
-        _must(lambda x: 0 < x < 1, "between 0 and 1"),
+        must(lambda x: 0 < x < 1, "between 0 and 1"),
     )
-    brain_level_hu: float | None = _option(
+    brain_level_hu: float | None = setting(
         None,
         DATA,
         "Median brain HU that each scan is brought to, here and in reading, such as 30.",
-        _must(lambda x: 0 <= x <= 80, "from 0 to 80 HU"),
+        between(0, 80),
     )
-    augment: bool = _option(
+    augment: bool = setting(
         False, AUGMENTATION, "Augment slices: move, flip, shift HU and add noise."
     )
-    vary_scanner: bool = _option(
+    vary_scanner: bool = setting(
         False,
         AUGMENTATION,
         "With --augment: move further, and vary kernel, noise grain, contrast and known HU "
         "range, too.",
         switch=True,
     )
-    leave_out: tuple[str, ...] = _option(
+    leave_out: tuple[str, ...] = setting(
         (),
         DATA,
         "Subtype that is not trained, such as epidural where a store has none; its logit stays "
         "low.",
     )
-    deterministic: bool = _option(
+    deterministic: bool = setting(
         False,
         HARDWARE,
         "Compute so that the same run on the same machine gives the same bits; slower.",
         switch=True,
     )
-    keep: str = _option(
+    keep: str = setting(
         "best",
         OUTPUT,
         "Epoch that becomes best.keras: the best by validation, or the last.",
         choices=("best", "last"),
         kind="epoch to keep",
     )
-    map_weight: float = _option(
-        0.5, LOSS, "Weight of the lesion map's loss, for models that have a map.", _FROM_0
+    map_weight: float = setting(
+        0.5, LOSS, "Weight of the lesion map's loss, for models that have a map.", FROM_0
     )
-    crop_steps: int = _option(
-        0, OPTIMISATION, "Training steps on crops around bleeds, before the epochs.", _FROM_0
+    crop_steps: int = setting(
+        0, OPTIMISATION, "Training steps on crops around bleeds, before the epochs.", FROM_0
     )
-    crop_size: int = _option(128, OPTIMISATION, "Side of a crop in pixels.", _side_of_crops)
-    bn_momentum: float = _option(
-        0.99, ARCHITECTURE, "Momentum of batch normalisation's running statistics.", _BELOW_1
+    crop_size: int = setting(128, OPTIMISATION, "Side of a crop in pixels.", _side_of_crops)
+    bn_momentum: float = setting(
+        0.99, ARCHITECTURE, "Momentum of batch normalisation's running statistics.", BELOW_1
     )
-    clipnorm: float | None = _option(
+    clipnorm: float | None = setting(
         None,
         OPTIMISATION,
         "Largest gradient norm of a variable; longer ones are clipped.",
-        _ABOVE_0,
+        ABOVE_0,
     )
-    ema_momentum: float | None = _option(
+    ema_momentum: float | None = setting(
         None,
         OPTIMISATION,
         "Momentum of a running average of the weights, which is validated and saved.",
-        _BELOW_1,
+        BELOW_1,
     )
-    gamma: float = _option(2.0, LOSS, "Focusing exponent of the focal loss.", _FROM_0)
-    max_margin: float = _option(0.5, LOSS, "Largest LDAM margin, in logits.", _FROM_0)
-    width: int | None = _option(None, ARCHITECTURE, "LightFCN: channels between blocks.", _FROM_1)
-    expansion: int | None = _option(
+    gamma: float = setting(2.0, LOSS, "Focusing exponent of the focal loss.", FROM_0)
+    max_margin: float = setting(0.5, LOSS, "Largest LDAM margin, in logits.", FROM_0)
+    width: int | None = setting(None, ARCHITECTURE, "LightFCN: channels between blocks.", FROM_1)
+    expansion: int | None = setting(
         None,
         ARCHITECTURE,
         "LightFCN: channels inside the first block; each next one doubles them.",
-        _FROM_1,
+        FROM_1,
     )
-    head_width: int | None = _option(
-        None, ARCHITECTURE, "LightFCN: channels of the last feature map.", _FROM_1
+    head_width: int | None = setting(
+        None, ARCHITECTURE, "LightFCN: channels of the last feature map.", FROM_1
     )
-    expansions: tuple[int, ...] | None = _option(
+    expansions: tuple[int, ...] | None = setting(
         None,
         ARCHITECTURE,
         f"LightFCN: channels inside a block, given {BLOCKS} times in their order.",
-        _must(
+        must(
             lambda x: len(x) == BLOCKS and min(x) >= 1, f"{BLOCKS} numbers of channels, 1 or more"
         ),
     )
-    beta: float = _option(0.9999, LOSS, "Beta of the class-balanced weights.", _BELOW_1)
-    defer_share: float = _option(
+    beta: float = setting(0.9999, LOSS, "Beta of the class-balanced weights.", BELOW_1)
+    defer_share: float = setting(
         0.8,
         LOSS,
         "Share of the steps for which ldam_drw is plain LDAM.",
-        _must(lambda x: 0 <= x <= 1, "from 0 to 1"),
+        between(0, 1),
     )
-    device_windows: bool = _option(
+    device_windows: bool = setting(
         False, HARDWARE, "Send HU to the device and compute the windows there."
     )
-    precision: str = _option(
+    precision: str = setting(
         "float32",
         HARDWARE,
         "Number format of the layers in training: float32 or bfloat16.",
@@ -252,13 +216,7 @@ class Recipe:
         object.__setattr__(self, "leave_out", tuple(n for n in NAMES if n in self.leave_out))
         if not self.kept:
             raise UsageError("every subtype is left out", expected="one or more to train")
-        for name, option in OPTIONS.items():
-            value = getattr(self, name)
-            if option.choices and value not in option.choices:
-                raise UnknownName(option.kind, value, list(option.choices))
-            expected = None if value is None else option.check(value)
-            if expected is not None:
-                raise UsageError(name, found=value, expected=expected)
+        check_settings(self)
         self._check_widths()
         if self.vary_scanner and not self.augment:
             raise UsageError(
@@ -335,26 +293,6 @@ class Recipe:
             name: list(value) if isinstance(value, tuple) else value
             for name, value in asdict(self).items()
         }
-
-
-OPTIONS: Mapping[str, Option] = {one.name: one.metadata[_OPTION] for one in fields(Recipe)}
-"""What each argument is on the command line, in the order of a manifest."""
-
-
-def option_of(argument: str) -> str:
-    """Return the option that sets an argument of a recipe.
-
-    Example:
-        >>> option_of("batch_size"), option_of("shares")
-        ('--batch-size', '--share')
-    """
-    word = OPTIONS[argument].word if argument in OPTIONS else ""
-    return "--" + (word or argument).replace("_", "-")
-
-
-Recipe.__doc__ = f"{Recipe.__doc__}\n\n    Attributes:\n" + "".join(
-    f"        {name}: {option.help}\n" for name, option in OPTIONS.items()
-)
 
 
 def _given(recipe: Recipe, names: tuple[str, ...]) -> list[str]:

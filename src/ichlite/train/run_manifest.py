@@ -34,7 +34,8 @@ from ichlite.data.split import split_hash
 from ichlite.data.store import Store
 from ichlite.errors import UsageError
 from ichlite.labels import NAMES
-from ichlite.train.recipe import Recipe, option_of
+from ichlite.option_fields import changed_words
+from ichlite.train.recipe import Recipe
 
 FILE = "train.json"
 PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "jax", "numpy")
@@ -118,9 +119,7 @@ def command(
         >>> command(Recipe(loss="ldam", augment=True), "phantoms")
         'ichlite train phantoms OUT --loss ldam --augment'
     """
-    default = Recipe().as_dict()
-    changed = {name: value for name, value in recipe.as_dict().items() if value != default[name]}
-    words = ["ichlite", "train", store_name, "OUT", *option_words(changed)]
+    words = ["ichlite", "train", store_name, "OUT", *changed_words(recipe)]
     fold = chosen.get("fold")
     words += ["--all-patients"] * bool(chosen.get("all_patients"))
     if fold is not None:
@@ -132,28 +131,9 @@ def command(
     return " ".join(words)
 
 
-def option_words(arguments: Mapping[str, Any]) -> list[str]:
-    """Return the words of a shell command that give a recipe these arguments.
-
-    Example:
-        >>> option_words({"clipnorm": 1.0, "augment": True, "shares": [0.5, 0.5]})
-        ['--clipnorm', '1.0', '--augment', '--share', '0.5', '--share', '0.5']
-    """
-    words: list[str] = []
-    for name, value in arguments.items():
-        option = option_of(name)
-        if isinstance(value, bool):
-            words.append(option if value else option.replace("--", "--no-", 1))
-        elif isinstance(value, list):
-            words += [word for one in value for word in (option, str(one))]
-        else:
-            words += [option, str(value)]
-    return words
-
-
 def write_manifest(folder: Path, manifest: RunManifest) -> None:
     """Write train.json into a folder, whole or not at all."""
-    write_json(folder / FILE, to_json_value(manifest))
+    write_json(folder / FILE, manifest)
 
 
 def read_manifest(folder: Path) -> RunManifest | None:

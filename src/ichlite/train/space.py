@@ -8,8 +8,11 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from ichlite.errors import UsageError
+from ichlite.option_fields import check_settings, documented, must, setting
 from ichlite.train.recipe import TUNED, WIDTHS, Recipe
 
+SEARCH = "Search"
+"""Panel of its options."""
 OBJECTIVE = "validation_mean_roc_auc"
 """Score of a trial's best epoch, which a search makes as high as possible."""
 WIDTH_CHOICES: Mapping[str, tuple[int, ...]] = {
@@ -19,31 +22,36 @@ WIDTH_CHOICES: Mapping[str, tuple[int, ...]] = {
 }
 
 
+@documented
 @dataclass(frozen=True, slots=True)
 class Space:
-    """Values that a search may choose from.
+    """Values that a search may choose from."""
 
-    Attributes:
-        batch_sizes: Batch sizes to choose from.
-        learning_rate: Lowest and highest rate, by their logarithm.
-        dropout: Lowest and highest share.
-        widths: Whether LightFCN's widths are searched, too (`WIDTH_CHOICES`).
-    """
-
-    batch_sizes: tuple[int, ...] = (16, 32, 64, 128)
-    learning_rate: tuple[float, float] = (1e-4, 3e-2)
-    dropout: tuple[float, float] = (0.0, 0.5)
-    widths: bool = False
+    batch_sizes: tuple[int, ...] = setting(
+        (16, 32, 64, 128),
+        SEARCH,
+        "Batch size to choose from, once for each; default: 16, 32, 64 and 128.",
+        must(lambda sizes: min(sizes, default=0) >= 1, "each at least 1"),
+        word="batch-size",
+    )
+    learning_rate: tuple[float, float] = setting(
+        (1e-4, 3e-2),
+        SEARCH,
+        "Learning rates to search, by their logarithm.",
+        must(lambda ends: 0 < ends[0] <= ends[1] < math.inf, "above 0, rising"),
+        metavar="LOW HIGH",
+    )
+    dropout: tuple[float, float] = setting(
+        (0.0, 0.5),
+        SEARCH,
+        "Shares of dropout before the last layer to search.",
+        must(lambda ends: 0 <= ends[0] <= ends[1] < 1, "in [0, 1), rising"),
+        metavar="LOW HIGH",
+    )
+    widths: bool = setting(False, SEARCH, "Search LightFCN's widths, too.")
 
     def __post_init__(self) -> None:
-        if not self.batch_sizes or min(self.batch_sizes) < 1:
-            raise UsageError("batch sizes", found=self.batch_sizes, expected="each at least 1")
-        low, high = self.learning_rate
-        if not 0 < low <= high < math.inf:
-            raise UsageError("learning rates", found=f"{low} to {high}", expected="above 0, rising")
-        low, high = self.dropout
-        if not 0 <= low <= high < 1:
-            raise UsageError("dropout", found=f"{low} to {high}", expected="in [0, 1), rising")
+        check_settings(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,28 +4,51 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from statistics import fmean
-from typing import Any
-
-from ichlite.train.recipe import TUNED, WIDTHS
-from ichlite.train.space import OBJECTIVE
-
-COLUMNS = (
-    "trial", "status", "bracket", "round", "goes_on_from", "epochs", "epochs_here", *TUNED, *WIDTHS,
-    OBJECTIVE, "note",
-)  # fmt: skip
 
 
-def best_trial(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """Return the completed trial with the highest score, the first of equals, if any.
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A trial of a search: a line of its table.
 
-    Example:
-        >>> best_trial([{"status": "completed", OBJECTIVE: 0.7, "trial": "0"}])["trial"]
-        '0'
+    Attributes:
+        trial: Name.
+        status: As KerasTuner says it: `completed`, `failed` …
+        bracket, round: Of Hyperband.
+        goes_on_from: Name of the shorter trial that it goes on from, if any.
+        epochs, epochs_here: Of its run, and those that it did not take over.
+        batch_size, learning_rate, dropout, width, expansion, head_width: As in its recipe.
+        validation_mean_roc_auc: Score; None where it has none.
+        note: What went wrong.
     """
-    scored = [r for r in rows if r["status"] == "completed" and r[OBJECTIVE] is not None]
-    return max(scored, key=lambda row: float(row[OBJECTIVE]), default=None)
+
+    trial: str
+    status: str
+    bracket: int
+    round: int
+    goes_on_from: str | None
+    epochs: int
+    epochs_here: int
+    batch_size: int
+    learning_rate: float
+    dropout: float
+    width: int | None
+    expansion: int | None
+    head_width: int | None
+    validation_mean_roc_auc: float | None
+    note: str = ""
+
+
+COLUMNS = tuple(Trial.__dataclass_fields__)
+
+
+def best_trial(trials: Sequence[Trial]) -> Trial | None:
+    """Return the completed trial with the highest score, the first of equals, if any."""
+    completed = [one for one in trials if one.status == "completed"]
+    scored = [one for one in completed if one.validation_mean_roc_auc is not None]
+    return max(scored, key=lambda one: _number(one.validation_mean_roc_auc), default=None)
 
 
 def verdict(
@@ -70,21 +93,21 @@ def verdict(
     return found, line
 
 
-def to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return rows as comma-separated text with a header."""
+def to_csv(trials: Sequence[Trial]) -> str:
+    """Return trials as comma-separated text with a header."""
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows(map(asdict, trials))
     return text.getvalue()
 
 
-def to_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return rows as a Markdown table of the columns that are used, the best score first."""
+def to_markdown(trials: Sequence[Trial]) -> str:
+    """Return trials as a Markdown table of the columns that are used, the best score first."""
+    ordered = sorted(trials, key=lambda one: -_number(one.validation_mean_roc_auc))
+    rows = [asdict(one) for one in ordered]
     used = [c for c in COLUMNS if any(row[c] not in (None, "") for row in rows)]
-    ordered = sorted(rows, key=lambda row: -_number(row[OBJECTIVE]))
-    lines = [used, ["---"] * len(used)]
-    lines += [[_cell(row[c]) for c in used] for row in ordered]
+    lines = [used, ["---"] * len(used), *([_cell(row[c]) for c in used] for row in rows)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 

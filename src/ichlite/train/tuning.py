@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from ichlite.atomic_files import write_json, write_text
 from ichlite.data.store import Store
 from ichlite.errors import IchliteError, UsageError
-from ichlite.train.hyperband import FOLDER, search
+from ichlite.option_fields import option_of
+from ichlite.train.hyperband import FOLDER, RUN, search
 from ichlite.train.recipe import TUNED, WIDTHS, Recipe
 from ichlite.train.run_manifest import command
-from ichlite.train.space import OBJECTIVE, Plan
+from ichlite.train.space import OBJECTIVE, Plan, Space
 from ichlite.train.training_loop import DIVERGED, Progress, fit
-from ichlite.train.trials import best_trial, to_csv, to_markdown, verdict
+from ichlite.train.trials import Trial, best_trial, to_csv, to_markdown, verdict
 from ichlite.train.tuner_processes import BEST_FILE, role
 
 SCHEMA = "ichlite-tune/1"
@@ -29,7 +30,6 @@ TABLES = ("trials.csv", "trials.md")
 NAMED: Mapping[str, str] = {
     "schema": "schema",
     "store_hash": "data",
-    "batch_sizes": "--batch-size",
     "iterations": "--hyperband-iterations",
 }
 """Keys of tune.json that are called otherwise than the option that sets them."""
@@ -44,7 +44,7 @@ def tune(
     max_trials: int | None = None,
     other_seeds: int = 0,
     on_step: Callable[[Progress], None] = lambda _: None,
-    on_trial: Callable[[dict[str, Any]], None] = lambda _: None,
+    on_trial: Callable[[Trial], None] = lambda _: None,
     say: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any] | None:
     """Search, compare with the defaults, and write what was found.
@@ -57,7 +57,7 @@ def tune(
         max_trials: Most trials of the search; None: all of Hyperband.
         other_seeds: Further seeds that the best and the default recipe are compared with.
         on_step: Called after each step trained here.
-        on_trial: Called with the row of each trial that ended here.
+        on_trial: Called with each trial that ended here.
         say: Called with a line for people.
 
     Returns:
@@ -84,10 +84,9 @@ def tune(
     best = best_trial(rows)
     if best is None:
         raise IchliteError("no trial gave a score", remedy=f"see {out / TABLES[0]}")
-    values = {name: best[name] for name in (*TUNED, *WIDTHS)}
     recipes = {
-        "best": plan.recipe_of(values, int(best["epochs"])),
-        "defaults": replace(plan.recipe, epochs=int(best["epochs"]), **_paper()),
+        "best": plan.recipe_of(asdict(best), best.epochs),
+        "defaults": replace(plan.recipe, epochs=best.epochs, **_paper()),
     }
 
     def train(name: str, recipe: Recipe, seed: int) -> float | None:
@@ -97,7 +96,7 @@ def tune(
 
     seeds = [plan.recipe.seed + extra for extra in range(1, other_seeds + 1)]
     scores: dict[str, list[float | None]] = {
-        "best": [float(best[OBJECTIVE])],
+        "best": [best.validation_mean_roc_auc],
         "defaults": [train("defaults", recipes["defaults"], plan.recipe.seed)],
     }
     for seed in seeds:
@@ -114,8 +113,8 @@ def tune(
         "found_better": found,
         "verdict": line,
         "best": {
-            "trial": best["trial"],
-            "model": f"search/trial_{best['trial']}/run/best.keras",
+            "trial": best.trial,
+            "model": f"{FOLDER}/trial_{best.trial}/{RUN}/best.keras",
             **_of(recipes["best"], scores["best"][0], store_name),
         },
         "defaults": {
@@ -129,7 +128,7 @@ def tune(
             )
         ],
         "trials": len(rows),
-        "epochs_trained": sum(int(row["epochs_here"]) for row in rows),
+        "epochs_trained": sum(row.epochs_here for row in rows),
         "tables": list(TABLES),
     }
     write_json(out / BEST_FILE, document)
@@ -183,7 +182,7 @@ def _options(document: Mapping[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in document.items():
         flat |= value if name in {"recipe", "space"} and isinstance(value, dict) else {name: value}
-    return {NAMED.get(name, "--" + name.replace("_", "-")): flat[name] for name in flat}
+    return {NAMED.get(name, option_of(Space, name)): flat[name] for name in flat}
 
 
 def _score_of(

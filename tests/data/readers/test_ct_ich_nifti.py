@@ -11,7 +11,7 @@ from tests.ct_ich_files import line, write_table
 from tests.nifti_files import SPACING_MM, write_volume
 
 from ichlite.data.audit import Finding
-from ichlite.data.readers.ct_ich_nifti import TABLE, read
+from ichlite.data.readers.ct_ich import TABLE, read_volumes
 from ichlite.data.readers.index import Index
 from ichlite.data.readers.nifti import read_nifti_slice
 from ichlite.errors import InputError
@@ -26,7 +26,7 @@ def bright(slices: int) -> NDArray[np.int16]:
 
 
 def read_set(root: Path) -> Index:
-    return read(root, lambda *_: None)
+    return read_volumes(root, lambda *_: None)
 
 
 def of_kind(index: Index, kind: str) -> list[Finding]:
@@ -42,7 +42,7 @@ def test_labels_meet_their_slices(tmp_path: Path) -> None:
         line(50, 1), line(50, 2, "Subarachnoid"),
     )  # fmt: skip
     steps: list[tuple[int, int]] = []
-    index = read(tmp_path, lambda done, total: steps.append((done, total)))
+    index = read_volumes(tmp_path, lambda done, total: steps.append((done, total)))
     assert steps == [(1, 2), (2, 2)]
     assert (index.kind, index.label_level, index.findings) == ("ct-ich", "slice", ())
     assert [(one.image, one.source) for one in index.images] == [

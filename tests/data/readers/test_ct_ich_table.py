@@ -9,7 +9,7 @@ from tests.ct_ich_files import line, write_table
 
 from ichlite.data.audit import Finding
 from ichlite.data.readers.ct_ich_table import Scan, read_scans, read_slice_labels
-from ichlite.data.readers.index import ImageRecord
+from ichlite.data.rows import StoreRow
 from ichlite.data.workers import in_this_process
 from ichlite.labels import NAMES
 
@@ -18,7 +18,7 @@ def test_each_scan_gets_the_labels_of_its_patient(tmp_path: Path) -> None:
     table = write_table(tmp_path / "a.csv", line(49, 1), line(50, 1, "Epidural"), line("x", 1))
     seen: list[Scan] = []
 
-    def read_scan(scan: Scan) -> tuple[list[ImageRecord], list[Finding]]:
+    def read_scan(scan: Scan) -> tuple[list[StoreRow], list[Finding]]:
         seen.append(scan)
         return [], []
 

@@ -17,7 +17,8 @@ from ichlite.ct.tensor import read_slice
 from ichlite.data.audit import Finding
 from ichlite.data.readers.folder import read, read_phantom, settle_splits
 from ichlite.data.readers.folder_table import COLUMNS, path_within
-from ichlite.data.readers.index import ImageRecord, Index
+from ichlite.data.readers.index import Index
+from ichlite.data.rows import StoreRow
 from ichlite.errors import InputError
 from ichlite.labels import NAMES
 from ichlite.phantom import studies
@@ -278,7 +279,7 @@ def test_a_patient_in_two_given_splits_trains(tmp_path: Path) -> None:
 )
 def test_no_patient_is_on_two_sides(given_splits: list[tuple[str, str | None]]) -> None:
     images = [
-        ImageRecord(str(n), patient, "s", "t", None, (0,) * 5, 0, str(n), split=split)
+        StoreRow(str(n), patient, "s", "t", None, (0,) * 5, split=split)
         for n, (patient, split) in enumerate(given_splits)
     ]
     settled, findings = settle_splits(images)
@@ -294,8 +295,8 @@ def test_no_patient_is_on_two_sides(given_splits: list[tuple[str, str | None]]) 
 
 
 def _paired(
-    kept: list[ImageRecord], images: list[ImageRecord], said: list[tuple[str, str | None]]
-) -> list[tuple[ImageRecord, tuple[str, str | None]]]:
+    kept: list[StoreRow], images: list[StoreRow], said: list[tuple[str, str | None]]
+) -> list[tuple[StoreRow, tuple[str, str | None]]]:
     by_name = {one.image: pair for one, pair in zip(images, said, strict=True)}
     return [(one, by_name[one.image]) for one in kept]
 

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from ichlite.data.audit import Finding
 from ichlite.data.readers.dicom_folder import Found, walk
-from ichlite.data.readers.index import ImageRecord, Index, Progress, assemble
+from ichlite.data.readers.index import Index, Progress, assemble
 from ichlite.data.readers.label_table import check_any, find_table, labels_of, merge_rows, read_rows
 from ichlite.data.readers.series_choice import choose_series
+from ichlite.data.rows import StoreRow
 from ichlite.data.workers import Engine, in_this_process
 from ichlite.labels import SUBTYPES
 
@@ -55,7 +56,7 @@ def read(root: Path, progress: Progress, engine: Engine = in_this_process) -> In
             findings.append(Finding("image_without_label", one.source, detail))
         else:
             scans.setdefault(scan, []).append(one)
-    images: list[ImageRecord] = []
+    images: list[StoreRow] = []
     for scan, members in scans.items():
         if scan in labels:
             chosen, left_out = choose_series(scan, members, folder_named=True)

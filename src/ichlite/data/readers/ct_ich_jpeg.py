@@ -24,10 +24,10 @@ from ichlite.data.readers.ct_ich_table import (
     patient_name,
     read_scans,
 )
-from ichlite.data.readers.index import ImageRecord, Index, Progress, assemble
+from ichlite.data.readers.index import Index, Progress, assemble
 from ichlite.data.readers.label_table import find_table
 from ichlite.data.readers.lesion import largest_bleed
-from ichlite.data.rows import UNUSED
+from ichlite.data.rows import UNUSED, StoreRow
 from ichlite.data.windowed import open_picture, picture_source, read_grey
 from ichlite.data.workers import Engine, in_this_process
 from ichlite.errors import InputError
@@ -84,7 +84,7 @@ class _Pictures:
     masks: dict[int, Path]
 
 
-def _read_scan(scan: Scan) -> tuple[list[ImageRecord], list[Finding]]:
+def _read_scan(scan: Scan) -> tuple[list[StoreRow], list[Finding]]:
     """Return one patient's labelled slices, feet to head."""
     name = patient_name(scan.number)
     pictures, findings = _pictures(scan)
@@ -110,7 +110,7 @@ def _read_scan(scan: Scan) -> tuple[list[ImageRecord], list[Finding]]:
         # Only in a release that came with masks does a bleed without one say anything.
         findings += odd if pictures.masks else []
         images.append(
-            ImageRecord(
+            StoreRow(
                 image=image_name(key),
                 patient=name,
                 study=name,

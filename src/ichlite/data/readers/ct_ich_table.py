@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ichlite.data.audit import Finding
-from ichlite.data.readers.index import ImageRecord, Progress
+from ichlite.data.readers.index import Progress
 from ichlite.data.readers.label_table import (
     check_any,
     is_blank,
@@ -15,6 +15,7 @@ from ichlite.data.readers.label_table import (
     merge_rows,
     read_rows,
 )
+from ichlite.data.rows import StoreRow
 from ichlite.data.workers import Engine
 from ichlite.labels import NAMES
 
@@ -78,7 +79,7 @@ class Scan:
     named: bool
 
 
-ScanReader = Callable[[Scan], tuple[list[ImageRecord], list[Finding]]]
+ScanReader = Callable[[Scan], tuple[list[StoreRow], list[Finding]]]
 
 
 def read_scans(
@@ -89,7 +90,7 @@ def read_scans(
     missing: str,
     progress: Progress,
     engine: Engine,
-) -> tuple[list[ImageRecord], list[Finding]]:
+) -> tuple[list[StoreRow], list[Finding]]:
     """Read the scans of a release with the labels of its table.
 
     Args:
@@ -119,7 +120,7 @@ def read_scans(
         )
         for number, path in sorted(paths.items())
     ]
-    images: list[ImageRecord] = []
+    images: list[StoreRow] = []
     for done, (records, noted) in enumerate(engine(read_scan, scans), start=1):
         images += records
         findings += noted

@@ -17,7 +17,8 @@ from ichlite.ct.gaps import REPEAT_TOLERANCE_MM
 from ichlite.ct.header import Refusal, read_header
 from ichlite.ct.stack import slice_normal
 from ichlite.data.audit import Finding
-from ichlite.data.readers.index import ImageRecord, Progress
+from ichlite.data.readers.index import Progress
+from ichlite.data.rows import StoreRow
 from ichlite.data.workers import Engine, in_this_process
 from ichlite.errors import InputError
 from ichlite.records import SliceHeader, Vector3
@@ -50,7 +51,7 @@ class Found:
     contrast_agent: str | None = None
     slice_thickness_mm: float | None = None
 
-    def labelled(self, image: str, patient: str, labels: Sequence[int]) -> ImageRecord:
+    def labelled(self, image: str, patient: str, labels: Sequence[int]) -> StoreRow:
         """Return the record of the image.
 
         Args:
@@ -58,7 +59,7 @@ class Found:
             patient: Name of the patient in the data set.
             labels: 0 or 1 for `any`, then for each of `labels.NAMES`.
         """
-        return ImageRecord(
+        return StoreRow(
             image=image,
             patient=patient,
             study=self.study,

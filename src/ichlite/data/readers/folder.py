@@ -22,9 +22,10 @@ from ichlite.data.readers.folder_table import (
     find_folder_table,
     read_folder_table,
 )
-from ichlite.data.readers.index import ImageRecord, Index, LabelLevel, Progress, assemble
+from ichlite.data.readers.index import Index, LabelLevel, Progress, assemble
 from ichlite.data.readers.lesion import on_grid
 from ichlite.data.readers.series_choice import choose_series, folder_of
+from ichlite.data.rows import StoreRow
 from ichlite.data.workers import Engine, in_this_process
 from ichlite.errors import InputError
 from ichlite.records import SliceHeader
@@ -69,13 +70,13 @@ def read_phantom(root: Path, progress: Progress, engine: Engine = in_this_proces
     return _read("phantom", root, root / TABLE, PHANTOM_NAMES, progress, engine)
 
 
-def settle_splits(images: Iterable[ImageRecord]) -> tuple[list[ImageRecord], list[Finding]]:
+def settle_splits(images: Iterable[StoreRow]) -> tuple[list[StoreRow], list[Finding]]:
     """Give each patient one split, and note each patient who had two.
 
     A split that is given for some images of a patient holds for all of them.
 
     Example:
-        >>> image = ImageRecord("a", "p", "s", "t", None, (0,) * 5, 0, "a", split="test")
+        >>> image = StoreRow("a", "p", "s", "t", None, (0,) * 5, split="test")
         >>> images, findings = settle_splits([image, replace(image, image="b", split="train")])
         >>> [one.split for one in images], findings[0].kind
         (['train', 'train'], 'patient_in_two_splits')
@@ -148,7 +149,7 @@ def _level(root: Path, rows: Mapping[str, FolderRow]) -> LabelLevel:
 
 def _slices(
     root: Path, rows: Mapping[str, FolderRow], found: Iterable[Found], dropped: Container[str]
-) -> tuple[list[ImageRecord], list[Finding]]:
+) -> tuple[list[StoreRow], list[Finding]]:
     """Return records of the files that the table names, and findings about the others."""
     images = []
     findings = []
@@ -164,7 +165,7 @@ def _slices(
 
 def _scans(
     _root: Path, rows: Mapping[str, FolderRow], found: Iterable[Found], dropped: Container[str]
-) -> tuple[list[ImageRecord], list[Finding]]:
+) -> tuple[list[StoreRow], list[Finding]]:
     """Return records of one series in each folder that the table names, and findings."""
     scans: dict[str, list[Found]] = {}
     unnamed: Counter[str] = Counter()
@@ -174,7 +175,7 @@ def _scans(
             scans.setdefault(path, []).append(one)
         elif _named(one.source, dropped, "scan") is None:
             unnamed[folder_of(one.source) or "."] += 1
-    images: list[ImageRecord] = []
+    images: list[StoreRow] = []
     findings = [
         Finding("image_without_label", folder, f"{count} images")
         for folder, count in unnamed.items()
@@ -193,7 +194,7 @@ def _named(source: str, paths: Container[str], level: LabelLevel) -> str | None:
     return next((str(path) for path in PurePosixPath(source).parents if str(path) in paths), None)
 
 
-def _record(one: Found, row: FolderRow, lesion: tuple[float, float] | None) -> ImageRecord:
+def _record(one: Found, row: FolderRow, lesion: tuple[float, float] | None) -> StoreRow:
     record = one.labelled(row.image or one.source, row.patient, (row.any, *row.labels))
     return replace(
         record,

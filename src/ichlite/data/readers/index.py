@@ -1,4 +1,4 @@
-"""Hold what a reader finds: a record of each image, before a pixel is read, and findings.
+"""Hold what a reader finds: a row for each image, before a pixel is read, and findings.
 
 A reader walks a folder in the data set's own layout and pairs images with labels; `prepare` takes
 its `Index` and does the rest (pixels, duplicates, splits, store) in the same way for all of them.
@@ -13,48 +13,11 @@ from pathlib import Path
 from typing import Literal
 
 from ichlite.data.audit import Finding
+from ichlite.data.rows import StoreRow
 from ichlite.data.workers import Engine
 from ichlite.errors import InputError
-from ichlite.labels import NAMES
 
 LabelLevel = Literal["slice", "scan"]
-NO_LABELS: tuple[int, ...] = (0,) * len(NAMES)
-
-
-@dataclass(frozen=True, slots=True)
-class ImageRecord:
-    """An image and what is known of it before its pixels are read.
-
-    Attributes:
-        image: Unique name within the data set.
-        patient, study, series: Names of whom it shows and where it came from.
-        position_mm: Along the slice normal, feet to head; None when unknown.
-        labels: 0 or 1 for each subtype, in the order of `labels.NAMES`.
-        any: 0 or 1: any haemorrhage.
-        source: File below the data set's folder, with `/`; slice k (from 0) of a NIfTI volume is
-            `ct_scans/049.nii#k`, a picture of a CT window `1.jpg#hu=-20:100`.
-        lesion: (row, column) of the largest bleed in pixels of the 256 grid; None when there is
-            none or it is not known.
-        split: `train`, `validation` or `test` where the data set prescribes it, which holds under
-            `--split given`; `unused` for all images of a patient who is never trained or tested
-            on, whatever the split; else None.
-    """
-
-    image: str
-    patient: str
-    study: str
-    series: str
-    position_mm: float | None
-    labels: tuple[int, ...]
-    any: int
-    source: str
-    lesion: tuple[float, float] | None = None
-    split: str | None = None
-
-    def order(self) -> tuple[str, str, str, float, str]:
-        """Return the sorting key: patient, study, series, position (unknown first), image."""
-        position = float("-inf") if self.position_mm is None else self.position_mm
-        return self.patient, self.study, self.series, position, self.image
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +28,7 @@ class Index:
         kind: `rsna`, `cq500`, `ct-ich`, `csv` or `phantom`.
         root: The folder that every `source` is below.
         label_level: Whether labels are of the slice, or of the scan that the slice is in.
-        images: Sorted by `ImageRecord.order`; each `image` and each `source` once.
+        images: Sorted by `StoreRow.order`; each `image` and each `source` once.
         findings: What was repaired, left out or noticed while reading, one entry for each case.
         hu_range: Lowest and highest HU that are known; what lies outside of it is filled in. None
             where all are.
@@ -74,7 +37,7 @@ class Index:
     kind: str
     root: Path
     label_level: LabelLevel
-    images: tuple[ImageRecord, ...]
+    images: tuple[StoreRow, ...]
     findings: tuple[Finding, ...]
     hu_range: tuple[int, int] | None = None
 
@@ -90,7 +53,7 @@ def assemble(
     kind: str,
     root: Path,
     label_level: LabelLevel,
-    images: Iterable[ImageRecord],
+    images: Iterable[StoreRow],
     findings: Iterable[Finding],
     expected: str,
     hu_range: tuple[int, int] | None = None,
@@ -127,7 +90,7 @@ def assemble(
             found=f"{len(all_findings)} findings: {_kinds(all_findings)}",
             expected=expected,
         )
-    ordered = tuple(sorted(kept, key=ImageRecord.order))
+    ordered = tuple(sorted(kept, key=StoreRow.order))
     return Index(kind, root, label_level, ordered, tuple(all_findings), hu_range)
 
 

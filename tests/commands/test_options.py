@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from ichlite.commands import reproduce, train, tune
-from ichlite.commands.recipe_options import with_recipe
-from ichlite.train.recipe import OPTIONS, PANELS, Recipe, option_of
+from ichlite.commands.options import with_records
+from ichlite.option_fields import option_of, options_of
+from ichlite.train.recipe import PANELS, Recipe
 
 Run = Callable[..., Any]
 
@@ -37,7 +38,7 @@ def test_defaults_are_the_recipes(command: Callable[..., None]) -> None:
 def test_a_command_is_called_with_the_recipe_of_its_options() -> None:
     seen: dict[str, Any] = {}
 
-    @with_recipe(without=("dropout",))
+    @with_records(recipe=("dropout",))
     def command(out: str, recipe: Recipe, dropout: tuple[float, float] = (0.0, 0.5)) -> None:
         seen.update(out=out, recipe=recipe, dropout=dropout)
 
@@ -49,11 +50,13 @@ def test_help_lists_every_argument_in_its_panel(ichlite: Run) -> None:
     text = ichlite("train", "--help").out
     panels = dict(re.findall(r"^(\w+):\n((?: +.*\n)+)", text, re.MULTILINE))
     assert [title for title in panels if title in PANELS] == list(PANELS)
-    for name, option in OPTIONS.items():
-        assert re.search(rf"^  {option_of(name)}\b", panels[option.panel], re.MULTILINE), name
+    for name, option in options_of(Recipe).items():
+        assert re.search(rf"^  {option_of(Recipe, name)}\b", panels[option.panel], re.MULTILINE), (
+            name
+        )
 
 
 def test_every_help_line_of_an_argument_is_a_phrase_that_stands_alone() -> None:
-    for name, option in OPTIONS.items():
+    for name, option in options_of(Recipe).items():
         assert option.help.endswith("."), name
         assert not option.help.startswith(("Of ", "By ", "To ", "As ")), name

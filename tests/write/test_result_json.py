@@ -10,7 +10,7 @@ from ichlite.contracts.documents import schema
 from ichlite.contracts.reading import Reading
 from ichlite.infer.pipeline import read_paths
 from ichlite.records import ReadResult
-from ichlite.write.json import reading_of, to_json
+from ichlite.write.result_files import reading_of, to_json
 
 SCHEMA = schema("read-1")
 

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from tests.reproduce.synthetic import costs, summary
 
-from ichlite.reproduce.campaign_document import TEXTS, write_report
-from ichlite.reproduce.campaign_report import Report
+from ichlite.reproduce.campaign_report import TEXTS, Report, write_report
 from ichlite.reproduce.claims import judge
 
 HOSTILE = "<b>mine & yours</b>\x1b[2J"

@@ -6,7 +6,7 @@ from tests.dicom_files import write_head_series
 from ichlite.infer.pipeline import read_paths
 from ichlite.labels import ANY, CLASSES
 from ichlite.records import NotAnalysed, ReadResult, SkippedFile
-from ichlite.write.csv import to_csv
+from ichlite.write.result_files import to_csv
 
 
 def rows(result):
