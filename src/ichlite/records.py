@@ -4,10 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from html import escape
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ichlite import __version__
+from ichlite.contracts.codec import to_json_value
+from ichlite.contracts.reading import (
+    SCHEMA,
+    AnalysedEntry,
+    NotAnalysedEntry,
+    NotChosenEntry,
+    Probabilities,
+    Reading,
+    SkippedEntry,
+    SliceEntry,
+)
+from ichlite.labels import ANY, CLASSES
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 Vector3 = tuple[float, float, float]
 
@@ -186,6 +204,9 @@ class Analysed:
         activation_maps: (slice, map row, map column, subtype) float32, logits of the model's
             second output, which is an activation or a lesion map (`contracts.bundle.OutputSpec`);
             None unless asked for.
+        affine: (4, 4), where the voxels of `hu` lie: index (slice, row, column, 1) → mm to the
+            right, front and head of the patient; None where the files do not say.
+        has_lesion_map: Whether `activation_maps` are a lesion map's.
     """
 
     study: str
@@ -205,8 +226,40 @@ class Analysed:
     logits: NDArray[np.float32] = field(repr=False, compare=False)
     hu: NDArray[np.int16] | None = field(default=None, repr=False, compare=False)
     activation_maps: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
+    affine: NDArray[np.float64] | None = field(default=None, repr=False, compare=False)
+    has_lesion_map: bool = field(default=False, repr=False, compare=False)
 
     status: ClassVar[Literal["analysed"]] = "analysed"
+
+    def __repr__(self) -> str:
+        call = {True: "urgent", False: "not flagged", None: "not cleared"}[self.urgent]
+        return (
+            f"<Analysed: {call}, any {self.scan[ANY]:.2f} (threshold {self.threshold:.2f}), "
+            f"{len(self.slices)} slices, series {self.series}>"
+        )
+
+    @property
+    def spacing_mm(self) -> tuple[float, float, float] | None:
+        """Distances of voxels of `hu` along slice, row and column; None where not known."""
+        if self.affine is None:
+            return None
+        along_slices, down, right = np.linalg.norm(self.affine[:3, :3], axis=0).tolist()
+        return along_slices, down, right
+
+    @property
+    def lesion_map(self) -> NDArray[np.float32] | None:
+        """Probability of blood in each cell, (slice, map row, map column, subtype) in [0, 1].
+
+        Not calibrated. None unless pixels were kept, and for a bundle without a lesion map.
+        """
+        if self.activation_maps is None or not self.has_lesion_map:
+            return None
+        with np.errstate(over="ignore"):
+            return np.asarray(1 / (1 + np.exp(-self.activation_maps)), np.float32)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the series' entry of the document that `ichlite read --json` prints."""
+        return _json_value(entry_of(self))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,6 +300,13 @@ class NotAnalysed:
     threshold: ClassVar[None] = None
     left_out: ClassVar[tuple[()]] = ()
 
+    def __repr__(self) -> str:
+        return f"<NotAnalysed: {self.status}, {self.reasons[0]}, series {self.series}>"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the series' entry of the document that `ichlite read --json` prints."""
+        return _json_value(entry_of(self))
+
 
 ScanResult = Analysed | NotAnalysed
 """The result of one series; `isinstance(result, Analysed)`, or its `status`, tells which."""
@@ -268,3 +328,129 @@ class ReadResult:
     studies: tuple[ScanResult, ...]
     skipped: tuple[SkippedFile, ...]
     warnings: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        analysed = [one for one in self.studies if isinstance(one, Analysed)]
+        urgent = sum(one.urgent is True for one in analysed)
+        rest = len({one.study for one in self.studies} - {one.study for one in analysed})
+        return (
+            f"<ReadResult by {self.bundle}: {len(analysed)} analysed, {urgent} urgent; "
+            f"{rest} studies without an answer, {len(self.skipped)} files skipped>"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the document that `ichlite read --json` prints.
+
+        Example:
+            >>> ReadResult("b 1", (), ()).to_dict()["studies"]
+            []
+        """
+        return _json_value(reading_of(self))
+
+    def to_dataframe(self, *, slices: bool = False) -> DataFrame:
+        """Return a pandas table: a row for each series, or for each analysed slice.
+
+        Args:
+            slices: Whether rows are slices.
+
+        Returns:
+            Columns as the keys of `to_dict`, and for the series `any` and the subtypes; NaN where
+            there is no answer.
+
+        Raises:
+            ModuleNotFoundError: pandas is not installed; it comes with `ichlite[train]`.
+        """
+        import pandas as pd
+
+        rows = []
+        for scan in self.studies:
+            entry = scan.to_dict()
+            of_slices, of_scan = entry.pop("slices"), entry.pop("scan")
+            about = {key: entry[key] for key in ("study", "series", "status", "urgent")}
+            if slices:
+                rows += [about | one for one in of_slices]
+            else:
+                rows.append(entry | (of_scan or dict.fromkeys(CLASSES)))
+        return pd.DataFrame(rows)
+
+    def _repr_html_(self) -> str:
+        """Return the series as a table, most urgent first, for notebooks."""
+        lines = []
+        for scan in sorted(
+            self.studies, key=lambda one: (one.scan is None, -(one.scan or {}).get(ANY, 0.0))
+        ):
+            call = "" if scan.urgent is None else ("urgent" if scan.urgent else "not flagged")
+            numbers = [f"{scan.scan[name]:.2f}" if scan.scan else "" for name in CLASSES]
+            reason = "; ".join(scan.reasons)
+            cells = (scan.study, scan.series, scan.status, call, *numbers, reason)
+            lines.append("".join(f"<td>{escape(cell)}</td>" for cell in cells))
+        titles = ("study", "series", "status", "call", *CLASSES, "why")
+        head = "".join(f"<th>{title}</th>" for title in titles)
+        body = "".join(f"<tr>{line}</tr>" for line in lines)
+        note = f"{escape(self.bundle)}. Research use only. Not a medical device."
+        return f"<table><tr>{head}</tr>{body}</table><p>{note}</p>"
+
+
+def reading_of(result: ReadResult) -> Reading:
+    """Return the document of a result: keys may be added to it, never renamed.
+
+    Example:
+        >>> reading_of(ReadResult("b 1", (), ())).studies
+        ()
+    """
+    return Reading(
+        schema=SCHEMA,
+        ichlite=__version__,
+        research_use_only=True,
+        bundle=result.bundle,
+        studies=tuple(entry_of(scan) for scan in result.studies),
+        skipped=tuple(
+            SkippedEntry(file=one.file, reason=one.reason, may_be_ct=one.may_be_ct)
+            for one in result.skipped
+        ),
+        warnings=result.warnings,
+    )
+
+
+_WITHOUT_ANSWER = ("urgent", "complete", "operating_point", "threshold", "scan")
+
+
+def entry_of(scan: ScanResult) -> AnalysedEntry | NotAnalysedEntry | NotChosenEntry:
+    """Return the entry of a series in the document of a reading."""
+    if isinstance(scan, NotAnalysed):
+        nothing: dict[str, Any] = dict.fromkeys(_WITHOUT_ANSWER)
+        said: dict[str, Any] = {
+            "study": scan.study,
+            "series": scan.series,
+            "files": scan.files,
+            "reasons": scan.reasons,
+            "not_cleared": (),
+            "slices": (),
+            "notes": scan.notes,
+        }
+        if scan.read_instead is None:
+            return NotAnalysedEntry(**nothing, **said)
+        return NotChosenEntry(**nothing, **said, read_instead=scan.read_instead)
+    return AnalysedEntry(
+        study=scan.study,
+        series=scan.series,
+        files=scan.files,
+        reasons=scan.reasons,
+        urgent=scan.urgent,
+        complete=scan.complete,
+        not_cleared=scan.not_cleared,
+        operating_point=scan.operating_point,
+        threshold=scan.threshold,
+        scan=Probabilities(**scan.scan),
+        slices=tuple(
+            SliceEntry(file=one.file, position_mm=one.position_mm, **one.probabilities)
+            for one in scan.slices
+        ),
+        notes=scan.notes,
+    )
+
+
+def _json_value(document: object) -> dict[str, Any]:
+    """Return a document as JSON has it."""
+    value: dict[str, Any] = to_json_value(document)
+    return value

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from ichlite.ct.brain_level import at_level, brain_level_hu
 from ichlite.ct.child import age_notes, child_signs
+from ichlite.ct.geometry import grid_affine
 from ichlite.ct.input_check import judge_series, judge_volume, without_lost_slices
-from ichlite.ct.tensor import read_volume
+from ichlite.ct.tensor import GRID, read_volume
 from ichlite.errors import IchliteError, InputError, UsageError
 from ichlite.infer.bundle import Bundle, load_bundle
 from ichlite.infer.decision import decide
@@ -138,6 +139,8 @@ class Reader:
             breaks=judged.breaks,
             hu=volume.hu if keep_pixels else None,
             activation_maps=maps if keep_pixels else None,
+            affine=grid_affine(judged, GRID),
+            has_lesion_map=self.bundle.map.kind == "lesion",
             logits=logits,
         )
 

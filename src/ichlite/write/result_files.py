@@ -9,25 +9,12 @@ import os
 import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
-from ichlite import __version__
 from ichlite.atomic_files import stat_of
-from ichlite.contracts.codec import to_json_value
-from ichlite.contracts.reading import (
-    SCHEMA,
-    AnalysedEntry,
-    NotAnalysedEntry,
-    NotChosenEntry,
-    Probabilities,
-    Reading,
-    SkippedEntry,
-    SliceEntry,
-)
 from ichlite.ct.header import OWN_REPORT, is_own_report
 from ichlite.errors import UsageError
 from ichlite.labels import CLASSES
-from ichlite.records import NotAnalysed, ReadResult, ScanResult
+from ichlite.records import ReadResult, ScanResult
 from ichlite.write.escaping import printable, unicode_document
 
 COLUMNS = (
@@ -155,27 +142,6 @@ def _cell(text: str) -> str:
     return f"'{shown}" if shown.lstrip().startswith(_FORMULA_STARTS) else shown
 
 
-def reading_of(result: ReadResult) -> Reading:
-    """Return the document of a result: keys may be added to it, never renamed.
-
-    Example:
-        >>> reading_of(ReadResult("b 1", (), ())).studies
-        ()
-    """
-    return Reading(
-        schema=SCHEMA,
-        ichlite=__version__,
-        research_use_only=True,
-        bundle=result.bundle,
-        studies=tuple(_entry(scan) for scan in result.studies),
-        skipped=tuple(
-            SkippedEntry(file=one.file, reason=one.reason, may_be_ct=one.may_be_ct)
-            for one in result.skipped
-        ),
-        warnings=result.warnings,
-    )
-
-
 def to_json(result: ReadResult) -> str:
     r"""Return the document of a result as text, in ASCII alone.
 
@@ -184,42 +150,5 @@ def to_json(result: ReadResult) -> str:
     Raises:
         ValueError: A number is NaN or infinite, which JSON cannot say.
     """
-    document = unicode_document(to_json_value(reading_of(result)))
+    document = unicode_document(result.to_dict())
     return json.dumps(document, indent=2, allow_nan=False) + "\n"
-
-
-_WITHOUT_ANSWER = ("urgent", "complete", "operating_point", "threshold", "scan")
-
-
-def _entry(scan: ScanResult) -> AnalysedEntry | NotAnalysedEntry | NotChosenEntry:
-    if isinstance(scan, NotAnalysed):
-        nothing: dict[str, Any] = dict.fromkeys(_WITHOUT_ANSWER)
-        said: dict[str, Any] = {
-            "study": scan.study,
-            "series": scan.series,
-            "files": scan.files,
-            "reasons": scan.reasons,
-            "not_cleared": (),
-            "slices": (),
-            "notes": scan.notes,
-        }
-        if scan.read_instead is None:
-            return NotAnalysedEntry(**nothing, **said)
-        return NotChosenEntry(**nothing, **said, read_instead=scan.read_instead)
-    return AnalysedEntry(
-        study=scan.study,
-        series=scan.series,
-        files=scan.files,
-        reasons=scan.reasons,
-        urgent=scan.urgent,
-        complete=scan.complete,
-        not_cleared=scan.not_cleared,
-        operating_point=scan.operating_point,
-        threshold=scan.threshold,
-        scan=Probabilities(**scan.scan),
-        slices=tuple(
-            SliceEntry(file=one.file, position_mm=one.position_mm, **one.probabilities)
-            for one in scan.slices
-        ),
-        notes=scan.notes,
-    )
