@@ -5,6 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 LIGHT  := $(VENV)/.light
 FULL   := $(VENV)/.full
+DOCS   := $(VENV)/.docs
 RUNS   ?= runs/bundle
 
 .DEFAULT_GOAL := help
@@ -23,10 +24,11 @@ check: $(FULL)  ## lint, format, types, layers, docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python scripts/type_check_snippets.py
 	$(BIN)/lint-imports
 	$(BIN)/mkdocs build --strict --quiet --site-dir $(VENV)/site
 
-docs: $(FULL)  ## build the documentation into site/
+docs: $(DOCS)  ## build the documentation and the API reference into site/
 	$(BIN)/mkdocs build --strict
 
 bundle: $(FULL)  ## make the embedded bundle: CT_ICH=FOLDER of the data set (hours on 2 cores)
@@ -49,6 +51,10 @@ $(LIGHT): $(BIN)/pip pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e .
 	@touch $@
 
+$(DOCS): $(BIN)/pip pyproject.toml constraints.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	@touch $(LIGHT) $@
+
 $(FULL): $(BIN)/pip pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,ray,node,dev]'
-	@touch $(LIGHT) $@
+	@touch $(LIGHT) $(DOCS) $@

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from ichlite import models as models
+    from ichlite import train as train
     from ichlite.errors import (
         BundleError,
         HounsfieldError,

@@ -40,7 +40,7 @@ RECIPE = Recipe(model="lesion_fcn")
 @pytest.fixture(scope="module")
 def model(store: Store) -> keras.Model:
     trained = trained_on_toys(store, make=lesion_fcn)
-    trained.get_layer("map_gain").gain.assign([0.4, 0.8, 1.0, 1.2, 1.5])
+    trained.get_layer("map_gain").kernel.assign([0.4, 0.8, 1.0, 1.2, 1.5])
     return trained
 
 
@@ -169,7 +169,7 @@ def test_int8_logits_are_the_maps_own_arithmetic(
 ) -> None:
     """The spread of the gains of 5 subtypes is 8 bits; all else after the map is exact."""
     runtime = Runtime(load_bundle(bundles["int8"].path))
-    gain = np.asarray(model.get_layer("map_gain").gain)
+    gain = np.asarray(model.get_layer("map_gain").kernel)
     pooled = keras.Model(model.input, model.get_layer("pooled_logits").output)
     for row in store.rows("test")[:6]:
         hu = np.asarray(store.hu[row])

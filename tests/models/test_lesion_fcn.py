@@ -38,7 +38,7 @@ def test_light_fcns_layers_are_all_there() -> None:
 def test_slice_logits_are_pooled_ones_and_the_maps_maximum_times_the_gain() -> None:
     model = lesion_fcn(**SMALL, size=64)
     gains = np.array([0.0, 0.5, 1.0, 2.0, 3.0], np.float32)
-    model.get_layer("map_gain").gain.assign(gains)
+    model.get_layer("map_gain").kernel.assign(gains)
     pooled = keras.Model(model.input, model.get_layer("pooled_logits").output)
     x = windows(3, 64)
     given = {key: np.asarray(value) for key, value in model(x).items()}
@@ -53,7 +53,7 @@ def test_the_gain_never_turns_negative() -> None:
     model.compile(keras.optimizers.SGD(1.0), {"logits": "mse", "lesion_map": None})
     # Logits are too low, and the map's maximum is negative: the gain is pulled far below 0.
     model.train_on_batch(windows(2, 64), {"logits": np.full((2, 5), 40.0)})
-    np.testing.assert_array_equal(model.get_layer("map_gain").gain, 0.0)
+    np.testing.assert_array_equal(model.get_layer("map_gain").kernel, 0.0)
 
 
 def test_no_cell_claims_blood_at_first() -> None:

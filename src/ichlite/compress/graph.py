@@ -51,7 +51,7 @@ def with_map(model: keras.Model) -> keras.Model:
     features, lesion_map = body(windows)
     _, pooled = _pooled(model.get_layer(POOLED_LOGITS), features)
     strongest = keras.layers.GlobalMaxPooling2D(name="map_strongest")(lesion_map)
-    gain = keras.ops.convert_to_numpy(model.get_layer(MAP_GAIN).gain)
+    gain = keras.ops.convert_to_numpy(model.get_layer(MAP_GAIN).kernel)
     logits = keras.layers.Add(name=LOGITS)([pooled, strongest * gain])
     return keras.Model(windows, {LOGITS: logits, LESION_MAP: lesion_map}, name=model.name)
 

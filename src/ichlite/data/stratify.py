@@ -34,7 +34,8 @@ def deal(
     Returns:
         The number of each group's side. A side exceeds its room only for a group that fits none.
 
-    Source: Sechidis, Tsoumakas and Vlahavas, On the stratification of multi-label data, ECML PKDD
+    Source:
+        Sechidis, Tsoumakas and Vlahavas, On the stratification of multi-label data, ECML PKDD
         2011, algorithm 1.
 
     Example:

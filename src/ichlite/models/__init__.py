@@ -26,6 +26,7 @@ MODELS: Mapping[str, Callable[..., keras.Model]] = {
     "sfcn_depthwise": sfcn_depthwise,
     "mobilenet_v2": mobilenet_v2,
 }
+"""Function that builds each architecture, by the name that `ichlite train --model` takes."""
 
 
 def check_name(name: str) -> None:

@@ -75,7 +75,7 @@ def lesion_fcn(
     pooled = keras.layers.GlobalAveragePooling2D(name="pool")(features)
     pooled = keras.layers.Dropout(dropout, name="dropout")(pooled)
     pooled = keras.layers.Dense(len(NAMES), name=POOLED_LOGITS)(pooled)
-    logits = keras.layers.Add(name=LOGITS)([pooled, SubtypeGain(name=MAP_GAIN)(strongest)])
+    logits = keras.layers.Add(name=LOGITS)([pooled, subtype_gain()(strongest)])
     return keras.Model(image, {LOGITS: logits, LESION_MAP: lesion_map}, name="lesion_fcn")
 
 
@@ -85,23 +85,18 @@ def _map_head(name: str, **options: Any) -> keras.layers.Conv2D:
     return keras.layers.Conv2D(len(NAMES), 1, kernel_initializer=small, name=name, **options)
 
 
-@keras.saving.register_keras_serializable(package="ichlite")
-class SubtypeGain(keras.layers.Layer):  # type: ignore[misc]
-    """Layer that multiplies each subtype's logit by a learned gain, at least 0 and 1 at first.
+def subtype_gain() -> keras.layers.EinsumDense:
+    """Return a layer that multiplies each subtype's logit by a learned gain, at least 0.
 
     Example:
         >>> import numpy as np
-        >>> SubtypeGain()(np.array([[-4.0, 2.0]])).numpy().tolist()
-        [[-4.0, 2.0]]
+        >>> subtype_gain()(np.array([[-4, 2, 0, 1, 3]])).numpy().tolist()
+        [[-4.0, 2.0, 0.0, 1.0, 3.0]]
     """
-
-    def build(self, shape: Any) -> None:
-        """Create the gains."""
-        self.gain = self.add_weight(
-            shape=shape[-1:], initializer="ones", constraint="non_neg", name="gain"
-        )
-        self.built = True
-
-    def call(self, logits: Any) -> Any:
-        """Multiply logits (batch, 5) by the gains."""
-        return logits * self.gain
+    return keras.layers.EinsumDense(
+        "ij,j->ij",
+        len(NAMES),
+        kernel_initializer="ones",
+        kernel_constraint="non_neg",
+        name=MAP_GAIN,
+    )

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile
 
+import h5py
 import keras
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +20,14 @@ from ichlite.data.feed import ahead, to_windows
 from ichlite.data.store import Store
 from ichlite.errors import InputError
 from ichlite.labels import NAMES
+from ichlite.models.lesion_fcn import subtype_gain
 from ichlite.models.outputs import slice_logits
 
 BEST = "best.keras"
 """In a run folder: the epoch with the best validation score."""
 BATCH = 64
+_OLD_GAIN = "ichlite>SubtypeGain"
+"""What older files of `lesion_fcn` call a layer that was not Keras' own."""
 
 
 def load(path: Path, *, compiled: bool = False) -> keras.Model:
@@ -45,11 +53,39 @@ def load(path: Path, *, compiled: bool = False) -> keras.Model:
             expected=f"a .keras file or a run folder with {BEST}",
         )
     try:
-        return keras.saving.load_model(path, compile=compiled)
+        with in_stock_layers(path) as file:
+            return keras.saving.load_model(file, compile=compiled)
     except (ValueError, OSError, TypeError, KeyError, BadZipFile) as failure:
         raise InputError(
             f"{path.name} is no Keras model", found=str(failure).splitlines()[0]
         ) from failure
+
+
+@contextmanager
+def in_stock_layers(path: Path) -> Iterator[Path]:
+    """Lend a file of a model that asks for nothing but Keras: itself, or an older one translated.
+
+    Args:
+        path: A `.keras` or `.h5` file; `subtype_gain` takes the place of the layer of ichlite's own
+            that `lesion_fcn` once had, with its weights and what the optimiser knows of them.
+    """
+    if _OLD_GAIN.encode() not in path.read_bytes():
+        yield path
+        return
+    with TemporaryDirectory() as folder, ZipFile(path) as old:
+        config = json.loads(old.read("config.json"))
+        for layer in config["config"]["layers"]:
+            if layer["registered_name"] == _OLD_GAIN:
+                layer.update(keras.saving.serialize_keras_object(subtype_gain()))
+        weights = BytesIO(old.read("model.weights.h5"))
+        with h5py.File(weights, "a") as groups:
+            groups.move("layers/subtype_gain", "layers/einsum_dense")
+        new = {"config.json": json.dumps(config).encode(), "model.weights.h5": weights.getvalue()}
+        translated = Path(folder) / path.name
+        with ZipFile(translated, "w") as archive:
+            for name in old.namelist():
+                archive.writestr(name, new.get(name) or old.read(name))
+        yield translated
 
 
 def predict(model: keras.Model, store: Store, rows: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -6,8 +6,7 @@ from ichlite.train import Recipe, fit, open_store
 run = fit(Recipe(loss="ldam", epochs=5), open_store("phantoms"), "runs/ldam")
 ```
 
-`keras.models.load_model(run.folder / "best.keras")` needs nothing of ichlite; for the one layer of
-`lesion_fcn` that is not Keras' own, `import ichlite.models` first.
+`keras.models.load_model(run.folder / "best.keras")` needs nothing of ichlite, whatever the network.
 """
 
 from __future__ import annotations

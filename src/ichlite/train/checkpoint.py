@@ -19,7 +19,7 @@ import numpy as np
 from ichlite.atomic_files import replacing
 from ichlite.errors import InputError, UsageError
 from ichlite.models.outputs import has_lesion_map
-from ichlite.models.saved import load
+from ichlite.models.saved import in_stock_layers, load
 
 LAST = "last.keras"
 SUMS_FILE = "ichlite-epoch.json"
@@ -76,7 +76,8 @@ def resume(path: Path, model: keras.Model) -> None:
     """
     try:
         model.optimizer.build(model.trainable_variables)
-        model.load_weights(path)
+        with in_stock_layers(path) as file:
+            model.load_weights(file)
     except (ValueError, OSError, KeyError, BadZipFile) as failure:
         raise InputError(
             f"{path.parent.name} cannot go on: {path.name} is damaged, or of another model",

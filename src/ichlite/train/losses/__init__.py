@@ -65,6 +65,7 @@ LOSSES: Mapping[str, type[keras.losses.Loss]] = {
     "distribution_balanced": DistributionBalanced,
     "ldam_drw": Ldam,
 }
+"""Class of each loss, by the name that `ichlite train --loss` takes."""
 
 
 def build_loss(
