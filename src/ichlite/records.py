@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ichlite import __version__
+from ichlite.contracts import VERSION
 from ichlite.contracts.codec import to_json_value
 from ichlite.contracts.reading import (
     SCHEMA,
@@ -400,7 +400,7 @@ def reading_of(result: ReadResult) -> Reading:
     """
     return Reading(
         schema=SCHEMA,
-        ichlite=__version__,
+        ichlite=VERSION,
         research_use_only=True,
         bundle=result.bundle,
         studies=tuple(entry_of(scan) for scan in result.studies),
