@@ -288,3 +288,31 @@ def test_more_threads_than_cores_hold_no_more_models(monkeypatch):
     monkeypatch.setattr(reader_module, "usable_cores", lambda: 2)
     with Reader(threads=64) as reader:
         assert len(reader._runtimes) == 2
+
+
+def test_data_sets_give_the_numbers_of_their_files(head_series):
+    files = sorted(head_series.iterdir())
+    sets = [pydicom.dcmread(file) for file in files]
+    from_files, from_sets = read_scan(head_series), read_scan(sets)
+    assert from_sets.scan == from_files.scan
+    assert [s.probabilities for s in from_sets.slices] == [
+        s.probabilities for s in from_files.slices
+    ]
+    assert Path(from_sets.files[0]).name == "dataset-0001"
+    assert not Path(from_sets.files[0]).exists()
+    mixed = read_scan([*sets[:9], *files[9:]])
+    assert mixed.scan == from_files.scan
+
+
+def test_a_data_set_without_file_meta_is_read(head_series):
+    sets = [pydicom.dcmread(file) for file in sorted(head_series.iterdir())]
+    for one in sets:
+        del one.file_meta
+    assert read_scan(sets).scan == read_scan(head_series).scan
+
+
+def test_what_is_neither_path_nor_data_set_is_named():
+    with pytest.raises(UsageError, match="input 1 cannot be read; found int"):
+        read_scan([3])
+    with pytest.raises(UsageError, match="input 1 cannot be read; found NoneType"):
+        read_scan(None)

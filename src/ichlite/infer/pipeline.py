@@ -15,17 +15,20 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ichlite.ct.series import find_series
 from ichlite.errors import SeriesError
 from ichlite.infer.bundle import Bundle
+from ichlite.infer.datasets import as_paths
 from ichlite.infer.reader import Reader
 from ichlite.infer.study import read_study
 from ichlite.records import Analysed, ReadResult, ScanResult, Series, SkippedFile
 
+if TYPE_CHECKING:
+    from ichlite.infer.datasets import Paths
+
 Visit = Callable[[ScanResult], None]
-Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
-"""One path or several."""
 
 
 def read_paths(
@@ -43,7 +46,8 @@ def read_paths(
     """Return a result for each study under paths, and a reason for each other series and file.
 
     Args:
-        paths: A file or folder, or several; searched through all sub-folders.
+        paths: A file or folder, or several; folders are searched through all sub-folders. Or
+            pydicom data sets, with their pixels.
         bundle: The model, or its folder; None for the embedded one.
         force: Judge series that the gate refused; what has no HU, or mixes patients or studies,
             is still not judged.
@@ -69,10 +73,13 @@ def read_paths(
         >>> read_paths(SAMPLES[0].folder).studies[0].status
         'analysed'
     """
-    with Reader(bundle, threads, operating_point=operating_point) as reader:
+    with (
+        as_paths(paths) as files,
+        Reader(bundle, threads, operating_point=operating_point) as reader,
+    ):
         return read_with(
             reader,
-            paths,
+            files,
             force=force,
             keep_pixels=keep_pixels,
             visit=visit,
@@ -83,7 +90,7 @@ def read_paths(
 
 def read_with(
     reader: Reader,
-    paths: Paths,
+    paths: Sequence[str | os.PathLike[str]],
     *,
     force: bool = False,
     keep_pixels: bool = False,
@@ -117,7 +124,7 @@ def read_with(
 
 
 def read_scan(
-    path: str | Path,
+    path: Paths,
     *,
     bundle: Bundle | str | Path | None = None,
     force: bool = False,
@@ -128,7 +135,7 @@ def read_scan(
     """Return the result of the one readable head CT series of a file or folder.
 
     Args:
-        path: File or folder.
+        path: File or folder; or the pydicom data sets of one study.
         bundle: The model, or its folder; None for the embedded one.
         force: Judge the series although the gate objects.
         threads: Threads that read files and run the model.
@@ -150,7 +157,7 @@ def read_scan(
         28
     """
     result = read_paths(
-        [path],
+        path,
         bundle=bundle,
         force=force,
         threads=threads,
@@ -162,12 +169,13 @@ def read_scan(
         return analysed[0]
     if analysed:
         raise SeriesError(
-            f"{path} is not one scan",
+            f"{_named(path)} is not one scan",
             found=f"{len(analysed)} series",
             expected="one",
             remedy="use read_paths",
         )
-    raise SeriesError(f"{path} holds no series that can be analysed", found=_why_not(result))
+    why = _why_not(result)
+    raise SeriesError(f"{_named(path)} holds no series that can be analysed", found=why)
 
 
 def _studies(found: Sequence[Series], *, every_series: bool) -> list[list[Series]]:
@@ -176,6 +184,11 @@ def _studies(found: Sequence[Series], *, every_series: bool) -> list[list[Series
     for series in found:
         studies[series.series_uid if every_series else series.study_uid].append(series)
     return list(studies.values())
+
+
+def _named(paths: Paths) -> str:
+    """Return what was read, in a word."""
+    return os.fspath(paths) if isinstance(paths, str | os.PathLike) else "the input"
 
 
 def _why_not(result: ReadResult) -> str:
@@ -193,11 +206,10 @@ def _without_pixels(result: ScanResult) -> ScanResult:
     return result
 
 
-def _findable(paths: Paths) -> tuple[list[str], tuple[SkippedFile, ...]]:
+def _findable(paths: Sequence[str | os.PathLike[str]]) -> tuple[list[str], tuple[SkippedFile, ...]]:
     """Return the paths that have files in them, and why each other one is skipped."""
     kept, skipped = [], []
-    several = [paths] if isinstance(paths, str | os.PathLike) else paths
-    for path in (os.fspath(one) for one in several):
+    for path in (os.fspath(one) for one in paths):
         if not os.path.lexists(path):
             skipped.append(SkippedFile(path, "does not exist", may_be_ct=True))
         elif Path(path).is_dir() and not any(files for _, _, files in os.walk(path)):

@@ -1,0 +1,70 @@
+"""Read pydicom data sets as the files that they would be."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ichlite.errors import UsageError
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+    PathOrDataset = str | os.PathLike[str] | Dataset
+    Paths = PathOrDataset | Sequence[PathOrDataset]
+    """One path or pydicom data set, or several."""
+
+
+@contextmanager
+def as_paths(given: Paths) -> Iterator[list[str]]:
+    """Yield paths, data sets among them written to a folder that is gone afterwards.
+
+    There is one way from bytes to pixels, and so one result, whoever opened the file. The files are
+    named by their place in the list: `dataset-0001` is the first.
+
+    Raises:
+        UsageError: One of them is neither a path nor a data set that DICOM can hold.
+    """
+    alone = isinstance(given, str | os.PathLike) or not isinstance(given, Sequence)
+    several: Sequence[PathOrDataset] = [given] if alone else given  # type: ignore[list-item]
+    if all(isinstance(one, str | os.PathLike) for one in several):
+        yield [os.fspath(one) for one in several]  # type: ignore[arg-type]
+        return
+    with tempfile.TemporaryDirectory(prefix="ichlite-") as folder:
+        paths = []
+        for number, one in enumerate(several, 1):
+            if isinstance(one, str | os.PathLike):
+                paths.append(os.fspath(one))
+            else:
+                paths.append(str(_written(one, Path(folder) / f"dataset-{number:04d}", number)))
+        yield paths
+
+
+def _written(dataset: Dataset, path: Path, number: int) -> Path:
+    """Write a data set as a file."""
+    from pydicom import Dataset as PydicomDataset
+    from pydicom import dcmwrite
+    from pydicom.dataset import FileMetaDataset
+    from pydicom.uid import ExplicitVRLittleEndian
+
+    if not isinstance(dataset, PydicomDataset):
+        raise UsageError(
+            f"input {number} cannot be read",
+            found=type(dataset).__name__,
+            expected="a path or a pydicom Dataset",
+        )
+    if not getattr(dataset, "file_meta", None):
+        dataset = PydicomDataset(dataset)
+        dataset.file_meta = FileMetaDataset()
+        dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    try:
+        dcmwrite(path, dataset, enforce_file_format=True)
+    except (ValueError, AttributeError, TypeError, NotImplementedError) as fault:
+        raise UsageError(
+            f"data set {number} cannot be written as DICOM", found=str(fault).splitlines()[0]
+        ) from fault
+    return path
