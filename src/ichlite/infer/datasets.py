@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from ichlite.errors import UsageError
 
@@ -29,10 +29,9 @@ def as_paths(given: Paths) -> Iterator[list[str]]:
     Raises:
         UsageError: One of them is neither a path nor a data set that DICOM can hold.
     """
-    alone = isinstance(given, str | os.PathLike) or not isinstance(given, Sequence)
-    several: Sequence[PathOrDataset] = [given] if alone else given  # type: ignore[list-item]
+    several = cast("Sequence[PathOrDataset]", given if _is_list(given) else [given])
     if all(isinstance(one, str | os.PathLike) for one in several):
-        yield [os.fspath(one) for one in several]  # type: ignore[arg-type]
+        yield [os.fspath(cast("str", one)) for one in several]
         return
     with tempfile.TemporaryDirectory(prefix="ichlite-") as folder:
         paths = []
@@ -42,6 +41,11 @@ def as_paths(given: Paths) -> Iterator[list[str]]:
             else:
                 paths.append(str(_written(one, Path(folder) / f"dataset-{number:04d}", number)))
         yield paths
+
+
+def _is_list(given: object) -> bool:
+    """Return whether several things were given; a text is one."""
+    return isinstance(given, Sequence) and not isinstance(given, str)
 
 
 def _written(dataset: Dataset, path: Path, number: int) -> Path:
