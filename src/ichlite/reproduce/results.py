@@ -325,8 +325,8 @@ def _result(pieces: Sequence[Piece], draws: int) -> Result:
         "slices": len(labels),
         "patients": len(np.unique(patients)),
         "all_negative_accuracy": all_negative_accuracy(labels),
-        "mean": asdict(mean_scores(per_class)),
-        "per_class": {name: asdict(one) for name, one in per_class.items()},
+        "mean": to_json_value(mean_scores(per_class)),
+        "per_class": {name: to_json_value(one) for name, one in per_class.items()},
     }
     redrawn = None
     if draws:
