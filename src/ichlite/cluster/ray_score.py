@@ -11,15 +11,16 @@ import json
 import pickle
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from ichlite.atomic_files import check_place, write_json
 from ichlite.cluster import score_parts
 from ichlite.cluster.ray_archive import Archive, Study, find_studies
-from ichlite.cluster.score_parts import Read
+from ichlite.cluster.score_parts import Read, StudyRow
 from ichlite.cluster.session import Cluster
+from ichlite.contracts.reading import SkippedEntry
+from ichlite.contracts.score import SCHEMA, NamedSeries, ScoreSummary, SeriesCounts
 from ichlite.errors import IchliteError, StoreError, UsageError
 from ichlite.infer.bundle import Bundle, load_bundle
 from ichlite.infer.pipeline import read_with
@@ -27,7 +28,6 @@ from ichlite.infer.reader import Reader
 from ichlite.records import NotAnalysed, ReadResult
 from ichlite.write.escaping import unicode_text
 
-SCHEMA = "ichlite-score/1"
 ORDER_FILE = "score.json"
 TRIES = "tries"
 MOST_TRIES = 3
@@ -45,7 +45,7 @@ def score_archive(
     force: bool = False,
     on_found: Callable[[int], None] = lambda _: None,
     on_studies: Callable[[int], None] = lambda _: None,
-) -> dict[str, Any]:
+) -> ScoreSummary:
     """Read every study of an archive that was not read before, within a `session`.
 
     Args:
@@ -114,7 +114,7 @@ class Scorer:
         self.out = Path(out)
         self.force = force
 
-    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+    def __call__(self, row: Mapping[str, bytes]) -> dict[str, int | str]:
         """Read pickled studies, write their rows, and return how many, or why they cannot be."""
         studies: list[Study] = pickle.loads(row["studies"])  # noqa: S301  our own driver's
         try:
@@ -131,13 +131,6 @@ class Scorer:
             return read_with(self.reader, study.files, force=self.force)
         except IchliteError as failure:  # its files went away meanwhile, say
             return _unread(self.reader.bundle, study, str(failure))
-
-
-def succeeded(summary: dict[str, Any]) -> bool:
-    """Return whether every input was analysed and none needs a second look, as for `read`."""
-    good = summary["series"]["analysed"] > 0 and not summary["series"]["not_analysed"]
-    open_ends = ("not_cleared", "skipped_files", "warnings", "changed")
-    return good and not any(summary[key] for key in open_ends)
 
 
 def _unread(bundle: Bundle, study: Study, reason: str) -> ReadResult:
@@ -167,7 +160,7 @@ def _shares(studies: Sequence[Study], processes: int) -> list[list[Study]]:
 
 
 def _check_here(out: Path, read: Sequence[Study]) -> None:
-    there = {row["found_in"] for row in score_parts.read_studies(out, ["found_in"])}
+    there = {row.found_in for row in score_parts.read_studies(out)}
     lost = [study.uid for study in read if unicode_text(study.uid) not in there]
     if lost:
         raise StoreError(
@@ -210,42 +203,38 @@ def _summary(
     scored: int,
     seconds: float,
     cluster: Cluster,
-) -> dict[str, Any]:
-    rows = score_parts.read_studies(
-        out, ["study", "series", "status", "reasons", "not_cleared", "slices", "file"]
-    )
-    count = Counter(row["status"] for row in rows)
-    return {
-        "schema": SCHEMA,
-        "bundle": bundle.label,
-        "archive": str(archive),
-        "out": str(out),
-        "studies": len(found.studies),
-        "scored": scored,
-        "scored_before": len(found.studies) - scored,
-        "series": {status: count[status] for status in ("analysed", "not_analysed")},
-        "slices": sum(row["slices"] or 0 for row in rows),
-        "not_analysed": [
-            {"study": row["study"], "series": row["series"], "reasons": row["reasons"]}
+) -> ScoreSummary:
+    rows = score_parts.read_studies(out)
+    count = Counter(row.status for row in rows)
+    return ScoreSummary(
+        schema=SCHEMA,
+        bundle=bundle.label,
+        archive=str(archive),
+        out=str(out),
+        studies=len(found.studies),
+        scored=scored,
+        scored_before=len(found.studies) - scored,
+        series=SeriesCounts(analysed=count["analysed"], not_analysed=count["not_analysed"]),
+        slices=sum(row.slices or 0 for row in rows),
+        not_analysed=tuple(
+            _named(row, row.reasons) for row in rows if row.status == "not_analysed"
+        ),
+        not_cleared=tuple(_named(row, row.not_cleared) for row in rows if row.not_cleared),
+        skipped_files=tuple(
+            SkippedEntry(file=row.file or "", reason=row.reasons[0])
             for row in rows
-            if row["status"] == "not_analysed"
-        ],
-        "not_cleared": [
-            {"study": row["study"], "series": row["series"], "reasons": row["not_cleared"]}
-            for row in rows
-            if row.get("not_cleared")  # absent in parts of earlier versions
-        ],
-        "skipped_files": [
-            {"file": row["file"], "reason": row["reasons"][0]}
-            for row in rows
-            if row["status"] == score_parts.SKIPPED
-        ],
-        "warnings": list(found.warnings),
-        "changed": [
+            if row.status == score_parts.SKIPPED
+        ),
+        warnings=found.warnings,
+        changed=tuple(
             s.uid for s in found.studies if done.get(unicode_text(s.uid), s.digest) != s.digest
-        ],
-        "seconds": round(seconds, 3),
-        "studies_per_s": round(scored / seconds, 3),
-        "nodes": cluster.nodes,
-        "cpus": cluster.cpus,
-    }
+        ),
+        seconds=round(seconds, 3),
+        studies_per_s=round(scored / seconds, 3),
+        nodes=cluster.nodes,
+        cpus=cluster.cpus,
+    )
+
+
+def _named(row: StudyRow, reasons: tuple[str, ...]) -> NamedSeries:
+    return NamedSeries(study=row.study or "", series=row.series or "", reasons=reasons)
