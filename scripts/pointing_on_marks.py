@@ -12,7 +12,7 @@ import argparse
 import csv
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from ichlite.contracts.codec import to_json_value
+from ichlite.contracts.evaluation import Hits
 from ichlite.contracts.run import RunManifest
 from ichlite.data.join import Fold, hold_out
 from ichlite.data.levels import levelled
 from ichlite.data.store import Store
 from ichlite.data.store_parts import CELLS, cells_of
 from ichlite.errors import IchliteError, InputError
-from ichlite.evaluate.pointing import hit_lines, hits_of, maps_of, point, pointing
+from ichlite.evaluate.pointing import hit_lines, hits_by_class, hits_of, maps_of, point, pointing
 from ichlite.evaluate.predictions import load_judge
 from ichlite.evaluate.seen import Evaluated, seen_patients
 from ichlite.labels import CLASSES, NAMES
@@ -149,26 +151,22 @@ def held_out(run: Path, training: RunManifest, store: Store) -> NDArray[np.int64
     return hold_out(store, Fold(fold.number, fold.of, fold.seed)).rows("test")
 
 
-def play_on_implants(runs: list[Path], store: Store, implants: Store) -> dict[str, Any]:
+def play_on_implants(runs: list[Path], store: Store, implants: Store) -> dict[str, Hits]:
     """Play on implanted bleeds over 1 ml, each with the run that left out whose head it is in.
 
     Returns:
-        Class → `Hits` of all folds together, as a dict.
+        Class → hits of all folds together.
     """
-    counts = {name: np.zeros(3, int) for name in CLASSES}
+    counts = np.zeros((len(CLASSES), 3), int)
     for run in runs:
         training = _training(run)
         judge = load_judge(run, training)
         patients = store.patient[held_out(run, training, store)]
         rows = np.flatnonzero(np.isin(implants.patient, patients))
-        found = pointing(judge.model, levelled(implants, judge.brain_level_hu), rows) or {}
-        for name in CLASSES:
-            hits = found.get(name, {"slices": 0, "strict": 0, "tolerant": 0})
-            counts[name] += [hits["slices"], hits["strict"], hits["tolerant"]]
-    return {
-        name: asdict(hits_of(np.arange(slices) < strict, np.arange(slices) < tolerant))
-        for name, (slices, strict, tolerant) in counts.items()
-    }
+        found = pointing(judge.model, levelled(implants, judge.brain_level_hu), rows)
+        if found is not None:
+            counts += [[one.slices, one.strict, one.tolerant] for one in found.by_class.values()]
+    return {name: hits_of(*count) for name, count in zip(CLASSES, counts.tolist(), strict=True)}
 
 
 def maps_out_of_fold(runs: list[Path], store: Store, rows: NDArray[np.int64]) -> NDArray[Any]:
@@ -224,7 +222,7 @@ def chance(marked: Marked, store: Store) -> dict[str, list[float | None]]:
 
 
 def play(maps: NDArray[np.float32], marked: Marked, store: Store) -> dict[str, Any]:
-    """Return `Hits` for each class, and which slices were missed.
+    """Return the hits of each class, and which slices were missed.
 
     Of all marked slices, of those without a doubtful mark, and of those in which the map has a
     cell of the class at all: a probability over one half.
@@ -238,10 +236,7 @@ def play(maps: NDArray[np.float32], marked: Marked, store: Store) -> dict[str, A
         ("without_doubtful", marked.asked & ~marked.doubtful[:, None]),
         ("with_a_positive_cell", marked.asked & positive),
     ):
-        found[key] = {
-            name: asdict(hits_of(on[asked[:, k], k], near[asked[:, k], k]))
-            for k, name in enumerate(CLASSES)
-        }
+        found[key] = hits_by_class(on, near, asked)
     for key, hit in (("not_on", on), ("neither_on_nor_beside", near)):
         found[key] = {
             name: store.image[marked.rows[marked.asked[:, k] & ~hit[:, k]]].tolist()
@@ -320,7 +315,7 @@ def main() -> None:
                 drawn = picture(np.asarray(store.hu[row]), own, mine)
                 drawn.save(given.pictures / f"{store.image[row]}-seed{seed}.png")
     if given.json:
-        print(json.dumps(document, indent=1))
+        print(json.dumps(to_json_value(document), indent=1))
         return
     facts = {key: document[key] for key in ("slices", "marked", "doubtful", "patients", "chance")}
     print(json.dumps(facts))

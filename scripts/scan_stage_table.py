@@ -25,12 +25,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ichlite.atomic_files import write_json
+from ichlite.contracts.evaluation import Difference
 from ichlite.data.join import Fold, open_stores
 from ichlite.data.levels import levelled
 from ichlite.evaluate.calibrate import fit_calibration
 from ichlite.evaluate.intervals import interval
 from ichlite.evaluate.metrics import roc_auc
-from ichlite.evaluate.paired import Difference, compare
+from ichlite.evaluate.paired import compare
 from ichlite.evaluate.predictions import Cases, Judged
 from ichlite.evaluate.summary import redraw_cases
 from ichlite.infer.decision import (

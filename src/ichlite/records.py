@@ -230,6 +230,7 @@ class Analysed:
     has_lesion_map: bool = field(default=False, repr=False, compare=False)
 
     status: ClassVar[Literal["analysed"]] = "analysed"
+    may_be_head: ClassVar[Literal[True]] = True
 
     def __repr__(self) -> str:
         call = {True: "urgent", False: "not flagged", None: "not cleared"}[self.urgent]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from collections.abc import Callable
@@ -17,6 +16,8 @@ from tests.dicom_files import UID_ROOT, write_head_series
 from ichlite.cluster.ray_archive import Archive, Study, group
 from ichlite.cluster.ray_score import MOST_TRIES, TRIES, Scorer, begin_try, score_archive
 from ichlite.cluster.session import session
+from ichlite.contracts.codec import read_document
+from ichlite.contracts.score import ScoreSummary, SeriesCounts
 from ichlite.errors import InputError, UsageError
 from ichlite.infer.pipeline import read_paths
 from ichlite.labels import CLASSES
@@ -80,8 +81,8 @@ def test_a_worker_that_is_killed_costs_nothing(archive: Path, cluster: str, tmp_
         summary = score_archive(archive, out, there, on_studies=kill_once)
         assert killed
         assert (summary.scored, summary.scored_before) == (STUDIES, 0)
-        assert dict(summary.series) == {"analysed": STUDIES - 1, "not_analysed": 1}
-        assert [row.study for row in summary.not_cleared] == [f"{UID_ROOT}106"]
+        assert summary.series == SeriesCounts(analysed=STUDIES - 1, not_analysed=1)
+        assert [one.study for one in summary.not_cleared] == [f"{UID_ROOT}106"]
         assert not summary.succeeded
         compare_with_read(archive, out)
 
@@ -114,9 +115,9 @@ def test_the_command_prints_one_document(
     monkeypatch.chdir(archive)  # Ray's processes run elsewhere
     done = ichlite("score", "case 0", tmp_path / "scores", "--ray", cluster, "--json")
     assert done.exit_code == 0, done.err
-    document = json.loads(done.out)
-    assert (document["studies"], document["slices"], document["nodes"]) == (1, 24, 2)
-    assert document["studies_per_s"] > 0
+    document = read_document(ScoreSummary, done.out)
+    assert (document.studies, document.slices, document.nodes) == (1, 24, 2)
+    assert document.studies_per_s > 0
     bad = ichlite("score", archive / "case 5", tmp_path / "bad", "--ray", cluster)
     assert bad.exit_code == 1
     assert "not analysed" in bad.err

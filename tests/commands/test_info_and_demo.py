@@ -3,8 +3,10 @@ import shutil
 
 import pytest
 
+from ichlite.contracts.codec import to_json_value
+from ichlite.evaluate.pointing import hits_of
 from ichlite.infer.bundle import EMBEDDED, load_bundle
-from ichlite.labels import NAMES
+from ichlite.labels import CLASSES, NAMES
 from ichlite.samples import GE_HEAD, SAMPLES
 
 
@@ -80,13 +82,17 @@ def test_info_on_undefined_metrics_says_why(ichlite, changed_bundle):
 
 def test_info_shows_documents_inside_the_metrics_line_by_line(ichlite, changed_bundle):
     def add(manifest):
-        manifest["metrics"]["pointing"] = {"slices": 1234, "share": {"value": 1 / 3}}
-        manifest["metrics"]["seeds"] = [{"seed": 1, "kept": True}]
+        metrics = manifest["metrics"]
+        hits = to_json_value(hits_of(1234, 411, 617))
+        metrics["pointing"] = {"least_ml": 1 / 3, **dict.fromkeys(CLASSES, hits)}
+        table = {key: metrics[key] for key in ("per_class", "mean", "any", "all_negative_accuracy")}
+        seed = {**table, "rsna_log_loss": None, "scan": {**table, "scans": 3}}
+        metrics["seeds"] = [{**seed, "scores": "seed-1", "thresholds_by_fold": {}}]
 
     facts = facts_of(ichlite("info", "--bundle", changed_bundle(add)))
     lines = {" ".join(line.split()) for line in facts.splitlines()}
-    assert {"pointing: slices 1,234", "pointing: share: value 0.3333"} <= lines
-    assert {"seeds: 1: seed 1", "seeds: 1: kept yes"} <= lines
+    assert {"pointing: any: slices 1,234", "pointing: least_ml 0.3333"} <= lines
+    assert {"seeds: 1: scores seed-1", "seeds: 1: scan: scans 3"} <= lines
 
 
 def test_info_on_a_bundle_that_was_never_measured(ichlite, changed_bundle):

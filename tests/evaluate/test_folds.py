@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from msgspec import UNSET
 from tests.evaluate.made_scores import SLICES, made_scores
 
+from ichlite.contracts.codec import document_text, read_document, to_json_value
+from ichlite.contracts.evaluation import Evaluation
 from ichlite.errors import UnknownName
 from ichlite.evaluate.calibrate import fit_calibration
 from ichlite.evaluate.evaluation_report import markdown, write_report
@@ -67,11 +69,11 @@ def test_raw_logits_are_pooled_as_they_are() -> None:
     seed = seed_of(offset=4.0)
     document, _ = summarise_folds([seed])
     raw = roc_auc(seed.table.labels[:, 0], seed.table.logits.max(axis=1))
-    assert document["any"]["roc_auc_of_logits"] == raw
-    assert document["seeds"][0]["any"]["roc_auc_of_logits"] == raw
-    assert "roc_auc_of_logits" not in document["scan"]["any"]
+    assert document.any.roc_auc_of_logits == raw
+    assert document.seeds[0].any.roc_auc_of_logits == raw
+    assert document.scan.any.roc_auc_of_logits is UNSET
     none, _ = summarise_folds([seed], calibrate="none")
-    assert none["any"]["roc_auc"] != document["any"]["roc_auc"]
+    assert none.any.roc_auc != document.any.roc_auc
     with pytest.raises(UnknownName, match="expected one of cross, none"):
         calibrate_named("all")
 
@@ -79,33 +81,38 @@ def test_raw_logits_are_pooled_as_they_are() -> None:
 def test_document_keeps_the_contract() -> None:
     seeds = [seed_of(seed=i, folds=4) for i in range(3)]
     document, judged = summarise_folds(seeds, bootstrap=30)
-    json.dumps(document, allow_nan=False)
+    assert read_document(Evaluation, document_text(document)) == document
+    written = to_json_value(document)
     assert {"data", "folds", "slices", "scans", "patients", "per_class", "mean", "any"} <= {
-        *document
+        *written
     }
-    assert (document["folds"], document["slices"], document["scans"]) == (4, 40 * SLICES, 40)
-    assert len(judged) == len(document["seeds"]) == 3
-    for part in (document, document["scan"]):
+    assert (document.folds, document.slices, document.scans) == (4, 40 * SLICES, 40)
+    assert len(judged) == len(document.seeds) == 3
+    for part in (written, written["scan"]):
         for name in (*NAMES, "mean", "any"):
             row = part["per_class"][name] if name in NAMES else part[name]
             assert set(row) >= {
                 "roc_auc", "average_precision", "sensitivity", "specificity", "positives",
                 "expected_calibration_error", "seed_sd", "intervals", "no_interval",
             }  # fmt: skip
-    by_seed = [one["scan"]["any"]["roc_auc"] for one in document["seeds"]]
-    assert document["scan"]["any"]["roc_auc"] == pytest.approx(np.mean(by_seed))
-    assert document["scan"]["any"]["seed_sd"]["roc_auc"] == pytest.approx(np.std(by_seed, ddof=1))
-    low, high = document["any"]["intervals"]["roc_auc"]
-    assert low < document["any"]["roc_auc"] < high
-    for one in document["seeds"]:
-        low, high = one["any"]["intervals"]["sensitivity"]
-        assert low <= one["any"]["sensitivity"] <= high
+    by_seed = [one.scan.any.roc_auc for one in document.seeds]
+    assert document.scan.any.roc_auc == pytest.approx(np.mean(by_seed))
+    assert document.scan.any.seed_sd["roc_auc"] == pytest.approx(np.std(by_seed, ddof=1))
+    low, high = document.any.intervals["roc_auc"]
+    assert low < document.any.roc_auc < high
+    for one in document.seeds:
+        assert set(to_json_value(one)) == {
+            "scores", "per_class", "mean", "any", "all_negative_accuracy", "rsna_log_loss", "scan",
+            "thresholds_by_fold",
+        }  # fmt: skip
+        low, high = one.any.intervals["sensitivity"]
+        assert low <= one.any.sensitivity <= high
 
 
 def test_one_seed_has_no_spread_and_is_its_own_mean(tmp_path: Path) -> None:
     document, judged = summarise_folds([seed_of()], bootstrap=20)
-    assert "seed_sd" not in document["any"]
-    assert document["any"] == document["seeds"][0]["any"]
+    assert document.any.seed_sd is UNSET
+    assert document.any == document.seeds[0].any
     page = markdown(document)
     assert "Platt" in page
     assert "roc auc of logits" in page.lower() or "ROC AUC of raw logits" in page
@@ -119,9 +126,9 @@ def test_intervals_of_one_patients_bleeds_are_none_and_said() -> None:
     labels[:, 1] = alone
     labels[:, 0] = labels[:, 1:].max(axis=1)
     document, _ = summarise_folds([Seed("s.csv", replace(table, labels=labels))], bootstrap=50)
-    row = document["per_class"]["epidural"]
-    assert row["intervals"]["roc_auc"] is None
-    assert row["roc_auc_95"] is None
-    assert row["no_interval"]["roc_auc"] == "all positives are of one patient"
-    assert row["intervals"]["specificity"] is not None
+    row = document.per_class["epidural"]
+    assert row.intervals["roc_auc"] is None
+    assert row.roc_auc_95 is None
+    assert row.no_interval["roc_auc"] == "all positives are of one patient"
+    assert row.intervals["specificity"] is not None
     assert "epidural: no 95 % interval of roc auc, sensitivity" in markdown(document)

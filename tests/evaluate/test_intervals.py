@@ -17,7 +17,7 @@ from ichlite.evaluate.intervals import (
     wilson,
     with_mean,
 )
-from ichlite.evaluate.metrics import Scores, roc_auc, score_class
+from ichlite.evaluate.metrics import roc_auc, score_class
 
 Metric = Callable[[np.ndarray, np.ndarray], float | None]
 
@@ -60,7 +60,7 @@ def test_equals_redrawing_lists_of_images(
         for place, name in enumerate(METRICS):
 
             def metric(y: np.ndarray, p: np.ndarray, name: str = name) -> float | None:
-                scores: Scores = score_class(y, p)
+                scores = score_class(y, p)
                 value: float | None = getattr(scores, name)
                 return value
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from tests.evaluate.made_scores import made_scores
 
+from ichlite.contracts.codec import document_text, read_document
+from ichlite.contracts.evaluation import Comparison
 from ichlite.errors import InputError
 from ichlite.evaluate.intervals import interval
 from ichlite.evaluate.metrics import roc_auc
@@ -43,7 +44,7 @@ def test_a_better_model_is_told_from_chance_and_the_sides_may_change() -> None:
     assert turned.difference == -row.difference
     assert turned.interval == pytest.approx((-row.interval[1], -row.interval[0]), abs=1e-5)
     assert turned.p == row.p
-    json.dumps(found.as_dict(), allow_nan=False)
+    assert read_document(Comparison, document_text(found)) == found
 
 
 def test_pairing_is_narrower_than_two_intervals() -> None:

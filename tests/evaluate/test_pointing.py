@@ -78,14 +78,15 @@ def test_only_known_bleeds_that_are_large_enough_are_asked_about(tmp_path: Path)
     model = lesion_fcn(expansions=(8, 8, 8), width=8, head_width=8)
     found = pointing(model, store, rows, least_ml=0.0)
     assert found is not None
-    assert found["any"]["slices"] == int((store.any > 0).sum())
+    assert found.any.slices == int((store.any > 0).sum())
     for k, name in enumerate(NAMES):
-        assert found[name]["slices"] == int(store.labels[:, k].sum())
-        assert found[name]["strict"] <= found[name]["tolerant"] <= found[name]["slices"]
+        hits = found.by_class[name]
+        assert hits.slices == int(store.labels[:, k].sum())
+        assert hits.strict <= hits.tolerant <= hits.slices
     none = pointing(model, store, rows, least_ml=1e6)
     assert none is not None
-    assert none["any"]["slices"] == 0
-    assert none["any"]["strict_share"] is None
+    assert none.any.slices == 0
+    assert none.any.strict_share is None
     assert "| any | 0 | undefined | undefined |" in pointing_lines(none)
     assert pointing(model, store, rows[store.any == 0]) is None
     assert pointing(light_fcn(expansions=(8,), width=8), store, rows) is None

@@ -28,11 +28,11 @@ def test_scan_labels_give_scan_metrics_alone(tmp_path: Path) -> None:
     judged = judge_logits(logits, store, rows, Calibration(), BARE)
     assert judged.slices.labels.shape == (0, 6)
     summary = summarise(judged, data="toys", slice_thresholds=HALF, scan_thresholds=HALF)
-    assert summary["slices"] == 0
-    assert summary["patients"] == summary["scan"]["scans"] == 10
-    assert summary["rsna_log_loss"] is None
-    assert summary["any"]["undefined"]["roc_auc"]
-    assert summary["scan"]["any"]["roc_auc"] == 1.0
+    assert summary.slices == 0
+    assert summary.patients == summary.scan.scans == 10
+    assert summary.rsna_log_loss is None
+    assert summary.any.undefined["roc_auc"]
+    assert summary.scan.any.roc_auc == 1.0
     assert "undefined" in markdown(summary)
 
 

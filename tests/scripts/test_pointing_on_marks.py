@@ -23,9 +23,11 @@ from scripts.pointing_on_marks import (
 from tests.made_runs import made_run
 from tests.toy import make_store
 
+from ichlite.contracts.evaluation import Pointing
 from ichlite.contracts.run import LeftOutFold
 from ichlite.data.store import Store
 from ichlite.errors import InputError
+from ichlite.evaluate.pointing import hits_of
 from ichlite.labels import NAMES
 from scripts import pointing_on_marks
 
@@ -62,12 +64,12 @@ def test_a_box_is_hit_on_its_cells_and_nearly_beside_them(store: Store, tmp_path
         found = play(hot(kind, 11, column), marked, store)
         for name in ("any", kind):
             hits = found["all"][name]
-            assert (hits["slices"], hits["strict"], hits["tolerant"]) == (1, strict, tolerant)
+            assert (hits.slices, hits.strict, hits.tolerant) == (1, strict, tolerant)
             assert found["neither_on_nor_beside"][name] == [image] * (1 - tolerant)
-            assert found["without_doubtful"][name]["slices"] == 0
-            assert found["with_a_positive_cell"][name]["slices"] == 1
+            assert found["without_doubtful"][name].slices == 0
+            assert found["with_a_positive_cell"][name].slices == 1
     silent = play(hot(kind, 11, 10) - 3, marked, store)["with_a_positive_cell"]
-    assert silent["any"]["slices"] == silent[kind]["slices"] == 0
+    assert silent["any"].slices == silent[kind].slices == 0
     assert chance(marked, store)[kind][0] == pytest.approx(2 / chance_cells(store, marked))
 
 
@@ -82,7 +84,7 @@ def test_any_is_asked_only_where_every_labelled_subtype_is_marked(
     image, kind = one_bleed(store, number=2)
     marked = lay(read_marks(marks_file(tmp_path / "m.csv", f"{image},{kind},0,0,8,8,")), store)
     found = play(hot(kind, 0, 0), marked, store)["all"]
-    assert (found["any"]["slices"], found[kind]["slices"], found[kind]["strict"]) == (0, 1, 1)
+    assert (found["any"].slices, found[kind].slices, found[kind].strict) == (0, 1, 1)
 
 
 def test_a_slice_without_a_box_is_not_asked(store: Store, tmp_path: Path) -> None:
@@ -185,13 +187,14 @@ def test_implants_are_played_on_by_the_run_that_left_their_heads_out(
     """Each implanted slice counts once, and the counts of the folds are added."""
     asked: list[np.ndarray] = []
 
-    def played(model: int, implants: Store, rows: np.ndarray) -> dict[str, dict[str, int]]:
+    def played(model: int, implants: Store, rows: np.ndarray) -> Pointing:
         asked.append(implants.patient[rows])
-        return {"any": {"slices": len(rows), "strict": model, "tolerant": model}}
+        hits = {name: hits_of(0, 0, 0) for name in NAMES}
+        return Pointing(least_ml=1.0, any=hits_of(len(rows), model, model), **hits)
 
     monkeypatch.setattr(pointing_on_marks, "pointing", played)
     found = play_on_implants(two_folds, store, store)
     assert not set(asked[0].tolist()) & set(asked[1].tolist())
-    assert found["any"]["slices"] == len(store)
-    assert found["any"]["strict"] == 1 + 2
-    assert found["epidural"]["slices"] == 0
+    assert found["any"].slices == len(store)
+    assert found["any"].strict == 1 + 2
+    assert found["epidural"].slices == 0

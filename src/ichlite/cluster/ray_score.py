@@ -13,15 +13,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from ichlite.atomic_files import check_place, write_json
 from ichlite.cluster import score_parts
 from ichlite.cluster.ray_archive import Archive, Study, find_studies
-from ichlite.cluster.score_parts import Read
+from ichlite.cluster.score_parts import Read, StudyRow
 from ichlite.cluster.session import Cluster
-from ichlite.contracts.codec import Document
 from ichlite.contracts.reading import SkippedEntry
+from ichlite.contracts.score import SCHEMA, NamedSeries, ScoreSummary, SeriesCounts
 from ichlite.errors import IchliteError, StoreError, UsageError
 from ichlite.infer.bundle import Bundle, load_bundle
 from ichlite.infer.pipeline import read_with
@@ -29,62 +28,12 @@ from ichlite.infer.reader import Reader
 from ichlite.records import NotAnalysed, ReadResult
 from ichlite.write.escaping import unicode_text
 
-SCHEMA = "ichlite-score/1"
 ORDER_FILE = "score.json"
 TRIES = "tries"
 MOST_TRIES = 3
 """Processes that may die over one study before it counts as one that cannot be read."""
 MOST_STUDIES_A_PART = 32
 PARTS_A_PROCESS = 4
-
-
-class StudyNote(Document, frozen=True, kw_only=True):
-    """A series and what was said of it."""
-
-    study: str
-    series: str
-    reasons: tuple[str, ...]
-
-
-class Summary(Document, frozen=True, kw_only=True):
-    """What `ichlite score` prints.
-
-    Attributes:
-        bundle, archive, out: What was read by what, and where the results are.
-        studies, scored, scored_before: Studies in all, read now, read before.
-        series: Status → series.
-        slices: In all results.
-        not_analysed, not_cleared, skipped_files, warnings: What needs a second look.
-        changed: Studies that have other files than when they were read.
-        seconds, studies_per_s, nodes, cpus: How fast, on what.
-    """
-
-    schema: str = SCHEMA
-    bundle: str
-    archive: str
-    out: str
-    studies: int
-    scored: int
-    scored_before: int
-    series: Mapping[str, int]
-    slices: int
-    not_analysed: tuple[StudyNote, ...]
-    not_cleared: tuple[StudyNote, ...]
-    skipped_files: tuple[SkippedEntry, ...]
-    warnings: tuple[str, ...]
-    changed: tuple[str, ...]
-    seconds: float
-    studies_per_s: float
-    nodes: int
-    cpus: int
-
-    @property
-    def succeeded(self) -> bool:
-        """Whether every input was analysed and none needs a second look, as for `read`."""
-        good = self.series["analysed"] > 0 and not self.series["not_analysed"]
-        return good and not (
-            self.not_cleared or self.skipped_files or self.warnings or self.changed
-        )
 
 
 def score_archive(
@@ -96,7 +45,7 @@ def score_archive(
     force: bool = False,
     on_found: Callable[[int], None] = lambda _: None,
     on_studies: Callable[[int], None] = lambda _: None,
-) -> Summary:
+) -> ScoreSummary:
     """Read every study of an archive that was not read before, within a `session`.
 
     Args:
@@ -165,7 +114,7 @@ class Scorer:
         self.out = Path(out)
         self.force = force
 
-    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+    def __call__(self, row: Mapping[str, bytes]) -> dict[str, int | str]:
         """Read pickled studies, write their rows, and return how many, or why they cannot be."""
         studies: list[Study] = pickle.loads(row["studies"])  # noqa: S301  our own driver's
         try:
@@ -211,7 +160,7 @@ def _shares(studies: Sequence[Study], processes: int) -> list[list[Study]]:
 
 
 def _check_here(out: Path, read: Sequence[Study]) -> None:
-    there = {row["found_in"] for row in score_parts.read_studies(out, ["found_in"])}
+    there = {row.found_in for row in score_parts.read_studies(out)}
     lost = [study.uid for study in read if unicode_text(study.uid) not in there]
     if lost:
         raise StoreError(
@@ -254,31 +203,27 @@ def _summary(
     scored: int,
     seconds: float,
     cluster: Cluster,
-) -> Summary:
-    rows = score_parts.read_studies(
-        out, ["study", "series", "status", "reasons", "not_cleared", "slices", "file"]
-    )
-    count = Counter(row["status"] for row in rows)
-
-    def note(row: Mapping[str, Any], reasons: str) -> StudyNote:
-        return StudyNote(study=row["study"], series=row["series"], reasons=tuple(row[reasons]))
-
-    return Summary(
+) -> ScoreSummary:
+    rows = score_parts.read_studies(out)
+    count = Counter(row.status for row in rows)
+    return ScoreSummary(
+        schema=SCHEMA,
         bundle=bundle.label,
         archive=str(archive),
         out=str(out),
         studies=len(found.studies),
         scored=scored,
         scored_before=len(found.studies) - scored,
-        series={status: count[status] for status in ("analysed", "not_analysed")},
-        slices=sum(row["slices"] or 0 for row in rows),
-        not_analysed=tuple(note(r, "reasons") for r in rows if r["status"] == "not_analysed"),
-        # Absent in parts of earlier versions.
-        not_cleared=tuple(note(r, "not_cleared") for r in rows if r.get("not_cleared")),
+        series=SeriesCounts(**{status: count[status] for status in SeriesCounts.__struct_fields__}),
+        slices=sum(row.slices or 0 for row in rows),
+        not_analysed=tuple(
+            _named(row, row.reasons) for row in rows if row.status == "not_analysed"
+        ),
+        not_cleared=tuple(_named(row, row.not_cleared) for row in rows if row.not_cleared),
         skipped_files=tuple(
-            SkippedEntry(file=row["file"], reason=row["reasons"][0])
+            SkippedEntry(file=row.file or "", reason=row.reasons[0], may_be_ct=row.counts)
             for row in rows
-            if row["status"] == score_parts.SKIPPED
+            if row.status == score_parts.SKIPPED
         ),
         warnings=found.warnings,
         changed=tuple(
@@ -288,4 +233,10 @@ def _summary(
         studies_per_s=round(scored / seconds, 3),
         nodes=cluster.nodes,
         cpus=cluster.cpus,
+    )
+
+
+def _named(row: StudyRow, reasons: tuple[str, ...]) -> NamedSeries:
+    return NamedSeries(
+        study=row.study or "", series=row.series or "", reasons=reasons, may_be_head=row.counts
     )

@@ -10,13 +10,14 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from msgspec import convert
 
 from ichlite.atomic_files import remove_parts, replacing
 from ichlite.cluster.ray_archive import Study
+from ichlite.contracts.codec import Document
 from ichlite.labels import CLASSES
 from ichlite.records import ReadResult, ScanResult, SkippedFile
 from ichlite.write.escaping import unicode_document
@@ -36,8 +37,33 @@ STUDY_SCHEMA = pa.schema(
      ("complete", pa.bool_()), ("not_cleared", pa.list_(pa.string())),
      ("operating_point", pa.string()), ("threshold", pa.float64()),
      ("files", pa.int64()), ("slices", pa.int64()), *_PROBABILITIES,
-     ("file", pa.string()), ("found_in", pa.string()), ("files_digest", pa.string())]
+     ("file", pa.string()), ("found_in", pa.string()), ("files_digest", pa.string()),
+     ("may_be_ct", pa.bool_())]
 )  # fmt: skip
+
+
+Row = dict[str, object]
+"""A row as it is written: column of its schema → value."""
+
+
+class StudyRow(Document, frozen=True, kw_only=True):
+    """What is read again of a row of `studies`; what a series, or a skipped file, lacks is None."""
+
+    study: str | None
+    series: str | None
+    status: str
+    reasons: tuple[str, ...]
+    not_cleared: tuple[str, ...] | None = None  # absent in parts of earlier versions
+    slices: int | None
+    file: str | None
+    found_in: str | None
+    files_digest: str | None
+    may_be_ct: bool | None = None  # absent in parts of earlier versions
+
+    @property
+    def counts(self) -> bool:
+        """Whether it may be a head CT, or a slice of one; where nobody knows, it may."""
+        return self.may_be_ct is not False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +81,8 @@ def write_part(out: Path, reads: Sequence[Read]) -> None:
         out: Folder that `begin` has prepared.
         reads: At least one.
     """
-    slices: list[dict[str, Any]] = []
-    studies: list[dict[str, Any]] = []
+    slices: list[Row] = []
+    studies: list[Row] = []
     for read in reads:
         found = {"found_in": read.study.uid, "files_digest": read.study.digest}
         for scan in read.result.studies:
@@ -90,24 +116,25 @@ def begin(out: Path) -> dict[str, str]:
     for path in (out / SLICES).glob("*.parquet"):
         if path.name not in whole:
             path.unlink()
-    rows = read_studies(out, ["found_in", "files_digest"])
-    return {row["found_in"]: row["files_digest"] for row in rows if row["found_in"] is not None}
+    return {row.found_in: row.files_digest or "" for row in read_studies(out) if row.found_in}
 
 
-def read_studies(out: Path, columns: Sequence[str]) -> list[dict[str, Any]]:
-    """Read some columns of the rows of `studies`."""
-    rows: list[dict[str, Any]] = []
-    for path in sorted((out / STUDIES).glob("*.parquet")):
-        rows += pq.read_table(path, columns=list(columns), partitioning=None).to_pylist()
-    return rows
+def read_studies(out: Path) -> list[StudyRow]:
+    """Read the rows of `studies`."""
+    columns = list(StudyRow.__struct_fields__)
+    return [
+        convert(row, StudyRow)
+        for path in sorted((out / STUDIES).glob("*.parquet"))
+        for row in pq.read_table(path, columns=columns, partitioning=None).to_pylist()
+    ]
 
 
-def _write(path: Path, rows: list[dict[str, Any]], schema: pa.Schema) -> None:
+def _write(path: Path, rows: list[Row], schema: pa.Schema) -> None:
     with replacing(path) as part:
         pq.write_table(pa.Table.from_pylist(unicode_document(rows), schema=schema), part)
 
 
-def _slice_rows(scan: ScanResult) -> list[dict[str, Any]]:
+def _slice_rows(scan: ScanResult) -> list[Row]:
     ids = {"study": scan.study, "series": scan.series}
     return [
         {"file": one.file, "position_mm": one.position_mm, **ids, **one.probabilities}
@@ -115,7 +142,7 @@ def _slice_rows(scan: ScanResult) -> list[dict[str, Any]]:
     ]
 
 
-def _study_row(scan: ScanResult) -> dict[str, Any]:
+def _study_row(scan: ScanResult) -> Row:
     return {
         "study": scan.study,
         "series": scan.series,
@@ -129,9 +156,16 @@ def _study_row(scan: ScanResult) -> dict[str, Any]:
         "threshold": scan.threshold,
         "files": len(scan.files),
         "slices": len(scan.slices),
+        "may_be_ct": scan.may_be_head,
         **({} if scan.scan is None else scan.scan),
     }
 
 
-def _skipped_row(file: SkippedFile) -> dict[str, Any]:
-    return {"status": SKIPPED, "reasons": [file.reason], "notes": [], "file": file.file}
+def _skipped_row(file: SkippedFile) -> Row:
+    return {
+        "status": SKIPPED,
+        "reasons": [file.reason],
+        "notes": [],
+        "file": file.file,
+        "may_be_ct": file.may_be_ct,
+    }

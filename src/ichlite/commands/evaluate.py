@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,7 +13,8 @@ from ichlite.commands.options import AsJson, option
 from ichlite.train.recipe import DATA, HARDWARE, OUTPUT
 
 if TYPE_CHECKING:
-    from ichlite.data.join import Fold
+    from ichlite.contracts.evaluation import Evaluation
+    from ichlite.contracts.run import LeftOutFold
     from ichlite.data.store import Store
     from ichlite.evaluate.predictions import Judge, Judged
     from ichlite.evaluate.scores import ScoreTable
@@ -96,13 +97,19 @@ def evaluate(
     """Measure a model on labelled images, beside the baseline that calls everything negative."""
     need_train()
     from ichlite.commands.console import print_json, say
-    from ichlite.contracts.codec import convert_document, to_json_value
-    from ichlite.contracts.evaluation import Evaluation
+    from ichlite.contracts.codec import to_json_value
+    from ichlite.errors import UsageError
     from ichlite.evaluate.evaluation_report import markdown, write_report
     from ichlite.evaluate.intervals import DRAWS
 
     if bootstrap is None:
         bootstrap = DRAWS if folds or against else 0
+    if against and not bootstrap:
+        raise UsageError(
+            "`--against` needs redraws of the patients",
+            found="--bootstrap 0",
+            expected="--bootstrap 1000, or so",
+        )
     if folds:
         _refuse("`--folds`", rsna=rsna, labels=labels, scores=scores, split=split != SPLIT)
         summary, judged = _folds(
@@ -110,15 +117,15 @@ def evaluate(
         )
     else:
         _refuse("a model", calibrate=calibrate != "cross")
-        task = _task(paths or [], split, rsna, labels, threads)
-        summary, judged = _model(task, against or [], scores, bootstrap, seed)
-    for line in summary["warnings"]:
+        task = _task(paths or [], split, rsna, labels, threads, bootstrap, seed)
+        summary, judged = _model(task, against or [], scores)
+    for line in summary.warnings or ():
         say(f"warning: {line}")
     if out is not None:
         for path in write_report(out, summary, judged):
             say(f"wrote {path}")
     if as_json:
-        print_json(to_json_value(convert_document(Evaluation, summary)))
+        print_json(to_json_value(summary))
     else:
         typer.echo(markdown(summary), nl=False)
 
@@ -133,17 +140,32 @@ class _Task:
     rsna: Path | None
     labels: Path | None
     threads: int
+    bootstrap: int
+    seed: int
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What one model says of the data, with facts and warnings for the report."""
+    """What one model says of the data, with warnings for the report."""
 
     judge: Judge
     judged: Judged
     scores: ScoreTable
-    facts: dict[str, Any]
     warnings: tuple[str, ...]
+
+    def measure(self, task: _Task, data: str) -> Evaluation:
+        """Measure the model on the data, which are named."""
+        from ichlite.evaluate.summary import summarise
+
+        return summarise(
+            self.judged,
+            data=data,
+            slice_thresholds=self.judge.slice_thresholds,
+            scan_thresholds=self.judge.scan_thresholds,
+            bootstrap=task.bootstrap,
+            seed=task.seed,
+            left_out=self.judge.left_out,
+        )
 
 
 def _refuse(what: str, **options: object) -> None:
@@ -156,8 +178,9 @@ def _refuse(what: str, **options: object) -> None:
 
 
 def _task(
-    paths: list[Path], split: str, rsna: Path | None, labels: Path | None, threads: int
-) -> _Task:
+    paths: list[Path], split: str, rsna: Path | None, labels: Path | None, threads: int,
+    bootstrap: int, seed: int,
+) -> _Task:  # fmt: skip
     from ichlite.errors import UsageError
 
     if not paths:
@@ -172,60 +195,45 @@ def _task(
             found="neither" if rsna is None else "both",
             expected="a STORE or --rsna FOLDER",
         )
-    return _Task(paths[0], tuple(paths[1:]), split, rsna, labels, threads)
+    return _Task(paths[0], tuple(paths[1:]), split, rsna, labels, threads, bootstrap, seed)
 
 
-def _model(
-    task: _Task, against: list[Path], scores: Path | None, bootstrap: int, seed: int
-) -> tuple[dict[str, Any], Judged]:
+def _model(task: _Task, against: list[Path], scores: Path | None) -> tuple[Evaluation, Judged]:
     """Evaluate a model, and what it is compared with."""
+    from msgspec import structs
+
     from ichlite.commands.console import say
     from ichlite.errors import UsageError
     from ichlite.evaluate.paired import compare
     from ichlite.evaluate.scores import write_scores
-    from ichlite.evaluate.summary import summarise
 
     if len(against) > 1:
         raise UsageError(
             "`--against` takes one model unless scores are given with --folds",
             found=f"{len(against)} of them",
         )
-    if against and not bootstrap:
-        raise UsageError(
-            "`--against` needs redraws of the patients",
-            found="--bootstrap 0",
-            expected="--bootstrap 1000, or so",
-        )
-    models = [task.model, *against]
-    judged = _rsna(task, models) if task.rsna is not None else _store(task, models)
-    first = judged[0]
+    summary, found = (_store if task.rsna is None else _rsna)(task, [task.model, *against])
+    first = found[0]
     if scores is not None:
         write_scores(scores, first.scores)
         say(f"wrote {scores}")
-    summary = {
-        **summarise(
-            first.judged,
-            data=first.facts["data"],
-            slice_thresholds=first.judge.slice_thresholds,
-            scan_thresholds=first.judge.scan_thresholds,
-            bootstrap=bootstrap,
-            seed=seed,
-            left_out=first.judge.left_out,
-        ),
-        "model": first.judge.name,
-        **first.facts,
-        "warnings": [line for one in judged for line in one.warnings],
-    }
-    for other in judged[1:]:
-        paired = compare([first.judged], [other.judged], draws=bootstrap, seed=seed)
-        summary["against"] = {"model": other.judge.name, **paired.as_dict()}
+    warnings = tuple(line for one in found for line in one.warnings)
+    summary = structs.replace(summary, model=first.judge.name, warnings=warnings)
+    for other in found[1:]:
+        paired = compare(
+            [first.judged], [other.judged],
+            model=other.judge.name, draws=task.bootstrap, seed=task.seed,
+        )  # fmt: skip
+        summary = structs.replace(summary, against=paired)
     return summary, first.judged
 
 
-def _store(task: _Task, models: list[Path]) -> list[_Found]:
-    """Judge prepared stores with each model."""
+def _store(task: _Task, models: list[Path]) -> tuple[Evaluation, list[_Found]]:
+    """Judge prepared stores with each model, and measure the first."""
+    from msgspec import UNSET, structs
+
     from ichlite.data.feed import split_rows
-    from ichlite.data.join import hold_out, open_stores
+    from ichlite.data.join import Fold, hold_out, open_stores
     from ichlite.data.levels import levelled
     from ichlite.errors import InputError
     from ichlite.evaluate.pointing import pointing
@@ -243,13 +251,12 @@ def _store(task: _Task, models: list[Path]) -> list[_Found]:
     store = open_stores(task.stores)
     fold = _fold_of(judges[0], store)
     if fold is not None:
-        store = hold_out(store, fold)
+        store = hold_out(store, Fold(fold.number, fold.of, fold.seed))
     rows = split_rows(store, task.split)
     evaluated = Evaluated.of_store(store, rows, task.split)
-    name = "+".join(path.name for path in task.stores)
-    facts: dict[str, Any] = {"data": f"{name}, {task.split} split", "store_hash": store.hash}
+    data = f"{'+'.join(path.name for path in task.stores)}, {task.split} split"
     if fold is not None:
-        facts |= {"data": f"{name}, {task.split} split of fold {fold.number}", "fold": asdict(fold)}
+        data += f" of fold {fold.number}"
         seen = seen_patients(judges[0].training, evaluated)
         if task.split == SPLIT and seen:
             raise InputError(
@@ -263,7 +270,6 @@ def _store(task: _Task, models: list[Path]) -> list[_Found]:
     for judge in judges:
         recipe = recipe_hash(judge.training) if judge.training else ""
         logits = judge_slices(judge, store, rows)
-        game = pointing(judge.model, levelled(store, judge.brain_level_hu), rows)
         found.append(
             _Found(
                 judge,
@@ -274,16 +280,23 @@ def _store(task: _Task, models: list[Path]) -> list[_Found]:
                     folds=of,
                     recipe=recipe,
                 ),
-                facts if game is None else {**facts, "pointing": game},
                 seen_warnings(judge.name, judge.training, evaluated),
             )
         )
-    return found
+    first = found[0]
+    summary = structs.replace(
+        first.measure(task, data),
+        store_hash=store.hash,
+        fold=UNSET if fold is None else fold,
+        pointing=pointing(first.judge.model, levelled(store, first.judge.brain_level_hu), rows)
+        or UNSET,
+    )
+    return summary, found
 
 
-def _fold_of(judge: Judge, store: Store) -> Fold | None:
+def _fold_of(judge: Judge, store: Store) -> LeftOutFold | None:
     """Return the fold that a run left out of these stores; None if none, or one of other stores."""
-    from ichlite.data.join import GENERATED, IMPLANT, Fold, metas_of
+    from ichlite.data.join import GENERATED, IMPLANT, metas_of
     from ichlite.errors import UsageError
 
     if judge.training is None or judge.training.data.fold is None:
@@ -300,12 +313,13 @@ def _fold_of(judge: Judge, store: Store) -> Fold | None:
             found=f"{len(folded & here)} of these stores",
             expected=f"all {len(folded)}",
         )
-    left_out = judge.training.data.fold
-    return Fold(left_out.number, left_out.of, left_out.seed)
+    return judge.training.data.fold
 
 
-def _rsna(task: _Task, models: list[Path]) -> list[_Found]:
-    """Judge a folder of RSNA DICOM files with each model."""
+def _rsna(task: _Task, models: list[Path]) -> tuple[Evaluation, list[_Found]]:
+    """Judge a folder of RSNA DICOM files with each model, and measure the first."""
+    from msgspec import structs
+
     from ichlite.commands.console import say
     from ichlite.data.readers.rsna import read_labels
     from ichlite.evaluate.predictions import bundle_judge
@@ -316,40 +330,36 @@ def _rsna(task: _Task, models: list[Path]) -> list[_Found]:
     folder = task.rsna or Path()
     judges = [bundle_judge(load_bundle(path)) for path in models]
     table = read_labels(task.labels or folder / "stage_2_train.csv")
+    archives = [judge_archive(one.model, folder, table, threads=task.threads) for one in judges]
     found = []
-    for judge in judges:
-        archive = judge_archive(judge.model, folder, table, threads=task.threads)
+    for judge, archive in zip(judges, archives, strict=True):
         kinds = ("rsna",) * len(archive.patients)
         evaluated = Evaluated(kinds, archive.patients, archive.pixels)
-        facts = {
-            "data": f"RSNA images of {folder.name}",
-            "unlabelled": archive.unlabelled,
-            "not_judged": list(archive.unread),
-            "label_conflicts": [f.item for f in table.findings if f.kind == "conflicting_labels"],
-        }
         warnings = seen_warnings(judge.name, judge.training, evaluated)
-        found.append(_Found(judge, archive.judged, archive.scores, facts, warnings))
+        found.append(_Found(judge, archive.judged, archive.scores, warnings))
         for line in archive.unread:
             say(f"not judged: {line}")
-    return found
+    conflicts = (one.item for one in table.findings if one.kind == "conflicting_labels")
+    summary = structs.replace(
+        found[0].measure(task, f"RSNA images of {folder.name}"),
+        unlabelled=archives[0].unlabelled,
+        not_judged=archives[0].unread,
+        label_conflicts=tuple(conflicts),
+    )
+    return summary, found
 
 
 def _folds(
     paths: list[Path], against: list[Path], calibrate: str, bootstrap: int, seed: int
-) -> tuple[dict[str, Any], Judged]:
+) -> tuple[Evaluation, Judged]:
     """Evaluate scores out of fold, and what they are compared with."""
-    from ichlite.errors import UsageError
+    from msgspec import structs
+
     from ichlite.evaluate.folds import calibrate_named, judge_out_of_fold, summarise_folds
     from ichlite.evaluate.paired import compare
     from ichlite.evaluate.seeds import check_same_slices, read_seeds
 
     way = calibrate_named(calibrate)
-    if against and not bootstrap:
-        raise UsageError(
-            "`--against` needs redraws of the patients",
-            found="--bootstrap 0",
-            expected="--bootstrap 1000, or so",
-        )
     seeds = read_seeds(paths)
     others = read_seeds(against) if against else ()
     for other in others:
@@ -357,7 +367,7 @@ def _folds(
     summary, judged = summarise_folds(seeds, calibrate=way, bootstrap=bootstrap, seed=seed)
     if others:
         theirs = [judge_out_of_fold(one.table, calibrate=way).judged for one in others]
-        paired = compare(judged, theirs, draws=bootstrap, seed=seed)
         name = ", ".join(one.name for one in others)
-        summary["against"] = {"model": name, **paired.as_dict()}
-    return {**summary, "warnings": []}, judged[0]
+        paired = compare(judged, theirs, model=name, draws=bootstrap, seed=seed)
+        summary = structs.replace(summary, against=paired)
+    return summary, judged[0]

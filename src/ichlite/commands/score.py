@@ -10,7 +10,7 @@ import typer
 from ichlite.commands.options import BundleFolder, PlainJson
 
 if TYPE_CHECKING:
-    from ichlite.cluster.ray_score import Summary
+    from ichlite.contracts.score import ScoreSummary
 
 EPILOG = (
     "Example: ichlite score archive/ scores/ --ray auto. The same command again resumes. Exit "
@@ -43,6 +43,7 @@ def score(
     require("ray", "ray", "pyarrow")
     from ichlite.cluster.ray_score import score_archive
     from ichlite.cluster.session import session
+    from ichlite.contracts.codec import to_json_value
 
     with session(ray) as cluster, progress("scoring studies") as advance:
         summary = score_archive(
@@ -59,29 +60,30 @@ def score(
     for line in _problems(summary):
         say(line)
     if as_json:
-        print_json(summary)
+        print_json(to_json_value(summary))
     else:
         say(
             f"{summary.scored} studies in {summary.seconds:.1f} s "
             f"({summary.studies_per_s:.2f} studies/s), {summary.scored_before} done before: "
-            f"{summary.series['analysed']} series analysed, "
-            f"{summary.series['not_analysed']} not, {summary.slices} slices in {out}"
+            f"{summary.series.analysed} series analysed, {summary.series.not_analysed} not, "
+            f"{summary.slices} slices in {out}"
         )
     if not summary.succeeded:
         raise typer.Exit(1)
 
 
-def _problems(summary: Summary) -> list[str]:
+def _problems(summary: ScoreSummary) -> list[str]:
     from ichlite.write.escaping import printable
 
     lines = [
-        f"not analysed: study {row.study}: {' | '.join(row.reasons)}"
-        for row in summary.not_analysed
+        f"{what}: study {one.study}: {' | '.join(one.reasons)}"
+        for what, some in (
+            ("not analysed", summary.not_analysed),
+            ("not cleared", summary.not_cleared),
+        )
+        for one in some
     ]
-    lines += [
-        f"not cleared: study {row.study}: {' | '.join(row.reasons)}" for row in summary.not_cleared
-    ]
-    lines += [f"skipped: {row.file}: {row.reason}" for row in summary.skipped_files]
+    lines += [f"skipped: {one.file}: {one.reason}" for one in summary.skipped_files]
     lines += summary.warnings
     lines += [f"study {uid} has other files than when it was read" for uid in summary.changed]
     more = [f"and {len(lines) - SHOWN} more; see the data set"] if len(lines) > SHOWN else []

@@ -37,7 +37,7 @@ from ichlite.contracts.bundle import (
     Quantized,
     WindowSpec,
 )
-from ichlite.contracts.codec import convert_document, document_text
+from ichlite.contracts.codec import document_text
 from ichlite.contracts.evaluation import Evaluation
 from ichlite.contracts.run import RunManifest
 from ichlite.ct.tensor import GRID, HU_MAX, HU_MIN, model_input
@@ -303,7 +303,7 @@ def _metrics(bundle: Bundle, store: Store) -> Evaluation:
     tested = np.unique(store.origin[rows])
     of_some = len(tested) < len(stores)
     names = ", ".join(stores[int(origin)]["name"] for origin in tested)
-    summary = summarise(
+    return summarise(
         judge_rows(judge, store, rows),
         data="the test split of the store it was trained on"
         + (f": {names} alone" if of_some else ""),
@@ -311,4 +311,3 @@ def _metrics(bundle: Bundle, store: Store) -> Evaluation:
         scan_thresholds=judge.scan_thresholds,
         left_out=judge.left_out,
     )
-    return convert_document(Evaluation, summary)

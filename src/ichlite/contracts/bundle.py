@@ -17,6 +17,7 @@ from ichlite.contracts.values import (
     Moderate,
     Positive,
     Probability,
+    RuleSpec,
     check_classes,
     check_line,
 )
@@ -27,8 +28,6 @@ SCHEMA: Literal["ichlite-bundle/1"] = "ichlite-bundle/1"
 Precision = Literal["float32", "float16", "dynamic", "int8"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 MapKind = Literal["activation", "lesion"]
-AnyRule = Literal["max", "noisy_or"]
-ScanRule = Literal["max", "top3_mean", "noisy_or"]
 
 OperatingPointName = Literal["high_sensitivity", "balanced", "high_specificity"]
 OPERATING_POINTS: tuple[OperatingPointName, ...] = get_args(OperatingPointName)
@@ -183,11 +182,10 @@ class Evidence(Document, frozen=True, kw_only=True):
     points: Mapping[OperatingPointName, PointEvidence]
 
 
-class DecisionSpec(Document, frozen=True, kw_only=True):
+class DecisionSpec(RuleSpec, frozen=True, kw_only=True):
     """From probabilities of slices to those of a scan, and to a call.
 
     Attributes:
-        neighbour_weights, any_rule, scan_rule, evidence_mm: See `infer.decision.Rule`.
         thresholds: Of a scan, at the balanced operating point.
         slice_thresholds: Of a slice; absent where nothing judged slices alone.
         threshold_rule: How they were chosen, in words.
@@ -195,10 +193,6 @@ class DecisionSpec(Document, frozen=True, kw_only=True):
         evidence: What they do, out of fold; absent where they come from a validation split.
     """
 
-    neighbour_weights: tuple[Annotated[float, Meta(ge=0, le=1e6)], ...]
-    any_rule: AnyRule
-    scan_rule: ScanRule
-    evidence_mm: Positive | UnsetType = UNSET
     thresholds: ByClass
     slice_thresholds: ByClass | UnsetType = UNSET
     threshold_rule: str = ""

@@ -12,6 +12,7 @@ from ichlite.contracts.codec import schema_of
 from ichlite.contracts.evaluation import Evaluation
 from ichlite.contracts.reading import CALLED, Reading
 from ichlite.contracts.run import RunManifest
+from ichlite.contracts.score import ScoreSummary
 
 SCHEMAS = Path(__file__).resolve().parent / "schemas"
 """Folder of the files that `scripts/make_schemas.py` writes."""
@@ -22,6 +23,7 @@ DOCUMENTS: Mapping[str, type[Any]] = {
     "evaluation-1": Evaluation,
     "read-1": Reading,
     "bench-1": BenchDocument,
+    "score-1": ScoreSummary,
 }
 """Name of a schema → type of its documents."""
 

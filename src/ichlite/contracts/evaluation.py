@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from msgspec import UNSET, UnsetType
 
 from ichlite.contracts.codec import Document
 from ichlite.contracts.run import LeftOutFold
-from ichlite.contracts.values import ByClass, Count, Probability
+from ichlite.contracts.values import ByClass, Count, Probability, RuleSpec
+from ichlite.labels import CLASSES
 
 Interval = tuple[float, float]
 
@@ -75,6 +75,98 @@ class ScanMetrics(MetricTable, frozen=True, kw_only=True):
     scans: Count
 
 
+class SeedMetrics(MetricTable, frozen=True, kw_only=True):
+    """What one seed of a cross-validation says.
+
+    Attributes:
+        scores: Name of the file or folder of its scores.
+        rsna_log_loss, scan: As of an `Evaluation`.
+        thresholds_by_fold: Fold → `slice` and `scan` → the threshold of each class.
+    """
+
+    scores: str
+    rsna_log_loss: float | None
+    scan: ScanMetrics
+    thresholds_by_fold: Mapping[str, Mapping[str, ByClass]]
+
+
+class Hits(Document, frozen=True, kw_only=True):
+    """How often the lesion map points at the bleed.
+
+    Attributes:
+        slices: Slices that show a bleed of the class, large enough, with known cells.
+        strict: Slices whose strongest cell is one of the bleed's.
+        tolerant: Slices where it is one or one of its eight neighbours.
+        strict_share, tolerant_share: Shares of the slices; None without any.
+        strict_95, tolerant_95: Wilson's intervals, as if slices were independent.
+    """
+
+    slices: Count
+    strict: Count
+    tolerant: Count
+    strict_share: Probability | None
+    tolerant_share: Probability | None
+    strict_95: Interval | None
+    tolerant_95: Interval | None
+
+
+class Pointing(Document, frozen=True, kw_only=True):
+    """What the pointing game found, for any haemorrhage and each subtype.
+
+    Attributes:
+        least_ml: Smaller bleeds were not asked about.
+    """
+
+    least_ml: float
+    any: Hits
+    epidural: Hits
+    intraparenchymal: Hits
+    intraventricular: Hits
+    subarachnoid: Hits
+    subdural: Hits
+
+    @property
+    def by_class(self) -> dict[str, Hits]:
+        """Class → hits."""
+        return {name: getattr(self, name) for name in CLASSES}
+
+
+class Difference(Document, frozen=True, kw_only=True):
+    """The difference of two ROC AUCs of one class.
+
+    Attributes:
+        roc_auc, other_roc_auc: Means over seeds; None where undefined.
+        difference: The first less the other.
+        interval: 95 %, of the difference.
+        p: Two-sided: how often redrawn patients leave no difference, or turn it round.
+        reason: Why there is no interval; None where there is one.
+    """
+
+    roc_auc: Probability | None
+    other_roc_auc: Probability | None
+    difference: float | None = None
+    interval: Interval | None = None
+    p: Probability | None = None
+    reason: str | None
+
+
+class Comparison(Document, frozen=True, kw_only=True):
+    """Two models compared on the same patients.
+
+    Attributes:
+        model: Name of the other.
+        slices, scans: The difference of each class, and of the mean over the subtypes.
+        patients: Patients redrawn.
+        draws: Redraws.
+    """
+
+    model: str
+    slices: Mapping[str, Difference]
+    scans: Mapping[str, Difference]
+    patients: Count
+    draws: Count
+
+
 class Evaluation(MetricTable, frozen=True, kw_only=True):
     """What a model says of labelled images, measured.
 
@@ -100,15 +192,20 @@ class Evaluation(MetricTable, frozen=True, kw_only=True):
     store_hash: str | UnsetType = UNSET
     fold: LeftOutFold | UnsetType = UNSET
     warnings: tuple[str, ...] | UnsetType = UNSET
-    pointing: Mapping[str, Any] | UnsetType = UNSET
-    against: Mapping[str, Any] | UnsetType = UNSET
+    pointing: Pointing | UnsetType = UNSET
+    against: Comparison | UnsetType = UNSET
     unlabelled: Count | UnsetType = UNSET
     not_judged: tuple[str, ...] | UnsetType = UNSET
     label_conflicts: tuple[str, ...] | UnsetType = UNSET
     folds: Count | UnsetType = UNSET
     scans: Count | UnsetType = UNSET
     calibrate: str | UnsetType = UNSET
-    rule: Mapping[str, Any] | UnsetType = UNSET
+    rule: RuleSpec | UnsetType = UNSET
     threshold_rule: str | UnsetType = UNSET
     notes: tuple[str, ...] | UnsetType = UNSET
-    seeds: tuple[Mapping[str, Any], ...] | UnsetType = UNSET
+    seeds: tuple[SeedMetrics, ...] | UnsetType = UNSET
+
+    @property
+    def tables(self) -> dict[str, MetricTable]:
+        """The metrics by `slice` and, where scans were judged, by `scan`."""
+        return {"slice": self} if self.scan is UNSET else {"slice": self, "scan": self.scan}

@@ -1,12 +1,13 @@
-"""Kinds of value that documents share: lines of text, probabilities, numbers of each class."""
+"""Kinds of value that documents share: lines, probabilities, numbers of each class, a rule."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Literal
 
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
+from ichlite.contracts.codec import Document
 from ichlite.labels import CLASSES
 
 Probability = Annotated[float, Meta(ge=0, le=1)]
@@ -16,6 +17,17 @@ Moderate = Annotated[float, Meta(ge=-1e6, le=1e6)]
 Line = Annotated[str, Meta(min_length=1, max_length=1000)]
 ByClass = Mapping[str, Probability]
 """A probability for each of `CLASSES`."""
+AnyRule = Literal["max", "noisy_or"]
+ScanRule = Literal["max", "top3_mean", "noisy_or"]
+
+
+class RuleSpec(Document, frozen=True, kw_only=True):
+    """From probabilities of slices to those of a scan; see `infer.decision.Rule`."""
+
+    neighbour_weights: tuple[Annotated[float, Meta(ge=0, le=1e6)], ...]
+    any_rule: AnyRule
+    scan_rule: ScanRule
+    evidence_mm: Positive | UnsetType = UNSET
 
 
 def check_line(name: str, text: str) -> None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, UnsetType, structs
 from numpy.typing import NDArray
 
 from ichlite.contracts.bundle import (
@@ -110,10 +110,7 @@ def decision_spec(
 ) -> DecisionSpec:
     """Return a rule, its thresholds and how they were chosen as a manifest has them."""
     return DecisionSpec(
-        neighbour_weights=rule.neighbour_weights,
-        any_rule=rule.any_rule,
-        scan_rule=rule.scan_rule,
-        evidence_mm=rule.evidence_mm,
+        **structs.asdict(rule.spec),
         thresholds=thresholds,
         slice_thresholds=slice_thresholds,
         threshold_rule=threshold_rule,

@@ -8,30 +8,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import repeat
-from typing import Any, Literal, cast, get_args
+from typing import Literal, cast, get_args
 
 import numpy as np
+from msgspec import UNSET, structs
 from numpy.typing import NDArray
 
+from ichlite.contracts.evaluation import (
+    Evaluation,
+    MetricRow,
+    MetricTable,
+    ScanMetrics,
+    SeedMetrics,
+)
 from ichlite.errors import UnknownName
 from ichlite.evaluate.calibrate import fit_calibration
-from ichlite.evaluate.metrics import METRICS, roc_auc
+from ichlite.evaluate.metrics import METRICS, mean_defined, roc_auc, rsna_log_loss
 from ichlite.evaluate.operating_points import thresholds
 from ichlite.evaluate.predictions import Cases, Judged
 from ichlite.evaluate.scores import ScoreTable
 from ichlite.evaluate.seeds import Seed
-from ichlite.evaluate.summary import (
-    MEAN,
-    ROWS,
-    case_table,
-    counts,
-    redraw_cases,
-    scan_facts,
-    slice_facts,
-)
+from ichlite.evaluate.summary import MEAN, Thresholds, case_table, redraw_cases, table_of
 from ichlite.infer.decision import Calibration, Rule
-from ichlite.labels import ANY, CLASSES, NAMES
+from ichlite.labels import CLASSES, NAMES
 
 Calibrate = Literal["cross", "none"]
 THRESHOLD_RULE = "youden on the other folds"
@@ -119,7 +118,7 @@ def summarise_folds(
     rule: Rule = STANDARD,
     bootstrap: int = 0,
     seed: int = 0,
-) -> tuple[dict[str, Any], list[Judged]]:
+) -> tuple[Evaluation, list[Judged]]:
     """Measure pooled folds: each seed, their mean, and their spread.
 
     Args:
@@ -130,104 +129,97 @@ def summarise_folds(
         seed: Random seed of the draws.
 
     Returns:
-        The JSON-ready document, and what each seed says: that of `summary.summarise`, means over
-        the seeds, with `seed_sd` in every row where there are several; `seeds` has one such
-        document each.
+        The evaluation, and what each seed says: rows are means over the seeds, with `seed_sd` where
+        there are several; `seeds` has each by itself.
     """
     found = [judge_out_of_fold(one.table, calibrate=calibrate, rule=rule) for one in seeds]
-    parts = [
-        _Part(
-            [getattr(one.judged, f"{kind}s") for one in found],
+    judged = [one.judged for one in found]
+    (pooled, by_seed), (pooled_scans, scans_by_seed) = (
+        _measure(
+            [getattr(one, f"{kind}s") for one in judged],
             [getattr(one, f"{kind}_thresholds") for one in found],
+            [_raw_aucs(one.table) if kind == "slice" else {} for one in seeds],
             bootstrap,
             seed,
         )
         for kind in ("slice", "scan")
-    ]
-    by_seed = [part.tables() for part in parts]
-    for one, table in zip(seeds, by_seed[0], strict=True):
-        _add_raw_aucs(table, one.table)
-    facts = [slice_facts, scan_facts]
-    pooled = [
-        {
-            **part.mean_of(tables),
-            **_mean_facts([about(cases) for cases in part.cases]),
-        }
-        for part, tables, about in zip(parts, by_seed, facts, strict=True)
-    ]
-    scans = len(found[0].judged.scans.labels)
-    document = {
-        "data": f"out-of-fold scores {', '.join(one.name for one in seeds)}",
-        "folds": len(seeds[0].table.fold_numbers),
-        "scans": scans,
-        **counts(found[0].judged),
-        **pooled[0],
-        "scan": {"scans": scans, **pooled[1]},
-        "calibrate": calibrate,
-        "rule": rule.as_dict(),
-        "threshold_rule": THRESHOLD_RULE,
-        "notes": [NOTES[calibrate]],
-        "seeds": [
-            {
-                "scores": one.name,
-                **slices,
-                **slice_facts(judged.judged.slices),
-                "scan": {"scans": scans, **table, **scan_facts(judged.judged.scans)},
-                "thresholds_by_fold": judged.by_fold,
-            }
-            for one, judged, slices, table in zip(seeds, found, *by_seed, strict=True)
-        ],
-    }
-    return document, [one.judged for one in found]
+    )
+    scans = len(judged[0].scans.labels)
+    losses = [rsna_log_loss(one.slices.labels, one.slices.probabilities) for one in judged]
+    evaluation = Evaluation(
+        **structs.asdict(pooled),
+        data=f"out-of-fold scores {', '.join(one.name for one in seeds)}",
+        folds=len(seeds[0].table.fold_numbers),
+        slices=len(judged[0].slices.labels),
+        scans=scans,
+        patients=judged[0].patients,
+        rsna_log_loss=mean_defined(losses),
+        scan=ScanMetrics(**structs.asdict(pooled_scans), scans=scans),
+        warnings=(),
+        calibrate=calibrate,
+        rule=rule.spec,
+        threshold_rule=THRESHOLD_RULE,
+        notes=(NOTES[calibrate],),
+        seeds=tuple(
+            SeedMetrics(
+                **structs.asdict(table),
+                scores=one.name,
+                rsna_log_loss=loss,
+                scan=ScanMetrics(**structs.asdict(of_scans), scans=scans),
+                thresholds_by_fold=out_of_fold.by_fold,
+            )
+            for one, table, of_scans, loss, out_of_fold in zip(
+                seeds, by_seed, scans_by_seed, losses, found, strict=True
+            )
+        ),
+    )
+    return evaluation, judged
 
 
-class _Part:
-    """The slices or the scans of every seed, measured."""
+def _measure(
+    cases: Sequence[Cases],
+    limits: Sequence[Thresholds],
+    raw: Sequence[Mapping[str, float | None]],
+    draws: int,
+    seed: int,
+) -> tuple[MetricTable, list[MetricTable]]:
+    """Measure the slices or the scans of every seed.
 
-    def __init__(
-        self,
-        cases: list[Cases],
-        limits: list[Mapping[str, NDArray[np.float64]]],
-        draws: int,
-        seed: int,
-    ) -> None:
-        self.cases = cases
-        self._limits = limits
-        self._redraws = [
-            redraw_cases(one, limit, draws, seed)
-            for one, limit in zip(cases, limits, strict=True)
-            if draws
-        ]
+    Args:
+        cases: Of each seed.
+        limits: Thresholds of each seed.
+        raw: ROC AUC of raw logits of each row and seed, if any.
+        draws: Redraws of the patients.
+        seed: Random seed of the draws.
 
-    def tables(self) -> list[dict[str, Any]]:
-        """Return the table of each seed."""
-        redraws = self._redraws or repeat(None, len(self.cases))
-        return [
-            case_table(one, limit, drawn)
-            for one, limit, drawn in zip(self.cases, self._limits, redraws, strict=True)
-        ]
-
-    def mean_of(self, tables: list[dict[str, Any]]) -> dict[str, Any]:
-        """Return the mean over seeds, with intervals from the mean of the same redraws."""
-        mean = None
-        if self._redraws:
-            mean = np.mean(np.stack(self._redraws), axis=0)
-        pooled = case_table(self.cases[0], self._limits[0], mean)
-        for name in ROWS:
-            row, rows = _row_of(pooled, name), [_row_of(table, name) for table in tables]
-            for key in (*METRICS, "roc_auc_of_logits"):
-                if key in rows[0]:
-                    values = [one[key] for one in rows if one[key] is not None]
-                    row[key] = float(np.mean(values)) if values else None
-            if len(tables) > 1:
-                row["seed_sd"] = {key: _sd([one[key] for one in rows]) for key in METRICS}
-        return pooled
+    Returns:
+        The mean over seeds, with intervals from the mean of the same redraws; and each seed.
+    """
+    redraws = [redraw_cases(*one, draws, seed) for one in zip(cases, limits, strict=True) if draws]
+    every: list[NDArray[np.float32] | None] = [*redraws] or [None] * len(cases)
+    tables = []
+    for one, limit, drawn, aucs in zip(cases, limits, every, raw, strict=True):
+        rows = case_table(one, limit, drawn).rows
+        rows |= {name: structs.replace(rows[name], roc_auc_of_logits=aucs[name]) for name in aucs}
+        tables.append(table_of(rows, one))
+    mean = np.mean(np.stack(redraws), axis=0) if redraws else None
+    pooled = case_table(cases[0], limits[0], mean).rows
+    return table_of(
+        {name: _mean_row(row, [one.rows[name] for one in tables]) for name, row in pooled.items()},
+        cases[0],
+    ), tables
 
 
-def _row_of(table: dict[str, Any], name: str) -> dict[str, Any]:
-    """Return the row of a class, or of the mean, in a table of `summary.case_table`."""
-    row: dict[str, Any] = table["per_class"][name] if name in NAMES else table[name]
-    return row
+def _mean_row(pooled: MetricRow, rows: Sequence[MetricRow]) -> MetricRow:
+    """Return a row, which has its intervals, with the mean and the spread over the seeds."""
+    raw = [row.roc_auc_of_logits for row in rows if row.roc_auc_of_logits is not UNSET]
+    values = {key: [getattr(row, key) for row in rows] for key in METRICS}
+    return structs.replace(
+        pooled,
+        **{key: mean_defined(found) for key, found in values.items()},
+        roc_auc_of_logits=mean_defined(raw) if raw else UNSET,
+        seed_sd={key: _sd(found) for key, found in values.items()} if len(rows) > 1 else UNSET,
+    )
 
 
 def _sd(values: list[float | None]) -> float | None:
@@ -236,23 +228,12 @@ def _sd(values: list[float | None]) -> float | None:
     return float(np.std(defined, ddof=1)) if len(defined) > 1 else None
 
 
-def _mean_facts(facts: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the mean over seeds of what is said beside a table."""
-    return {
-        key: None if facts[0][key] is None else float(np.mean([one[key] for one in facts]))
-        for key in facts[0]
-    }
-
-
-def _add_raw_aucs(table: dict[str, Any], scores: ScoreTable) -> None:
-    """Add the ROC AUC of raw logits, pooled as they are, to each row of a table of slices."""
+def _raw_aucs(scores: ScoreTable) -> dict[str, float | None]:
+    """Return the ROC AUC of raw logits of slices, pooled as they are, for each row of a table."""
     labels, logits = scores.labels[scores.by_slice], scores.logits[scores.by_slice]
-    columns = {ANY: logits.max(axis=1), **dict(zip(NAMES, logits.T, strict=True))}
-    found = {name: roc_auc(labels[:, i], columns[name]) for i, name in enumerate(CLASSES)}
-    subtypes = [value for name in NAMES if (value := found[name]) is not None]
-    found[MEAN] = float(np.mean(subtypes)) if subtypes else None
-    for name, value in found.items():
-        _row_of(table, name)["roc_auc_of_logits"] = value
+    columns = [logits.max(axis=1), *logits.T]
+    found = {name: roc_auc(labels[:, i], columns[i]) for i, name in enumerate(CLASSES)}
+    return {**found, MEAN: mean_defined(found[name] for name in NAMES)}
 
 
 @dataclass(frozen=True, slots=True)

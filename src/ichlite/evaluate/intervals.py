@@ -13,7 +13,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Interval = tuple[float, float]
+from ichlite.contracts.evaluation import Interval as Interval
+
 METRICS: tuple[str, ...] = (
     "roc_auc", "sensitivity", "specificity", "accuracy", "balanced_accuracy",
 )  # fmt: skip

@@ -8,12 +8,13 @@ make it 2 to 1000 times slower at the 100 to 20,000 images that a class has here
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ichlite.contracts.codec import convert_document
+from ichlite.contracts.evaluation import MetricRow
 from ichlite.evaluate.calibrate import expected_calibration_error
 from ichlite.labels import ANY, NAMES
 
@@ -121,29 +122,6 @@ def precision_recall_curve(
     return true / true[-1], true / called
 
 
-@dataclass(frozen=True, slots=True)
-class Scores:
-    """Metrics of one subtype, or their mean; None where undefined.
-
-    Attributes:
-        roc_auc, average_precision: Over all thresholds.
-        sensitivity, specificity, accuracy, balanced_accuracy: At the threshold.
-        expected_calibration_error: Mean gap of probability and frequency.
-        positives: Positive images.
-        undefined: Why a metric is None, by its name.
-    """
-
-    roc_auc: float | None
-    average_precision: float | None
-    sensitivity: float | None
-    specificity: float | None
-    accuracy: float | None
-    balanced_accuracy: float | None
-    expected_calibration_error: float | None
-    positives: int
-    undefined: Mapping[str, str]
-
-
 METRICS = (
     "roc_auc", "average_precision", "sensitivity", "specificity", "accuracy", "balanced_accuracy",
     "expected_calibration_error",
@@ -154,7 +132,7 @@ _NEED_NEGATIVES = ("roc_auc", "specificity", "balanced_accuracy")
 
 def score_class(
     labels: ArrayLike, probabilities: ArrayLike, *, threshold: ArrayLike = 0.5
-) -> Scores:
+) -> MetricRow:
     """Compute the metrics of one class.
 
     Args:
@@ -188,7 +166,7 @@ def score_class(
         undefined |= dict.fromkeys(_NEED_NEGATIVES, NO_NEGATIVES)
     if not len(y):
         undefined |= dict.fromkeys(("accuracy", "expected_calibration_error"), NO_IMAGES)
-    return Scores(
+    return MetricRow(
         roc_auc=roc_auc(y, p),
         average_precision=average_precision(y, p),
         sensitivity=sensitivity,
@@ -201,7 +179,7 @@ def score_class(
     )
 
 
-def mean_scores(per_class: Mapping[str, Scores]) -> Scores:
+def mean_scores(per_class: Mapping[str, MetricRow]) -> MetricRow:
     """Return the plain mean of each metric over the subtypes where it is defined.
 
     A mean over fewer than all subtypes says so in `undefined`.
@@ -210,13 +188,23 @@ def mean_scores(per_class: Mapping[str, Scores]) -> Scores:
     undefined = {}
     for metric in METRICS:
         values = {name: getattr(scores, metric) for name, scores in per_class.items()}
-        defined = [v for v in values.values() if v is not None]
-        means[metric] = float(np.mean(defined)) if defined else None
+        means[metric] = mean_defined(values.values())
         missing = [name for name, v in values.items() if v is None]
         if missing:
             undefined[metric] = f"undefined for {', '.join(missing)}"
     positives = sum(scores.positives for scores in per_class.values())
-    return Scores(**means, positives=positives, undefined=undefined)
+    return convert_document(MetricRow, {**means, "positives": positives, "undefined": undefined})
+
+
+def mean_defined(values: Iterable[float | None]) -> float | None:
+    """Return the mean of the numbers that are defined; None where none is.
+
+    Example:
+        >>> mean_defined([0.5, None, 1.0])
+        0.75
+    """
+    defined = [value for value in values if value is not None]
+    return float(np.mean(defined)) if defined else None
 
 
 def validation_auc(
@@ -234,11 +222,10 @@ def validation_auc(
         1.0
     """
     aucs = {name: roc_auc(labels[:, i], logits[:, i]) for i, name in enumerate(NAMES)}
-    defined = [auc for auc in aucs.values() if auc is not None]
-    return {**aucs, "mean": float(np.mean(defined)) if defined else None}
+    return {**aucs, "mean": mean_defined(aucs.values())}
 
 
-def rsna_log_loss(labels: ArrayLike, probabilities: ArrayLike) -> float:
+def rsna_log_loss(labels: ArrayLike, probabilities: ArrayLike) -> float | None:
     """Return the challenge's score: log loss weighed 2 for `any` and 1 for each subtype, over 7.
 
     Args:
@@ -246,7 +233,7 @@ def rsna_log_loss(labels: ArrayLike, probabilities: ArrayLike) -> float:
         probabilities: (image, 6), clipped to [1e-5, 1 - 1e-5].
 
     Returns:
-        The mean over images, natural-log units; lower is better.
+        The mean over images, natural-log units; lower is better. None without images.
 
     Source:
         RSNA Intracranial Hemorrhage Detection 2019, evaluation page.
@@ -258,7 +245,8 @@ def rsna_log_loss(labels: ArrayLike, probabilities: ArrayLike) -> float:
     y = np.asarray(labels, np.float64)
     p = np.clip(np.asarray(probabilities, np.float64), RSNA_CLIP, 1 - RSNA_CLIP)
     losses = -(y * np.log(p) + (1 - y) * np.log1p(-p))
-    return float((losses * np.array(list(RSNA_WEIGHTS.values()))).sum(axis=1).mean())
+    weighted = (losses * np.array(list(RSNA_WEIGHTS.values()))).sum(axis=1)
+    return float(weighted.mean()) if len(y) else None
 
 
 def all_negative_accuracy(labels: ArrayLike) -> float | None:

@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ichlite.contracts.evaluation import Comparison, Difference
 from ichlite.errors import InputError
-from ichlite.evaluate.intervals import (
-    DRAWS,
-    FEW_DRAWS,
-    METRICS,
-    Interval,
-    interval,
-    why_no_interval,
-)
-from ichlite.evaluate.metrics import roc_auc
+from ichlite.evaluate.intervals import DRAWS, FEW_DRAWS, METRICS, interval, why_no_interval
+from ichlite.evaluate.metrics import mean_defined, roc_auc
 from ichlite.evaluate.predictions import Cases, Judged
 from ichlite.evaluate.summary import MEAN, ROWS, redraw_cases
 from ichlite.labels import CLASSES, NAMES
@@ -26,59 +18,25 @@ from ichlite.labels import CLASSES, NAMES
 UNDEFINED = "undefined on these cases"
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """The difference of two ROC AUCs of one class.
-
-    Attributes:
-        roc_auc, other_roc_auc: Means over seeds; None where undefined.
-        difference: The first less the other.
-        interval: 95 %, of the difference.
-        p: Two-sided: how often redrawn patients leave no difference, or turn it round.
-        reason: Why there is no interval; None where there is one.
-    """
-
-    roc_auc: float | None
-    other_roc_auc: float | None
-    difference: float | None
-    interval: Interval | None
-    p: float | None
-    reason: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Paired:
-    """Two models compared; rows as `summary.ROWS`.
-
-    Attributes:
-        slices, scans: The difference of each row.
-        patients: Patients redrawn.
-        draws: Redraws.
-    """
-
-    slices: dict[str, Difference]
-    scans: dict[str, Difference]
-    patients: int
-    draws: int
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the comparison ready for JSON."""
-        return asdict(self)
-
-
 def compare(
-    ours: Sequence[Judged], theirs: Sequence[Judged], *, draws: int = DRAWS, seed: int = 0
-) -> Paired:
+    ours: Sequence[Judged],
+    theirs: Sequence[Judged],
+    *,
+    model: str = "the other model",
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> Comparison:
     """Compare two models, each of one or several seeds, on the same patients.
 
     Args:
         ours: What each seed of the first model says.
         theirs: What each seed of the other says; the counts of seeds may differ.
+        model: Name of the other, for the reader.
         draws: Redraws of the patients, the same for both.
         seed: Random seed of the draws.
 
     Returns:
-        The differences of slices and scans.
+        The differences of slices and scans, in rows as `summary.ROWS`.
 
     Raises:
         InputError: The cases of the two are not the same.
@@ -99,7 +57,9 @@ def compare(
         )
         for part in ("slices", "scans")
     )
-    return Paired(slices, scans, len(np.unique(ours[0].scans.patients)), draws)
+    return Comparison(
+        model=model, slices=slices, scans=scans, patients=ours[0].patients, draws=draws
+    )
 
 
 def _check_same(cases: Sequence[Cases], part: str) -> None:
@@ -128,7 +88,7 @@ def _differences(
     for place, name in enumerate(ROWS):
         a, b = one[name], other[name]
         if a is None or b is None:
-            found[name] = Difference(a, b, None, None, None, UNDEFINED)
+            found[name] = Difference(roc_auc=a, other_roc_auc=b, reason=UNDEFINED)
             continue
         truth = labels[name] if name in labels else labels[CLASSES[0]]
         reason = why_no_interval(truth, ours[0].patients).get("roc_auc")
@@ -149,10 +109,8 @@ def _aucs(seeds: Sequence[Cases]) -> dict[str, float | None]:
     found: dict[str, float | None] = {}
     for name in CLASSES:
         values = [roc_auc(one.labels_of()[name], one.probabilities_of()[name]) for one in seeds]
-        defined = [value for value in values if value is not None]
-        found[name] = float(np.mean(defined)) if defined else None
-    subtypes = [value for name in NAMES if (value := found[name]) is not None]
-    return {**found, MEAN: float(np.mean(subtypes)) if subtypes else None}
+        found[name] = mean_defined(values)
+    return {**found, MEAN: mean_defined(found[name] for name in NAMES)}
 
 
 def _redrawn(seeds: Sequence[Cases], draws: int, seed: int) -> NDArray[np.float64]:

@@ -10,14 +10,15 @@ Source:
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ichlite.contracts.evaluation import Hits, Pointing
 from ichlite.data.store import Store
-from ichlite.evaluate.intervals import Interval, wilson
+from ichlite.evaluate.intervals import wilson
 from ichlite.infer.bundle import Bundle
 from ichlite.infer.runtime import Runtime
 from ichlite.labels import CLASSES, NAMES
@@ -32,30 +33,9 @@ _BITS = np.arange(len(NAMES), dtype=np.uint8)
 _BATCH = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Hits:
-    """How often the map points at the bleed.
-
-    Attributes:
-        slices: Slices that show a bleed of the class, large enough, with known cells.
-        strict: Slices whose strongest cell is one of the bleed's.
-        tolerant: Slices where it is one or one of its eight neighbours.
-        strict_share, tolerant_share: Shares of the slices; None without any.
-        strict_95, tolerant_95: Wilson's intervals, as if slices were independent.
-    """
-
-    slices: int
-    strict: int
-    tolerant: int
-    strict_share: float | None
-    tolerant_share: float | None
-    strict_95: Interval | None
-    tolerant_95: Interval | None
-
-
 def pointing(
     model: Any, store: Store, rows: NDArray[np.int64], *, least_ml: float = LEAST_ML
-) -> dict[str, Any] | None:
+) -> Pointing | None:
     """Play the pointing game on a store's bleeding slices whose lesion cells are known.
 
     Args:
@@ -65,8 +45,7 @@ def pointing(
         least_ml: Bleeds of less, all slices of a scan together, are left out.
 
     Returns:
-        `least_ml` and, for `any` and each subtype, `Hits` as a dict, ready for JSON; None when no
-        slice can be asked about or the model has no map.
+        The hits of each class; None when no slice can be asked about or the model has no map.
     """
     known = rows[(store.any[rows] > 0) & store.cells_known[rows]]
     if not len(known) or not (isinstance(model, Bundle) or _has_map(model)):
@@ -75,12 +54,7 @@ def pointing(
     positions = np.asarray(store.position_mm)[known]
     ml = bleed_ml(cells, np.asarray(store.series)[known], positions)
     on, near, shown = point(maps_of(model, store, known), cells)
-    asked = shown & (ml >= least_ml)
-    found = {
-        name: asdict(hits_of(on[asked[:, k], k], near[asked[:, k], k]))
-        for k, name in enumerate(CLASSES)
-    }
-    return {"least_ml": least_ml, **found}
+    return Pointing(least_ml=least_ml, **hits_by_class(on, near, shown & (ml >= least_ml)))
 
 
 def point(
@@ -113,22 +87,30 @@ def point(
     return on, near, shown
 
 
-def hits_of(on: NDArray[np.bool_], near: NDArray[np.bool_]) -> Hits:
-    """Count how often the map points at the bleed.
+def hits_by_class(
+    on: NDArray[np.bool_], near: NDArray[np.bool_], asked: NDArray[np.bool_]
+) -> dict[str, Hits]:
+    """Count how often the map points at the bleed, for `any` and each subtype.
 
     Args:
-        on: (slice,) whether it is on the bleed.
-        near: (slice,) whether it is on it or beside it.
+        on: (slice, 6) whether it is on the bleed.
+        near: (slice, 6) whether it is on it or beside it.
+        asked: (slice, 6) whether the slice counts for the class.
     """
-    slices, strict, tolerant = len(on), int(on.sum()), int(near.sum())
+    counts = [part.sum(axis=0).tolist() for part in (asked, asked & on, asked & near)]
+    return {name: hits_of(*count) for name, *count in zip(CLASSES, *counts, strict=True)}
+
+
+def hits_of(slices: int, strict: int, tolerant: int) -> Hits:
+    """Return counts of slices with the shares that they are."""
     return Hits(
-        slices,
-        strict,
-        tolerant,
-        strict / slices if slices else None,
-        tolerant / slices if slices else None,
-        wilson(strict, slices),
-        wilson(tolerant, slices),
+        slices=slices,
+        strict=strict,
+        tolerant=tolerant,
+        strict_share=strict / slices if slices else None,
+        tolerant_share=tolerant / slices if slices else None,
+        strict_95=wilson(strict, slices),
+        tolerant_95=wilson(tolerant, slices),
     )
 
 
@@ -177,20 +159,19 @@ def maps_of(model: Any, store: Store, rows: NDArray[np.int64]) -> NDArray[np.flo
     )
 
 
-def pointing_lines(found: dict[str, Any]) -> list[str]:
+def pointing_lines(found: Pointing) -> list[str]:
     """Return the Markdown lines that show what `pointing` found."""
-    title = f"## Pointing game, bleeds over {found['least_ml']:g} ml"
-    return ["", title, "", *hit_lines(found)]
+    title = f"## Pointing game, bleeds over {found.least_ml:g} ml"
+    return ["", title, "", *hit_lines(found.by_class)]
 
 
-def hit_lines(found: dict[str, Any]) -> list[str]:
-    """Return the Markdown table of `Hits` as a dict for each class."""
+def hit_lines(found: Mapping[str, Hits]) -> list[str]:
+    """Return the Markdown table of the hits of each class."""
     lines = [
         "| class | slices | on the bleed (95 %) | on it or beside it (95 %) |",
         "|---|---|---|---|",
     ]
-    for name in CLASSES:
-        hits = Hits(**found[name])
+    for name, hits in found.items():
         strict, tolerant = (
             "undefined" if share is None or ends is None
             else f"{share:.3f} ({ends[0]:.3f}-{ends[1]:.3f})"

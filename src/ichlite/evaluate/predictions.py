@@ -60,6 +60,11 @@ class Judged:
     slices: Cases
     scans: Cases
 
+    @property
+    def patients(self) -> int:
+        """Number of patients."""
+        return len(np.unique(self.scans.patients))
+
 
 @dataclass(frozen=True, slots=True)
 class Judge:

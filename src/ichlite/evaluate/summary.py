@@ -1,25 +1,31 @@
-"""Summarise an evaluation, by slice and by scan, as one JSON document."""
+"""Summarise an evaluation, by slice and by scan, as one document."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
-from typing import Any
 
 import numpy as np
+from msgspec import structs
 from numpy.typing import ArrayLike, NDArray
 
+from ichlite.contracts.evaluation import (
+    Evaluation,
+    Interval,
+    MetricRow,
+    MetricTable,
+    ScanMetrics,
+)
 from ichlite.evaluate.intervals import (
     FEW_DRAWS,
-    METRICS,
     ONE_PATIENT,
     interval,
     redraw,
     why_no_interval,
     with_mean,
 )
+from ichlite.evaluate.intervals import METRICS as REDRAWN
 from ichlite.evaluate.metrics import (
-    Scores,
+    METRICS,
     all_negative_accuracy,
     mean_scores,
     rsna_log_loss,
@@ -30,7 +36,6 @@ from ichlite.labels import ANY, CLASSES, NAMES
 
 MEAN = "mean"
 LEFT_OUT = "left out of training"
-MEASURED = tuple(f.name for f in fields(Scores) if f.name not in {"positives", "undefined"})
 ROWS: tuple[str, ...] = (*CLASSES, MEAN)
 """Rows of a table; the mean is that of the subtypes."""
 Thresholds = Mapping[str, ArrayLike]
@@ -46,7 +51,7 @@ def summarise(
     bootstrap: int = 0,
     seed: int = 0,
     left_out: Sequence[str] = (),
-) -> dict[str, Any]:
+) -> Evaluation:
     """Compute every number of the report.
 
     Args:
@@ -59,56 +64,31 @@ def summarise(
         left_out: Subtypes that the model was not trained for; their metrics are None.
 
     Returns:
-        JSON-ready: `data`, `slices`, `per_class`, `mean`, `any`, `all_negative_accuracy`,
-        `rsna_log_loss` (None without slices), `thresholds`, `scan`, `patients`.
+        The evaluation, with `thresholds` and with what is said of scans.
     """
-    tables = [
-        case_table(
-            cases,
-            limits,
-            redraw_cases(cases, limits, bootstrap, seed, left_out) if bootstrap else None,
-            left_out,
+    slices, scans = (
+        structs.replace(
+            case_table(
+                cases,
+                limits,
+                redraw_cases(cases, limits, bootstrap, seed, left_out) if bootstrap else None,
+                left_out,
+            ),
+            thresholds={name: limits[name] for name in CLASSES},
         )
         for cases, limits in (
             (judged.slices, slice_thresholds),
             (judged.scans, scan_thresholds),
         )
-    ]
-    return {
-        "data": data,
-        **counts(judged),
-        **tables[0],
-        **slice_facts(judged.slices),
-        "thresholds": {name: slice_thresholds[name] for name in CLASSES},
-        "scan": {
-            "scans": len(judged.scans.labels),
-            **tables[1],
-            **scan_facts(judged.scans),
-            "thresholds": {name: scan_thresholds[name] for name in CLASSES},
-        },
-    }
-
-
-def counts(judged: Judged) -> dict[str, int]:
-    """Return how many slices and patients were judged."""
-    return {
-        "slices": len(judged.slices.labels),
-        "patients": len(set(judged.scans.patients.tolist())),
-    }
-
-
-def slice_facts(slices: Cases) -> dict[str, Any]:
-    """Return what is said of slices beside their table."""
-    found = len(slices.labels) > 0
-    return {
-        **scan_facts(slices),
-        "rsna_log_loss": rsna_log_loss(slices.labels, slices.probabilities) if found else None,
-    }
-
-
-def scan_facts(scans: Cases) -> dict[str, Any]:
-    """Return what is said of scans beside their table."""
-    return {"all_negative_accuracy": all_negative_accuracy(scans.labels[:, 1:])}
+    )
+    return Evaluation(
+        **structs.asdict(slices),
+        data=data,
+        slices=len(judged.slices.labels),
+        patients=judged.patients,
+        rsna_log_loss=rsna_log_loss(judged.slices.labels, judged.slices.probabilities),
+        scan=ScanMetrics(**structs.asdict(scans), scans=len(judged.scans.labels)),
+    )
 
 
 def case_table(
@@ -116,7 +96,7 @@ def case_table(
     thresholds: Thresholds,
     redraws: NDArray[np.float32] | None = None,
     left_out: Sequence[str] = (),
-) -> dict[str, Any]:
+) -> MetricTable:
     """Measure every class, and the mean of the subtypes.
 
     Args:
@@ -126,32 +106,35 @@ def case_table(
         left_out: Subtypes that the model was not trained for.
 
     Returns:
-        `per_class`, `mean` and `any`, each row with its metrics and, redrawn, `intervals` (the
-        ends for each metric, or None), `no_interval` (why, for each without) and `roc_auc_95`.
+        The table; redrawn, its rows have `intervals` (the ends for each metric, or None),
+        `no_interval` (why, for each without) and `roc_auc_95`.
     """
     labels, probabilities = cases.labels_of(), cases.probabilities_of()
-    scores = {
+    rows = {
         name: score_class(labels[name], probabilities[name], threshold=thresholds[name])
         for name in CLASSES
     }
     for name in left_out:
-        scores[name] = Scores(
-            **dict.fromkeys(MEASURED),
-            positives=scores[name].positives,
-            undefined=dict.fromkeys(MEASURED, LEFT_OUT),
+        rows[name] = structs.replace(
+            rows[name], **dict.fromkeys(METRICS), undefined=dict.fromkeys(METRICS, LEFT_OUT)
         )
-    scores[MEAN] = mean_scores({name: scores[name] for name in NAMES})
-    rows = {name: _row(one) for name, one in scores.items()}
+    rows[MEAN] = mean_scores({name: rows[name] for name in NAMES})
     if redraws is not None:
         for place, name in enumerate(ROWS):
-            rows[name] |= _intervals(
+            rows[name] = _with_intervals(
                 rows[name], redraws[:, place], labels.get(name), cases.patients
             )
-    return {
-        "per_class": {name: rows[name] for name in NAMES},
-        MEAN: rows[MEAN],
-        ANY: rows[ANY],
-    }
+    return table_of(rows, cases)
+
+
+def table_of(rows: Mapping[str, MetricRow], cases: Cases) -> MetricTable:
+    """Return the table of cases that has these rows, which are as `ROWS`."""
+    return MetricTable(
+        per_class={name: rows[name] for name in NAMES},
+        mean=rows[MEAN],
+        any=rows[ANY],
+        all_negative_accuracy=all_negative_accuracy(cases.labels[:, 1:]),
+    )
 
 
 def redraw_cases(
@@ -172,30 +155,23 @@ def redraw_cases(
     return np.concatenate([found, with_mean(found[:, 1:])[:, -1:]], axis=1)
 
 
-def _intervals(
-    row: Mapping[str, Any],
+def _with_intervals(
+    row: MetricRow,
     redraws: NDArray[np.float32],
     labels: NDArray[np.uint8] | None,
     patients: NDArray[np.str_],
-) -> dict[str, Any]:
-    """Return the intervals of a row, and why some metrics have none."""
+) -> MetricRow:
+    """Return a row with its intervals, and why some metrics have none."""
     if labels is not None:
         reasons = why_no_interval(labels, patients)
     elif len(np.unique(patients)) == 1:  # the mean of the subtypes has no labels of its own
-        reasons = dict.fromkeys(METRICS, ONE_PATIENT)
+        reasons = dict.fromkeys(REDRAWN, ONE_PATIENT)
     else:
         reasons = {}
-    found: dict[str, tuple[float, float] | None] = {}
+    found: dict[str, Interval | None] = {}
     why: dict[str, str] = {}
-    for place, metric in enumerate(METRICS):
+    for place, metric in enumerate(REDRAWN):
         found[metric] = None if metric in reasons else interval(redraws[:, place])
-        if found[metric] is None and row[metric] is not None:
+        if found[metric] is None and getattr(row, metric) is not None:
             why[metric] = reasons.get(metric, FEW_DRAWS)
-    return {"intervals": found, "no_interval": why, "roc_auc_95": found["roc_auc"]}
-
-
-def _row(scores: Scores) -> dict[str, Any]:
-    """Return metrics ready for JSON."""
-    row = asdict(scores)
-    row["undefined"] = dict(scores.undefined)
-    return row
+    return structs.replace(row, intervals=found, no_interval=why, roc_auc_95=found["roc_auc"])

@@ -49,7 +49,7 @@ def bundle_facts(bundle: Bundle) -> dict[str, dict[str, Any]]:
             )
         },
         "decision": {
-            **rule.as_dict(),
+            **_section(rule.spec),
             "thresholds": dict(rule.thresholds),
             "operating_points": {
                 name: dict(thresholds) for name, thresholds in bundle.operating_points.items()
@@ -74,7 +74,7 @@ def model_card(bundle: Bundle) -> str:
 
 
 def _section(document: object) -> dict[str, Any]:
-    """Return a part of the manifest ready for JSON, empty where the bundle has none."""
+    """Return a document ready for JSON, empty where the bundle has none."""
     return {} if document is UNSET else dict(to_json_value(document))
 
 

@@ -17,12 +17,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ichlite.contracts.bundle import AnyRule, ScanRule
+from ichlite.contracts.values import AnyRule, RuleSpec, ScanRule
 from ichlite.errors import InputError, UnknownName
 from ichlite.labels import ANY, CLASSES, NAMES
 
@@ -81,14 +81,15 @@ class Rule:
         if self.scan_rule not in get_args(ScanRule):
             raise UnknownName("scan_rule", self.scan_rule, list(get_args(ScanRule)))
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return all but the thresholds, as in a manifest's `decision`."""
-        return {
-            "neighbour_weights": list(self.neighbour_weights),
-            "any_rule": self.any_rule,
-            "scan_rule": self.scan_rule,
-            "evidence_mm": self.evidence_mm,
-        }
+    @property
+    def spec(self) -> RuleSpec:
+        """All but the thresholds, as documents have it."""
+        return RuleSpec(
+            neighbour_weights=self.neighbour_weights,
+            any_rule=self.any_rule,
+            scan_rule=self.scan_rule,
+            evidence_mm=self.evidence_mm,
+        )
 
     def threshold(self, name: str) -> float:
         """Return the threshold of `any` or of a subtype.

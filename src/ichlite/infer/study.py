@@ -88,7 +88,7 @@ def _passed_over(result: ScanResult, answer: str) -> NotAnalysed:
         reasons=reasons,
         notes=result.notes,
         read_instead=answer,
-        may_be_head=not isinstance(result, NotAnalysed) or result.may_be_head,
+        may_be_head=result.may_be_head,
     )
 
 

@@ -385,8 +385,8 @@ def _result(pieces: Sequence[Piece], draws: int) -> Result:
         slices=len(labels),
         patients=len(np.unique(patients)),
         all_negative_accuracy=all_negative_accuracy(labels),
-        mean=MetricRow(**asdict(mean_scores(per_class))),
-        per_class={name: MetricRow(**asdict(one)) for name, one in per_class.items()},
+        mean=mean_scores(per_class),
+        per_class=per_class,
     )
     redrawn = None
     if draws:
