@@ -83,22 +83,22 @@ def group(headers: Iterable[dict[str, Any]], skipped: Sequence[SkippedFile] = ()
     files: dict[str, list[str]] = defaultdict(list)
     study_of: dict[str, str] = {}
     patients: dict[str, set[str]] = defaultdict(set)
-    refused: list[tuple[str, str, str]] = []
+    refused: list[tuple[SkippedFile, str]] = []
     for row in headers:
         name = os.fsdecode(row["name"])
         if row["reason"]:
-            refused.append((name, row["reason"], row["series"]))
+            refused.append((SkippedFile(name, row["reason"], row["may_be_ct"]), row["series"]))
             continue
         files[row["series"]].append(name)
         study_of[row["series"]] = min(row["study"], study_of.get(row["series"], row["study"]))
         if row["patient"]:
             patients[str(Path(name).parent)].add(row["patient"])
     left = list(skipped)
-    for name, reason, series in refused:
+    for file, series in refused:
         if series in files:
-            files[series].append(name)  # its series lacks a slice, and must say so
+            files[series].append(file.file)  # its series lacks a slice, and must say so
         else:
-            left.append(SkippedFile(name, reason))
+            left.append(file)
     together: dict[str, list[str]] = defaultdict(list)
     for series, names in files.items():
         together[study_of[series]] += names
@@ -106,7 +106,7 @@ def group(headers: Iterable[dict[str, Any]], skipped: Sequence[SkippedFile] = ()
         tuple(Study(uid, tuple(sorted(names))) for uid, names in sorted(together.items())),
         tuple(sorted(left, key=lambda one: (one.file, one.reason))),
         tuple(
-            f"folder {where} holds {len(ids)} patients; each series is read by itself"
+            f"folder {where} holds {len(ids)} patients; each study is read by itself"
             for where, ids in sorted(patients.items())
             if len(ids) > 1
         ),
@@ -122,8 +122,10 @@ def _headers(row: dict[str, Any]) -> list[dict[str, Any]]:
         found = read_header(os.fsdecode(name))
         if isinstance(found, Refusal):
             ids = {"study": "", "series": found.lost_from_series or "", "patient": ""}
-            rows.append({"name": name, "reason": found.reason, **ids})
+            said = {"reason": found.reason, "may_be_ct": found.may_be_ct}
+            rows.append({"name": name, **said, **ids})
         else:
             ids = {"study": found.study_uid, "series": found.series_uid}
-            rows.append({"name": name, "reason": "", "patient": found.patient_id, **ids})
+            said = {"reason": "", "may_be_ct": True}
+            rows.append({"name": name, "patient": found.patient_id, **said, **ids})
     return rows

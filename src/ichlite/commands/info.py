@@ -65,7 +65,9 @@ def info(
 
 def _print_decision(console: Console, bundle: Bundle) -> None:
     """Print the rule, and the thresholds of all operating points with one row per class."""
-    _print_values(console, "decision", bundle.rule.as_dict())
+    from ichlite.contracts.codec import to_json_value
+
+    _print_values(console, "decision", to_json_value(bundle.rule.spec))
     points, in_use = bundle.operating_points, bundle.operating_point
     heads = [f"{name} (in use)" if name == in_use else name for name in points]
     rows = [
