@@ -93,7 +93,7 @@ def test_a_worker_that_is_killed_costs_nothing(archive: Path, cluster: str, tmp_
         gone.unlink()
         (out / "slices" / half.name).with_name(".half.parquet.part").write_bytes(b"PAR1")
         third = score_archive(archive, out, there)
-        assert third["scored"] == 1
+        assert third.scored == 1
         compare_with_read(archive, out)
         after = {path: path.stat().st_mtime_ns for path in out.glob("slices/*")}
         assert len(after) == len(before)

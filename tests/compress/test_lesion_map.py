@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
-from tests.compress.trained import as_if_trained, trained_on_toys
+from tests.compress.trained import as_if_trained, shrink, trained_on_toys
 from tests.made_runs import run_on
 
 from ichlite.compress.channels import expansions, streams
@@ -22,7 +22,6 @@ from ichlite.compress.graph import with_map
 from ichlite.compress.prune import prune_channels
 from ichlite.compress.quantize import PRECISIONS
 from ichlite.compress.settings import Shrinking, Tuning
-from ichlite.compress.shrink import shrink
 from ichlite.compress.source import open_teacher
 from ichlite.ct.tensor import model_input
 from ichlite.data.store import Store

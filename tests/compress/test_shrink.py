@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import pytest
 from msgspec import UNSET
+from tests.compress.trained import shrink
 from tests.toy import make_store
 
 from ichlite.compress.channels import expansions
@@ -24,7 +25,6 @@ from ichlite.compress.fake_quant import (
 from ichlite.compress.fine_tune import fine_tune
 from ichlite.compress.fold import fold
 from ichlite.compress.settings import Shrinking, Tuning
-from ichlite.compress.shrink import shrink
 from ichlite.ct.tensor import model_input
 from ichlite.data.store import Store
 from ichlite.errors import UsageError

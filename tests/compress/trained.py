@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
 
+from ichlite.compress.shrink import shrink_by_steps
 from ichlite.data.store import Store
 from ichlite.models import light_fcn
 from ichlite.train.batches import Batches
@@ -39,4 +41,11 @@ def trained_on_toys(
     batches = Batches(store, recipe)
     for step in range(steps):
         model.train_on_batch(*training_arguments(model, batches.step(step)))
+    return model
+
+
+def shrink(model: keras.Model, *arguments: Any, **others: Any) -> keras.Model:
+    """A model after the last step of `shrink_by_steps`; itself if there is none."""
+    for _, smaller in shrink_by_steps(model, *arguments, **others):
+        model = smaller
     return model

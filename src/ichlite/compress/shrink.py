@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import keras
 
@@ -111,17 +110,3 @@ def shrink_by_steps(
         )
     if ROUNDED in shrinking.steps:
         yield ROUNDED, tuned("int8 rounding")
-
-
-def shrink(
-    model: keras.Model,
-    store: Store,
-    recipe: Recipe,
-    shrinking: Shrinking,
-    tuning: Tuning,
-    **others: Any,
-) -> keras.Model:
-    """Shrink a model as `shrink_by_steps` does; return it after the last step, itself if none."""
-    for _, smaller in shrink_by_steps(model, store, recipe, shrinking, tuning, **others):
-        model = smaller
-    return model

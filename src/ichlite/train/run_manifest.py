@@ -34,7 +34,7 @@ from ichlite.data.split import split_hash
 from ichlite.data.store import Store
 from ichlite.errors import UsageError
 from ichlite.labels import NAMES
-from ichlite.option_fields import option_words
+from ichlite.option_fields import changed_words
 from ichlite.train.recipe import Recipe
 
 FILE = "train.json"
@@ -119,9 +119,7 @@ def command(
         >>> command(Recipe(loss="ldam", augment=True), "phantoms")
         'ichlite train phantoms OUT --loss ldam --augment'
     """
-    default = Recipe().as_dict()
-    changed = {name: value for name, value in recipe.as_dict().items() if value != default[name]}
-    words = ["ichlite", "train", store_name, "OUT", *option_words(Recipe, changed)]
+    words = ["ichlite", "train", store_name, "OUT", *changed_words(recipe)]
     fold = chosen.get("fold")
     words += ["--all-patients"] * bool(chosen.get("all_patients"))
     if fold is not None:
@@ -135,7 +133,7 @@ def command(
 
 def write_manifest(folder: Path, manifest: RunManifest) -> None:
     """Write train.json into a folder, whole or not at all."""
-    write_json(folder / FILE, to_json_value(manifest))
+    write_json(folder / FILE, manifest)
 
 
 def read_manifest(folder: Path) -> RunManifest | None:

@@ -16,10 +16,8 @@ from ichlite.data.audit import Finding
 from ichlite.data.rows import StoreRow
 from ichlite.data.workers import Engine
 from ichlite.errors import InputError
-from ichlite.labels import NAMES
 
 LabelLevel = Literal["slice", "scan"]
-NO_LABELS: tuple[int, ...] = (0,) * len(NAMES)
 
 
 @dataclass(frozen=True, slots=True)
