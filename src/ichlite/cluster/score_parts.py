@@ -23,6 +23,8 @@ from ichlite.write.escaping import unicode_document
 
 SLICES = "slices"
 STUDIES = "studies"
+WHOLE = "[!.]*.parquet"
+"""Files that are not being written: a part that Ray gave to two processes may still be, by one."""
 SKIPPED = "skipped"
 """Name of the part with the files of no study, and the status of a file that was not read."""
 _PROBABILITIES = [(name, pa.float64()) for name in CLASSES]
@@ -86,8 +88,8 @@ def begin(out: Path) -> dict[str, str]:
     for name in (SLICES, STUDIES):
         (out / name).mkdir(parents=True, exist_ok=True)
         remove_parts(out / name)
-    whole = {path.name for path in (out / STUDIES).glob("*.parquet")}
-    for path in (out / SLICES).glob("*.parquet"):
+    whole = {path.name for path in (out / STUDIES).glob(WHOLE)}
+    for path in (out / SLICES).glob(WHOLE):
         if path.name not in whole:
             path.unlink()
     rows = read_studies(out, ["found_in", "files_digest"])
@@ -97,7 +99,7 @@ def begin(out: Path) -> dict[str, str]:
 def read_studies(out: Path, columns: Sequence[str]) -> list[dict[str, Any]]:
     """Read some columns of the rows of `studies`."""
     rows: list[dict[str, Any]] = []
-    for path in sorted((out / STUDIES).glob("*.parquet")):
+    for path in sorted((out / STUDIES).glob(WHOLE)):
         rows += pq.read_table(path, columns=list(columns), partitioning=None).to_pylist()
     return rows
 
