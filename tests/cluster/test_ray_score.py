@@ -166,7 +166,7 @@ def test_a_disk_that_takes_no_more_is_told_and_not_raised(tmp_path: Path) -> Non
 def header(name: str, study: str = "", series: str = "", **more: str) -> dict[str, Any]:
     return {
         "name": os.fsencode(name), "study": study, "series": series, "patient": "", "reason": "",
-        **more,
+        "may_be_ct": more.get("reason") != "not DICOM", **more,
     }  # fmt: skip
 
 
@@ -190,6 +190,6 @@ def test_studies_are_found_by_their_headers() -> None:
                 Study("s3", ("c/1", "c/2")),
             ),
             (SkippedFile("a/8", "not DICOM"), SkippedFile("d", "link to a folder: not followed")),
-            ("folder b holds 2 patients; each series is read by itself",),
+            ("folder b holds 2 patients; each study is read by itself",),
         )
     assert Counter(len(study.digest) for study in found.studies) == {16: 3}

@@ -24,6 +24,8 @@ from ichlite.write.escaping import unicode_document
 
 SLICES = "slices"
 STUDIES = "studies"
+WHOLE = "[!.]*.parquet"
+"""Files that are not being written: a part that Ray gave to two processes may still be, by one."""
 SKIPPED = "skipped"
 """Name of the part with the files of no study, and the status of a file that was not read."""
 _PROBABILITIES = [(name, pa.float64()) for name in CLASSES]
@@ -112,8 +114,8 @@ def begin(out: Path) -> dict[str, str]:
     for name in (SLICES, STUDIES):
         (out / name).mkdir(parents=True, exist_ok=True)
         remove_parts(out / name)
-    whole = {path.name for path in (out / STUDIES).glob("*.parquet")}
-    for path in (out / SLICES).glob("*.parquet"):
+    whole = {path.name for path in (out / STUDIES).glob(WHOLE)}
+    for path in (out / SLICES).glob(WHOLE):
         if path.name not in whole:
             path.unlink()
     return {row.found_in: row.files_digest or "" for row in read_studies(out) if row.found_in}
@@ -124,7 +126,7 @@ def read_studies(out: Path) -> list[StudyRow]:
     columns = list(StudyRow.__struct_fields__)
     return [
         convert(row, StudyRow)
-        for path in sorted((out / STUDIES).glob("*.parquet"))
+        for path in sorted((out / STUDIES).glob(WHOLE))
         for row in pq.read_table(path, columns=columns, partitioning=None).to_pylist()
     ]
 
