@@ -73,13 +73,10 @@ def read_paths(
         >>> read_paths(SAMPLES[0].folder).studies[0].status
         'analysed'
     """
-    with (
-        as_paths(paths) as files,
-        Reader(bundle, threads, operating_point=operating_point) as reader,
-    ):
+    with Reader(bundle, threads, operating_point=operating_point) as reader:
         return read_with(
             reader,
-            files,
+            paths,
             force=force,
             keep_pixels=keep_pixels,
             visit=visit,
@@ -90,7 +87,7 @@ def read_paths(
 
 def read_with(
     reader: Reader,
-    paths: Sequence[str | os.PathLike[str]],
+    paths: Paths,
     *,
     force: bool = False,
     keep_pixels: bool = False,
@@ -99,24 +96,22 @@ def read_with(
     every_series: bool = False,
 ) -> ReadResult:
     """Return what `read_paths` does, by a reader that is loaded once for many readings."""
-    findable, skipped = _findable(paths)
-    found: tuple[Series, ...] = ()
-    if findable:
-        found, unread = find_series(findable)
-        skipped += unread
-    crowded = _crowded_folders(found)
-    studies: list[ScanResult] = []
-    for members in _studies(found, every_series=every_series):
-        for found_result in read_study(
-            reader, members, force=force, keep_pixels=keep_pixels or pixels_for_visit
-        ):
-            result = replace(
-                found_result, notes=found_result.notes + _crowd_notes(found_result, crowded)
-            )
-            if visit is not None:
-                visit(result)
-            studies.append(result if keep_pixels else _without_pixels(result))
-            skipped += result.left_out
+    with as_paths(paths) as files:
+        findable, skipped = _findable(files)
+        found: tuple[Series, ...] = ()
+        if findable:
+            found, unread = find_series(findable)
+            skipped += unread
+        crowded = _crowded_folders(found)
+        studies: list[ScanResult] = []
+        for members in _studies(found, every_series=every_series):
+            pixels = keep_pixels or pixels_for_visit
+            for one in read_study(reader, members, force=force, keep_pixels=pixels):
+                result = replace(one, notes=one.notes + _crowd_notes(one, crowded))
+                if visit is not None:
+                    visit(result)
+                studies.append(result if keep_pixels else _without_pixels(result))
+                skipped += result.left_out
     studies.sort(key=lambda one: (one.study, one.series))
     return ReadResult(
         reader.bundle.label, tuple(studies), skipped, warnings=tuple(crowded.values())
@@ -206,10 +201,10 @@ def _without_pixels(result: ScanResult) -> ScanResult:
     return result
 
 
-def _findable(paths: Sequence[str | os.PathLike[str]]) -> tuple[list[str], tuple[SkippedFile, ...]]:
+def _findable(paths: Sequence[str]) -> tuple[list[str], tuple[SkippedFile, ...]]:
     """Return the paths that have files in them, and why each other one is skipped."""
     kept, skipped = [], []
-    for path in (os.fspath(one) for one in paths):
+    for path in paths:
         if not os.path.lexists(path):
             skipped.append(SkippedFile(path, "does not exist", may_be_ct=True))
         elif Path(path).is_dir() and not any(files for _, _, files in os.walk(path)):
