@@ -33,8 +33,14 @@ def read(
         Path | None, typer.Option(metavar="FILE", help="CSV file to write, one row per slice.")
     ] = None,
     html: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="HTML report to write, with images.")
+        Path | None, typer.Option(metavar="FILE", help="HTML page to write, with a viewer.")
     ] = None,
+    identifiers: Annotated[
+        bool,
+        typer.Option(
+            "--identifiers", help="Name patients, dates and UIDs in the page; default: none."
+        ),
+    ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Judge also series that the input check refuses.")
     ] = False,
@@ -59,7 +65,14 @@ def read(
     check_outputs(paths, [("--csv", csv), ("--html", html)])
     loaded = load_bundle(bundle).at(operating_point)
     result = read_and_write(
-        paths, loaded, as_json=as_json, csv=csv, html=html, force=force, threads=threads
+        paths,
+        loaded,
+        as_json=as_json,
+        csv=csv,
+        html=html,
+        identifiers=identifiers,
+        force=force,
+        threads=threads,
     )
     if not succeeded(result, force=force):
         raise typer.Exit(1)
@@ -72,6 +85,7 @@ def read_and_write(
     as_json: bool = False,
     csv: Path | None = None,
     html: Path | None = None,
+    identifiers: bool = False,
     force: bool = False,
     threads: int = 1,
 ) -> ReadResult:
@@ -88,7 +102,7 @@ def read_and_write(
     if html is not None:
         from ichlite.write.report_page import Report
 
-        report = Report(bundle)
+        report = Report(bundle, identifiers=identifiers)
     with progress("reading series") as advance:
 
         def visit(scan: ScanResult) -> None:
