@@ -140,7 +140,7 @@ def test_the_head_is_framed_and_a_headrest_is_not(scan, bundle):
     assert 0.03 < top < 0.15 < 0.8 < bottom < 0.97
     assert 0.1 < left < 0.25 < 0.75 < right < 0.9
     hu = scan.hu.copy()
-    hu[:, 255, 40:45] = 300
+    hu[:, 250:254, 40:200] = 300
     rest = show_study(replace(scan, hu=hu), bundle).view.head
     assert rest == (top, bottom, left, right)
     nothing = replace(scan, hu=np.full_like(scan.hu, -1024))

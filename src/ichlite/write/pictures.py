@@ -25,7 +25,9 @@ MOST_SCAN_BYTES = 4_200_000
 """Packed pictures of a scan at its own matrix; more of them, and the grid's are shown. In base64
 these are 5.6 MB, so that a page on one study stays under 6 MB."""
 
-_TISSUE_HU, _THIN, _MARGIN = -200, 0.05, 0.02
+_BRAIN_HU = (0, 80)
+_THIN, _MARGIN = 0.05, 0.05
+"""Share of the widest row or column, and of the square: bone and scalp around the brain."""
 
 Marks = tuple[str, str, str, str]
 Box = tuple[float, float, float, float]
@@ -190,8 +192,8 @@ def direction(cosines: Sequence[float]) -> str:
 
 
 def _head_box(hu: NDArray[np.int16]) -> Box:
-    """Return where the head lies in all slices; thin things, such as a headrest, do not count."""
-    tissue = hu > _TISSUE_HU
+    """Return where the head lies in all slices, by its brain: a headrest is none."""
+    tissue = (hu > _BRAIN_HU[0]) & (hu < _BRAIN_HU[1])
     ends: list[float] = []
     for axes in ((0, 2), (0, 1)):
         counts = tissue.sum(axis=axes)

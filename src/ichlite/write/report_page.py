@@ -24,8 +24,9 @@ from ichlite.records import Analysed, NotAnalysed, ReadResult, ScanResult, Slice
 from ichlite.write.escaping import html_text
 from ichlite.write.section import (
     badge,
+    definitions,
     hide_identifiers,
-    identification,
+    identity,
     items,
     place,
     scan_section,
@@ -104,7 +105,9 @@ class Report:
     def page(self, result: ReadResult) -> str:
         """Return the page on the result of all the scans that were added, most urgent first."""
         analysed = by_urgency(result.studies)
-        scans = "".join(self._section(number, scan) for number, scan in enumerate(analysed, 1))
+        scans = "".join(
+            self._section(number, scan, result.warnings) for number, scan in enumerate(analysed, 1)
+        )
         script = viewer_script()
         digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
         return Template(_asset("page.html")).substitute(
@@ -116,20 +119,54 @@ class Report:
             version=html_text(__version__),
             bundle=html_text(" · ".join(filter(None, [self.bundle.label, decided_at(analysed)]))),
             counts=_counts(result, analysed),
-            triage=_triage(analysed),
+            triage=self._triage(analysed),
             unanswered=self._unanswered(result),
             skipped=_skipped(result),
             scans=scans,
             method=_method(self.bundle),
         )
 
-    def _section(self, number: int, scan: Analysed) -> str:
+    def _section(self, number: int, scan: Analysed, known: Sequence[str]) -> str:
         shown = self._shown[scan.study, scan.series]
-        said = scan_section(scan, shown, self.bundle, identifiers=self.identifiers)
+        said = scan_section(scan, shown, self.bundle, identifiers=self.identifiers, known=known)
         return (
             f'<section class="scan" id="scan-{number}" aria-labelledby="name-{number}">'
             f'<h2 id="name-{number}"><span class="rank">{number}</span>{badge(scan)}'
             f'<span class="place">{place(scan)}</span></h2>{said}</section>'
+        )
+
+    def _triage(self, analysed: Sequence[Analysed]) -> str:
+        if not analysed:
+            return '<p class="empty">No series was analysed.</p>'
+        head = "".join(
+            f'<th scope="col" class="num sub"><abbr title="{s.name}">'
+            f'<i style="background:{s.colour}"></i>{s.abbreviation}</abbr></th>'
+            for s in SUBTYPES
+        )
+        rows = "".join(self._triage_row(number, scan) for number, scan in enumerate(analysed, 1))
+        return (
+            '<table class="triage"><caption class="unseen">Worklist, most urgent first</caption>'
+            '<thead><tr><th scope="col" class="num">#</th><th scope="col">call</th>'
+            f'<th scope="col" class="num">any</th>{head}<th scope="col" class="num sub">slices</th>'
+            f'<th scope="col">series</th></tr></thead><tbody>{rows}</tbody></table>'
+        )
+
+    def _triage_row(self, number: int, scan: Analysed) -> str:
+        scores = scan.scan
+        cells = "".join(
+            f'<td class="num sub cell" style="--p:{scores[s.name]:.3f};--c:{s.colour}">'
+            f"{scores[s.name]:.2f}</td>"
+            for s in SUBTYPES
+        )
+        who = ""
+        if self.identifiers and (headers := self._shown[scan.study, scan.series].headers):
+            known = (said for _, said in identity(scan, headers[0])[:3] if said)
+            who = f'<span class="note">{html_text(" · ".join(known))}</span>'
+        return (
+            f'<tr><td class="num">{number}</td><td>{badge(scan)}</td>'
+            f'<td class="num"><b>{shown_any(scores[ANY], scan.threshold)}</b></td>{cells}'
+            f'<td class="num sub">{len(scan.slices)}</td>'
+            f'<td class="place"><a href="#scan-{number}">{place(scan)}</a>{who}</td></tr>'
         )
 
     def _unanswered(self, result: ReadResult) -> str:
@@ -150,8 +187,9 @@ class Report:
         lines = [*scan.reasons, *scan.notes]
         who = ""
         if self.identifiers:
-            header = read_header(scan.files[0]) if scan.files else None
-            who = identification(scan, header if isinstance(header, SliceHeader) else None)
+            found = read_header(scan.files[0]) if scan.files else None
+            header = found if isinstance(found, SliceHeader) else None
+            who = definitions("who", identity(scan, header))
         else:
             lines = [hide_identifiers(line, scan) for line in lines]
         count = "1 file" if len(scan.files) == 1 else f"{len(scan.files)} files"
@@ -201,38 +239,6 @@ def _skipped(result: ReadResult) -> str:
         f'<section class="unanswered"><details{opened}><summary>Skipped files '
         f'({len(result.skipped)})</summary><div class="wide" tabindex="0" role="region" '
         f'aria-label="Skipped files"><table><tbody>{rows}</tbody></table></div></details></section>'
-    )
-
-
-def _triage(analysed: Sequence[Analysed]) -> str:
-    if not analysed:
-        return '<p class="empty">No series was analysed.</p>'
-    head = "".join(
-        f'<th scope="col" class="num sub"><abbr title="{s.name}">'
-        f'<i style="background:{s.colour}"></i>{s.abbreviation}</abbr></th>'
-        for s in SUBTYPES
-    )
-    rows = "".join(_triage_row(number, scan) for number, scan in enumerate(analysed, 1))
-    return (
-        '<table class="triage"><caption class="unseen">Worklist, most urgent first</caption>'
-        '<thead><tr><th scope="col" class="num">#</th><th scope="col">call</th>'
-        f'<th scope="col" class="num">any</th>{head}<th scope="col" class="num sub">slices</th>'
-        f'<th scope="col">series</th></tr></thead><tbody>{rows}</tbody></table>'
-    )
-
-
-def _triage_row(number: int, scan: Analysed) -> str:
-    scores = scan.scan
-    cells = "".join(
-        f'<td class="num sub cell" style="--p:{scores[s.name]:.3f};--c:{s.colour}">'
-        f"{scores[s.name]:.2f}</td>"
-        for s in SUBTYPES
-    )
-    return (
-        f'<tr><td class="num">{number}</td><td>{badge(scan)}</td>'
-        f'<td class="num"><b>{shown_any(scores[ANY], scan.threshold)}</b></td>{cells}'
-        f'<td class="num sub">{len(scan.slices)}</td>'
-        f'<td class="place"><a href="#scan-{number}">{place(scan)}</a></td></tr>'
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import pairwise
 
 from ichlite.contracts.codec import to_json_value
@@ -27,7 +27,14 @@ from ichlite.write.triage import common_folder, remarks, shown_any, shown_thresh
 _SWATCHES = {ANY: "var(--any)", **{subtype.name: subtype.colour for subtype in SUBTYPES}}
 
 
-def scan_section(scan: Analysed, shown: Shown, bundle: Bundle, *, identifiers: bool = False) -> str:
+def scan_section(
+    scan: Analysed,
+    shown: Shown,
+    bundle: Bundle,
+    *,
+    identifiers: bool = False,
+    known: Collection[str] = (),
+) -> str:
     """Return what is said and shown of an analysed scan: words, chart, table, and the pictures.
 
     Args:
@@ -35,14 +42,17 @@ def scan_section(scan: Analysed, shown: Shown, bundle: Bundle, *, identifiers: b
         shown: The same, made ready to be shown.
         bundle: The bundle that judged it.
         identifiers: Whether to say who the patient is, and when and as what it was scanned.
+        known: Lines that stand elsewhere, and need not be said again.
     """
     first = shown.headers[0] if shown.headers else None
-    marks = [hide_identifiers(line, scan) if not identifiers else line for line in remarks(scan)]
+    lines = [line for line in remarks(scan) if line not in known]
+    if not identifiers:
+        lines = [hide_identifiers(line, scan) for line in lines]
     return "".join(
         [
             f'<p class="decision">{decision(scan)}</p>',
-            identification(scan, first) if identifiers else "",
-            f'<ul class="remarks">{items(marks)}</ul>' if marks else "",
+            definitions("who", identity(scan, first)) if identifiers else "",
+            f'<ul class="remarks">{items(lines)}</ul>' if lines else "",
             '<div class="reading"><div class="screen"><p class="still">',
             "The pictures need JavaScript, which this page carries inside itself.</p>",
             _chart(scan, bundle),
@@ -127,23 +137,23 @@ def hide_identifiers(line: str, scan: ScanResult) -> str:
     return line
 
 
-def identification(scan: ScanResult, header: SliceHeader | None) -> str:
+def identity(scan: ScanResult, header: SliceHeader | None) -> list[tuple[str, str | None]]:
     """Return who the patient is, and when and as what the scan was made, as far as is known."""
-    pairs: list[tuple[str, str | None]] = []
-    if header is not None:
-        age = header.patient_age_years
-        name = (header.patient_name or "").replace("^", " ").strip()
-        pairs = [
-            ("patient", name),
-            ("patient ID", header.patient_id),
-            ("born", _date(header.patient_birth_date)),
-            ("sex", header.patient_sex),
-            ("age", None if age is None else f"{age:g} years"),
-            ("study date", _date(header.study_date or header.examination_date)),
-            ("study", header.study_description),
-            ("series", header.series_description),
-        ]
-    return definitions("who", [*pairs, ("study UID", scan.study), ("series UID", scan.series)])
+    uids: list[tuple[str, str | None]] = [("study UID", scan.study), ("series UID", scan.series)]
+    if header is None:
+        return uids
+    age = header.patient_age_years
+    return [
+        ("patient", (header.patient_name or "").replace("^", " ").strip()),
+        ("patient ID", header.patient_id),
+        ("study date", _date(header.study_date or header.examination_date)),
+        ("born", _date(header.patient_birth_date)),
+        ("sex", header.patient_sex),
+        ("age", None if age is None else f"{age:g} years"),
+        ("study", header.study_description),
+        ("series", header.series_description),
+        *uids,
+    ]
 
 
 def _date(text: str | None) -> str | None:

@@ -118,7 +118,8 @@ test("no move takes the picture off the stage", () => {
   const box = fit(PIXELS, STAGE, 3, { x: 0, y: 0 });
   assert.deepEqual(held({ x: 9999, y: -9999 }, box, STAGE), { x: 200, y: -400 });
   const small = fit(PIXELS, STAGE, 1, { x: 0, y: 0 });
-  assert.deepEqual(held({ x: 50, y: 50 }, small, STAGE), { x: 0, y: 0 });
+  assert.deepEqual(held({ x: 50, y: 50 }, small, STAGE), { x: 50, y: 0 });
+  assert.deepEqual(held({ x: -500, y: 0 }, small, STAGE), { x: -200, y: 0 });
 });
 
 test("a box of the picture is brought to fill the stage", () => {

@@ -160,18 +160,11 @@ export function around(box, stage) {
   };
 }
 
-/** Returns a move that leaves no picture outside of the stage. */
+/** Returns a move that leaves as much of the picture on the stage as there is room for. */
 export function held(move, box, stage) {
-  const most = {
-    x: Math.abs(box.width - stage.width) / 2,
-    y: Math.abs(box.height - stage.height) / 2,
-  };
-  if (box.width <= stage.width) most.x = 0;
-  if (box.height <= stage.height) most.y = 0;
-  return {
-    x: Math.max(-most.x, Math.min(most.x, move.x)),
-    y: Math.max(-most.y, Math.min(most.y, move.y)),
-  };
+  const x = Math.abs(box.width - stage.width) / 2;
+  const y = Math.abs(box.height - stage.height) / 2;
+  return { x: Math.max(-x, Math.min(x, move.x)), y: Math.max(-y, Math.min(y, move.y)) };
 }
 
 /** Returns a length of round centimetres that fills about a fifth of a stage, and its pixels. */

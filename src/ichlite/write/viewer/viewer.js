@@ -283,9 +283,13 @@ export class Viewer {
     }
     for (const button of this.section.querySelectorAll(".zoom button")) {
       button.addEventListener("click", () => {
-        const zooms = { in: 1.25 * this.zoom, out: this.zoom / 1.25, whole: 1 };
         if (button.value === "head") this.fitHead();
-        else this.setZoom(zooms[button.value]);
+        else if (button.value === "in") this.setZoom(1.25 * this.zoom);
+        else if (button.value === "out") this.setZoom(this.zoom / 1.25);
+        else {
+          this.move = { x: 0, y: 0 };
+          this.setZoom(1);
+        }
       });
     }
     window.addEventListener("resize", () => this.resize());
@@ -331,17 +335,21 @@ export class Viewer {
 
   /** Makes the head as large as the stage allows. */
   fitHead() {
+    Object.assign(this, this.headIn(this.size));
+    this.draw();
+  }
+
+  /** Returns the zoom and the move that make the head as large as a stage allows. */
+  headIn(stage) {
     const [top, bottom, left, right] = this.view.head;
-    const whole = fit(this.view.pixels, this.size, 1, { x: 0, y: 0 });
-    const square = this.pictures.square(whole);
+    const square = this.pictures.square(fit(this.view.pixels, stage, 1, { x: 0, y: 0 }));
     const box = {
       x: square.x + left * square.width,
       y: square.y + top * square.height,
       width: (right - left) * square.width,
       height: (bottom - top) * square.height,
     };
-    Object.assign(this, around(box, this.size));
-    this.draw();
+    return around(box, stage);
   }
 
   moveBy(x, y) {
@@ -587,13 +595,14 @@ export class Viewer {
     const figure = document.createElement("div");
     figure.className = "printed";
     const side = { width: PRINT_SIDE, height: PRINT_SIDE };
+    const { zoom, move } = this.headIn(side);
+    const box = fit(this.view.pixels, side, zoom, move);
     for (const index of this.view.jumps.slice(0, PRINTED)) {
       const pair = document.createElement("figure");
       for (const opacity of [null, 0.25]) {
         const canvas = pair.appendChild(canvasOf(PRINT_SIDE, PRINT_SIDE));
         const context = canvas.getContext("2d");
         context.fillRect(0, 0, PRINT_SIDE, PRINT_SIDE);
-        const box = fit(this.view.pixels, side, 1, { x: 0, y: 0 });
         this.pictures.draw(context, box, index, this.greys, opacity);
       }
       const caption = document.createElement("figcaption");
