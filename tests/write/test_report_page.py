@@ -211,6 +211,17 @@ def test_who_the_patient_is_stands_in_the_page_only_where_it_is_asked_for(tmp_pa
     assert "<dt>kernel</dt><dd>H31s</dd>" in plain
 
 
+def test_the_option_that_names_patients_is_about_a_page(ichlite, tmp_path):
+    files = named_series(tmp_path / "a")
+    page = tmp_path / "page.html"
+    assert ichlite("read", *files, "--html", page).exit_code == 0
+    assert "JANE" not in page.read_text()
+    assert ichlite("read", *files, "--html", page, "--identifiers").exit_code == 0
+    assert "ROE JANE" in page.read_text()
+    alone = ichlite("read", *files, "--identifiers")
+    assert (alone.exit_code, alone.out, alone.err.count("\n")) == (2, "", 1)
+
+
 def test_a_uid_in_a_reason_is_hidden_too(tmp_path, bundle):
     named_series(tmp_path)
     (scan,) = read_paths([tmp_path], keep_pixels=True).studies

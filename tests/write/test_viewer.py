@@ -20,7 +20,8 @@ from tests.write.browser import axe, chromium, node
 from ichlite.infer.bundle import load_bundle
 from ichlite.infer.pipeline import read_paths
 from ichlite.records import ReadResult, SkippedFile
-from ichlite.write.report_page import Report
+from ichlite.write.report_page import ASSETS, SCRIPTS, Report, plain_module
+from ichlite.write.section import scan_section, view_json
 from ichlite.write.study_view import show_study
 
 UNITS = Path(__file__).with_name("viewer")
@@ -547,11 +548,34 @@ def test_damaged_pictures_are_not_shown(browser, page, tmp_path):
     assert "damaged" not in driven.text(".screen")
 
 
-def test_the_viewer_shows_one_scan_by_its_document_and_bytes_alone(browser, page, scans):
-    """As a server may send them: nothing of the page but its templates is needed."""
+def test_a_page_without_pictures_or_without_scans_has_no_faults(browser, scans, tmp_path):
+    file = tmp_path / "page.html"
+    report = Report(load_bundle())
+    report.add(scans[0])
+    for shown in report._shown:
+        report._shown[shown] = report._shown[shown].without_pictures()
+    for studies, words in ((scans[:1], "pictures were left out"), (scans[2:], "No series was")):
+        page = report.page(ReadResult("b", studies, ()))
+        file.write_text(page, encoding="utf-8")
+        driven = Driven(browser, file.as_uri())
+        assert words in browser.find_element(By.TAG_NAME, "body").text
+        driven.run("window.dispatchEvent(new Event('beforeprint'))")
+        assert driven.errors() == []
+
+
+def test_a_scan_is_shown_by_its_document_and_bytes_alone(browser, page, scans, tmp_path):
+    """As a server may send them: of the page, only the section and the templates are needed."""
     shown = show_study(scans[0], load_bundle())
-    assert len(shown.view.pixels.bytes) == len(scans[0].slices) + 1
-    driven = Driven(browser, page)
-    again = json.loads(driven.text("script.view"))
-    assert again["pixels"]["bytes"] == list(shown.view.pixels.bytes)
-    assert base64.b64decode(driven.text("script.data")) == shown.data
+    said = scan_section(scans[0], shown, load_bundle()).partition("<script")[0]
+    templates = (ASSETS / "viewer.html").read_text(encoding="utf-8")
+    file = tmp_path / "page.html"
+    file.write_text(f'<meta charset="utf-8"><section class="scan">{said}</section>{templates}')
+    driven = Driven(browser, file.as_uri())
+    modules = "".join(map(plain_module, SCRIPTS[:-1]))
+    show = "new Viewer(document.querySelector('section'), JSON.parse(arguments[0]), "
+    data = base64.b64encode(shown.data).decode()
+    driven.run(f"{modules}{show}bytesOf(arguments[1]))", view_json(shown.view), data)
+    assert driven.slice == BLEED + 1
+    driven.find(".stage").send_keys(Keys.END)
+    assert driven.slice == 28
+    assert driven.errors() == []

@@ -59,9 +59,12 @@ def read(
     ] = "balanced",
 ) -> None:
     """Read head CT studies: every series gets a result or a reason why not."""
+    from ichlite.errors import UsageError
     from ichlite.infer.bundle import load_bundle
     from ichlite.write.files import check_outputs
 
+    if identifiers and html is None:
+        raise UsageError("--identifiers is about a page", remedy="name the page by --html FILE")
     check_outputs(paths, [("--csv", csv), ("--html", html)])
     loaded = load_bundle(bundle).at(operating_point)
     result = read_and_write(

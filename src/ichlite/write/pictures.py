@@ -131,15 +131,16 @@ def _native_pictures(
         turned = next((t for t in (0, 2) if _gives(np.rot90(hu, t), judged[middle])), None)
         if turned is None:
             return [], None
+        # The middle slice is about the largest: far too many of them need not be packed to see it.
+        if not wanted or len(headers) * len(pack_slice(hu)) > 2 * MOST_SCAN_BYTES:
+            return [], bool(turned)
         pictures: list[bytes] = []
-        size = 0
-        for header, expected in zip(headers if wanted else (), judged, strict=wanted):
+        for header, expected in zip(headers, judged, strict=True):
             hu = np.rot90(_read(header), turned)
             pictures.append(pack_slice(hu))
-            size += len(pictures[-1])
-            if size > MOST_SCAN_BYTES or not _gives(hu, expected):
+            if not _gives(hu, expected):
                 return [], bool(turned)
-        return pictures, bool(turned)
+        return pictures if sum(map(len, pictures)) <= MOST_SCAN_BYTES else [], bool(turned)
     except InputError:
         return [], None
 

@@ -204,9 +204,14 @@ def viewer_script() -> str:
 
     An inline module cannot import another; and browsers that know no modules run this, too.
     """
-    modules = (re.sub(r"^import [^;]*;\n", "", _asset(name), flags=re.M) for name in SCRIPTS)
-    merged = "\n".join(re.sub(r"^export ", "", module, flags=re.M) for module in modules)
+    merged = "\n".join(map(plain_module, SCRIPTS))
     return f'(() => {{\n"use strict";\n{merged}}})();\n'
+
+
+def plain_module(name: str) -> str:
+    """Return a module of the viewer as a script: without imports and exports."""
+    alone = re.sub(r"^import [^;]*;\n", "", _asset(name), flags=re.M)
+    return re.sub(r"^export ", "", alone, flags=re.M)
 
 
 def _asset(name: str) -> str:

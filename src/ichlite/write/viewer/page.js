@@ -7,7 +7,10 @@ const viewers = new Map();
 let shown = null;
 
 function viewerOf(section) {
-  if (!viewers.has(section)) viewers.set(section, mount(section));
+  if (!viewers.has(section)) {
+    viewers.set(section, null); // stays, where it cannot be shown
+    viewers.set(section, mount(section));
+  }
   return viewers.get(section);
 }
 
