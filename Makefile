@@ -6,6 +6,8 @@ BIN    := $(VENV)/bin
 LIGHT  := $(VENV)/.light
 FULL   := $(VENV)/.full
 DOCS   := $(VENV)/.docs
+NODE   := node_modules/.package-lock.json
+NPX    := PATH="$(CURDIR)/$(BIN):$$PATH" npx --no
 RUNS   ?= runs/bundle
 
 .DEFAULT_GOAL := help
@@ -17,15 +19,16 @@ help:  ## what can be made
 demo: $(LIGHT)  ## read two sample studies, print the triage list, write demo-report/
 	$(BIN)/ichlite demo --out demo-report
 
-test: $(FULL)  ## all tests and doctests
+test: $(FULL) $(NODE)  ## all tests and doctests; those of the viewer need chromium and chromedriver
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
-check: $(FULL)  ## lint, format, types, layers, docs
+check: $(FULL) $(NODE)  ## lint, format, types, layers, docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python scripts/type_check_snippets.py
 	$(BIN)/lint-imports
+	$(NPX) biome ci --error-on-warnings
 	$(BIN)/mkdocs build --strict --quiet --site-dir $(VENV)/site
 
 docs: $(DOCS)  ## build the documentation and the API reference into site/
@@ -41,7 +44,7 @@ samples: $(FULL)  ## make the embedded phantom sample again
 	$(BIN)/python scripts/make_samples.py --phantom
 
 clean:
-	rm -rf $(VENV) site demo-report
+	rm -rf $(VENV) node_modules site demo-report
 
 $(BIN)/pip:
 	$(PYTHON) -m venv $(VENV)
@@ -58,3 +61,8 @@ $(DOCS): $(BIN)/pip pyproject.toml constraints.txt
 $(FULL): $(BIN)/pip pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,ray,node,dev]'
 	@touch $(LIGHT) $(DOCS) $@
+
+# What lints and tests the viewer's JavaScript; node itself comes with the development extra.
+$(NODE): package.json package-lock.json | $(FULL)
+	PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --no-audit --no-fund --silent
+	@touch $@

@@ -33,8 +33,14 @@ def read(
         Path | None, typer.Option(metavar="FILE", help="CSV file to write, one row per slice.")
     ] = None,
     html: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="HTML report to write, with images.")
+        Path | None, typer.Option(metavar="FILE", help="HTML page to write, with a viewer.")
     ] = None,
+    identifiers: Annotated[
+        bool,
+        typer.Option(
+            "--identifiers", help="Name patients, dates and UIDs in the page; default: none."
+        ),
+    ] = False,
     force: Annotated[
         bool,
         typer.Option("--force", help="Judge what the input check refuses, where nothing passes."),
@@ -58,9 +64,12 @@ def read(
     ] = "balanced",
 ) -> None:
     """Read head CT studies: each gets an answer, or a reason why not."""
+    from ichlite.errors import UsageError
     from ichlite.infer.bundle import load_bundle
     from ichlite.write.result_files import check_outputs
 
+    if identifiers and html is None:
+        raise UsageError("--identifiers is about a page", remedy="name the page by --html FILE")
     check_outputs(paths, [("--csv", csv), ("--html", html)])
     loaded = load_bundle(bundle).at(operating_point)
     result = read_and_write(
@@ -69,6 +78,7 @@ def read(
         as_json=as_json,
         csv=csv,
         html=html,
+        identifiers=identifiers,
         force=force,
         every_series=every_series,
         threads=threads,
@@ -84,6 +94,7 @@ def read_and_write(
     as_json: bool = False,
     csv: Path | None = None,
     html: Path | None = None,
+    identifiers: bool = False,
     force: bool = False,
     every_series: bool = False,
     threads: int = 1,
@@ -101,7 +112,7 @@ def read_and_write(
     if html is not None:
         from ichlite.write.report_page import Report
 
-        report = Report(bundle)
+        report = Report(bundle, identifiers=identifiers)
     with progress("reading series") as advance:
 
         def visit(scan: ScanResult) -> None:

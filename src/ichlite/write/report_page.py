@@ -1,25 +1,43 @@
-"""Write results as one self-contained HTML page: no script, nothing fetched.
+"""Write results as one self-contained HTML page: a worklist and a viewer for each scan.
 
-Everything that comes from a file or its name goes through `html_text`.
+Everything that comes from a file or its name goes through `html_text`. The page fetches nothing,
+and runs its own script and no other: its hash stands in the content security policy.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from string import Template
 
+from msgspec import UNSET
+
 from ichlite import __version__
+from ichlite.ct.header import read_header
 from ichlite.infer.bundle import Bundle
 from ichlite.labels import ANY, SUBTYPES
-from ichlite.records import Analysed, ReadResult, ScanResult
+from ichlite.records import Analysed, NotAnalysed, ReadResult, ScanResult, SliceHeader
 from ichlite.write.escaping import html_text
-from ichlite.write.section import badge, items, place, scan_section
+from ichlite.write.section import (
+    badge,
+    definitions,
+    hide_identifiers,
+    identity,
+    items,
+    place,
+    scan_section,
+)
+from ichlite.write.study_view import Shown, show_study
 from ichlite.write.triage import (
     DISCLAIMER,
     by_urgency,
     decided_at,
     not_analysed,
+    not_chosen,
     shown_any,
     shown_threshold,
 )
@@ -27,7 +45,16 @@ from ichlite.write.triage import (
 OPEN_SKIPPED = 8
 """The list of skipped files is folded away when it is longer than this."""
 
-_HERE = Path(__file__).resolve().parent
+MOST_NATIVE_BYTES = 24_000_000
+"""Packed pictures in a page, beyond which further scans are shown on the model's grid."""
+
+MOST_BYTES = 60_000_000
+"""Packed pictures in a page, beyond which those of the least urgent scan are left out."""
+
+ASSETS = Path(__file__).resolve().parent / "viewer"
+SCRIPTS = ("inflate.js", "picture.js", "viewer.js", "page.js")
+"""The viewer's modules, each of which imports from those before it alone."""
+
 _ANY_RULES = {"max": "the largest subtype", "noisy_or": "1 - ∏(1 - p) over the subtypes"}
 _SCAN_RULES = {
     "max": "the highest slice",
@@ -37,10 +64,11 @@ _SCAN_RULES = {
 
 
 class Report:
-    """An HTML report, filled scan by scan: of each only its finished section stays in memory.
+    """An HTML report, filled scan by scan: of each only its packed pictures stay in memory.
 
     Args:
         bundle: The bundle that judged.
+        identifiers: Whether to say who the patients are, and when and as what they were scanned.
 
     Example:
         >>> from ichlite.infer.bundle import load_bundle
@@ -49,39 +77,152 @@ class Report:
         True
     """
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: Bundle, *, identifiers: bool = False) -> None:
         self.bundle = bundle
-        self._sections: dict[tuple[str, str], str] = {}
+        self.identifiers = identifiers
+        self._shown: dict[tuple[str, str], Shown] = {}
+        self._scans: list[Analysed] = []
 
     def add(self, scan: ScanResult) -> None:
-        """Add the section of a scan to the page; one that was not analysed has none.
+        """Add the pictures of a scan to the page; one that was not analysed has none.
 
         Raises:
             UsageError: An analysed scan without pixels.
         """
-        if isinstance(scan, Analysed):
-            self._sections[scan.study, scan.series] = scan_section(scan, self.bundle)
+        if not isinstance(scan, Analysed):
+            return
+        native = self._bytes() < MOST_NATIVE_BYTES
+        self._shown[scan.study, scan.series] = show_study(scan, self.bundle, native=native)
+        self._scans.append(replace(scan, hu=None, activation_maps=None))
+        while self._bytes() > MOST_BYTES:
+            calmest = by_urgency(self._scans)[-1]
+            self._scans.remove(calmest)
+            key = (calmest.study, calmest.series)
+            self._shown[key] = self._shown[key].without_pictures()
+
+    def _bytes(self) -> int:
+        return sum(len(shown.data) for shown in self._shown.values())
 
     def page(self, result: ReadResult) -> str:
         """Return the page on the result of all the scans that were added, most urgent first."""
         analysed = by_urgency(result.studies)
         scans = "".join(
-            f'<section class="scan" id="scan-{number}"><h2><span class="rank">{number}</span>'
-            f'{badge(scan)}<span class="place">{place(scan)}</span></h2>'
-            f"{self._sections[scan.study, scan.series]}</section>"
-            for number, scan in enumerate(analysed, 1)
+            self._section(number, scan, result.warnings) for number, scan in enumerate(analysed, 1)
         )
-        return Template((_HERE / "report.html").read_text(encoding="utf-8")).substitute(
-            style=(_HERE / "report.css").read_text(encoding="utf-8"),
+        script = viewer_script()
+        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+        return Template(_asset("page.html")).substitute(
+            style=_asset("page.css"),
+            script=script,
+            script_hash=digest,
+            templates=_asset("viewer.html"),
             disclaimer=html_text(DISCLAIMER),
             version=html_text(__version__),
             bundle=html_text(" · ".join(filter(None, [self.bundle.label, decided_at(analysed)]))),
             counts=_counts(result, analysed),
-            triage=_triage(analysed),
-            unanswered=_unanswered(result),
+            triage=self._triage(analysed),
+            unanswered=self._unanswered(result),
+            skipped=_skipped(result),
             scans=scans,
             method=_method(self.bundle),
         )
+
+    def _section(self, number: int, scan: Analysed, known: Sequence[str]) -> str:
+        shown = self._shown[scan.study, scan.series]
+        said = scan_section(scan, shown, self.bundle, identifiers=self.identifiers, known=known)
+        return (
+            f'<section class="scan" id="scan-{number}" aria-labelledby="name-{number}">'
+            f'<h2 id="name-{number}"><span class="rank">{number}</span>{badge(scan)}'
+            f'<span class="place">{place(scan)}</span></h2>{said}</section>'
+        )
+
+    def _triage(self, analysed: Sequence[Analysed]) -> str:
+        if not analysed:
+            return '<p class="empty">No series was analysed.</p>'
+        head = "".join(
+            f'<th scope="col" class="num sub"><abbr title="{s.name}">'
+            f'<i style="background:{s.colour}"></i>{s.abbreviation}</abbr></th>'
+            for s in SUBTYPES
+        )
+        rows = "".join(self._triage_row(number, scan) for number, scan in enumerate(analysed, 1))
+        return (
+            '<table class="triage"><caption class="unseen">Worklist, most urgent first</caption>'
+            '<thead><tr><th scope="col" class="num">#</th><th scope="col">call</th>'
+            f'<th scope="col" class="num">any</th>{head}<th scope="col" class="num sub">slices</th>'
+            f'<th scope="col">series</th></tr></thead><tbody>{rows}</tbody></table>'
+        )
+
+    def _triage_row(self, number: int, scan: Analysed) -> str:
+        scores = scan.scan
+        cells = "".join(
+            f'<td class="num sub cell" style="--p:{scores[s.name]:.3f};--c:{s.colour}">'
+            f"{scores[s.name]:.2f}</td>"
+            for s in SUBTYPES
+        )
+        who = ""
+        if self.identifiers and (headers := self._shown[scan.study, scan.series].headers):
+            known = (said for _, said in identity(scan, headers[0])[:3] if said)
+            who = f'<span class="note">{html_text(" · ".join(known))}</span>'
+        return (
+            f'<tr><td class="num">{number}</td><td>{badge(scan)}</td>'
+            f'<td class="num"><b>{shown_any(scores[ANY], scan.threshold)}</b></td>{cells}'
+            f'<td class="num sub">{len(scan.slices)}</td>'
+            f'<td class="place"><a href="#scan-{number}">{place(scan)}</a>{who}</td></tr>'
+        )
+
+    def _unanswered(self, result: ReadResult) -> str:
+        """Return what has no result, set apart in words and looks: it is never a negative."""
+        parts = []
+        if result.warnings:
+            parts.append(f'<ul class="remarks">{items(result.warnings)}</ul>')
+        rest = not_analysed(result.studies)
+        if rest:
+            parts.append(
+                "<h2>Not analysed</h2><p>The model has not judged these series. <b>This is not a "
+                f'negative.</b></p><ul class="list">{"".join(map(self._unanswered_item, rest))}'
+                "</ul>"
+            )
+        others = not_chosen(result.studies)
+        if others:
+            parts.append(
+                "<h2>Not chosen</h2><p>Another series of the study was read in place of these.</p>"
+                f'<ul class="list">{"".join(map(self._unanswered_item, others))}</ul>'
+            )
+        return f'<section class="unanswered">{"".join(parts)}</section>' if parts else ""
+
+    def _unanswered_item(self, scan: NotAnalysed) -> str:
+        lines = [*scan.reasons, *scan.notes]
+        who = ""
+        if self.identifiers:
+            found = read_header(scan.files[0]) if scan.files else None
+            header = found if isinstance(found, SliceHeader) else None
+            who = definitions("who", identity(scan, header))
+        else:
+            lines = [hide_identifiers(line, scan) for line in lines]
+        count = "1 file" if len(scan.files) == 1 else f"{len(scan.files)} files"
+        return (
+            f'<li>{badge(scan)} <b class="place">{place(scan)}</b> ({count}){who}'
+            f'<ul class="reasons">{items(lines)}</ul></li>'
+        )
+
+
+def viewer_script() -> str:
+    """Return the viewer's modules as one script that needs no other file.
+
+    An inline module cannot import another; and browsers that know no modules run this, too.
+    """
+    merged = "\n".join(map(plain_module, SCRIPTS))
+    return f'(() => {{\n"use strict";\n{merged}}})();\n'
+
+
+def plain_module(name: str) -> str:
+    """Return a module of the viewer as a script: without imports and exports."""
+    alone = re.sub(r"^import [^;]*;\n", "", _asset(name), flags=re.M)
+    return re.sub(r"^export ", "", alone, flags=re.M)
+
+
+def _asset(name: str) -> str:
+    return (ASSETS / name).read_text(encoding="utf-8")
 
 
 def _counts(result: ReadResult, analysed: Sequence[Analysed]) -> str:
@@ -90,80 +231,27 @@ def _counts(result: ReadResult, analysed: Sequence[Analysed]) -> str:
     uncleared = sum(scan.urgent is None for scan in analysed)
     if uncleared:
         parts.append(f"<b>{uncleared}</b> not cleared")
-    rest = len(result.studies) - len(analysed)
-    if rest:
-        parts.append(f"<b>{rest}</b> not analysed")
+    for some, what in ((not_analysed, "not analysed"), (not_chosen, "not chosen")):
+        if count := len(some(result.studies)):
+            parts.append(f"<b>{count}</b> {what}")
     if result.skipped:
         parts.append(f"<b>{len(result.skipped)}</b> skipped")
     return " · ".join(parts)
 
 
-def _triage(analysed: Sequence[Analysed]) -> str:
-    if not analysed:
-        return '<p class="empty">No series was analysed.</p>'
-    head = "".join(
-        f'<th scope="col" class="num"><abbr title="{s.name}"><i style="background:{s.colour}"></i>'
-        f"{s.abbreviation}</abbr></th>"
-        for s in SUBTYPES
+def _skipped(result: ReadResult) -> str:
+    if not result.skipped:
+        return ""
+    rows = "".join(
+        f'<tr><td class="place">{html_text(file.file)}</td><td>{html_text(file.reason)}</td></tr>'
+        for file in result.skipped
     )
-    rows = "".join(_triage_row(number, scan) for number, scan in enumerate(analysed, 1))
+    opened = " open" if len(result.skipped) <= OPEN_SKIPPED else ""
     return (
-        '<div class="wide"><table class="triage"><thead><tr><th scope="col" class="num">#</th>'
-        '<th scope="col"></th><th scope="col">any haemorrhage</th>'
-        f'{head}<th scope="col" class="num">slices</th><th scope="col">series</th></tr></thead>'
-        f"<tbody>{rows}</tbody></table></div>"
+        f'<section class="unanswered"><details{opened}><summary>Skipped files '
+        f'({len(result.skipped)})</summary><div class="wide" tabindex="0" role="region" '
+        f'aria-label="Skipped files"><table><tbody>{rows}</tbody></table></div></details></section>'
     )
-
-
-def _triage_row(number: int, scan: Analysed) -> str:
-    scores = scan.scan
-    cells = "".join(
-        f'<td class="num cell" style="--p:{scores[s.name]:.3f};--c:{s.colour}">'
-        f"{scores[s.name]:.2f}</td>"
-        for s in SUBTYPES
-    )
-    total = shown_any(scores[ANY], scan.threshold)
-    return (
-        f'<tr><td class="num">{number}</td><td>{badge(scan)}</td>'
-        f'<td class="total"><span class="bar"><span style="width:{scores[ANY]:.1%}"></span></span>'
-        f'<b>{total}</b></td>{cells}<td class="num">{len(scan.slices)}</td>'
-        f'<td class="place"><a href="#scan-{number}">{place(scan)}</a></td></tr>'
-    )
-
-
-def _unanswered(result: ReadResult) -> str:
-    """Return what has no result, set apart in words and looks: it is never a negative."""
-    parts = []
-    if result.warnings:
-        parts.append(f'<ul class="remarks">{items(result.warnings)}</ul>')
-    rest = not_analysed(result.studies)
-    if rest:
-        listed = "".join(
-            f'<li>{badge(scan)} <b class="place">{place(scan)}</b>'
-            f'<ul class="reasons">{items(scan.reasons)}{items(scan.notes)}</ul>'
-            f'<p class="uid">{_files(len(scan.files))}, series {html_text(scan.series)}</p></li>'
-            for scan in rest
-        )
-        parts.append(
-            "<h2>Not analysed</h2><p>The model has not judged these series. <b>This is not a "
-            f'negative.</b></p><ul class="list">{listed}</ul>'
-        )
-    if result.skipped:
-        rows = "".join(
-            f'<tr><td class="place">{html_text(file.file)}</td>'
-            f"<td>{html_text(file.reason)}</td></tr>"
-            for file in result.skipped
-        )
-        opened = " open" if len(result.skipped) <= OPEN_SKIPPED else ""
-        parts.append(
-            f"<details{opened}><summary>Skipped files ({len(result.skipped)})</summary>"
-            f'<div class="wide"><table><tbody>{rows}</tbody></table></div></details>'
-        )
-    return f'<section class="unanswered">{"".join(parts)}</section>' if parts else ""
-
-
-def _files(count: int) -> str:
-    return "1 file" if count == 1 else f"{count} files"
 
 
 def _method(bundle: Bundle) -> str:
@@ -176,6 +264,24 @@ def _method(bundle: Bundle) -> str:
         f"(weights {weights}); “any” is "
         f"{_ANY_RULES[rule.any_rule]}; a scan's value is {_SCAN_RULES[rule.scan_rule]}; a scan is "
         f"urgent from {shown_threshold(rule.threshold(ANY))} on (operating point "
-        f"{html_text(bundle.operating_point.replace('_', ' '))}). A scan that is incomplete, or a "
-        "child's, can be urgent and is never cleared."
+        f"{html_text(bundle.operating_point.replace('_', ' '))}).{_evidence(bundle)} A scan that "
+        "is incomplete, or a child's, can be urgent and is never cleared. Files and folders are "
+        "named as they were given."
     )
+
+
+def _evidence(bundle: Bundle) -> str:
+    """Return what the operating point did on scans that the model never saw, where it is known."""
+    evidence = bundle.manifest.decision.evidence
+    if evidence is UNSET:
+        return ""
+    for name, point in evidence.points.items():
+        if name == bundle.operating_point:
+            found, cleared = point.nested.sensitivity, point.nested.specificity
+            return (
+                f" Out of fold, on {evidence.data.scans} scans, a threshold chosen like this "
+                f"flagged {found.value:.0%} of those that bleed ({found.low:.0%} to "
+                f"{found.high:.0%}) and {1 - cleared.value:.0%} of the others "
+                f"({1 - cleared.high:.0%} to {1 - cleared.low:.0%})."
+            )
+    return ""

@@ -1,54 +1,83 @@
 """Write the section of the HTML report about one analysed scan.
 
-Everything that comes from a file or its name goes through `html_text`.
+Everything that comes from a file or its name goes through `html_text`, or into JSON that no page
+can take for its own text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+import base64
+import json
+import math
+from collections.abc import Collection, Iterable, Sequence
+from itertools import pairwise
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ichlite.errors import UsageError
+from ichlite.contracts.codec import to_json_value
+from ichlite.ct.header import COMPRESSED_SYNTAXES
+from ichlite.ct.stack import slice_normal
 from ichlite.infer.bundle import Bundle
-from ichlite.infer.decision import Calibration
-from ichlite.infer.heatmap import LESION_LEVEL, above_level, heatmap
-from ichlite.labels import ANY, ANY_COLOUR, CLASSES, NAMES, SUBTYPES
-from ichlite.records import Analysed, NotAnalysed, ScanResult
+from ichlite.infer.heatmap import LESION_LEVEL
+from ichlite.labels import ANY, CLASSES, SUBTYPES
+from ichlite.records import Analysed, NotAnalysed, ScanResult, SliceHeader
 from ichlite.write.chart import probability_chart
-from ichlite.write.escaping import html_text
-from ichlite.write.picture import data_uri, grey_slice, heat_colours, overlay, relative
+from ichlite.write.escaping import html_text, unicode_document
+from ichlite.write.study_view import MapView, PixelView, Shown, StudyView
 from ichlite.write.triage import common_folder, remarks, shown_any, shown_threshold, verdict
 
-SHOWN_SLICES = 4
-"""Slices shown large, highest `any` first."""
-
-MOST_THUMBNAILS = 56
-THUMBNAIL_PIXELS = 96
+_SWATCHES = {ANY: "var(--any)", **{subtype.name: subtype.colour for subtype in SUBTYPES}}
 
 
-def scan_section(scan: Analysed, bundle: Bundle) -> str:
-    """Return the figures, chart, pictures and table of an analysed scan with pixels.
+def scan_section(
+    scan: Analysed,
+    shown: Shown,
+    bundle: Bundle,
+    *,
+    identifiers: bool = False,
+    known: Collection[str] = (),
+) -> str:
+    """Return what is said and shown of an analysed scan: words, chart, table, and the pictures.
 
-    Raises:
-        UsageError: The scan was read without `keep_pixels`.
+    Args:
+        scan: The result.
+        shown: The same, made ready to be shown.
+        bundle: The bundle that judged it.
+        identifiers: Whether to say who the patient is, and when and as what it was scanned.
+        known: Lines that stand elsewhere, and need not be said again.
     """
-    if scan.hu is None or scan.activation_maps is None:
-        raise UsageError(
-            "no report on a scan without pixels", remedy="read it with keep_pixels=True"
-        )
+    first = shown.headers[0] if shown.headers else None
+    lines = [line for line in remarks(scan) if line not in known]
+    if not identifiers:
+        lines = [hide_identifiers(line, scan) for line in lines]
     return "".join(
         [
-            _figures(scan),
-            f'<p class="uid">study {html_text(scan.study)}<br>series {html_text(scan.series)}</p>',
-            _remarks(scan),
+            f'<p class="decision">{decision(scan)}</p>',
+            definitions("who", identity(scan, first)) if identifiers else "",
+            f'<ul class="remarks">{items(lines)}</ul>' if lines else "",
+            '<div class="reading"><div class="screen"><p class="still">',
+            "The pictures need JavaScript, which this page carries inside itself.</p>",
             _chart(scan, bundle),
-            _highest_slices(scan, scan.hu, scan.activation_maps, bundle),
-            _filmstrip(scan, scan.hu),
+            '</div><div class="panel">',
+            _scores(scan),
+            _facts(scan, shown),
+            f'<p class="note map-note">{_map_note(shown.view.map)}</p>',
+            "</div></div>",
             _slice_table(scan),
+            _payload(shown),
         ]
+    )
+
+
+def decision(scan: Analysed) -> str:
+    """Return a scan's call, and what it was decided by, in words."""
+    point = scan.operating_point.replace("_", " ")
+    total = f"<b>{shown_any(scan.scan[ANY], scan.threshold)}</b>"
+    reaches = "reaches" if scan.scan[ANY] >= scan.threshold else "is below"
+    call = "" if scan.not_cleared or scan.urgent else " That is no all-clear."
+    if scan.urgent is None:
+        call = " It is not cleared, for the reason below."
+    return (
+        f"Probability of any haemorrhage {total}: {reaches} {shown_threshold(scan.threshold)}, "
+        f"from which a scan is urgent at the operating point “{html_text(point)}”.{call}"
     )
 
 
@@ -70,7 +99,7 @@ def place(scan: ScanResult) -> str:
     return html_text(common_folder(scan)).replace("/", "/<wbr>")
 
 
-def items(lines: Sequence[str]) -> str:
+def items(lines: Iterable[str]) -> str:
     """Return lines from anywhere as escaped list items.
 
     Example:
@@ -80,23 +109,58 @@ def items(lines: Sequence[str]) -> str:
     return "".join(f"<li>{html_text(line)}</li>" for line in lines)
 
 
-def _figures(scan: Analysed) -> str:
-    scores = scan.scan
-    subtypes = "".join(
-        f'<div><dt><i style="background:{s.colour}"></i>{s.name}</dt>'
-        f"<dd>{scores[s.name]:.2f}</dd></div>"
-        for s in SUBTYPES
+def definitions(look: str, pairs: Iterable[tuple[str, str | None]]) -> str:
+    """Return terms and what is known of them as a list, without those of which nothing is.
+
+    Example:
+        >>> definitions("facts", [("kernel", "STD+"), ("tube voltage", None)])
+        '<dl class="facts"><div><dt>kernel</dt><dd>STD+</dd></div></dl>'
+    """
+    told = "".join(
+        f"<div><dt>{html_text(term)}</dt><dd>{html_text(said)}</dd></div>"
+        for term, said in pairs
+        if said
     )
-    total = shown_any(scores[ANY], scan.threshold)
-    return (
-        f'<dl class="facts"><div><dt>any haemorrhage</dt><dd class="big">{total}</dd>'
-        f"</div>{subtypes}<div><dt>slices</dt><dd>{len(scan.slices)}</dd></div></dl>"
-    )
+    return f'<dl class="{look}">{told}</dl>'
 
 
-def _remarks(scan: Analysed) -> str:
-    lines = items(remarks(scan))
-    return f'<ul class="remarks">{lines}</ul>' if lines else ""
+def hide_identifiers(line: str, scan: ScanResult) -> str:
+    """Return a line about a scan without its UIDs.
+
+    Example:
+        >>> one = NotAnalysed(study="1.2.3", series="1.2.4", files=(), reasons=("a chest",))
+        >>> hide_identifiers("series 1.2.4 cannot be one head CT", one)
+        'series … cannot be one head CT'
+    """
+    for uid in sorted(filter(None, (scan.series, scan.study)), key=len, reverse=True):
+        line = line.replace(uid, "…")
+    return line
+
+
+def identity(scan: ScanResult, header: SliceHeader | None) -> list[tuple[str, str | None]]:
+    """Return who the patient is, and when and as what the scan was made, as far as is known."""
+    uids: list[tuple[str, str | None]] = [("study UID", scan.study), ("series UID", scan.series)]
+    if header is None:
+        return uids
+    age = header.patient_age_years
+    return [
+        ("patient", (header.patient_name or "").replace("^", " ").strip()),
+        ("patient ID", header.patient_id),
+        ("study date", _date(header.study_date or header.examination_date)),
+        ("born", _date(header.patient_birth_date)),
+        ("sex", header.patient_sex),
+        ("age", None if age is None else f"{age:g} years"),
+        ("study", header.study_description),
+        ("series", header.series_description),
+        *uids,
+    ]
+
+
+def _date(text: str | None) -> str | None:
+    """Return a date of DICOM as 2026-01-31; what is none as it is."""
+    if text is None or len(text) != 8 or not text.isdigit():
+        return text
+    return f"{text[:4]}-{text[4:6]}-{text[6:]}"
 
 
 def _chart(scan: Analysed, bundle: Bundle) -> str:
@@ -104,117 +168,128 @@ def _chart(scan: Analysed, bundle: Bundle) -> str:
     placed = scan.slices[0].position_mm is not None
     together = bundle.rule.scan_rule == "noisy_or"
     meaning = (
-        f"The scan's threshold, {shown_threshold(threshold)}, is for all slices together: no "
-        "single slice has to reach it, and one that does need not be enough."
+        f"The threshold, {shown_threshold(threshold)}, is for all slices together: no single slice "
+        "has to reach it, and one that does need not be enough."
         if together
         else f"Red dashes: threshold of “any”, {shown_threshold(threshold)}."
     )
     gaps = " Tinted: no slice was judged here." if scan.breaks and placed else ""
     return (
         f"<figure>{probability_chart(scan, None if together else threshold)}"
-        "<figcaption>Calibrated probability of each slice, smoothed over its neighbours. "
-        f"{_key(ANY_COLOUR, 'any (broad band)', ANY)}"
-        f"{''.join(_key(s.colour, s.name) for s in SUBTYPES)}"
-        f"{meaning}{gaps}</figcaption></figure>"
+        f'<figcaption>{"".join(map(_key, CLASSES))}<span class="note">Probability of each slice, '
+        f"smoothed over its neighbours. {meaning}{gaps}</span></figcaption></figure>"
     )
 
 
-def _key(colour: str, name: str, kind: str = "") -> str:
-    shown = f"var(--any, {colour})" if kind == ANY else colour
-    return f'<span class="key {kind}"><i style="background:{shown}"></i>{name}</span> '
+def _key(name: str) -> str:
+    said = "any (broad)" if name == ANY else name
+    return f'<span class="key {name}"><i style="background:{_SWATCHES[name]}"></i>{said}</span> '
 
 
-def _highest_slices(
-    scan: Analysed, hu: NDArray[np.int16], maps: NDArray[np.float32], bundle: Bundle
-) -> str:
-    order = sorted(range(len(scan.slices)), key=lambda i: (-scan.slices[i].probabilities[ANY], i))
-    pairs = "".join(
-        _pair(scan, index, hu[index], maps[index], bundle) for index in order[:SHOWN_SLICES]
+def _scores(scan: Analysed) -> str:
+    rows = "".join(
+        f'<tr><th scope="row"><i style="background:{_SWATCHES[name]}"></i>{name}</th>'
+        f"<td>{_score(scan, name)}</td></tr>"
+        for name in CLASSES
     )
     return (
-        f'<h3>Highest slices</h3><div class="pairs">{pairs}</div>'
-        f'<p class="note">Left: brain window 40/80. Right: the same with {_map_note(maps, bundle)}'
-        "</p>"
+        '<table class="scores"><thead><tr><th scope="col">haemorrhage</th><th scope="col">scan</th>'
+        f"</tr></thead><tbody>{rows}</tbody></table>"
     )
 
 
-def _map_note(maps: NDArray[np.float32], bundle: Bundle) -> str:
+def _score(scan: Analysed, name: str) -> str:
+    value = scan.scan[name]
+    return shown_any(value, scan.threshold) if name == ANY else f"{value:.2f}"
+
+
+def _facts(scan: Analysed, shown: Shown) -> str:
+    pixels = shown.view.pixels
+    return "<h3>Scanner and pictures</h3>" + definitions(
+        "facts",
+        [
+            ("slices", f"{len(scan.slices)}{_left_out(scan)}"),
+            ("whole head", "yes" if scan.complete else "no, incomplete"),
+            *(_scanner(shown.headers) if shown.headers else ()),
+            ("covered", _covered(scan)),
+            ("shown", _resolution(pixels)),
+            ("sides", None if shown.view.marks else "not known: no left and right is marked"),
+        ],
+    )
+
+
+def _scanner(headers: Sequence[SliceHeader]) -> list[tuple[str, str | None]]:
+    first = headers[0]
+    spacing = first.pixel_spacing_mm
+    tilt = first.image_orientation and float(slice_normal(first.image_orientation)[2])
+    turned = None if tilt is None else _angle(tilt)
+    syntax = COMPRESSED_SYNTAXES.get(first.layout.transfer_syntax_uid, "uncompressed")
+    return [
+        ("kernel", first.convolution_kernel),
+        ("tube voltage", None if first.kvp is None else f"{first.kvp:g} kV"),
+        ("slice thickness", _range([one.slice_thickness_mm for one in headers])),
+        ("matrix", f"{first.rows}x{first.columns}"),
+        ("pixel", None if spacing is None else f"{spacing[0]:.3g}x{spacing[1]:.3g} mm"),
+        ("gantry tilt", turned),
+        ("image type", " ".join(first.image_type)),
+        ("files", syntax + (", lossy" if any(one.lossy_compressed for one in headers) else "")),
+    ]
+
+
+def _left_out(scan: Analysed) -> str:
+    return f"; {len(scan.left_out)} left out, see skipped files" if scan.left_out else ""
+
+
+def _angle(cosine: float) -> str:
+    return f"{math.degrees(math.acos(min(1.0, cosine))):.1f}°"
+
+
+def _covered(scan: Analysed) -> str | None:
+    """Return the length from the first to the last slice, and the steps between them."""
+    positions = [s.position_mm for s in scan.slices if s.position_mm is not None]
+    steps = [abs(b - a) for a, b in pairwise(positions)]
+    if not steps:
+        return None
+    return f"{abs(positions[-1] - positions[0]):.0f} mm, a slice every {_range(steps)}"
+
+
+def _range(values_mm: Sequence[float | None]) -> str | None:
+    """Return a length, or the shortest and longest of several, in words.
+
+    Example:
+        >>> _range([5.0, 5.0]), _range([2.5, 5.0, None]), _range([None])
+        ('5 mm', '2.5 to 5 mm', None)
+    """
+    known = [round(value, 1 if value >= 2 else 2) for value in values_mm if value is not None]
+    if not known:
+        return None
+    low, high = min(known), max(known)
+    return f"{low:g} mm" if high - low < 0.05 else f"{low:g} to {high:g} mm"
+
+
+def _resolution(pixels: PixelView | None) -> str:
+    if pixels is None:
+        return "no pictures: the page would be too large; read this study by itself"
+    size = f"{pixels.rows}x{pixels.columns}"
+    grid = "the matrix of the files" if pixels.native else "the grid that was judged"
+    return f"{size} pixels, {grid}; 1 HU steps from -200 to 400 HU"
+
+
+def _map_note(spec: MapView) -> str:
     """Return what the overlay shows and what it does not, in words."""
-    rows, columns = maps.shape[1:3]
-    bar = '<span style="background:linear-gradient(90deg, {})"></span>'
-    if bundle.map.kind == "lesion":
-        scale = f"{LESION_LEVEL:g} {bar.format(_stops(LESION_LEVEL))} 1"
+    rows, columns = spec.rows, spec.columns
+    if spec.kind == "lesion":
         return (
-            f"the places where the lesion map of the slice's leading subtype, {rows}x{columns} "
-            f'cells, says blood (<span class="scale">{scale}</span>; below {LESION_LEVEL:g} '
-            "nothing is painted). It learned from outlines of bleeds, its probabilities are "
-            "calibrated by nothing, and it shows where the model suspects blood, not what is there."
+            f"The lesion map ({rows}x{columns} cells) is painted where it says blood: below "
+            f"{LESION_LEVEL:g} nothing is painted. It learned from outlines of bleeds, its "
+            "probabilities are calibrated by nothing, and it shows where the model suspects "
+            "blood, not what is there. Areas are those of its cells, no measurement."
         )
-    scale = f"0 {bar.format(_stops())} strongest"
     return (
-        "the class activation map of the slice's leading subtype, coloured relative to this "
-        f'slice\'s strongest cell (<span class="scale">{scale}</span>), whose probability stands '
-        "below: a bright place in a slice of low probability is no finding. The map is coarse: "
-        f"{rows}x{columns} cells over the whole slice. It points to a region, never to an edge, "
-        "and shows what the model used, not what is there."
-    )
-
-
-def _stops(first: float = 0.0) -> str:
-    """Return CSS colour stops of the overlay's colours from this value to 1."""
-    values = np.linspace(first, 1.0, 7)
-    return ", ".join(
-        "rgb({:.0f}, {:.0f}, {:.0f}) {:.0%}".format(*colour, share)
-        for colour, share in zip(heat_colours(values), np.linspace(0, 1, 7), strict=True)
-    )
-
-
-def _pair(
-    scan: Analysed,
-    index: int,
-    hu: NDArray[np.int16],
-    logits: NDArray[np.float32],
-    bundle: Bundle,
-) -> str:
-    scores = scan.slices[index]
-    leading = max(range(len(NAMES)), key=lambda i: scores.probabilities[NAMES[i]])
-    subtype = SUBTYPES[leading]
-    grey = grey_slice(hu)
-    is_lesion = bundle.map.kind == "lesion"
-    heat = heatmap(logits, Calibration() if is_lesion else bundle.calibration, leading)
-    warm = overlay(grey, above_level(heat) if is_lesion else relative(heat))
-    title = f"slice {index + 1} of {len(scan.slices)}"
-    where = "" if scores.position_mm is None else f" at {scores.position_mm:.1f} mm"
-    return (
-        f'<figure class="pair"><div>'
-        f'<img src="{data_uri(grey)}" alt="{title}, brain window" width="256" height="256">'
-        f'<img src="{data_uri(warm)}" alt="{title}, map of {subtype.name}" width="256" '
-        f'height="256"></div><figcaption><b>{title}</b>{where}'
-        f'<span class="scores">any {scores.probabilities[ANY]:.2f}'
-        f'<i style="background:{subtype.colour}"></i>{subtype.name} '
-        f"{scores.probabilities[subtype.name]:.2f}</span>"
-        f'<span class="file">map: {subtype.name}, strongest cell {heat.max():.2g}</span>'
-        f'<span class="file">{html_text(Path(scores.file).name)}</span></figcaption></figure>'
-    )
-
-
-def _filmstrip(scan: Analysed, hu: NDArray[np.int16]) -> str:
-    step = -(-len(scan.slices) // MOST_THUMBNAILS)
-    cells = []
-    for index in range(0, len(scan.slices), step):
-        scores = scan.slices[index].probabilities
-        leading = max(SUBTYPES, key=lambda s: scores[s.name])
-        cells.append(
-            f'<span class="thumb" style="--p:{scores[ANY]:.3f};--c:{leading.colour}" '
-            f'title="slice {index + 1}: any {scores[ANY]:.2f}">'
-            f'<img src="{data_uri(grey_slice(hu[index]), THUMBNAIL_PIXELS)}" '
-            f'alt="slice {index + 1}"><i></i><small>{index + 1}</small></span>'
-        )
-    heading = "All slices" if step == 1 else f"Every {step}th slice"
-    return (
-        f'<h3>{heading}, feet to head</h3><div class="strip">{"".join(cells)}</div>'
-        '<p class="note">The bar under a slice is as long as its probability of any haemorrhage '
-        "and has the colour of its leading subtype.</p>"
+        f"The class activation map ({rows}x{columns} cells) of the slice's leading subtype is "
+        "coloured relative to this slice's strongest cell: a bright place in a slice of low "
+        "probability is no finding. It points to a region, never to an edge, and shows what the "
+        "model used, not what is there."
     )
 
 
@@ -231,9 +306,24 @@ def _slice_table(scan: Analysed) -> str:
             f'<td class="place">{html_text(scores.file)}</td></tr>'
         )
     return (
-        "<details><summary>Probabilities of every slice</summary>"
-        '<div class="wide"><table><thead><tr><th scope="col" class="num">slice</th>'
+        "<details><summary>Probabilities and file of every slice</summary>"
+        '<div class="wide" tabindex="0" role="region" aria-label="Probabilities of every slice">'
+        '<table><thead><tr><th scope="col" class="num">slice</th>'
         f'<th scope="col" class="num">mm</th><th scope="col" class="num">any</th>{head}'
         f'<th scope="col">file</th></tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
         "</details>"
+    )
+
+
+def view_json(view: StudyView) -> str:
+    """Return the viewer's document as JSON that may stand inside of HTML."""
+    document = unicode_document(to_json_value(view))
+    return json.dumps(document, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+
+
+def _payload(shown: Shown) -> str:
+    data = base64.b64encode(shown.data).decode("ascii")
+    return (
+        f'<script type="application/json" class="view">{view_json(shown.view)}</script>'
+        f'<script type="text/plain" class="data">{data}</script>'
     )
