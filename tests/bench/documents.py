@@ -65,6 +65,11 @@ def document(*timings: Timing, with_roofline: bool = False) -> dict[str, Any]:
             "ratio_of_quickest": 1.2, "two_thread_ratio": 0.9,
             "two_thread_ratio_of_quickest": 0.8, "stages_ms": stages_ms,
             "as_shipped": {"transfer_syntax_uid": "1.2", "stages_ms": stages_ms},
+            "syntaxes": [{
+                "transfer_syntax_uid": "1.2", "name": name, "package": package,
+                "bytes_per_slice": 250_000, "quickest_ms_per_slice": 2.5 * ratio,
+                "two_thread_quickest_ms_per_slice": 1.5, "ratio_of_quickest": ratio,
+            } for name, package, ratio in (("Uncompressed", None, 1.0), ("RLE", "codec", 2.0))],
             "peak_rss_mb": 73.0, "read_slices": 36, "read_peak_rss_mb": 74.0,
         },
         "roofline": {
