@@ -1,6 +1,7 @@
 """Check whether a Raspberry Pi needs nothing but wheels.
 
-    python scripts/arm64_wheels.py                             # CPython 3.11 and 3.13, a table each
+    python scripts/arm64_wheels.py                             # CPython 3.11 to 3.13, a table each
+    python scripts/arm64_wheels.py --extra fast                # with an extra
     python scripts/arm64_wheels.py --python 3.11 --out WHEELS  # keep the files
 
 Asks pip, with its own options for another platform, for the light half's dependencies as wheels
@@ -26,7 +27,7 @@ OLDEST_GLIBC = 17
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """A Raspberry Pi OS: its name, its CPython, and y of its glibc 2.y."""
+    """A system that a Raspberry Pi runs: its name, its CPython, and y of its glibc 2.y."""
 
     name: str
     python: str
@@ -35,6 +36,7 @@ class System:
 
 SYSTEMS = {
     "3.11": System("Bookworm", "3.11", 36),
+    "3.12": System("Ubuntu 24.04", "3.12", 39),
     "3.13": System("Trixie", "3.13", 41),
 }
 
@@ -49,14 +51,18 @@ class Wheel:
     size_mb: float
 
 
-def light_requirements(pyproject: Path = REPOSITORY / "pyproject.toml") -> list[str]:
-    """Return what `pip install ichlite` asks for, from the file.
+def light_requirements(extra: str | None = None) -> list[str]:
+    """Return what `pip install ichlite` asks for, or `ichlite[extra]`, from pyproject.toml.
 
     Example:
         >>> any(one.startswith("numpy") for one in light_requirements())
         True
     """
-    listed = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]["dependencies"]
+    text = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
+    project = tomllib.loads(text)["project"]
+    listed = project["dependencies"]
+    if extra is not None:
+        listed = listed + project["optional-dependencies"][extra]
     return [str(requirement) for requirement in listed]
 
 
@@ -128,12 +134,13 @@ def main() -> None:
     """Print a table for each Python, or what has no wheel."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--python", choices=SYSTEMS, help="default: all")
+    parser.add_argument("--extra", metavar="NAME", help="such as fast; default: the light half")
     parser.add_argument("--machine", default="aarch64", help="such as armv7l, of a 32-bit system")
     parser.add_argument("--out", type=Path, metavar="DIR", help="keep the wheels (of one --python)")
     chosen = parser.parse_args()
     if chosen.out is not None and chosen.python is None:
         parser.error("--out needs --python: wheels of two Pythons do not share a folder")
-    requirements, failed = light_requirements(), False
+    requirements, failed = light_requirements(chosen.extra), False
     for system in [SYSTEMS[chosen.python]] if chosen.python else SYSTEMS.values():
         print(f"CPython {system.python} ({system.name}), {chosen.machine}\n")
         options = pip_options(system, chosen.machine)

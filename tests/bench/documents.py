@@ -20,6 +20,7 @@ from ichlite.contracts.bench import (
     Protocol,
     Reference,
     ScanEntry,
+    SyntaxEntry,
 )
 from ichlite.infer.bundle import EMBEDDED, MODEL_FILE
 
@@ -72,6 +73,14 @@ def document(*timings: Timing, with_roofline: bool = False) -> BenchDocument:
             ratio_of_quickest=1.2, two_thread_ratio=0.9, two_thread_ratio_of_quickest=0.8,
             stages_ms=stages_ms,
             as_shipped=CompressedScan(transfer_syntax_uid="1.2", stages_ms=stages_ms),
+            syntaxes=tuple(
+                SyntaxEntry(
+                    transfer_syntax_uid="1.2", name=name, package=package, bytes_per_slice=250_000,
+                    quickest_ms_per_slice=2.5 * ratio, two_thread_quickest_ms_per_slice=1.5,
+                    ratio_of_quickest=ratio,
+                )
+                for name, package, ratio in (("Uncompressed", None, 1.0), ("RLE", "codec", 2.0))
+            ),
             peak_rss_mb=73.0, read_slices=36, read_peak_rss_mb=74.0,
         ),
         roofline=roofline(light, LAYERS, PEAKS, 12.0, 8.0) if with_roofline else None,

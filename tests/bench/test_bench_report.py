@@ -33,12 +33,13 @@ def test_everything_measured_is_in_the_tables() -> None:
     assert "50% of the bound is reached (75% by the quickest inference)" in text
     assert "`ichlite read` holds 73.0 MB at most, with 36 slices 74.0 MB" in text
     assert "| 1 | ADD | 4x4x2 |" in text
+    assert "| RLE | codec | 250 | 5.00 | 1.50 | 2.00 |" in text
 
 
 def test_tables_are_tables() -> None:
     text = bench_markdown(document(timing("embedded", "int8"), with_roofline=True))
     blocks = [part.strip().split("\n") for part in text.split("\n\n") if part.startswith("|")]
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     for lines in blocks:
         assert len({line.count("|") for line in lines}) == 1
         assert len({len(line) for line in lines}) == 1

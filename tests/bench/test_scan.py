@@ -18,6 +18,7 @@ from ichlite.bench.scan import (
     write_uncompressed,
 )
 from ichlite.contracts.codec import to_json_value
+from ichlite.ct.decoders import FAST_PACKAGE, LIGHT_PACKAGES
 from ichlite.errors import InputError
 from ichlite.infer.bundle import load_bundle
 from ichlite.infer.runtime import Runtime
@@ -36,6 +37,9 @@ def test_a_scan(head_series: Path) -> None:
     for stages_ms in (scan["stages_ms"], scan["as_shipped"]["stages_ms"]):
         assert list(stages_ms) == STAGES
         assert all(ms >= 0 for ms in stages_ms.values())
+    first, *others = scan["syntaxes"]
+    assert (first["package"], first["ratio_of_quickest"]) == (None, 1.0)
+    assert {entry["package"] for entry in others} >= {*LIGHT_PACKAGES.values(), FAST_PACKAGE}
     assert scan["read_slices"] == READ_SLICES
     assert 30 < scan["peak_rss_mb"] <= 200
     assert 30 < scan["read_peak_rss_mb"] <= 200

@@ -2,7 +2,10 @@ import contextlib
 import struct
 import zlib
 
+import imagecodecs
+import jpeg_ls
 import numpy as np
+import openjpeg
 import pydicom
 import pytest
 import zstandard
@@ -10,15 +13,31 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import RLELossless
 from tests.dicom_files import head_slice, write_ct_slice
 
-from ichlite.ct.header import Refusal, read_header
+from ichlite.ct import decoders
+from ichlite.ct.header import COMPRESSED_SYNTAXES, LOSSY_SYNTAXES, Refusal, read_header
 from ichlite.ct.hounsfield import read_stored, to_hu
 from ichlite.errors import UnreadableFile
 from ichlite.records import SliceHeader
 
+JPEG_EXTENDED = "1.2.840.10008.1.2.4.51"
 JPEG_LOSSLESS = "1.2.840.10008.1.2.4.70"
+JPEG_LS = "1.2.840.10008.1.2.4.80"
 JPEG_2000 = "1.2.840.10008.1.2.4.90"
 PIXELS = head_slice(0.5, side=64)
+TWELVE_BITS = (PIXELS + 1024).astype(np.uint16)
+SIXTEEN_BITS = PIXELS.view(np.uint16)
 END = b"\xff\xd9"
+
+
+@pytest.fixture(params=["light half", "fast"], autouse=True)
+def packages(request):
+    """Each test of this file runs with the light half's decoders and with those of [fast]."""
+    if request.param == "light half":
+        with decoders.light_half_alone():
+            yield
+    else:
+        assert decoders.fast_in_use()
+        yield
 
 
 def stored_of(path):
@@ -36,6 +55,57 @@ def test_rle_gives_back_what_was_written(tmp_path):
     data.compress(RLELossless, encoding_plugin="pylibjpeg")
     data.save_as(tmp_path / "rle")
     np.testing.assert_array_equal(stored_of(tmp_path / "rle"), PIXELS)
+
+
+def frame_of(pixels, bits, syntax):
+    """Return the pixels as a frame in a compressed transfer syntax, encoded by whatever can."""
+    unsigned = pixels.view(np.uint16) & np.uint16(0xFFFF >> 16 - bits)  # most know no sign
+    last = int(syntax.rsplit(".", 1)[1])
+    if last in (51, 57, 70):  # the predictor of .70 is the first; .57 may have any of seven
+        how = {51: {"level": 100}, 57: {"lossless": True, "predictor": 7}, 70: {"lossless": True}}
+        return imagecodecs.jpeg8_encode(unsigned, bitspersample=bits, **how[last])
+    if last in (80, 81):
+        rows, columns = pixels.shape
+        loss = 2 if last == 81 else 0
+        return bytes(jpeg_ls.encode_buffer(unsigned.tobytes(), rows, columns, 1, bits, loss))
+    if last in (90, 91):
+        ratios = [3] if last == 91 else None
+        return openjpeg.encode(pixels, bits_stored=bits, compression_ratios=ratios)
+    if last in (201, 202, 203):
+        return imagecodecs.htj2k_encode(pixels, reversible=last != 203, level=0.0001)
+    planes = [
+        imagecodecs.packbits_encode(plane.astype(np.uint8).tobytes())
+        for plane in (unsigned >> np.uint16(8), unsigned & np.uint16(255))
+    ]
+    return struct.pack("<16I", 2, 64, 64 + len(planes[0]), *[0] * 13) + b"".join(planes)
+
+
+FORMS = {"12 bits": (TWELVE_BITS, 12), "signed 12": (PIXELS, 12), "signed 16": (PIXELS, 16)}
+
+
+# Extended JPEG has 12 bits, and what it loses of a signed value may be the sign.
+CASES = [(syntax, form) for syntax in COMPRESSED_SYNTAXES for form in FORMS]
+CASES = [case for case in CASES if case[0] != JPEG_EXTENDED or case[1] == "12 bits"]
+
+
+@pytest.mark.parametrize(("syntax", "form"), CASES)
+def test_every_syntax_gives_back_what_was_written(tmp_path, syntax, form):
+    pixels, bits = FORMS[form]
+    path = write_ct_slice(
+        *(tmp_path / "slice", pixels),
+        transfer_syntax_uid=syntax,
+        PixelData=encapsulate([frame_of(pixels, bits, syntax)]),
+        BitsStored=bits,
+        HighBit=bits - 1,
+    )
+    header = read_header(str(path))
+    assert isinstance(header, SliceHeader)
+    assert header.lossy_compressed == (syntax in LOSSY_SYNTAXES)
+    lost = np.abs(read_stored(header).astype(int) - pixels).max()
+    if syntax in LOSSY_SYNTAXES:
+        assert 0 < lost <= 16
+    else:
+        assert lost == 0
 
 
 @pytest.mark.parametrize("coding", ["RLE", "JPLL", "JLSL", "J2KR"])
@@ -61,6 +131,11 @@ def test_lossy_codings_are_near_the_original_and_noted(shared_data, coding, mean
     exact, _ = to_hu(read_stored(exact_header), exact_header)
     assert 0 < np.abs(hu.astype(int) - exact).mean() <= mean_hu
     assert note == "pixels went through lossy compression"
+
+
+def test_jpeg_ls_that_is_called_lossless_jpeg_is_read(tmp_path):
+    path = write_compressed(tmp_path / "mislabelled", frame_of(PIXELS, 16, JPEG_LS), JPEG_LOSSLESS)
+    np.testing.assert_array_equal(stored_of(path), PIXELS)
 
 
 def test_jpeg_2000_equals_the_uncompressed_pair(shared_data):
@@ -103,6 +178,14 @@ def jpeg_head(rows, columns, components=1, bits=16, marker=0xC3):
         (JPEG_LOSSLESS, jpeg_head(64, 64, components=3), "3 components"),
         (JPEG_LOSSLESS, jpeg_head(64, 64, bits=8), "8 bits"),
         (JPEG_LOSSLESS, jpeg_head(64, 64, marker=0xC0), "no lossless frame header"),
+        (JPEG_LOSSLESS, jpeg_head(64, 64, marker=0xC1, bits=12), "no lossless frame header"),
+        (JPEG_EXTENDED, jpeg_head(64, 64, marker=0xC3, bits=12), "no extended frame header"),
+        (JPEG_EXTENDED, jpeg_head(64, 64, marker=0xC2, bits=12), "no extended frame header"),
+        (JPEG_EXTENDED, jpeg_head(64, 64, marker=0xC0, bits=8), "8 bits"),
+        (JPEG_EXTENDED, jpeg_head(64, 64, marker=0xC1, bits=12) + END, "expected a scan"),
+        (JPEG_LOSSLESS, jpeg_head(64, 64) + END, "expected a scan"),
+        (JPEG_LS, jpeg_head(64, 64, marker=0xF7) + END, "expected a scan"),
+        (JPEG_LS, jpeg_head(64, 64, marker=0xF7) + b"\xff\xda" + END, "cannot be decoded"),
         (JPEG_LOSSLESS, jpeg_head(64, 64), "cut short"),
         (JPEG_LOSSLESS, b"\xff\xd8" + b"\xff" * 40 + END, "no lossless frame header"),
         (JPEG_LOSSLESS, b"\xff\xd8\xff\xe0\xff\xff", "no lossless frame header"),
@@ -143,6 +226,59 @@ def test_a_frame_in_several_fragments_is_joined(shared_data, tmp_path):
     data.PixelData = encapsulate([frame], fragments_per_frame=5, has_bot=False)
     data.save_as(tmp_path / "fragments")
     np.testing.assert_array_equal(stored_of(tmp_path / "fragments"), whole)
+
+
+def damaged_copies(frame, seed, copies=40):
+    """Copies of a frame with some bytes changed, a part overwritten, or an early end."""
+    random = np.random.default_rng(seed)
+    for attempt in range(copies):
+        damaged = bytearray(frame)
+        at = int(random.integers(len(frame)))
+        if attempt % 3 == 0:
+            damaged = damaged[:at] + END
+        elif attempt % 3 == 1:
+            damaged[at : at + 40] = random.bytes(len(damaged[at : at + 40]))
+        else:
+            for place in random.integers(2, len(damaged) - 2, 3):
+                damaged[place] = random.integers(256)
+        yield bytes(damaged)
+
+
+def outcome(path):
+    """The stored values, or None: refused."""
+    header = read_header(str(path))
+    assert isinstance(header, SliceHeader)
+    with contextlib.suppress(UnreadableFile):
+        return read_stored(header)
+    return None
+
+
+@pytest.mark.parametrize("syntax", COMPRESSED_SYNTAXES)
+def test_a_damaged_frame_is_refused_or_gives_an_image(tmp_path, syntax):
+    frame = frame_of(TWELVE_BITS, 12, syntax)
+    for damaged in damaged_copies(frame, zlib.crc32(syntax.encode())):
+        stored = outcome(write_compressed(tmp_path / "damaged", damaged, syntax))
+        assert stored is None or stored.shape == PIXELS.shape
+
+
+def test_no_damage_to_jpeg_ls_goes_unnoticed(tmp_path):
+    frame = frame_of(PIXELS, 16, JPEG_LS)
+    for damaged in damaged_copies(frame, seed=0, copies=300):
+        stored = outcome(write_compressed(tmp_path / "damaged", damaged, JPEG_LS))
+        assert stored is None or (stored == PIXELS).all()
+
+
+def test_both_halves_say_the_same_of_damaged_rle(tmp_path):
+    frame = frame_of(PIXELS, 16, RLELossless)
+    refused = 0
+    for damaged in damaged_copies(frame, seed=0, copies=300):
+        path = write_compressed(tmp_path / "damaged", damaged, RLELossless)
+        stored = outcome(path)
+        with decoders.light_half_alone():
+            again = outcome(path)
+        np.testing.assert_array_equal(stored, again)
+        refused += stored is None
+    assert 100 < refused < 300
 
 
 @pytest.mark.parametrize("coding", ["RLE", "JPLL", "JLSL", "J2KR"])

@@ -277,7 +277,16 @@ def test_unknown_transfer_syntax_names_what_is_read(tmp_path):
     path = write_ct_slice(tmp_path / "video", PIXELS)
     content = path.read_bytes()
     path.write_bytes(content.replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.9\0", 1))
-    assert "JPEG-LS lossless" in reason(path)
+    assert "expected uncompressed, RLE, JPEG of 12 or 16 bits, JPEG-LS" in reason(path)
+
+
+def test_jpeg_baseline_is_refused_for_what_it_is(tmp_path):
+    path = write_ct_slice(
+        *(tmp_path / "grey", PIXELS),
+        transfer_syntax_uid="1.2.840.10008.1.2.4.50",
+        PixelData=pydicom.encaps.encapsulate([b"\xff\xd8"]),
+    )
+    assert "8 bits a pixel, too few for Hounsfield units" in reason(path)
 
 
 def test_every_truncation_is_a_reason_and_late_ones_name_the_series(tmp_path):

@@ -25,8 +25,10 @@ def test_every_glibc_up_to_the_systems_own_is_asked_for_and_none_newer():
 
 def test_the_light_half_is_asked_for_and_nothing_of_the_training_half():
     names = {one.split(">")[0] for one in light_requirements()}
-    assert {"ai-edge-litert", "numpy", "pydicom", "pylibjpeg-openjpeg"} <= names
-    assert not names & {"tensorflow", "tensorflow-cpu", "keras"}
+    assert {"ai-edge-litert", "numpy", "pydicom", "pylibjpeg-openjpeg", "pyjpegls"} <= names
+    assert not names & {"tensorflow", "tensorflow-cpu", "keras", "imagecodecs"}
+    (fast,) = set(light_requirements("fast")) - set(light_requirements())
+    assert fast.startswith("imagecodecs>=")
 
 
 def test_the_table_ends_with_the_total():
@@ -35,14 +37,15 @@ def test_the_table_ends_with_the_total():
 
 
 @pytest.mark.parametrize("python", SYSTEMS)
-def test_a_codec_has_a_wheel_for_arm64_and_what_has_none_is_named(python, tmp_path):
-    one, options = "pylibjpeg-openjpeg", pip_options(SYSTEMS[python])
-    done = pip_download([one], options, tmp_path, ["--no-deps", "--retries=0", "--timeout=10"])
+def test_codecs_have_wheels_for_arm64_and_what_has_none_is_named(python, tmp_path):
+    codecs, system = ["pylibjpeg-libjpeg", "pylibjpeg-openjpeg", "pyjpegls"], SYSTEMS[python]
+    quick = ["--no-deps", "--retries=0", "--timeout=10"]
+    done = pip_download([*codecs, "imagecodecs"], pip_options(system), tmp_path, quick)
     if done.returncode != 0 and any(word in done.stderr for word in NO_NETWORK):
         pytest.skip("pip reaches no package index")
     assert done.returncode == 0, done.stderr
-    (file,) = tmp_path.glob("*.whl")
-    assert f"cp{python.replace('.', '')}" in file.name
-    assert "aarch64" in file.name
-    none = pip_options(SYSTEMS[python], "no_such_machine")
-    assert without_wheels([one], none) == [one]
+    files = [file.name for file in tmp_path.glob("*.whl")]
+    assert len(files) == 4
+    assert all("aarch64" in file for file in files)
+    none = pip_options(system, "no_such_machine")
+    assert without_wheels(codecs[:1], none) == codecs[:1]

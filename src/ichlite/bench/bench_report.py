@@ -38,6 +38,11 @@ readings {scan.ratio_of_quickest:.2f}), on two threads {scan.two_thread_ratio:.2
 {scan.read_slices} slices {read_peak} MB.
 
 {stages}
+
+The same slices in every transfer syntax that an encoder is installed for, quickest readings; a
+syntax has a line for each installed package that decodes it. Ratio: to the first line.
+
+{syntaxes}
 """
 RATIO = (
     "{one.ratio:.2f} times the time (quartiles of the rounds {quartiles}; quickest inferences "
@@ -81,6 +86,11 @@ SIZES = (
     " {mflops:.1f} | {arena_bytes:,} | {rss_growth_mb:.1f} | {peak_rss_mb:.1f}",
 )
 STAGES = ("stage | ms a slice | files as they came", "{stage} | {ms:.3f} | {shipped_ms:.3f}")
+SYNTAXES = (
+    "transfer syntax | decoded by | KB a slice | ms a slice | on two threads | ratio",
+    "{name} | {package} | {kb:.0f} | {quickest_ms_per_slice:.2f} | "
+    "{two_thread_quickest_ms_per_slice:.2f} | {ratio_of_quickest:.2f}",
+)
 LAYERS = (
     "layer | kind | output | MFLOPs | MB | GB/s there | bound ms | limit",
     "{layer} | {kind} | {output} | {mflops:.2f} | {mb:.2f} | {gb_per_s:.0f} | {bound_ms:.4f} | "
@@ -114,6 +124,10 @@ def bench_markdown(document: BenchDocument) -> str:
         {"stage": stage, "ms": ms, "shipped_ms": shipped.get(stage)}
         for stage, ms in scan.stages_ms.items()
     ]
+    syntaxes = [
+        {**structs.asdict(entry), "kb": entry.bytes_per_slice / 1e3}
+        for entry in scan.syntaxes or ()
+    ]
     text = REPORT.format(
         **structs.asdict(document),
         before=_or_unknown(load.before),
@@ -127,6 +141,7 @@ def bench_markdown(document: BenchDocument) -> str:
         peak=_or_unknown(scan.peak_rss_mb),
         read_peak=_or_unknown(scan.read_peak_rss_mb or None),
         stages=markdown_table(*STAGES, stages),
+        syntaxes=markdown_table(*SYNTAXES, syntaxes),
     )
     found = document.roofline
     if found is None:

@@ -18,6 +18,7 @@ from time import perf_counter
 import numpy as np
 
 from ichlite.bench.peak_memory import peak_of
+from ichlite.bench.syntaxes import bench_syntaxes
 from ichlite.contracts.bench import CompressedScan, ScanEntry
 from ichlite.ct.hounsfield import read_stored, to_hu
 from ichlite.ct.input_check import judge_series, judge_volume, without_lost_slices
@@ -36,6 +37,8 @@ DEFAULT_RUNS = 25
 """Turns of limit, one thread, two threads and stages, so that all meet the same neighbours."""
 SHIPPED_RUNS = 3
 """Turns of the stages over the study as it came."""
+RUNS_PER_SYNTAX = 5
+"""For so many turns one reading in each transfer syntax."""
 READ_SLICES = 36
 """Slices of the scan of which the memory of `ichlite read` is told."""
 
@@ -77,6 +80,7 @@ def bench_scan(bundle: Bundle, study: Sequence[Path], runs: int = DEFAULT_RUNS) 
             ones_ms.append(_warm_ms(lambda: read_with(one, [folder])))
             twos_ms.append(_warm_ms(lambda: read_with(two, [folder])))
             turns.append(stage_times_ms([folder], runtime))
+        syntaxes = bench_syntaxes(one, two, files, max(1, runs // RUNS_PER_SYNTAX))
         peak_mb = peak_of("read", folder, "--bundle", bundle.path)
     shipped = [stage_times_ms(study, runtime) for _ in range(min(runs, SHIPPED_RUNS))]
     return ScanEntry(
@@ -87,6 +91,7 @@ def bench_scan(bundle: Bundle, study: Sequence[Path], runs: int = DEFAULT_RUNS) 
             transfer_syntax_uid=find_series(study)[0][0].slices[0].layout.transfer_syntax_uid,
             stages_ms=_medians(shipped),
         ),
+        syntaxes=syntaxes,
         peak_rss_mb=peak_mb,
         read_slices=READ_SLICES,
         read_peak_rss_mb=_read_peak_mb(bundle),

@@ -117,6 +117,26 @@ class CompressedScan(Document, frozen=True, kw_only=True):
     stages_ms: StagesMs
 
 
+class SyntaxEntry(Document, frozen=True, kw_only=True):
+    """The sample study in a transfer syntax, from files to result.
+
+    Attributes:
+        transfer_syntax_uid, name: The syntax.
+        package: What decodes it; None where nothing has to.
+        bytes_per_slice: Of its files.
+        quickest_ms_per_slice, two_thread_quickest_ms_per_slice: Of the quickest readings.
+        ratio_of_quickest: On one thread, over that of explicit little endian.
+    """
+
+    transfer_syntax_uid: str
+    name: str
+    package: str | None
+    bytes_per_slice: Count
+    quickest_ms_per_slice: Milliseconds
+    two_thread_quickest_ms_per_slice: Milliseconds
+    ratio_of_quickest: Ratio
+
+
 class ScanEntry(Document, frozen=True, kw_only=True):
     """From the files of a scan to its result.
 
@@ -128,6 +148,7 @@ class ScanEntry(Document, frozen=True, kw_only=True):
         two_thread_ratio, two_thread_ratio_of_quickest: Two threads over the same limit.
         stages_ms: Each stage alone.
         as_shipped: The same study compressed.
+        syntaxes: The same study in every transfer syntax that can be written.
         peak_rss_mb: Of this process.
         read_slices, read_peak_rss_mb: A fresh `ichlite read` of so many slices.
     """
@@ -141,6 +162,7 @@ class ScanEntry(Document, frozen=True, kw_only=True):
     two_thread_ratio_of_quickest: Ratio | UnsetType | None = UNSET
     stages_ms: StagesMs
     as_shipped: CompressedScan | UnsetType | None = UNSET
+    syntaxes: tuple[SyntaxEntry, ...] | UnsetType = UNSET
     peak_rss_mb: float | None
     read_slices: Count | UnsetType = UNSET
     read_peak_rss_mb: float | UnsetType | None = UNSET

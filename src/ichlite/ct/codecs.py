@@ -1,8 +1,9 @@
-"""Decode the pixels of a compressed slice. The only file that calls a codec.
+"""Read and decode the pixels of a compressed slice.
 
 The bytes are untrusted: the codestream's own header must agree with the DICOM header on rows,
-columns, components and bits before a codec sees it, because codecs allocate what the codestream
-declares.
+columns, components and bits before a decoder sees it, because decoders allocate what the codestream
+declares. Which one decodes is told by the codestream, not by the transfer syntax: JPEG-LS that is
+called lossless JPEG is read as what it is.
 """
 
 from __future__ import annotations
@@ -14,30 +15,33 @@ from io import FileIO
 import numpy as np
 from numpy.typing import NDArray
 
+from ichlite.ct.decoders import JPEG, JPEG_2000, JPEG_LS, decode_rle, decompress
 from ichlite.errors import UnreadableFile
 from ichlite.records import SliceHeader
 
-_RLE = "1.2.840.10008.1.2.5"
-_JPEG_2000 = frozenset({"1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91"})
+_RLE_SYNTAX = "1.2.840.10008.1.2.5"
+_EXTENDED_SYNTAX = "1.2.840.10008.1.2.4.51"
+_JPEG_2000_SYNTAXES = frozenset(f"1.2.840.10008.1.2.4.{last}" for last in (90, 91, 201, 202, 203))
+"""The last three are high throughput (HTJ2K, ISO 15444-15): another block coder, the same frame."""
 
 _ITEM = b"\xfe\xff\x00\xe0"
 _SEQUENCE_END = b"\xfe\xff\xdd\xe0"
 _END_OF_IMAGE = b"\xff\xd9"
+_START_OF_SCAN = b"\xff\xda"
 _MAX_FRAGMENTS = 10_000
 _SLACK_BYTES = 1 << 20
 """A codec may enlarge noise and add its own headers; three times the pixels and this is plenty."""
 
-_RLE_HEADER_BYTES = 64
-_RLE_PLANES = 2
-
-# Start-of-frame markers: lossless JPEG (ISO 10918-1, SOF3) and JPEG-LS (ISO 14495-1, SOF55).
-_FRAME_MARKERS = (0xC3, 0xF7)
+# Start-of-frame markers of JPEG (ISO 10918-1, table B.1) and JPEG-LS (ISO 14495-1, SOF55).
+_LOSSLESS_FRAMES = {0xC3: JPEG, 0xF7: JPEG_LS}
+_EXTENDED_FRAMES = {0xC0: JPEG, 0xC1: JPEG}
 
 
 @dataclass(frozen=True, slots=True)
 class _Stream:
-    """The image's form as its codestream states it."""
+    """The image's form as its codestream states it, and what kind of codestream that is."""
 
+    kind: str
     rows: int
     columns: int
     components: int
@@ -49,7 +53,7 @@ def decode(header: SliceHeader) -> NDArray[np.int16] | NDArray[np.uint16]:
     """Decode the stored values of a compressed slice (reads the file).
 
     Args:
-        header: Of a slice whose transfer syntax is JPEG lossless, JPEG-LS, JPEG 2000 or RLE.
+        header: Of a slice whose transfer syntax is one of `header.COMPRESSED_SYNTAXES`.
 
     Returns:
         (row, column), int16 or uint16 by PixelRepresentation.
@@ -67,40 +71,33 @@ def decode(header: SliceHeader) -> NDArray[np.int16] | NDArray[np.uint16]:
 def _decoded(frame: bytes, header: SliceHeader) -> NDArray[np.int16] | NDArray[np.uint16]:
     syntax = header.layout.transfer_syntax_uid
     signed = bool(header.layout.pixel_representation)
-    if syntax == _RLE:
+    if syntax == _RLE_SYNTAX:
         values = decode_rle(frame, header.rows, header.columns)
         return values.view("<i2") if signed else values
-    stream = _jpeg2000_stream(frame) if syntax in _JPEG_2000 else _jpeg_stream(frame)
+    if syntax in _JPEG_2000_SYNTAXES:
+        stream = _jpeg2000_stream(frame)
+    else:
+        stream = _jpeg_stream(frame, extended=syntax == _EXTENDED_SYNTAX)
     _check(stream, header)
     if _END_OF_IMAGE not in frame[-4:]:  # one pad byte may follow
         raise UnreadableFile(
             "the compressed pixel data is cut short", expected="an end-of-image mark"
         )
+    if stream.kind != JPEG_2000 and _START_OF_SCAN not in frame:  # libjpeg takes it for black
+        raise UnreadableFile("the compressed pixel data is cut short", expected="a scan")
     try:
-        pixels = _decompressed(frame, syntax)
+        pixels = decompress(frame, stream.kind)
     except MemoryError:
         raise
     except Exception as error:  # noqa: BLE001  a codec on untrusted bytes may raise anything
         found = " ".join(str(error).split())[:120] or type(error).__name__
         raise UnreadableFile("the compressed pixels cannot be decoded", found=found) from None
-    expected = header.rows * header.columns * 2
-    if len(pixels) != expected:
+    expected = header.rows * header.columns
+    if pixels.size != expected:
         raise UnreadableFile(
-            "the decoded pixels have a wrong size", found=f"{len(pixels)} bytes", expected=expected
+            "the decoded pixels have a wrong size", found=f"{pixels.size} pixels", expected=expected
         )
-    values = np.frombuffer(pixels, "<u2").reshape(header.rows, header.columns)
-    return _with_sign(values, stream, signed)
-
-
-def _decompressed(frame: bytes, syntax: str) -> bytes | bytearray:
-    """Return little-endian 16-bit pixels; codecs are loaded when first needed."""
-    if syntax in _JPEG_2000:
-        from openjpeg.utils import decode_pixel_data as decode_jpeg2000
-
-        return bytes(decode_jpeg2000(frame, version=2))
-    from libjpeg.utils import decode_pixel_data as decode_jpeg
-
-    return bytes(decode_jpeg(frame, version=2, photometric_interpretation="MONOCHROME2"))
+    return _with_sign(pixels.reshape(header.rows, header.columns), stream, signed)
 
 
 def _with_sign(
@@ -164,87 +161,24 @@ def _jpeg2000_stream(frame: bytes) -> _Stream:
     depth, step_x, step_y = struct.unpack_from("3B", frame, start + 42)
     if (step_x, step_y) != (1, 1):
         raise UnreadableFile("the JPEG 2000 pixel data is subsampled")
-    return _Stream(height - top, width - left, components, (depth & 0x7F) + 1, depth >= 0x80)
+    bits, signed = (depth & 0x7F) + 1, depth >= 0x80
+    return _Stream(JPEG_2000, height - top, width - left, components, bits, signed)
 
 
-def _jpeg_stream(frame: bytes) -> _Stream:
-    """Read the frame header of lossless JPEG or JPEG-LS."""
+def _jpeg_stream(frame: bytes, *, extended: bool) -> _Stream:
+    """Read the frame header of JPEG: of the extended process, or of a lossless one or JPEG-LS."""
+    kinds = _EXTENDED_FRAMES if extended else _LOSSLESS_FRAMES
     position = 2
     while frame[:2] == b"\xff\xd8" and position + 11 <= len(frame):
         mark, code, length = struct.unpack_from(">BBH", frame, position)
         if mark != 0xFF:
             break
-        if code in _FRAME_MARKERS:
+        if code in kinds:
             bits, rows, columns, components = struct.unpack_from(">BHHB", frame, position + 4)
-            return _Stream(rows, columns, components, bits, signed=False)
+            return _Stream(kinds[code], rows, columns, components, bits, signed=False)
         if code == 0xFF:
             position += 1
             continue
         position += 2 + length
-    raise UnreadableFile("the JPEG pixel data has no lossless frame header")
-
-
-def decode_rle(frame: bytes, rows: int, columns: int) -> NDArray[np.uint16]:
-    """Decode one RLE frame of 16-bit pixels; memory is bounded by the image size.
-
-    Why not pylibjpeg-rle: a damaged frame makes it panic, which passes every `except Exception`.
-
-    Args:
-        frame: The joined fragments of the frame.
-        rows: Of the image.
-        columns: Of the image.
-
-    Returns:
-        (row, column) uint16.
-
-    Raises:
-        UnreadableFile: The frame is damaged, or holds another number of pixels.
-
-    Source:
-        DICOM PS3.5 annex G (PackBits byte planes, most significant first).
-
-    Example:
-        >>> planes = struct.pack("<16I", 2, 64, 66, *[0] * 13) + bytes([255, 1, 255, 44])
-        >>> decode_rle(planes, 1, 2).tolist()
-        [[300, 300]]
-    """
-    if len(frame) < _RLE_HEADER_BYTES:
-        raise UnreadableFile("the RLE pixel data is damaged", found=f"{len(frame)} bytes")
-    planes, first, second = struct.unpack_from("<3I", frame)
-    if planes != _RLE_PLANES or not _RLE_HEADER_BYTES <= first <= second <= len(frame):
-        raise UnreadableFile(
-            "the RLE pixel data is damaged",
-            found=f"{planes} segments at {first} and {second}",
-            expected=f"{_RLE_PLANES} inside {len(frame)} bytes",
-        )
-    pixels = np.empty((rows * columns, _RLE_PLANES), np.uint8)
-    pixels[:, 1] = _unpacked(frame[first:second], rows * columns)
-    pixels[:, 0] = _unpacked(frame[second:], rows * columns)
-    return pixels.view("<u2").reshape(rows, columns)
-
-
-def _unpacked(segment: bytes, count: int) -> NDArray[np.uint8]:
-    """Unpack PackBits bytes into exactly `count` bytes."""
-    pieces: list[bytes] = []
-    position, produced, last = 0, 0, len(segment) - 1
-    while produced < count and position < last:
-        control = segment[position]
-        if control < 128:
-            stop = position + control + 2
-            pieces.append(segment[position + 1 : stop])
-            produced += control + 1
-            position = stop
-        elif control > 128:
-            pieces.append(segment[position + 1 : position + 2] * (257 - control))
-            produced += 257 - control
-            position += 2
-        else:
-            position += 1
-    plane = np.frombuffer(b"".join(pieces), np.uint8)
-    if len(plane) != count:
-        raise UnreadableFile(
-            "the RLE pixel data does not fill the image",
-            found=f"{len(plane)} bytes a plane",
-            expected=count,
-        )
-    return plane
+    wanted = "extended" if extended else "lossless"
+    raise UnreadableFile(f"the JPEG pixel data has no {wanted} frame header")

@@ -31,17 +31,23 @@ MIN_SIDE = 16
 NATIVE_SYNTAXES = frozenset({IMPLICIT_LITTLE, EXPLICIT_LITTLE, EXPLICIT_BIG})
 
 COMPRESSED_SYNTAXES: dict[str, str] = {
+    "1.2.840.10008.1.2.4.51": "JPEG extended (12 bits)",
     "1.2.840.10008.1.2.4.57": "JPEG lossless (process 14)",
     "1.2.840.10008.1.2.4.70": "JPEG lossless (first-order prediction)",
     "1.2.840.10008.1.2.4.80": "JPEG-LS lossless",
     "1.2.840.10008.1.2.4.81": "JPEG-LS near-lossless",
     "1.2.840.10008.1.2.4.90": "JPEG 2000 lossless",
     "1.2.840.10008.1.2.4.91": "JPEG 2000",
+    "1.2.840.10008.1.2.4.201": "HTJ2K lossless",
+    "1.2.840.10008.1.2.4.202": "HTJ2K lossless (RPCL)",
+    "1.2.840.10008.1.2.4.203": "HTJ2K",
     "1.2.840.10008.1.2.5": "RLE",
 }
 """Compressed transfer syntaxes that are read (DICOM PS3.5 annex A.4), and their names."""
 
-LOSSY_SYNTAXES = frozenset({"1.2.840.10008.1.2.4.81", "1.2.840.10008.1.2.4.91"})
+LOSSY_SYNTAXES = frozenset(f"1.2.840.10008.1.2.4.{last}" for last in (51, 81, 91, 203))
+
+_JPEG_BASELINE = "1.2.840.10008.1.2.4.50"
 
 CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
 _DICOMDIR_STORAGE = "1.2.840.10008.1.3.10"
@@ -247,11 +253,16 @@ def _layout(values: Values, elements: Elements, file_bytes: int) -> PixelLayout:
     offset, length = elements.pixel_offset or 0, elements.pixel_length
     if syntax in NATIVE_SYNTAXES:
         _check_native_length(rows * columns * 2, length, file_bytes - offset)
+    elif syntax == _JPEG_BASELINE:
+        raise UnreadableFile(
+            "JPEG baseline has 8 bits a pixel, too few for Hounsfield units",
+            remedy="export the scan again, uncompressed or lossless",
+        )
     elif syntax not in COMPRESSED_SYNTAXES:
         raise UnreadableFile(
             "the transfer syntax is not supported",
             found=syntax,
-            expected=f"uncompressed, {', '.join(COMPRESSED_SYNTAXES.values())}",
+            expected="uncompressed, RLE, JPEG of 12 or 16 bits, JPEG-LS, JPEG 2000 or HTJ2K",
         )
     elif length is not None:
         raise UnreadableFile(
