@@ -22,6 +22,7 @@ from ichlite.contracts.reading import (
     SkippedEntry,
     SliceEntry,
 )
+from ichlite.errors import MissingExtra
 from ichlite.labels import ANY, CLASSES
 
 if TYPE_CHECKING:
@@ -359,9 +360,12 @@ class ReadResult:
             there is no answer.
 
         Raises:
-            ModuleNotFoundError: pandas is not installed; it comes with `ichlite[train]`.
+            MissingExtra: pandas is not installed; it comes with `ichlite[train]`.
         """
-        import pandas as pd
+        try:
+            import pandas as pd
+        except ModuleNotFoundError:
+            raise MissingExtra("train", "pandas") from None
 
         rows = []
         for scan in self.studies:

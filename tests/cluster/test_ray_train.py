@@ -83,7 +83,7 @@ def test_what_no_new_group_would_do_better_ends_the_run(
     store: Store, cluster: str, tmp_path: Path
 ) -> None:
     (tmp_path / "train.json").write_text(document_text(made_run(loss="ldam")))
-    with session(cluster) as there, pytest.raises(UsageError, match="holds a run with other "):
+    with session(cluster) as there, pytest.raises(UsageError, match="holds another run; found "):
         train_on_cluster(RECIPE, [store.path], tmp_path, there, workers=1)
     assert not (tmp_path / FOLDER / "done.json").exists()
 

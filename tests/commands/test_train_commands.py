@@ -44,7 +44,7 @@ def test_train_compress_evaluate(ichlite: Run, store: Store, tmp_path: Path) -> 
     other = ichlite("train", store.path, run, *words, "--loss", "focal")
     assert other.exit_code == 2
     assert other.err.count("\n") == 1
-    assert "recipe.loss" in other.err
+    assert "found loss bce; expected loss focal" in other.err
 
     compressed = ichlite("compress", run, store.path, bundle, "--precision", "float32", "--json")
     assert compressed.exit_code == 0, compressed.err
@@ -146,6 +146,16 @@ def test_a_search_of_no_trials_is_wrong_usage(ichlite: Run, tmp_path: Path) -> N
     assert done.exit_code == 2
     assert "--max-trials" in done.err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_of_something_else_is_no_run_folder(
+    ichlite: Run, store: Store, tmp_path: Path
+) -> None:
+    (tmp_path / "IM0001").write_bytes(b"a slice")
+    outcome = ichlite("train", store.path, tmp_path)
+    assert (outcome.exit_code, outcome.out, outcome.err.count("\n")) == (2, "", 1)
+    assert "is not empty and holds no run; found IM0001" in outcome.err
+    assert [file.name for file in tmp_path.iterdir()] == ["IM0001"]
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"name": "web"}', '{"recipe": 1, "data": 2}'])

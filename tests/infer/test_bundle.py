@@ -188,3 +188,9 @@ def test_each_wrong_entry_is_named_in_one_line(folder, change, words):
         load_bundle(folder)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_run_is_no_bundle_and_the_line_says_how_it_becomes_one(tmp_path):
+    (tmp_path / "train.json").write_text("{}")
+    with pytest.raises(BundleError, match=r"a run, which is no bundle yet.*`ichlite compress`"):
+        load_bundle(tmp_path)

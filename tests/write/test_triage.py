@@ -7,7 +7,14 @@ from tests.made_results import analysed
 
 from ichlite.labels import ANY, NAMES
 from ichlite.records import NotAnalysed, ReadResult, SkippedFile, SliceScores
-from ichlite.write.triage import by_urgency, common_folder, not_analysed, print_triage, verdict
+from ichlite.write.triage import (
+    by_urgency,
+    common_folder,
+    not_analysed,
+    print_triage,
+    shared_folders,
+    verdict,
+)
 
 
 def scan(study, any_=None, *, urgent=None, files=("a/1", "a/2"), reasons=(), notes=()):
@@ -130,3 +137,15 @@ def test_common_folder():
     assert common_folder(scan("1", files=("1", "2"))) == "."
     assert common_folder(scan("1", files=("/a/1", "b/2"))) == "/a"
     assert common_folder(scan("1", files=())) == ""
+
+
+def test_studies_in_one_folder_are_told_apart_by_their_first_files() -> None:
+    one, other = (
+        NotAnalysed(study=s, series=s, files=(f"all/{s}1", f"all/{s}2"), reasons=("a chest",))
+        for s in "ab"
+    )
+    alone = NotAnalysed(study="c", series="c", files=("own/1", "own/2"), reasons=("a chest",))
+    shared = shared_folders([one, other, alone])
+    assert [common_folder(scan, shared) for scan in (one, other, alone)] == [
+        "all/a1 …", "all/b1 …", "own",
+    ]  # fmt: skip

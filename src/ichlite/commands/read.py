@@ -131,6 +131,7 @@ def read_and_write(
         )
     # Reports before stdout, whose reader may have gone; what fails must not keep the rest back.
     problems: list[IchliteError] = []
+    written: list[Path] = []
     for path, make in (
         (csv, lambda: to_csv(result)),
         (html, lambda: "" if report is None else report.page(result)),
@@ -138,6 +139,7 @@ def read_and_write(
         if path is not None:
             try:
                 _write_report(path, make, result)
+                written.append(path)
             except IchliteError as error:
                 problems.append(error)
     if as_json:
@@ -148,6 +150,8 @@ def read_and_write(
         from ichlite.write.triage import print_triage
 
         print_triage(result, stdout_console())
+    for path in written:
+        say(f"{path} written")
     for problem in problems[:-1]:
         say(f"error: {problem}")
     if problems:

@@ -69,8 +69,10 @@ def train(
     from ichlite.commands.console import print_json, progress, say
     from ichlite.data.feed import split_rows
     from ichlite.data.join import Fold, open_stores
+    from ichlite.train.run_manifest import check_run_folder
 
     held_out = None if fold is None else Fold.parse(fold, fold_seed)
+    check_run_folder(out)
     opened = open_stores(stores, held_out, all_patients=all_patients)
     images = len(split_rows(opened, "train"))
     if ray is not None:

@@ -182,10 +182,12 @@ def _manifest(folder: Path) -> BundleManifest:
         text = (folder / MANIFEST_FILE).read_bytes()
         schema = read_document(_Schema, text).schema
     except OSError as error:
+        is_run = (folder / "train.json").exists()
         raise BundleError(
             f"no bundle at {folder}",
-            found=error.strerror,
+            found="a run, which is no bundle yet" if is_run else error.strerror,
             expected=f"a folder with {MANIFEST_FILE}",
+            remedy="make a bundle of it with `ichlite compress`" if is_run else None,
         ) from error
     except ContractError as error:
         raise BundleError(

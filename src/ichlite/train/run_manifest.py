@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import MappingProxyType
@@ -204,6 +204,24 @@ def ended(manifest: RunManifest, result: RunResult) -> RunManifest:
     return structs.replace(manifest, stretches=(*before, stretch), result=result)
 
 
+def check_run_folder(folder: Path) -> None:
+    """Refuse to train into a folder of something else.
+
+    Raises:
+        UsageError: There are files, and none is a run's manifest.
+    """
+    if not folder.is_dir() or (folder / FILE).exists():
+        return
+    others = sorted(one.name for one in folder.iterdir() if not one.name.startswith("."))
+    if others:
+        raise UsageError(
+            f"{folder} is not empty and holds no run",
+            found=others[0],
+            expected="a new or empty folder, or a run to resume",
+            remedy="name another folder",
+        )
+
+
 def check_same(begun: RunManifest, asked: RunManifest, folder: Path) -> None:
     """Refuse to go on with a run as another one.
 
@@ -221,13 +239,17 @@ def check_same(begun: RunManifest, asked: RunManifest, folder: Path) -> None:
         and not (name.startswith("data") and found.get(name) in _NOT_SAID)
     ]
     if differing:
-        first = differing[0]
         raise UsageError(
-            f"{folder.name} holds a run with other {', '.join(differing)}",
-            found=found.get(first),
-            expected=expected.get(first),
+            f"{folder.name} holds another run",
+            found=_named(found, differing),
+            expected=_named(expected, differing),
             remedy="give another OUT, or repeat the command that began the run to resume it",
         )
+
+
+def _named(identity: Mapping[str, Any], names: Iterable[str]) -> str:
+    """Return some values of an identity with their names, those of the recipe by option."""
+    return ", ".join(f"{name.removeprefix('recipe.')} {identity.get(name)}" for name in names)
 
 
 _NOT_SAID: tuple[object, ...] = (None, (), "", [])

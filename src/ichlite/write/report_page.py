@@ -38,6 +38,7 @@ from ichlite.write.triage import (
     decided_at,
     not_analysed,
     not_chosen,
+    shared_folders,
     shown_any,
     shown_threshold,
 )
@@ -80,6 +81,7 @@ class Report:
     def __init__(self, bundle: Bundle, *, identifiers: bool = False) -> None:
         self.bundle = bundle
         self.identifiers = identifiers
+        self._shared: frozenset[str] = frozenset()
         self._shown: dict[tuple[str, str], Shown] = {}
         self._scans: list[Analysed] = []
 
@@ -106,6 +108,7 @@ class Report:
     def page(self, result: ReadResult) -> str:
         """Return the page on the result of all the scans that were added, most urgent first."""
         analysed = by_urgency(result.studies)
+        self._shared = shared_folders(result.studies)
         scans = "".join(
             self._section(number, scan, result.warnings) for number, scan in enumerate(analysed, 1)
         )
@@ -133,7 +136,7 @@ class Report:
         return (
             f'<section class="scan" id="scan-{number}" aria-labelledby="name-{number}">'
             f'<h2 id="name-{number}"><span class="rank">{number}</span>{badge(scan)}'
-            f'<span class="place">{place(scan)}</span></h2>{said}</section>'
+            f'<span class="place">{place(scan, self._shared)}</span></h2>{said}</section>'
         )
 
     def _triage(self, analysed: Sequence[Analysed]) -> str:
@@ -167,7 +170,8 @@ class Report:
             f'<tr><td class="num">{number}</td><td>{badge(scan)}</td>'
             f'<td class="num"><b>{shown_any(scores[ANY], scan.threshold)}</b></td>{cells}'
             f'<td class="num sub">{len(scan.slices)}</td>'
-            f'<td class="place"><a href="#scan-{number}">{place(scan)}</a>{who}</td></tr>'
+            f'<td class="place"><a href="#scan-{number}">{place(scan, self._shared)}</a>{who}'
+            "</td></tr>"
         )
 
     def _unanswered(self, result: ReadResult) -> str:
@@ -201,7 +205,7 @@ class Report:
             lines = [hide_identifiers(line, scan) for line in lines]
         count = "1 file" if len(scan.files) == 1 else f"{len(scan.files)} files"
         return (
-            f'<li>{badge(scan)} <b class="place">{place(scan)}</b> ({count}){who}'
+            f'<li>{badge(scan)} <b class="place">{place(scan, self._shared)}</b> ({count}){who}'
             f'<ul class="reasons">{items(lines)}</ul></li>'
         )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Container, Iterable, Sequence
 from itertools import pairwise
 
 from ichlite.contracts.codec import to_json_value
@@ -94,9 +94,9 @@ def badge(scan: ScanResult) -> str:
     return f'<span class="badge {look}{forced}">{words}</span>'
 
 
-def place(scan: ScanResult) -> str:
+def place(scan: ScanResult, shared: Container[str] = ()) -> str:
     """Return the place of a result's files, escaped, free to wrap after each folder."""
-    return html_text(common_folder(scan)).replace("/", "/<wbr>")
+    return html_text(common_folder(scan, shared)).replace("/", "/<wbr>")
 
 
 def items(lines: Iterable[str]) -> str:

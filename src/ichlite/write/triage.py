@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Collection, Iterable
+from collections import Counter
+from collections.abc import Collection, Container, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -116,8 +117,18 @@ def _objections(scan: Analysed) -> list[str]:
     return [reason for reason in scan.reasons if reason not in scan.not_cleared]
 
 
-def common_folder(scan: ScanResult) -> str:
+def shared_folders(studies: Iterable[ScanResult]) -> frozenset[str]:
+    """Return the folders that hold the files of more than one series."""
+    count = Counter(common_folder(one) for one in studies)
+    return frozenset(folder for folder, series in count.items() if series > 1)
+
+
+def common_folder(scan: ScanResult, shared: Container[str] = ()) -> str:
     """Return the folder of a result's files, as the caller named it.
+
+    Args:
+        scan: A result.
+        shared: Folders of several series, from `shared_folders`: the first file stands for them.
 
     Example:
         >>> files = ("a/x/1", "a/y/2")
@@ -128,43 +139,32 @@ def common_folder(scan: ScanResult) -> str:
         return "".join(scan.files)
     folders = [str(Path(file).parent) for file in scan.files]
     try:
-        return os.path.commonpath(folders) or "."
+        folder = os.path.commonpath(folders) or "."
     except ValueError:
         # Absolute and relative paths, or two drives, have nothing in common.
-        return folders[0]
+        folder = folders[0]
+    return f"{scan.files[0]} …" if folder in shared else folder
 
 
 def print_triage(result: ReadResult, console: Console) -> None:
     """Print the triage list of a result: analysed, not analysed, not chosen, skipped."""
-    from rich.table import Table
     from rich.text import Text
 
     analysed = by_urgency(result.studies)
+    shared = shared_folders(result.studies)
     if analysed:
-        point = decided_at(analysed)
-        title = f"Triage by {result.bundle}" + (f", {point}" if point else "")
-        console.print(Text(title, style="italic"), soft_wrap=True)
-        table = Table(box=None)
-        table.add_column("")
-        table.add_column("any", justify="right")
-        for subtype in SUBTYPES:
-            table.add_column(subtype.abbreviation, justify="right")
-        table.add_column("slices", justify="right")
-        table.add_column("series", overflow="fold")
-        for scan in analysed:
-            table.add_row(*_row(scan))
-        console.print(table)
-    _print_remarks(analysed, result.warnings, console)
+        _print_table(analysed, result.bundle, shared, console)
+    _print_remarks(analysed, result.warnings, console, shared)
     rest = not_analysed(result.studies)
     if rest:
         console.print(Text("\nNot analysed (this is not a negative)", style="bold"))
         for series in rest:
-            _print_item(console, _place(series), series.reasons)
+            _print_item(console, _place(series, shared), series.reasons)
     others = not_chosen(result.studies)
     if others:
         console.print(Text("\nNot chosen (another series of the study was read)", style="bold"))
         for series in others:
-            _print_item(console, _place(series), series.reasons)
+            _print_item(console, _place(series, shared), series.reasons)
     if result.skipped:
         console.print(Text(f"\nSkipped files: {len(result.skipped)}", style="bold"))
         for place, reason in _skipped_lines(result):
@@ -173,10 +173,34 @@ def print_triage(result: ReadResult, console: Console) -> None:
         console.print(Text("\nWarnings", style="bold"))
         for line in result.warnings:
             console.print(Text(f"  {printable(line)}"), soft_wrap=True)
+    if not analysed:
+        console.print(Text("\nNo study was read.", style="bold"))
     console.print(Text(f"\n{DISCLAIMER}", style="dim"))
 
 
-def _row(scan: Analysed) -> list[Text]:
+def _print_table(
+    analysed: list[Analysed], bundle: str, shared: Container[str], console: Console
+) -> None:
+    """Print a row for each analysed scan, most urgent first."""
+    from rich.table import Table
+    from rich.text import Text
+
+    point = decided_at(analysed)
+    title = f"Triage by {bundle}" + (f", {point}" if point else "")
+    console.print(Text(title, style="italic"), soft_wrap=True)
+    table = Table(box=None)
+    table.add_column("")
+    table.add_column("any", justify="right")
+    for subtype in SUBTYPES:
+        table.add_column(subtype.abbreviation, justify="right")
+    table.add_column("slices", justify="right")
+    table.add_column("series", overflow="fold")
+    for scan in analysed:
+        table.add_row(*_row(scan, shared))
+    console.print(table)
+
+
+def _row(scan: Analysed, shared: Container[str]) -> list[Text]:
     from rich.text import Text
 
     scores = scan.scan
@@ -190,7 +214,7 @@ def _row(scan: Analysed) -> list[Text]:
         Text(shown_any(scores[ANY], scan.threshold), style="bold"),
         *numbers,
         Text(str(len(scan.slices))),
-        Text(_place(scan)),
+        Text(_place(scan, shared)),
     ]
 
 
@@ -199,12 +223,15 @@ def _shade(probability: float) -> str:
 
 
 def _print_remarks(
-    analysed: Iterable[Analysed], warnings: Collection[str], console: Console
+    analysed: Iterable[Analysed],
+    warnings: Collection[str],
+    console: Console,
+    shared: Container[str],
 ) -> None:
     """Print the remarks on each scan; warnings on all the input are printed once, below."""
     for scan in analysed:
         lines = [line for line in remarks(scan) if line not in warnings]
-        _print_item(console, _place(scan), lines)
+        _print_item(console, _place(scan, shared), lines)
 
 
 def _print_item(console: Console, place: str, lines: Iterable[str]) -> None:
@@ -229,5 +256,5 @@ def _skipped_lines(result: ReadResult) -> list[tuple[str, str]]:
     return lines
 
 
-def _place(scan: ScanResult) -> str:
-    return printable(common_folder(scan) or scan.series)
+def _place(scan: ScanResult, shared: Container[str]) -> str:
+    return printable(common_folder(scan, shared) or scan.series)
