@@ -101,7 +101,7 @@ def test_from_store_to_report(ichlite: Run, store: Store, out: Path) -> None:
 
     other = ichlite("reproduce", store.path, out, "--seeds", 1, *GRID, "--clipnorm", 1)
     assert other.exit_code == 2
-    assert "recipe.clipnorm" in other.err
+    assert "expected clipnorm 1" in other.err
     assert other.err.count("\n") == 1
 
 
