@@ -37,7 +37,7 @@ class PixelLayout:
 
     Attributes:
         transfer_syntax_uid: As in the file meta information.
-        offset: Byte offset of the PixelData value in the file.
+        offset: Byte offset of the PixelData value in the file, or in the data set deflated in it.
         length: Bytes of that value; None when it is encapsulated (compressed).
         bits_allocated, bits_stored, high_bit, pixel_representation: As in the file.
     """

@@ -12,6 +12,7 @@ from tests.dicom_files import ct_dataset, head_slice, write_ct_slice
 
 from ichlite.ct.header import Refusal, is_localizer, read_header
 from ichlite.ct.hounsfield import read_stored
+from ichlite.ct.series import content_hash
 from ichlite.records import SliceHeader
 
 PIXELS = np.arange(32 * 48, dtype=np.int16).reshape(32, 48)
@@ -46,6 +47,7 @@ def element(tag, vr, value):
     return head + struct.pack("<H", len(value)) + value
 
 
+DEFLATED = "1.2.840.10008.1.2.1.99"
 CT = element(0x00080060, b"CS", b"CT")
 
 
@@ -255,8 +257,50 @@ def test_a_missing_file_is_a_reason(tmp_path):
     assert "cannot be opened" in reason(tmp_path / "gone")
 
 
-@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.8.1"])
-def test_deflated_files_are_not_unpacked(tmp_path, syntax):
+def write_deflated(path, pixels=PIXELS, **overrides):
+    return write_ct_slice(path, pixels, transfer_syntax_uid=DEFLATED, **overrides)
+
+
+def test_a_deflated_file_is_read(tmp_path):
+    path = write_deflated(tmp_path / "deflated", PatientID="deflated")
+    found = header(path)
+    assert found.patient_id == "deflated"
+    assert found.layout.offset + found.layout.length > path.stat().st_size
+    np.testing.assert_array_equal(read_stored(found), PIXELS)
+
+
+def test_deflated_slices_that_differ_in_pixels_alone_are_two(tmp_path):
+    paths = [write_deflated(tmp_path / str(n), PIXELS + n) for n in range(2)]
+    assert len({content_hash(header(path)) for path in paths}) == 2
+    assert content_hash(header(write_deflated(tmp_path / "copy"))) == content_hash(header(paths[0]))
+
+
+def test_a_deflated_file_unpacks_to_a_slice_at_most(tmp_path):
+    data = ct_dataset(PIXELS)
+    block = data.private_block(0x0009, "ichlite test", create=True)
+    block.add_new(0x01, "OB", bytes(100_000_000))
+    data.file_meta = pydicom.dataset.FileMetaDataset()
+    data.file_meta.TransferSyntaxUID = DEFLATED
+    data.file_meta.MediaStorageSOPClassUID = data.SOPClassUID
+    data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID
+    path = tmp_path / "bomb"
+    data.save_as(path, enforce_file_format=True)
+    assert path.stat().st_size < 200_000
+    assert "the deflated data set is too large" in reason(path)
+
+
+def test_a_deflated_file_that_is_damaged_or_cut_is_refused(tmp_path):
+    content = write_deflated(tmp_path / "whole").read_bytes()
+    start = content.index(DEFLATED.encode()) + 200
+    for at in range(start, len(content) - 8, 97):
+        (tmp_path / "cut").write_bytes(content[:at])
+        assert "cut short" in reason(tmp_path / "cut")
+    (tmp_path / "damaged").write_bytes(content[:start] + b"\xff" * 40 + content[start + 40 :])
+    assert reason(tmp_path / "damaged")
+
+
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.8.1"])
+def test_other_deflated_syntaxes_are_not_read(tmp_path, syntax):
     path = write_ct_slice(tmp_path / "deflated", PIXELS)
     content = path.read_bytes()
     short = b"1.2.840.10008.1.2.1\0"
@@ -277,7 +321,7 @@ def test_unknown_transfer_syntax_names_what_is_read(tmp_path):
     path = write_ct_slice(tmp_path / "video", PIXELS)
     content = path.read_bytes()
     path.write_bytes(content.replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.9\0", 1))
-    assert "expected uncompressed, RLE, JPEG of 12 or 16 bits, JPEG-LS" in reason(path)
+    assert "expected uncompressed, deflated, RLE, JPEG of 12-16 bits, JPEG-LS" in reason(path)
 
 
 def test_jpeg_baseline_is_refused_for_what_it_is(tmp_path):

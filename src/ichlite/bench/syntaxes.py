@@ -33,8 +33,11 @@ from ichlite.ct.header import COMPRESSED_SYNTAXES
 from ichlite.infer.pipeline import read_with
 from ichlite.infer.reader import Reader
 
-UNCOMPRESSED = (uid.ExplicitVRLittleEndian, uid.ImplicitVRLittleEndian, uid.ExplicitVRBigEndian)
-"""The first is what the others are set against."""
+PLAIN_SYNTAXES = (
+    *(uid.ExplicitVRLittleEndian, uid.ImplicitVRLittleEndian, uid.ExplicitVRBigEndian),
+    uid.DeflatedExplicitVRLittleEndian,
+)
+"""Without codestreams; the first is what the others are set against."""
 
 LIGHT_SYNTAXES: dict[uid.UID, tuple[str, dict[str, Any]]] = {
     uid.RLELossless: (RLE, {}),
@@ -112,7 +115,7 @@ def write_syntaxes(study: Sequence[Path], folder: Path) -> dict[uid.UID, tuple[s
         Of each syntax, uncompressed first, the kind of codestream (None: no codestream) and the
         folder.
     """
-    kinds: dict[uid.UID, str | None] = dict.fromkeys(UNCOMPRESSED)
+    kinds: dict[uid.UID, str | None] = dict.fromkeys(PLAIN_SYNTAXES)
     kinds |= {syntax: kind for syntax, (kind, _) in LIGHT_SYNTAXES.items()}
     if fast_in_use():
         kinds |= {syntax: kind for syntax, (kind, _) in FAST_SYNTAXES.items()}

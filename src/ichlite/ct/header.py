@@ -9,6 +9,7 @@ from io import FileIO
 from typing import cast
 
 from ichlite.ct.elements import (
+    DEFLATED_LITTLE,
     EXPLICIT_BIG,
     EXPLICIT_LITTLE,
     IMPLICIT_LITTLE,
@@ -28,7 +29,7 @@ MAX_SIDE = 4096
 MIN_SIDE = 16
 """Pixels a side, below which there is no image."""
 
-NATIVE_SYNTAXES = frozenset({IMPLICIT_LITTLE, EXPLICIT_LITTLE, EXPLICIT_BIG})
+NATIVE_SYNTAXES = frozenset({IMPLICIT_LITTLE, EXPLICIT_LITTLE, EXPLICIT_BIG, DEFLATED_LITTLE})
 
 COMPRESSED_SYNTAXES: dict[str, str] = {
     "1.2.840.10008.1.2.4.51": "JPEG extended (12 bits)",
@@ -138,7 +139,7 @@ def read_header(path: str) -> SliceHeader | Refusal:
         return Refusal(path, f"cannot be opened or read: {error.strerror}", unopened=True)
     if elements is None:
         return Refusal(path, "not a DICOM file")
-    return _header(path, elements, status.st_size)
+    return _header(path, elements)
 
 
 def is_localizer(header: SliceHeader) -> bool:
@@ -171,7 +172,7 @@ def _not_dicom(first: bytes) -> str | None:
     return None
 
 
-def _header(path: str, elements: Elements, file_bytes: int) -> SliceHeader | Refusal:
+def _header(path: str, elements: Elements) -> SliceHeader | Refusal:
     values = Values(elements)
     try:
         _check_kind(values, elements)
@@ -181,7 +182,7 @@ def _header(path: str, elements: Elements, file_bytes: int) -> SliceHeader | Ref
         if elements.fault is not None:
             return Refusal(path, elements.fault, values.text("SeriesInstanceUID"), damaged=True)
         _check_pixels(values, elements)
-        return _slice_header(path, values, _layout(values, elements, file_bytes))
+        return _slice_header(path, values, _layout(values, elements))
     except NotCT as error:
         return Refusal(path, str(error))
     except UnreadableFile as error:
@@ -233,7 +234,7 @@ def _check_pixels(values: Values, elements: Elements) -> None:
         raise NotCT("there is no image in the file", expected="PixelData")
 
 
-def _layout(values: Values, elements: Elements, file_bytes: int) -> PixelLayout:
+def _layout(values: Values, elements: Elements) -> PixelLayout:
     """Return sizes and coding of the pixels, checked against each other and the file."""
     rows, columns = values.required_whole("Rows"), values.required_whole("Columns")
     if not (MIN_SIDE <= rows <= MAX_SIDE and MIN_SIDE <= columns <= MAX_SIDE):
@@ -252,7 +253,7 @@ def _layout(values: Values, elements: Elements, file_bytes: int) -> PixelLayout:
     syntax = elements.transfer_syntax_uid
     offset, length = elements.pixel_offset or 0, elements.pixel_length
     if syntax in NATIVE_SYNTAXES:
-        _check_native_length(rows * columns * 2, length, file_bytes - offset)
+        _check_native_length(rows * columns * 2, length, elements.size - offset)
     elif syntax == _JPEG_BASELINE:
         raise UnreadableFile(
             "JPEG baseline has 8 bits a pixel, too few for Hounsfield units",
@@ -262,7 +263,7 @@ def _layout(values: Values, elements: Elements, file_bytes: int) -> PixelLayout:
         raise UnreadableFile(
             "the transfer syntax is not supported",
             found=syntax,
-            expected="uncompressed, RLE, JPEG of 12 or 16 bits, JPEG-LS, JPEG 2000 or HTJ2K",
+            expected="uncompressed, deflated, RLE, JPEG of 12-16 bits, JPEG-LS, JPEG 2000, HTJ2K",
         )
     elif length is not None:
         raise UnreadableFile(

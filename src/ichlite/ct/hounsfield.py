@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from io import FileIO
-
 import numpy as np
 from numpy.typing import NDArray
 
 from ichlite.ct.codecs import decode
-from ichlite.ct.elements import EXPLICIT_BIG
+from ichlite.ct.elements import EXPLICIT_BIG, open_data
 from ichlite.ct.header import COMPRESSED_SYNTAXES
 from ichlite.errors import HounsfieldError, UnreadableFile
 from ichlite.records import SliceHeader
@@ -102,7 +100,7 @@ def to_hu(
 
 def _read_native(header: SliceHeader, dtype: np.dtype[np.int16]) -> NDArray[np.int16]:
     stored = np.empty((header.rows, header.columns), dtype)
-    with FileIO(header.path) as file:
+    with open_data(header.path, header.layout.transfer_syntax_uid) as file:
         file.seek(header.layout.offset)
         found = file.readinto(stored.data.cast("B"))
     if found != stored.nbytes:

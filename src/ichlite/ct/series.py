@@ -9,13 +9,13 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
-from io import FileIO
 from itertools import compress
 from operator import not_
 
+from ichlite.ct.elements import open_data
 from ichlite.ct.header import Refusal, is_localizer, read_header
 from ichlite.ct.stack import stack_slices
-from ichlite.errors import InputError, SeriesError
+from ichlite.errors import InputError, SeriesError, UnreadableFile
 from ichlite.records import Series, SkippedFile, SliceHeader
 
 _SCOUT = "a localizer (scout) among the slices of a series"
@@ -77,7 +77,8 @@ def content_hash(header: SliceHeader) -> str:
     """
     fields = repr(replace(header, path="", layout=replace(header.layout, offset=0)))
     digest = hashlib.sha256(fields.encode())
-    with suppress(OSError), FileIO(header.path) as file:
+    syntax = header.layout.transfer_syntax_uid
+    with suppress(OSError, UnreadableFile), open_data(header.path, syntax) as file:
         file.seek(header.layout.offset)
         digest.update(file.read(header.layout.length or 8 * header.rows * header.columns))
     return digest.hexdigest()
