@@ -147,11 +147,13 @@ def read_and_write(
 
         sys.stdout.write(to_json(result))
     else:
+        from ichlite.write.escaping import printable
         from ichlite.write.triage import print_triage
 
-        print_triage(result, stdout_console())
-    for path in written:
-        say(f"{path} written")
+        console = stdout_console()
+        print_triage(result, console)
+        for path in written:
+            console.print(f"Written: {printable(str(path))}", markup=False, soft_wrap=True)
     for problem in problems[:-1]:
         say(f"error: {problem}")
     if problems:
