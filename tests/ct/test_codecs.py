@@ -133,6 +133,14 @@ def test_lossy_codings_are_near_the_original_and_noted(shared_data, coding, mean
     assert note == "pixels went through lossy compression"
 
 
+@pytest.mark.parametrize("coding", ["RLE", "JPLL", "JLSL", "JLSN", "J2KR", "J2KI"])
+def test_the_light_half_gives_the_same_pixels(shared_data, coding):
+    for path in sorted((shared_data / "codecs" / "WG04" / coding).iterdir()):
+        stored = stored_of(path)
+        with decoders.light_half_alone():
+            np.testing.assert_array_equal(stored_of(path), stored)
+
+
 def test_jpeg_ls_that_is_called_lossless_jpeg_is_read(tmp_path):
     path = write_compressed(tmp_path / "mislabelled", frame_of(PIXELS, 16, JPEG_LS), JPEG_LOSSLESS)
     np.testing.assert_array_equal(stored_of(path), PIXELS)
