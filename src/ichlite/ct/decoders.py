@@ -27,7 +27,7 @@ LIGHT_PACKAGES = {
     JPEG: "pylibjpeg-libjpeg",
     JPEG_LS: "pyjpegls",
     JPEG_2000: "pylibjpeg-openjpeg",
-    RLE: "ichlite",
+    RLE: "pillow",
 }
 """What decodes a kind of codestream in the light half."""
 FAST_PACKAGE = "imagecodecs"
@@ -157,10 +157,46 @@ def decode_rle(frame: bytes, rows: int, columns: int) -> NDArray[np.uint16]:
 
 def _unpacked(segment: bytes, count: int) -> NDArray[np.uint8]:
     """Unpack PackBits bytes into exactly `count` bytes."""
-    if fast_in_use():
-        plane = _unpacked_by_fast(segment, count)
-        if plane is not None:
-            return plane
+    plane = (_unpacked_by_fast if fast_in_use() else _unpacked_by_pillow)(segment, count)
+    if plane is None:  # damaged, or only more bytes than the plane, as some devices write
+        plane = _unpacked_by_loop(segment, count)
+    if len(plane) != count:
+        raise UnreadableFile(
+            "the RLE pixel data does not fill the image",
+            found=f"{len(plane)} bytes a plane",
+            expected=count,
+        )
+    return plane
+
+
+def _unpacked_by_fast(segment: bytes, count: int) -> NDArray[np.uint8] | None:
+    """Unpack a segment by `ichlite[fast]`; None unless it holds the plane and no more."""
+    import imagecodecs
+
+    try:
+        plane = np.frombuffer(imagecodecs.packbits_decode(segment, out=count), np.uint8)
+    except imagecodecs.PackbitsError:
+        return None
+    return plane if len(plane) == count else None
+
+
+def _unpacked_by_pillow(segment: bytes, count: int) -> NDArray[np.uint8] | None:
+    """Unpack a segment by Pillow; None unless it holds the plane and no more."""
+    from PIL import Image
+
+    try:
+        plane = Image.frombytes("L", (count, 1), segment, "packbits", "L")
+    except ValueError:
+        return None
+    try:  # Pillow keeps silent when a run goes beyond the end
+        Image.frombytes("L", (count + 1, 1), segment, "packbits", "L")
+    except ValueError:
+        return np.frombuffer(plane.tobytes(), np.uint8)
+    return None
+
+
+def _unpacked_by_loop(segment: bytes, count: int) -> NDArray[np.uint8]:
+    """Unpack a segment up to a plane, a run at a time; a run may go beyond."""
     pieces: list[bytes] = []
     position, produced, last = 0, 0, len(segment) - 1
     while produced < count and position < last:
@@ -176,22 +212,4 @@ def _unpacked(segment: bytes, count: int) -> NDArray[np.uint8]:
             position += 2
         else:
             position += 1
-    plane = np.frombuffer(b"".join(pieces), np.uint8)
-    if len(plane) != count:
-        raise UnreadableFile(
-            "the RLE pixel data does not fill the image",
-            found=f"{len(plane)} bytes a plane",
-            expected=count,
-        )
-    return plane
-
-
-def _unpacked_by_fast(segment: bytes, count: int) -> NDArray[np.uint8] | None:
-    """Unpack them by `ichlite[fast]`; None if it minds anything, even bytes after the plane."""
-    import imagecodecs
-
-    try:
-        plane = np.frombuffer(imagecodecs.packbits_decode(segment, out=count), np.uint8)
-    except imagecodecs.PackbitsError:
-        return None
-    return plane if len(plane) == count else None
+    return np.frombuffer(b"".join(pieces), np.uint8)
