@@ -8,8 +8,8 @@ from __future__ import annotations
 import sys
 
 import ichlite
+from ichlite.infer.results import verdict
 from ichlite.samples import GE_HEAD
-from ichlite.write.triage import verdict
 
 
 def main() -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from ichlite.infer.results import Analysed
 from ichlite.labels import CLASSES, NAMES
-from ichlite.records import Analysed
 
 
 def analysed(**said: Any) -> Analysed:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     )
     from ichlite.infer.bundle import Bundle, load_bundle
     from ichlite.infer.pipeline import read_paths, read_scan
-    from ichlite.records import Analysed, NotAnalysed, ReadResult, ScanResult
+    from ichlite.infer.results import Analysed, NotAnalysed, ReadResult, ScanResult
 
 __all__ = [
     "Analysed",
@@ -63,10 +63,10 @@ _HOME = {
     "load_bundle": "ichlite.infer.bundle",
     "read_paths": "ichlite.infer.pipeline",
     "read_scan": "ichlite.infer.pipeline",
-    "Analysed": "ichlite.records",
-    "NotAnalysed": "ichlite.records",
-    "ReadResult": "ichlite.records",
-    "ScanResult": "ichlite.records",
+    "Analysed": "ichlite.infer.results",
+    "NotAnalysed": "ichlite.infer.results",
+    "ReadResult": "ichlite.infer.results",
+    "ScanResult": "ichlite.infer.results",
 }
 """Where the public names stand that are none of `ichlite.errors`."""
 

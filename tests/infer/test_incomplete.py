@@ -15,8 +15,8 @@ from pydicom.uid import ExplicitVRLittleEndian
 from ichlite.infer.bundle import load_bundle
 from ichlite.infer.pipeline import read_with
 from ichlite.infer.reader import Reader
+from ichlite.infer.results import verdict
 from ichlite.samples import GE_HEAD, PHANTOM_BLEED
-from ichlite.write.triage import verdict
 
 FILES = PHANTOM_BLEED.files
 """46 slices, feet to head."""

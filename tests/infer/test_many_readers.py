@@ -8,7 +8,7 @@ import threading
 
 from ichlite.infer.pipeline import read_with
 from ichlite.infer.reader import Reader
-from ichlite.records import Analysed
+from ichlite.infer.results import Analysed
 from ichlite.samples import PHANTOM_BLEED
 
 READINGS = 3

@@ -13,7 +13,7 @@ from tests.dicom_files import UID_ROOT, write_head_series
 from ichlite.commands.read import succeeded
 from ichlite.infer.pipeline import read_paths, read_scan
 from ichlite.infer.reader import Reader
-from ichlite.records import Analysed
+from ichlite.infer.results import Analysed
 
 DOSE_REPORT = "1.2.840.10008.5.1.4.1.1.88.67"
 

@@ -1,7 +1,8 @@
 import json
 
 from ichlite.infer.bundle import load_bundle
-from ichlite.records import ReadResult, SkippedFile
+from ichlite.infer.results import ReadResult
+from ichlite.records import SkippedFile
 from ichlite.write.escaping import printable, unicode_text
 from ichlite.write.report_page import Report
 from ichlite.write.result_files import to_csv, to_json

@@ -11,8 +11,9 @@ from tests.dicom_files import write_head_series
 from ichlite.errors import UsageError
 from ichlite.infer.bundle import load_bundle
 from ichlite.infer.pipeline import read_paths
+from ichlite.infer.results import ReadResult
 from ichlite.labels import NAMES
-from ichlite.records import ReadResult, SkippedFile
+from ichlite.records import SkippedFile
 from ichlite.write import report_page
 from ichlite.write.report_page import Report, viewer_script
 

@@ -4,8 +4,9 @@ import io
 from tests.dicom_files import write_head_series
 
 from ichlite.infer.pipeline import read_paths
+from ichlite.infer.results import NotAnalysed, ReadResult
 from ichlite.labels import ANY, CLASSES
-from ichlite.records import NotAnalysed, ReadResult, SkippedFile
+from ichlite.records import SkippedFile
 from ichlite.write.result_files import to_csv
 
 

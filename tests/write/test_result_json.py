@@ -9,7 +9,7 @@ from ichlite.contracts.codec import ContractError, convert_document
 from ichlite.contracts.documents import schema
 from ichlite.contracts.reading import Reading
 from ichlite.infer.pipeline import read_paths
-from ichlite.records import ReadResult, reading_of
+from ichlite.infer.results import ReadResult, reading_of
 from ichlite.write.result_files import to_json
 
 SCHEMA = schema("read-1")

@@ -5,16 +5,17 @@ import pytest
 from rich.console import Console
 from tests.made_results import analysed
 
-from ichlite.labels import ANY, NAMES
-from ichlite.records import NotAnalysed, ReadResult, SkippedFile, SliceScores
-from ichlite.write.triage import (
+from ichlite.infer.results import (
+    NotAnalysed,
+    ReadResult,
+    SliceScores,
     by_urgency,
-    common_folder,
     not_analysed,
-    print_triage,
-    shared_folders,
     verdict,
 )
+from ichlite.labels import ANY, NAMES
+from ichlite.records import SkippedFile
+from ichlite.write.triage import common_folder, print_triage, shared_folders
 
 
 def scan(study, any_=None, *, urgent=None, files=("a/1", "a/2"), reasons=(), notes=()):

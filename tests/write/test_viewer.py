@@ -19,7 +19,8 @@ from tests.write.browser import axe, chromium, node
 
 from ichlite.infer.bundle import load_bundle
 from ichlite.infer.pipeline import read_paths
-from ichlite.records import ReadResult, SkippedFile
+from ichlite.infer.results import ReadResult
+from ichlite.records import SkippedFile
 from ichlite.write.report_page import ASSETS, SCRIPTS, Report, plain_module
 from ichlite.write.section import scan_section, view_json
 from ichlite.write.study_view import show_study

@@ -25,7 +25,7 @@ from ichlite.errors import IchliteError, StoreError, UsageError
 from ichlite.infer.bundle import Bundle, load_bundle
 from ichlite.infer.pipeline import read_with
 from ichlite.infer.reader import Reader
-from ichlite.records import NotAnalysed, ReadResult
+from ichlite.infer.results import NotAnalysed, ReadResult
 from ichlite.write.escaping import unicode_text
 
 ORDER_FILE = "score.json"

@@ -18,8 +18,9 @@ from msgspec import convert
 from ichlite.atomic_files import remove_parts, replacing
 from ichlite.cluster.ray_archive import Study
 from ichlite.contracts.codec import Document
+from ichlite.infer.results import ReadResult, ScanResult
 from ichlite.labels import CLASSES
-from ichlite.records import ReadResult, ScanResult, SkippedFile
+from ichlite.records import SkippedFile
 from ichlite.write.escaping import unicode_document
 
 SLICES = "slices"

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ichlite.infer.bundle import Bundle
-    from ichlite.records import ReadResult
+    from ichlite.infer.results import ReadResult
 
 EPILOG = (
     "Example: ichlite read studies/ --html report.html --csv slices.csv. "
@@ -105,7 +105,7 @@ def read_and_write(
     from ichlite.commands.console import progress, say, stdout_console
     from ichlite.errors import IchliteError
     from ichlite.infer.pipeline import read_paths
-    from ichlite.records import ScanResult
+    from ichlite.infer.results import ScanResult
     from ichlite.write.result_files import to_csv
 
     report = None

@@ -83,38 +83,34 @@ CALLED: Mapping[str, Any] = {
 """The rules of `AnalysedEntry.__post_init__`, as JSON Schema says them."""
 
 
-class NotAnalysedEntry(Document, frozen=True, kw_only=True, tag_field="status", tag="not_analysed"):
+class _Unread(Document, frozen=True, kw_only=True):
+    """A series without numbers of its own, and why."""
+
+    study: str
+    series: str
+    files: tuple[str, ...]
+    reasons: Annotated[tuple[Reason, ...], Meta(min_length=1)]
+    urgent: None
+    complete: None
+    not_cleared: Annotated[tuple[Reason, ...], Meta(max_length=0)]
+    operating_point: None
+    threshold: None
+    scan: None
+    slices: Annotated[tuple[SliceEntry, ...], Meta(max_length=0)]
+    notes: tuple[Reason, ...]
+
+
+class NotAnalysedEntry(_Unread, frozen=True, kw_only=True, tag_field="status", tag="not_analysed"):
     """A series that was not analysed, and why; this is no negative."""
 
-    study: str
-    series: str
-    files: tuple[str, ...]
-    reasons: Annotated[tuple[Reason, ...], Meta(min_length=1)]
-    urgent: None
-    complete: None
-    not_cleared: Annotated[tuple[Reason, ...], Meta(max_length=0)]
-    operating_point: None
-    threshold: None
-    scan: None
-    slices: Annotated[tuple[SliceEntry, ...], Meta(max_length=0)]
-    notes: tuple[Reason, ...]
 
+class NotChosenEntry(_Unread, frozen=True, kw_only=True, tag_field="status", tag="not_chosen"):
+    """A series of a study that another series answers for, and why it was not read.
 
-class NotChosenEntry(Document, frozen=True, kw_only=True, tag_field="status", tag="not_chosen"):
-    """A series of a study that another series answers for, and why it was not read."""
+    Attributes:
+        read_instead: SeriesInstanceUID of the one that was read.
+    """
 
-    study: str
-    series: str
-    files: tuple[str, ...]
-    reasons: Annotated[tuple[Reason, ...], Meta(min_length=1)]
-    urgent: None
-    complete: None
-    not_cleared: Annotated[tuple[Reason, ...], Meta(max_length=0)]
-    operating_point: None
-    threshold: None
-    scan: None
-    slices: Annotated[tuple[SliceEntry, ...], Meta(max_length=0)]
-    notes: tuple[Reason, ...]
     read_instead: str
 
 

@@ -15,8 +15,8 @@ from ichlite.evaluate.predictions import Cases, Judged
 from ichlite.evaluate.scores import ScoreTable, join_scores
 from ichlite.infer.bundle import Bundle
 from ichlite.infer.pipeline import read_paths
+from ichlite.infer.results import Analysed, NotAnalysed, ScanResult
 from ichlite.labels import CLASSES
-from ichlite.records import Analysed, NotAnalysed, ScanResult
 
 
 @dataclass(frozen=True, slots=True)

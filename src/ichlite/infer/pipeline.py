@@ -22,8 +22,9 @@ from ichlite.errors import SeriesError
 from ichlite.infer.bundle import Bundle
 from ichlite.infer.datasets import as_paths
 from ichlite.infer.reader import Reader
+from ichlite.infer.results import Analysed, ReadResult, ScanResult
 from ichlite.infer.study import read_study
-from ichlite.records import Analysed, ReadResult, ScanResult, Series, SkippedFile
+from ichlite.records import Series, SkippedFile
 
 if TYPE_CHECKING:
     from ichlite.infer.datasets import Paths

@@ -18,10 +18,11 @@ from ichlite.ct.tensor import GRID, read_volume
 from ichlite.errors import IchliteError, InputError, UsageError
 from ichlite.infer.bundle import Bundle, load_bundle
 from ichlite.infer.decision import decide
+from ichlite.infer.results import Analysed, NotAnalysed, ScanResult, SliceScores
 from ichlite.infer.runtime import Runtime
 from ichlite.infer.thread_map import Spread
 from ichlite.labels import ANY, NAMES
-from ichlite.records import Analysed, NotAnalysed, ScanResult, Series, SliceScores
+from ichlite.records import Series
 
 _T = TypeVar("_T")
 

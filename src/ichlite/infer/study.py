@@ -9,7 +9,8 @@ from functools import partial
 from ichlite.ct.input_check import Judgement, judge_series
 from ichlite.ct.study_choice import SeriesFacts, facts_of
 from ichlite.infer.reader import Reader, guarded
-from ichlite.records import Analysed, NotAnalysed, ScanResult, Series
+from ichlite.infer.results import Analysed, NotAnalysed, ScanResult
+from ichlite.records import Series
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from html import escape
 
+from ichlite.infer.results import Analysed
 from ichlite.labels import ANY, CLASSES, SUBTYPES
-from ichlite.records import Analysed
 
 MOST_DOTS = 90
 """Scans with more slices than this are drawn as lines alone."""

@@ -18,7 +18,8 @@ from ichlite.ct.header import read_header
 from ichlite.ct.hounsfield import read_stored, to_hu
 from ichlite.ct.tensor import GRID, resize_hu
 from ichlite.errors import InputError
-from ichlite.records import Analysed, SliceHeader
+from ichlite.infer.results import Analysed
+from ichlite.records import SliceHeader
 from ichlite.write.pixels import pack_slice
 
 MOST_SCAN_BYTES = 4_200_000

@@ -19,8 +19,19 @@ from msgspec import UNSET
 from ichlite import __version__
 from ichlite.ct.header import read_header
 from ichlite.infer.bundle import Bundle
+from ichlite.infer.results import (
+    Analysed,
+    NotAnalysed,
+    ReadResult,
+    ScanResult,
+    by_urgency,
+    not_analysed,
+    not_chosen,
+    shown_any,
+    shown_threshold,
+)
 from ichlite.labels import ANY, SUBTYPES
-from ichlite.records import Analysed, NotAnalysed, ReadResult, ScanResult, SliceHeader
+from ichlite.records import SliceHeader
 from ichlite.write.escaping import html_text
 from ichlite.write.section import (
     badge,
@@ -32,16 +43,7 @@ from ichlite.write.section import (
     scan_section,
 )
 from ichlite.write.study_view import Shown, show_study
-from ichlite.write.triage import (
-    DISCLAIMER,
-    by_urgency,
-    decided_at,
-    not_analysed,
-    not_chosen,
-    shared_folders,
-    shown_any,
-    shown_threshold,
-)
+from ichlite.write.triage import DISCLAIMER, decided_at, shared_folders
 
 OPEN_SKIPPED = 8
 """The list of skipped files is folded away when it is longer than this."""

@@ -13,8 +13,8 @@ from pathlib import Path
 from ichlite.atomic_files import stat_of
 from ichlite.ct.header import OWN_REPORT, is_own_report
 from ichlite.errors import UsageError
+from ichlite.infer.results import ReadResult, ScanResult
 from ichlite.labels import CLASSES
-from ichlite.records import ReadResult, ScanResult
 from ichlite.write.escaping import printable, unicode_document
 
 COLUMNS = (

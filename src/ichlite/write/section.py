@@ -17,12 +17,20 @@ from ichlite.ct.header import COMPRESSED_SYNTAXES
 from ichlite.ct.stack import slice_normal
 from ichlite.infer.bundle import Bundle
 from ichlite.infer.heatmap import LESION_LEVEL
+from ichlite.infer.results import (
+    Analysed,
+    NotAnalysed,
+    ScanResult,
+    shown_any,
+    shown_threshold,
+    verdict,
+)
 from ichlite.labels import ANY, CLASSES, SUBTYPES
-from ichlite.records import Analysed, NotAnalysed, ScanResult, SliceHeader
+from ichlite.records import SliceHeader
 from ichlite.write.chart import probability_chart
 from ichlite.write.escaping import html_text, unicode_document
 from ichlite.write.study_view import MapView, PixelView, Shown, StudyView
-from ichlite.write.triage import common_folder, remarks, shown_any, shown_threshold, verdict
+from ichlite.write.triage import common_folder, remarks
 
 _SWATCHES = {ANY: "var(--any)", **{subtype.name: subtype.colour for subtype in SUBTYPES}}
 

@@ -20,8 +20,9 @@ from ichlite.errors import UsageError
 from ichlite.infer.bundle import Bundle
 from ichlite.infer.decision import Calibration, calibrate
 from ichlite.infer.heatmap import LESION_LEVEL
+from ichlite.infer.results import Analysed
 from ichlite.labels import ANY, NAMES
-from ichlite.records import Analysed, SliceHeader
+from ichlite.records import SliceHeader
 from ichlite.write.chart import places
 from ichlite.write.escaping import printable
 from ichlite.write.pictures import pictures_of

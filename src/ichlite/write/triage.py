@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections import Counter
 from collections.abc import Collection, Container, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ichlite.infer.results import (
+    Analysed,
+    ReadResult,
+    ScanResult,
+    by_urgency,
+    not_analysed,
+    not_chosen,
+    objections,
+    shown_any,
+    shown_threshold,
+    verdict,
+)
 from ichlite.labels import ANY, SUBTYPES
-from ichlite.records import Analysed, NotAnalysed, ReadResult, ScanResult
 from ichlite.write.escaping import printable
 
 if TYPE_CHECKING:
@@ -24,79 +34,10 @@ MOST_SKIPPED_LINES = 20
 _EXAMPLES = 3
 
 
-def by_urgency(studies: Iterable[ScanResult]) -> list[Analysed]:
-    """Return the analysed results, most urgent first.
-
-    Urgent before not cleared before not flagged, then by the scan's `any`, ties by study and
-    series.
-    """
-    analysed = [scan for scan in studies if isinstance(scan, Analysed)]
-    return sorted(
-        analysed,
-        key=lambda s: (not s.urgent, s.urgent is False, -s.scan[ANY], s.study, s.series),
-    )
-
-
-def not_analysed(studies: Iterable[ScanResult]) -> list[NotAnalysed]:
-    """Return the series of studies that have no answer, in their stable order."""
-    return [one for one in studies if isinstance(one, NotAnalysed) and not one.read_instead]
-
-
-def not_chosen(studies: Iterable[ScanResult]) -> list[NotAnalysed]:
-    """Return the series of studies that another series answers for, in their stable order."""
-    return [one for one in studies if isinstance(one, NotAnalysed) and one.read_instead]
-
-
-def verdict(scan: ScanResult) -> str:
-    """Return the place of a result in the triage, in words.
-
-    What was judged although the input check refused it says so: a forced number is no plain one.
-
-    Example:
-        >>> verdict(NotAnalysed(study="1", series="2", files=(), reasons=("a chest",)))
-        'no result'
-    """
-    if isinstance(scan, NotAnalysed):
-        return "not chosen" if scan.read_instead else "no result"
-    kind = scan.not_cleared[0].partition(":")[0] if scan.not_cleared else ""
-    if scan.urgent:
-        place = f"urgent ({kind})" if kind else "urgent"
-    elif scan.urgent is None:
-        place = f"{kind}: not cleared" if kind else "not cleared"
-    else:
-        place = "not flagged"
-    return place + (", forced" if _objections(scan) else "")
-
-
 def remarks(scan: Analysed) -> tuple[str, ...]:
     """Return what must be said beside the numbers of an analysed scan, one line each."""
-    forced = (f"judged by force, although {reason}" for reason in _objections(scan))
+    forced = (f"judged by force, although {reason}" for reason in objections(scan))
     return (*forced, *scan.not_cleared, *scan.notes)
-
-
-def shown_threshold(threshold: float) -> str:
-    """Return a threshold with two decimals, rounded up; see `shown_any`.
-
-    Example:
-        >>> shown_threshold(0.4212), shown_threshold(0.25)
-        ('0.43', '0.25')
-    """
-    return f"{math.ceil(round(100 * threshold, 6)) / 100:.2f}"
-
-
-def shown_any(value: float, threshold: float) -> str:
-    """Return a scan's `any` with two decimals, which never contradict its call.
-
-    What reaches the threshold is rounded up, as the threshold is, and what does not down: else
-    0.418 would stand as 0.42 beside "urgent from 0.42 on", and not be flagged.
-
-    Example:
-        >>> shown_any(0.418, 0.42), shown_any(0.423, 0.42)
-        ('0.41', '0.43')
-    """
-    if value >= threshold:
-        return shown_threshold(value)
-    return f"{math.floor(round(100 * value, 6)) / 100:.2f}"
 
 
 def decided_at(studies: Iterable[Analysed]) -> str:
@@ -110,11 +51,6 @@ def decided_at(studies: Iterable[Analysed]) -> str:
         name = scan.operating_point.replace("_", " ")
         return f"operating point {name}: urgent from {shown_threshold(scan.threshold)} on"
     return ""
-
-
-def _objections(scan: Analysed) -> list[str]:
-    """Return what the gate held against a scan that was judged by force."""
-    return [reason for reason in scan.reasons if reason not in scan.not_cleared]
 
 
 def shared_folders(studies: Iterable[ScanResult]) -> frozenset[str]:

@@ -10,8 +10,8 @@ import pytest
 from tests.dicom_files import write_head_series
 
 from ichlite.infer.pipeline import read_paths, read_scan
+from ichlite.infer.results import ReadResult, shown_any, verdict
 from ichlite.labels import ANY, CLASSES, NAMES
-from ichlite.records import ReadResult
 from ichlite.write.result_files import to_json
 
 
@@ -45,7 +45,9 @@ def test_short_forms_say_what_counts_and_fit_a_line(result):
         assert len(text) < 200
         assert "\n" not in text
     assert "1 analysed" in repr(result)
-    assert f"{result.studies[0].scan[ANY]:.2f}" in repr(result.studies[0])
+    scan = result.studies[0]
+    assert f"any {shown_any(scan.scan[ANY], scan.threshold)} " in repr(scan)
+    assert verdict(scan) in repr(scan)
 
 
 def test_the_table_of_a_notebook_escapes_what_files_say(result):
