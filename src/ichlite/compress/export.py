@@ -60,6 +60,7 @@ from ichlite.infer.bundle import (
 )
 from ichlite.infer.decision import Calibration, Rule, sigmoid
 from ichlite.infer.model_description import describe_input
+from ichlite.infer.worth import doubts
 from ichlite.labels import CLASSES, NAMES
 from ichlite.models.outputs import LESION_MAP, has_lesion_map
 from ichlite.models.saved import predict
@@ -222,6 +223,8 @@ def export(
         text = sealed(document_text(manifest))
         (part / MANIFEST_FILE).write_text(text, encoding="utf-8")
         manifest = load_bundle(part).manifest  # what is written can be read
+    for line in doubts(manifest):
+        report(f"warning: {line}")
     return Exported(folder, manifest, cost, gate, parity, metrics)
 
 

@@ -24,6 +24,7 @@ from ichlite.infer.datasets import as_paths
 from ichlite.infer.reader import Reader
 from ichlite.infer.results import Analysed, ReadResult, ScanResult
 from ichlite.infer.study import read_study
+from ichlite.infer.worth import doubts
 from ichlite.records import Series, SkippedFile
 
 if TYPE_CHECKING:
@@ -104,18 +105,22 @@ def read_with(
             found, unread = find_series(findable)
             skipped += unread
         crowded = _crowded_folders(found)
+        doubted = doubts(reader.bundle.manifest)
         studies: list[ScanResult] = []
         for members in _studies(found, every_series=every_series):
             pixels = keep_pixels or pixels_for_visit
             for one in read_study(reader, members, force=force, keep_pixels=pixels):
-                result = replace(one, notes=one.notes + _crowd_notes(one, crowded))
+                notes = one.notes + _crowd_notes(one, crowded)
+                if isinstance(one, Analysed):
+                    notes += doubted
+                result = replace(one, notes=notes)
                 if visit is not None:
                     visit(result)
                 studies.append(result if keep_pixels else _without_pixels(result))
                 skipped += result.left_out
     studies.sort(key=lambda one: (one.study, one.series))
     return ReadResult(
-        reader.bundle.label, tuple(studies), skipped, warnings=tuple(crowded.values())
+        reader.bundle.label, tuple(studies), skipped, warnings=(*doubted, *crowded.values())
     )
 
 
