@@ -79,6 +79,19 @@ def finding_line(finding: Finding, scan: Analysed) -> str:
     return f"{finding.name}: {compared}. Most likely in slice {finding.slice_index + 1}.{why}"
 
 
+def shown_probability(finding: Finding) -> str:
+    """Return a finding's probability with two decimals, which never contradict its threshold.
+
+    That of `any` is the one of every other report; a subtype's is rounded as usual there, too.
+    """
+    usual = f"{finding.probability:.2f}"
+    reached = finding.probability >= finding.threshold
+    agrees = (float(usual) >= float(shown_threshold(finding.threshold))) is reached
+    if finding.name != ANY and agrees:
+        return usual
+    return shown_any(finding.probability, finding.threshold)
+
+
 def four_decimals(value: float, *, up: bool) -> float:
     """Return a number with four decimals.
 

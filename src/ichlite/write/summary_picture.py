@@ -17,16 +17,16 @@ from ichlite.errors import UsageError
 from ichlite.infer.bundle import Bundle
 from ichlite.infer.decision import Calibration
 from ichlite.infer.heatmap import LESION_LEVEL, heatmap
-from ichlite.infer.results import Analysed, ScanResult
+from ichlite.infer.results import Analysed, ScanResult, shown_threshold
 from ichlite.labels import ANY, NAMES, SUBTYPES
 from ichlite.write.dicom_object import ascii_text
 from ichlite.write.findings import Finding, findings_of
 from ichlite.write.pictures import Pictures, picture_of, pictures_of
 from ichlite.write.result_text import (
     call_lines,
-    four_decimals,
     headline,
     reason_lines,
+    shown_probability,
 )
 from ichlite.write.study_view import jumps_of
 from ichlite.write.triage import DISCLAIMER
@@ -44,7 +44,11 @@ _BLACK, _INK, _DIM, _LINE = "#000000", "#f2f2f2", "#a8a8a8", "#3a3a3a"
 _LOOKS = {"urgent": "#d62728", "not flagged": "#4a4a4a", "not cleared": "#b07d00"}
 _UNANSWERED_LOOK = "#7a4fb5"
 _COLOURS = {ANY: "#f2f2f2", **{subtype.name: subtype.colour for subtype in SUBTYPES}}
-_MOST_REASONS = 12
+_WARM = "#f0d28a"
+_LEADING = 7
+"""Pixels between lines."""
+_FOOT = 62
+"""Pixels of the foot of the page."""
 
 
 def summary_picture(scans: Sequence[ScanResult], bundle: Bundle) -> NDArray[np.uint8]:
@@ -68,8 +72,7 @@ def summary_picture(scans: Sequence[ScanResult], bundle: Bundle) -> NDArray[np.u
         down = _table(draw, findings_of(first, bundle), down)
         _slices(page, first)
         down = _paragraph(draw, _judged(first), down, 17, _DIM, _PANEL)
-    width = _PANEL if isinstance(first, Analysed) else WIDTH - 2 * _MARGIN
-    _reasons(draw, reason_lines(scans), down, width)
+    _reasons(draw, reason_lines(scans), down, alone=not isinstance(first, Analysed))
     _footer(draw, first, bundle)
     return np.asarray(page)
 
@@ -100,13 +103,11 @@ def _table(draw: ImageDraw.ImageDraw, findings: Sequence[Finding], down: int) ->
         colour = _COLOURS[finding.name]
         draw.rectangle((left, down + 13, left + 12, down + 25), fill=colour)
         draw.text((left + 22, down + 7), finding.name, _INK, font=_font(19))
-        reached = finding.probability >= finding.threshold
-        number = four_decimals(finding.probability, up=reached)
-        draw.text((left + 184, down + 7), f"{number:.3f}", _INK, font=_font(19))
-        threshold = four_decimals(finding.threshold, up=True)
-        draw.text((left + 246, down + 7), f"{threshold:.3f}", _DIM, font=_font(19))
+        draw.text((left + 184, down + 7), shown_probability(finding), _INK, font=_font(19))
+        threshold = shown_threshold(finding.threshold)
+        draw.text((left + 246, down + 7), threshold, _DIM, font=_font(19))
         ink = _INK if finding.presence == "present" else _DIM
-        draw.text((left + 316, down + 7), finding.presence, ink, font=_font(19))
+        draw.text((left + 308, down + 7), finding.presence, ink, font=_font(18))
         _bar(draw, finding, (left + 22, down + 34, right, down + 40))
         down += 50
     return down + 14
@@ -129,17 +130,26 @@ def _bar(draw: ImageDraw.ImageDraw, finding: Finding, box: tuple[int, int, int, 
     draw.line((mark, top - 4, mark, bottom + 4), _INK, 2)
 
 
-def _reasons(draw: ImageDraw.ImageDraw, lines: Sequence[str], down: int, width: int) -> None:
-    """Draw why a scan is not cleared, or was not analysed, as far as there is room."""
-    for number, line in enumerate(lines):
-        if number == _MOST_REASONS or down > HEIGHT - 150:
-            draw.text((_MARGIN, down), "more: see the report", _DIM, font=_font(17))
+def _reasons(draw: ImageDraw.ImageDraw, lines: Sequence[str], down: int, *, alone: bool) -> None:
+    """Draw why a scan is not cleared, or was not analysed, as far as there is room.
+
+    Args:
+        draw: Of the page.
+        lines: A reason each.
+        down: Where the first may stand.
+        alone: Whether nothing stands beside them.
+    """
+    size, width = (24, WIDTH - 2 * _MARGIN) if alone else (17, _PANEL)
+    for line in lines:
+        height = (size + _LEADING) * len(_wrapped(ascii_text(f"- {line}"), size, width))
+        if down + height > HEIGHT - _FOOT - 2 * size:
+            draw.text((_MARGIN, down), "More stands in the report.", _WARM, font=_font(size))
             return
-        down = _paragraph(draw, f"- {line}", down, 17, "#f0d28a", width)
+        down = _paragraph(draw, f"- {line}", down, size, _WARM, width)
 
 
 def _footer(draw: ImageDraw.ImageDraw, scan: ScanResult, bundle: Bundle) -> None:
-    down = HEIGHT - 62
+    down = HEIGHT - _FOOT
     draw.line((_MARGIN, down - 10, WIDTH - _MARGIN, down - 10), _LINE)
     draw.text((_MARGIN, down), DISCLAIMER, _INK, font=_font(22))
     maker = f"ichlite {__version__}, bundle {bundle.label}"
@@ -267,7 +277,7 @@ def _paragraph(
     """Draw text in lines of a width; return where the next thing may stand."""
     for line in _wrapped(ascii_text(text), size, width):
         draw.text((_MARGIN, down), line, ink, font=_font(size))
-        down += size + 7
+        down += size + _LEADING
     return down + 5
 
 
