@@ -16,6 +16,7 @@ from ichlite.infer.results import (
 from ichlite.labels import ANY
 from ichlite.write.escaping import printable
 from ichlite.write.findings import Finding
+from ichlite.write.section import hide_identifiers
 from ichlite.write.triage import remarks
 
 UNANSWERED = "Not analysed. This is not a negative."
@@ -52,14 +53,19 @@ def call_lines(scan: ScanResult) -> tuple[str, ...]:
 
 
 def reason_lines(scans: Sequence[ScanResult]) -> tuple[str, ...]:
-    """Return why a scan is not cleared, or a study was not analysed, and remarks, without paths."""
+    """Return why a scan is not cleared, or a study was not analysed, and remarks.
+
+    Without UIDs, and without the paths of this machine, which are nobody else's business.
+    """
     lines: dict[str, None] = {}
     for scan in scans:
         said = remarks(scan) if isinstance(scan, Analysed) else (*scan.reasons, *scan.notes)
         files = (*scan.files, *(one.file for one in scan.left_out))
+        paths = {*files, *(str(Path(file).parent) for file in files)} - {"."}
         for line in said:
-            named = next((file for file in files if file in line), None)
-            shown = line if named is None else line.replace(named, Path(named).name)
+            shown = hide_identifiers(line, scan)
+            for path in sorted(paths, key=len, reverse=True):
+                shown = shown.replace(path, "…")
             lines[printable(shown)] = None
     return tuple(lines)
 

@@ -24,10 +24,13 @@ from ichlite.ct.values import WANTED, Values
 from ichlite.errors import InputError, UnreadableFile
 from ichlite.infer.results import ScanResult
 
-KEYWORDS = (
+PATIENT = (
     *("PatientName", "PatientID", "IssuerOfPatientID", "PatientBirthDate", "PatientSex"),
-    *("PatientAge", "PatientSize", "PatientWeight", "StudyDate", "StudyTime", "AccessionNumber"),
-    *("ReferringPhysicianName", "StudyID", "StudyDescription"),
+    *("PatientAge", "PatientSize", "PatientWeight"),
+)
+STUDY = (
+    *("StudyDate", "StudyTime", "AccessionNumber", "ReferringPhysicianName", "StudyID"),
+    "StudyDescription",
 )
 """Attributes of patient and study that results take over, of those of one value without items."""
 
@@ -37,10 +40,13 @@ MUST_BE_THERE = (
 )
 """Of these, those that an object has even where nothing is known (type 2)."""
 
-_TAGS = {keyword: tag_for_keyword(keyword) or 0 for keyword in KEYWORDS}
+_TAGS = {keyword: tag_for_keyword(keyword) or 0 for keyword in (*PATIENT, *STUDY)}
 _CHARACTER_SET = 0x00080005
 _NAMES_AND_IDS = ("PN", "LO", "SH")
 _DELIMITERS = {"PN": {ord("^"), ord("=")}}
+_ASCII = (("",), ("ISO_IR 6",), ("ISO 2022 IR 6",))
+_ESCAPE = b"\x1b"
+"""Changes the character set, where several are said; else it has no business in a name."""
 _UTF_8, _LATIN_1 = "ISO_IR 192", "ISO_IR 100"
 _SEXES = ("M", "F", "O")
 _LONGEST_UID = 64
@@ -79,8 +85,9 @@ class SourceStudy:
 
     Attributes:
         study_uid: StudyInstanceUID.
-        images: In the order of the results' files.
-        attributes: DICOM keyword → text, without those that are missing or make no sense.
+        images: In the order of the results' files, without those of another study.
+        attributes: DICOM keyword → text, without those that are missing or make no sense. Nothing
+            of the patient where the images are of two.
         character_set: SpecificCharacterSet that the text can be written in; empty for ASCII.
         lossy: Whether pixels of it were compressed with loss at some time.
     """
@@ -103,14 +110,19 @@ def read_source(scans: Sequence[ScanResult]) -> SourceStudy:
     """
     images: list[SourceImage] = []
     described: Elements | None = None
+    patients: set[bytes | None] = set()
     lossy = False
     for file in (file for scan in scans for file in scan.files):
         try:
             elements = _elements(file)
-            images.append(_image(file, Values(elements)))
+            image = _image(file, Values(elements))
         except (InputError, OSError):
             continue
+        if Values(elements).text("StudyInstanceUID") != scans[0].study:
+            continue
+        images.append(image)
         described = described or elements
+        patients.add(elements.values.get(_TAGS["PatientID"]))
         lossy = lossy or Values(elements).text("LossyImageCompression") == "01"
     if described is None:
         raise UnreadableFile(
@@ -119,6 +131,8 @@ def read_source(scans: Sequence[ScanResult]) -> SourceStudy:
             remedy="keep the files until the results are written",
         )
     attributes, character_set = _attributes(described.values)
+    if len(patients) > 1:
+        attributes = {keyword: attributes[keyword] for keyword in STUDY if keyword in attributes}
     return SourceStudy(scans[0].study, tuple(images), attributes, character_set, lossy)
 
 
@@ -154,6 +168,8 @@ def _attributes(raw: Mapping[int, bytes]) -> tuple[dict[str, str], tuple[str, ..
     # A file may hold text in another character set than it says, or say none. UTF-8 is recognised,
     # and by Latin-1 no byte is lost.
     for character_set in (declared, (_UTF_8,), (_LATIN_1,)):
+        if character_set is not declared:
+            there = {keyword: value.replace(_ESCAPE, b" ") for keyword, value in there.items()}
         texts = _decoded(there, character_set)
         if texts is not None:
             return _sensible(texts), character_set if any(character_set) else ()
@@ -171,7 +187,7 @@ def _decoded(there: Mapping[str, bytes], character_set: tuple[str, ...]) -> dict
                 delimiters = _DELIMITERS.get(dictionary_VR(keyword), set())
                 text = decode_bytes(value, encodings, delimiters)
                 encode_string(text, encodings)
-                if not any(character_set) and not text.isascii():
+                if character_set in _ASCII and not text.isascii():
                     return None
                 texts[keyword] = text
     except (UserWarning, ValueError, LookupError):

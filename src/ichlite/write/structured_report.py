@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydicom import config
 from pydicom.dataset import Dataset
+from pydicom.valuerep import DT
 
 from ichlite import __version__
 from ichlite.errors import MissingExtra
@@ -148,6 +149,8 @@ def structured_report(
             coding_schemes=[_local_scheme()],
             specific_character_set=None,
         )
+        for library in report.ContributingEquipmentSequence:  # highdicom names itself, and now
+            library.ContributionDateTime = DT(at.strftime("%Y%m%d%H%M%S"))
         describe(
             report,
             source,
