@@ -98,8 +98,13 @@ def objects(tmp_path_factory, bundles, at):
     return get
 
 
-@pytest.mark.parametrize("call", ["urgent", "quiet"])
-@pytest.mark.parametrize("kind", [*KINDS, "incomplete"])
+@pytest.mark.parametrize(
+    ("kind", "call"),
+    [
+        *((kind, "urgent") for kind in (*KINDS, "incomplete")),
+        *((kind, "quiet") for kind in ("whole", "child", "incomplete")),
+    ],
+)
 def test_dciodvfy_finds_no_error_and_no_warning_that_could_be_mended(objects, kind, call):
     report, capture, _ = objects(kind, call)
     unpaired = "if an unpaired body part"  # of what is no head nobody knows whether it is one
