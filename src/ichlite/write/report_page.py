@@ -55,7 +55,7 @@ MOST_BYTES = 60_000_000
 """Packed pictures in a page, beyond which those of the least urgent scan are left out."""
 
 ASSETS = Path(__file__).resolve().parent / "viewer"
-SCRIPTS = ("inflate.js", "picture.js", "viewer.js", "page.js")
+SCRIPTS = ("inflate.js", "picture.js", "pictures.js", "viewer.js", "page.js")
 """The viewer's modules, each of which imports from those before it alone."""
 
 _ANY_RULES = {"max": "the largest subtype", "noisy_or": "1 - ∏(1 - p) over the subtypes"}
