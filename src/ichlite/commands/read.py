@@ -10,8 +10,6 @@ import typer
 from ichlite.commands.options import BundleFolder, PlainJson
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ichlite.infer.bundle import Bundle
     from ichlite.infer.results import ReadResult
 
@@ -106,7 +104,7 @@ def read_and_write(
     from ichlite.errors import IchliteError
     from ichlite.infer.pipeline import read_paths
     from ichlite.infer.results import ScanResult
-    from ichlite.write.result_files import to_csv
+    from ichlite.write.result_files import to_csv, write_report
 
     report = None
     if html is not None:
@@ -138,7 +136,7 @@ def read_and_write(
     ):
         if path is not None:
             try:
-                _write_report(path, make, result)
+                write_report(path, make, result)
                 written.append(path)
             except IchliteError as error:
                 problems.append(error)
@@ -159,18 +157,6 @@ def read_and_write(
     if problems:
         raise problems[-1]
     return result
-
-
-def _write_report(path: Path, make: Callable[[], str], result: ReadResult) -> None:
-    from ichlite.atomic_files import write_text
-    from ichlite.errors import IchliteError
-    from ichlite.write.result_files import is_input
-
-    if is_input(path, result):
-        raise IchliteError(
-            f"{path} is one of the input files and was left as it is", remedy="give another name"
-        )
-    write_text(path, make())
 
 
 def succeeded(result: ReadResult, *, force: bool = False) -> bool:

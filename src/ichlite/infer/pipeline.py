@@ -115,7 +115,11 @@ def read_with(
                 skipped += result.left_out
     studies.sort(key=lambda one: (one.study, one.series))
     return ReadResult(
-        reader.bundle.label, tuple(studies), skipped, warnings=tuple(crowded.values())
+        reader.bundle.label,
+        tuple(studies),
+        skipped,
+        warnings=tuple(crowded.values()),
+        model=reader.bundle,
     )
 
 

@@ -142,6 +142,7 @@ class Reader:
             activation_maps=maps if keep_pixels else None,
             affine=grid_affine(judged, GRID),
             has_lesion_map=self.bundle.map.kind == "lesion",
+            model=self.bundle,
             logits=logits,
         )
 

@@ -16,7 +16,7 @@ from string import Template
 
 from msgspec import UNSET
 
-from ichlite import __version__
+from ichlite.contracts import VERSION
 from ichlite.ct.header import read_header
 from ichlite.infer.bundle import Bundle
 from ichlite.infer.results import (
@@ -122,7 +122,7 @@ class Report:
             script_hash=digest,
             templates=_asset("viewer.html"),
             disclaimer=html_text(DISCLAIMER),
-            version=html_text(__version__),
+            version=html_text(VERSION),
             bundle=html_text(" · ".join(filter(None, [self.bundle.label, decided_at(analysed)]))),
             counts=_counts(result, analysed),
             triage=self._triage(analysed),

@@ -7,12 +7,12 @@ import io
 import json
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from ichlite.atomic_files import stat_of
+from ichlite.atomic_files import stat_of, write_text
 from ichlite.ct.header import OWN_REPORT, is_own_report
-from ichlite.errors import UsageError
+from ichlite.errors import IchliteError, UsageError
 from ichlite.infer.results import ReadResult, ScanResult
 from ichlite.labels import CLASSES
 from ichlite.write.escaping import printable, unicode_document
@@ -64,7 +64,8 @@ def check_outputs(paths: Iterable[str], outputs: Iterable[tuple[str, Path | None
 def _check_place(option: str, path: Path) -> None:
     """Refuse a folder, and a place in a folder that is missing or cannot be written."""
     folder = path.resolve().parent
-    if path.is_dir():
+    there = stat_of(path)
+    if there is not None and stat.S_ISDIR(there.st_mode):
         raise UsageError(f"{option} {path} is a folder", expected="a file")
     if not folder.is_dir():
         raise UsageError(
@@ -89,6 +90,24 @@ def is_input(path: Path, result: ReadResult) -> bool:
     files += [one.file for one in result.skipped if one.reason != OWN_REPORT]
     found = (stat_of(Path(file)) for file in files)
     return any(one is not None and os.path.samestat(one, there) for one in found)
+
+
+def write_report(path: Path, make: Callable[[], str], result: ReadResult) -> None:
+    """Write a report on a result, whole or not at all, unless its place is that of an input.
+
+    Args:
+        path: The report.
+        make: Returns its text; not called where it must not be written.
+        result: What the report is on.
+
+    Raises:
+        IchliteError: It is one of the input files, or cannot be written.
+    """
+    if is_input(path, result):
+        raise IchliteError(
+            f"{path} is one of the input files and was left as it is", remedy="give another name"
+        )
+    write_text(path, make())
 
 
 def to_csv(result: ReadResult) -> str:

@@ -1,0 +1,34 @@
+"""Save what a result in Python shows, under the rules that `ichlite read` has for its outputs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ichlite.errors import UsageError
+from ichlite.infer.results import ReadResult
+from ichlite.write.report_page import Report
+from ichlite.write.result_files import check_outputs, write_report
+
+
+def save_page(
+    result: ReadResult, path: str | os.PathLike[str], *, identifiers: bool = False
+) -> None:
+    """Write the page on a result; see `ReadResult.save_html`."""
+    if result.model is None:
+        raise UsageError(
+            "no page on a result that does not know its bundle", remedy="read by read_paths"
+        )
+    page = Path(path)
+    check_outputs(inputs_of(result), [("save_html", page)])
+    report = Report(result.model, identifiers=identifiers)
+    for scan in result.studies:
+        report.add(scan)
+    write_report(page, lambda: report.page(result), result)
+
+
+def inputs_of(result: ReadResult) -> list[str]:
+    """Return the files of a result and the folders that they lie in, in which no other is safe."""
+    files = [file for scan in result.studies for file in scan.files]
+    files += [one.file for one in result.skipped]
+    return [*files, *dict.fromkeys(str(Path(file).parent) for file in files)]
