@@ -23,7 +23,7 @@ EPILOG = (
 
 def read(
     paths: Annotated[
-        list[str], typer.Argument(metavar="PATH...", help="DICOM files or folders to read.")
+        list[str], typer.Argument(metavar="PATH...", help="DICOM files, NIfTI volumes or folders to read.")
     ],
     bundle: BundleFolder = None,
     as_json: PlainJson = False,

@@ -22,7 +22,7 @@ from ichlite.infer.results import Analysed, NotAnalysed, ScanResult, SliceScores
 from ichlite.infer.runtime import Runtime
 from ichlite.infer.thread_map import Spread
 from ichlite.labels import ANY, NAMES
-from ichlite.records import Series
+from ichlite.records import HeadVolume, Series
 
 _T = TypeVar("_T")
 
@@ -76,7 +76,14 @@ class Reader:
         """End the threads."""
         self._spread.close()
 
-    def read(self, series: Series, *, force: bool = False, keep_pixels: bool = False) -> ScanResult:
+    def read(
+        self,
+        series: Series,
+        *,
+        force: bool = False,
+        keep_pixels: bool = False,
+        volume: HeadVolume | None = None,
+    ) -> ScanResult:
         """Return the result of a series, or why there is none. Raises nothing for bad input.
 
         A scan that is not the whole of a head, or is a child's, can be urgent and is never cleared:
@@ -87,18 +94,24 @@ class Reader:
             force: Judge it although the gate objects; the objections stay in `reasons`. Slices of
                 two patients or studies are never judged as one scan.
             keep_pixels: Keep HU and maps, for a report.
+            volume: The pixels of the series, where they are in no DICOM files; None to read these.
         """
         with self._spread.turns():
-            return guarded(series, lambda: self._read(series, force=force, keep_pixels=keep_pixels))
+            return guarded(
+                series,
+                lambda: self._read(series, force=force, keep_pixels=keep_pixels, volume=volume),
+            )
 
-    def _read(self, series: Series, *, force: bool, keep_pixels: bool) -> ScanResult:
+    def _read(
+        self, series: Series, *, force: bool, keep_pixels: bool, volume: HeadVolume | None
+    ) -> ScanResult:
         by_headers = judge_series(series)
         refusals = by_headers.refusals
         if refusals and not force:
             return _not_analysed(series, refusals, may_be_head=by_headers.may_be_head)
         if _mixes_people(series):
             return _not_analysed(series, (*refusals, NOT_FORCED))
-        volume = without_lost_slices(read_volume(series, self._spread.map))
+        volume = without_lost_slices(volume or read_volume(series, self._spread.map))
         by_pixels = judge_volume(volume)
         refusals += by_pixels.refusals
         if refusals and not force:
