@@ -24,7 +24,7 @@ def demo(
 ) -> None:
     """Read the sample studies that come with ichlite and write a report on them."""
     from ichlite.commands.console import say, stdout_console
-    from ichlite.commands.read import read_and_write, succeeded
+    from ichlite.commands.read import Outputs, read_and_write, succeeded
     from ichlite.errors import IchliteError
     from ichlite.infer.bundle import load_bundle
     from ichlite.samples import SAMPLES
@@ -35,7 +35,7 @@ def demo(
         raise IchliteError(f"cannot make the folder {out}", found=error.strerror) from error
     files = [str(file) for sample in SAMPLES for file in sample.files]
     report = out / REPORT_FILE
-    result = read_and_write(files, load_bundle(), as_json=as_json, html=report)
+    result = read_and_write(files, load_bundle(), Outputs(html=report), as_json=as_json)
     if as_json:
         say(f"report: {report}")
     else:

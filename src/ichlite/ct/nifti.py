@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from ichlite.ct.hounsfield import HU_MAX, HU_MIN
 from ichlite.ct.tensor import MAX_SLICES
-from ichlite.errors import HounsfieldError, UnreadableFile
+from ichlite.errors import HounsfieldError, MissingExtra, UnreadableFile
 
 if TYPE_CHECKING:
     from nibabel.nifti1 import Nifti1Image
@@ -31,6 +31,9 @@ _AXIAL = ("S", "P", "L")
 """Where slice, row and column numbers grow: to the head, to the back, to the patient's left."""
 
 SUFFIXES = (".nii", ".nii.gz")
+
+LESION_MAP_TITLE = "ichlite lesion map"
+"""How the description of a lesion map begins, which is no input."""
 
 AIR_HU = -500.0
 """What holds nothing below this holds no air, so its values are not HU."""
@@ -108,6 +111,14 @@ class NiftiVolume:
         return np.floor(np.clip(values, HU_MIN, HU_MAX) + 0.5).astype(np.int16)
 
 
+def need_nibabel() -> None:
+    """Raise MissingExtra where nibabel is not installed."""
+    try:
+        import nibabel  # noqa: F401
+    except ModuleNotFoundError:
+        raise MissingExtra("nifti", "nibabel") from None
+
+
 def read_nifti_geometry(path: Path) -> NiftiGeometry:
     """Read the geometry of a volume, and no voxel.
 
@@ -173,6 +184,16 @@ def read_nifti_volume(path: Path, like: Path | None = None) -> NiftiVolume:
             raise UnreadableFile(f"{path} does not hold numbers", found=f"{stored.dtype}")
         turned = apply_orientation(stored, _to_axial(model, like or path))
     return NiftiVolume(turned, float(proxy.slope), float(proxy.inter))
+
+
+def is_own_lesion_map(path: Path) -> bool:
+    """Return whether a NIfTI file is a lesion map that ichlite wrote; False for what is none."""
+    try:
+        with _translated(path):
+            said = bytes(cast("Any", _load(path).header)["descrip"].tobytes())
+    except UnreadableFile:
+        return False
+    return said.startswith(LESION_MAP_TITLE.encode("ascii"))
 
 
 def check_type(volume: NiftiVolume, path: Path) -> None:

@@ -16,13 +16,15 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ichlite.ct.header import MAX_SIDE, MIN_SIDE
+from ichlite.ct.header import MAX_SIDE, MIN_SIDE, OWN_REPORT
 from ichlite.ct.nifti import (
     AIR_HU,
     SUFFIXES,
     NiftiGeometry,
     NiftiVolume,
     check_type,
+    is_own_lesion_map,
+    need_nibabel,
     read_nifti_geometry,
     read_nifti_volume,
 )
@@ -77,6 +79,10 @@ def read_volumes(paths: Iterable[str]) -> Iterable[HeadVolume | SkippedFile]:
     known: dict[str, str] = {}
     for path in paths:
         try:
+            need_nibabel()
+            if is_own_lesion_map(Path(path)):
+                yield SkippedFile(path, OWN_REPORT)
+                continue
             volume = read_nifti(path)
         except (InputError, MissingExtra) as error:
             reason = str(error).removeprefix(path).lstrip(": ")
@@ -103,10 +109,7 @@ def read_nifti(path: str) -> HeadVolume:
         UnreadableFile: No single NIfTI volume, damaged, too large, or without a known orientation.
         HounsfieldError: Its values cannot be HU.
     """
-    try:
-        import nibabel  # noqa: F401
-    except ModuleNotFoundError:
-        raise MissingExtra("nifti", "nibabel") from None
+    need_nibabel()
     file = Path(path)
     geometry = read_nifti_geometry(file)
     _check_geometry(geometry, path)

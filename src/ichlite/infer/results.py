@@ -139,6 +139,25 @@ class Analysed:
         alone = ReadResult(label, (self,), self.left_out, model=self.model)
         alone.save_html(path, identifiers=identifiers)
 
+    def save_lesion_map(self, path: str | os.PathLike[str], subtype: str | None = None) -> None:
+        """Write the lesion map as a NIfTI volume that lies over the head (needs `ichlite[nifti]`).
+
+        Args:
+            path: A .nii or .nii.gz file.
+            subtype: Name of one, for a volume of three axes; None for all five along the fourth, in
+                the order of `ichlite.labels.SUBTYPES`.
+
+        Raises:
+            MissingExtra: nibabel is not installed.
+            UsageError: There is no lesion map (see `lesion_map`), the subtype or the kind of file
+                is not known, or the path may not be written, as in `ReadResult.save_html`.
+            InputError: The files do not say where the scan lies.
+            IchliteError: The file cannot be written.
+        """
+        from ichlite.write.save import save_lesion_map
+
+        save_lesion_map(self, path, subtype)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the series' entry of the document that `ichlite read --json` prints."""
         return _json_value(entry_of(self))

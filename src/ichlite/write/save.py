@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 
 from ichlite.errors import UsageError
-from ichlite.infer.results import ReadResult
+from ichlite.infer.results import Analysed, ReadResult
+from ichlite.write.lesion_map import write_lesion_map
 from ichlite.write.report_page import Report
 from ichlite.write.result_files import check_outputs, write_report
 
@@ -25,6 +26,16 @@ def save_page(
     for scan in result.studies:
         report.add(scan)
     write_report(page, lambda: report.page(result), result)
+
+
+def save_lesion_map(
+    scan: Analysed, path: str | os.PathLike[str], subtype: str | None = None
+) -> None:
+    """Write the lesion map of a scan; see `Analysed.save_lesion_map`."""
+    file = Path(path)
+    alone = ReadResult("", (scan,), scan.left_out)
+    check_outputs(inputs_of(alone), [("save_lesion_map", file)])
+    write_lesion_map(scan, file, subtype)
 
 
 def inputs_of(result: ReadResult) -> list[str]:
