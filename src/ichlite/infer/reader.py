@@ -166,11 +166,7 @@ class Reader:
             return hu
         level_hu = brain_level_hu(hu)
         if level_hu is None:
-            raise InputError(
-                "no brain level can be measured, and this model needs one",
-                found="no slice with enough brain",
-                expected="a scan that shows the brain",
-            )
+            raise InputError("no brain level can be measured", found="no slice with enough brain")
         return at_level(hu, level_hu, wanted_hu)
 
     def _infer(self, hu: NDArray[np.int16]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -207,7 +203,7 @@ def guarded(series: Series, work: Callable[[], _T]) -> _T | NotAnalysed:
     try:
         return work()
     except IchliteError as error:
-        return _not_analysed(series, (str(error),))
+        return _not_analysed(series, (_reason(error, series),))
     except MemoryError:
         return _not_analysed(series, ("its pixels do not fit into memory",))
     except Exception as error:  # noqa: BLE001
@@ -215,6 +211,15 @@ def guarded(series: Series, work: Callable[[], _T]) -> _T | NotAnalysed:
         # provoke in one series must not take the results of the others with it.
         line = f"internal error {type(error).__name__}: {error}; please report it"
         return _not_analysed(series, (str(IchliteError(line)),))
+
+
+def _reason(error: IchliteError, series: Series) -> str:
+    """Return why a series cannot be read, without the file that was the first not to be."""
+    line = str(error)
+    for header in series.slices:
+        if line.startswith(header.path):
+            return f"no slice can be read: {line.removeprefix(header.path).lstrip(': ')}"
+    return line
 
 
 def _not_analysed(
