@@ -34,7 +34,6 @@ LONG = (
     "the order of the slices is not known;",
     "the pixels do not show a head:",
     "the pixels show a part of a head only;",
-    "the slices are of different patients",
     "the slices leave tissue out between them;",
     "too few slices for a scan;",
 )

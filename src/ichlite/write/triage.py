@@ -67,6 +67,7 @@ def common_folder(scan: ScanResult, shared: Container[str] = ()) -> str:
         shared: Folders of several series, from `shared_folders`: the first file stands for them.
 
     Example:
+        >>> from ichlite.infer.results import NotAnalysed
         >>> files = ("a/x/1", "a/y/2")
         >>> common_folder(NotAnalysed(study="1", series="2", files=files, reasons=("a chest",)))
         'a'
