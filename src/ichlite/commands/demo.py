@@ -12,6 +12,8 @@ from ichlite.commands.options import PlainJson
 EPILOG = "Example: ichlite demo --out demo-report"
 
 REPORT_FILE = "report.html"
+LOOK = "Open it in a browser: each head opens at its largest lesion; the wheel scrolls."
+"""What to look at, once the page is written."""
 
 
 def demo(
@@ -21,8 +23,8 @@ def demo(
     as_json: PlainJson = False,
 ) -> None:
     """Read the sample studies that come with ichlite and write a report on them."""
-    from ichlite.commands.console import say
-    from ichlite.commands.read import read_and_write, succeeded
+    from ichlite.commands.console import say, stdout_console
+    from ichlite.commands.read import Outputs, read_and_write, succeeded
     from ichlite.errors import IchliteError
     from ichlite.infer.bundle import load_bundle
     from ichlite.samples import SAMPLES
@@ -33,7 +35,10 @@ def demo(
         raise IchliteError(f"cannot make the folder {out}", found=error.strerror) from error
     files = [str(file) for sample in SAMPLES for file in sample.files]
     report = out / REPORT_FILE
-    result = read_and_write(files, load_bundle(), as_json=as_json, html=report)
-    say(f"report: {report}")
+    result = read_and_write(files, load_bundle(), Outputs(html=report), as_json=as_json)
+    if as_json:
+        say(f"report: {report}")
+    else:
+        stdout_console().print(LOOK, markup=False, soft_wrap=True)
     if not succeeded(result):
         raise typer.Exit(1)
