@@ -15,7 +15,10 @@ EPILOG = "Example: ichlite pareto bundles --reference light_fcn-float32 --out pa
 
 def pareto(
     bundles: Annotated[
-        list[Path], typer.Argument(help="Bundles of `ichlite compress`, or folders of bundles.")
+        list[Path],
+        typer.Argument(
+            metavar="BUNDLE...", help="Bundles of `ichlite compress`, or folders of bundles."
+        ),
     ],
     reference: Annotated[
         str | None,
