@@ -1,9 +1,9 @@
 """The entry point of the `ichlite` command: one-line errors and exit codes.
 
-Exit codes: 0 done; 1 the work failed for at least one input, said which and why; 2 wrong usage;
-130 interrupted. SIGTERM ends the work like an interrupt, and then the process, by that signal.
-Everything else is imported inside `main`, so that an interrupt during imports, too, ends in one
-line.
+Exit codes: 0 done; 1 the work failed, for an input that cannot be read or a place that cannot be
+written, said which and why; 2 wrong usage; 130 interrupted. SIGTERM ends the work like an
+interrupt, and then the process, by that signal. Everything else is imported inside `main`, so that
+an interrupt during imports, too, ends in one line.
 """
 
 from __future__ import annotations

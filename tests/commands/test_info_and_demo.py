@@ -121,14 +121,6 @@ def test_demo_reads_every_sample_and_writes_a_report(ichlite, tmp_path):
     assert report.stat().st_size < 6_000_000
 
 
-def test_demo_where_no_folder_can_be_made(ichlite, tmp_path):
-    (tmp_path / "file").write_text("")
-    outcome = ichlite("demo", "--out", tmp_path / "file")
-    assert outcome.exit_code == 1
-    assert "cannot make the folder" in outcome.err
-    assert outcome.err.count("\n") == 1
-
-
 def test_the_sample_comes_with_its_licence():
     assert len(GE_HEAD.files) == 28
     assert "Redistribution" in GE_HEAD.folder.with_name("ge-head.LICENSE").read_text()

@@ -59,9 +59,10 @@ def bench(
     as_json: PlainJson = False,
 ) -> None:
     """Time the inference of models, turn by turn, and a sample study from files to result."""
+    from ichlite.atomic_files import check_folder
     from ichlite.bench.bench_document import Plan, bench_document
     from ichlite.bench.bench_report import bench_markdown
-    from ichlite.commands.console import check_is_folder, print_json, progress
+    from ichlite.commands.console import print_json, progress
     from ichlite.errors import UsageError
     from ichlite.infer.bundle import load_bundle
     from ichlite.infer.reader import usable_cores
@@ -72,7 +73,7 @@ def bench(
     if with_roofline and 1 not in counts:
         raise UsageError("--roofline is of one thread", found=f"--threads {threads}")
     if out is not None:
-        check_is_folder(out)
+        check_folder(out)
     architectures: tuple[str, ...] = ()
     if every or with_roofline or len(chosen) > 1:
         need_train()

@@ -10,11 +10,10 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
-from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from ichlite.errors import MissingExtra, UsageError
+from ichlite.errors import MissingExtra
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -59,19 +58,6 @@ def stdout_console() -> Console:
     from rich.console import Console
 
     return Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_OF_PIPES)
-
-
-def check_is_folder(out: Path) -> None:
-    """Check, before the work, that a folder for its results can be made.
-
-    Raises:
-        UsageError: The folder, or one that it is to be made in, is a file.
-    """
-    for there in (out, *out.parents):
-        if there.exists():
-            if not there.is_dir():
-                raise UsageError(f"{there} is a file", expected="a folder to make")
-            return
 
 
 def require(extra: str, *modules: str) -> None:

@@ -95,6 +95,12 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Measure a model on labelled images, beside the baseline that calls everything negative."""
+    from ichlite.atomic_files import check_file, check_folder
+
+    if out is not None:
+        check_folder(out)
+    if scores is not None:
+        check_file(scores)
     need_train()
     from ichlite.commands.console import print_json, say
     from ichlite.contracts.codec import to_json_value

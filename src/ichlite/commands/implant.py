@@ -31,8 +31,10 @@ def implant(
     as_json: AsJson = False,
 ) -> None:
     """Put the bleeds of phantoms into real scans without blood; patients and splits stay."""
+    from ichlite.atomic_files import check_place
     from ichlite.commands.console import print_json, progress, require, say
 
+    check_place(store, out)
     require("train", "nilearn", "scipy")
     from dataclasses import asdict
     from time import monotonic

@@ -47,19 +47,20 @@ def pareto(
     as_json: PlainJson = False,
 ) -> None:
     """Compare bundles by ROC AUC, time, size and FLOPs, and name the one to ship."""
+    from ichlite.atomic_files import check_folder, write_json, write_text
+
+    if out is not None:
+        check_folder(out)
     need_train()
-    from ichlite.atomic_files import write_json, write_text
     from ichlite.bench.bench_report import pareto_markdown
     from ichlite.bench.pareto_front import bundles_in, measure_bundles, pareto_document
     from ichlite.bench.pareto_plot import plot_pareto
-    from ichlite.commands.console import check_is_folder, print_json, progress
+    from ichlite.commands.console import print_json, progress
     from ichlite.compress.settings import Gate
     from ichlite.errors import UnknownName
     from ichlite.infer.bundle import load_bundle
 
     gate = Gate(max_auc_drop, max_subtype_drop)
-    if out is not None:
-        check_is_folder(out)
     loaded = [load_bundle(path) for path in bundles_in(bundles)]
     names = [one.name for one in loaded]
     chosen = reference or names[0]

@@ -125,17 +125,18 @@ def _print(out: Path, made: Prepared, *, table1: bool) -> None:
 
 
 def _tables(source: Path, out: Path | None, split: str | None, seed: int, *, as_json: bool) -> None:
+    from ichlite.atomic_files import check_file
     from ichlite.commands.console import print_json, say
     from ichlite.data.store_tables import read_tables, split_tables
     from ichlite.errors import UsageError
 
+    if out is not None:
+        check_file(out)
     read = read_tables(source)
     folder = source if source.is_dir() else source.parent
-    tables = [(folder / name).resolve() for name in read.names]
-    if out is not None and (out.is_dir() or out.resolve() in tables):
+    if out is not None and out.resolve() in [(folder / name).resolve() for name in read.names]:
         raise UsageError(
-            f"{out} cannot be written",
-            expected="the name of a CSV file that is none of the tables",
+            f"{out} is one of the tables that are read", expected="another CSV file to write"
         )
     dealt = split_tables(read, preset=split or "all", seed=seed, out=out)
     if as_json:

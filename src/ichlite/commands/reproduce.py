@@ -119,6 +119,7 @@ def reproduce(
     ):
         if count < least:
             raise UsageError(word, found=count, expected=f"at least {least}")
+    check_out(out)
     of_models = {model: _count(model, text) for model, text in _pairs("--seeds-of", seeds_of)}
     inits = {model: Path(text) for model, text in _pairs("--init", init)}
     for path in inits.values():
@@ -139,7 +140,6 @@ def reproduce(
         model_epochs=epochs_models,
         loss_epochs=epochs_losses,
     )
-    check_out(out)
     check_runs(grid.runs, data, out, train=not no_train)
     for folder in beside or []:
         judge_results(folder, draws=0)  # refused now, not after hours of training

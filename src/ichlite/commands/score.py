@@ -38,8 +38,10 @@ def score(
     as_json: PlainJson = False,
 ) -> None:
     """Read every study of an archive on many cores or machines, into Parquet."""
+    from ichlite.atomic_files import check_place
     from ichlite.commands.console import print_json, progress, require, say
 
+    check_place(archive, out)
     require("ray", "ray", "pyarrow")
     from ichlite.cluster.ray_score import score_archive
     from ichlite.cluster.session import session

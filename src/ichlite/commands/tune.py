@@ -61,8 +61,10 @@ def tune(
 ) -> None:
     """Search batch size, learning rate and dropout by Hyperband; compare with the defaults."""
     require("train", *TRAIN_PACKAGES, "keras_tuner", "grpc")
+    from ichlite.atomic_files import check_folder
     from ichlite.commands.console import print_json, say
 
+    check_folder(out)
     plan = Plan(recipe, space, max_epochs, factor, hyperband_iterations)
     document = _run(plan, store, out, max_trials, workers, other_seeds)
     if document is None:

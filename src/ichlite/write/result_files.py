@@ -10,7 +10,7 @@ import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ichlite.atomic_files import stat_of
+from ichlite.atomic_files import check_folder, stat_of
 from ichlite.ct.header import OWN_REPORT, is_own_report
 from ichlite.errors import UsageError
 from ichlite.infer.results import ReadResult, ScanResult
@@ -34,7 +34,8 @@ def check_outputs(paths: Iterable[str], outputs: Iterable[tuple[str, Path | None
 
     Raises:
         UsageError: An output is `-`, one of the inputs, the other output, or a folder; it is there
-            among the inputs and no report of ichlite; its folder is missing or not writable.
+            among the inputs and no report of ichlite; its folder is missing.
+        IchliteError: Its folder cannot be written.
     """
     inputs = {os.path.realpath(path): path for path in paths}
     taken = {place: f"input {path}" for place, path in inputs.items()}
@@ -70,8 +71,7 @@ def _check_place(option: str, path: Path) -> None:
         raise UsageError(
             f"{option} {path} cannot be written: its folder does not exist", remedy="make it first"
         )
-    if not os.access(folder, os.W_OK):
-        raise UsageError(f"{option} {path} cannot be written: its folder is read-only")
+    check_folder(folder)
 
 
 def _is_report(path: Path) -> bool:
