@@ -172,10 +172,8 @@ def test_a_foreign_manifest_is_left_as_it_is(
 def test_rsna_scan_is_judged_from_its_files(
     ichlite: Run, rsna_scan: Path, shared_data: Path
 ) -> None:
-    from ichlite.infer.bundle import EMBEDDED
-
     labels = shared_data / "rsna-dev" / "stage_2_train.csv"
-    done = ichlite("evaluate", EMBEDDED, "--rsna", rsna_scan, "--labels", labels, "--json")
+    done = ichlite("evaluate", "embedded", "--rsna", rsna_scan, "--labels", labels, "--json")
     assert done.exit_code == 0, done.err
     document = json.loads(done.out)
     assert document["scan"]["scans"] == 1

@@ -64,7 +64,7 @@ def bench(
     from ichlite.bench.bench_report import bench_markdown
     from ichlite.commands.console import print_json, progress
     from ichlite.errors import UsageError
-    from ichlite.infer.bundle import load_bundle
+    from ichlite.infer.bundle import EMBEDDED, EMBEDDED_WORD, load_bundle
     from ichlite.infer.reader import usable_cores
 
     chosen = _runtimes(runtimes)
@@ -86,7 +86,7 @@ def bench(
     loaded = load_bundle(bundle)
     plan = Plan(
         bundle=loaded,
-        name="embedded" if bundle is None else loaded.name,
+        name=EMBEDDED_WORD if loaded.path == EMBEDDED else loaded.name,
         architectures=architectures,
         runtimes=chosen,
         threads=counts,

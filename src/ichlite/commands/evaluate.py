@@ -34,8 +34,8 @@ def evaluate(
         list[Path] | None,
         typer.Argument(
             metavar="[MODEL [STORE...]]",
-            help="Bundle, run folder or .keras file, and the prepared stores to measure it on; "
-            "with --folds, the scores of more seeds.",
+            help="Bundle (embedded: the shipped one), run folder or .keras file, and the prepared "
+            "stores to measure it on; with --folds, the scores of more seeds.",
         ),
     ] = None,
     split: Annotated[
@@ -246,12 +246,12 @@ def _store(task: _Task, models: list[Path]) -> tuple[Evaluation, list[_Found]]:
     from ichlite.evaluate.predictions import judge_logits, judge_slices, load_judge
     from ichlite.evaluate.scores import table_of_store
     from ichlite.evaluate.seen import Evaluated, seen_patients, seen_warnings
-    from ichlite.infer.bundle import MANIFEST_FILE
+    from ichlite.infer.bundle import MANIFEST_FILE, bundle_folder
     from ichlite.train.run_manifest import read_manifest, recipe_hash
 
     judges = []
     for path in models:
-        bundle = (path / MANIFEST_FILE).exists()
+        bundle = (bundle_folder(path) / MANIFEST_FILE).exists()
         folder = path if path.is_dir() else path.parent
         judges.append(load_judge(path, None if bundle else read_manifest(folder)))
     store = open_stores(task.stores)

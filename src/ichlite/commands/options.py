@@ -37,7 +37,8 @@ AsJson = Annotated[bool, option(OUTPUT, "--json", help="One JSON document on std
 PlainJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 """The same, for commands whose options are in no panels."""
 BundleFolder = Annotated[
-    Path | None, typer.Option(metavar="DIR", help="Bundle folder; default: the embedded one.")
+    Path | None,
+    typer.Option(metavar="FOLDER", help="Bundle to use; the embedded one, if not given."),
 ]
 
 

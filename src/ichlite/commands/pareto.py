@@ -17,7 +17,7 @@ def pareto(
     bundles: Annotated[
         list[Path],
         typer.Argument(
-            metavar="BUNDLE...", help="Bundles of `ichlite compress`, or folders of bundles."
+            metavar="BUNDLE...", help="Bundles (embedded: the shipped one), or folders of bundles."
         ),
     ],
     reference: Annotated[
