@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import sys
 import tarfile
 from collections.abc import Callable, Iterator
@@ -84,8 +85,12 @@ def ichlite(
     def run(*words: object) -> Outcome:
         monkeypatch.setattr("sys.argv", ["ichlite", *map(str, words)])
         capsys.readouterr()
-        with pytest.raises(SystemExit) as stop:
-            main()
+        on_interrupt = signal.getsignal(signal.SIGINT)
+        try:
+            with pytest.raises(SystemExit) as stop:
+                main()
+        finally:
+            signal.signal(signal.SIGINT, on_interrupt)
         code = stop.value.code
         return Outcome(
             code if isinstance(code, int) else int(code is not None), *capsys.readouterr()
