@@ -23,7 +23,7 @@ from ichlite.data.rows import UNUSED
 from ichlite.data.store import Store
 from ichlite.errors import IchliteError, UsageError
 from ichlite.reproduce.campaign_plan import PlannedRun
-from ichlite.reproduce.results import RESULTS, is_finished, read_piece, result_path, score_run
+from ichlite.reproduce.kept_runs import RESULTS, is_finished, read_piece, result_path, score_run
 from ichlite.train.logs import Row
 from ichlite.train.run_manifest import check_same, describe, read_manifest
 from ichlite.train.setup import loss_of
