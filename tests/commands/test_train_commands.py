@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ from tests.toy import make_store
 
 from ichlite.data.store import Store
 from ichlite.models import MODELS, light_fcn
+from ichlite.train import logs
 
 Run = Callable[..., Any]
 
@@ -156,6 +160,37 @@ def test_a_folder_of_something_else_is_no_run_folder(
     assert (outcome.exit_code, outcome.out, outcome.err.count("\n")) == (2, "", 1)
     assert "is not empty and holds no run; found IM0001" in outcome.err
     assert [file.name for file in tmp_path.iterdir()] == ["IM0001"]
+
+
+def test_an_interrupted_training_says_that_it_is_saved_and_goes_on(
+    ichlite: Run, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = logs.epoch_line
+    words = ("train", store.path, tmp_path / "run", "--epochs", 2, "--steps-per-epoch", 2)
+
+    def interrupted(row: logs.Row) -> str:
+        os.kill(os.getpid(), signal.SIGINT)
+        return told(row)
+
+    monkeypatch.setattr(logs, "epoch_line", interrupted)
+    done = ichlite(*words, "--batch-size", 4)
+    epoch, saved, last = done.err.splitlines()
+    assert (done.exit_code, done.out, last) == (130, "", "ichlite: interrupted")
+    assert saved == (
+        f"ichlite: {tmp_path / 'run'} is saved at step 2 of 4; "
+        "the same command again goes on from there"
+    )
+    assert re.fullmatch(
+        r"ichlite: epoch 1 of 2, step 2 of 4: loss [.\d]+, validation mean AUC [.\d]+, "
+        r"\d+ images/s, \d+ s left",
+        epoch,
+    )
+    monkeypatch.setattr(logs, "epoch_line", told)
+    resumed = ichlite(*words, "--batch-size", 4)
+    assert (resumed.exit_code, resumed.out) == (0, "")
+    assert "epoch 2 of 2, step 4 of 4" in resumed.err
+    assert ", 0 s left" in resumed.err
+    assert "resumed at step 2 of 4" in resumed.err
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"name": "web"}', '{"recipe": 1, "data": 2}'])

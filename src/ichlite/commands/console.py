@@ -53,6 +53,17 @@ def say(line: str) -> None:
         sys.stderr.write(f"ichlite: {line}\n")
 
 
+@contextmanager
+def interrupts_told() -> Iterator[None]:
+    """Print, within the block, what an interrupt says of the work that it ended, and pass it on."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        for line in stop.args:
+            say(line)
+        raise
+
+
 def stdout_console() -> Console:
     """Return a rich console on stdout, in a file or pipe wide enough not to fold paths."""
     from rich.console import Console
