@@ -20,7 +20,7 @@ def bench(
     bundle: BundleFolder = None,
     every: Annotated[
         bool,
-        typer.Option("--all", help="Measure the paper's four models, too (needs ichlite[train])."),
+        typer.Option("--all", help="Time the paper's four models, too (needs ichlite[train])."),
     ] = False,
     runtimes: Annotated[
         str,
@@ -54,7 +54,7 @@ def bench(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Folder for bench.json, bench.md and plots."),
+        typer.Option(metavar="FOLDER", help="Folder to make for bench.json, bench.md and plots."),
     ] = None,
     as_json: PlainJson = False,
 ) -> None:

@@ -15,9 +15,9 @@ REPORT_FILE = "report.html"
 
 
 def demo(
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the report.")] = Path(
-        "demo-report"
-    ),
+    out: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Folder to make for report.html.")
+    ] = Path("demo-report"),
     as_json: PlainJson = False,
 ) -> None:
     """Read the sample studies that come with ichlite and write a report on them."""

@@ -43,16 +43,23 @@ def evaluate(
     ] = SPLIT,
     rsna: Annotated[
         Path | None,
-        option(DATA, help="Folder of RSNA DICOM files to measure on instead of a store."),
+        option(
+            DATA,
+            help="Folder of RSNA 2019 DICOM files to measure a bundle on, in place of a store.",
+        ),
     ] = None,
     labels: Annotated[
         Path | None,
         option(
-            DATA, help="RSNA label file; if not given, stage_2_train.csv in the folder of --rsna."
+            DATA,
+            help="CSV file of labels for --rsna; stage_2_train.csv in its folder, if not given.",
         ),
     ] = None,
     scores: Annotated[
-        Path | None, option(OUTPUT, help="CSV file to write the scores of every slice to.")
+        Path | None,
+        option(
+            OUTPUT, help="CSV file to write, with labels, logits and probabilities of every slice."
+        ),
     ] = None,
     folds: Annotated[
         list[Path] | None,
@@ -73,10 +80,10 @@ def evaluate(
     calibrate: Annotated[
         str,
         option(
-            DATA, help="How to calibrate each fold of --folds: cross (by the other folds) or none."
+            DATA, help="Calibration of each fold of --folds: cross (fitted on the others) or none."
         ),
     ] = "cross",
-    out: Annotated[Path | None, option(OUTPUT, help="Folder to write tables and plots to.")] = None,
+    out: Annotated[Path | None, option(OUTPUT, help="Folder to make for tables and plots.")] = None,
     bootstrap: Annotated[
         int | None,
         option(

@@ -29,7 +29,9 @@ def pareto(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Folder for pareto.json, pareto.md and pareto.png."),
+        typer.Option(
+            metavar="FOLDER", help="Folder to make for pareto.json, pareto.md and pareto.png."
+        ),
     ] = None,
     runs: Annotated[
         int, typer.Option(min=1, metavar="N", help="Inferences to time for each bundle.")

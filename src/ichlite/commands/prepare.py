@@ -37,19 +37,28 @@ def prepare(
             "paper for rsna, test for cq500, given for phantom, all for the rest."
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Random seed of the split.")] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Random seed by which patients are dealt to splits.")
+    ] = 0,
     processes: Annotated[
-        int, typer.Option(help="Worker processes; their number changes no byte of the store.")
+        int,
+        typer.Option(
+            help="Processes that work side by side; their number changes no byte of the store."
+        ),
     ] = 1,
     ray: Annotated[
         str | None,
         typer.Option(
             metavar="ADDRESS",
-            help="Ray cluster that shares SRC and OUT: local, auto or HOST:PORT.",
+            help="Ray cluster whose nodes all see SRC and OUT: local, auto or HOST:PORT.",
         ),
     ] = None,
     table1: Annotated[
-        bool, typer.Option("--table1", help="Print the paper's Table 1 for the split.")
+        bool,
+        typer.Option(
+            "--table1",
+            help="Print how many patients of each subtype are in each split, as in Table 1.",
+        ),
     ] = False,
     as_json: PlainJson = False,
 ) -> None:

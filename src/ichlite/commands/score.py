@@ -25,7 +25,7 @@ def score(
         Path, typer.Argument(help="Folder of DICOM studies, in any tree of folders.")
     ],
     out: Annotated[
-        Path, typer.Argument(help="Folder for the Parquet data sets slices and studies.")
+        Path, typer.Argument(help="Folder to make for two Parquet data sets, slices and studies.")
     ],
     bundle: BundleFolder = None,
     ray: Annotated[
@@ -33,7 +33,11 @@ def score(
         typer.Option(metavar="ADDRESS", help="Ray cluster to run on: local, auto or HOST:PORT."),
     ] = "local",
     force: Annotated[
-        bool, typer.Option("--force", help="Judge series that the input check refuses, too.")
+        bool,
+        typer.Option(
+            "--force",
+            help="Judge, too, series that are refused as no plain axial head CT; reasons are kept.",
+        ),
     ] = False,
     as_json: PlainJson = False,
 ) -> None:
