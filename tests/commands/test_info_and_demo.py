@@ -132,14 +132,6 @@ def test_demo_ends_with_the_place_of_the_page_once_and_what_to_look_at(ichlite, 
     assert outcome.out.count(report) == 1
 
 
-def test_demo_where_no_folder_can_be_made(ichlite, tmp_path):
-    (tmp_path / "file").write_text("")
-    outcome = ichlite("demo", "--out", tmp_path / "file")
-    assert outcome.exit_code == 1
-    assert "cannot make the folder" in outcome.err
-    assert outcome.err.count("\n") == 1
-
-
 def test_the_sample_comes_with_its_licence():
     assert len(GE_HEAD.files) == 28
     assert "Redistribution" in GE_HEAD.folder.with_name("ge-head.LICENSE").read_text()

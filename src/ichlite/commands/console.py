@@ -11,11 +11,10 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
-from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from ichlite.errors import MissingExtra, UsageError
+from ichlite.errors import MissingExtra
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -55,24 +54,22 @@ def say(line: str) -> None:
         sys.stderr.write(f"ichlite: {line}\n")
 
 
+@contextmanager
+def interrupts_told() -> Iterator[None]:
+    """Print, within the block, what an interrupt says of the work that it ended, and pass it on."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        for line in stop.args:
+            say(line)
+        raise
+
+
 def stdout_console() -> Console:
     """Return a rich console on stdout, in a file or pipe wide enough not to fold paths."""
     from rich.console import Console
 
     return Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_OF_PIPES)
-
-
-def check_is_folder(out: Path) -> None:
-    """Check, before the work, that a folder for its results can be made.
-
-    Raises:
-        UsageError: The folder, or one that it is to be made in, is a file.
-    """
-    for there in (out, *out.parents):
-        if there.exists():
-            if not there.is_dir():
-                raise UsageError(f"{there} is a file", expected="a folder to make")
-            return
 
 
 def require(extra: str, *modules: str) -> None:

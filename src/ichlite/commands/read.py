@@ -84,8 +84,8 @@ def read(
     if identifiers and html is None:
         raise UsageError("--identifiers is about a page", remedy="name the page by --html FILE")
     check_outputs(paths, [("--csv", csv), ("--studies-csv", studies_csv), ("--html", html)])
-    check_output_folder(paths, "--lesion-maps", lesion_maps)
-    check_output_folder(paths, "--sr", sr)
+    check_output_folder(paths, lesion_maps)
+    check_output_folder(paths, sr)
     if sr is not None:
         from ichlite.write.structured_report import need_highdicom
 

@@ -60,7 +60,8 @@ class Analysed:
     Attributes:
         study, series: UIDs.
         files: The files that the result is about; those left out of it are in `left_out`.
-        reasons: Why it is not cleared, after what the input check objected to when it was forced.
+        reasons: Lines for people: what the input check objected to, where it was overruled by
+            `force`, then the lines of `not_cleared`; empty for a whole adult head.
         scan: The scan's probability of `any` and each subtype name.
         slices: Feet to head.
         urgent: True when `any` reaches the threshold; False when it does not and the scan can be
@@ -71,7 +72,8 @@ class Analysed:
             `child: …`. Empty when a low probability clears it.
         operating_point, threshold: What `urgent` was decided by.
         left_out: Files of the series that were not judged, each with its reason.
-        breaks: Indices of the slices whose successor is not the next slice of the head.
+        breaks: Gaps, as indices into `slices`: i stands for one between slices i and i + 1, where
+            another slice is missing or both lie at one place.
         logits: (slice, subtype) float32, of the model, before calibration.
         hu: The volume that was judged, (slice, row, column) int16 HU; None unless asked for.
         activation_maps: (slice, map row, map column, subtype) float32, logits of the model's

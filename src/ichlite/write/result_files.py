@@ -10,7 +10,7 @@ import stat
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from ichlite.atomic_files import check_place, stat_of, write_text
+from ichlite.atomic_files import check_folder, check_place, stat_of, write_text
 from ichlite.ct.header import OWN_REPORT, is_own_report
 from ichlite.errors import IchliteError, UsageError
 from ichlite.infer.results import ReadResult, ScanResult, by_urgency, verdict
@@ -42,7 +42,8 @@ def check_outputs(paths: Iterable[str], outputs: Iterable[tuple[str, Path | None
 
     Raises:
         UsageError: An output is `-`, one of the inputs, the other output, or a folder; it is there
-            among the inputs and no report of ichlite; its folder is missing or not writable.
+            among the inputs and no report of ichlite; its folder is missing.
+        IchliteError: Its folder cannot be written.
     """
     inputs = {os.path.realpath(path): path for path in paths}
     taken = {place: f"input {path}" for place, path in inputs.items()}
@@ -69,29 +70,21 @@ def check_outputs(paths: Iterable[str], outputs: Iterable[tuple[str, Path | None
             )
 
 
-def check_output_folder(paths: Iterable[str], option: str, folder: Path | None) -> None:
+def check_output_folder(paths: Iterable[str], folder: Path | None) -> None:
     """Check, before any work, that files can be written into a folder, which is not read itself.
 
     Args:
         paths: Files and folders that will be read.
-        option: That names the folder.
-        folder: None where the option was not given. It need not exist, its parent must.
+        folder: Made if it is missing; None where it is not asked for.
 
     Raises:
-        UsageError: It is a file, lies in a folder that is read, or cannot be made or written.
+        UsageError: It is a file, or lies in a folder that is read.
+        IchliteError: It cannot be made or written.
     """
-    if folder is None:
-        return
-    for path in paths:
-        check_place(Path(path), folder)
-    there = folder if folder.exists() else folder.resolve().parent
-    if not there.is_dir():
-        raise UsageError(
-            f"{option} {folder} cannot be made: the folder that it is in does not exist",
-            remedy="make that first",
-        )
-    if not os.access(there, os.W_OK):
-        raise UsageError(f"{option} {folder} cannot be written: {there} is read-only")
+    if folder is not None:
+        for path in paths:
+            check_place(Path(path), folder)
+        check_folder(folder)
 
 
 def _check_place(option: str, path: Path) -> None:
@@ -104,8 +97,7 @@ def _check_place(option: str, path: Path) -> None:
         raise UsageError(
             f"{option} {path} cannot be written: its folder does not exist", remedy="make it first"
         )
-    if not os.access(folder, os.W_OK):
-        raise UsageError(f"{option} {path} cannot be written: its folder is read-only")
+    check_folder(folder)
 
 
 def _is_report(path: Path) -> bool:
