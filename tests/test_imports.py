@@ -11,7 +11,7 @@ from ichlite import errors
 
 HEAVY = {
     *("tensorflow", "keras", "torch", "sklearn", "pandas"),
-    *("scipy", "matplotlib", "nilearn", "jax"),
+    *("scipy", "matplotlib", "nilearn", "jax", "nibabel"),
 }
 LIGHT_MODULES = (
     "ichlite",
@@ -22,6 +22,7 @@ LIGHT_MODULES = (
     "ichlite.write.result_files",
     "ichlite.write.result_files",
     "ichlite.write.report_page",
+    "ichlite.write.result_objects",
     "ichlite.write.triage",
     "ichlite.bench.bench_document",
     "ichlite.bench.peak_memory",

@@ -82,6 +82,7 @@ class Order:
         Raises:
             UsageError: See `check_folder`; or a bundle is there and is not to be replaced, or
                 where a folder of bundles is to be.
+            IchliteError: See `check_folder`.
         """
         for step in self.shrinking.steps if self.every_step else ("",):
             for precision in self.precisions:
