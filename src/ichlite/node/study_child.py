@@ -1,0 +1,114 @@
+"""Read one study in a process of its own: `python -m ichlite.node.study_child`, a task on stdin.
+
+The process confines itself before it opens a file. It writes the `read` document, the page and the
+DICOM objects into the one folder that it may write to, and last the outcome: without it, the
+reading failed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import msgspec
+
+from ichlite.node.sandbox import confine
+
+OUTCOME, DOCUMENT, PAGE = "outcome.json", "reading.json", "report.html"
+
+
+class Task(msgspec.Struct, frozen=True, kw_only=True):
+    """What to read, and where to write.
+
+    Attributes:
+        folder: To write to; nothing else may be written.
+        store: Folder that `files` are relative to: documents then name no place of this machine.
+        files: DICOM files of one study.
+        bundle, operating_point: As in `[read]` of the settings.
+        memory_mb, seconds: Limits.
+        at: Time that the objects say, s since 1970.
+        inputs: SHA-256 over the files, from which UIDs of objects are derived.
+    """
+
+    folder: str
+    store: str
+    files: tuple[str, ...]
+    bundle: str | None
+    operating_point: str
+    memory_mb: int
+    seconds: float
+    at: float
+    inputs: str
+
+
+class ChildOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of it; see `studies.Outcome`.
+
+    Attributes:
+        unprotected: Protections that the kernel did not give.
+    """
+
+    status: str
+    urgent: bool | None
+    complete: bool | None
+    any_probability: float | None
+    reasons: tuple[str, ...]
+    bundle: str
+    settings: str
+    objects: tuple[str, ...]
+    unprotected: tuple[str, ...]
+
+
+def main() -> None:
+    """Do the task that stands on stdin."""
+    task = msgspec.json.decode(sys.stdin.buffer.read(), type=Task)
+    unprotected = confine(Path(task.folder), task.memory_mb, task.seconds)
+    os.chdir(task.store)
+    outcome = _read(task, unprotected)
+    (Path(task.folder) / OUTCOME).write_bytes(msgspec.json.encode(outcome))
+
+
+def _read(task: Task, unprotected: tuple[str, ...]) -> ChildOutcome:
+    # After the confinement: numpy and LiteRT start threads, which it would not reach.
+    import hashlib
+
+    from ichlite import __version__
+    from ichlite.infer.bundle import load_bundle
+    from ichlite.infer.pipeline import read_paths
+    from ichlite.labels import ANY
+    from ichlite.write.report_page import Report
+    from ichlite.write.result_files import to_json
+
+    bundle = load_bundle(task.bundle).at(task.operating_point)
+    report = Report(bundle, identifiers=True)
+    result = read_paths(list(task.files), bundle=bundle, visit=report.add, pixels_for_visit=True)
+    folder = Path(task.folder)
+    (folder / DOCUMENT).write_text(to_json(result), encoding="utf-8")
+    (folder / PAGE).write_text(report.page(result), encoding="utf-8")
+    decided_by = "\n".join((__version__, bundle.label, task.operating_point))
+    answer = next((one for one in result.studies if one.status == "analysed"), None)
+    unread = tuple(f"{one.file}: {one.reason}" for one in result.skipped if one.may_be_ct)
+    if answer is None:
+        reasons = tuple(line for one in result.studies for line in one.reasons) + unread
+        urgent = complete = probability = None
+    else:
+        reasons = (*answer.reasons, *answer.not_cleared, *unread)
+        urgent = None if answer.urgent is False and unread else answer.urgent
+        complete = answer.complete and not unread
+        probability = answer.scan[ANY] if answer.scan is not None else None
+    return ChildOutcome(
+        status="analysed" if answer is not None else "not_analysed",
+        urgent=urgent,
+        complete=complete,
+        any_probability=probability,
+        reasons=reasons or ("no image of a head CT came",) if answer is None else reasons,
+        bundle=bundle.label,
+        settings=hashlib.sha256(decided_by.encode()).hexdigest(),
+        objects=(),
+        unprotected=unprotected,
+    )
+
+
+if __name__ == "__main__":
+    main()
