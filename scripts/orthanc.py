@@ -1,7 +1,6 @@
 """Start an Orthanc of one's own on loopback, with free ports and a folder that it alone uses.
 
-Orthanc is Debian's (`apt-get install orthanc orthanc-dicomweb`). For tests, `make demo-node` and the
-campaigns.
+Orthanc is Debian's (`apt-get install orthanc orthanc-dicomweb`). For tests and `make demo-node`.
 """
 
 from __future__ import annotations

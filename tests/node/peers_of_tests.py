@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 from pynetdicom import AE, AllStoragePresentationContexts, evt
 from pynetdicom.sop_class import Verification
-from scripts import orthanc as real
 from tests.dicom_files import UID_ROOT, head_slice, write_ct_slice
 
 from ichlite.node import studies
@@ -22,6 +21,7 @@ from ichlite.node.database import Database
 from ichlite.node.settings import OutboxSettings, PeerSettings
 from ichlite.node.store import FileStore
 from ichlite.node.studies import Outcome
+from scripts import orthanc as real
 
 QUICK = OutboxSettings(longest_pause_s=0.3)
 
@@ -151,7 +151,8 @@ def make_reading(
     def queue(tables: Any) -> studies.Claim:
         tables.execute(
             "INSERT INTO study (uid, state, source, first_at, last_at, due_at) "
-            "VALUES (?1, 'received', 'CT1', ?2, ?2, ?2) ON CONFLICT (uid) DO UPDATE SET due_at = ?2",
+            "VALUES (?1, 'received', 'CT1', ?2, ?2, ?2) "
+            "ON CONFLICT (uid) DO UPDATE SET due_at = ?2",
             (uid, now),
         )
         studies.queue_due(tables, now)

@@ -57,7 +57,9 @@ class RunningNode:
         command = (sys.executable, "-m", "ichlite", "node", "status", str(self.folder), "--json")
         return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
 
-    def wait_for(self, holds: Callable[[dict[str, Any]], bool], seconds: float = 60) -> dict[str, Any]:
+    def wait_for(
+        self, holds: Callable[[dict[str, Any]], bool], seconds: float = 60
+    ) -> dict[str, Any]:
         """Return the first status that holds."""
         until = time.monotonic() + seconds
         while not holds(found := self.status()):

@@ -147,7 +147,7 @@ def test_a_mail_server_that_is_away_holds_up_no_webhook(parts):
 @pytest.mark.parametrize(
     "lines",
     [
-        '[[webhook]]\nname = "a"\nurl = "ftp://x"\nsecret = "%s"' % SECRET,
+        '[[webhook]]\nname = "a"\nurl = "ftp://x"\nsecret = "' + SECRET + '"',
         '[[webhook]]\nname = "a"\nurl = "http://x"\nsecret = "short"',
         '[[peer]]\nname = "webhook: a"\nhost = "x"',
         '[[peer]]\nname = "a"',

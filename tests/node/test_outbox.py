@@ -135,7 +135,9 @@ def test_what_cannot_be_sent_for_long_is_dead_until_it_is_tried_again(parts):
     database, store = parts
     with scp(statuses=(0xC000,) * 1000) as peer:
         (uid,) = make_reading(database, store, (peer.peer,), objects=1, now=time.time())
-        outbox = _outbox(parts, peer.peer, settings=OutboxSettings(longest_pause_s=0.2, dead_after_s=0.5))
+        outbox = _outbox(
+            parts, peer.peer, settings=OutboxSettings(longest_pause_s=0.2, dead_after_s=0.5)
+        )
         _until(lambda: _states(database) == ["dead"])
         (row,) = _rows(database)
         assert row["fault"] == "the peer answers C000"
@@ -287,7 +289,9 @@ def test_orthanc_that_was_down_has_exactly_what_was_sent(parts, tmp_path: Path, 
         real.start()
         _until(lambda: _states(database) == ["sent"] * 4)
         # As after a node that died before it noted that it had sent them.
-        database.write(lambda tables: tables.execute("UPDATE delivery SET state = 'waiting'").rowcount)
+        database.write(
+            lambda tables: tables.execute("UPDATE delivery SET state = 'waiting'").rowcount
+        )
         _until(lambda: _states(database) == ["sent"] * 4)
         outbox.close()
         assert real.uids() == sorted(uids)

@@ -57,7 +57,7 @@ class FileStore:
 
     def path(self, digest: str) -> Path:
         """Return where the instance of a digest is kept."""
-        return self._instances / digest[:2] / f"{digest}.dcm"
+        return self.folder / instance_path(digest)
 
     @contextmanager
     def arriving(self, pieces: Iterable[bytes | memoryview], coming: int = 0) -> Iterator[Part]:
@@ -122,6 +122,11 @@ class FileStore:
             expected=f"{self.reserve_bytes} bytes left free",
             remedy="free space on it; what is refused now can be sent again then",
         )
+
+
+def instance_path(digest: str) -> Path:
+    """Return where the instance of a digest is kept, below the folder of a store."""
+    return Path("instances", digest[:2], f"{digest}.dcm")
 
 
 def sync(folder: Path) -> None:
