@@ -98,7 +98,7 @@ def sweep(database: Database, store: FileStore) -> int:
     with files_held(store.folder, alone=True) as held:
         if not held:
             return 0
-        for folder in sorted(store.path("").parent.parent.iterdir()):
+        for folder in sorted(store.instances.iterdir()):
             old = [path for path in folder.glob("*.dcm") if _age_s(path) > YOUNG_S]
             if old:
                 removed += _remove_unknown(database, store, old, _knows_instance)

@@ -41,13 +41,13 @@ class FileStore:
         self.folder = folder
         self.reserve_bytes = reserve_bytes
         self.incoming = folder / "incoming"
-        self._instances = folder / "instances"
+        self.instances = folder / "instances"
         self.results = folder / "results"
         for name in (f"{number:02x}" for number in range(256)):
-            (self._instances / name).mkdir(parents=True, exist_ok=True)
+            (self.instances / name).mkdir(parents=True, exist_ok=True)
         self.incoming.mkdir(exist_ok=True)
         self.results.mkdir(exist_ok=True)
-        for place in (self._instances, folder):
+        for place in (self.instances, folder):
             sync(place)
 
     def has_space(self, coming: int = 0) -> bool:
@@ -110,7 +110,7 @@ class FileStore:
             else:
                 path.unlink()
             removed += 1
-        for path in self._instances.glob("*/*.dcm"):
+        for path in self.instances.glob("*/*.dcm"):
             if path.stem not in known:
                 path.unlink()
                 removed += 1
