@@ -10,10 +10,14 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from ichlite.node.sandbox import confine
+
+if TYPE_CHECKING:
+    from ichlite.infer.results import ScanResult
 
 OUTCOME, DOCUMENT, PAGE = "outcome.json", "reading.json", "report.html"
 
@@ -72,6 +76,7 @@ def main() -> None:
 def _read(task: Task, unprotected: tuple[str, ...]) -> ChildOutcome:
     # After the confinement: numpy and LiteRT start threads, which it would not reach.
     import hashlib
+    from datetime import datetime, timezone
 
     from ichlite import __version__
     from ichlite.infer.bundle import load_bundle
@@ -79,15 +84,24 @@ def _read(task: Task, unprotected: tuple[str, ...]) -> ChildOutcome:
     from ichlite.labels import ANY
     from ichlite.write.report_page import Report
     from ichlite.write.result_files import to_json
+    from ichlite.write.result_objects import ResultFolder
 
     bundle = load_bundle(task.bundle).at(task.operating_point)
     report = Report(bundle, identifiers=True)
-    result = read_paths(list(task.files), bundle=bundle, visit=report.add, pixels_for_visit=True)
     folder = Path(task.folder)
+    objects = ResultFolder(folder, bundle, datetime.fromtimestamp(task.at, timezone.utc))
+
+    def visit(scan: ScanResult) -> None:
+        report.add(scan)
+        objects.add(scan)
+
+    result = read_paths(list(task.files), bundle=bundle, visit=visit, pixels_for_visit=True)
+    objects.finish(result)
     (folder / DOCUMENT).write_text(to_json(result), encoding="utf-8")
     (folder / PAGE).write_text(report.page(result), encoding="utf-8")
     decided_by = "\n".join((__version__, bundle.label, task.operating_point))
     answer = next((one for one in result.studies if one.status == "analysed"), None)
+    unsaid = tuple(f"no DICOM report: {problem}" for problem in objects.problems)
     unread = tuple(f"{one.file}: {one.reason}" for one in result.skipped if one.may_be_ct)
     if answer is None:
         reasons = tuple(line for one in result.studies for line in one.reasons) + unread
@@ -102,10 +116,10 @@ def _read(task: Task, unprotected: tuple[str, ...]) -> ChildOutcome:
         urgent=urgent,
         complete=complete,
         any_probability=probability,
-        reasons=reasons or ("no image of a head CT came",) if answer is None else reasons,
+        reasons=(reasons or ("no image of a head CT came",) * (answer is None)) + unsaid,
         bundle=bundle.label,
         settings=hashlib.sha256(decided_by.encode()).hexdigest(),
-        objects=(),
+        objects=tuple(path.name for path in objects.written),
         unprotected=unprotected,
     )
 
