@@ -23,9 +23,6 @@ from ichlite.node.store import FileStore
 from ichlite.node.study_child import DOCUMENT
 from ichlite.samples import PHANTOM_BLEED
 
-# pynetdicom leaves the socket of a connection that was refused to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
 
 @pytest.fixture
 def node(tmp_path):

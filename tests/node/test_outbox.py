@@ -18,9 +18,6 @@ from ichlite.node.peers import peer_sender
 from ichlite.node.settings import DicomSettings, OutboxSettings, PeerSettings
 from ichlite.node.store import FileStore
 
-# pynetdicom leaves the socket of a connection that was refused to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
 NOWHERE = PeerSettings(name="nowhere", aet="X", host="127.0.0.1", port=1)
 
 

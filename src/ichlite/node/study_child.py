@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,7 +77,7 @@ def main() -> None:
 def _read(task: Task, unprotected: tuple[str, ...]) -> ChildOutcome:
     # After the confinement: numpy and LiteRT start threads, which it would not reach.
     import hashlib
-    from datetime import datetime, timezone
+    from datetime import datetime
 
     from ichlite import __version__
     from ichlite.infer.bundle import load_bundle
@@ -89,7 +90,7 @@ def _read(task: Task, unprotected: tuple[str, ...]) -> ChildOutcome:
     bundle = load_bundle(task.bundle).at(task.operating_point)
     report = Report(bundle, identifiers=True)
     folder = Path(task.folder)
-    objects = ResultFolder(folder, bundle, datetime.fromtimestamp(task.at, timezone.utc))
+    objects = ResultFolder(folder, bundle, datetime.fromtimestamp(task.at, UTC))
 
     def visit(scan: ScanResult) -> None:
         report.add(scan)
