@@ -78,7 +78,5 @@ def test_the_image_runs_as_nobody_special():
 
 
 def _copied(lines: list[str]) -> list[str]:
-    copies = [
-        line.split()[1:-1] for line in lines if line.startswith("COPY") and "--from" not in line
-    ]
-    return [name for names in copies for name in names]
+    copied = [line for line in lines if line.startswith("COPY") and "--from" not in line]
+    return [name for line in copied for name in line.split()[1:-1]]
