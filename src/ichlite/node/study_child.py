@@ -76,7 +76,7 @@ def main() -> None:
 def _read(task: Task, unprotected: tuple[str, ...]) -> ChildOutcome:
     # After the confinement: numpy and LiteRT start threads, which it would not reach.
     import hashlib
-    from datetime import datetime, timezone
+    from datetime import UTC, datetime
 
     from ichlite import __version__
     from ichlite.infer.bundle import load_bundle
@@ -89,7 +89,7 @@ def _read(task: Task, unprotected: tuple[str, ...]) -> ChildOutcome:
     bundle = load_bundle(task.bundle).at(task.operating_point)
     report = Report(bundle, identifiers=True)
     folder = Path(task.folder)
-    objects = ResultFolder(folder, bundle, datetime.fromtimestamp(task.at, timezone.utc))
+    objects = ResultFolder(folder, bundle, datetime.fromtimestamp(task.at, UTC))
 
     def visit(scan: ScanResult) -> None:
         report.add(scan)
