@@ -97,8 +97,8 @@ class Series:
             mixed matrices …); empty when they are one.
         defects: One line for each thing that keeps the scan from being whole (slices that are
             missing, repeated, damaged or without a place); empty when it is whole.
-        breaks: Indices of the slices whose successor is not the next slice of the head: another
-            lies between them, or both lie at one place.
+        breaks: Gaps, as indices into `slices`: i stands for one between slices i and i + 1, where
+            another slice is missing or both lie at one place.
     """
 
     study_uid: str

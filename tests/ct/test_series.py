@@ -146,6 +146,28 @@ def test_links_do_not_loop_or_count_twice(scan):
     assert "cannot be opened" in reasons["dangling"]
 
 
+@pytest.mark.parametrize(
+    ("words", "lines"),
+    [
+        (["scan", "scan"], 0),
+        (["scan", "./scan", "scan/"], 0),
+        (["scan", "ABSOLUTE"], 1),
+        (["ABSOLUTE", "scan", "link"], 2),
+        ([".", "scan"], 0),
+        ([".", "ABSOLUTE"], 1),
+    ],
+)
+def test_a_folder_of_two_names_is_read_once_and_said_once(scan, monkeypatch, words, lines):
+    monkeypatch.chdir(scan.parent)
+    if "link" in words:
+        (scan.parent / "link").symlink_to(scan, target_is_directory=True)
+    series, skipped = only(find_series([word.replace("ABSOLUTE", str(scan)) for word in words]))
+    assert len(series.slices) == COUNT
+    assert series.defects == ()
+    assert [one.reason.startswith("the same folder as ") for one in skipped] == [True] * lines
+    assert not any(one.may_be_ct for one in skipped)
+
+
 def test_a_pipe_is_skipped(scan):
     os.mkfifo(scan / "pipe")
     _, skipped = find_series([scan])

@@ -281,6 +281,19 @@ def test_of_a_study_one_answer_has_objects_and_a_study_without_one_has_a_pair(
     assert "CHEST" in text
     (study,) = reports[1].CurrentRequestedProcedureEvidenceSequence
     assert [len(one.ReferencedSOPSequence) for one in study.ReferencedSeriesSequence] == [28, 5]
+    # Where every series is read, one that is refused does not speak for a study with an answer.
+    write_head_series(tmp_path / "e", 28, side=256, study="1", series="3", KVP="80")
+    every = ResultFolder(tmp_path / "every", judge, at)
+    all_series = read_paths(
+        [tmp_path / one for one in "abe"],
+        bundle=judge,
+        visit=every.add,
+        pixels_for_visit=True,
+        every_series=True,
+    )
+    every.finish(all_series)
+    assert {one.status for one in all_series.studies} == {"analysed", "not_analysed"}
+    assert len(every.written) == 4
     # The results of both studies at once are the same files.
     again = write_result_objects(
         [one for one in result.studies if one.study == UID_ROOT + "2"], tmp_path / "again",

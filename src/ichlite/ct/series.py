@@ -90,10 +90,11 @@ def files_below(
     """List each file below paths once, as the caller would name it, and what is no file."""
     given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     names: dict[str, str] = {}
+    listed: dict[str, str] = {}
     skipped: list[SkippedFile] = []
     for path in sorted({os.fspath(one) for one in given}):
         if _is_folder(path):
-            _list_folder(path, names, skipped)
+            _list_folder(path, names, listed, skipped)
         else:
             _add_file(path, os.path.realpath(path), names, skipped)
     return sorted(names.values()), skipped
@@ -118,8 +119,17 @@ def _is_folder(path: str) -> bool:
     return False
 
 
-def _list_folder(path: str, names: dict[str, str], skipped: list[SkippedFile]) -> None:
-    """Add every file below a folder; links to folders are named, not followed (they may loop)."""
+def _list_folder(
+    path: str, names: dict[str, str], listed: dict[str, str], skipped: list[SkippedFile]
+) -> None:
+    """Add every file below a folder; links to folders are named, not followed (they may loop).
+
+    Args:
+        path: Folder.
+        names: Of the files so far, by their real path.
+        listed: Of the folders so far, by theirs: one that has two names is listed once.
+        skipped: What is no file.
+    """
     try:
         folders = [(path, os.path.realpath(path))]
     except OSError as error:
@@ -127,6 +137,11 @@ def _list_folder(path: str, names: dict[str, str], skipped: list[SkippedFile]) -
         return
     while folders:
         folder, real_folder = folders.pop()
+        first = listed.setdefault(real_folder, folder)
+        if os.path.normpath(first) != os.path.normpath(folder):
+            skipped.append(SkippedFile(folder, f"the same folder as {first}"))
+        if first is not folder:
+            continue
         try:
             with os.scandir(folder) as listing:
                 entries = sorted(listing, key=lambda entry: entry.name)

@@ -56,7 +56,11 @@ def stack_slices(
         keyed = _order_equals(keyed, order_of_equals)
         positions = tuple(position for position, _ in keyed)
         ordered = [header for _, header in keyed]
-        gaps, breaks = find_gaps(positions, [header.slice_thickness_mm for header in ordered])
+        gaps, breaks = find_gaps(
+            positions,
+            [header.slice_thickness_mm for header in ordered],
+            [header.instance_number for header in ordered],
+        )
         found_defects += gaps
         spacing_mm = float(np.median(np.diff(positions))) if len(positions) > 1 else None
     return Series(

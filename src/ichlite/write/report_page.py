@@ -16,7 +16,7 @@ from string import Template
 
 from msgspec import UNSET
 
-from ichlite import __version__
+from ichlite.contracts import VERSION
 from ichlite.ct.header import read_header
 from ichlite.infer.bundle import Bundle
 from ichlite.infer.results import (
@@ -55,7 +55,7 @@ MOST_BYTES = 60_000_000
 """Packed pictures in a page, beyond which those of the least urgent scan are left out."""
 
 ASSETS = Path(__file__).resolve().parent / "viewer"
-SCRIPTS = ("inflate.js", "picture.js", "viewer.js", "page.js")
+SCRIPTS = ("inflate.js", "picture.js", "pictures.js", "viewer.js", "page.js")
 """The viewer's modules, each of which imports from those before it alone."""
 
 _ANY_RULES = {"max": "the largest subtype", "noisy_or": "1 - ∏(1 - p) over the subtypes"}
@@ -122,7 +122,7 @@ class Report:
             script_hash=digest,
             templates=_asset("viewer.html"),
             disclaimer=html_text(DISCLAIMER),
-            version=html_text(__version__),
+            version=html_text(VERSION),
             bundle=html_text(" · ".join(filter(None, [self.bundle.label, decided_at(analysed)]))),
             counts=_counts(result, analysed),
             triage=self._triage(analysed),
