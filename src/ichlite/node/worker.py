@@ -174,6 +174,8 @@ class Worker:
             settings=found.settings,
             folder=str(below),
             objects=found.objects,
+            brain_level_hu=found.brain_level_hu,
+            noise_hu=found.noise_hu,
         )
 
 
