@@ -22,6 +22,7 @@ LIGHT_MODULES = (
     "ichlite.write.result_files",
     "ichlite.write.result_files",
     "ichlite.write.report_page",
+    "ichlite.write.result_objects",
     "ichlite.write.triage",
     "ichlite.bench.bench_document",
     "ichlite.bench.peak_memory",

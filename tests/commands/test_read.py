@@ -329,6 +329,56 @@ def test_an_output_that_cannot_be_meant_is_2_before_any_reading(ichlite, head_se
     assert not same.exists()
 
 
+def test_dicom_objects_are_written_for_each_study_and_are_no_input(
+    ichlite, head_series, tmp_path, schema
+):
+    write_head_series(tmp_path / "refused", 28, study="9", KVP="80")
+    out = tmp_path / "objects"
+    code, document = read_json(ichlite, head_series, tmp_path / "refused", "--sr", out)
+    assert code == 1
+    jsonschema.validate(document, schema)
+    files = sorted(out.iterdir())
+    assert [file.name.partition(".")[2] for file in files] == ["sc.dcm", "sr.dcm"] * 2
+    outcome = ichlite("read", head_series, "--sr", out)
+    assert outcome.exit_code == 0
+    assert outcome.out.count("Written: ") == 2
+    assert sorted(out.iterdir()) == files
+    code, document = read_json(ichlite, head_series, out)
+    assert code == 0
+    reasons = [one["reason"] for one in document["skipped"]]
+    assert len(reasons) == 4
+    assert all("structured report" in why or "secondary capture" in why for why in reasons)
+
+
+def test_a_folder_for_dicom_objects_that_cannot_be_meant_is_2_before_any_reading(
+    ichlite, head_series, tmp_path, monkeypatch
+):
+    (tmp_path / "file").write_text("x")
+    for place in (head_series, head_series / "out", tmp_path / "no" / "out", tmp_path / "file"):
+        outcome = ichlite("read", head_series, "--sr", place)
+        assert (outcome.exit_code, outcome.out, outcome.err.count("\n")) == (2, "", 1)
+    assert not (head_series / "out").exists()
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    outcome = ichlite("read", head_series, "--sr", tmp_path / "out")
+    assert (outcome.exit_code, outcome.out, outcome.err.count("\n")) == (2, "", 1)
+    assert "ichlite[node]" in outcome.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_where_no_dicom_object_can_be_written_the_result_is_still_printed(
+    ichlite, head_series, tmp_path, monkeypatch
+):
+    def full(path):
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr("ichlite.write.result_objects.replacing", full)
+    outcome = ichlite("read", head_series, "--json", "--sr", tmp_path / "out")
+    assert outcome.exit_code == 1
+    assert "No space left on device" in outcome.err
+    assert outcome.err.count("\n") == 1
+    assert json.loads(outcome.out)["studies"][0]["status"] == "analysed"
+
+
 def test_force_never_judges_two_people_as_one_scan(ichlite, tmp_path):
     two_patients_in_one_series(tmp_path)
     code, document = read_json(ichlite, tmp_path / "bad", "--force")

@@ -42,13 +42,17 @@ class RunningNode:
     def start(self) -> None:
         """Start the process and wait until its ports listen."""
         command = (sys.executable, "-m", "ichlite", "node", "run", str(self.folder))
-        self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=self.log.open("ab"), start_new_session=True
-        )
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=log, start_new_session=True
+            )
         assert self.process.stdout is not None
         line = self.process.stdout.readline().decode()
         ports = re.search(r"DICOM on port (\d+)(?:.*:(\d+))?", line)
-        assert ports is not None, f"{line!r}, {self.log.read_text()}"
+        if ports is None:
+            self.process.wait(60)
+            self._close()
+            raise AssertionError(f"{line!r}, {self.log.read_text()}")
         self.dicom_port = int(ports[1])
         self.http_port = int(ports[2] or 0)
 
@@ -57,7 +61,9 @@ class RunningNode:
         command = (sys.executable, "-m", "ichlite", "node", "status", str(self.folder), "--json")
         return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
 
-    def wait_for(self, holds: Callable[[dict[str, Any]], bool], seconds: float = 60) -> dict[str, Any]:
+    def wait_for(
+        self, holds: Callable[[dict[str, Any]], bool], seconds: float = 60
+    ) -> dict[str, Any]:
         """Return the first status that holds."""
         until = time.monotonic() + seconds
         while not holds(found := self.status()):
@@ -68,12 +74,19 @@ class RunningNode:
     def stop(self) -> int:
         """Tell it to stop, wait, and return its exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(60)
+        code = self.process.wait(60)
+        self._close()
+        return code
 
     def kill(self) -> None:
         """Kill the process and its children, as a power cut would."""
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+        self._close()
+
+    def _close(self) -> None:
+        if self.process.stdout is not None:
+            self.process.stdout.close()
 
 
 @contextmanager

@@ -35,6 +35,12 @@ def read(
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="HTML page to write, with a viewer.")
     ] = None,
+    sr: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Folder for a DICOM SR and a picture of each study's result."
+        ),
+    ] = None,
     identifiers: Annotated[
         bool,
         typer.Option(
@@ -66,11 +72,16 @@ def read(
     """Read head CT studies: each gets an answer, or a reason why not."""
     from ichlite.errors import UsageError
     from ichlite.infer.bundle import load_bundle
-    from ichlite.write.result_files import check_outputs
+    from ichlite.write.result_files import check_output_folder, check_outputs
 
     if identifiers and html is None:
         raise UsageError("--identifiers is about a page", remedy="name the page by --html FILE")
     check_outputs(paths, [("--csv", csv), ("--html", html)])
+    check_output_folder(paths, "--sr", sr)
+    if sr is not None:
+        from ichlite.write.structured_report import need_highdicom
+
+        need_highdicom()
     loaded = load_bundle(bundle).at(operating_point)
     result = read_and_write(
         paths,
@@ -78,6 +89,7 @@ def read(
         as_json=as_json,
         csv=csv,
         html=html,
+        sr=sr,
         identifiers=identifiers,
         force=force,
         every_series=every_series,
@@ -94,30 +106,36 @@ def read_and_write(
     as_json: bool = False,
     csv: Path | None = None,
     html: Path | None = None,
+    sr: Path | None = None,
     identifiers: bool = False,
     force: bool = False,
     every_series: bool = False,
     threads: int = 1,
 ) -> ReadResult:
     """Read paths, write the reports, print the triage list or JSON, and return the result."""
-    import sys
-
-    from ichlite.commands.console import progress, say, stdout_console
+    from ichlite.commands.console import progress, say
     from ichlite.errors import IchliteError
     from ichlite.infer.pipeline import read_paths
     from ichlite.infer.results import ScanResult
     from ichlite.write.result_files import to_csv
 
-    report = None
+    report, objects = None, None
     if html is not None:
         from ichlite.write.report_page import Report
 
         report = Report(bundle, identifiers=identifiers)
+    if sr is not None:
+        from datetime import datetime
+
+        from ichlite.write.result_objects import ResultFolder
+
+        objects = ResultFolder(sr, bundle, datetime.now().astimezone())
+    shown = [one.add for one in (report, objects) if one is not None]
     with progress("reading series") as advance:
 
         def visit(scan: ScanResult) -> None:
-            if report is not None:
-                report.add(scan)
+            for add in shown:
+                add(scan)
             advance(1)
 
         result = read_paths(
@@ -126,7 +144,7 @@ def read_and_write(
             force=force,
             threads=threads,
             visit=visit,
-            pixels_for_visit=report is not None,
+            pixels_for_visit=bool(shown),
             every_series=every_series,
         )
     # Reports before stdout, whose reader may have gone; what fails must not keep the rest back.
@@ -142,23 +160,35 @@ def read_and_write(
                 written.append(path)
             except IchliteError as error:
                 problems.append(error)
-    if as_json:
-        from ichlite.write.result_files import to_json
-
-        sys.stdout.write(to_json(result))
-    else:
-        from ichlite.write.escaping import printable
-        from ichlite.write.triage import print_triage
-
-        console = stdout_console()
-        print_triage(result, console)
-        for path in written:
-            console.print(f"Written: {printable(str(path))}", markup=False, soft_wrap=True)
+    if objects is not None:
+        objects.finish(result)
+        written += objects.written
+        problems += objects.problems
+    _print_result(result, written, as_json=as_json)
     for problem in problems[:-1]:
         say(f"error: {problem}")
     if problems:
         raise problems[-1]
     return result
+
+
+def _print_result(result: ReadResult, written: list[Path], *, as_json: bool) -> None:
+    """Print a result as JSON, or as the triage list and the reports that were written."""
+    import sys
+
+    if as_json:
+        from ichlite.write.result_files import to_json
+
+        sys.stdout.write(to_json(result))
+        return
+    from ichlite.commands.console import stdout_console
+    from ichlite.write.escaping import printable
+    from ichlite.write.triage import print_triage
+
+    console = stdout_console()
+    print_triage(result, console)
+    for path in written:
+        console.print(f"Written: {printable(str(path))}", markup=False, soft_wrap=True)
 
 
 def _write_report(path: Path, make: Callable[[], str], result: ReadResult) -> None:

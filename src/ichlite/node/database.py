@@ -11,11 +11,11 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ichlite.errors import StoreError
+from ichlite.errors import IchliteError, StoreError
 from ichlite.node.migrations import MIGRATIONS
 
 T = TypeVar("T")
@@ -29,21 +29,22 @@ class Database:
     """The tables of a node.
 
     Args:
-        folder: Of the store; the file is made, and brought to the newest schema, if needed.
+        folder: Of the store; it and the file are made, and brought to the newest schema, if needed.
 
     Raises:
+        IchliteError: The folder cannot be made.
         StoreError: The file is damaged, or was written by a later version.
     """
 
     def __init__(self, folder: Path) -> None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise IchliteError(f"cannot make {folder}: {error.strerror}") from None
         self.path = folder / FILE
         self._local = threading.local()
-        connection = _connect(self.path)
-        try:
-            _check(connection, self.path)
-            _migrate(connection, self.path)
-        finally:
-            connection.close()
+        _check(self.path)
+        _migrate(self.path)
         self._work: queue.SimpleQueue[tuple[Work[Any], Future[Any]] | None] = queue.SimpleQueue()
         self._writer = threading.Thread(target=self._write_groups, name="database writer")
         self._writer.start()
@@ -130,9 +131,10 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _check(connection: sqlite3.Connection, path: Path) -> None:
+def _check(path: Path) -> None:
     try:
-        found = [row[0] for row in connection.execute("PRAGMA quick_check(3)")]
+        with closing(_connect(path)) as connection:
+            found = [row[0] for row in connection.execute("PRAGMA quick_check(3)")]
     except sqlite3.DatabaseError as error:
         found = [str(error)]
     if found != ["ok"]:
@@ -143,15 +145,16 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
         )
 
 
-def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+def _migrate(path: Path) -> None:
     """Bring the tables from the version that they are at to the newest, one step a transaction."""
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version > len(MIGRATIONS):
-        raise StoreError(
-            f"{path} was written by a later ichlite",
-            found=f"schema {version}",
-            expected=f"at most {len(MIGRATIONS)}",
-            remedy="install that version",
-        )
-    for number, script in enumerate(MIGRATIONS[version:], version + 1):
-        connection.executescript(f"BEGIN; {script}; PRAGMA user_version = {number}; COMMIT")
+    with closing(_connect(path)) as connection:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version > len(MIGRATIONS):
+            raise StoreError(
+                f"{path} was written by a later ichlite",
+                found=f"schema {version}",
+                expected=f"at most {len(MIGRATIONS)}",
+                remedy="install that version",
+            )
+        for number, script in enumerate(MIGRATIONS[version:], version + 1):
+            connection.executescript(f"BEGIN; {script}; PRAGMA user_version = {number}; COMMIT")

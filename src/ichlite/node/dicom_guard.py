@@ -3,7 +3,8 @@
 pynetdicom trusts the declared length of a PDU and waits for ever for its bytes: one peer that
 declares 300 MB makes the process hold them, before anybody asked who it is. Here a PDU has a
 largest length and a deadline, an instance a largest size, and connections an upper bound; a
-handshake of TLS waits in a thread of its own, not in the one that accepts.
+handshake of TLS waits in a thread of its own, not in the one that accepts. And two threads of each
+association would look for work a thousand times a second; here they wait for it.
 
 This leans on names of pynetdicom 3.0 that it does not promise; its version is pinned, and
 `tests/node/test_dicom_guard.py` fails when they change.
@@ -11,13 +12,19 @@ This leans on names of pynetdicom 3.0 that it does not promise; its version is p
 
 from __future__ import annotations
 
+import queue
+import select
+import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from ipaddress import ip_address
 from socketserver import TCPServer
 from typing import Any
 
 from pynetdicom.association import Association
+from pynetdicom.dimse import DIMSEServiceProvider
+from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
 
 from ichlite.node.settings import DicomSettings, networks
@@ -33,6 +40,9 @@ SPARE_CONNECTIONS = 8
 MOST_WAITING_MESSAGES = 4
 """On one association; a sender waits for each answer unless more was agreed on."""
 
+WAIT_SECONDS = 0.02
+"""At most, for a message or bytes: so much later an abort or release is seen."""
+
 _CHUNK_BYTES = 1 << 16
 
 
@@ -41,7 +51,25 @@ class GuardedSocket(AssociationSocket):
 
     max_instance_bytes = 1 << 28
     instance_bytes = 0
-    """Read since the last instance was handled."""
+    """Read since the last message was complete."""
+    answering = False
+    """Whether a message is complete and its answer is not sent: then there is something to send
+    soon, which waiting for what comes would hold up."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is something to read; waits a moment for it where nothing is to be sent."""
+        if self.socket is None or not self._is_connected:
+            return False
+        if self.assoc.is_established and not self.answering:
+            with suppress(OSError, ValueError):  # closed meanwhile, which the base class notes
+                select.select([self.socket], [], [], WAIT_SECONDS)
+        return super().ready
+
+    def message_ended(self) -> None:
+        """Note that a message is complete: the bytes of the next are counted anew."""
+        self.instance_bytes = 0
+        self.answering = True
 
     def recv(self, nr_bytes: int) -> bytearray:
         """Read a number of bytes.
@@ -68,14 +96,44 @@ class GuardedSocket(AssociationSocket):
             connection.settimeout(min(left, READ_SECONDS))
             piece = connection.recv(min(nr_bytes - len(received), _CHUNK_BYTES))
             if not piece:
+                self._peer_left()
                 break
             received += piece
         return received
 
-    def _give_up(self, why: str) -> None:
+    def _peer_left(self) -> None:
+        """Wake the thread that waits for the request of an association, which will not come."""
+        if not self.assoc.is_established:
+            self.assoc.dul.to_user_queue.put(None)  # type: ignore[arg-type]
+
+    def _shutdown_socket(self) -> None:
+        """Close the connection, also where the peer is gone: the base class then leaves it open."""
         if self.socket is not None:
-            self._shutdown_socket()
+            with suppress(OSError):
+                self.socket.shutdown(socket.SHUT_RDWR)
+            self.socket.close()
+
+    def _give_up(self, why: str) -> None:
+        self._shutdown_socket()
+        self._peer_left()
         raise ConnectionAbortedError(why)
+
+
+class WaitingMessages(DIMSEServiceProvider):
+    """The messages of an association, of which the next is waited for."""
+
+    def get_msg(self, block: bool = False) -> Any:
+        """Return the next message, and its context, when it is there or after a moment."""
+        with suppress(queue.Empty):
+            return self.msg_queue.get(timeout=self.dimse_timeout if block else WAIT_SECONDS)
+        return None, None
+
+
+class SharedContexts(list[PresentationContext]):
+    """What the port accepts, which associations only read: copying it would take 60 ms of each."""
+
+    def __deepcopy__(self, memo: object) -> SharedContexts:
+        return self
 
 
 class GuardedHandler(RequestHandler):
@@ -100,6 +158,8 @@ class GuardedHandler(RequestHandler):
         guarded: Any = association.dul.socket
         guarded.__class__ = GuardedSocket  # making one anew would announce the connection twice
         guarded.max_instance_bytes = self.server.settings.max_instance_bytes
+        messages: Any = association.dimse
+        messages.__class__ = WaitingMessages
         return association
 
 
@@ -107,7 +167,6 @@ class GuardedServer(ThreadedAssociationServer):
     """A server that lets in the hosts that it should, and no more connections than it can hold."""
 
     request_queue_size = 128
-    daemon_threads = True
 
     def __init__(
         self, *args: Any, settings: DicomSettings, refused: Callable[[str, str], None], **names: Any
@@ -118,6 +177,7 @@ class GuardedServer(ThreadedAssociationServer):
         names["request_handler"] = GuardedHandler
         super().__init__(*args, **names)
         self.tls, self.ssl_context = self.ssl_context, None
+        self.contexts = SharedContexts(self.contexts)
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
         """Return whether a connection may go on."""

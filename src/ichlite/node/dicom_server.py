@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import ssl
+import struct
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
-from io import BytesIO
 from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 from pydicom.dataset import Dataset
-from pydicom.uid import JPEGBaseline8Bit
-from pynetdicom import AE, StoragePresentationContexts, evt
+from pydicom.uid import PYDICOM_ROOT_UID, JPEGBaseline8Bit
+from pynetdicom import AE, StoragePresentationContexts, _config, evt
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     ModalityPerformedProcedureStep,
@@ -53,6 +53,7 @@ MAX_PDU_BYTES = 1 << 17
 _ASSOCIATE_SECONDS = 10
 _IDLE_SECONDS = 60
 
+_config.LOG_HANDLER_LEVEL = "none"  # its logs hold data sets, and cost time
 _log = structlog.get_logger("dicom")
 
 
@@ -114,6 +115,7 @@ class DicomServer:
         handlers: list[Any] = [
             (evt.EVT_C_STORE, self._store),
             (evt.EVT_DIMSE_RECV, _message_ended),
+            (evt.EVT_DIMSE_SENT, _answer_sent),
             (evt.EVT_N_CREATE, self._step_began),
             (evt.EVT_N_SET, self._step_changed),
             (evt.EVT_ACCEPTED, self._accepted),
@@ -227,26 +229,51 @@ def tls_context(settings: DicomSettings) -> ssl.SSLContext | None:
 
 
 def _message_ended(event: Event) -> None:
-    """Count the bytes of the next message anew."""
     connection: Any = event.assoc.dul.socket
     if connection is not None:
-        connection.instance_bytes = 0
+        connection.message_ended()
+
+
+def _answer_sent(event: Event) -> None:
+    connection: Any = event.assoc.dul.socket
+    if connection is not None:
+        connection.answering = False
 
 
 def _file_pieces(event: Event) -> Iterator[bytes | memoryview]:
     """Yield the instance as a DICOM file: what the network carries has no file header."""
-    from pydicom.dataset import FileMetaDataset
-    from pydicom.filewriter import write_file_meta_info
-
     request: Any = event.request
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = request.AffectedSOPClassUID
-    meta.MediaStorageSOPInstanceUID = request.AffectedSOPInstanceUID
-    meta.TransferSyntaxUID = event.context.transfer_syntax
-    header: Any = BytesIO()
-    write_file_meta_info(header, meta, enforce_standard=True)
-    yield bytes(128) + b"DICM" + header.getvalue()
+    yield file_header(
+        str(request.AffectedSOPClassUID),
+        str(request.AffectedSOPInstanceUID),
+        str(event.context.transfer_syntax),
+    )
     yield request.DataSet.getbuffer()
+
+
+def file_header(class_uid: str, instance_uid: str, transfer_syntax_uid: str) -> bytes:
+    r"""Return preamble, prefix and file meta information of an instance.
+
+    Why not pydicom's: it checks, a tenth of the time of an instance long, what is checked later.
+
+    Source:
+        DICOM PS3.10 section 7.1.
+
+    Example:
+        >>> file_header("1.2", "1.2.3", "1.2.840.10008.1.2.1")[128:136]
+        b'DICM\x02\x00\x00\x00'
+    """
+    version = struct.pack("<HH2sHL2s", 2, 1, b"OB", 0, 2, b"\0\1")
+    uids = {2: class_uid, 3: instance_uid, 0x10: transfer_syntax_uid, 0x12: PYDICOM_ROOT_UID + "1"}
+    group = version + b"".join(_uid_element(number, uid) for number, uid in uids.items())
+    length = struct.pack("<HH2sHL", 2, 0, b"UL", 4, len(group))
+    return bytes(128) + b"DICM" + length + group
+
+
+def _uid_element(number: int, uid: str) -> bytes:
+    value = uid.encode("latin-1", "replace")
+    value += b"\0" * (len(value) % 2)
+    return struct.pack("<HH2sH", 2, number, b"UI", len(value)) + value
 
 
 def _caller(event: Event) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
@@ -114,10 +115,10 @@ def _text(raw: bytes, character_set: str) -> str:
         'a [31mb'
     """
     raw = raw.rstrip(b"\0 ")
-    try:
-        names = [part.strip() for part in character_set.split("\\")] if character_set else []
-        decoded = decode_bytes(raw, convert_encodings(names or None), {0x5C, 0x5E, 0x3D})
-    except (LookupError, UnicodeError, ValueError, TypeError):
-        decoded = raw.decode("latin-1")
+    decoded = raw.decode("latin-1")
+    if character_set:
+        names = [part.strip() for part in character_set.split("\\")]
+        with suppress(LookupError, UnicodeError, ValueError, TypeError):
+            decoded = decode_bytes(raw, convert_encodings(names), {0x5C, 0x5E, 0x3D})
     shown = "".join(c if c.isprintable() else " " for c in decoded[:_LONGEST_TEXT])
     return " ".join(shown.split(" ")).strip()

@@ -13,7 +13,6 @@ from types import FrameType
 import structlog
 
 from ichlite.atomic_files import held
-from ichlite.errors import IchliteError
 from ichlite.node import audit, studies
 from ichlite.node.database import Database
 from ichlite.node.dicom_server import DicomServer
@@ -33,12 +32,7 @@ def store_folder(folder: Path, settings: Settings) -> Path:
 
 def open_database(folder: Path, settings: Settings) -> Database:
     """Open the tables of a node; the caller closes them."""
-    place = store_folder(folder, settings)
-    try:
-        place.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise IchliteError(f"cannot make {place}: {error.strerror}") from None
-    return Database(place)
+    return Database(store_folder(folder, settings))
 
 
 def run_node(folder: Path) -> None:

@@ -10,10 +10,14 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from ichlite.node.sandbox import confine
+
+if TYPE_CHECKING:
+    from ichlite.infer.results import ScanResult
 
 OUTCOME, DOCUMENT, PAGE = "outcome.json", "reading.json", "report.html"
 
@@ -75,6 +79,7 @@ def main() -> None:
 def _read(task: Task, unprotected: tuple[str, ...]) -> ChildOutcome:
     # After the confinement: numpy and LiteRT start threads, which it would not reach.
     import hashlib
+    from datetime import UTC, datetime
 
     from ichlite import __version__
     from ichlite.ct.brain_level import brain_level_hu, brain_noise_hu
@@ -84,23 +89,28 @@ def _read(task: Task, unprotected: tuple[str, ...]) -> ChildOutcome:
     from ichlite.labels import ANY
     from ichlite.write.report_page import Report
     from ichlite.write.result_files import to_json
+    from ichlite.write.result_objects import ResultFolder
 
     bundle = load_bundle(task.bundle).at(task.operating_point)
     report = Report(bundle, identifiers=True)
     levels: list[tuple[float | None, float | None]] = []
+    folder = Path(task.folder)
+    objects = ResultFolder(folder, bundle, datetime.fromtimestamp(task.at, UTC))
 
     def visit(scan: ScanResult) -> None:
         report.add(scan)
+        objects.add(scan)
         if isinstance(scan, Analysed) and scan.hu is not None:
             levels.append((brain_level_hu(scan.hu), brain_noise_hu(scan.hu)))
 
     result = read_paths(list(task.files), bundle=bundle, visit=visit, pixels_for_visit=True)
     level_hu, noise_hu = levels[0] if levels else (None, None)
-    folder = Path(task.folder)
+    objects.finish(result)
     (folder / DOCUMENT).write_text(to_json(result), encoding="utf-8")
     (folder / PAGE).write_text(report.page(result), encoding="utf-8")
     decided_by = "\n".join((__version__, bundle.label, task.operating_point))
     answer = next((one for one in result.studies if one.status == "analysed"), None)
+    unsaid = tuple(f"no DICOM report: {problem}" for problem in objects.problems)
     unread = tuple(f"{one.file}: {one.reason}" for one in result.skipped if one.may_be_ct)
     if answer is None:
         reasons = tuple(line for one in result.studies for line in one.reasons) + unread
@@ -115,10 +125,10 @@ def _read(task: Task, unprotected: tuple[str, ...]) -> ChildOutcome:
         urgent=urgent,
         complete=complete,
         any_probability=probability,
-        reasons=reasons or ("no image of a head CT came",) if answer is None else reasons,
+        reasons=(reasons or ("no image of a head CT came",) * (answer is None)) + unsaid,
         bundle=bundle.label,
         settings=hashlib.sha256(decided_by.encode()).hexdigest(),
-        objects=(),
+        objects=tuple(path.name for path in objects.written),
         unprotected=unprotected,
         brain_level_hu=level_hu,
         noise_hu=noise_hu,

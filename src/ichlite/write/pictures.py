@@ -87,6 +87,21 @@ def pictures_of(scan: Analysed, judged: NDArray[np.int16], *, native: bool) -> P
     )
 
 
+def picture_of(header: SliceHeader, judged: NDArray[np.int16]) -> NDArray[np.int16]:
+    """Return the HU of one slice at the matrix of its file, as it was judged (reads the file).
+
+    Args:
+        header: Of the slice.
+        judged: (256, 256) int16 HU that were judged: returned where the file does not give them.
+    """
+    try:
+        hu = _read(header)
+    except InputError:
+        return judged
+    upright = (np.rot90(hu, turns) for turns in (0, 2))
+    return next((one for one in upright if _gives(one, judged)), judged)
+
+
 def _headers(scan: Analysed) -> tuple[SliceHeader, ...]:
     """Return the headers of a scan's files, or none where they are no longer there, or differ."""
     found: list[SliceHeader] = []

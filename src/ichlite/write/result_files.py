@@ -10,7 +10,7 @@ import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ichlite.atomic_files import stat_of
+from ichlite.atomic_files import check_place, stat_of
 from ichlite.ct.header import OWN_REPORT, is_own_report
 from ichlite.errors import UsageError
 from ichlite.infer.results import ReadResult, ScanResult
@@ -59,6 +59,31 @@ def check_outputs(paths: Iterable[str], outputs: Iterable[tuple[str, Path | None
                 f"{option} {path} is a file in a folder that is read, and no report of ichlite",
                 remedy="give another name",
             )
+
+
+def check_output_folder(paths: Iterable[str], option: str, folder: Path | None) -> None:
+    """Check, before any work, that files can be written into a folder, which is not read itself.
+
+    Args:
+        paths: Files and folders that will be read.
+        option: That names the folder.
+        folder: None where the option was not given. It need not exist, its parent must.
+
+    Raises:
+        UsageError: It is a file, lies in a folder that is read, or cannot be made or written.
+    """
+    if folder is None:
+        return
+    for path in paths:
+        check_place(Path(path), folder)
+    there = folder if folder.exists() else folder.resolve().parent
+    if not there.is_dir():
+        raise UsageError(
+            f"{option} {folder} cannot be made: the folder that it is in does not exist",
+            remedy="make that first",
+        )
+    if not os.access(there, os.W_OK):
+        raise UsageError(f"{option} {folder} cannot be written: {there} is read-only")
 
 
 def _check_place(option: str, path: Path) -> None:

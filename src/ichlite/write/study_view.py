@@ -171,7 +171,7 @@ def show_study(scan: Analysed, bundle: Bundle, *, native: bool = True) -> Shown:
             )
             for index, (scores, place) in enumerate(zip(scan.slices, places(scan), strict=True))
         ),
-        jumps=_jumps(scan, cells),
+        jumps=jumps_of(scan, cells),
         windows=tuple(
             WindowView(name=one.name, centre_hu=one.centre_hu, width_hu=one.width_hu)
             for one in VIEWER_WINDOWS
@@ -222,10 +222,14 @@ def _maps(
     return shown, named
 
 
-def _jumps(scan: Analysed, cells: Sequence[int] | None) -> tuple[int, ...]:
+def jumps_of(scan: Analysed, cells: Sequence[int] | None) -> tuple[int, ...]:
     """Return the slices to look at first: largest lesion, then highest `any`, none beside another.
 
     Slices without a position are taken for neighbours of those that are next to them in order.
+
+    Args:
+        scan: The result.
+        cells: Of each slice, places of its lesion map that say blood; None without a lesion map.
     """
     count = len(scan.slices)
     positions = [scores.position_mm for scores in scan.slices]

@@ -1,0 +1,141 @@
+"""Say of each kind of bleed whether a scan shows it, how likely that is, and where to look."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from ichlite.ct.header import read_header
+from ichlite.ct.tensor import is_upside_down
+from ichlite.infer.bundle import Bundle
+from ichlite.infer.results import Analysed, objections
+from ichlite.labels import ANY, CLASSES, NAMES
+from ichlite.records import SliceHeader
+
+Presence = Literal["present", "absent", "undetermined"]
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A place in an image of the source.
+
+    Attributes:
+        column, row: Pixels from the image's top left corner, the middle of the first being 0.5.
+        value: Probability of the lesion map there, which nothing calibrates.
+
+    Source:
+        DICOM PS3.3 C.18.6.1.2.
+    """
+
+    column: float
+    row: float
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a scan says of `any` bleed, or of one subtype.
+
+    Attributes:
+        name: `any` or the subtype's.
+        presence: By the operating point; see `presence_of`.
+        probability, threshold: Of the scan.
+        slice_index: The slice where it is most likely.
+        point: The strongest place of that slice's lesion map; None where it is not present, the
+            bundle has no lesion map, or the scan was read without pixels.
+    """
+
+    name: str
+    presence: Presence
+    probability: float
+    threshold: float
+    slice_index: int
+    point: Point | None
+
+
+def findings_of(scan: Analysed, bundle: Bundle) -> tuple[Finding, ...]:
+    """Return what a scan says of `any` bleed and of each subtype (reads headers of some files).
+
+    Args:
+        scan: Read with pixels, if points are wanted.
+        bundle: The bundle that judged it.
+    """
+    thresholds = bundle.at(scan.operating_point).rule.thresholds
+    found: list[Finding] = []
+    for name in CLASSES:
+        index = int(np.argmax([one.probabilities[name] for one in scan.slices]))
+        presence = presence_of(scan, name, thresholds[name])
+        found.append(
+            Finding(
+                name=name,
+                presence=presence,
+                probability=scan.scan[name],
+                threshold=thresholds[name],
+                slice_index=index,
+                point=strongest_point(scan, name, index) if presence == "present" else None,
+            )
+        )
+    return tuple(found)
+
+
+def presence_of(scan: Analysed, name: str, threshold: float) -> Presence:
+    """Return whether a scan shows a kind of bleed, so that no subtype contradicts the call.
+
+    `any` is present where the scan is urgent. It is absent only where the scan can be cleared: not
+    where it is incomplete, a child's, or was judged by force. A subtype is present in an urgent
+    scan from its own threshold on, and absent below it where a scan is whole; what reaches its
+    threshold in a scan that is not urgent is undetermined.
+
+    Args:
+        scan: The result.
+        name: `any` or the subtype's.
+        threshold: Of that class.
+
+    Example:
+        >>> from ichlite.labels import CLASSES
+        >>> quiet = Analysed(study="1", series="2", files=(), slices=(), urgent=False,
+        ...     scan=dict.fromkeys(CLASSES, 0.2), operating_point="balanced", threshold=0.5,
+        ...     logits=np.zeros((0, 5), np.float32))
+        >>> presence_of(quiet, "any", 0.5), presence_of(quiet, "subdural", 0.1)
+        ('absent', 'undetermined')
+    """
+    reached = scan.scan[name] >= threshold
+    if scan.urgent and (name == ANY or reached):
+        return "present"
+    if reached or scan.not_cleared or objections(scan):
+        return "undetermined"
+    return "absent"
+
+
+def strongest_point(scan: Analysed, name: str, index: int) -> Point | None:
+    """Return the strongest place of a slice's lesion map, in pixels of its file.
+
+    Args:
+        scan: The result.
+        name: `any`, for the strongest of all subtypes, or a subtype's.
+        index: Of the slice.
+
+    Returns:
+        None without a lesion map, or where the file can no longer be read.
+    """
+    maps = scan.lesion_map
+    header = read_header(scan.slices[index].file)
+    if maps is None or not isinstance(header, SliceHeader):
+        return None
+    values = maps[index].max(axis=-1) if name == ANY else maps[index][..., NAMES.index(name)]
+    cell = np.unravel_index(int(values.argmax()), values.shape)
+    # The map lies over the square that holds the picture in its middle, the face up.
+    side = max(header.rows, header.columns)
+    rows, columns = values.shape
+    down, right = side * (cell[0] + 0.5) / rows, side * (cell[1] + 0.5) / columns
+    if is_upside_down(header):
+        down, right = side - down, side - right
+    row = float(down - (side - header.rows) // 2)
+    column = float(right - (side - header.columns) // 2)
+    return Point(
+        column=min(max(column, 0.5), header.columns - 0.5),
+        row=min(max(row, 0.5), header.rows - 0.5),
+        value=float(values[cell]),
+    )
