@@ -20,6 +20,8 @@ from ichlite.node.intake import Intake
 from ichlite.node.logs import set_up_logs
 from ichlite.node.settings import Settings, read_settings
 from ichlite.node.store import FileStore
+from ichlite.node.web.server import serve_web
+from ichlite.node.web.services import Services
 from ichlite.node.worker import Worker
 
 _log = structlog.get_logger("node")
@@ -64,11 +66,18 @@ def run_node(folder: Path) -> None:
         closing.callback(worker.close)
         dicom = DicomServer(intake, database, settings.dicom)
         closing.callback(dicom.close)
+        web = serve_web(
+            Services(
+                database, store, settings, intake,
+                associations=lambda: dicom.associations, working=lambda: worker.alive,
+            )
+        )  # fmt: skip
+        closing.callback(web.close)
         database.write(lambda tables: audit.append(tables, "node", "node.started"))
         closing.callback(
             lambda: database.write(lambda tables: audit.append(tables, "node", "node.stopped"))
         )
-        sys.stdout.write(f"ichlite node: DICOM on port {dicom.port}\n")
+        sys.stdout.write(f"ichlite node: DICOM on port {dicom.port}, page at {web.address}\n")
         sys.stdout.flush()
         stop.wait()
         _log.info("stopping")

@@ -246,9 +246,9 @@ ORDER BY study.id
 """
 
 
-def status_document(connection: sqlite3.Connection) -> dict[str, Any]:
-    """Return what `ichlite node status --json` prints: keys may be added, never renamed."""
-    states: dict[str, Any] = dict.fromkeys(("received", "queued", "running", "done", "parked"), 0)
+def status_counts(connection: sqlite3.Connection) -> tuple[dict[str, int], dict[str, int]]:
+    """Return how many studies are in each state, and how many deliveries."""
+    states = dict.fromkeys(("received", "queued", "running", "done", "parked"), 0)
     states |= dict(
         connection.execute("SELECT state, count(*) FROM study GROUP BY state").fetchall()
     )
@@ -256,6 +256,12 @@ def status_document(connection: sqlite3.Connection) -> dict[str, Any]:
     outbox |= dict(
         connection.execute("SELECT state, count(*) FROM delivery GROUP BY state").fetchall()
     )
+    return states, outbox
+
+
+def status_document(connection: sqlite3.Connection) -> dict[str, Any]:
+    """Return what `ichlite node status --json` prints: keys may be added, never renamed."""
+    states, outbox = status_counts(connection)
     studies = []
     for row in connection.execute(_STATUS):
         study = dict(row)

@@ -85,7 +85,7 @@ def _read(task: Task, unprotected: tuple[str, ...]) -> ChildOutcome:
     from ichlite.ct.brain_level import brain_level_hu, brain_noise_hu
     from ichlite.infer.bundle import load_bundle
     from ichlite.infer.pipeline import read_paths
-    from ichlite.infer.results import Analysed, ScanResult
+    from ichlite.infer.results import Analysed
     from ichlite.labels import ANY
     from ichlite.write.report_page import Report
     from ichlite.write.result_files import to_json

@@ -133,18 +133,18 @@ def to_csv(result: ReadResult) -> str:
         writer.writerows(_rows(scan))
     for file in result.skipped:
         writer.writerow(
-            {"status": "skipped", "file": _cell(file.file), "reason": _cell(file.reason)}
+            {"status": "skipped", "file": safe_cell(file.file), "reason": safe_cell(file.reason)}
         )
     return text.getvalue()
 
 
 def _rows(scan: ScanResult) -> Iterator[dict[str, str]]:
     common = {
-        "study": _cell(scan.study),
-        "series": _cell(scan.series),
+        "study": safe_cell(scan.study),
+        "series": safe_cell(scan.series),
         "status": scan.status,
         "urgent": "" if scan.urgent is None else str(scan.urgent).lower(),
-        "reason": _cell(" | ".join(scan.reasons)),
+        "reason": safe_cell(" | ".join(scan.reasons)),
         "complete": "" if scan.complete is None else str(scan.complete).lower(),
         "operating_point": scan.operating_point or "",
         "threshold": "" if scan.threshold is None else f"{scan.threshold:.6f}",
@@ -154,14 +154,19 @@ def _rows(scan: ScanResult) -> Iterator[dict[str, str]]:
     for scores in scan.slices:
         position_mm = scores.position_mm
         yield common | {
-            "file": _cell(scores.file),
+            "file": safe_cell(scores.file),
             "position_mm": "" if position_mm is None else f"{position_mm:.3f}",
             **{name: f"{scores.probabilities[name]:.6f}" for name in CLASSES},
         }
 
 
-def _cell(text: str) -> str:
-    """Return text from a file or its name printable, and no formula to a spreadsheet."""
+def safe_cell(text: str) -> str:
+    """Return text from a file or its name printable, and no formula to a spreadsheet.
+
+    Example:
+        >>> safe_cell("=1+1")
+        "'=1+1"
+    """
     shown = printable(text)
     # A tab or line break at the start has become a space, which a spreadsheet may strip.
     return f"'{shown}" if shown.lstrip().startswith(_FORMULA_STARTS) else shown

@@ -170,7 +170,7 @@ class AuditEntry(Document, frozen=True, kw_only=True):
     at: Moment
     actor: str
     action: str
-    details: dict[str, str | int | float | bool | None | list[str]]
+    details: dict[str, str | int | float | bool | list[str] | None]
 
 
 class SeriesEntry(Document, frozen=True, kw_only=True):

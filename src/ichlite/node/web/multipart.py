@@ -68,7 +68,7 @@ def parse_related(content_type: str) -> Related | None:
 def read_parts(
     pieces: Iterable[bytes], boundary: bytes, *, most_parts: int, most_part_bytes: int
 ) -> Iterator[Part]:
-    """Yield the parts of a body, in order; what of a part was not read is passed over.
+    r"""Yield the parts of a body, in order; what of a part was not read is passed over.
 
     Args:
         pieces: The body, cut anywhere.
@@ -81,7 +81,7 @@ def read_parts(
         PartTooLarge: A part is longer than is taken.
 
     Example:
-        >>> body = b"--x\\r\\nContent-Type: text/plain\\r\\n\\r\\nhello\\r\\n--x--"
+        >>> body = b"--x\r\nContent-Type: text/plain\r\n\r\nhello\r\n--x--"
         >>> for part in read_parts([body], b"x", most_parts=9, most_part_bytes=99):
         ...     print(part.content_type, b"".join(part.body))
         text/plain b'hello'

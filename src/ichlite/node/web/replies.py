@@ -15,6 +15,7 @@ from starlette.responses import Response
 from ichlite import __version__
 from ichlite.contracts.codec import Document
 from ichlite.node.web import words
+from ichlite.node.web.documents import moment
 
 TEMPLATES = Path(__file__).with_name("templates")
 
@@ -32,8 +33,10 @@ def error_reply(status: int, why: str, headers: dict[str, str] | None = None) ->
 def page(request: Request, template: str, status: int = 200, **values: Any) -> Response:
     """Return a page: every value in it is escaped."""
     user = getattr(request.state, "user", None)
-    text = environment().get_template(template).render(
-        user=user, here=request.url.path, version=__version__, **values
+    text = (
+        environment()
+        .get_template(template)
+        .render(user=user, here=request.url.path, version=__version__, **values)
     )
     return Response(text, status, media_type="text/html; charset=utf-8")
 
@@ -45,11 +48,10 @@ def environment() -> Environment:
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True, auto_reload=False,
     )  # fmt: skip
-    made.globals.update(words=words)
+    made.globals.update(words=words, moment=moment)
     made.filters.update(
         date=words.shown_date,
         name=words.shown_name,
         bytes=words.shown_bytes,
-        thousands=lambda count: f"{count:,}",
     )
     return made

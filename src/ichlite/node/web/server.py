@@ -18,6 +18,9 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ichlite.errors import IchliteError
 from ichlite.node.settings import HttpSettings
+from ichlite.node.web.application import application
+from ichlite.node.web.live import Live
+from ichlite.node.web.services import Services
 
 HEADER_BYTES = 16_384
 HEADER_S = 10.0
@@ -68,18 +71,30 @@ class GuardedProtocol(H11Protocol):
             self.transport.abort()
 
 
+def serve_web(services: Services) -> WebServer:
+    """Serve the page of a node; the caller closes it.
+
+    Raises:
+        IchliteError: The port cannot be had.
+    """
+    live = Live(services.database)
+    return WebServer(application(services, live), services.settings.http, live)
+
+
 class WebServer:
     """The port of the page, in a thread with an event loop of its own.
 
     Args:
         app: To serve.
         settings: Of the port.
+        live: What pages listen to: it lets them go before the end.
 
     Raises:
         IchliteError: The port cannot be had.
     """
 
-    def __init__(self, app: ASGIApp, settings: HttpSettings) -> None:
+    def __init__(self, app: ASGIApp, settings: HttpSettings, live: Live) -> None:
+        self._live = live
         self._socket = _listen(settings)
         self.host, self.port = settings.host, int(self._socket.getsockname()[1])
         # A proxy before it says whose requests it passes on; nobody else is believed.
@@ -104,6 +119,7 @@ class WebServer:
 
     def close(self) -> None:
         """Accept no more, end what is being answered, and stop."""
+        self._live.close()
         self._server.should_exit = True
         self._thread.join(_DRAIN_S + 5)
         self._socket.close()

@@ -74,4 +74,3 @@ def services_of(request: Request) -> Services:
     found = request.app.state.services
     assert isinstance(found, Services)  # noqa: S101  by `application`
     return found
-

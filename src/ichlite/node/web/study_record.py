@@ -89,7 +89,7 @@ def deliveries(
         most: Largest number.
     """
     rows = tables.execute(
-        "SELECT delivery.*, study.uid AS study, reading.version FROM delivery "
+        "SELECT delivery.*, study.uid AS study, reading.version FROM delivery "  # noqa: S608
         "JOIN reading ON reading.id = reading_id JOIN study ON study.id = study_id "
         f"WHERE {where} ORDER BY delivery.id DESC LIMIT {most:d}",
         values,
@@ -184,7 +184,7 @@ def send_again(tables: sqlite3.Connection, delivery: int, user: str, now: float)
 
 
 def _version(row: sqlite3.Row) -> VersionEntry:
-    reasons = tuple(json.loads(row["reasons"]))
+    reasons = tuple(dict.fromkeys(json.loads(row["reasons"])))
     urgent, whole = as_bool(row["urgent"]), as_bool(row["complete"])
     call = call_of(row["status"], urgent=urgent, complete=whole, reasons=reasons)
     if row["state"] == "parked":
@@ -216,8 +216,8 @@ def _version(row: sqlite3.Row) -> VersionEntry:
 def _audit_of(tables: sqlite3.Connection, uid: str) -> tuple[AuditEntry, ...]:
     rows = tables.execute(
         "SELECT number, at, actor, action, details FROM audit WHERE details ->> '$.study' = ? "
-        f"ORDER BY number DESC LIMIT {MOST_AUDIT_ROWS}",
-        (uid,),
+        "ORDER BY number DESC LIMIT ?",
+        (uid, MOST_AUDIT_ROWS),
     )
     return tuple(
         AuditEntry(

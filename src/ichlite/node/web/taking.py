@@ -40,9 +40,7 @@ class Takings:
             IchliteError: It is refused.
         """
         most = self.services.settings.dicom.max_instance_bytes
-        found = self.services.intake.take(
-            at_most(pieces, most), self.source, study=self.study
-        )
+        found = self.services.intake.take(at_most(pieces, most), self.source, study=self.study)
         self.taken.append(found)
         return found
 

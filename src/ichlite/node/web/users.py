@@ -101,9 +101,7 @@ def user_of_session(connection: sqlite3.Connection, token: str, now: float) -> U
 
 def kept_password(connection: sqlite3.Connection, name: str) -> tuple[str | None, bool]:
     """Return what is kept of a user's password, None for nobody, and whether it is an admin."""
-    row = connection.execute(
-        "SELECT password, admin FROM user WHERE name = ?", (name,)
-    ).fetchone()
+    row = connection.execute("SELECT password, admin FROM user WHERE name = ?", (name,)).fetchone()
     return (None, False) if row is None else (row["password"], bool(row["admin"]))
 
 

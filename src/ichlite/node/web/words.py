@@ -53,7 +53,8 @@ def call_of(
 
     Args:
         status: `analysed` or `not_analysed`; None without a result.
-        urgent, complete: As in the `read` document.
+        urgent: As in the `read` document.
+        complete: As in the `read` document.
         reasons: Why it was not analysed or is not cleared, each `kind: …`.
 
     Example:

@@ -36,7 +36,7 @@ _COLUMNS = f"""SELECT study.*, {_GROUP} AS "group", r.status, r.urgent, r.comple
     r.any_probability, r.reasons, r.version AS read_version, r.finished_at AS read_at,
     (SELECT count(DISTINCT uid) FROM instance WHERE study_id = study.id) AS instances,
     (SELECT reasons FROM reading WHERE study_id = study.id AND state = 'parked'
-        ORDER BY version DESC LIMIT 1) AS parked_reasons"""
+        ORDER BY version DESC LIMIT 1) AS parked_reasons"""  # noqa: S608  of this program
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +72,7 @@ def list_studies(tables: sqlite3.Connection, wanted: Wanted) -> StudyList:
         {"group": wanted.group, "after": (page - 1) * PAGE},
     )
     studies = tuple(_entry(row) for row in rows)
-    return StudyList(
-        research_use_only=True, studies=studies, counts=counts, page=page, pages=pages
-    )
+    return StudyList(research_use_only=True, studies=studies, counts=counts, page=page, pages=pages)
 
 
 def find_study(tables: sqlite3.Connection, uid: str) -> StudyEntry | None:
@@ -98,7 +96,7 @@ def _order(wanted: Wanted) -> str:
 
 
 def _entry(row: sqlite3.Row) -> StudyEntry:
-    reasons = tuple(json.loads(row["reasons"] or "[]"))
+    reasons = tuple(dict.fromkeys(json.loads(row["reasons"] or "[]")))
     urgent, complete = as_bool(row["urgent"]), as_bool(row["complete"])
     call = call_of(row["status"], urgent=urgent, complete=complete, reasons=reasons)
     if row["state"] == "parked":
