@@ -80,7 +80,7 @@ def main() -> None:
 def _read(task: Task, unprotected: tuple[str, ...]) -> ChildOutcome:
     # After the confinement: numpy and LiteRT start threads, which it would not reach.
     import hashlib
-    from datetime import UTC, datetime
+    from datetime import datetime
 
     from ichlite import __version__
     from ichlite.ct.brain_level import brain_level_hu, brain_noise_hu
