@@ -18,7 +18,7 @@ from ichlite.ct.elements import (
     read_first_bytes,
 )
 from ichlite.ct.values import WANTED, Values
-from ichlite.errors import InputError, NotCT, UnreadableFile
+from ichlite.errors import NotCT, UnreadableFile
 from ichlite.records import PixelLayout, SliceHeader, Vector3
 
 Orientation = tuple[float, float, float, float, float, float]
@@ -48,12 +48,20 @@ COMPRESSED_SYNTAXES: dict[str, str] = {
 
 LOSSY_SYNTAXES = frozenset(f"1.2.840.10008.1.2.4.{last}" for last in (51, 81, 91, 203))
 
+_GREY = ("MONOCHROME2", "MONOCHROME1")
+_SCREEN_BITS = 8
+"""Bits of a pixel of a screen or picture: too few for Hounsfield units."""
+
 _JPEG_BASELINE = "1.2.840.10008.1.2.4.50"
 
 CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
+ENHANCED_STORAGE = {
+    "1.2.840.10008.5.1.4.1.1.2.1": "Enhanced CT (multi-frame)",
+    "1.2.840.10008.5.1.4.1.1.2.2": "legacy converted Enhanced CT (multi-frame)",
+}
+"""Many slices a file, each frame with the header values of a slice of its own."""
 _DICOMDIR_STORAGE = "1.2.840.10008.1.3.10"
 _OTHER_CLASSES = {
-    "1.2.840.10008.5.1.4.1.1.2.1": "Enhanced CT (multi-frame)",
     "1.2.840.10008.5.1.4.1.1.4": "MR image",
     "1.2.840.10008.5.1.4.1.1.4.1": "Enhanced MR",
     "1.2.840.10008.5.1.4.1.1.6.1": "ultrasound image",
@@ -138,6 +146,8 @@ def read_header(path: str) -> SliceHeader | Refusal:
     except OSError as error:
         return Refusal(path, f"cannot be opened or read: {error.strerror}", unopened=True)
     if elements is None:
+        if not first.strip(b"\0"):
+            return Refusal(path, "no content; found zeros alone", unopened=True)
         return Refusal(path, "not a DICOM file")
     return _header(path, elements)
 
@@ -176,9 +186,6 @@ def _header(path: str, elements: Elements) -> SliceHeader | Refusal:
     values = Values(elements)
     try:
         _check_kind(values, elements)
-    except InputError as error:
-        return Refusal(path, str(error))
-    try:
         if elements.fault is not None:
             return Refusal(path, elements.fault, values.text("SeriesInstanceUID"), damaged=True)
         _check_pixels(values, elements)
@@ -191,47 +198,65 @@ def _header(path: str, elements: Elements) -> SliceHeader | Refusal:
 
 
 def _check_kind(values: Values, elements: Elements) -> None:
-    """Raise NotCT unless the file says that it is a CT image."""
+    """Raise unless the file says that it is a CT image.
+
+    Raises:
+        NotCT: It is something else.
+        UnreadableFile: It does not say what it is.
+    """
     media_class = values.text("MediaStorageSOPClassUID")
     if media_class == _DICOMDIR_STORAGE:
         raise NotCT("DICOMDIR: an index, no image; its files are read by themselves")
     sop_class = values.text("SOPClassUID") or media_class
     modality = values.text("Modality")
-    if sop_class not in (None, CT_IMAGE_STORAGE) or modality not in (None, "CT"):
+    is_ct = sop_class in (None, CT_IMAGE_STORAGE, *ENHANCED_STORAGE)
+    if not is_ct or modality not in (None, "CT"):
         found = _OTHER_CLASSES.get(sop_class or "", sop_class)
-        if found is None or sop_class == CT_IMAGE_STORAGE:
+        if found is None or is_ct:
             found = f"Modality {modality}"
         raise NotCT("not a CT image", found=found, expected="CT Image Storage, Modality CT")
     if sop_class is None and modality is None:
         if elements.fault is not None:
             raise UnreadableFile(elements.fault)
-        raise NotCT("not a CT image", found="neither SOPClassUID nor Modality")
+        raise UnreadableFile("the file is no image", found="neither SOPClassUID nor Modality")
 
 
 def _check_pixels(values: Values, elements: Elements) -> None:
-    """Raise NotCT unless the pixels are those of one greyscale CT slice."""
-    if elements.float_pixels is not None:
+    """Raise unless the pixels are those of one greyscale CT slice.
+
+    Raises:
+        NotCT: They have colours or 8 bits, as screens have: no slice is lost.
+        UnreadableFile: They may be those of CT, in a form that is not read.
+    """
+    samples = values.whole("SamplesPerPixel")
+    photometric = values.text("PhotometricInterpretation")
+    allocated = values.whole("BitsAllocated")
+    grey = samples in (None, 1) and photometric in (None, *_GREY)
+    if not grey or (allocated is not None and allocated <= _SCREEN_BITS):
         raise NotCT(
+            "not a greyscale CT image",
+            found=f"{photometric}, {samples or 1} samples a pixel, BitsAllocated {allocated}",
+            expected="MONOCHROME2, 1 sample a pixel, BitsAllocated 16",
+        )
+    if elements.float_pixels is not None:
+        raise UnreadableFile(
             "the pixels are floating-point numbers",
             found=elements.float_pixels,
             expected="PixelData",
         )
     frames = values.integer_text("NumberOfFrames")
-    if frames not in (None, 1):
-        raise NotCT("not a single image", found=f"{frames} frames", expected="one slice a file")
-    samples = values.whole("SamplesPerPixel")
-    photometric = values.text("PhotometricInterpretation")
-    if samples not in (None, 1) or photometric not in (None, "MONOCHROME2"):
-        raise NotCT(
-            "not a greyscale CT image",
-            found=f"{photometric}, {samples or 1} samples a pixel",
-            expected="MONOCHROME2, 1 sample a pixel",
-        )
-    allocated = values.whole("BitsAllocated")
+    enhanced = ENHANCED_STORAGE.get(values.text("SOPClassUID") or "")
+    if frames not in (None, 1) or enhanced is not None:
+        found = enhanced or f"{frames} frames"
+        raise UnreadableFile("not a single image", found=found, expected="one slice a file")
+    if photometric == "MONOCHROME1":
+        raise UnreadableFile("dark and bright are swapped", found=photometric, expected=_GREY[0])
     if allocated != 16:
-        raise NotCT("not a CT image", found=f"BitsAllocated {allocated}", expected="16")
+        raise UnreadableFile(
+            "pixels of an odd size", found=f"BitsAllocated {allocated}", expected="16"
+        )
     if elements.pixel_offset is None:
-        raise NotCT("there is no image in the file", expected="PixelData")
+        raise UnreadableFile("there is no image in the file", expected="PixelData")
 
 
 def _layout(values: Values, elements: Elements) -> PixelLayout:

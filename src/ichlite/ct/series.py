@@ -61,7 +61,7 @@ def find_series(
     for uid, headers in by_series.items():
         single, copies, differing = _without_copies(headers)
         slices, scouts = _parted(single, lambda one: not is_localizer(one), _SCOUT)
-        placed, unplaced = _parted(slices, _has_place, _NO_PLACE)
+        placed, unplaced = _parted(slices, _has_place, _NO_PLACE, may_be_ct=True)
         skipped += copies + scouts + unplaced
         reasons = [*lost[uid], *(file.reason for file in unplaced)]
         defects = [*_losses(reasons), *differing, *_repeated(copies)]
@@ -185,14 +185,19 @@ def _without_copies(
 
 
 def _parted(
-    headers: list[SliceHeader], stays: Callable[[SliceHeader], bool], reason: str
+    headers: list[SliceHeader],
+    stays: Callable[[SliceHeader], bool],
+    reason: str,
+    *,
+    may_be_ct: bool = False,
 ) -> tuple[list[SliceHeader], list[SkippedFile]]:
     """Part the slices that stay from the others, which have a reason; all stay if none would."""
     keep = [stays(header) for header in headers]
     if not any(keep):
         return headers, []
     others = compress(headers, map(not_, keep))
-    return list(compress(headers, keep)), [SkippedFile(one.path, reason) for one in others]
+    parted = [SkippedFile(one.path, reason, may_be_ct) for one in others]
+    return list(compress(headers, keep)), parted
 
 
 def _has_place(header: SliceHeader) -> bool:
