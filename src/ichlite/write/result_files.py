@@ -19,7 +19,7 @@ from ichlite.write.escaping import printable, unicode_document
 
 COLUMNS = (
     "study", "series", "status", "urgent", "file", "position_mm", *CLASSES, "reason", "complete",
-    "operating_point", "threshold",
+    "operating_point", "threshold", "frame",
 )  # fmt: skip
 """Of the CSV file."""
 _FORMULA_STARTS = ("=", "+", "-", "@")
@@ -108,7 +108,12 @@ def to_csv(result: ReadResult) -> str:
         writer.writerows(_rows(scan))
     for file in result.skipped:
         writer.writerow(
-            {"status": "skipped", "file": _cell(file.file), "reason": _cell(file.reason)}
+            {
+                "status": "skipped",
+                "file": _cell(file.file),
+                "reason": _cell(file.reason),
+                "frame": _number(file.frame),
+            }
         )
     return text.getvalue()
 
@@ -130,9 +135,14 @@ def _rows(scan: ScanResult) -> Iterator[dict[str, str]]:
         position_mm = scores.position_mm
         yield common | {
             "file": _cell(scores.file),
+            "frame": _number(scores.frame),
             "position_mm": "" if position_mm is None else f"{position_mm:.3f}",
             **{name: f"{scores.probabilities[name]:.6f}" for name in CLASSES},
         }
+
+
+def _number(frame: int | None) -> str:
+    return "" if frame is None else str(frame)
 
 
 def _cell(text: str) -> str:
