@@ -102,7 +102,7 @@ def enhanced_dataset(slices: Sequence[Dataset], **overrides: object) -> Dataset:
         if key in slices[0]:
             setattr(data, key, slices[0].get(key))
     data.SOPClassUID = ENHANCED_CT_STORAGE
-    data.SOPInstanceUID = f"{slices[0].SOPInstanceUID}.9"
+    data.SOPInstanceUID = f"{slices[0].SOPInstanceUID[:60]}.9"
     data.NumberOfFrames = len(slices)
     data.SharedFunctionalGroupsSequence = [_groups(slices[0], alike)]
     data.PerFrameFunctionalGroupsSequence = [

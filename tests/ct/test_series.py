@@ -127,7 +127,7 @@ def test_other_files_are_skipped_each_with_its_reason(scan):
     assert {Path(one.file).name: one.reason.split(":")[0] for one in skipped} == {
         "notes.txt": "not a DICOM file",
         "empty": "empty file",
-        "old.zip": "zip archive or compressed file",
+        "old.zip": "the zip archive is damaged or cut short",
         "DICOMDIR": "DICOMDIR",
     }
     assert accounted(scan, (series,), skipped)

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from io import FileIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ichlite.ct.decoders import JPEG, JPEG_2000, JPEG_LS, decode_rle, decompress
 from ichlite.ct.image_checks import RLE_SYNTAX
+from ichlite.ct.sources import open_source
 from ichlite.errors import UnreadableFile
 from ichlite.records import SliceHeader
 
@@ -136,7 +136,7 @@ def _read_frame(header: SliceHeader) -> bytes:
     """
     layout = header.layout
     limit = _most_frame_bytes(header.rows, header.columns)
-    with FileIO(header.path) as file:
+    with open_source(header.path) as file:
         file.seek(layout.offset)
         value = file.read(limit if layout.end is None else min(limit, layout.end - layout.offset))
     fragments: list[bytes] = []

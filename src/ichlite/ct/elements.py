@@ -12,13 +12,13 @@ Source:
 
 from __future__ import annotations
 
-import os
 import struct
 import zlib
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from io import BytesIO, FileIO
 
+from ichlite.ct.archives import Member
 from ichlite.ct.functional_groups import (
     CONTRAST_AGENTS,
     GROUP_SEQUENCES,
@@ -32,6 +32,7 @@ from ichlite.ct.pages import (
     MAX_VALUE_BYTES,
     PAGE_BYTES,
     UNDEFINED,
+    ByteSource,
     Pages,
     after_sequence,
     element_header,
@@ -39,6 +40,7 @@ from ichlite.ct.pages import (
     read_value,
     tag_name,
 )
+from ichlite.ct.sources import open_source, size_of
 from ichlite.errors import UnreadableFile
 
 IMPLICIT_LITTLE = "1.2.840.10008.1.2"
@@ -53,7 +55,7 @@ PIXEL_DATA = 0x7FE00010
 _PIXEL_ELEMENTS = {0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData"}
 
 _FIRST_LONG_GROUP = 0x5200
-"""Of functional groups, then of pixels: in implicit form nothing else tells them from short ones."""
+"""Functional groups, then pixels: in implicit form nothing else tells them from short values."""
 _SHORT_VR = frozenset(
     {b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO", b"LT", b"PN"}
     | {b"SH", b"SL", b"SS", b"ST", b"TM", b"UI", b"UL", b"US"}
@@ -92,13 +94,13 @@ class Elements:
     fault: str | None = None
 
 
-def read_first_bytes(file: FileIO) -> bytes:
+def read_first_bytes(file: ByteSource) -> bytes:
     """Read the first page of an open file."""
     return file.read(PAGE_BYTES)
 
 
 def read_elements(
-    file: FileIO, first: bytes, size: int, wanted: Collection[int]
+    file: ByteSource, first: bytes, size: int, wanted: Collection[int]
 ) -> Elements | None:
     """Read the wanted elements of an open file.
 
@@ -128,22 +130,23 @@ def read_elements(
     return elements
 
 
-def open_data(path: str, transfer_syntax_uid: str) -> FileIO | BytesIO:
+def open_data(path: str, transfer_syntax_uid: str) -> FileIO | Member | BytesIO:
     """Open what `Elements.pixel_offset` counts in: a file, or the data set deflated in it.
 
     Raises:
         UnreadableFile: The data set cannot be inflated.
         OSError: The file cannot be read.
     """
-    file = FileIO(path)
+    file = open_source(path)
     if transfer_syntax_uid != DEFLATED_LITTLE:
         return file
     with file:
-        pages = Pages(file, read_first_bytes(file), os.fstat(file.fileno()).st_size)
+        file.seek(0)
+        pages = Pages(file, read_first_bytes(file), size_of(file))
         return BytesIO(_inflated(file, _read_meta(pages, Elements(), ()) or 0))
 
 
-def _inflated(file: FileIO, start: int) -> bytes:
+def _inflated(file: ByteSource, start: int) -> bytes:
     """Return the data set that is deflated in a file (PS3.5 annex A.5), whole."""
     file.seek(start)
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)

@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 from io import FileIO
 from typing import cast
 
+from ichlite.ct.archives import open_member
 from ichlite.ct.elements import read_elements, read_first_bytes
 from ichlite.ct.frames import FrameSource, frame_sources
 from ichlite.ct.functional_groups import has_groups
 from ichlite.ct.image_checks import LOSSY_SYNTAXES, check_kind, check_pixels, pixel_layout
+from ichlite.ct.pages import ByteSource
 from ichlite.ct.tags import WANTED
 from ichlite.ct.values import Values
 from ichlite.errors import NotCT, UnreadableFile
@@ -20,8 +22,6 @@ from ichlite.records import PixelLayout, SliceHeader, Vector3
 Orientation = tuple[float, float, float, float, float, float]
 
 _ARCHIVES: dict[bytes, str] = {
-    b"PK\x03\x04": "zip",
-    b"PK\x05\x06": "zip",
     b"\x1f\x8b": "gzip",
     b"BZh": "bzip2",
     b"\xfd7zXZ\x00": "xz",
@@ -29,6 +29,10 @@ _ARCHIVES: dict[bytes, str] = {
     b"7z\xbc\xaf\x27\x1c": "7z",
     b"Rar!\x1a\x07": "rar",
 }
+_ZIP_STARTS = (b"PK\x03\x04", b"PK\x05\x06")
+_ZIP = "zip archive: unpack it first"
+ZIP = "zip"
+"""`Refusal.code` of a zip archive, whose members `archives` reads."""
 _TAR_MAGIC = slice(257, 262)
 OWN_REPORT = "a report of ichlite, no input"
 _OWN_STARTS = (b"study,series,status,urgent,file", b'{\n  "schema": "ichlite-read/')
@@ -83,6 +87,8 @@ def read_headers(path: str) -> tuple[SliceHeader | Refusal, ...]:
             return (Refusal(path, "empty file", unopened=True),)
         with FileIO(path) as file:
             return _read_open(path, file, status.st_size)
+    except NotADirectoryError:
+        return _read_member(path)
     except OSError as error:
         return (Refusal(path, f"cannot be opened or read: {error.strerror}", unopened=True),)
 
@@ -102,10 +108,24 @@ def read_header(path: str) -> SliceHeader | Refusal:
     return first
 
 
-def _read_open(path: str, file: FileIO, size: int) -> tuple[SliceHeader | Refusal, ...]:
+def _read_member(path: str) -> tuple[SliceHeader | Refusal, ...]:
+    try:
+        with open_member(path) as member:
+            if member.size == 0:
+                return (Refusal(path, "empty file", unopened=True),)
+            return _read_open(path, member, member.size)
+    except UnreadableFile as error:
+        return (Refusal(path, str(error), unopened=True),)
+    except OSError as error:
+        return (Refusal(path, f"cannot be opened or read: {error.strerror}", unopened=True),)
+
+
+def _read_open(path: str, file: ByteSource, size: int) -> tuple[SliceHeader | Refusal, ...]:
     first = read_first_bytes(file)
     if is_own_report(first):
         return (Refusal(path, OWN_REPORT),)
+    if first.startswith(_ZIP_STARTS):
+        return (Refusal(path, _ZIP, unopened=True, code=ZIP),)
     kind = _not_dicom(first)
     if kind is not None:
         return (Refusal(path, kind, unopened=True),)

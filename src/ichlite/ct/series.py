@@ -6,15 +6,16 @@ import hashlib
 import os
 import stat
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from itertools import chain, compress
 from operator import not_
 
+from ichlite.ct.archives import list_members
 from ichlite.ct.concatenation import missing_parts
 from ichlite.ct.elements import open_data
-from ichlite.ct.header import Refusal, is_localizer, read_headers
+from ichlite.ct.header import ZIP, Refusal, is_localizer, read_headers
 from ichlite.ct.stack import stack_slices
 from ichlite.errors import InputError, SeriesError, UnreadableFile
 from ichlite.records import Series, SkippedFile, SliceHeader
@@ -50,7 +51,7 @@ def find_series(
     by_series: dict[str, list[SliceHeader]] = defaultdict(list)
     lost: dict[str, list[SkippedFile]] = defaultdict(list)
     skipped = unread
-    for outcome in chain.from_iterable(map(read_headers, files)):
+    for outcome in chain.from_iterable(map(_images, files)):
         if isinstance(outcome, Refusal):
             skipped.append(
                 SkippedFile(outcome.path, outcome.reason, outcome.may_be_ct, outcome.frame)
@@ -70,6 +71,24 @@ def find_series(
         found.append(stack_slices(placed, content_hash, defects))
     found.sort(key=lambda one: (one.study_uid, one.series_uid))
     return tuple(found), tuple(sorted(_merged(skipped), key=lambda one: (one.file, one.reason)))
+
+
+def _images(path: str) -> Iterator[SliceHeader | Refusal]:
+    """Yield the headers of the slices in a file, or in the files in a zip archive."""
+    found = read_headers(path)
+    if not isinstance(found[0], Refusal) or found[0].code != ZIP:
+        yield from found
+        return
+    try:
+        for member, fault in list_members(path):
+            if fault is None:
+                yield from read_headers(member)
+            else:
+                yield Refusal(member, fault, unopened=True)
+    except UnreadableFile as error:
+        yield Refusal(path, str(error), unopened=True)
+    except OSError as error:
+        yield Refusal(path, f"cannot be opened or read: {error.strerror}", unopened=True)
 
 
 def content_hash(header: SliceHeader) -> str:
