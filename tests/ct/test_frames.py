@@ -408,6 +408,12 @@ def test_fragments_and_frames_cover_what_is_there(lengths, table, single, cut):
         assert value[start + 8 : end].rstrip(b"\0") == frame.rstrip(b"\0")
 
 
+def test_a_table_tells_frames_that_marks_do_not():
+    spans = ((0, 10), (10, 20), (20, 30))
+    all_marked = Fragments(spans, (True,) * 3, (0, 20), whole=True)
+    assert frame_spans(all_marked, 2, single=False) == [(0, 20), (20, 30)]
+
+
 def test_a_table_that_is_wrong_is_not_believed():
     spans = ((0, 10), (10, 20), (20, 30))
     wrong = Fragments(spans, (True, False, True), (0, 12), whole=True)
