@@ -13,6 +13,7 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
 from tests.dicom_files import UID_ROOT, enhanced_dataset, save, write_enhanced, write_head_series
 
+from ichlite.ct import elements
 from ichlite.ct.fragments import Fragments, find_fragments, frame_spans
 from ichlite.ct.header import Refusal, read_header, read_headers
 from ichlite.ct.hounsfield import read_stored
@@ -157,6 +158,24 @@ def test_a_file_cut_anywhere_is_a_line_that_counts_and_never_whole(files, slices
             left_out += len(volume.left_out)
             assert series.defects or volume.left_out
         assert lost or left_out
+
+
+def test_frames_of_a_deflated_image_are_read_in_any_order(files, slices, tmp_path):
+    series, _ = only(write_enhanced(tmp_path / "image", files, transfer_syntax_uid=DEFLATED))
+    for index in (7, 8, 3, 11, 3, 0):
+        np.testing.assert_array_equal(read_stored(series.slices[index]), slices[index].pixel_array)
+    write_enhanced(tmp_path / "image", files[::-1], transfer_syntax_uid=DEFLATED)  # changed since
+    np.testing.assert_array_equal(read_stored(series.slices[0]), slices[-1].pixel_array)
+
+
+def test_a_deflated_image_may_be_longer_than_a_slice(files, tmp_path, monkeypatch):
+    monkeypatch.setattr(elements, "_MAX_INFLATED_BYTES", 10_000)
+    image = write_enhanced(tmp_path / "image", files, transfer_syntax_uid=DEFLATED)
+    assert len(only(image)[0].slices) == COUNT
+    monkeypatch.setattr(elements, "MAX_MEMBER_BYTES", 10_000)
+    (refusal,) = read_headers(str(image))
+    assert "the deflated data set is too large" in refusal.reason
+    assert refusal.may_be_ct
 
 
 def test_frames_that_are_cut_off_are_missing_slices(files, tmp_path):

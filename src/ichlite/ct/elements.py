@@ -2,8 +2,8 @@
 
 Why not pydicom here: it takes 0.55-0.82 ms for the elements that a CT slice needs, this walk about
 a tenth; and these bytes are untrusted. The walk reads at most a few pages, keeps a bounded number
-of bytes, never recurses and allocates nothing by a declared length. A deflated data set is unpacked
-whole, up to a limit. A test compares it with pydicom
+of bytes, never recurses and allocates nothing by a declared length. A deflated data set is
+inflated for it, up to a limit, and not held. A test compares it with pydicom
 on every real file at hand.
 
 Source:
@@ -13,12 +13,12 @@ Source:
 from __future__ import annotations
 
 import struct
-import zlib
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from io import BytesIO, FileIO
+from io import FileIO
 
-from ichlite.ct.archives import Member
+from ichlite.ct.archives import MAX_MEMBER_BYTES, MAX_RATIO, Member
+from ichlite.ct.deflated import Deflated, keep, last_opened
 from ichlite.ct.functional_groups import (
     CONTRAST_AGENTS,
     GROUP_SEQUENCES,
@@ -62,7 +62,8 @@ _SHORT_VR = frozenset(
 )
 
 _MAX_INFLATED_BYTES = (1 << 25) + (1 << 20)
-"""The pixels of the largest matrix that is read, 32 MiB, and a header."""
+"""The pixels of the largest matrix that is read, 32 MiB, and a header. An image of many frames may
+have as much as in a zip archive."""
 
 
 @dataclass(slots=True)
@@ -121,46 +122,39 @@ def read_elements(
         if start is None:
             return None
         if elements.transfer_syntax_uid == DEFLATED_LITTLE:
-            inflated = _inflated(file, start)
-            elements.size, start = len(inflated), 0
-            pages = Pages(file, inflated, len(inflated))
+            inflated = Deflated(file, start)
+            elements.size = inflated.measure(_most_inflated_bytes(elements, size))
+            inflated.seek(0)
+            pages, start = Pages(inflated, read_first_bytes(inflated), elements.size), 0
         _walk(pages, start, elements, wanted)
     except UnreadableFile as error:
         elements.fault = str(error)
     return elements
 
 
-def open_data(path: str, transfer_syntax_uid: str) -> FileIO | Member | BytesIO:
+def open_data(path: str, transfer_syntax_uid: str) -> FileIO | Member | Deflated:
     """Open what `Elements.pixel_offset` counts in: a file, or the data set deflated in it.
 
     Raises:
         UnreadableFile: The data set cannot be inflated.
         OSError: The file cannot be read.
     """
-    file = open_source(path)
     if transfer_syntax_uid != DEFLATED_LITTLE:
-        return file
-    with file:
-        file.seek(0)
-        pages = Pages(file, read_first_bytes(file), size_of(file))
-        return BytesIO(_inflated(file, _read_meta(pages, Elements(), ()) or 0))
+        return open_source(path)
+    last = last_opened(path)
+    if last is not None:
+        return last
+    file = open_source(path)
+    file.seek(0)
+    pages = Pages(file, read_first_bytes(file), size_of(file))
+    return keep(path, file, _read_meta(pages, Elements(), ()) or 0)
 
 
-def _inflated(file: ByteSource, start: int) -> bytes:
-    """Return the data set that is deflated in a file (PS3.5 annex A.5), whole."""
-    file.seek(start)
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    try:
-        data = inflater.decompress(file.read(_MAX_INFLATED_BYTES), _MAX_INFLATED_BYTES)
-    except zlib.error:
-        raise UnreadableFile("the deflated data set is damaged") from None
-    if len(data) == _MAX_INFLATED_BYTES:
-        raise UnreadableFile(
-            "the deflated data set is too large", expected=f"less than {_MAX_INFLATED_BYTES} bytes"
-        )
-    if not inflater.eof:
-        raise UnreadableFile("the deflated data set is cut short", found=f"{len(data)} bytes")
-    return data
+def _most_inflated_bytes(elements: Elements, packed: int) -> int:
+    """Return how long a data set may be that is deflated in so many bytes."""
+    if not has_groups(elements.values):
+        return _MAX_INFLATED_BYTES
+    return max(_MAX_INFLATED_BYTES, min(MAX_MEMBER_BYTES, MAX_RATIO * packed))
 
 
 def _read_meta(pages: Pages, elements: Elements, wanted: Collection[int]) -> int | None:
