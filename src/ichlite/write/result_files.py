@@ -20,7 +20,7 @@ from ichlite.write.triage import common_folder, shared_folders
 
 COLUMNS = (
     "study", "series", "status", "urgent", "file", "position_mm", *CLASSES, "reason", "complete",
-    "operating_point", "threshold",
+    "operating_point", "threshold", "frame",
 )  # fmt: skip
 """Of the CSV file of slices."""
 
@@ -156,6 +156,7 @@ def to_csv(result: ReadResult) -> str:
                 "status": "skipped",
                 "file": safe_cell(file.file),
                 "reason": safe_cell(file.reason),
+                "frame": _number(file.frame),
             }
         )
     return text.getvalue()
@@ -221,9 +222,14 @@ def _rows(scan: ScanResult) -> Iterator[dict[str, str]]:
         position_mm = scores.position_mm
         yield common | {
             "file": safe_cell(scores.file),
+            "frame": _number(scores.frame),
             "position_mm": "" if position_mm is None else f"{position_mm:.3f}",
             **_numbers(scores.probabilities),
         }
+
+
+def _number(frame: int | None) -> str:
+    return "" if frame is None else str(frame)
 
 
 def _common(scan: ScanResult) -> dict[str, str]:
