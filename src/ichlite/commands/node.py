@@ -52,6 +52,41 @@ def run(folder: Folder) -> None:
     run_node(folder)
 
 
+@node.command("add-user", epilog="Example: ichlite node add-user /srv/ichlite anna --admin")
+def add_user(
+    folder: Folder,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Letters, digits and . _ @ -")],
+    from_stdin: Annotated[
+        bool,
+        typer.Option("--password-stdin", help="Take the password from the first line of stdin."),
+    ] = False,
+    admin: Annotated[
+        bool, typer.Option("--admin", help="Let them see settings and export verdicts, too.")
+    ] = False,
+) -> None:
+    """Add a user of the page, or give one that there is another password and role."""
+    import time
+
+    from ichlite.node.run import open_database
+    from ichlite.node.settings import read_settings
+    from ichlite.node.web.passwords import hash_password
+    from ichlite.node.web.users import add_user as add
+
+    settings = read_settings(folder)
+    if from_stdin:
+        password = sys.stdin.readline().rstrip("\r\n")
+    else:
+        password = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+    kept = hash_password(password)
+    database = open_database(folder, settings)
+    try:
+        new = database.write(lambda tables: add(tables, name, kept, admin=admin, now=time.time()))
+    finally:
+        database.close()
+    role = "admin" if admin else "reader"
+    sys.stdout.write(f"{'Added' if new else 'Changed'} {name}, {role}\n")
+
+
 @node.command(epilog="Example: ichlite node status /srv/ichlite --json")
 def status(folder: Folder, as_json: PlainJson = False) -> None:
     """Show where each study stands."""

@@ -79,6 +79,7 @@ class Order:
 
         Raises:
             UsageError: See `check_folder`; or a bundle is where a folder of bundles is to be.
+            IchliteError: See `check_folder`.
         """
         for step in self.shrinking.steps if self.every_step else ("",):
             for precision in self.precisions:

@@ -32,6 +32,8 @@ MANIFEST_FILE = "manifest.json"
 CARD_FILE = "model-card.md"
 EMBEDDED = Path(__file__).resolve().parents[1] / "assets" / "bundle"
 """The bundle that is shipped with ichlite."""
+EMBEDDED_WORD = "embedded"
+"""What a command calls it, where there is no such folder."""
 
 CHANNELS = 3
 
@@ -94,11 +96,25 @@ class Bundle:
         )
 
 
+def bundle_folder(path: Path | str | None) -> Path:
+    """Return the folder of a bundle: that of the embedded one for None or the word `embedded`.
+
+    A folder that has that word for its name is taken itself.
+
+    Example:
+        >>> bundle_folder("embedded") == EMBEDDED
+        True
+    """
+    if path is None or (str(path) == EMBEDDED_WORD and not Path(path).exists()):
+        return EMBEDDED
+    return Path(path)
+
+
 def load_bundle(path: Path | str | None = None) -> Bundle:
     """Return the bundle in a folder, read and checked.
 
     Args:
-        path: Folder with `manifest.json`; None for the embedded bundle.
+        path: Folder with `manifest.json`; None or `embedded` for the embedded bundle.
 
     Returns:
         The bundle; every file it lists has the hash it lists.
@@ -110,7 +126,7 @@ def load_bundle(path: Path | str | None = None) -> Bundle:
         >>> load_bundle().path == EMBEDDED
         True
     """
-    folder = EMBEDDED if path is None else Path(path)
+    folder = bundle_folder(path)
     manifest = _manifest(folder)
     spec = manifest.input
     for key, expected in (

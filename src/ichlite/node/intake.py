@@ -18,7 +18,13 @@ _PREAMBLE = bytes(PREAMBLE_BYTES)
 
 
 class Mismatch(UnreadableFile):
-    """What is in a file is not what the sender said that it would be."""
+    """What is in a file is not what the sender said that it would be.
+
+    Attributes:
+        header: What it says of itself.
+    """
+
+    header: InstanceHeader
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +59,7 @@ class Intake:
         *,
         coming: int = 0,
         expected: tuple[str, str] | None = None,
+        study: str | None = None,
     ) -> Taken:
         """Take one DICOM file; return when it would survive a power cut.
 
@@ -61,6 +68,7 @@ class Intake:
             source: Who sent it: an AE title, or such as `upload`.
             coming: Bytes that are expected.
             expected: SOP class and instance UID that the sender announced.
+            study: UID of the one study that is taken here; None for any.
 
         Raises:
             UnreadableFile: It is not DICOM, or has no valid UIDs.
@@ -69,12 +77,7 @@ class Intake:
         """
         with self._store.arriving(without_preamble(pieces), coming) as part:
             header = read_instance_header(part.path)
-            if expected is not None and expected != (header.class_uid, header.uid):
-                raise Mismatch(
-                    "the data set is not what was announced",
-                    found=f"{header.class_uid} {header.uid}",
-                    expected=" ".join(expected),
-                )
+            _check_announced(header, expected, study)
             self._store.keep(part)
             now = time.time()
             due_at = now + self._settings.quiet_s(source)
@@ -137,6 +140,24 @@ def without_preamble(pieces: Iterable[bytes | memoryview]) -> Iterable[bytes | m
             piece = memoryview(piece)[cut:]
         if len(piece):
             yield piece
+
+
+def _check_announced(
+    header: InstanceHeader, expected: tuple[str, str] | None, study: str | None
+) -> None:
+    found = (header.class_uid, header.uid)
+    if expected is not None and expected != found:
+        fault = Mismatch(
+            "the data set is not what was announced",
+            found=" ".join(found),
+            expected=" ".join(expected),
+        )
+    elif study is not None and study != header.study_uid:
+        fault = Mismatch("it is of another study", found=header.study_uid, expected=study)
+    else:
+        return
+    fault.header = header
+    raise fault
 
 
 def _file(

@@ -58,6 +58,8 @@ CREATE TABLE reading (
     bundle TEXT NOT NULL DEFAULT '',
     settings TEXT NOT NULL DEFAULT '', -- SHA-256 of what decides the result
     folder TEXT,                       -- of the result's files, in the store
+    brain_level_hu REAL,               -- of the scan that was judged; NULL where none was
+    noise_hu REAL,
     UNIQUE (study_id, version)
 ) STRICT;
 CREATE INDEX reading_state ON reading (state);
@@ -89,6 +91,7 @@ CREATE TABLE audit (
     details TEXT NOT NULL,
     hash TEXT NOT NULL                 -- over the hash before it and this row
 ) STRICT;
+CREATE INDEX audit_study ON audit (details ->> '$.study');
 CREATE TRIGGER audit_stays BEFORE UPDATE ON audit
     BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
 CREATE TRIGGER audit_is_kept BEFORE DELETE ON audit

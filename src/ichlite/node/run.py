@@ -25,6 +25,8 @@ from ichlite.node.retention import Retention
 from ichlite.node.settings import Settings, read_settings
 from ichlite.node.store import FileStore
 from ichlite.node.watched_folders import WatchedFolder
+from ichlite.node.web.server import serve_web
+from ichlite.node.web.services import Services
 from ichlite.node.worker import Worker
 
 _log = structlog.get_logger("node")
@@ -78,11 +80,18 @@ def run_node(folder: Path) -> None:
         closing.callback(dicom.close)
         for watch in settings.watch:
             closing.callback(WatchedFolder(intake, watch, settings.dicom, folder).close)
+        web = serve_web(
+            Services(
+                database, store, settings, intake,
+                associations=lambda: dicom.associations, working=lambda: worker.alive,
+            )
+        )  # fmt: skip
+        closing.callback(web.close)
         database.write(lambda tables: audit.append(tables, "node", "node.started"))
         closing.callback(
             lambda: database.write(lambda tables: audit.append(tables, "node", "node.stopped"))
         )
-        sys.stdout.write(f"ichlite node: DICOM on port {dicom.port}\n")
+        sys.stdout.write(f"ichlite node: DICOM on port {dicom.port}, page at {web.address}\n")
         sys.stdout.flush()
         stop.wait()
         _log.info("stopping")

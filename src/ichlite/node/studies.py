@@ -48,6 +48,7 @@ class Outcome:
         bundle, settings: What decided: name and version, and a hash over all that counts.
         folder: Of its files, below that of results.
         objects: Files in it that peers get.
+        brain_level_hu, noise_hu: Of the scan that was judged, as the page on drift shows them.
     """
 
     status: str
@@ -59,6 +60,8 @@ class Outcome:
     settings: str
     folder: str
     objects: tuple[str, ...]
+    brain_level_hu: float | None = None
+    noise_hu: float | None = None
 
 
 def queue_due(connection: sqlite3.Connection, now: float) -> int:
@@ -158,10 +161,12 @@ def finish(
     study_id = _end(connection, reading.reading_id, "done", now)
     connection.execute(
         "UPDATE reading SET status = ?, urgent = ?, complete = ?, any_probability = ?, "
-        "reasons = ?, bundle = ?, settings = ?, folder = ? WHERE id = ?",
+        "reasons = ?, bundle = ?, settings = ?, folder = ?, brain_level_hu = ?, noise_hu = ? "
+        "WHERE id = ?",
         (
             *(outcome.status, outcome.urgent, outcome.complete, outcome.any_probability),
             *(json.dumps(outcome.reasons), outcome.bundle, outcome.settings, outcome.folder),
+            *(outcome.brain_level_hu, outcome.noise_hu),
             reading.reading_id,
         ),
     )
@@ -257,9 +262,9 @@ ORDER BY study.id
 """
 
 
-def status_document(connection: sqlite3.Connection) -> dict[str, Any]:
-    """Return what `ichlite node status --json` prints: keys may be added, never renamed."""
-    states: dict[str, Any] = dict.fromkeys(("received", "queued", "running", "done", "parked"), 0)
+def status_counts(connection: sqlite3.Connection) -> tuple[dict[str, int], dict[str, int]]:
+    """Return how many studies are in each state, and how many deliveries."""
+    states = dict.fromkeys(("received", "queued", "running", "done", "parked"), 0)
     states |= dict(
         connection.execute("SELECT state, count(*) FROM study GROUP BY state").fetchall()
     )
@@ -267,6 +272,12 @@ def status_document(connection: sqlite3.Connection) -> dict[str, Any]:
     outbox |= dict(
         connection.execute("SELECT state, count(*) FROM delivery GROUP BY state").fetchall()
     )
+    return states, outbox
+
+
+def status_document(connection: sqlite3.Connection) -> dict[str, Any]:
+    """Return what `ichlite node status --json` prints: keys may be added, never renamed."""
+    states, outbox = status_counts(connection)
     studies = []
     for row in connection.execute(_STATUS):
         study = dict(row)

@@ -52,6 +52,7 @@ class ChildOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         unprotected: Protections that the kernel did not give.
+        brain_level_hu, noise_hu: Of the scan that was judged.
     """
 
     status: str
@@ -63,6 +64,8 @@ class ChildOutcome(msgspec.Struct, frozen=True, kw_only=True):
     settings: str
     objects: tuple[str, ...]
     unprotected: tuple[str, ...]
+    brain_level_hu: float | None = None
+    noise_hu: float | None = None
 
 
 def main() -> None:
@@ -80,8 +83,10 @@ def _read(task: Task, unprotected: tuple[str, ...]) -> ChildOutcome:
     from datetime import datetime
 
     from ichlite import __version__
+    from ichlite.ct.brain_level import brain_level_hu, brain_noise_hu
     from ichlite.infer.bundle import load_bundle
     from ichlite.infer.pipeline import read_paths
+    from ichlite.infer.results import Analysed
     from ichlite.labels import ANY
     from ichlite.write.report_page import Report
     from ichlite.write.result_files import to_json
@@ -89,14 +94,18 @@ def _read(task: Task, unprotected: tuple[str, ...]) -> ChildOutcome:
 
     bundle = load_bundle(task.bundle).at(task.operating_point)
     report = Report(bundle, identifiers=True)
+    levels: list[tuple[float | None, float | None]] = []
     folder = Path(task.folder)
     objects = ResultFolder(folder, bundle, datetime.fromtimestamp(task.at, UTC))
 
     def visit(scan: ScanResult) -> None:
         report.add(scan)
         objects.add(scan)
+        if isinstance(scan, Analysed) and scan.hu is not None:
+            levels.append((brain_level_hu(scan.hu), brain_noise_hu(scan.hu)))
 
     result = read_paths(list(task.files), bundle=bundle, visit=visit, pixels_for_visit=True)
+    level_hu, noise_hu = levels[0] if levels else (None, None)
     objects.finish(result)
     (folder / DOCUMENT).write_text(to_json(result), encoding="utf-8")
     (folder / PAGE).write_text(report.page(result), encoding="utf-8")
@@ -122,6 +131,8 @@ def _read(task: Task, unprotected: tuple[str, ...]) -> ChildOutcome:
         settings=hashlib.sha256(decided_by.encode()).hexdigest(),
         objects=tuple(path.name for path in objects.written),
         unprotected=unprotected,
+        brain_level_hu=level_hu,
+        noise_hu=noise_hu,
     )
 
 

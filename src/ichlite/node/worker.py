@@ -50,6 +50,11 @@ class Worker:
         self._thread = threading.Thread(target=self._run, name="worker")
         self._thread.start()
 
+    @property
+    def alive(self) -> bool:
+        """Whether the thread that reads lives."""
+        return self._thread.is_alive()
+
     def close(self) -> None:
         """End after the reading that runs, or kill it after a while: it is queued again."""
         self._stop.set()
@@ -187,6 +192,8 @@ class Worker:
             settings=found.settings,
             folder=str(below),
             objects=found.objects,
+            brain_level_hu=found.brain_level_hu,
+            noise_hu=found.noise_hu,
         )
 
 
