@@ -88,11 +88,11 @@ def scp(**names: Any) -> Iterator[Scp]:
 
 
 @contextmanager
-def orthanc(folder: Path) -> Iterator[real.Orthanc]:
+def orthanc(folder: Path, node_port: int | None = None) -> Iterator[real.Orthanc]:
     if not real.is_here():
         line = "no Orthanc here, and the outbox is not tested with it: apt-get install orthanc"
         pytest.fail(line) if REQUIRED else pytest.skip(line)
-    peer = real.Orthanc(folder)
+    peer = real.Orthanc(folder, node_port)
     try:
         yield peer
     finally:

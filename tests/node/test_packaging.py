@@ -58,10 +58,10 @@ def test_the_unit_lets_a_child_confine_itself(call):
 
 
 def test_the_unit_gives_the_drain_its_time():
-    from ichlite.node.outbox import _LONGEST_CALL_S, DRAIN_S
+    from ichlite.node.outbox import DRAIN_S, LONGEST_CALL_S
     from ichlite.node.worker import DRAIN_S as READING_S
 
-    assert float(_service()["TimeoutStopSec"]) > READING_S + DRAIN_S + _LONGEST_CALL_S
+    assert float(_service()["TimeoutStopSec"]) > READING_S + DRAIN_S + LONGEST_CALL_S
 
 
 @pytest.mark.parametrize("path", [UNIT, PACKAGING / "Containerfile"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -78,24 +79,29 @@ def test_a_file_that_grows_is_left_alone(parts, tmp_path):
 
 
 def test_a_file_that_changes_while_it_is_read_is_not_taken(parts, tmp_path, monkeypatch):
+    """Its end comes after its beginning was read: what was read is dropped, the whole is taken."""
     database, folder, _ = parts
     (made,) = write_head_series(tmp_path / "made", 1)
-    read = os.fdopen
+    data = made.read_bytes()
+    take = Intake.take
     changes = [True]
 
-    def changed(descriptor: int, *words: object, **names: object):
-        if changes:
-            changes.pop()
-            with (folder / "one.dcm").open("ab") as file:
-                file.write(b"more")
-            os.utime(folder / "one.dcm", (1, 1))
-        return read(descriptor, *words, **names)
+    def take_slowly(self: Intake, pieces: Iterator[bytes], source: str) -> object:
+        def slowly() -> Iterator[bytes]:
+            for piece in pieces:
+                yield piece
+                if changes:
+                    changes.pop()
+                    with (folder / "one.dcm").open("ab") as file:
+                        file.write(data[-100:])
 
-    (folder / "one.dcm").write_bytes(made.read_bytes())
-    monkeypatch.setattr("ichlite.node.watched_folders.os.fdopen", changed)
+        return take(self, slowly(), source)
+
+    monkeypatch.setattr(Intake, "take", take_slowly)
+    (folder / "one.dcm").write_bytes(data[:-100])
     _until_empty(folder)
     assert not changes
-    assert [row["bytes"] for row in _rows(database)] == [made.stat().st_size + 4]
+    assert [row["bytes"] for row in _rows(database)] == [len(data)]
 
 
 def test_links_and_hidden_files_stay(parts, tmp_path):
@@ -147,3 +153,21 @@ def test_what_is_too_large_is_refused(tmp_path):
     _until_empty(tmp_path / "in", "huge.dcm", "huge.dcm.why.txt")
     watched.close()
     database.close()
+
+
+def test_a_file_that_cannot_be_taken_holds_up_no_other(parts, tmp_path, monkeypatch):
+    database, folder, _ = parts
+    take = Intake.take
+    first = []
+
+    def fail_on_the_first(self: Intake, pieces: object, source: str) -> object:
+        data = b"".join(pieces)
+        first.append(data)
+        if data == first[0]:
+            raise RecursionError
+        return take(self, [data], source)
+
+    monkeypatch.setattr(Intake, "take", fail_on_the_first)
+    write_head_series(folder, 3)
+    _until_empty(folder, "IM0000")
+    assert len(_rows(database)) == 2

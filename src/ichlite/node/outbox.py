@@ -25,7 +25,8 @@ from ichlite.node.settings import OutboxSettings
 LOOK_EVERY_S = 0.5
 DRAIN_S = 10.0
 """For what is due when the node is told to stop."""
-_LONGEST_CALL_S = 30.0
+LONGEST_CALL_S = 30.0
+"""To a target that has stopped to answer; then the node ends without it."""
 
 _log = structlog.get_logger("outbox")
 
@@ -70,8 +71,9 @@ class Outbox:
         self._until = time.monotonic() + DRAIN_S
         for thread in self._threads:
             thread.end()
+        latest = self._until + LONGEST_CALL_S
         for thread in self._threads:
-            thread.join(max(0.0, self._until - time.monotonic()) + _LONGEST_CALL_S)
+            thread.join(max(0.0, latest - time.monotonic()))
 
     def _send_due(self, target: str, send: Send) -> None:
         with self._database.read() as tables:

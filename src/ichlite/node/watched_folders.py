@@ -104,10 +104,12 @@ class WatchedFolder:
             self._seen.pop(path, None)
         except UnreadableFile as error:
             self._refuse(path, str(error))
-        except OSError as error:
+        except NoSpace:
+            raise
+        except Exception as error:  # noqa: BLE001  one file must not hold up the rest
             if path not in self._unreadable:
                 self._unreadable.add(path)
-                _log.warning("file not taken", source=self._watch.source, why=error.strerror)
+                _log.warning("file not taken", source=self._watch.source, why=type(error).__name__)
 
     def _pieces(self, name: str, folder: int) -> Iterator[bytes]:
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
