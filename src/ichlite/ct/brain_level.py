@@ -105,14 +105,14 @@ def brain_noise_hu(hu: NDArray[np.int16]) -> float | None:
         >>> brain_noise_hu(np.full((2, 256, 256), 30, np.int16)) is None
         True
     """
-    low, high = _BRAIN_HU
+    low, high = BRAIN_HU
     inside = _enclosed_by_bone(_coarse_means(hu))
     spreads = []
     for pixels, coarse in zip(hu, inside, strict=True):
-        fine = np.kron(coarse, np.ones((_COARSE, _COARSE), np.bool_))
+        fine = np.kron(coarse, np.ones((BLOCK, BLOCK), np.bool_))
         brain = fine & (pixels >= low) & (pixels <= high)
         both = brain[:, 1:] & brain[:, :-1]
-        if coarse.sum() >= _LEVEL_PIXELS and both.any():
+        if coarse.sum() >= LEVEL_BLOCKS and both.any():
             steps = np.abs(np.diff(pixels, axis=1)[both])
             spreads.append(float(steps.mean()) * _STEP_TO_SPREAD)
     return float(np.median(spreads)) if spreads else None
