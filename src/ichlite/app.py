@@ -21,6 +21,7 @@ from ichlite.commands import (
     implant,
     info,
     models,
+    node,
     pareto,
     phantom,
     prepare,
@@ -90,3 +91,4 @@ _COMMANDS: tuple[tuple[Callable[..., None], str, str], ...] = (
 
 for _command, _epilog, _line in _COMMANDS:
     app.command(_command.__name__, cls=PanelCommand, epilog=_epilog, short_help=_line)(_command)
+app.add_typer(node.node, name="node", short_help="Run a box that reads what the scanner sends.")

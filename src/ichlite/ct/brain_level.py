@@ -25,6 +25,8 @@ _MIN_BRAIN_SHARE = 0.85
 _PIXEL_WHEN_UNKNOWN_MM = 0.49
 LEVEL_BLOCKS = 300
 """Coarse pixels of brain that a slice needs to count for the level; 40 cm² of a usual head."""
+_STEP_TO_SPREAD = np.pi**0.5 / 2
+"""From the mean absolute difference of two pixels to the standard deviation of one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,34 @@ def brain_level_hu(hu: NDArray[np.int16]) -> float | None:
     enough = brain.sum(axis=(1, 2)) >= LEVEL_BLOCKS
     values = coarse[enough][brain[enough]]
     return float(np.median(values)) if len(values) else None
+
+
+def brain_noise_hu(hu: NDArray[np.int16]) -> float | None:
+    """Return a scan's noise: the spread, in HU, that neighbouring pixels of its brain have.
+
+    The median over the slices that show enough brain, so that a bleed or metal counts little.
+
+    Args:
+        hu: (slice, 256, 256) int16, HU in [-1024, 3071].
+
+    Returns:
+        The spread in HU; None where no slice shows enough brain.
+
+    Example:
+        >>> brain_noise_hu(np.full((2, 256, 256), 30, np.int16)) is None
+        True
+    """
+    low, high = BRAIN_HU
+    inside = _enclosed_by_bone(_coarse_means(hu))
+    spreads = []
+    for pixels, coarse in zip(hu, inside, strict=True):
+        fine = np.kron(coarse, np.ones((BLOCK, BLOCK), np.bool_))
+        brain = fine & (pixels >= low) & (pixels <= high)
+        both = brain[:, 1:] & brain[:, :-1]
+        if coarse.sum() >= LEVEL_BLOCKS and both.any():
+            steps = np.abs(np.diff(pixels, axis=1)[both])
+            spreads.append(float(steps.mean()) * _STEP_TO_SPREAD)
+    return float(np.median(spreads)) if spreads else None
 
 
 def at_level(hu: NDArray[np.int16], level_hu: float | None, wanted_hu: float) -> NDArray[np.int16]:

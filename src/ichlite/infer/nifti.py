@@ -16,7 +16,8 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ichlite.ct.header import MAX_SIDE, MIN_SIDE, OWN_REPORT
+from ichlite.ct.header import OWN_REPORT
+from ichlite.ct.image_checks import MAX_SIDE, MIN_SIDE
 from ichlite.ct.nifti import (
     AIR_HU,
     SUFFIXES,

@@ -134,11 +134,11 @@ class Reader:
         return Analysed(
             study=series.study_uid,
             series=series.series_uid,
-            files=tuple(header.path for header in judged.slices),
+            files=judged.files,
             reasons=refusals + not_cleared,
             scan=decision.scan,
             slices=tuple(
-                SliceScores(header.path, position_mm, probabilities)
+                SliceScores(header.path, position_mm, probabilities, header.frame_number)
                 for header, position_mm, probabilities in zip(
                     judged.slices, positions_mm, decision.slices, strict=True
                 )
@@ -232,7 +232,7 @@ def _not_analysed(
     return NotAnalysed(
         study=series.study_uid,
         series=series.series_uid,
-        files=tuple(header.path for header in series.slices),
+        files=series.files,
         reasons=reasons,
         notes=notes,
         may_be_head=may_be_head,

@@ -46,11 +46,13 @@ class SliceScores:
         file: The path as given.
         position_mm: Along the slice normal; None when the file does not say.
         probabilities: In [0, 1], of `any` and each subtype name.
+        frame: Number of the frame in a file of several, from 1; None in a file of its own.
     """
 
     file: str
     position_mm: float | None
     probabilities: Mapping[str, float]
+    frame: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -405,7 +407,7 @@ def reading_of(result: ReadResult) -> Reading:
         bundle=result.bundle,
         studies=tuple(entry_of(scan) for scan in result.studies),
         skipped=tuple(
-            SkippedEntry(file=one.file, reason=one.reason, may_be_ct=one.may_be_ct)
+            SkippedEntry(file=one.file, reason=one.reason, may_be_ct=one.may_be_ct, frame=one.frame)
             for one in result.skipped
         ),
         warnings=result.warnings,
@@ -419,7 +421,7 @@ def entry_of(scan: ScanResult) -> AnalysedEntry | NotAnalysedEntry | NotChosenEn
         return kind(**{name: getattr(scan, name) for name in kind.__struct_fields__})
     same = {name: getattr(scan, name) for name in AnalysedEntry.__struct_fields__}
     slices = tuple(
-        SliceEntry(file=one.file, position_mm=one.position_mm, **one.probabilities)
+        SliceEntry(file=one.file, frame=one.frame, position_mm=one.position_mm, **one.probabilities)
         for one in scan.slices
     )
     return AnalysedEntry(**{**same, "scan": Probabilities(**scan.scan), "slices": slices})

@@ -1,5 +1,6 @@
-"""The DICOM node: studies arrive over the network, results go back. Light half; not built yet.
+"""The node: receive studies over DICOM and HTTP, read them, show and send back the results.
 
-Nothing is exported here so far. The package marks the place in the layers (above `write`, beside
-the command line) so that the import rules hold from the first line on; see `docs/log.md`.
+The road of an instance: `dicom_server`, `stow`, `watched_folders` or the page's upload → `intake`
+(checked, on disk, in the database, then acknowledged) → `studies` (waits until it is complete,
+queued) → `worker` (a child process reads it) → `outbox` (sent to peers) and `web` (shown).
 """

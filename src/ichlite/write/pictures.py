@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ichlite.ct.header import read_header
+from ichlite.ct.header import read_headers
 from ichlite.ct.hounsfield import read_stored, to_hu
 from ichlite.ct.tensor import GRID, resize_hu
 from ichlite.errors import InputError
@@ -110,9 +110,16 @@ def picture_of(header: SliceHeader, judged: NDArray[np.int16]) -> NDArray[np.int
 def _headers(scan: Analysed) -> tuple[SliceHeader, ...]:
     """Return the headers of a scan's files, or none where they are no longer there, or differ."""
     found: list[SliceHeader] = []
+    of_file: dict[str, dict[int | None, SliceHeader]] = {}
     for scores in scan.slices:
-        header = read_header(scores.file)
-        if not isinstance(header, SliceHeader) or not _alike(header, found):
+        if scores.file not in of_file:
+            of_file[scores.file] = {
+                one.frame_number: one
+                for one in read_headers(scores.file)
+                if isinstance(one, SliceHeader)
+            }
+        header = of_file[scores.file].get(scores.frame)
+        if header is None or not _alike(header, found):
             return ()
         found.append(header)
     return tuple(found)

@@ -20,7 +20,7 @@ from ichlite.write.triage import common_folder, shared_folders
 
 COLUMNS = (
     "study", "series", "status", "urgent", "file", "position_mm", *CLASSES, "reason", "complete",
-    "operating_point", "threshold",
+    "operating_point", "threshold", "frame",
 )  # fmt: skip
 """Of the CSV file of slices."""
 
@@ -152,7 +152,12 @@ def to_csv(result: ReadResult) -> str:
         writer.writerows(_rows(scan))
     for file in result.skipped:
         writer.writerow(
-            {"status": "skipped", "file": _cell(file.file), "reason": _cell(file.reason)}
+            {
+                "status": "skipped",
+                "file": safe_cell(file.file),
+                "reason": safe_cell(file.reason),
+                "frame": _number(file.frame),
+            }
         )
     return text.getvalue()
 
@@ -180,7 +185,11 @@ def to_studies_csv(result: ReadResult) -> str:
     for file in result.skipped:
         if file.may_be_ct:
             writer.writerow(
-                {"status": "skipped", "file": _cell(file.file), "reason": _cell(file.reason)}
+                {
+                    "status": "skipped",
+                    "file": safe_cell(file.file),
+                    "reason": safe_cell(file.reason),
+                }
             )
     return text.getvalue()
 
@@ -191,12 +200,12 @@ def _study_row(members: list[ScanResult], shared: Container[str]) -> dict[str, s
     scan = answers[0] if answers else members[0]
     reasons = scan.reasons if answers else [why for one in members for why in one.reasons]
     row = _common(scan) | {
-        "file": _cell(common_folder(scan, shared)),
+        "file": safe_cell(common_folder(scan, shared)),
         "call": verdict(scan),
         "slices": str(len(scan.slices)),
         "all_series": str(len(members)),
-        "reason": _cell(" | ".join(dict.fromkeys(reasons))),
-        "note": _cell(" | ".join(scan.notes)),
+        "reason": safe_cell(" | ".join(dict.fromkeys(reasons))),
+        "note": safe_cell(" | ".join(scan.notes)),
     }
     return row | ({} if scan.scan is None else _numbers(scan.scan))
 
@@ -212,27 +221,37 @@ def _rows(scan: ScanResult) -> Iterator[dict[str, str]]:
     for scores in scan.slices:
         position_mm = scores.position_mm
         yield common | {
-            "file": _cell(scores.file),
+            "file": safe_cell(scores.file),
+            "frame": _number(scores.frame),
             "position_mm": "" if position_mm is None else f"{position_mm:.3f}",
             **_numbers(scores.probabilities),
         }
 
 
+def _number(frame: int | None) -> str:
+    return "" if frame is None else str(frame)
+
+
 def _common(scan: ScanResult) -> dict[str, str]:
     return {
-        "study": _cell(scan.study),
-        "series": _cell(scan.series),
+        "study": safe_cell(scan.study),
+        "series": safe_cell(scan.series),
         "status": scan.status,
         "urgent": "" if scan.urgent is None else str(scan.urgent).lower(),
-        "reason": _cell(" | ".join(scan.reasons)),
+        "reason": safe_cell(" | ".join(scan.reasons)),
         "complete": "" if scan.complete is None else str(scan.complete).lower(),
         "operating_point": scan.operating_point or "",
         "threshold": "" if scan.threshold is None else f"{scan.threshold:.6f}",
     }
 
 
-def _cell(text: str) -> str:
-    """Return text from a file or its name printable, and no formula to a spreadsheet."""
+def safe_cell(text: str) -> str:
+    """Return text from a file or its name printable, and no formula to a spreadsheet.
+
+    Example:
+        >>> safe_cell("=1+1")
+        "'=1+1"
+    """
     shown = printable(text)
     # A tab or line break at the start has become a space, which a spreadsheet may strip.
     return f"'{shown}" if shown.lstrip().startswith(_FORMULA_STARTS) else shown

@@ -22,6 +22,7 @@ from ichlite.infer.results import (
     verdict,
 )
 from ichlite.labels import ANY, SUBTYPES
+from ichlite.records import image_name
 from ichlite.write.escaping import printable
 
 if TYPE_CHECKING:
@@ -197,10 +198,12 @@ def _print_wrapped(console: Console, line: str, indent: str) -> None:
 
 def _skipped_lines(result: ReadResult) -> list[tuple[str, str]]:
     if len(result.skipped) <= MOST_SKIPPED_LINES:
-        return [(printable(file.file), file.reason) for file in result.skipped]
+        return [
+            (printable(image_name(file.file, file.frame)), file.reason) for file in result.skipped
+        ]
     by_reason: dict[str, list[str]] = {}
     for file in result.skipped:
-        by_reason.setdefault(file.reason, []).append(file.file)
+        by_reason.setdefault(file.reason, []).append(image_name(file.file, file.frame))
     lines = []
     for reason, files in sorted(by_reason.items(), key=lambda item: (-len(item[1]), item[0])):
         examples = ", ".join(printable(file) for file in files[:_EXAMPLES])

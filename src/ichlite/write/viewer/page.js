@@ -33,6 +33,17 @@ function choose(focus) {
   if (focus) viewer.stage.focus({ preventScroll: true });
 }
 
+/** In the frame of another page: tells it how high this one is, and is told how high its screen is. */
+function fitFrame(root) {
+  root.classList.add("framed");
+  window.addEventListener("message", (event) => {
+    const height = event.source === window.parent ? Number(event.data?.ichliteScreen) : 0;
+    if (height > 0) root.style.setProperty("--screen", `${height}px`);
+  });
+  const tell = () => window.parent.postMessage({ ichliteHeight: root.offsetHeight }, "*");
+  new ResizeObserver(tell).observe(root);
+}
+
 window.addEventListener("hashchange", () => choose(true));
 window.addEventListener("beforeprint", () => {
   for (const section of sections) {
@@ -47,3 +58,4 @@ window.addEventListener("afterprint", () => {
 });
 document.documentElement.classList.add("live");
 choose(false);
+if (window.parent !== window) fitFrame(document.documentElement);

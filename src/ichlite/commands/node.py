@@ -1,0 +1,260 @@
+"""`ichlite node`: run a box that reads what the scanner sends."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ichlite.commands.options import PlainJson
+
+node = typer.Typer(
+    name="node",
+    help="Run a node: it takes studies over DICOM and HTTP, reads them and sends results back.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Folder = Annotated[
+    Path, typer.Argument(metavar="DIR", help="Folder of the node, which holds node.toml.")
+]
+
+
+@node.command(epilog="Example: ichlite node init /srv/ichlite --aet ICHLITE")
+def init(
+    folder: Folder,
+    dicom_port: Annotated[
+        int, typer.Option(min=0, max=65_535, metavar="N", help="Port for DICOM.")
+    ] = 11_112,
+    http_port: Annotated[
+        int, typer.Option(min=0, max=65_535, metavar="N", help="Port for the web page.")
+    ] = 8080,
+    aet: Annotated[str, typer.Option(metavar="NAME", help="AE title of the node.")] = "ICHLITE",
+) -> None:
+    """Make a new node: its settings and an empty store."""
+    from ichlite.node.run import open_database
+    from ichlite.node.settings import read_settings, write_initial_settings
+
+    write_initial_settings(folder, dicom_port=dicom_port, http_port=http_port, aet=aet)
+    open_database(folder, read_settings(folder)).close()
+    sys.stdout.write(f"Made {folder}: look at {folder / 'node.toml'}, then ichlite node run\n")
+
+
+@node.command(epilog="Example: ichlite node run /srv/ichlite")
+def run(folder: Folder) -> None:
+    """Run the node in the foreground until SIGTERM or Ctrl-C."""
+    from ichlite.node.run import run_node
+
+    run_node(folder)
+
+
+@node.command("add-user", epilog="Example: ichlite node add-user /srv/ichlite anna --admin")
+def add_user(
+    folder: Folder,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Letters, digits and . _ @ -")],
+    from_stdin: Annotated[
+        bool,
+        typer.Option("--password-stdin", help="Take the password from the first line of stdin."),
+    ] = False,
+    admin: Annotated[
+        bool, typer.Option("--admin", help="Let them see settings and export verdicts, too.")
+    ] = False,
+) -> None:
+    """Add a user of the page, or give one that there is another password and role."""
+    import time
+
+    from ichlite.node.run import open_database
+    from ichlite.node.settings import read_settings
+    from ichlite.node.web.passwords import hash_password
+    from ichlite.node.web.users import add_user as add
+
+    settings = read_settings(folder)
+    if from_stdin:
+        password = sys.stdin.readline().rstrip("\r\n")
+    else:
+        password = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+    kept = hash_password(password)
+    database = open_database(folder, settings)
+    try:
+        new = database.write(lambda tables: add(tables, name, kept, admin=admin, now=time.time()))
+    finally:
+        database.close()
+    role = "admin" if admin else "reader"
+    sys.stdout.write(f"{'Added' if new else 'Changed'} {name}, {role}\n")
+
+
+@node.command(epilog="Example: ichlite node status /srv/ichlite --json")
+def status(folder: Folder, as_json: PlainJson = False) -> None:
+    """Show where each study stands."""
+    from ichlite.commands.console import print_json
+    from ichlite.node.run import open_database
+    from ichlite.node.settings import read_settings
+    from ichlite.node.studies import status_document
+
+    database = open_database(folder, read_settings(folder))
+    try:
+        with database.read() as tables:
+            document = status_document(tables)
+    finally:
+        database.close()
+    if as_json:
+        print_json(document)
+        return
+    for key in ("received", "queued", "running", "done", "parked"):
+        sys.stdout.write(f"{key}: {document[key]}\n")
+    for key, count in document["outbox"].items():
+        sys.stdout.write(f"outbox, {key}: {count}\n")
+
+
+@node.command("verify-audit", epilog="Example: ichlite node verify-audit /srv/ichlite")
+def verify_audit(folder: Folder, as_json: PlainJson = False) -> None:
+    """Check that no row of the audit log was changed, removed or put between others."""
+    from ichlite.commands.console import print_json
+    from ichlite.errors import StoreError
+    from ichlite.node import audit
+    from ichlite.node.run import open_database
+    from ichlite.node.settings import read_settings
+
+    database = open_database(folder, read_settings(folder))
+    try:
+        with database.read() as tables:
+            found = audit.verify(tables)
+    finally:
+        database.close()
+    if as_json:
+        print_json({"rows": found.rows, "last_hash": found.last_hash, "broken_at": found.broken_at})
+    if found.broken_at is not None:
+        raise StoreError(
+            f"the audit log of {folder} was changed: row {found.broken_at} does not follow",
+            remedy="compare it with a backup",
+        )
+    if not as_json:
+        sys.stdout.write(f"{found.rows} rows, each follows; last hash {found.last_hash}\n")
+
+
+@node.command("send-test", epilog="Example: ichlite node send-test /srv/ichlite STUDY_FOLDER")
+def send_test(
+    folder: Folder,
+    files: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Folder with DICOM files to send.")
+    ],
+    port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65_535, metavar="N", help="Port, where node.toml leaves it open."),
+    ] = None,
+    as_json: PlainJson = False,
+) -> None:
+    """Send a folder's DICOM files to this running node, as a scanner would."""
+    from ichlite.commands.console import print_json, progress
+    from ichlite.errors import IchliteError
+    from ichlite.node.logs import set_up_logs
+    from ichlite.node.send_test import send_test as send
+
+    set_up_logs()
+    with progress("sending files") as advance:
+        sent = send(folder, files, port=port, advance=advance)
+    if as_json:
+        print_json(sent)
+    else:
+        for path in sent.skipped:
+            sys.stdout.write(f"{path}: no DICOM file\n")
+        for why, count in sent.reasons.items():
+            sys.stdout.write(f"refused: {count} files: {why}\n")
+        sys.stdout.write(f"{sent.aet} on port {sent.port} answers C-ECHO and took {sent.sent}\n")
+    if sent.refused:
+        raise IchliteError(f"the node refused {len(sent.refused)} files")
+
+
+@node.command(epilog="Example: ichlite node check /srv/ichlite")
+def check(folder: Folder, as_json: PlainJson = False) -> None:
+    """Check the store, the peers, the model, the disk and what the kernel gives."""
+    from ichlite.commands.console import print_json, progress
+    from ichlite.errors import IchliteError
+    from ichlite.node.check import check_node
+    from ichlite.node.logs import set_up_logs
+
+    set_up_logs()
+    with progress("comparing files") as advance:
+        findings = list(check_node(folder, advance))
+    faults = [one for one in findings if not one.ok and one.must]
+    if as_json:
+        print_json({"ok": not faults, "findings": findings})
+    else:
+        for one in findings:
+            mark = "ok" if one.ok else "FAULT" if one.must else "weak"
+            sys.stdout.write(f"{mark:5}  {one.check}: {one.says}\n")
+    if faults:
+        raise IchliteError(f"{len(faults)} of {len(findings)} checks found a fault")
+
+
+@node.command(epilog="Example: ichlite node backup /srv/ichlite /mnt/usb/ichlite-monday")
+def backup(
+    folder: Folder,
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="New folder for the backup.")],
+    link: Annotated[
+        bool,
+        typer.Option(
+            "--link", help="Make hard links where that goes: quick, but the disk is the same."
+        ),
+    ] = False,
+    as_json: PlainJson = False,
+) -> None:
+    """Copy the node's store, while it runs or not; every file is compared with its digest."""
+    from ichlite.commands.console import print_json, progress
+    from ichlite.node.backup import back_up
+
+    with progress("copying files") as advance:
+        made = back_up(folder, out, link=link, advance=advance)
+    if as_json:
+        print_json({"backup": str(out), "studies": made.studies, "instances": made.instances})
+    else:
+        sys.stdout.write(f"{out}: {made.studies} studies, {made.instances} instances\n")
+
+
+@node.command(epilog="Example: ichlite node restore /mnt/usb/ichlite-monday /srv/ichlite")
+def restore(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of the backup.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="New folder of the node.")],
+    as_json: PlainJson = False,
+) -> None:
+    """Make a node of a backup; every file is compared with its digest."""
+    from ichlite.commands.console import print_json, progress
+    from ichlite.node.backup import restore as make
+
+    with progress("copying files") as advance:
+        made = make(out, folder, advance=advance)
+    if as_json:
+        print_json({"node": str(folder), "studies": made.studies, "instances": made.instances})
+    else:
+        sys.stdout.write(f"{folder}: {made.studies} studies, {made.instances} instances\n")
+
+
+@node.command(epilog="Example: ichlite node retry /srv/ichlite --peer pacs")
+def retry(
+    folder: Folder,
+    peer: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Peer or hook; all, if not given.")
+    ] = None,
+    as_json: PlainJson = False,
+) -> None:
+    """Have it tried again to send what could not be sent for days."""
+    import time
+
+    from ichlite.commands.console import print_json
+    from ichlite.node.deliveries import retry_dead
+    from ichlite.node.run import open_database
+    from ichlite.node.settings import read_settings
+
+    database = open_database(folder, read_settings(folder))
+    try:
+        count = database.write(lambda tables: retry_dead(tables, time.time(), "command", peer))
+    finally:
+        database.close()
+    if as_json:
+        print_json({"retried": count})
+    else:
+        sys.stdout.write(f"{count} will be tried again\n")

@@ -1,0 +1,197 @@
+"""Guard a DICOM port against peers that lie about lengths, stall, or come in crowds.
+
+pynetdicom trusts the declared length of a PDU and waits for ever for its bytes: one peer that
+declares 300 MB makes the process hold them, before anybody asked who it is. Here a PDU has a
+largest length and a deadline, an instance a largest size, and connections an upper bound; a
+handshake of TLS waits in a thread of its own, not in the one that accepts. And two threads of each
+association would look for work a thousand times a second; here they wait for it.
+
+This leans on names of pynetdicom 3.0 that it does not promise; its version is pinned, and
+`tests/node/test_dicom_guard.py` fails when they change.
+"""
+
+from __future__ import annotations
+
+import queue
+import select
+import socket
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from ipaddress import ip_address
+from socketserver import TCPServer
+from typing import Any
+
+from pynetdicom.association import Association
+from pynetdicom.dimse import DIMSEServiceProvider
+from pynetdicom.presentation import PresentationContext
+from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
+
+from ichlite.node.settings import DicomSettings, networks
+
+MAX_PDU_BYTES = 1 << 20
+PDU_SECONDS = 10.0
+"""For all bytes of one PDU."""
+READ_SECONDS = 3.0
+"""For the next bytes of one PDU."""
+SPARE_CONNECTIONS = 8
+"""Beyond the associations that are allowed, so that one too many is told so in DICOM."""
+
+MOST_WAITING_MESSAGES = 4
+"""On one association; a sender waits for each answer unless more was agreed on."""
+
+WAIT_SECONDS = 0.02
+"""At most, for a message or bytes: so much later an abort or release is seen."""
+
+_CHUNK_BYTES = 1 << 16
+
+
+class GuardedSocket(AssociationSocket):
+    """A socket of which a PDU is read with a largest length and a deadline."""
+
+    max_instance_bytes = 1 << 28
+    instance_bytes = 0
+    """Read since the last message was complete."""
+    answering = False
+    """Whether a message is complete and its answer is not sent: then there is something to send
+    soon, which waiting for what comes would hold up."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is something to read; waits a moment for it where nothing is to be sent."""
+        if self.socket is None or not self._is_connected:
+            return False
+        if self.assoc.is_established and not self.answering:
+            with suppress(OSError, ValueError):  # closed meanwhile, which the base class notes
+                select.select([self.socket], [], [], WAIT_SECONDS)
+        return super().ready
+
+    def message_ended(self) -> None:
+        """Note that a message is complete: the bytes of the next are counted anew."""
+        self.instance_bytes = 0
+        self.answering = True
+
+    def recv(self, nr_bytes: int) -> bytearray:
+        """Read a number of bytes.
+
+        Raises:
+            OSError: They are too many, or do not come in time; the connection is then closed.
+        """
+        self.instance_bytes += nr_bytes
+        if nr_bytes > MAX_PDU_BYTES:
+            self._give_up(f"a PDU of {nr_bytes} bytes; at most {MAX_PDU_BYTES} are read")
+        if self.instance_bytes > self.max_instance_bytes:
+            self._give_up(f"an instance of more than {self.max_instance_bytes} bytes")
+        if self.assoc.dimse.msg_queue.qsize() > MOST_WAITING_MESSAGES:
+            self._give_up("messages faster than they are answered")
+        connection = self.socket
+        if connection is None:
+            raise ConnectionError("the connection is closed")
+        received = bytearray()
+        until = time.monotonic() + PDU_SECONDS
+        while len(received) < nr_bytes:
+            left = until - time.monotonic()
+            if left <= 0:
+                self._give_up(f"a PDU that took longer than {PDU_SECONDS:g} s")
+            connection.settimeout(min(left, READ_SECONDS))
+            piece = connection.recv(min(nr_bytes - len(received), _CHUNK_BYTES))
+            if not piece:
+                self._peer_left()
+                break
+            received += piece
+        return received
+
+    def _peer_left(self) -> None:
+        """Wake the thread that waits for the request of an association, which will not come."""
+        if not self.assoc.is_established:
+            self.assoc.dul.to_user_queue.put(None)  # type: ignore[arg-type]
+
+    def _shutdown_socket(self) -> None:
+        """Close the connection, also where the peer is gone: the base class then leaves it open."""
+        if self.socket is not None:
+            with suppress(OSError):
+                self.socket.shutdown(socket.SHUT_RDWR)
+            self.socket.close()
+
+    def _give_up(self, why: str) -> None:
+        self._shutdown_socket()
+        self._peer_left()
+        raise ConnectionAbortedError(why)
+
+
+class WaitingMessages(DIMSEServiceProvider):
+    """The messages of an association, of which the next is waited for."""
+
+    def get_msg(self, block: bool = False) -> Any:
+        """Return the next message, and its context, when it is there or after a moment."""
+        with suppress(queue.Empty):
+            return self.msg_queue.get(timeout=self.dimse_timeout if block else WAIT_SECONDS)
+        return None, None
+
+
+class SharedContexts(list[PresentationContext]):
+    """What the port accepts, which associations only read: copying it would take 60 ms of each."""
+
+    def __deepcopy__(self, memo: object) -> SharedContexts:
+        return self
+
+
+class GuardedHandler(RequestHandler):
+    """Starts an association on a guarded socket."""
+
+    server: GuardedServer
+
+    def handle(self) -> None:
+        """Do the handshake of TLS, if there is one, and start the association."""
+        context = self.server.tls
+        if context is not None:
+            self.request.settimeout(PDU_SECONDS)
+            try:
+                self.request = context.wrap_socket(self.request, server_side=True)
+            except OSError:
+                self.request.close()
+                return
+        super().handle()
+
+    def _create_association(self) -> Association:
+        association = super()._create_association()
+        guarded: Any = association.dul.socket
+        guarded.__class__ = GuardedSocket  # making one anew would announce the connection twice
+        guarded.max_instance_bytes = self.server.settings.max_instance_bytes
+        messages: Any = association.dimse
+        messages.__class__ = WaitingMessages
+        return association
+
+
+class GuardedServer(ThreadedAssociationServer):
+    """A server that lets in the hosts that it should, and no more connections than it can hold."""
+
+    request_queue_size = 128
+
+    def __init__(
+        self, *args: Any, settings: DicomSettings, refused: Callable[[str, str], None], **names: Any
+    ) -> None:
+        self.settings = settings
+        self._networks = networks(settings.allow_hosts)
+        self._refused = refused
+        names["request_handler"] = GuardedHandler
+        super().__init__(*args, **names)
+        self.tls, self.ssl_context = self.ssl_context, None
+        self.contexts = SharedContexts(self.contexts)
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:
+        """Return whether a connection may go on."""
+        del request
+        host = client_address[0]
+        if self._networks and not any(ip_address(host) in one for one in self._networks):
+            self._refused(host, "its address is not in allow_hosts")
+            return False
+        if len(self.active_associations) >= self.settings.max_associations + SPARE_CONNECTIONS:
+            self._refused(host, "too many connections")
+            return False
+        return True
+
+    def shutdown(self) -> None:
+        """Accept no more; the base class would also look for itself among servers of `AE`."""
+        TCPServer.shutdown(self)
+        self.server_close()

@@ -1,0 +1,201 @@
+"""Take instances in, whichever way they come: checked, synced, filed, and then acknowledged."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from ichlite.errors import UnreadableFile
+from ichlite.node.database import Database
+from ichlite.node.instance_header import InstanceHeader, read_instance_header
+from ichlite.node.settings import Settings
+from ichlite.node.store import FileStore, NoSpace, Part
+
+PREAMBLE_BYTES = 128
+_PREAMBLE = bytes(PREAMBLE_BYTES)
+
+
+class Mismatch(UnreadableFile):
+    """What is in a file is not what the sender said that it would be.
+
+    Attributes:
+        header: What it says of itself.
+    """
+
+    header: InstanceHeader
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """An instance that is durable.
+
+    Attributes:
+        header: What it says of itself.
+        new: Whether it was not there before, byte for byte.
+    """
+
+    header: InstanceHeader
+    new: bool
+
+
+class Intake:
+    """The one door of the node.
+
+    Args:
+        database, store, settings: Of the node.
+    """
+
+    def __init__(self, database: Database, store: FileStore, settings: Settings) -> None:
+        self._database = database
+        self._store = store
+        self._settings = settings
+
+    def take(
+        self,
+        pieces: Iterable[bytes | memoryview],
+        source: str,
+        *,
+        coming: int = 0,
+        expected: tuple[str, str] | None = None,
+        study: str | None = None,
+    ) -> Taken:
+        """Take one DICOM file; return when it would survive a power cut.
+
+        Args:
+            pieces: The file, in order; its 128-byte preamble is replaced by zeros.
+            source: Who sent it: an AE title, or such as `upload`.
+            coming: Bytes that are expected.
+            expected: SOP class and instance UID that the sender announced.
+            study: UID of the one study that is taken here; None for any.
+
+        Raises:
+            UnreadableFile: It is not DICOM, or has no valid UIDs.
+            Mismatch: It is another than announced.
+            NoSpace: The disk is full but for the reserve.
+        """
+        with self._store.arriving(without_preamble(pieces), coming) as part:
+            header = read_instance_header(part.path)
+            _check_announced(header, expected, study)
+            self._store.keep(part)
+            now = time.time()
+            due_at = now + self._settings.quiet_s(source)
+
+            def file_it(connection: sqlite3.Connection) -> bool:
+                return _file(connection, header, part, source, now, due_at)
+
+            try:
+                return Taken(header, self._database.write(file_it))
+            except sqlite3.OperationalError as error:
+                if "full" in str(error):
+                    raise NoSpace("the disk is full", remedy="free space on it") from None
+                raise
+
+    def sender_left(self, source: str, studies: Sequence[str]) -> None:
+        """Note that a sender released its association after sending these studies.
+
+        One whose protocol is known and that has all its series is complete at once.
+        """
+        wanted = next(
+            (set(s.complete_after) for s in self._settings.source if s.aet == source), None
+        )
+        if not wanted:
+            return
+
+        def end(connection: sqlite3.Connection) -> None:
+            for uid in studies:
+                there = connection.execute(
+                    "SELECT DISTINCT series_description FROM instance JOIN study "
+                    "ON study.id = study_id WHERE study.uid = ?",
+                    (uid,),
+                )
+                if wanted <= {row[0] for row in there}:
+                    complete_now(connection, uid)
+
+        self._database.write(end)
+
+
+def complete_now(connection: sqlite3.Connection, study_uid: str) -> bool:
+    """Let a study that waits for its quiet time be complete now; return whether it is known."""
+    connection.execute(
+        "UPDATE study SET due_at = 0 WHERE uid = ? AND due_at IS NOT NULL", (study_uid,)
+    )
+    known = connection.execute("SELECT 1 FROM study WHERE uid = ?", (study_uid,)).fetchone()
+    return known is not None
+
+
+def without_preamble(pieces: Iterable[bytes | memoryview]) -> Iterable[bytes | memoryview]:
+    """Yield a file with zeros for its preamble, in which another kind of file could hide.
+
+    Source:
+        CVE-2019-11687.
+    """
+    left = PREAMBLE_BYTES
+    for piece in pieces:
+        if left:
+            cut = min(left, len(piece))
+            yield _PREAMBLE[:cut]
+            left -= cut
+            piece = memoryview(piece)[cut:]
+        if len(piece):
+            yield piece
+
+
+def _check_announced(
+    header: InstanceHeader, expected: tuple[str, str] | None, study: str | None
+) -> None:
+    found = (header.class_uid, header.uid)
+    if expected is not None and expected != found:
+        fault = Mismatch(
+            "the data set is not what was announced",
+            found=" ".join(found),
+            expected=" ".join(expected),
+        )
+    elif study is not None and study != header.study_uid:
+        fault = Mismatch("it is of another study", found=header.study_uid, expected=study)
+    else:
+        return
+    fault.header = header
+    raise fault
+
+
+def _file(
+    connection: sqlite3.Connection,
+    header: InstanceHeader,
+    part: Part,
+    source: str,
+    now: float,
+    due_at: float,
+) -> bool:
+    """Write the rows of an instance; return whether it is new. A known one postpones nothing."""
+    connection.execute(
+        "INSERT INTO study (uid, state, source, first_at, last_at) VALUES (?, 'received', ?, ?, ?) "
+        "ON CONFLICT (uid) DO NOTHING",
+        (header.study_uid, source, now, now),
+    )
+    (study_id,) = connection.execute(
+        "SELECT id FROM study WHERE uid = ?", (header.study_uid,)
+    ).fetchone()
+    made = connection.execute(
+        "INSERT INTO instance (study_id, series_uid, series_description, uid, class_uid, digest, "
+        "bytes, source, received_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
+        "ON CONFLICT (study_id, uid, digest) DO NOTHING",
+        (
+            *(study_id, header.series_uid, header.series_description, header.uid, header.class_uid),
+            *(part.digest, part.size, source, now),
+        ),
+    )
+    if not made.rowcount:
+        return False
+    connection.execute(
+        "UPDATE study SET last_at = ?1, due_at = ?2, source = ?3, priority = max(priority, ?4), "
+        "state = CASE WHEN state IN ('queued', 'running') THEN state ELSE 'received' END, "
+        "patient_name = ?5, patient_id = ?6, study_date = ?7, accession = ?8, "
+        "description = ?9 WHERE id = ?10",
+        (
+            *(now, due_at, source, header.priority, header.patient_name, header.patient_id),
+            *(header.study_date, header.accession, header.description, study_id),
+        ),
+    )
+    return True

@@ -1,0 +1,346 @@
+"""Read and write a node's settings, the file `node.toml`."""
+
+from __future__ import annotations
+
+import tomllib
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path, PurePath
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from ichlite.atomic_files import write_text
+from ichlite.errors import IchliteError, UsageError
+
+FILE = "node.toml"
+Port = Annotated[int, Meta(ge=0, le=65_535)]
+AeTitle = Annotated[str, Meta(pattern=r"^(?=.*[^ ])[\x20-\x5b\x5d-\x7e]{1,16}$")]
+"""At most 16 characters, no backslash, not spaces alone (DICOM PS3.5 table 6.2-1)."""
+PositiveSeconds = Annotated[float, Meta(gt=0, le=86_400)]
+
+
+WebAddress = Annotated[str, Meta(pattern=r"^https?://[^/\s]+(/\S*)?$")]
+EmailAddress = Annotated[str, Meta(pattern=r"^[^@\s<>,]+@[^@\s<>,]+$")]
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of `node.toml`: a key that it does not know is an error, for it may be mistyped."""
+
+
+class DicomSettings(Record, frozen=True):
+    """What the DICOM port is and who may speak to it.
+
+    Attributes:
+        host, port: Where to listen; port 0 takes a free one.
+        aet: This node's AE title; calls to another are rejected.
+        allow_aets: Calling AE titles that are let in; empty for all.
+        allow_hosts: Addresses or networks (`192.168.1.0/24`) that are let in; empty for all.
+        max_associations: At once; one more is rejected, and the sender tries again.
+        max_instance_bytes: Largest instance that is taken.
+        tls_certificate, tls_key: PEM files; both or none.
+        tls_authorities: PEM file; senders must then hold a certificate signed by one of these.
+    """
+
+    host: str = "0.0.0.0"  # noqa: S104  scanners are on the network; the lists below restrict them
+    port: Port = 11_112
+    aet: AeTitle = "ICHLITE"
+    allow_aets: tuple[AeTitle, ...] = ()
+    allow_hosts: tuple[str, ...] = ()
+    max_associations: Annotated[int, Meta(ge=1, le=200)] = 25
+    max_instance_bytes: Annotated[int, Meta(ge=1 << 20)] = 256 << 20
+    tls_certificate: str | None = None
+    tls_key: str | None = None
+    tls_authorities: str | None = None
+
+
+class HttpSettings(Record, frozen=True):
+    """Where the web page and DICOMweb are served; the loopback unless the site says otherwise.
+
+    Attributes:
+        host, port: Where to listen; port 0 takes a free one.
+        behind_https: Whether a proxy in front of it speaks HTTPS: cookies are then for HTTPS alone.
+    """
+
+    host: str = "127.0.0.1"
+    port: Port = 8080
+    behind_https: bool = False
+
+
+class StudySettings(Record, frozen=True):
+    """When a study is taken for complete: nothing came for it for `quiet_s` seconds."""
+
+    quiet_s: PositiveSeconds = 60
+
+
+class SourceSettings(Record, frozen=True):
+    """What is known of one sender.
+
+    Attributes:
+        aet: Its AE title.
+        quiet_s: As in `[study]`, for this sender.
+        complete_after: Series descriptions of its protocol: once the study has each of them and the
+            association is released, it is complete at once. Empty when that is not known.
+    """
+
+    aet: AeTitle
+    quiet_s: PositiveSeconds | None = None
+    complete_after: tuple[str, ...] = ()
+
+
+class StoreSettings(Record, frozen=True):
+    """Where studies are kept, and for how long.
+
+    Attributes:
+        path: Folder; relative to that of `node.toml`.
+        reserve_bytes: Free space that is never used: what would touch it is refused.
+        retention_days: Studies older than this, read and reported, are deleted; 0 keeps all.
+    """
+
+    path: str = "store"
+    reserve_bytes: Annotated[int, Meta(ge=0)] = 2_000_000_000
+    retention_days: Annotated[float, Meta(ge=0)] = 30
+
+
+class PeerSettings(Record, frozen=True):
+    """A PACS or workstation that results are sent to.
+
+    Attributes:
+        name: Unique name, without a colon.
+        aet, host, port: For C-STORE.
+        stow_url: For DICOMweb in place of C-STORE: the address of its `/studies`.
+        authorization: Value of the `Authorization` header for it, such as `Basic …`.
+        tls: Whether C-STORE goes over TLS, with this node's certificate if it has one.
+        tls_authorities: PEM file of the authorities to trust in place of the system's.
+    """
+
+    name: Annotated[str, Meta(pattern=r"^[^:]{1,64}$")]
+    aet: AeTitle = "ANY-SCP"
+    host: str = ""
+    port: Port = 104
+    stow_url: WebAddress | None = None
+    authorization: str | None = None
+    tls: bool = False
+    tls_authorities: str | None = None
+
+
+class OutboxSettings(Record, frozen=True):
+    """How long sending is tried.
+
+    Attributes:
+        longest_pause_s: Pauses double after each attempt up to this.
+        dead_after_s: What could not be sent for so long is a dead letter, until somebody has it
+            tried again.
+    """
+
+    longest_pause_s: PositiveSeconds = 600
+    dead_after_s: Annotated[float, Meta(gt=0)] = 3 * 86_400
+
+
+class WebhookSettings(Record, frozen=True):
+    """A program that is told of urgent studies.
+
+    Attributes:
+        name: Unique name.
+        url: Where a notice is posted to.
+        secret: `whsec_` and 24 to 64 bytes in base64, by which notices are signed.
+        authorities: PEM file of the authorities to trust in place of the system's.
+    """
+
+    name: Annotated[str, Meta(min_length=1, max_length=64)]
+    url: WebAddress
+    secret: Annotated[str, Meta(pattern=r"^whsec_[A-Za-z0-9+/]{32,88}={0,2}$")]
+    authorities: str | None = None
+
+
+class EmailSettings(Record, frozen=True):
+    """Who is told of urgent studies by e-mail, and how.
+
+    Attributes:
+        host, port: Of the mail server.
+        security: `starttls`, `tls`, or `none`.
+        user, password: For the mail server; both or none.
+        sender, to: Addresses.
+    """
+
+    host: str
+    sender: EmailAddress
+    to: Annotated[tuple[EmailAddress, ...], Meta(min_length=1)]
+    port: Port = 587
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    user: str | None = None
+    password: str | None = None
+
+
+class ReadSettings(Record, frozen=True):
+    """How studies are read.
+
+    Attributes:
+        bundle: Folder of the model; None for the embedded one.
+        operating_point: The bundle's thresholds to decide by.
+        child_memory_mb, child_seconds: Limits of the process that reads one study.
+    """
+
+    bundle: str | None = None
+    operating_point: str = "balanced"
+    child_memory_mb: Annotated[int, Meta(ge=256)] = 2048
+    child_seconds: PositiveSeconds = 300
+
+
+class WatchSettings(Record, frozen=True):
+    """A folder whose files are taken in.
+
+    Attributes:
+        folder: Files that stand in it unchanged for `settle_s` are taken in and removed; those that
+            are refused move to its sub-folder `refused`.
+    """
+
+    folder: str
+    settle_s: PositiveSeconds = 5
+
+    @property
+    def source(self) -> str:
+        """What its studies name as their sender."""
+        return f"folder {PurePath(self.folder).name}"
+
+
+class Settings(Record, frozen=True):
+    """All of `node.toml`, and the folder that it is in."""
+
+    dicom: DicomSettings = DicomSettings()
+    http: HttpSettings = HttpSettings()
+    study: StudySettings = StudySettings()
+    store: StoreSettings = StoreSettings()
+    read: ReadSettings = ReadSettings()
+    source: tuple[SourceSettings, ...] = ()
+    peer: tuple[PeerSettings, ...] = ()
+    watch: tuple[WatchSettings, ...] = ()
+    outbox: OutboxSettings = OutboxSettings()
+    webhook: tuple[WebhookSettings, ...] = ()
+    email: EmailSettings | None = None
+
+    def quiet_s(self, aet: str) -> float:
+        """Return after how many quiet seconds a study of a sender is complete."""
+        for source in self.source:
+            if source.aet == aet and source.quiet_s is not None:
+                return source.quiet_s
+        return self.study.quiet_s
+
+
+def networks(hosts: tuple[str, ...]) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Return addresses and networks as networks.
+
+    Raises:
+        UsageError: One is neither.
+
+    Example:
+        >>> networks(("192.168.1.7", "10.0.0.0/8"))
+        (IPv4Network('192.168.1.7/32'), IPv4Network('10.0.0.0/8'))
+    """
+    try:
+        return tuple(ip_network(host) for host in hosts)
+    except ValueError as error:
+        raise UsageError(
+            f"allow_hosts of {FILE} holds no address or network",
+            found=error,
+            expected="such as 192.168.1.7 or 192.168.1.0/24",
+        ) from None
+
+
+def read_settings(folder: Path) -> Settings:
+    """Return the settings of the node in a folder.
+
+    Raises:
+        UsageError: There is no `node.toml`, or it says something that no node can be.
+    """
+    path = folder / FILE
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UsageError(
+            f"{folder} holds no node: {FILE} cannot be read: {error.strerror}",
+            remedy=f"make one: ichlite node init {folder}",
+        ) from None
+    try:
+        settings = msgspec.convert(tomllib.loads(text), Settings)
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not valid: {error}") from None
+    networks(settings.dicom.allow_hosts)
+    for kind, names in (
+        ("peers", [peer.name for peer in settings.peer]),
+        ("webhooks", [hook.name for hook in settings.webhook]),
+    ):
+        if len(set(names)) < len(names):
+            raise UsageError(f"{path} names two {kind} alike", found=", ".join(names))
+    for peer in settings.peer:
+        if not peer.host and peer.stow_url is None:
+            raise UsageError(f"{path}: peer {peer.name} has no host", expected="host or stow_url")
+    return settings
+
+
+def write_initial_settings(
+    folder: Path,
+    *,
+    dicom_port: int = DicomSettings().port,
+    http_port: int = HttpSettings().port,
+    aet: str = DicomSettings().aet,
+) -> None:
+    """Write the `node.toml` of a new node.
+
+    Raises:
+        UsageError: One is there, or a value is out of range.
+        IchliteError: The folder cannot be written.
+    """
+    path = folder / FILE
+    if path.exists():
+        raise UsageError(f"{folder} holds a node already", remedy="name another folder")
+    text = _INITIAL.format(dicom_port=dicom_port, http_port=http_port, aet=aet)
+    try:
+        msgspec.convert(tomllib.loads(text), Settings)
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise UsageError(f"no node can have these settings: {error}") from None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise IchliteError(f"cannot make {folder}: {error.strerror}") from None
+    write_text(path, text)
+
+
+_INITIAL = """\
+# Settings of an ichlite node; docs/node.md explains each. Changes take effect at the next start.
+
+[dicom]
+host = "0.0.0.0"          # all networks of this machine; "127.0.0.1" for this machine alone
+port = {dicom_port}
+aet = "{aet}"
+allow_aets = []           # calling AE titles that are let in; empty: all
+allow_hosts = []          # such as "192.168.1.0/24"; empty: all
+max_associations = 25
+
+[http]
+host = "127.0.0.1"        # the page is for this machine alone until you say otherwise
+port = {http_port}
+
+[study]
+quiet_s = 60              # a study is complete when nothing came for it for so many seconds
+
+[store]
+path = "store"
+reserve_bytes = 2_000_000_000
+retention_days = 30       # 0: keep all
+
+[read]
+operating_point = "balanced"
+child_memory_mb = 2048
+child_seconds = 300
+
+# [[source]]
+# aet = "CT1"
+# quiet_s = 30
+
+# [[peer]]
+# name = "pacs"
+# aet = "ORTHANC"
+# host = "192.168.1.10"
+# port = 4242
+"""

@@ -1,0 +1,126 @@
+"""Say where a study stands, and what its result is, in words: never "negative"."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from ichlite.node.web.documents import Look
+
+STATES = {
+    "received": "being received",
+    "queued": "waits to be read",
+    "running": "being read",
+    "done": "read",
+    "parked": "parked: could not be read",
+}
+GROUPS = {
+    "urgent": ("Urgent", "The model sees signs of a haemorrhage: read these first."),
+    "look": (
+        "Without an answer",
+        "Incomplete, a child's, not analysed or parked. None of these is cleared, and none is a "
+        "negative: read them yourself.",
+    ),
+    "work": ("On the way", "Being received, or waiting to be read."),
+    "unflagged": (
+        "Not flagged",
+        "Below the threshold. That is no all-clear: every study needs a radiologist's reading.",
+    ),
+}
+"""Groups of the worklist, in their order: a heading, and what it means."""
+PRIORITIES = {2: "STAT", 1: "high"}
+VERDICTS = {"agree": "I agree", "disagree": "I disagree", "unsure": "I am unsure"}
+DELIVERIES = {
+    "waiting": "waits",
+    "sent": "sent",
+    "dead": "given up",
+    "superseded": "not sent: superseded",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A result in words, and how it looks: a colour never says it alone."""
+
+    words: str
+    look: Look
+
+
+def call_of(
+    status: str | None, *, urgent: bool | None, complete: bool | None, reasons: tuple[str, ...]
+) -> Call:
+    """Return what a reading says.
+
+    Args:
+        status: `analysed` or `not_analysed`; None without a result.
+        urgent: As in the `read` document.
+        complete: As in the `read` document.
+        reasons: Why it was not analysed or is not cleared, each `kind: …`.
+
+    Example:
+        >>> call_of("analysed", urgent=None, complete=False, reasons=()).words
+        'incomplete: not cleared'
+        >>> call_of("not_analysed", urgent=None, complete=None, reasons=()).words
+        'not analysed'
+    """
+    if status is None:
+        return Call("no result yet", "work")
+    if status == "not_analysed":
+        return Call("not analysed", "none")
+    child = any(reason.startswith("child:") for reason in reasons)
+    kind = "incomplete" if complete is False else "child" if child else ""
+    if urgent:
+        return Call(f"urgent ({kind})" if kind else "urgent", "urgent")
+    if urgent is None:
+        return Call(f"{kind}: not cleared" if kind else "not cleared", "uncleared")
+    return Call("not flagged", "unflagged")
+
+
+def shown_probability(value: float, *, urgent: bool | None) -> str:
+    """Return a probability with two decimals that never contradict the call.
+
+    Thresholds are shown rounded up (`infer.results.shown_threshold`): what reaches one is rounded
+    up, too, and what does not down.
+
+    Example:
+        >>> shown_probability(0.418, urgent=False), shown_probability(0.418, urgent=True)
+        ('0.41', '0.42')
+    """
+    hundredths = round(100 * value, 6)
+    return f"{(math.ceil if urgent else math.floor)(hundredths) / 100:.2f}"
+
+
+def shown_date(date: str) -> str:
+    """Return a date of DICOM as people read it.
+
+    Example:
+        >>> shown_date("20260914"), shown_date("soon")
+        ('2026-09-14', 'soon')
+    """
+    known = len(date) == 8 and date.isdigit()
+    return f"{date[:4]}-{date[4:6]}-{date[6:]}" if known else date
+
+
+def shown_name(name: str) -> str:
+    """Return a person's name of DICOM as people read it.
+
+    Example:
+        >>> shown_name("Doe^Jane^^Dr")
+        'Doe, Jane, Dr'
+    """
+    parts = [part.strip() for part in name.partition("=")[0].split("^")]
+    return ", ".join(part for part in parts if part)
+
+
+def shown_bytes(count: float) -> str:
+    """Return a size as people read it.
+
+    Example:
+        >>> shown_bytes(1_500_000)
+        '1.5 MB'
+    """
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} TB"

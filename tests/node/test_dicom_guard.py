@@ -1,0 +1,124 @@
+"""The guard: peers that lie, stall or crowd cost little, and others are served all the while."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import threading
+import time
+from contextlib import suppress
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.sop_class import CTImageStorage
+from tests.node.test_dicom_server import association, port
+
+from ichlite.node import dicom_guard
+
+
+def _rss_mb() -> float:
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0]) / 1024
+
+
+def _connect(opened) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", opened.server.port), timeout=20)
+
+
+def _send_until_closed(peer: socket.socket, piece: bytes, every_s: float) -> int:
+    """Send until the other side has closed; return how many bytes that took."""
+    sent = 0
+    with suppress(BrokenPipeError, ConnectionResetError):
+        while sent < 200 * len(piece):
+            peer.sendall(piece)
+            sent += len(piece)
+            time.sleep(every_s)
+    return sent
+
+
+def _wait_until(holds, seconds: float = 20) -> None:
+    until = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+@pytest.fixture(autouse=True)
+def _short_deadlines(monkeypatch):
+    monkeypatch.setattr(dicom_guard, "PDU_SECONDS", 1.5)
+    monkeypatch.setattr(dicom_guard, "READ_SECONDS", 0.5)
+
+
+def test_a_length_that_no_pdu_has_closes_the_connection_and_takes_no_memory(tmp_path):
+    with port(tmp_path / "store") as opened:
+        before = _rss_mb()
+        with _connect(opened) as peer:
+            peer.sendall(struct.pack(">BBL", 1, 0, 300_000_000))
+            assert _send_until_closed(peer, bytes(1 << 20), every_s=0) < 100 << 20
+        assert _rss_mb() - before < 20
+
+
+def test_peers_that_stall_are_reaped(tmp_path):
+    with port(tmp_path / "store") as opened:
+        threads = threading.active_count()
+        peers = [_connect(opened) for _ in range(20)]
+        for peer in peers:
+            peer.sendall(b"\1\0\0")
+        _wait_until(lambda: threading.active_count() > threads)
+        with association(opened) as sender:
+            assert sender.send_c_echo().Status == 0
+        _wait_until(lambda: threading.active_count() <= threads)
+        for peer in peers:
+            peer.close()
+
+
+def test_a_slow_drip_meets_the_deadline(tmp_path):
+    with port(tmp_path / "store") as opened, _connect(opened) as peer:
+        peer.sendall(struct.pack(">BBL", 1, 0, 1000))
+        assert _send_until_closed(peer, b"\0", every_s=0.1) < 100
+
+
+def test_an_instance_without_end_is_cut_off(tmp_path):
+    limit = 1 << 20
+    with port(tmp_path / "store", max_instance_bytes=limit) as opened:
+        before = _rss_mb()
+        with association(opened) as sender:
+            request = C_STORE()
+            request.MessageID, request.Priority = 1, 2
+            request.AffectedSOPClassUID, request.AffectedSOPInstanceUID = CTImageStorage, "1.2"
+            request.DataSet = BytesIO(os.urandom(8 * limit))
+            context = next(
+                c for c in sender.accepted_contexts if c.abstract_syntax == CTImageStorage
+            )
+            sender.dimse.send_msg(request, context.context_id)
+            _wait_until(lambda: not sender.is_established)
+        assert _rss_mb() - before < 60
+        with association(opened) as other:
+            assert other.send_c_echo().Status == 0
+
+
+def test_bare_connections_do_not_keep_others_out_for_long(tmp_path):
+    with port(tmp_path / "store", max_associations=2) as opened:
+        for _ in range(300):
+            _connect(opened).close()
+        _wait_until(lambda: opened.server.associations == 0)
+        with association(opened) as sender:
+            assert sender.send_c_echo().Status == 0
+
+
+def test_nonsense_in_place_of_a_pdu_ends_the_connection(tmp_path):
+    with port(tmp_path / "store") as opened:
+        for words in (b"GET / HTTP/1.1\r\n\r\n", os.urandom(64), b"\1\0\0\0\0\4abcd"):
+            with _connect(opened) as peer:
+                peer.sendall(words)
+                peer.settimeout(10)
+                try:
+                    while peer.recv(4096):
+                        pass
+                except ConnectionResetError:
+                    pass
+        with association(opened) as sender:
+            assert sender.send_c_echo().Status == 0

@@ -1,0 +1,126 @@
+"""From a sender to a result, with a node in a process of its own."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom import dcmread
+from pynetdicom import AE
+from pynetdicom.sop_class import CTImageStorage
+from tests.dicom_files import write_ct_slice, write_head_series
+from tests.node.running_node import RunningNode, running_node
+
+from ichlite.infer.pipeline import read_scan
+from ichlite.samples import SAMPLES
+
+_NUMBERS = itertools.count(100)
+
+
+def send(node: RunningNode, files: list[Path], calling: str = "CT1") -> None:
+    """Send files over one association; each must be acknowledged."""
+    entity = AE(calling)
+    for syntax in {dcmread(file).file_meta.TransferSyntaxUID for file in files}:
+        entity.add_requested_context(CTImageStorage, syntax)
+    opened = entity.associate("127.0.0.1", node.dicom_port, ae_title="ICHLITE")
+    assert opened.is_established
+    for file in files:
+        data = dcmread(file)
+        assert opened.send_c_store(data).Status == 0
+    opened.release()
+
+
+def _head(folder: Path, **elements: object) -> list[Path]:
+    write_head_series(folder, 28, study=str(next(_NUMBERS)), side=128, **elements)
+    return sorted(folder.iterdir())
+
+
+def test_a_study_is_read_as_read_reads_it(tmp_path):
+    files = sorted(path for path in Path(SAMPLES[0].folder).iterdir() if path.is_file())
+    with running_node(tmp_path / "node") as node:
+        send(node, files)
+        status = node.wait_for(lambda s: s["done"] == 1)
+        assert node.stop() == 0
+    (study,) = status["studies"]
+    alone = read_scan(SAMPLES[0].folder)
+    assert study["any"] == pytest.approx(alone.scan["any"], abs=1e-6)
+    assert study["urgent"] == alone.urgent
+    assert (study["status"], study["instances"], study["version"]) == ("analysed", len(files), 1)
+
+
+def test_slices_that_come_late_make_a_new_version(tmp_path):
+    files = _head(tmp_path / "head")
+    with running_node(tmp_path / "node") as node:
+        send(node, files[:20])
+        early = node.wait_for(lambda s: s["done"] == 1)["studies"][0]
+        send(node, files[20:])
+        late = node.wait_for(lambda s: s["done"] == 1 and s["studies"][0]["version"] == 2)
+        folders = list((tmp_path / "node" / "store" / "results").glob("*/*/*"))
+    assert (early["instances"], late["studies"][0]["instances"]) == (20, 28)
+    assert sorted(folder.name for folder in folders) == ["1", "2"]
+
+
+def test_the_order_of_slices_changes_nothing(tmp_path):
+    files = _head(tmp_path / "head")
+    found = []
+    for order in (files, files[::-1], files[::2] + files[1::2]):
+        with running_node(tmp_path / "node") as node:
+            send(node, order)
+            found.append(node.wait_for(lambda s: s["done"] == 1)["studies"])
+        shutil.rmtree(tmp_path / "node")
+    assert found[0] == found[1] == found[2]
+
+
+def test_what_is_no_head_ct_is_not_analysed_and_says_why(tmp_path):
+    path = tmp_path / "one.dcm"
+    write_ct_slice(path, np.zeros((64, 64), np.int16), BodyPartExamined="CHEST")
+    with running_node(tmp_path / "node") as node:
+        send(node, [path])
+        (study,) = node.wait_for(lambda s: s["done"] == 1)["studies"]
+    assert (study["status"], study["urgent"], study["any"]) == ("not_analysed", None, None)
+    assert study["reasons"]
+
+
+def test_a_study_that_kills_its_reader_twice_is_parked_and_the_queue_goes_on(tmp_path):
+    good, bad = _head(tmp_path / "good"), _head(tmp_path / "bad")
+    with running_node(tmp_path / "node", "[read]\nchild_seconds = 0.05\n") as node:
+        send(node, bad)
+        parked = node.wait_for(lambda s: s["parked"] == 1)
+        node.stop()
+    (study,) = parked["studies"]
+    assert study["state"] == "parked"
+    assert "longer than" in study["reasons"][0]
+    with running_node(tmp_path / "node") as node:
+        send(node, good)
+        node.wait_for(lambda s: s["done"] == 1 and s["parked"] == 1)
+
+
+def test_what_was_acknowledged_survives_a_kill_and_is_read(tmp_path):
+    files = _head(tmp_path / "head")
+    with running_node(tmp_path / "node", "") as node:
+        send(node, files)
+        node.kill()
+        (store := tmp_path / "node" / "store" / "incoming" / "left.part").write_bytes(b"half")
+        node.start()
+        (study,) = node.wait_for(lambda s: s["done"] == 1)["studies"]
+        assert study["instances"] == len(files)
+        assert not store.exists()
+
+
+def test_one_folder_has_one_node(tmp_path):
+    another = pytest.raises(AssertionError, match="being written by another process")
+    with running_node(tmp_path / "node"), another:
+        RunningNode(tmp_path / "node")
+
+
+def test_no_line_of_the_log_names_a_patient(tmp_path):
+    files = _head(tmp_path / "head", PatientName="CANARY^NAME", PatientID="CANARY-ID")
+    with running_node(tmp_path / "node") as node:
+        send(node, files)
+        node.wait_for(lambda s: s["done"] == 1)
+        node.stop()
+        assert "CANARY" not in node.log.read_text()
+        assert "study read" in node.log.read_text()

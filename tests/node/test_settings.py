@@ -1,0 +1,56 @@
+"""`node.toml`: what is written is read, and what no node can be is refused in a line."""
+
+from __future__ import annotations
+
+import pytest
+
+from ichlite.errors import UsageError
+from ichlite.node.settings import Settings, read_settings, write_initial_settings
+
+
+def test_the_initial_settings_are_the_defaults(tmp_path):
+    write_initial_settings(tmp_path / "node")
+    assert read_settings(tmp_path / "node") == Settings()
+
+
+def test_ports_and_title_are_written(tmp_path):
+    write_initial_settings(tmp_path, dicom_port=104, http_port=81, aet="CT NODE")
+    read = read_settings(tmp_path)
+    assert (read.dicom.port, read.http.port, read.dicom.aet) == (104, 81, "CT NODE")
+
+
+def test_a_node_is_not_made_twice(tmp_path):
+    write_initial_settings(tmp_path)
+    with pytest.raises(UsageError, match="holds a node already"):
+        write_initial_settings(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[dicom]\nprot = 104", "prot"),
+        ("[dicom]\nport = 70000", "port"),
+        ('[dicom]\naet = "LONGER THAN SIXTEEN"', "aet"),
+        ('[dicom]\naet = "   "', "aet"),
+        ('[dicom]\naet = "A\\\\B"', "aet"),
+        ('[dicom]\nallow_hosts = ["hospital"]', "hospital"),
+        ('[[peer]]\nname = "a"\n[[peer]]\nname = "a"', "two peers alike"),
+        ("[study]\nquiet_s = 0", "quiet_s"),
+        ("[dicom", "not valid"),
+    ],
+)
+def test_what_no_node_can_be_is_refused_by_name(tmp_path, text, said):
+    (tmp_path / "node.toml").write_text(text)
+    with pytest.raises(UsageError, match=said):
+        read_settings(tmp_path)
+
+
+def test_a_folder_without_a_node_says_how_to_make_one(tmp_path):
+    with pytest.raises(UsageError, match="ichlite node init"):
+        read_settings(tmp_path)
+
+
+def test_a_sender_may_have_a_quiet_time_of_its_own(tmp_path):
+    (tmp_path / "node.toml").write_text('[[source]]\naet = "CT1"\nquiet_s = 7')
+    read = read_settings(tmp_path)
+    assert (read.quiet_s("CT1"), read.quiet_s("CT2")) == (7, 60)
