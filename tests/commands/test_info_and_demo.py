@@ -23,6 +23,7 @@ def changed_bundle(tmp_path):
     def changed(change):
         folder = shutil.copytree(EMBEDDED, tmp_path / "bundle")
         manifest = json.loads((folder / "manifest.json").read_text())
+        manifest.pop("manifest_sha256", None)
         change(manifest)
         (folder / "manifest.json").write_text(json.dumps(manifest))
         return folder

@@ -345,7 +345,6 @@ def test_a_frame_of_a_file_of_many_is_named_by_its_number(bundles, at, tmp_path,
         assert faults(report) == faults(picture) == []
 
 
-
 def test_a_real_head_and_a_scan_of_research_data_have_objects(ge_head, rsna_scan, tmp_path, at):
     bundle = load_bundle()
     for folder in (ge_head, rsna_scan):

@@ -1,7 +1,8 @@
 """Load and check a bundle: the only thing that crosses from making models to using them.
 
 A bundle is `model.tflite`, `manifest.json` and the files that the manifest lists, each with its
-SHA-256. Everything is checked before anything is judged: one changed byte is an error.
+SHA-256; the manifest carries its own. All is checked before anything is judged: one changed byte is
+an error.
 """
 
 from __future__ import annotations
@@ -19,13 +20,15 @@ from ichlite.contracts.bundle import (
     BundleManifest,
     CalibrationSpec,
     DecisionSpec,
-    OutputSpec,
 )
+from ichlite.contracts.bundle_tensors import OutputSpec
 from ichlite.contracts.codec import ContractError, Document, read_document
+from ichlite.contracts.seal import seal_of
 from ichlite.ct.tensor import GRID, HU_MAX, HU_MIN
 from ichlite.ct.windows import Window
 from ichlite.errors import BundleError, IchliteError, UnknownName
 from ichlite.infer.decision import EVIDENCE_MM, Calibration, Rule
+from ichlite.infer.model_description import BRAIN_LEVEL
 
 MODEL_FILE = "model.tflite"
 MANIFEST_FILE = "manifest.json"
@@ -137,6 +140,8 @@ def load_bundle(path: Path | str | None = None) -> Bundle:
     ):
         _check_equal(folder, f"input {key}", getattr(spec, key), expected)
     _check_equal(folder, "number of windows", len(spec.windows), CHANNELS)
+    if spec.brain_level:
+        _check_equal(folder, "input brain_level", spec.brain_level, BRAIN_LEVEL)
     contents = _checked_files(folder, manifest.files)
     try:
         return bundle_of(folder, manifest, contents[MODEL_FILE])
@@ -187,16 +192,17 @@ def rule_of(spec: DecisionSpec) -> Rule:
     )
 
 
-class _Schema(Document, frozen=True, kw_only=True):
-    """The one key that every document of ichlite has."""
+class _Head(Document, frozen=True, kw_only=True):
+    """The keys that say whether the rest may be read."""
 
     schema: object = None
+    manifest_sha256: object = None
 
 
 def _manifest(folder: Path) -> BundleManifest:
     try:
         text = (folder / MANIFEST_FILE).read_bytes()
-        schema = read_document(_Schema, text).schema
+        head = read_document(_Head, text)
     except OSError as error:
         is_run = (folder / "train.json").exists()
         raise BundleError(
@@ -209,10 +215,20 @@ def _manifest(folder: Path) -> BundleManifest:
         raise BundleError(
             f"bundle {folder}: {MANIFEST_FILE} is not the JSON of a bundle", found=str(error)
         ) from error
-    if schema != SCHEMA:
+    if head.schema != SCHEMA:
         raise BundleError(
-            f"bundle {folder} cannot be used by this version", found=schema, expected=SCHEMA
+            f"bundle {folder} cannot be used by this version", found=head.schema, expected=SCHEMA
         )
+    if isinstance(head.manifest_sha256, str):
+        found = seal_of(text, head.manifest_sha256)
+        if found != head.manifest_sha256:
+            raise BundleError(
+                f"bundle {folder}: {MANIFEST_FILE} was changed",
+                found=f"SHA-256 {found}",
+                expected=head.manifest_sha256,
+                remedy="install the bundle again, or, if you mean the change, take the key "
+                "manifest_sha256 out",
+            )
     try:
         return read_document(BundleManifest, text)
     except ContractError as error:

@@ -26,6 +26,7 @@ from ichlite.infer.nifti import read_volumes, volumes_among
 from ichlite.infer.reader import Reader
 from ichlite.infer.results import Analysed, ReadResult, ScanResult
 from ichlite.infer.study import read_study
+from ichlite.infer.worth import doubts
 from ichlite.records import HeadVolume, Series, SkippedFile
 
 if TYPE_CHECKING:
@@ -112,6 +113,7 @@ def read_with(
             found, unread = find_series(findable)
             skipped += unread
         crowded = _crowded_folders(found)
+        doubted = doubts(reader.bundle.manifest)
         studies: list[ScanResult] = []
         pixels = keep_pixels or pixels_for_visit
         volumes, skipped = volumes_among(skipped)
@@ -128,7 +130,10 @@ def read_with(
                 skipped += (answer,)
                 continue
             for one in answer:
-                result = replace(one, notes=one.notes + _crowd_notes(one, crowded))
+                notes = one.notes + _crowd_notes(one, crowded)
+                if isinstance(one, Analysed):
+                    notes += doubted
+                result = replace(one, notes=notes)
                 if visit is not None:
                     visit(result)
                 studies.append(result if keep_pixels else _without_pixels(result))
@@ -138,7 +143,7 @@ def read_with(
         reader.bundle.label,
         tuple(studies),
         skipped,
-        warnings=tuple(crowded.values()),
+        warnings=(*doubted, *crowded.values()),
         model=reader.bundle,
     )
 
