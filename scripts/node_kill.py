@@ -36,13 +36,18 @@ from tests.node.peers_of_tests import Scp
 from tests.node.running_node import SETTINGS, RunningNode
 
 from ichlite.node import audit
+from ichlite.node.database import Database
 from ichlite.node.store import instance_path
+from ichlite.node.studies import retry_parked
 
 SLICES = 24
 RESUME_S = 10.0
 SPAN_S = 7.0
 """That sending, waiting, reading and delivering a study take about, on a slow core."""
 DRAIN_S = 1800.0
+MOST_UNFINISHED = 4
+"""Studies; beyond, no new one is sent, so that kills fall into reading and sending, too."""
+_PARKED = "SELECT uid FROM study WHERE state = 'parked'"
 
 
 @dataclass
@@ -56,6 +61,7 @@ class Result:
         start_s: Longest time from a start to open ports.
         lost: Instances that were acknowledged and are not there, or are other bytes.
         duplicates: Readings, or results at the peer, more than one for the same instances.
+        parked: Studies whose reading was begun ten times and never ended: a person has them read.
         faults: Everything that was wrong, in words.
     """
 
@@ -124,7 +130,8 @@ class Campaign:
 
     def _once(self) -> None:
         before = set(self._acknowledged)
-        self._unsent += self._new_study()
+        if self._unfinished() < MOST_UNFINISHED:
+            self._unsent += self._new_study()
         sender = threading.Thread(target=self._send)
         sender.start()
         time.sleep(self._draw.uniform(0, self._span_s))
@@ -143,6 +150,11 @@ class Campaign:
         self._look_at({uid: self._acknowledged[uid] for uid in set(self._acknowledged) - before})
         self.result.runs += 1
         self.result.acknowledged = len(self._acknowledged)
+
+    def _unfinished(self) -> int:
+        with self._reading() as tables:
+            ask = "SELECT count(*) FROM study WHERE state NOT IN ('done', 'parked')"
+            return int(tables.execute(ask).fetchone()[0])
 
     def _new_study(self) -> list[Path]:
         self.result.studies += 1
@@ -214,16 +226,27 @@ class Campaign:
         while self._unsent:
             self._send()
         self._node.wait_for(_is_idle, DRAIN_S)
+        self._retry_parked()
+        self._node.wait_for(_is_idle, DRAIN_S)
         self._look_at(self._acknowledged)
         with self._reading() as tables:
             self._look_at_readings(tables)
         if self._node.stop() != 0:
             self._fault("the node did not end well")
 
+    def _retry_parked(self) -> None:
+        """Have it read again, as a person would, what the node was killed over ten times."""
+        with self._reading() as tables:
+            parked = [row[0] for row in tables.execute(_PARKED)]
+        self.result.parked = len(parked)
+        database = Database(self._tables.parent)
+        for uid in parked:
+            database.write(lambda tables, uid=uid: retry_parked(tables, uid, time.time()))
+        database.close()
+
     def _look_at_readings(self, tables: sqlite3.Connection) -> None:
         one = "SELECT count(*) FROM reading WHERE state = '{}'"
         self.result.readings = tables.execute(one.format("done")).fetchone()[0]
-        self.result.parked = tables.execute(one.format("parked")).fetchone()[0]
         twice = tables.execute(
             "SELECT study_id, count(*) FROM reading WHERE state = 'done' "
             "GROUP BY study_id, inputs HAVING count(*) > 1"
