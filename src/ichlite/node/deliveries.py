@@ -162,7 +162,11 @@ def pause_s(attempts: int, longest_s: float) -> float:
 
 
 def retry_dead(
-    tables: sqlite3.Connection, now: float, actor: str, target: str | None = None
+    tables: sqlite3.Connection,
+    now: float,
+    actor: str,
+    target: str | None = None,
+    delivery: int | None = None,
 ) -> int:
     """Let what is dead be tried again from now; return how much.
 
@@ -171,11 +175,13 @@ def retry_dead(
         now: s since 1970.
         actor: Who asked for it.
         target: Of one peer or hook alone.
+        delivery: This one alone, by its number.
     """
     count = tables.execute(
         "UPDATE delivery SET state = 'waiting', attempts = 0, waited_s = 0, refused = 0, "
-        "next_at = ?1, tried_at = ?1 WHERE state = 'dead' AND (?2 IS NULL OR peer = ?2)",
-        (now, target),
+        "next_at = ?1, tried_at = ?1 WHERE state = 'dead' AND (?2 IS NULL OR peer = ?2) "
+        "AND (?3 IS NULL OR id = ?3)",
+        (now, target, delivery),
     ).rowcount
     if count:
         audit.append(tables, actor, "outbox.retried", peer=target, count=count)
