@@ -28,7 +28,7 @@ CANARY = "CANARY^<script>alert(1)</script>"
 SHIELD = {
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
-    "referrer-policy": "no-referrer",
+    "referrer-policy": "same-origin",
     "cache-control": "no-store",
 }
 

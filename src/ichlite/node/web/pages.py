@@ -28,6 +28,7 @@ from ichlite.node.web.worklist import ORDERS, Wanted, find_study, list_studies
 
 STATIC = Path(__file__).with_name("static")
 STATIC_FILES = {
+    "icon.svg": "image/svg+xml",
     "style.css": "text/css",
     "page.js": "text/javascript",
     "worklist.js": "text/javascript",
