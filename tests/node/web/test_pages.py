@@ -264,7 +264,7 @@ def test_the_worklist_in_a_browser(node, study):
         assert page.said() == []
         page.look()
         page.go("/")
-        assert "CANARY^<script>" in page.text("main")
+        assert "CANARY, <script>alert(1)</script>" in page.text("main")
         before = len(page.all("main tbody tr"))
         head = Path(node.folder).parent / "later"
         files = write_head_series(head, 3, study="79", side=128)

@@ -197,7 +197,7 @@ async def queue(request: Request) -> Response:
 
     status, dead, waiting, readings, counts = await services.read(look)
     return page(
-        request, "queue.html", status=status, dead=dead, waiting=waiting, readings=readings,
+        request, "queue.html", node=status, dead=dead, waiting=waiting, readings=readings,
         counts=counts, peers=services.settings.peer, title="Queue and peers",
     )  # fmt: skip
 
