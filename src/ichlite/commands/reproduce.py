@@ -139,15 +139,17 @@ def reproduce(
         ("--stop-after", stop_after or 0, 0),
     ):
         if count < least:
-            raise UsageError(word, found=count, expected=f"at least {least}")
+            raise UsageError(f"{word} is out of range", found=count, expected=f"at least {least}")
     check_out(out)
     of_models = {model: _count(model, text) for model, text in _pairs("--seeds-of", seeds_of)}
     inits = {model: Path(text) for model, text in _pairs("--init", init)}
     for path in inits.values():
         if not path.is_file():
-            raise UsageError("--init", found=path, expected="a .keras file")
+            raise UsageError(
+                "--init names no file", found=path, expected="MODEL=FILE, a .keras file"
+            )
     if folds < 0 or folds == 1:
-        raise UsageError("--folds", found=folds, expected="0, or at least 2")
+        raise UsageError("--folds is out of range", found=folds, expected="0, or at least 2")
     base = replace(recipe, seed=seed, keep=keep or ("last" if folds else "best"))
     left_out = tuple(Fold(number, folds, fold_seed) for number in range(1, folds + 1))
     data = Data(open_stores(stores), " ".join(store.name for store in stores), inits, left_out)
@@ -254,7 +256,9 @@ def _pairs(word: str, given: list[str] | None) -> list[tuple[str, str]]:
     for text in given or []:
         model, mark, value = text.partition("=")
         if not (mark and value):
-            raise UsageError(word, found=text, expected="MODEL=VALUE, such as light_fcn=…")
+            raise UsageError(
+                f"{word} cannot be read", found=text, expected="MODEL=VALUE, such as light_fcn=…"
+            )
         if model not in MODELS:
             raise UnknownName("model", model, list(MODELS))
         found.append((model, value))
@@ -265,5 +269,7 @@ def _count(model: str, text: str) -> int:
     from ichlite.errors import UsageError
 
     if not text.isdecimal() or int(text) < 1:
-        raise UsageError(f"--seeds-of {model}", found=text, expected="a count of at least 1")
+        raise UsageError(
+            f"--seeds-of {model} is no count", found=text, expected="a number of at least 1"
+        )
     return int(text)

@@ -73,9 +73,15 @@ class Plan:
     iterations: int = 1
 
     def __post_init__(self) -> None:
-        for name, least in (("max_epochs", 1), ("factor", 2), ("iterations", 1)):
-            if getattr(self, name) < least:
-                raise UsageError(name, found=getattr(self, name), expected=f"at least {least}")
+        for word, count, least in (
+            ("--max-epochs", self.max_epochs, 1),
+            ("--factor", self.factor, 2),
+            ("--hyperband-iterations", self.iterations, 1),
+        ):
+            if count < least:
+                raise UsageError(
+                    f"{word} is out of range", found=count, expected=f"at least {least}"
+                )
         # What depends on a run's length is another thing in a trial that goes on to be longer.
         if self.recipe.schedule != "constant":
             raise UsageError("a search", found="a cosine schedule", expected="a constant one")
