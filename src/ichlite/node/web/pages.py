@@ -29,6 +29,7 @@ from ichlite.node.web.worklist import ORDERS, Wanted, find_study, list_studies
 STATIC = Path(__file__).with_name("static")
 STATIC_FILES = {
     "style.css": "text/css",
+    "icon.svg": "image/svg+xml",
     "page.js": "text/javascript",
     "worklist.js": "text/javascript",
     "study.js": "text/javascript",
@@ -196,7 +197,7 @@ async def queue(request: Request) -> Response:
 
     status, dead, waiting, readings, counts = await services.read(look)
     return page(
-        request, "queue.html", status=status, dead=dead, waiting=waiting, readings=readings,
+        request, "queue.html", node=status, dead=dead, waiting=waiting, readings=readings,
         counts=counts, peers=services.settings.peer, title="Queue and peers",
     )  # fmt: skip
 

@@ -28,7 +28,7 @@ HEADERS = {
     "Content-Security-Policy": _POLICY,
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # with "no-referrer" a form of our own has no origin, either
     "Permissions-Policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -104,8 +104,9 @@ def _refusal(method: str, headers: Headers) -> tuple[int, str] | None:
     if method in _SAFE:
         return None
     # A browser says where a form or a script comes from; other programs do not.
-    if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-        return 403, "This came from another site."
+    site = headers.get("sec-fetch-site")
+    if site is not None:
+        return None if site in ("same-origin", "none") else (403, "This came from another site.")
     origin = headers.get("origin")
     if origin is not None and urlsplit(origin).netloc != headers.get("host"):
         return 403, "This came from another site."

@@ -43,7 +43,7 @@ def study_detail(tables: sqlite3.Connection, uid: str) -> StudyDetail | None:
         (uid,),
     )
     verdicts = tables.execute(
-        "SELECT version, reader, verdict, remark, at FROM verdict "
+        "SELECT reading.version, reader, verdict, remark, at FROM verdict "
         "JOIN reading ON reading.id = reading_id JOIN study ON study.id = study_id "
         "WHERE uid = ? ORDER BY at DESC",
         (uid,),
