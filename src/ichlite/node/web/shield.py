@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -77,7 +78,7 @@ class Shield:
             return
         try:
             await self._app(scope, receive_in_time if _has_body(scope) else receive, harden)
-        except (ConnectionError, TimeoutError):
+        except (ClientDisconnect, ConnectionError, TimeoutError):
             _log.info("a reader went away")
         except Exception as error:  # noqa: BLE001  must not reach a log with its words
             _log.error("a request failed", why=type(error).__name__)

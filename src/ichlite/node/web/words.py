@@ -17,9 +17,9 @@ STATES = {
 GROUPS = {
     "urgent": ("Urgent", "The model sees signs of a haemorrhage: read these first."),
     "look": (
-        "Without an answer",
-        "Incomplete, a child's, not analysed or parked. None of these is cleared, and none is a "
-        "negative: read them yourself.",
+        "Not cleared",
+        "Incomplete, a child's, not analysed or parked: none of these is a negative. Read them "
+        "yourself.",
     ),
     "work": ("On the way", "Being received, or waiting to be read."),
     "unflagged": (
@@ -110,6 +110,17 @@ def shown_name(name: str) -> str:
     """
     parts = [part.strip() for part in name.partition("=")[0].split("^")]
     return ", ".join(part for part in parts if part)
+
+
+def shown_file(file: str) -> str:
+    """Return what a file of a result is, as people call it.
+
+    Example:
+        >>> shown_file("a6409e.sr.dcm"), shown_file("")
+        ('report (SR)', 'notice')
+    """
+    kind = file.removesuffix(".dcm").rpartition(".")[2]
+    return {"": "notice", "sr": "report (SR)", "sc": "picture (SC)"}.get(kind, file)
 
 
 def shown_bytes(count: float) -> str:
