@@ -4,7 +4,6 @@ import json
 import warnings
 
 import pytest
-from hypothesis import HealthCheck, settings
 from tests.node.web.site import PASSWORDS
 
 from ichlite.contracts.codec import read_document
@@ -101,29 +100,16 @@ def test_what_marks_a_patient_is_in_no_log_no_metric_and_no_error(site, slices, 
     assert "Canary" not in str(rows)
 
 
-def test_requests_of_every_described_kind_get_no_5xx(site, slices):
-    schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is missing")
+def test_requests_of_every_described_kind_get_no_5xx_and_no_status_that_is_not_described(
+    site, slices
+):
+    pytest.importorskip("schemathesis", reason="schemathesis is missing")
+    from scripts.check_node_api import ask_everything
+
     (file,) = slices(count=1)
     site.read(site.services.intake.take([file], "CT1").header.study_uid)
     base = f"http://127.0.0.1:{site.server.port}"
-    schema = schemathesis.openapi.from_dict(openapi_document())
-    from schemathesis.checks import not_a_server_error
-
-    for operation in schema.get_all_operations():
-        strategy = operation.ok().as_strategy()
-
-        from hypothesis import given
-
-        @settings(
-            max_examples=15, deadline=None, database=None,
-            suppress_health_check=list(HealthCheck),
-        )
-        @given(case=strategy)
-        def asked(case):
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                answer = case.call(base_url=base, auth=("anna", PASSWORDS["anna"]))
-            assert answer.status_code < 500 or answer.status_code == 507, answer.text
-            case.validate_response(answer, checks=(not_a_server_error,))
-
-        asked()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        count = ask_everything(base, ("anna", PASSWORDS["anna"]), examples=10)
+    assert count > 100

@@ -102,14 +102,15 @@ def shown_date(date: str) -> str:
 
 
 def shown_name(name: str) -> str:
-    """Return a person's name of DICOM as people read it.
+    """Return a person's name of DICOM as people read it, in each way that it is written.
 
     Example:
-        >>> shown_name("Doe^Jane^^Dr")
-        'Doe, Jane, Dr'
+        >>> shown_name("Doe^Jane^^Dr"), shown_name("Yamada^Tarou=山田^太郎")
+        ('Doe, Jane, Dr', 'Yamada, Tarou / 山田, 太郎')
     """
-    parts = [part.strip() for part in name.partition("=")[0].split("^")]
-    return ", ".join(part for part in parts if part)
+    ways = ([part.strip() for part in way.split("^")] for way in name.split("="))
+    shown = (", ".join(part for part in way if part) for way in ways)
+    return " / ".join(way for way in shown if way)
 
 
 def shown_file(file: str) -> str:
