@@ -11,13 +11,16 @@ NPX    := PATH="$(CURDIR)/$(BIN):$$PATH" npx --no
 RUNS   ?= runs/bundle
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check docs bundle bundle-phantoms samples clean
+.PHONY: help demo demo-node test check docs bundle bundle-phantoms samples clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
 
 demo: $(LIGHT)  ## read two sample studies, print the triage list, write demo-report/
 	$(BIN)/ichlite demo --out demo-report
+
+demo-node: $(FULL)  ## start a node and an Orthanc, send the samples, leave the worklist open
+	$(BIN)/python -m scripts.demo_node
 
 test: $(FULL) $(NODE)  ## all tests and doctests; those of the viewer need chromium and chromedriver
 	$(BIN)/python -m pytest -n 2 --dist worksteal

@@ -32,18 +32,32 @@ from ichlite.infer.reader import Reader
 from ichlite.samples import SAMPLES
 
 HEADER_BYTES = 2_500
-"""Where most mutations are made: the samples' headers are about so long."""
+"""Where most mutations are made: the samples' headers are about so long, at least."""
+_PIXELS = b"\xe0\x7f\x10\x00"
 WHOLE_READINGS = 100
 """One reading in so many goes on to the model."""
 _EXTREMES = (b"\xff\xff\xff\xff", b"\x00\x00\x00\x00", b"\xfe\xff\xff\x7f", b"\x00\x00\x00\x80")
 _TAGS = (b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0", b"\xe0\x7f\x10\x00", b"\x28\x00\x10\x00")
 
 
+def seeds() -> list[bytes]:
+    """Return files to damage: slices of the samples, and those of each as one enhanced image."""
+    sys.path.append(str(Path(__file__).resolve().parents[1]))  # the tests' writer is no package
+    from tests.dicom_files import write_enhanced
+
+    chosen = [sample.files[::9] for sample in SAMPLES]
+    single = [path.read_bytes() for files in chosen for path in files]
+    with TemporaryDirectory() as folder:
+        many = [write_enhanced(Path(folder) / "image", files).read_bytes() for files in chosen]
+    return single + many
+
+
 def mutate(content: bytes, rng: np.random.Generator) -> bytes:
     """Return a file's bytes, damaged in one to four places."""
     changed = bytearray(content)
+    header = max(HEADER_BYTES, content.find(_PIXELS))
     for _ in range(int(rng.integers(1, 5))):
-        end = min(len(changed), HEADER_BYTES) if rng.random() < 0.9 else len(changed)
+        end = min(len(changed), header) if rng.random() < 0.9 else len(changed)
         at = int(rng.integers(0, max(1, end)))
         kind = int(rng.integers(7))
         if kind == 0 and changed:
@@ -102,7 +116,7 @@ def fuzz(mutations: int, seed: int, faults: Path | None = None) -> tuple[Counter
     Returns:
         How many had which outcome, and a line for each fault.
     """
-    originals = [path.read_bytes() for sample in SAMPLES for path in sample.files[::9]]
+    originals = seeds()
     counts: Counter[str] = Counter()
     lines: list[str] = []
     rng = np.random.default_rng(seed)

@@ -48,7 +48,7 @@ from ichlite.models.class_heads import HEADS
 from ichlite.models.features import SliceFeatures, features_of, join_features
 from ichlite.models.saved import load
 from ichlite.models.scan_stage import STAGES, SliceInputs
-from ichlite.reproduce.results import is_finished
+from ichlite.reproduce.kept_runs import is_finished
 from ichlite.train.head_training import (
     HeadRecipe,
     StageRecipe,

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
+import sys
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -81,11 +85,51 @@ def ichlite(
     def run(*words: object) -> Outcome:
         monkeypatch.setattr("sys.argv", ["ichlite", *map(str, words)])
         capsys.readouterr()
-        with pytest.raises(SystemExit) as stop:
-            main()
+        on_interrupt = signal.getsignal(signal.SIGINT)
+        try:
+            with pytest.raises(SystemExit) as stop:
+                main()
+        finally:
+            signal.signal(signal.SIGINT, on_interrupt)
         code = stop.value.code
         return Outcome(
             code if isinstance(code, int) else int(code is not None), *capsys.readouterr()
         )
 
     return run
+
+
+@pytest.fixture
+def read_only(tmp_path: Path) -> Iterator[Path]:
+    """An empty folder in which this process may make no file, be it root's or not."""
+    folder = tmp_path / "read-only"
+    folder.mkdir(mode=0o555)
+    with _bound_by_rights():
+        try:
+            (folder / "probe").touch()
+        except PermissionError:
+            pass
+        else:
+            pytest.skip("this system lets its user write into read-only folders")
+        yield folder
+
+
+@contextmanager
+def _bound_by_rights() -> Iterator[None]:
+    """Let rights of files bind root, too, in this thread: its leave to override them is put off."""
+    if sys.platform != "linux" or os.geteuid() != 0:
+        yield
+        return
+    libc = ctypes.CDLL(None)
+    version_3, override = 0x20080522, 1 << 1  # _LINUX_CAPABILITY_VERSION_3, CAP_DAC_OVERRIDE
+    header = (ctypes.c_uint32 * 2)(version_3, 0)
+    sets = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable; twice 32 of each
+    libc.capget(header, sets)
+    before = sets[0]
+    sets[0] = before & ~override
+    libc.capset(header, sets)
+    try:
+        yield
+    finally:
+        sets[0] = before
+        libc.capset(header, sets)

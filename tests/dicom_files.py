@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
+ENHANCED_CT_STORAGE = "1.2.840.10008.5.1.4.1.1.2.1"
+_OF_IMAGE = (
+    "ImageType", "Modality", "PatientID", "PatientAge", "StudyInstanceUID", "SeriesInstanceUID",
+    "InstanceNumber", "SamplesPerPixel", "PhotometricInterpretation", "Rows", "Columns",
+    "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "BodyPartExamined",
+)  # fmt: skip
+_OF_FRAMES = {
+    "ImagePositionPatient": "PlanePositionSequence",
+    "ImageOrientationPatient": "PlaneOrientationSequence",
+    "PixelSpacing": "PixelMeasuresSequence",
+    "SliceThickness": "PixelMeasuresSequence",
+    "RescaleIntercept": "PixelValueTransformationSequence",
+    "RescaleSlope": "PixelValueTransformationSequence",
+    "RescaleType": "PixelValueTransformationSequence",
+    "ConvolutionKernel": "CTReconstructionSequence",
+    "KVP": "CTXRayDetailsSequence",
+    "ImageType": "CTImageFrameTypeSequence",
+}
 UID_ROOT = "1.2.826.0.1.3680043.8.498."
 HEAD_SPACING_MM = 5.0
 
@@ -68,6 +88,74 @@ def write_ct_slice(
     path.parent.mkdir(parents=True, exist_ok=True)
     data.save_as(path, enforce_file_format=True)
     return path
+
+
+def enhanced_dataset(slices: Sequence[Dataset], **overrides: object) -> Dataset:
+    """Slices of one series in; the data set of one multi-frame image of them out.
+
+    What is the same in all goes into the shared functional groups. An override of None removes the
+    element.
+    """
+    data = Dataset()
+    alike = [key for key in _OF_FRAMES if len({str(one.get(key)) for one in slices}) == 1]
+    for key in _OF_IMAGE:
+        if key in slices[0]:
+            setattr(data, key, slices[0].get(key))
+    data.SOPClassUID = ENHANCED_CT_STORAGE
+    data.SOPInstanceUID = f"{slices[0].SOPInstanceUID[:60]}.9"
+    data.NumberOfFrames = len(slices)
+    data.SharedFunctionalGroupsSequence = [_groups(slices[0], alike)]
+    data.PerFrameFunctionalGroupsSequence = [
+        _groups(one, [key for key in _OF_FRAMES if key not in alike]) for one in slices
+    ]
+    for number, group in enumerate(data.PerFrameFunctionalGroupsSequence, 1):
+        group.FrameContentSequence = [Dataset()]
+        group.FrameContentSequence[0].StackID = "1"
+        group.FrameContentSequence[0].InStackPositionNumber = number
+        group.FrameContentSequence[0].TemporalPositionIndex = 1
+    data.PixelData = b"".join(one.PixelData for one in slices)
+    for keyword, value in overrides.items():
+        if value is None:
+            delattr(data, keyword)
+        else:
+            setattr(data, keyword, value)
+    data["PixelData"].VR = "OW"
+    return data
+
+
+def _groups(data: Dataset, keywords: Sequence[str]) -> Dataset:
+    """Return the functional groups that hold elements of a slice."""
+    group = Dataset()
+    for keyword in keywords:
+        if keyword in data:
+            if _OF_FRAMES[keyword] not in group:
+                setattr(group, _OF_FRAMES[keyword], [Dataset()])
+            named = "FrameType" if keyword == "ImageType" else keyword
+            setattr(group[_OF_FRAMES[keyword]][0], named, data.get(keyword))
+    return group
+
+
+def save(data: Dataset, path: Path, transfer_syntax_uid: str = ExplicitVRLittleEndian) -> Path:
+    """Write a data set as a file, with its file meta information."""
+    data.file_meta = FileMetaDataset()
+    data.file_meta.TransferSyntaxUID = transfer_syntax_uid
+    data.file_meta.MediaStorageSOPClassUID = data.SOPClassUID
+    data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data.save_as(path, enforce_file_format=True)
+    return path
+
+
+def write_enhanced(
+    path: Path,
+    files: Sequence[Path],
+    *,
+    transfer_syntax_uid: str = ExplicitVRLittleEndian,
+    **overrides: object,
+) -> Path:
+    """Files of one series in; a file with a frame for each of them out."""
+    slices = [dcmread(file) for file in files]
+    return save(enhanced_dataset(slices, **overrides), path, transfer_syntax_uid)
 
 
 def head_slice(height: float, *, side: int = 128, seed: int = 0) -> NDArray[np.int16]:

@@ -11,7 +11,7 @@ from ichlite import errors
 
 HEAVY = {
     *("tensorflow", "keras", "torch", "sklearn", "pandas"),
-    *("scipy", "matplotlib", "nilearn", "jax"),
+    *("scipy", "matplotlib", "nilearn", "jax", "nibabel"),
 }
 LIGHT_MODULES = (
     "ichlite",

@@ -8,13 +8,13 @@ which need `pip install 'ichlite[train]'` and are loaded when they are first nam
 
 from __future__ import annotations
 
-from importlib import import_module
-from importlib.util import find_spec
-from typing import TYPE_CHECKING
-
 from ichlite.contracts import VERSION
 
 __version__ = VERSION
+
+TYPE_CHECKING = False
+"""As in typing, which takes longer to load than all of this. The command starts here, and only once
+`cli.main` runs, Ctrl-C is answered in a line."""
 
 if TYPE_CHECKING:
     from ichlite import models as models
@@ -76,10 +76,12 @@ _SUBPACKAGES = ("models", "train")
 
 def __getattr__(name: str) -> object:
     """Load a public name on first use, so that `import ichlite` stays light (PEP 562)."""
+    from importlib import import_module
+
     if name in __all__:
         return getattr(import_module(_HOME.get(name, "ichlite.errors")), name)
     if name in _SUBPACKAGES:
-        if find_spec("keras") is None:
+        if not _has_keras():
             from ichlite.errors import MissingExtra
 
             raise ImportError(str(MissingExtra("train", "keras")), name="keras")
@@ -89,5 +91,10 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     """Return the names that can be had here, also those that are not loaded yet."""
-    loadable = _SUBPACKAGES if find_spec("keras") is not None else ()
-    return sorted({*globals(), *__all__, *loadable})
+    return sorted({*globals(), *__all__, *(_SUBPACKAGES if _has_keras() else ())})
+
+
+def _has_keras() -> bool:
+    from importlib.util import find_spec
+
+    return find_spec("keras") is not None

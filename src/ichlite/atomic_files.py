@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import stat
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import chain
@@ -68,7 +69,9 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         path: Nothing, or an empty folder. What an earlier process left beside it goes.
 
     Raises:
-        StoreError: Something is there.
+        UsageError: A file is there.
+        StoreError: A folder is there that is not empty.
+        IchliteError: Nothing can be written there.
 
     Example:
         >>> import tempfile
@@ -78,7 +81,8 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         >>> [file.name for file in target.iterdir()]
         ['a.txt']
     """
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+    check_folder(path)
+    if path.exists() and any(path.iterdir()):
         raise StoreError(f"{path} is not empty", remedy="name a new folder, or remove this one")
     part = path.with_name(path.name + PART_MARK)
     if part.exists():
@@ -219,16 +223,54 @@ def check_place(source: Path, out: Path) -> None:
 
     Raises:
         UsageError: `out` lies inside of what is read, and would be read itself; or is a file.
+        IchliteError: `out` cannot be written.
     """
     inner, outer = out.resolve(), source.resolve()
     if inner == outer or outer in inner.parents:
         raise UsageError(
             f"{out} lies inside {source}, which is read", remedy="name a folder outside of it"
         )
-    if out.exists() and not out.is_dir():
+    check_folder(out)
+
+
+def check_folder(out: Path) -> None:
+    """Check, before the work, that a folder can be made, or written into where it is there.
+
+    What no machine could do is wrong usage (exit code 2); what this one does not let this process
+    do has failed (exit code 1).
+
+    Raises:
+        UsageError: The folder, or one that it is to be made in, is a file.
+        IchliteError: No file can be made there: rights, a read-only or a full disk.
+    """
+    there = next(one for one in (out, *out.absolute().parents) if one.exists())
+    if not there.is_dir():
         raise UsageError(
-            f"{out} is a file, not a folder", remedy="name a folder, which is made if it is missing"
+            f"{there} is a file, not a folder", remedy="name a folder; it is made if it is missing"
         )
+    try:  # rights alone do not tell: a disk may be read-only, a system folder take no files
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as fault:
+        raise IchliteError(
+            f"{out} cannot be written",
+            found=f"in {there}: {fault.strerror}",
+            remedy="name a folder in which you may make files",
+        ) from None
+
+
+def check_file(path: Path) -> None:
+    """Check, before the work, that a file can be written; its folder is not made.
+
+    Raises:
+        UsageError: It is a folder, or its folder is missing.
+        IchliteError: No file can be made there.
+    """
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder", expected="a file to write")
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f"{path} is to be in a folder that does not exist", remedy="make it first")
+    check_folder(path.absolute().parent)
 
 
 def remove_parts(folder: Path) -> None:

@@ -1,42 +1,54 @@
 """The entry point of the `ichlite` command: one-line errors and exit codes.
 
-Exit codes: 0 done; 1 the work failed for at least one input, said which and why; 2 wrong usage;
-130 interrupted. SIGTERM ends the work like an interrupt, and then the process, by that signal.
-Everything else is imported inside `main`, so that an interrupt during imports, too, ends in one
-line.
+Exit codes: 0 done; 1 the work failed, for an input that cannot be read or a place that cannot be
+written, said which and why; 2 wrong usage; 130 interrupted. SIGTERM ends the work like an
+interrupt, and then the process, by that signal. Everything but `os` and `sys` is imported inside
+`main`, so that an interrupt during imports, too, ends in one line.
 """
 
 from __future__ import annotations
 
 import os
-import signal
 import sys
-import threading
-from contextlib import suppress
-from types import FrameType
-from typing import TextIO, cast
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
+    from typing import TextIO
 
 INTERRUPTED = 130
 
 
 def main() -> None:
     """Run the command line of this process, which always ends in SystemExit."""
-    _open_closed_streams()
-    with _Termination() as termination:
-        try:
+    termination = _Termination()
+    try:
+        _open_closed_streams()
+        with termination:
             code = _run()
-        except KeyboardInterrupt:
-            code = INTERRUPTED
-        if termination.asked:
-            _say("terminated")
-        elif code == INTERRUPTED:
-            _say("interrupted")
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    if code == INTERRUPTED or termination.asked:  # Typer, too, turns an interrupt into that code
+        _end_at_the_next()
+        _say("terminated" if termination.asked else "interrupted")
     if termination.asked:
-        os.kill(os.getpid(), signal.SIGTERM)  # now by the system's own handler
+        termination.end()
     sys.exit(code)
 
 
+def _end_at_the_next() -> None:
+    """Leave a further Ctrl-C to the system, which says nothing: the work is tidied up by now."""
+    import signal
+    import threading
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def _run() -> int | str | None:
+    from contextlib import suppress
+    from typing import cast
+
     from ichlite import app
     from ichlite.errors import IchliteError
 
@@ -85,14 +97,25 @@ class _Termination:
         self.asked = False
 
     def __enter__(self) -> _Termination:
+        import signal
+        import threading
+
         self._before = None
         if threading.current_thread() is threading.main_thread():
             self._before = signal.signal(signal.SIGTERM, self._end)
         return self
 
     def __exit__(self, *_: object) -> None:
+        import signal
+
         if self._before is not None:
             signal.signal(signal.SIGTERM, self._before)
+
+    def end(self) -> None:
+        """End the process by SIGTERM, now by the system's own handler."""
+        import signal
+
+        os.kill(os.getpid(), signal.SIGTERM)
 
     def _end(self, number: int, frame: FrameType | None) -> None:
         del number, frame

@@ -10,6 +10,16 @@ from numpy.typing import NDArray
 Vector3 = tuple[float, float, float]
 
 
+def image_name(file: str, frame: int | None) -> str:
+    """Return the name of an image for people: its file, and its frame in a file of several.
+
+    Example:
+        >>> image_name("head.dcm", 3), image_name("IM0001", None)
+        ('head.dcm, frame 3', 'IM0001')
+    """
+    return file if frame is None else f"{file}, frame {frame}"
+
+
 @dataclass(frozen=True, slots=True)
 class PixelLayout:
     """Where and how a file's pixels are stored (DICOM PS3.5 section 8, PS3.3 C.7.6.3).
@@ -19,6 +29,8 @@ class PixelLayout:
         offset: Byte offset of the PixelData value in the file, or in the data set deflated in it.
         length: Bytes of that value; None when it is encapsulated (compressed).
         bits_allocated, bits_stored, high_bit, pixel_representation: As in the file.
+        end: Of a compressed frame among several, which starts at `offset` without a table of
+            offsets: the byte after its last fragment. None otherwise.
     """
 
     transfer_syntax_uid: str
@@ -28,6 +40,40 @@ class PixelLayout:
     bits_stored: int
     high_bit: int
     pixel_representation: int
+    end: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """The place of a slice in its file of several frames (DICOM PS3.3 C.7.6.16).
+
+    Attributes:
+        number: From 1, in the order of the pixels.
+        count: Frames that the file says it has.
+        stack_id, temporal_position: As in the file.
+        concatenation: What the file is a part of; None for a whole image.
+    """
+
+    number: int
+    count: int
+    stack_id: str | None = None
+    temporal_position: int | None = None
+    concatenation: Concatenation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Concatenation:
+    """The place of a file among the parts of one image (DICOM PS3.3 C.7.6.16.1.2.2).
+
+    Attributes:
+        uid: ConcatenationUID.
+        parts: How many there are; None when the file does not say.
+        frames_before: Frames of the image in the parts before this one; None when not said.
+    """
+
+    uid: str
+    parts: int | None
+    frames_before: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +92,7 @@ class SliceHeader:
         patient_age_years: By PatientAge; None when it is absent or no age.
         patient_age_readable: Whether PatientAge is absent or an age.
         examination_date: The first that is there of study, series, acquisition and content date.
+        frame: Where it lies in a file of several frames; None in a file of its own.
         patient_name, patient_birth_date, patient_sex, study_date, frame_of_reference_uid: As in the
             file; only compared among slices or counted with, never shown.
     """
@@ -83,6 +130,12 @@ class SliceHeader:
     study_date: str | None = None
     examination_date: str | None = None
     frame_of_reference_uid: str | None = None
+    frame: Frame | None = None
+
+    @property
+    def frame_number(self) -> int | None:
+        """Its number in a file of several frames, from 1; None in a file of its own."""
+        return None if self.frame is None else self.frame.number
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +150,8 @@ class Series:
             mixed matrices …); empty when they are one.
         defects: One line for each thing that keeps the scan from being whole (slices that are
             missing, repeated, damaged or without a place); empty when it is whole.
-        breaks: Indices of the slices whose successor is not the next slice of the head: another
-            lies between them, or both lie at one place.
+        breaks: Gaps, as indices into `slices`: i stands for one between slices i and i + 1, where
+            another slice is missing or both lie at one place.
     """
 
     study_uid: str
@@ -111,21 +164,28 @@ class Series:
     defects: tuple[str, ...] = ()
     breaks: tuple[int, ...] = ()
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files of the slices, each once."""
+        return tuple(dict.fromkeys(header.path for header in self.slices))
+
 
 @dataclass(frozen=True, slots=True)
 class SkippedFile:
-    """A file that is in no result, with the reason in one line.
+    """A file, or a frame of one, that is in no result, with the reason in one line.
 
     Attributes:
         file: The path as given.
         reason: One line.
         may_be_ct: Whether it may be, or hold, a slice of a head CT that could not be read; False
             for other kinds of files, copies and scouts.
+        frame: Number of the frame, from 1, where the rest of the file may be in a result.
     """
 
     file: str
     reason: str
     may_be_ct: bool = False
+    frame: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,9 @@ from tests.dicom_files import write_head_series
 from ichlite.bench.scan import write_uncompressed
 from ichlite.bench.syntaxes import FAST_SYNTAXES, bench_syntaxes, write_syntaxes
 from ichlite.ct.decoders import fast_in_use, light_half_alone
-from ichlite.ct.header import COMPRESSED_SYNTAXES, LOSSY_SYNTAXES, read_header
+from ichlite.ct.header import read_header
 from ichlite.ct.hounsfield import read_stored, to_hu
+from ichlite.ct.image_checks import COMPRESSED_SYNTAXES, LOSSY_SYNTAXES
 from ichlite.infer.reader import Reader
 from ichlite.records import SliceHeader
 from ichlite.samples import GE_HEAD

@@ -40,3 +40,25 @@ def test_a_bar_on_a_terminal_only_for_long_work(monkeypatch, after_s, shown):
         for _ in range(3):
             advance(1)
     assert ("counting" in terminal.getvalue()) is shown
+
+
+@pytest.mark.parametrize(("after_s", "shown"), [(0.0, True), (600.0, False)])
+def test_studies_are_counted_with_the_time_left(monkeypatch, after_s, shown):
+    terminal = Terminal()
+    clock = iter(range(0, 1000, 30))
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr(console, "PROGRESS_AFTER_S", after_s)
+    monkeypatch.setattr(console, "monotonic", lambda: float(next(clock)))
+    with console.study_progress() as begin:
+        for done in range(3):
+            begin(done, 8)
+    text = " ".join(terminal.getvalue().split())
+    assert ("study 3 of 8, 3 min left" in text) is shown
+    assert ("study" in text) is shown
+
+
+def test_no_studies_are_counted_without_a_terminal(capfd, monkeypatch):
+    monkeypatch.setattr(console, "PROGRESS_AFTER_S", 0.0)
+    with console.study_progress() as begin:
+        begin(0, 8)
+    assert capfd.readouterr() == ("", "")

@@ -179,3 +179,17 @@ def test_what_does_not_go_together_is_one_line(
     assert (done.exit_code, done.err.count("\n")) == (code, 1)
     assert line in done.err
     assert done.out == ""
+
+
+def test_the_embedded_bundle_has_a_word(
+    ichlite: Run, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = ichlite("evaluate", "embedded", store.path, "--against", "embedded", "--json")
+    assert done.exit_code == 0, done.err
+    document = json.loads(done.out)
+    assert document["model"] == document["against"]["model"] == load_bundle().label
+    (tmp_path / "embedded").mkdir()  # whose name that is, is taken itself
+    there = ichlite("evaluate", "embedded", store.path)
+    assert (there.exit_code, there.err.count("\n")) == (1, 1)
+    assert "no model at embedded" in there.err

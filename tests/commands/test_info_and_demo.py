@@ -3,6 +3,7 @@ import shutil
 
 import pytest
 
+from ichlite.commands.demo import LOOK
 from ichlite.contracts.codec import to_json_value
 from ichlite.evaluate.pointing import hits_of
 from ichlite.infer.bundle import EMBEDDED, load_bundle
@@ -22,6 +23,7 @@ def changed_bundle(tmp_path):
     def changed(change):
         folder = shutil.copytree(EMBEDDED, tmp_path / "bundle")
         manifest = json.loads((folder / "manifest.json").read_text())
+        manifest.pop("manifest_sha256", None)
         change(manifest)
         (folder / "manifest.json").write_text(json.dumps(manifest))
         return folder
@@ -121,12 +123,14 @@ def test_demo_reads_every_sample_and_writes_a_report(ichlite, tmp_path):
     assert report.stat().st_size < 6_000_000
 
 
-def test_demo_where_no_folder_can_be_made(ichlite, tmp_path):
-    (tmp_path / "file").write_text("")
-    outcome = ichlite("demo", "--out", tmp_path / "file")
-    assert outcome.exit_code == 1
-    assert "cannot make the folder" in outcome.err
-    assert outcome.err.count("\n") == 1
+def test_demo_ends_with_the_place_of_the_page_once_and_what_to_look_at(ichlite, tmp_path):
+    outcome = ichlite("demo", "--out", tmp_path / "out")
+    assert (outcome.exit_code, outcome.err) == (0, "")
+    written, look = outcome.out.splitlines()[-2:]
+    report = str(tmp_path / "out" / "report.html")
+    assert written == f"Written: {report}"
+    assert look == LOOK
+    assert outcome.out.count(report) == 1
 
 
 def test_the_sample_comes_with_its_licence():

@@ -36,16 +36,6 @@ def test_studies_are_made(ichlite: Ichlite, tmp_path: Path) -> None:
     assert len(list(out.rglob("*.dcm"))) >= 12
 
 
-def test_a_folder_that_cannot_be_made_is_one_line(ichlite: Ichlite, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    for form in ("store", "dicom"):
-        words = ("--subjects", 1, "--format", form, "--grid", 128)
-        done = ichlite("phantom", tmp_path / "file" / "out", *words)
-        assert done.exit_code == 1
-        assert done.err.startswith("ichlite: error: Not a directory: ")
-        assert done.err.count("\n") == 1
-
-
 @pytest.mark.parametrize(
     ("words", "message"),
     [

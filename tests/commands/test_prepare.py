@@ -86,7 +86,7 @@ def test_tables_alone_give_a_split(ichlite: Ichlite, tmp_path: Path) -> None:
     assert json.loads(done.out)["studies"] == 20
     assert len((tmp_path / "split.csv").read_text().splitlines()) == 21
     over = ichlite("prepare", "tables", tmp_path, tmp_path / "studies.csv")
-    assert (over.exit_code, "none of the tables" in over.err) == (2, True)
+    assert (over.exit_code, "is one of the tables that are read" in over.err) == (2, True)
     (tmp_path / "studies.csv").write_text("\n".join([*lines, ",s99"]) + "\n")
     faulty = ichlite("prepare", "tables", tmp_path)
     assert faulty.exit_code == 1

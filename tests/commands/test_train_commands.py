@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ from tests.toy import make_store
 
 from ichlite.data.store import Store
 from ichlite.models import MODELS, light_fcn
+from ichlite.train import logs
 
 Run = Callable[..., Any]
 
@@ -158,6 +162,37 @@ def test_a_folder_of_something_else_is_no_run_folder(
     assert [file.name for file in tmp_path.iterdir()] == ["IM0001"]
 
 
+def test_an_interrupted_training_says_that_it_is_saved_and_goes_on(
+    ichlite: Run, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = logs.epoch_line
+    words = ("train", store.path, tmp_path / "run", "--epochs", 2, "--steps-per-epoch", 2)
+
+    def interrupted(row: logs.Row) -> str:
+        os.kill(os.getpid(), signal.SIGINT)
+        return told(row)
+
+    monkeypatch.setattr(logs, "epoch_line", interrupted)
+    done = ichlite(*words, "--batch-size", 4)
+    epoch, saved, last = done.err.splitlines()
+    assert (done.exit_code, done.out, last) == (130, "", "ichlite: interrupted")
+    assert saved == (
+        f"ichlite: {tmp_path / 'run'} is saved at step 2 of 4; "
+        "the same command again goes on from there"
+    )
+    assert re.fullmatch(
+        r"ichlite: epoch 1 of 2, step 2 of 4: loss [.\d]+, validation mean AUC [.\d]+, "
+        r"\d+ images/s, \d+ s left",
+        epoch,
+    )
+    monkeypatch.setattr(logs, "epoch_line", told)
+    resumed = ichlite(*words, "--batch-size", 4)
+    assert (resumed.exit_code, resumed.out) == (0, "")
+    assert "epoch 2 of 2, step 4 of 4" in resumed.err
+    assert ", 0 s left" in resumed.err
+    assert "resumed at step 2 of 4" in resumed.err
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"name": "web"}', '{"recipe": 1, "data": 2}'])
 def test_a_foreign_manifest_is_left_as_it_is(
     ichlite: Run, store: Store, tmp_path: Path, text: str
@@ -172,10 +207,8 @@ def test_a_foreign_manifest_is_left_as_it_is(
 def test_rsna_scan_is_judged_from_its_files(
     ichlite: Run, rsna_scan: Path, shared_data: Path
 ) -> None:
-    from ichlite.infer.bundle import EMBEDDED
-
     labels = shared_data / "rsna-dev" / "stage_2_train.csv"
-    done = ichlite("evaluate", EMBEDDED, "--rsna", rsna_scan, "--labels", labels, "--json")
+    done = ichlite("evaluate", "embedded", "--rsna", rsna_scan, "--labels", labels, "--json")
     assert done.exit_code == 0, done.err
     document = json.loads(done.out)
     assert document["scan"]["scans"] == 1

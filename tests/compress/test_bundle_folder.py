@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ichlite.compress.bundle_folder import check_folder, filled
-from ichlite.errors import UsageError
+from ichlite.errors import IchliteError, UsageError
 
 
 def test_what_is_filled_replaces_a_bundle_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
@@ -59,8 +59,8 @@ def test_what_cannot_be_written_is_refused(tmp_path: Path, monkeypatch: pytest.M
         (tmp_path / "other" / name).write_text("{}")
     (tmp_path / "link").symlink_to(tmp_path / "new")
     for folder, why in (
-        (tmp_path / "file", "cannot be written"),
-        (tmp_path / "file" / "bundle", "is no folder"),
+        (tmp_path / "file", "is a file, not a folder"),
+        (tmp_path / "file" / "bundle", "is a file, not a folder"),
         (tmp_path / "thesis", "holds something other than a bundle"),
         (tmp_path / "link", "is a link"),
         (tmp_path / "other" / "deep" / "inner", "lies inside a bundle"),
@@ -79,16 +79,17 @@ def test_a_place_that_takes_no_files_is_refused_before_the_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: str
 ) -> None:
     (tmp_path / "bundle").mkdir()
-    make = tempfile.mkdtemp
+    make = tempfile.TemporaryFile
 
-    def on_a_read_only_disk(*words: object, **options: Any) -> str:
-        if options.get("dir", words[-1]) == tmp_path / refused:
+    def on_a_read_only_disk(**where: Path) -> Any:
+        if where["dir"] == tmp_path / refused:
             raise OSError(30, "Read-only file system")
-        return make(*words, **options)
+        return make(**where)
 
-    monkeypatch.setattr(tempfile, "mkdtemp", on_a_read_only_disk)
-    with pytest.raises(UsageError, match=r"cannot be written; found in .*: Read-only"):
+    monkeypatch.setattr(tempfile, "TemporaryFile", on_a_read_only_disk)
+    with pytest.raises(IchliteError, match=r"cannot be written; found in .*: Read-only") as fault:
         check_folder(tmp_path / "bundle")
+    assert fault.value.exit_code == 1
 
 
 def test_an_interrupt_while_it_is_replaced_loses_nothing(

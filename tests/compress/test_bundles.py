@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,13 +71,25 @@ def test_shares_and_counts_are_checked_before_any_work(wrong: dict[str, Any]) ->
 
 def test_bundles_are_not_put_inside_a_bundle(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text("{}")
-    Order(tmp_path).check_folders()
+    Order(tmp_path, force=True).check_folders()
     for order in (
         Order(tmp_path, ("float32", "int8")),
         Order(tmp_path, shrinking=BOTH, every_step=True),
     ):
         with pytest.raises(UsageError, match="is a bundle"):
             order.check_folders()
+
+
+def test_a_bundle_that_is_there_is_replaced_only_by_force(tmp_path: Path) -> None:
+    for order in (Order(tmp_path / "one"), Order(tmp_path / "two", ("float16", "int8"))):
+        order.check_folders()
+        folder = order.folder("", order.precisions[-1])
+        folder.mkdir(parents=True)
+        order.check_folders()  # an empty folder is as good as none
+        (folder / "model.tflite").write_text("")
+        with pytest.raises(UsageError, match=r"holds a bundle; name a new folder, .*--force"):
+            order.check_folders()
+        replace(order, force=True).check_folders()
 
 
 def test_what_a_step_had_done_is_what_its_bundle_says() -> None:

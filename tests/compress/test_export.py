@@ -10,8 +10,10 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 from tests.made_runs import made_run, run_on
+from tests.raw_interpreter import LARGEST_DIFFERENCE, largest_difference
 
 from ichlite.compress import export as export_module
 from ichlite.compress.card import model_card
@@ -22,8 +24,9 @@ from ichlite.compress.export import (
     export,
     reference_auc,
 )
-from ichlite.compress.flatbuffer import tidy
+from ichlite.compress.flatbuffer import repacked, tidy
 from ichlite.compress.graph import with_map
+from ichlite.compress.model_metadata import described
 from ichlite.compress.quantize import PRECISIONS, to_tflite
 from ichlite.compress.settings import Gate
 from ichlite.contracts.run import RunManifest
@@ -145,6 +148,71 @@ def test_the_blank_channel_leaves_every_integer_as_the_converter_made_it(
 
 
 @every_precision
+def test_the_bare_interpreter_reads_it_by_its_manifest(
+    bundles: dict[str, Exported], precision: str
+) -> None:
+    assert largest_difference(bundles[precision].path) <= LARGEST_DIFFERENCE
+
+
+@every_precision
+def test_manifest_and_file_say_what_the_model_takes_and_gives(
+    bundles: dict[str, Exported], precision: str
+) -> None:
+    path = bundles[precision].path
+    manifest = json.loads((path / "manifest.json").read_text())
+    spec, output = manifest["input"], manifest["output"]
+    interpreter = Interpreter(str(path / "model.tflite"))
+    (details,) = interpreter.get_input_details()
+    scale, zero_point = details["quantization"]
+    stored = {"scale": scale, "zero_point": zero_point}
+    assert (spec["name"], spec["layout"]) == (details["name"], "NHWC")
+    assert spec["dtype"] == details["dtype"].__name__
+    assert (spec["dtype"] == "int8") == (precision == "int8")
+    assert (1, spec["rows"], spec["columns"], spec["channels"]) == tuple(details["shape"])
+    assert spec["quantization"] == (stored if precision == "int8" else None)
+    assert list(spec["steps"]) == ["hu", "resize", "windows", "store"]
+    assert spec["brain_level"] is None  # of this model; the embedded one has a level
+    assert interpreter.get_signature_list() == {
+        output["signature"]: {"inputs": ["windows"], "outputs": ["cam", "logits"]}
+    }
+    runner = interpreter.get_signature_runner()
+    given = np.zeros(details["shape"], details["dtype"])
+    assert runner(windows=given)["logits"].shape == tuple(output["logits"]["shape"])
+
+    model = schema.ModelT.InitFromPackedBuf((path / "model.tflite").read_bytes(), 0)
+    data = {one.name: bytes(model.buffers[one.buffer].data) for one in model.metadata}
+    ours = json.loads(data[b"ichlite"])
+    for part in (spec, output):
+        del part["steps"]
+    kept = ("name", "version", "input", "output", "subtypes")
+    assert ours == {key: manifest[key] for key in kept}
+    standard = data[b"TFLITE_METADATA"]
+    assert standard[4:8] == b"M001"
+    for words in (manifest["name"], "Research use only", f"{spec['channels']}) {spec['dtype']}"):
+        assert words.encode() in standard
+    assert load_bundle(path).manifest.manifest_sha256 == manifest["manifest_sha256"]
+
+
+@every_precision
+def test_metadata_touches_no_operator_tensor_or_weight(
+    bundles: dict[str, Exported], precision: str
+) -> None:
+    bundle = load_bundle(bundles[precision].path)
+    first = schema.ModelT.InitFromPackedBuf(bundle.model, 0)
+    first.signatureDefs, first.metadata = None, None
+    bare = repacked(first, len(bundle.model))
+    manifest, content = described(bundle.manifest, bare)
+    assert manifest.input == bundle.manifest.input
+    hu = np.random.default_rng(1).integers(-100, 200, (3, 256, 256)).astype(np.int16)
+    runtimes = [Runtime(replace(bundle, model=one)) for one in (bare, content, bundle.model)]
+    for one in hu:
+        before, *others = (runtime.run_hu(one) for runtime in runtimes)
+        assert all(map(np.array_equal, before * 2, (*others[0], *others[1])))
+    again, twice = described(manifest, content)
+    assert (again, twice) == (manifest, content)
+
+
+@every_precision
 def test_batch_normalisation_is_folded(bundles: dict[str, Exported], precision: str) -> None:
     interpreter = Interpreter(model_content=load_bundle(bundles[precision].path).model)
     operators = [op["op_name"] for op in interpreter._get_ops_details()]
@@ -158,8 +226,6 @@ def test_batch_normalisation_is_folded(bundles: dict[str, Exported], precision: 
 def test_weights_are_aligned_in_the_file(model: keras.Model) -> None:
     content = tidy(to_tflite(with_map(model), "float32"))
     assert tidy(content) == content
-    from ai_edge_litert import schema_py_generated as schema
-
     whole = schema.Model.GetRootAs(content, 0)
     for number in range(whole.BuffersLength()):
         data = whole.Buffers(number).DataAsNumpy()

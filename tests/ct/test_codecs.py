@@ -14,8 +14,9 @@ from pydicom.uid import RLELossless
 from tests.dicom_files import head_slice, write_ct_slice
 
 from ichlite.ct import decoders
-from ichlite.ct.header import COMPRESSED_SYNTAXES, LOSSY_SYNTAXES, Refusal, read_header
+from ichlite.ct.header import Refusal, read_header
 from ichlite.ct.hounsfield import read_stored, to_hu
+from ichlite.ct.image_checks import COMPRESSED_SYNTAXES, LOSSY_SYNTAXES
 from ichlite.errors import UnreadableFile
 from ichlite.records import SliceHeader
 

@@ -171,7 +171,7 @@ def test_uids_that_are_none_are_taken_as_they_are_without_a_warning(tmp_path):
     [
         ({"Modality": "MR"}, "not a CT image"),
         ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.7"}, "secondary capture"),
-        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.2.1"}, "Enhanced CT"),
+        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.2.1"}, "no NumberOfFrames"),
         ({"NumberOfFrames": "40"}, "40 frames"),
         ({"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB"}, "RGB"),
         ({"PhotometricInterpretation": "MONOCHROME1"}, "MONOCHROME1"),

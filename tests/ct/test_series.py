@@ -10,7 +10,7 @@ from tests.dicom_files import UID_ROOT, head_slice, write_ct_slice, write_head_s
 
 from ichlite.ct.series import find_series
 from ichlite.ct.tensor import read_volume
-from ichlite.errors import InputError, SeriesError
+from ichlite.errors import HounsfieldError, InputError, SeriesError
 
 COUNT = 12
 
@@ -127,7 +127,7 @@ def test_other_files_are_skipped_each_with_its_reason(scan):
     assert {Path(one.file).name: one.reason.split(":")[0] for one in skipped} == {
         "notes.txt": "not a DICOM file",
         "empty": "empty file",
-        "old.zip": "zip archive or compressed file",
+        "old.zip": "the zip archive is damaged or cut short",
         "DICOMDIR": "DICOMDIR",
     }
     assert accounted(scan, (series,), skipped)
@@ -144,6 +144,28 @@ def test_links_do_not_loop_or_count_twice(scan):
     assert reasons["loop"] == "a link to a folder, which is not followed"
     assert "same file" in reasons.get("alias", reasons.get("IM0003", ""))
     assert "cannot be opened" in reasons["dangling"]
+
+
+@pytest.mark.parametrize(
+    ("words", "lines"),
+    [
+        (["scan", "scan"], 0),
+        (["scan", "./scan", "scan/"], 0),
+        (["scan", "ABSOLUTE"], 1),
+        (["ABSOLUTE", "scan", "link"], 2),
+        ([".", "scan"], 0),
+        ([".", "ABSOLUTE"], 1),
+    ],
+)
+def test_a_folder_of_two_names_is_read_once_and_said_once(scan, monkeypatch, words, lines):
+    monkeypatch.chdir(scan.parent)
+    if "link" in words:
+        (scan.parent / "link").symlink_to(scan, target_is_directory=True)
+    series, skipped = only(find_series([word.replace("ABSOLUTE", str(scan)) for word in words]))
+    assert len(series.slices) == COUNT
+    assert series.defects == ()
+    assert [one.reason.startswith("the same folder as ") for one in skipped] == [True] * lines
+    assert not any(one.may_be_ct for one in skipped)
 
 
 def test_a_pipe_is_skipped(scan):
@@ -277,10 +299,14 @@ def test_the_mixed_export_is_accounted_for(philips_mixed):
 
 def test_the_odd_files_are_accounted_for_and_read_or_refused_in_one_line(shared_data):
     series, skipped = find_series([shared_data / "odd", shared_data / "codecs"])
+    perfusion = [one for one in series if one.files[0].endswith("eCT_Supplemental.dcm")]
+    with pytest.raises(HounsfieldError, match="RescaleType US"):
+        read_volume(perfusion[0])
     for one in series:
-        assert read_volume(one).hu.shape == (len(one.slices), 256, 256)
+        if one not in perfusion:
+            assert read_volume(one).hu.shape == (len(one.slices), 256, 256)
     assert all(one.reason and "\n" not in one.reason for one in skipped)
-    used = sum(len(one.slices) for one in series)
+    used = sum(len(one.files) for one in series)
     files = [
         one
         for name in ("odd", "codecs")

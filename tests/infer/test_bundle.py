@@ -1,11 +1,18 @@
 import hashlib
 import json
+import re
 import shutil
+from pathlib import Path
 
+import numpy as np
 import pytest
+from msgspec import UNSET
 
 from ichlite.errors import BundleError, UnknownName
 from ichlite.infer.bundle import EMBEDDED, load_bundle
+from ichlite.infer.runtime import Runtime
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -17,6 +24,7 @@ def folder(tmp_path):
 def edit(folder, change):
     path = folder / "manifest.json"
     manifest = json.loads(path.read_text())
+    manifest.pop("manifest_sha256", None)  # as who means a change does
     change(manifest)
     path.write_text(json.dumps(manifest))
 
@@ -92,6 +100,72 @@ def test_a_changed_model_card_is_noticed_too(folder):
         load_bundle(folder)
 
 
+BUNDLES = [EMBEDDED, *(ROOT / "models" / f"lesion_fcn-{name}" for name in ("int8", "phantoms"))]
+
+
+@pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
+def test_a_changed_manifest_is_noticed_whatever_changed(bundle, tmp_path):
+    folder = shutil.copytree(bundle, tmp_path / "bundle")
+    path = folder / "manifest.json"
+    text = path.read_bytes()
+    said = json.loads(text)["manifest_sha256"]
+    blank = re.sub(rb'("manifest_sha256": ")[0-9a-f]{64}', rb"\g<1>" + b"0" * 64, text)
+    assert hashlib.sha256(blank).hexdigest() == said
+    for changed in (
+        text.replace(b'"any": 0.', b'"any": 0.1', 1),
+        text.replace(said.encode(), b"f" * 64),
+        text + b" ",
+        json.dumps(json.loads(text)).encode(),
+    ):
+        path.write_bytes(changed)
+        with pytest.raises(BundleError) as caught:
+            load_bundle(folder)
+        line = str(caught.value)
+        assert "manifest.json was changed; found SHA-256" in line
+        assert "take the key manifest_sha256 out" in line
+        assert "\n" not in line
+
+
+def test_a_manifest_without_a_hash_of_its_own_is_read(folder):
+    edit(folder, lambda m: m["decision"].update(threshold_rule="by hand"))
+    assert load_bundle(folder).manifest.manifest_sha256 is UNSET
+
+
+def old(manifest):
+    """Take out what bundles of before did not say."""
+    keys = ("name", "dtype", "layout", "channels", "quantization", "brain_level", "steps")
+    for key in keys:
+        del manifest["input"][key]
+    for key in ("logits", "map_tensor", "signature", "steps"):
+        del manifest["output"][key]
+
+
+@pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
+def test_a_bundle_of_before_says_less_and_answers_the_same(bundle, tmp_path):
+    folder = shutil.copytree(bundle, tmp_path / "bundle")
+    edit(folder, old)
+    before, now = Runtime(load_bundle(folder)), Runtime(load_bundle(bundle))
+    assert before.tensors == now.tensors
+    hu = np.random.default_rng(0).integers(-100, 200, (256, 256)).astype(np.int16)
+    assert all(map(np.array_equal, before.run_hu(hu), now.run_hu(hu)))
+
+
+@pytest.mark.parametrize(
+    ("part", "key", "value"),
+    [
+        ("input", "name", "image"),
+        ("input", "dtype", "int8"),
+        ("input", "channels", 4),
+        ("input", "quantization", {"scale": 0.5, "zero_point": 0}),
+        ("output", "logits", {"name": "x", "dtype": "int8", "shape": [1], "quantization": None}),
+    ],
+)
+def test_a_description_that_the_file_does_not_keep_is_refused(folder, part, key, value):
+    edit(folder, lambda m: m[part].update({key: value}))
+    with pytest.raises(BundleError, match=rf"another {part} {key} than its manifest says; found"):
+        Runtime(load_bundle(folder))
+
+
 def test_a_missing_file(folder):
     (folder / "model.tflite").unlink()
     with pytest.raises(BundleError, match=r"model\.tflite cannot be read"):
@@ -152,6 +226,12 @@ def test_a_manifest_that_is_none(folder, text):
         (lambda m: m["decision"].update(any_rule=[]), "any_rule"),
         (lambda m: m["input"].update(brain_level_hu="30"), "brain_level_hu"),
         (lambda m: m["input"].update(brain_level_hu=-500), "brain_level_hu"),
+        (lambda m: m["input"].update(dtype="uint8"), "dtype"),
+        (lambda m: m["input"].update(layout="NCHW"), "layout"),
+        (lambda m: m["input"].update(quantization={"scale": 0, "zero_point": 0}), "scale"),
+        (lambda m: m["input"]["brain_level"].update(bone_above_hu=200), "input brain_level"),
+        (lambda m: m.update(manifest_sha256=7), "manifest_sha256"),
+        (lambda m: m.update(manifest_sha256=""), "was changed"),
         (
             lambda m: m["decision"].update(operating_points=[]),
             "points: expected `object",

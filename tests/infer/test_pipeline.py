@@ -316,3 +316,16 @@ def test_what_is_neither_path_nor_data_set_is_named():
         read_scan([3])
     with pytest.raises(UsageError, match="input 1 cannot be read; found NoneType"):
         read_scan(None)
+
+
+def test_each_study_is_announced_before_its_results(tmp_path):
+    for study in "123":
+        write_head_series(tmp_path / study, 20, study=study)
+    write_head_series(tmp_path / "more", 12, study="3", series="2", ConvolutionKernel="BONE")
+    said = []
+    read_paths(
+        [tmp_path],
+        visit=lambda scan: said.append(scan.study[-1]),
+        progress=lambda *counts: said.append(counts),
+    )
+    assert said == [(0, 3), "1", (1, 3), "2", (2, 3), "3", "3"]

@@ -17,7 +17,8 @@ from ichlite.labels import NAMES
 from ichlite.reproduce.campaign_plan import Grid, paper_grid
 from ichlite.reproduce.campaign_summary import Summary, summarise_runs
 from ichlite.reproduce.costs import Costs, Latency
-from ichlite.reproduce.results import MEASURED, ROWS, Inputs, KeptRun, Metrics, Result, Training
+from ichlite.reproduce.kept_runs import MEASURED, Inputs, KeptRun, Metrics, Training
+from ichlite.reproduce.results import ROWS, Result
 from ichlite.train.recipe import Recipe
 
 METRIC_KEYS = (

@@ -15,10 +15,10 @@ from ichlite.reproduce.campaign_facts import patients_caution
 from ichlite.reproduce.campaign_report import difference_rows
 from ichlite.reproduce.campaign_summary import differences, summarise_runs
 from ichlite.reproduce.cells import Cell, Table, csv_rows
+from ichlite.reproduce.kept_runs import Training, training_facts
 from ichlite.reproduce.noise import told
 from ichlite.reproduce.paper_tables import all_tables, table_1, table_5
 from ichlite.reproduce.published import TABLES
-from ichlite.reproduce.results import Training, training_facts
 from ichlite.train.recipe import Recipe
 
 

@@ -27,7 +27,7 @@ from ichlite.reproduce import campaign
 from ichlite.reproduce.campaign import Data, check_runs
 from ichlite.reproduce.campaign_plan import paper_grid
 from ichlite.reproduce.costs import measured_costs
-from ichlite.reproduce.results import read_piece
+from ichlite.reproduce.kept_runs import read_piece
 from ichlite.train.recipe import Recipe
 
 Run = Callable[..., Any]

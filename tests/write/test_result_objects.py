@@ -1,6 +1,7 @@
 """Both objects of a result, as programs that know DICOM judge and read them."""
 
 import re
+import zipfile
 from dataclasses import replace
 from datetime import timedelta
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from pydicom import config, dcmread
-from tests.dicom_files import UID_ROOT, write_head_series
+from tests.dicom_files import UID_ROOT, write_enhanced, write_head_series
 from tests.test_imports import loaded_after
 from tests.write.dicom_tools import faults, report_text, run_tool, warnings
 
@@ -19,9 +20,7 @@ from ichlite.infer.results import Analysed
 from ichlite.labels import ANY, CLASSES, SUBTYPES
 from ichlite.samples import SAMPLES
 from ichlite.write.result_objects import ResultFolder, write_result_objects
-from ichlite.write.result_uid import result_uids
-from ichlite.write.source_study import read_source
-from ichlite.write.structured_report import FINDING_CODES, structured_report
+from ichlite.write.structured_report import FINDING_CODES
 from ichlite.write.summary_picture import summary_picture
 
 PATIENT = {
@@ -281,6 +280,19 @@ def test_of_a_study_one_answer_has_objects_and_a_study_without_one_has_a_pair(
     assert "CHEST" in text
     (study,) = reports[1].CurrentRequestedProcedureEvidenceSequence
     assert [len(one.ReferencedSOPSequence) for one in study.ReferencedSeriesSequence] == [28, 5]
+    # Where every series is read, one that is refused does not speak for a study with an answer.
+    write_head_series(tmp_path / "e", 28, side=256, study="1", series="3", KVP="80")
+    every = ResultFolder(tmp_path / "every", judge, at)
+    all_series = read_paths(
+        [tmp_path / one for one in "abe"],
+        bundle=judge,
+        visit=every.add,
+        pixels_for_visit=True,
+        every_series=True,
+    )
+    every.finish(all_series)
+    assert {one.status for one in all_series.studies} == {"analysed", "not_analysed"}
+    assert len(every.written) == 4
     # The results of both studies at once are the same files.
     again = write_result_objects(
         [one for one in result.studies if one.study == UID_ROOT + "2"], tmp_path / "again",
@@ -310,24 +322,27 @@ def test_what_cannot_be_written_is_said_and_does_not_keep_the_rest_back(
     assert len(folder.written) == 2
 
 
-def test_a_frame_of_a_file_of_many_is_named_by_its_number(objects, bundles, at):
-    _, _, (scan,) = objects("whole")
+@pytest.mark.parametrize("archive", [False, True])
+def test_a_frame_of_a_file_of_many_is_named_by_its_number(bundles, at, tmp_path, archive):
+    files = write_head_series(tmp_path / "single", 28)
+    path = write_enhanced(tmp_path / "head.dcm", files)
+    if archive:
+        with zipfile.ZipFile(tmp_path / "head.zip", "w") as made:
+            made.write(path, "head.dcm")
+        path = tmp_path / "head.zip"
     judge = bundles["urgent"]
-    source = read_source([scan])
-    enhanced = "1.2.840.10008.5.1.4.1.1.2.1"
-    images = tuple(
-        replace(one, sop_class_uid=enhanced, instance_uid="1.2.3", frame=number)
-        for number, one in enumerate(source.images, 1)
-    )
-    framed = replace(source, images=images)
-    uids = result_uids([scan], (one.key for one in images), judge)
-    made = structured_report([scan], framed, bundle=judge, uids=uids, at=at)
+    scans = read_paths([path], bundle=judge, keep_pixels=True).studies
+    report, picture = write_result_objects(scans, tmp_path / "out", bundle=judge, at=at)
+    made = dcmread(report)
     (study,) = made.CurrentRequestedProcedureEvidenceSequence
     assert len(study.ReferencedSeriesSequence[0].ReferencedSOPSequence) == 1
-    hottest = int(np.argmax([one.probabilities[ANY] for one in scan.slices]))
+    hottest = int(np.argmax([one.probabilities[ANY] for one in scans[0].slices]))
     numbers = [item.value for item in made.iterall() if item.keyword == "ReferencedFrameNumber"]
     assert len(numbers) == len(CLASSES)
-    assert numbers[0] == hottest + 1
+    assert numbers[0] == scans[0].slices[hottest].frame
+    assert len(dcmread(picture).SourceImageSequence[0].ReferencedFrameNumber) == 28
+    if not archive:
+        assert faults(report) == faults(picture) == []
 
 
 def test_a_real_head_and_a_scan_of_research_data_have_objects(ge_head, rsna_scan, tmp_path, at):

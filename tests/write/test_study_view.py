@@ -85,7 +85,10 @@ def test_what_was_judged_is_shown_where_the_files_are_gone(scan, bundle):
     slices = tuple(replace(one, file=one.file + "-gone") for one in scan.slices)
     shown = show_study(replace(scan, slices=slices), bundle)
     view = on_the_grid(shown, scan)
-    assert (view.marks, view.pixels.row_mm, shown.headers) == (None, None, ())
+    assert (view.marks, shown.headers) == (("R", "L", "A", "P"), ())
+    assert view.pixels.row_mm == pytest.approx(240 / 256)
+    nowhere = show_study(replace(scan, slices=slices, affine=None), bundle).view
+    assert (nowhere.marks, nowhere.pixels.row_mm) == (None, None)
 
 
 def test_no_side_is_marked_on_pictures_that_the_files_do_not_give(scan, bundle):

@@ -21,7 +21,7 @@ from ichlite.compress.settings import MEAN, Gate
 from ichlite.contracts.bench import Machine
 from ichlite.contracts.codec import Document
 from ichlite.errors import BundleError, UsageError
-from ichlite.infer.bundle import MANIFEST_FILE, Bundle
+from ichlite.infer.bundle import MANIFEST_FILE, Bundle, bundle_folder
 from ichlite.labels import NAMES
 
 TIE = 0.05
@@ -116,7 +116,7 @@ def bundles_in(paths: Sequence[Path]) -> list[Path]:
     Hidden folders are passed over: a bundle that is being written is in one.
     """
     found: list[Path] = []
-    for path in paths:
+    for path in map(bundle_folder, paths):
         inside = sorted(
             file.parent
             for file in path.rglob(MANIFEST_FILE)

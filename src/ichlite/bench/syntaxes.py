@@ -29,7 +29,7 @@ from ichlite.ct.decoders import (
     fast_in_use,
     light_half_alone,
 )
-from ichlite.ct.header import COMPRESSED_SYNTAXES
+from ichlite.ct.image_checks import COMPRESSED_SYNTAXES
 from ichlite.infer.pipeline import read_with
 from ichlite.infer.reader import Reader
 

@@ -115,11 +115,12 @@ def group(headers: Iterable[dict[str, Any]], skipped: Sequence[SkippedFile] = ()
 
 def _headers(row: dict[str, Any]) -> list[dict[str, Any]]:
     """Return a row for each file name; `reason` is empty where the header was read."""
-    from ichlite.ct.header import Refusal, read_header
+    from ichlite.ct.header import Refusal, read_headers
 
     rows = []
     for name in row["names"]:
-        found = read_header(os.fsdecode(name))
+        images = read_headers(os.fsdecode(name))  # of one series, where there are several
+        found = next((one for one in images if not isinstance(one, Refusal)), images[0])
         if isinstance(found, Refusal):
             ids = {"study": "", "series": found.lost_from_series or "", "patient": ""}
             said = {"reason": found.reason, "may_be_ct": found.may_be_ct}

@@ -20,7 +20,7 @@ def bench(
     bundle: BundleFolder = None,
     every: Annotated[
         bool,
-        typer.Option("--all", help="Measure the paper's four models, too (needs ichlite[train])."),
+        typer.Option("--all", help="Time the paper's four models, too (needs ichlite[train])."),
     ] = False,
     runtimes: Annotated[
         str,
@@ -54,16 +54,17 @@ def bench(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Folder for bench.json, bench.md and plots."),
+        typer.Option(metavar="FOLDER", help="Folder to make for bench.json, bench.md and plots."),
     ] = None,
     as_json: PlainJson = False,
 ) -> None:
     """Time the inference of models, turn by turn, and a sample study from files to result."""
+    from ichlite.atomic_files import check_folder
     from ichlite.bench.bench_document import Plan, bench_document
     from ichlite.bench.bench_report import bench_markdown
-    from ichlite.commands.console import check_is_folder, print_json, progress
+    from ichlite.commands.console import print_json, progress
     from ichlite.errors import UsageError
-    from ichlite.infer.bundle import load_bundle
+    from ichlite.infer.bundle import EMBEDDED, EMBEDDED_WORD, load_bundle
     from ichlite.infer.reader import usable_cores
 
     chosen = _runtimes(runtimes)
@@ -72,7 +73,7 @@ def bench(
     if with_roofline and 1 not in counts:
         raise UsageError("--roofline is of one thread", found=f"--threads {threads}")
     if out is not None:
-        check_is_folder(out)
+        check_folder(out)
     architectures: tuple[str, ...] = ()
     if every or with_roofline or len(chosen) > 1:
         need_train()
@@ -85,7 +86,7 @@ def bench(
     loaded = load_bundle(bundle)
     plan = Plan(
         bundle=loaded,
-        name="embedded" if bundle is None else loaded.name,
+        name=EMBEDDED_WORD if loaded.path == EMBEDDED else loaded.name,
         architectures=architectures,
         runtimes=chosen,
         threads=counts,

@@ -76,6 +76,9 @@ def compress(
         str | None,
         option(OUTPUT, help="Name of the bundle; architecture and precision if not given."),
     ] = None,
+    force: Annotated[
+        bool, option(OUTPUT, "--force", help="Replace a bundle that is in the folder already.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Make a trained model smaller and faster, and write it as a bundle for LiteRT."""
@@ -97,6 +100,7 @@ def compress(
         every_step,
         name,
         decisions_from_files(decisions) if decisions else None,
+        force,
     )
     order.check_folders()
     if teacher is not None and not shrinking.changes:

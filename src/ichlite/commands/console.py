@@ -6,15 +6,15 @@ Results go to stdout; everything else (progress, warnings, errors) goes to stder
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
-from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from ichlite.errors import MissingExtra, UsageError
+from ichlite.errors import MissingExtra
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -54,24 +54,22 @@ def say(line: str) -> None:
         sys.stderr.write(f"ichlite: {line}\n")
 
 
+@contextmanager
+def interrupts_told() -> Iterator[None]:
+    """Print, within the block, what an interrupt says of the work that it ended, and pass it on."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        for line in stop.args:
+            say(line)
+        raise
+
+
 def stdout_console() -> Console:
     """Return a rich console on stdout, in a file or pipe wide enough not to fold paths."""
     from rich.console import Console
 
     return Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_OF_PIPES)
-
-
-def check_is_folder(out: Path) -> None:
-    """Check, before the work, that a folder for its results can be made.
-
-    Raises:
-        UsageError: The folder, or one that it is to be made in, is a file.
-    """
-    for there in (out, *out.parents):
-        if there.exists():
-            if not there.is_dir():
-                raise UsageError(f"{there} is a file", expected="a folder to make")
-            return
 
 
 def require(extra: str, *modules: str) -> None:
@@ -136,7 +134,58 @@ def progress(label: str, total: int | None = None) -> Iterator[Callable[[int], N
             bar.stop()
 
 
-def _bar() -> Progress:
+@contextmanager
+def study_progress() -> Iterator[Callable[[int, int], None]]:
+    """Show which study is read and the time left, and yield what is told as each is begun.
+
+    It is told (studies done, studies in all), and shows as `progress` does.
+
+    Example:
+        >>> with study_progress() as begin:
+        ...     begin(0, 2)
+    """
+    if not sys.stderr.isatty():
+        yield lambda _done, _total: None
+        return
+    start_s = monotonic()
+    first_s = None
+    bar = None
+    task = None
+
+    def begin(done: int, total: int) -> None:
+        nonlocal bar, task, first_s
+        now_s = monotonic()
+        first_s = now_s if first_s is None else first_s  # before it, headers were read
+        label = f"reading study {done + 1} of {total}"
+        if done > 0:
+            label += f", {time_left((now_s - first_s) / done * (total - done))} left"
+        if bar is None and now_s - start_s >= PROGRESS_AFTER_S:
+            bar = _bar(timed=False)
+            bar.start()
+            task = bar.add_task(label, total=total, completed=done)
+        elif bar is not None and task is not None:
+            bar.update(task, description=label, completed=done)
+
+    try:
+        yield begin
+    finally:
+        if bar is not None:
+            bar.stop()
+
+
+def time_left(seconds: float) -> str:
+    """Return how long something takes, roughly, in words.
+
+    Example:
+        >>> time_left(3.2), time_left(100), time_left(9000)
+        ('4 s', '2 min', '2.5 h')
+    """
+    if seconds < 90:
+        return f"{math.ceil(seconds)} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _bar(*, timed: bool = True) -> Progress:
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -146,11 +195,11 @@ def _bar() -> Progress:
         TimeRemainingColumn,
     )
 
+    columns = (MofNCompleteColumn(), TimeRemainingColumn()) if timed else ()
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
+        *columns,
         console=Console(stderr=True),
         transient=True,
     )

@@ -34,8 +34,8 @@ def evaluate(
         list[Path] | None,
         typer.Argument(
             metavar="[MODEL [STORE...]]",
-            help="Bundle, run folder or .keras file, and the prepared stores to measure it on; "
-            "with --folds, the scores of more seeds.",
+            help="Bundle (embedded: the shipped one), run folder or .keras file, and the prepared "
+            "stores to measure it on; with --folds, the scores of more seeds.",
         ),
     ] = None,
     split: Annotated[
@@ -43,16 +43,23 @@ def evaluate(
     ] = SPLIT,
     rsna: Annotated[
         Path | None,
-        option(DATA, help="Folder of RSNA DICOM files to measure on instead of a store."),
+        option(
+            DATA,
+            help="Folder of RSNA 2019 DICOM files to measure a bundle on, in place of a store.",
+        ),
     ] = None,
     labels: Annotated[
         Path | None,
         option(
-            DATA, help="RSNA label file; if not given, stage_2_train.csv in the folder of --rsna."
+            DATA,
+            help="CSV file of labels for --rsna; stage_2_train.csv in its folder, if not given.",
         ),
     ] = None,
     scores: Annotated[
-        Path | None, option(OUTPUT, help="CSV file to write the scores of every slice to.")
+        Path | None,
+        option(
+            OUTPUT, help="CSV file to write, with labels, logits and probabilities of every slice."
+        ),
     ] = None,
     folds: Annotated[
         list[Path] | None,
@@ -73,10 +80,10 @@ def evaluate(
     calibrate: Annotated[
         str,
         option(
-            DATA, help="How to calibrate each fold of --folds: cross (by the other folds) or none."
+            DATA, help="Calibration of each fold of --folds: cross (fitted on the others) or none."
         ),
     ] = "cross",
-    out: Annotated[Path | None, option(OUTPUT, help="Folder to write tables and plots to.")] = None,
+    out: Annotated[Path | None, option(OUTPUT, help="Folder to make for tables and plots.")] = None,
     bootstrap: Annotated[
         int | None,
         option(
@@ -95,6 +102,12 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Measure a model on labelled images, beside the baseline that calls everything negative."""
+    from ichlite.atomic_files import check_file, check_folder
+
+    if out is not None:
+        check_folder(out)
+    if scores is not None:
+        check_file(scores)
     need_train()
     from ichlite.commands.console import print_json, say
     from ichlite.contracts.codec import to_json_value
@@ -240,12 +253,12 @@ def _store(task: _Task, models: list[Path]) -> tuple[Evaluation, list[_Found]]:
     from ichlite.evaluate.predictions import judge_logits, judge_slices, load_judge
     from ichlite.evaluate.scores import table_of_store
     from ichlite.evaluate.seen import Evaluated, seen_patients, seen_warnings
-    from ichlite.infer.bundle import MANIFEST_FILE
+    from ichlite.infer.bundle import MANIFEST_FILE, bundle_folder
     from ichlite.train.run_manifest import read_manifest, recipe_hash
 
     judges = []
     for path in models:
-        bundle = (path / MANIFEST_FILE).exists()
+        bundle = (bundle_folder(path) / MANIFEST_FILE).exists()
         folder = path if path.is_dir() else path.parent
         judges.append(load_judge(path, None if bundle else read_manifest(folder)))
     store = open_stores(task.stores)

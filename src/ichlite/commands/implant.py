@@ -19,10 +19,10 @@ def implant(
         Path, typer.Argument(help="Prepared store; its scans without blood are used.")
     ],
     out: Annotated[Path, typer.Argument(help="Folder to make, for the store of implants.")],
-    scans: Annotated[int, option(DATA, help="Scans with blood to make.")] = 50,
+    scans: Annotated[int, option(DATA, help="Number of scans with blood to make.")] = 50,
     seed: Seed = 0,
     split: Annotated[
-        str, option(DATA, help="Split whose heads take blood: train, validation, test or all.")
+        str, option(DATA, help="Split whose scans are taken: train, validation, test or all.")
     ] = "all",
     balance: Annotated[
         str, option(DATA, help="Mix of bleeds: paper (as in Table 1) or training (more epidurals).")
@@ -31,8 +31,10 @@ def implant(
     as_json: AsJson = False,
 ) -> None:
     """Put the bleeds of phantoms into real scans without blood; patients and splits stay."""
+    from ichlite.atomic_files import check_place
     from ichlite.commands.console import print_json, progress, require, say
 
+    check_place(store, out)
     require("train", "nilearn", "scipy")
     from dataclasses import asdict
     from time import monotonic

@@ -134,3 +134,127 @@ def verify_audit(folder: Folder, as_json: PlainJson = False) -> None:
         )
     if not as_json:
         sys.stdout.write(f"{found.rows} rows, each follows; last hash {found.last_hash}\n")
+
+
+@node.command("send-test", epilog="Example: ichlite node send-test /srv/ichlite STUDY_FOLDER")
+def send_test(
+    folder: Folder,
+    files: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Folder with DICOM files to send.")
+    ],
+    port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65_535, metavar="N", help="Port, where node.toml leaves it open."),
+    ] = None,
+    as_json: PlainJson = False,
+) -> None:
+    """Send a folder's DICOM files to this running node, as a scanner would."""
+    from ichlite.commands.console import print_json, progress
+    from ichlite.errors import IchliteError
+    from ichlite.node.logs import set_up_logs
+    from ichlite.node.send_test import send_test as send
+
+    set_up_logs()
+    with progress("sending files") as advance:
+        sent = send(folder, files, port=port, advance=advance)
+    if as_json:
+        print_json(sent)
+    else:
+        for path in sent.skipped:
+            sys.stdout.write(f"{path}: no DICOM file\n")
+        for why, count in sent.reasons.items():
+            sys.stdout.write(f"refused: {count} files: {why}\n")
+        sys.stdout.write(f"{sent.aet} on port {sent.port} answers C-ECHO and took {sent.sent}\n")
+    if sent.refused:
+        raise IchliteError(f"the node refused {len(sent.refused)} files")
+
+
+@node.command(epilog="Example: ichlite node check /srv/ichlite")
+def check(folder: Folder, as_json: PlainJson = False) -> None:
+    """Check the store, the peers, the model, the disk and what the kernel gives."""
+    from ichlite.commands.console import print_json, progress
+    from ichlite.errors import IchliteError
+    from ichlite.node.check import check_node
+    from ichlite.node.logs import set_up_logs
+
+    set_up_logs()
+    with progress("comparing files") as advance:
+        findings = list(check_node(folder, advance))
+    faults = [one for one in findings if not one.ok and one.must]
+    if as_json:
+        print_json({"ok": not faults, "findings": findings})
+    else:
+        for one in findings:
+            mark = "ok" if one.ok else "FAULT" if one.must else "weak"
+            sys.stdout.write(f"{mark:5}  {one.check}: {one.says}\n")
+    if faults:
+        raise IchliteError(f"{len(faults)} of {len(findings)} checks found a fault")
+
+
+@node.command(epilog="Example: ichlite node backup /srv/ichlite /mnt/usb/ichlite-monday")
+def backup(
+    folder: Folder,
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="New folder for the backup.")],
+    link: Annotated[
+        bool,
+        typer.Option(
+            "--link", help="Make hard links where that goes: quick, but the disk is the same."
+        ),
+    ] = False,
+    as_json: PlainJson = False,
+) -> None:
+    """Copy the node's store, while it runs or not; every file is compared with its digest."""
+    from ichlite.commands.console import print_json, progress
+    from ichlite.node.backup import back_up
+
+    with progress("copying files") as advance:
+        made = back_up(folder, out, link=link, advance=advance)
+    if as_json:
+        print_json({"backup": str(out), "studies": made.studies, "instances": made.instances})
+    else:
+        sys.stdout.write(f"{out}: {made.studies} studies, {made.instances} instances\n")
+
+
+@node.command(epilog="Example: ichlite node restore /mnt/usb/ichlite-monday /srv/ichlite")
+def restore(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of the backup.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="New folder of the node.")],
+    as_json: PlainJson = False,
+) -> None:
+    """Make a node of a backup; every file is compared with its digest."""
+    from ichlite.commands.console import print_json, progress
+    from ichlite.node.backup import restore as make
+
+    with progress("copying files") as advance:
+        made = make(out, folder, advance=advance)
+    if as_json:
+        print_json({"node": str(folder), "studies": made.studies, "instances": made.instances})
+    else:
+        sys.stdout.write(f"{folder}: {made.studies} studies, {made.instances} instances\n")
+
+
+@node.command(epilog="Example: ichlite node retry /srv/ichlite --peer pacs")
+def retry(
+    folder: Folder,
+    peer: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Peer or hook; all, if not given.")
+    ] = None,
+    as_json: PlainJson = False,
+) -> None:
+    """Have it tried again to send what could not be sent for days."""
+    import time
+
+    from ichlite.commands.console import print_json
+    from ichlite.node.deliveries import retry_dead
+    from ichlite.node.run import open_database
+    from ichlite.node.settings import read_settings
+
+    database = open_database(folder, read_settings(folder))
+    try:
+        count = database.write(lambda tables: retry_dead(tables, time.time(), "command", peer))
+    finally:
+        database.close()
+    if as_json:
+        print_json({"retried": count})
+    else:
+        sys.stdout.write(f"{count} will be tried again\n")

@@ -25,19 +25,28 @@ def option(panel: str, *words: str, **more: Any) -> Any:
 Stores = Annotated[
     list[Path], typer.Argument(metavar="STORE...", help="Prepared stores to train on.")
 ]
-FoldSeed = Annotated[int, option(DATA, help="Seed of the draw of folds.")]
+FoldSeed = Annotated[int, option(DATA, help="Random seed by which patients are dealt to folds.")]
 Devices = Annotated[
-    int | None, option(HARDWARE, help="Devices to share each batch; all there are, if not given.")
+    int | None,
+    option(
+        HARDWARE,
+        help="Number of devices, such as GPUs, that share each batch; all there are, if not given.",
+    ),
 ]
 Seed = Annotated[int, option(DATA, help="Random seed; the same one gives the same images.")]
 Processes = Annotated[
-    int, option(HARDWARE, help="Worker processes; the images do not depend on them.")
+    int, option(HARDWARE, help="Processes that work side by side; the images do not depend on it.")
 ]
-AsJson = Annotated[bool, option(OUTPUT, "--json", help="One JSON document on stdout.")]
-PlainJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+AsJson = Annotated[
+    bool, option(OUTPUT, "--json", help="Print one JSON document on stdout, for programs.")
+]
+PlainJson = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document on stdout, for programs.")
+]
 """The same, for commands whose options are in no panels."""
 BundleFolder = Annotated[
-    Path | None, typer.Option(metavar="DIR", help="Bundle folder; default: the embedded one.")
+    Path | None,
+    typer.Option(metavar="FOLDER", help="Bundle to use; the embedded one, if not given."),
 ]
 
 

@@ -15,7 +15,10 @@ EPILOG = "Example: ichlite pareto bundles --reference light_fcn-float32 --out pa
 
 def pareto(
     bundles: Annotated[
-        list[Path], typer.Argument(help="Bundles of `ichlite compress`, or folders of bundles.")
+        list[Path],
+        typer.Argument(
+            metavar="BUNDLE...", help="Bundles (embedded: the shipped one), or folders of bundles."
+        ),
     ],
     reference: Annotated[
         str | None,
@@ -26,7 +29,9 @@ def pareto(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Folder for pareto.json, pareto.md and pareto.png."),
+        typer.Option(
+            metavar="FOLDER", help="Folder to make for pareto.json, pareto.md and pareto.png."
+        ),
     ] = None,
     runs: Annotated[
         int, typer.Option(min=1, metavar="N", help="Inferences to time for each bundle.")
@@ -44,19 +49,20 @@ def pareto(
     as_json: PlainJson = False,
 ) -> None:
     """Compare bundles by ROC AUC, time, size and FLOPs, and name the one to ship."""
+    from ichlite.atomic_files import check_folder, write_json, write_text
+
+    if out is not None:
+        check_folder(out)
     need_train()
-    from ichlite.atomic_files import write_json, write_text
     from ichlite.bench.bench_report import pareto_markdown
     from ichlite.bench.pareto_front import bundles_in, measure_bundles, pareto_document
     from ichlite.bench.pareto_plot import plot_pareto
-    from ichlite.commands.console import check_is_folder, print_json, progress
+    from ichlite.commands.console import print_json, progress
     from ichlite.compress.settings import Gate
     from ichlite.errors import UnknownName
     from ichlite.infer.bundle import load_bundle
 
     gate = Gate(max_auc_drop, max_subtype_drop)
-    if out is not None:
-        check_is_folder(out)
     loaded = [load_bundle(path) for path in bundles_in(bundles)]
     names = [one.name for one in loaded]
     chosen = reference or names[0]

@@ -18,7 +18,9 @@ EPILOG = "Example: ichlite phantom phantoms --subjects 200 --seed 1 --processes 
 
 def phantom(
     out: Annotated[Path, typer.Argument(help="Folder to make, for the store or the studies.")],
-    subjects: Annotated[int, option(DATA, help="Patients to make, about 38 slices each.")] = 20,
+    subjects: Annotated[
+        int, option(DATA, help="Number of patients to make, about 38 slices each.")
+    ] = 20,
     seed: Seed = 0,
     processes: Processes = 1,
     balance: Annotated[
@@ -34,10 +36,18 @@ def phantom(
         ),
     ] = "store",
     grid: Annotated[
-        int, option(OUTPUT, help="Rows and columns of DICOM images; a store has 256.")
+        int,
+        option(
+            OUTPUT, help="Rows and columns of the images of --format dicom; a store always has 256."
+        ),
     ] = 512,
     compress: Annotated[
-        bool, option(OUTPUT, "--compress", help="Lossless JPEG 2000 in DICOM images.")
+        bool,
+        option(
+            OUTPUT,
+            "--compress",
+            help="Compress the images of --format dicom by lossless JPEG 2000.",
+        ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:

@@ -37,19 +37,28 @@ def prepare(
             "paper for rsna, test for cq500, given for phantom, all for the rest."
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Random seed of the split.")] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Random seed by which patients are dealt to splits.")
+    ] = 0,
     processes: Annotated[
-        int, typer.Option(help="Worker processes; their number changes no byte of the store.")
+        int,
+        typer.Option(
+            help="Processes that work side by side; their number changes no byte of the store."
+        ),
     ] = 1,
     ray: Annotated[
         str | None,
         typer.Option(
             metavar="ADDRESS",
-            help="Ray cluster that shares SRC and OUT: local, auto or HOST:PORT.",
+            help="Ray cluster whose nodes all see SRC and OUT: local, auto or HOST:PORT.",
         ),
     ] = None,
     table1: Annotated[
-        bool, typer.Option("--table1", help="Print the paper's Table 1 for the split.")
+        bool,
+        typer.Option(
+            "--table1",
+            help="Print how many patients of each subtype are in each split, as in Table 1.",
+        ),
     ] = False,
     as_json: PlainJson = False,
 ) -> None:
@@ -125,17 +134,18 @@ def _print(out: Path, made: Prepared, *, table1: bool) -> None:
 
 
 def _tables(source: Path, out: Path | None, split: str | None, seed: int, *, as_json: bool) -> None:
+    from ichlite.atomic_files import check_file
     from ichlite.commands.console import print_json, say
     from ichlite.data.store_tables import read_tables, split_tables
     from ichlite.errors import UsageError
 
+    if out is not None:
+        check_file(out)
     read = read_tables(source)
     folder = source if source.is_dir() else source.parent
-    tables = [(folder / name).resolve() for name in read.names]
-    if out is not None and (out.is_dir() or out.resolve() in tables):
+    if out is not None and out.resolve() in [(folder / name).resolve() for name in read.names]:
         raise UsageError(
-            f"{out} cannot be written",
-            expected="the name of a CSV file that is none of the tables",
+            f"{out} is one of the tables that are read", expected="another CSV file to write"
         )
     dealt = split_tables(read, preset=split or "all", seed=seed, out=out)
     if as_json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,10 +11,10 @@ import typer
 from ichlite.commands.options import BundleFolder, PlainJson
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from ichlite.errors import IchliteError
     from ichlite.infer.bundle import Bundle
-    from ichlite.infer.results import ReadResult
+    from ichlite.infer.results import ReadResult, ScanResult
+    from ichlite.write.report_page import Report
 
 EPILOG = (
     "Example: ichlite read studies/ --html report.html --csv slices.csv. "
@@ -25,21 +26,27 @@ EPILOG = (
 
 def read(
     paths: Annotated[
-        list[str], typer.Argument(metavar="PATH...", help="DICOM files or folders to read.")
+        list[str],
+        typer.Argument(metavar="PATH...", help="DICOM files, NIfTI volumes or folders to read."),
     ],
     bundle: BundleFolder = None,
     as_json: PlainJson = False,
     csv: Annotated[
         Path | None, typer.Option(metavar="FILE", help="CSV file to write, one row per slice.")
     ] = None,
+    studies_csv: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="CSV file to write, one row per study.")
+    ] = None,
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="HTML page to write, with a viewer.")
     ] = None,
+    lesion_maps: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder for lesion maps, a NIfTI file per scan."),
+    ] = None,
     sr: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FOLDER", help="Folder for a DICOM SR and a picture of each study's result."
-        ),
+        typer.Option(metavar="DIR", help="Folder for a DICOM SR and a picture of each result."),
     ] = None,
     identifiers: Annotated[
         bool,
@@ -76,8 +83,9 @@ def read(
 
     if identifiers and html is None:
         raise UsageError("--identifiers is about a page", remedy="name the page by --html FILE")
-    check_outputs(paths, [("--csv", csv), ("--html", html)])
-    check_output_folder(paths, "--sr", sr)
+    check_outputs(paths, [("--csv", csv), ("--studies-csv", studies_csv), ("--html", html)])
+    check_output_folder(paths, lesion_maps)
+    check_output_folder(paths, sr)
     if sr is not None:
         from ichlite.write.structured_report import need_highdicom
 
@@ -86,11 +94,8 @@ def read(
     result = read_and_write(
         paths,
         loaded,
+        Outputs(csv, studies_csv, html, lesion_maps, sr, identifiers),
         as_json=as_json,
-        csv=csv,
-        html=html,
-        sr=sr,
-        identifiers=identifiers,
         force=force,
         every_series=every_series,
         threads=threads,
@@ -99,72 +104,82 @@ def read(
         raise typer.Exit(1)
 
 
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What is written beside the list, each None where it is not wanted.
+
+    Attributes:
+        csv, studies_csv, html: Files, with one row a slice, one row a study, and the page.
+        lesion_maps, sr: Folders, of NIfTI files and of DICOM objects.
+        identifiers: Whether the page names patients.
+    """
+
+    csv: Path | None = None
+    studies_csv: Path | None = None
+    html: Path | None = None
+    lesion_maps: Path | None = None
+    sr: Path | None = None
+    identifiers: bool = False
+
+
 def read_and_write(
     paths: list[str],
     bundle: Bundle,
+    outputs: Outputs,
     *,
     as_json: bool = False,
-    csv: Path | None = None,
-    html: Path | None = None,
-    sr: Path | None = None,
-    identifiers: bool = False,
     force: bool = False,
     every_series: bool = False,
     threads: int = 1,
 ) -> ReadResult:
-    """Read paths, write the reports, print the triage list or JSON, and return the result."""
-    from ichlite.commands.console import progress, say
-    from ichlite.errors import IchliteError
+    """Read paths, write the outputs, print the triage list or JSON, and return the result."""
+    from ichlite.commands.console import say, study_progress
     from ichlite.infer.pipeline import read_paths
-    from ichlite.infer.results import ScanResult
-    from ichlite.write.result_files import to_csv
 
-    report, objects = None, None
-    if html is not None:
+    report = maps = objects = None
+    if outputs.html is not None:
         from ichlite.write.report_page import Report
 
-        report = Report(bundle, identifiers=identifiers)
-    if sr is not None:
+        report = Report(bundle, identifiers=outputs.identifiers)
+    if outputs.lesion_maps is not None:
+        from ichlite.write.lesion_map import LesionMaps
+
+        maps = LesionMaps(outputs.lesion_maps, bundle)
+    if outputs.sr is not None:
         from datetime import datetime
 
         from ichlite.write.result_objects import ResultFolder
 
-        objects = ResultFolder(sr, bundle, datetime.now().astimezone())
-    shown = [one.add for one in (report, objects) if one is not None]
-    with progress("reading series") as advance:
+        objects = ResultFolder(outputs.sr, bundle, datetime.now().astimezone())
+    keepers = [one.add for one in (report, maps, objects) if one is not None]
 
-        def visit(scan: ScanResult) -> None:
-            for add in shown:
-                add(scan)
-            advance(1)
+    def visit(scan: ScanResult) -> None:
+        for keep in keepers:
+            keep(scan)
 
+    with study_progress() as begin:
         result = read_paths(
             paths,
             bundle=bundle,
             force=force,
             threads=threads,
             visit=visit,
-            pixels_for_visit=bool(shown),
+            progress=begin,
+            pixels_for_visit=bool(keepers),
             every_series=every_series,
         )
     # Reports before stdout, whose reader may have gone; what fails must not keep the rest back.
-    problems: list[IchliteError] = []
-    written: list[Path] = []
-    for path, make in (
-        (csv, lambda: to_csv(result)),
-        (html, lambda: "" if report is None else report.page(result)),
-    ):
-        if path is not None:
-            try:
-                _write_report(path, make, result)
-                written.append(path)
-            except IchliteError as error:
-                problems.append(error)
+    written, problems = _write_reports(result, outputs, report)
+    if maps is not None:
+        problems += maps.problems
+        if maps.written:
+            count = "1 lesion map" if len(maps.written) == 1 else f"{len(maps.written)} lesion maps"
+            written.append(f"{maps.folder} ({count})")
     if objects is not None:
         objects.finish(result)
-        written += objects.written
+        written += map(str, objects.written)
         problems += objects.problems
-    _print_result(result, written, as_json=as_json)
+    _print(result, written, as_json=as_json)
     for problem in problems[:-1]:
         say(f"error: {problem}")
     if problems:
@@ -172,11 +187,34 @@ def read_and_write(
     return result
 
 
-def _print_result(result: ReadResult, written: list[Path], *, as_json: bool) -> None:
-    """Print a result as JSON, or as the triage list and the reports that were written."""
-    import sys
+def _write_reports(
+    result: ReadResult, outputs: Outputs, report: Report | None
+) -> tuple[list[str], list[IchliteError]]:
+    """Write the reports, and return which were written and what kept others from it."""
+    from ichlite.errors import IchliteError
+    from ichlite.write.result_files import to_csv, to_studies_csv, write_report
 
+    written: list[str] = []
+    problems: list[IchliteError] = []
+    for path, make in (
+        (outputs.csv, lambda: to_csv(result)),
+        (outputs.studies_csv, lambda: to_studies_csv(result)),
+        (outputs.html, lambda: "" if report is None else report.page(result)),
+    ):
+        if path is not None:
+            try:
+                write_report(path, make, result)
+                written.append(str(path))
+            except IchliteError as error:
+                problems.append(error)
+    return written, problems
+
+
+def _print(result: ReadResult, written: list[str], *, as_json: bool) -> None:
+    """Print the document, or the triage list and what was written."""
     if as_json:
+        import sys
+
         from ichlite.write.result_files import to_json
 
         sys.stdout.write(to_json(result))
@@ -187,20 +225,8 @@ def _print_result(result: ReadResult, written: list[Path], *, as_json: bool) -> 
 
     console = stdout_console()
     print_triage(result, console)
-    for path in written:
-        console.print(f"Written: {printable(str(path))}", markup=False, soft_wrap=True)
-
-
-def _write_report(path: Path, make: Callable[[], str], result: ReadResult) -> None:
-    from ichlite.atomic_files import write_text
-    from ichlite.errors import IchliteError
-    from ichlite.write.result_files import is_input
-
-    if is_input(path, result):
-        raise IchliteError(
-            f"{path} is one of the input files and was left as it is", remedy="give another name"
-        )
-    write_text(path, make())
+    for what in written:
+        console.print(f"Written: {printable(what)}", markup=False, soft_wrap=True)
 
 
 def succeeded(result: ReadResult, *, force: bool = False) -> bool:

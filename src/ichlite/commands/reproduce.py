@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from ichlite.commands.needs import need_train
 from ichlite.commands.options import AsJson, Devices, FoldSeed, Stores, option, with_records
 from ichlite.train.recipe import DATA, OPTIMISATION, OUTPUT, WIDTHS, Recipe
-
-if TYPE_CHECKING:
-    from ichlite.reproduce.campaign_plan import PlannedRun
-    from ichlite.train.logs import Row
 
 EPILOG = "Example: ichlite reproduce ct-ich paper --folds 5 --seeds 2 --stop-after 60"
 
@@ -27,62 +23,86 @@ OF_A_RUN = ("model", "loss", "epochs", "seed", "keep", *WIDTHS, "expansions")
 @with_records(recipe=OF_A_RUN)
 def reproduce(
     stores: Stores,
-    out: Annotated[Path, typer.Argument(help="Folder; the same command again goes on.")],
+    out: Annotated[
+        Path,
+        typer.Argument(help="Folder to make for runs and report; the same command again goes on."),
+    ],
     *,
-    seeds: Annotated[int, option(CAMPAIGN, help="Training runs of each kind.")] = 3,
+    seeds: Annotated[
+        int, option(CAMPAIGN, help="Runs of each model and loss, which differ in their seed.")
+    ] = 3,
     seed: Annotated[int, option(CAMPAIGN, help="First seed; the others follow it.")] = 1,
     seeds_of: Annotated[
         list[str] | None,
-        option(CAMPAIGN, metavar="MODEL=COUNT", help="Fewer seeds for a model, such as sfcn=2."),
+        option(
+            CAMPAIGN,
+            metavar="MODEL=COUNT",
+            help="Fewer runs of one model, such as sfcn=2 (repeat for more).",
+        ),
     ] = None,
     models: Annotated[
-        str, option(CAMPAIGN, help="Models of Tables 2 to 4, with commas.")
+        str, option(CAMPAIGN, help="Models to compare, as in Tables 2 to 4, separated by commas.")
     ] = "mobilenet_v2,sfcn,sfcn_depthwise,light_fcn",
     losses: Annotated[
-        str, option(CAMPAIGN, help="Losses of Table 5, with commas.")
+        str, option(CAMPAIGN, help="Losses to compare, as in Table 5, separated by commas.")
     ] = "bce,focal,ldam",
     epochs_models: Annotated[
-        int, option(CAMPAIGN, help="Training epochs of the models' runs.")
+        int, option(CAMPAIGN, help="Epochs of the runs that compare models.")
     ] = 5,
     epochs_losses: Annotated[
-        int, option(CAMPAIGN, help="Training epochs of the losses' runs.")
+        int, option(CAMPAIGN, help="Epochs of the runs that compare losses.")
     ] = 6,
     no_train: Annotated[
-        bool, option(CAMPAIGN, "--no-train", help="Report on finished runs alone.")
+        bool,
+        option(CAMPAIGN, "--no-train", help="Train nothing; report on the runs that are finished."),
     ] = False,
     stop_after: Annotated[
         float | None,
         option(
-            CAMPAIGN, metavar="MINUTES", help="Begin no run after so long; report on what is done."
+            CAMPAIGN,
+            metavar="MINUTES",
+            help="Begin no run after this many minutes, and report on what is done by then.",
         ),
     ] = None,
     recipe: Recipe,
     folds: Annotated[
-        int, option(DATA, help="Folds of patients to test on in turn; 0: the store's test split.")
+        int,
+        option(
+            DATA,
+            help="Number of folds of patients to test on in turn; 0 for the store's test split.",
+        ),
     ] = 0,
     fold_seed: FoldSeed = 0,
     init: Annotated[
         list[str] | None,
         option(
-            OPTIMISATION, metavar="MODEL=FILE", help="Checkpoint that a model's runs start from."
+            OPTIMISATION,
+            metavar="MODEL=FILE",
+            help="Model file whose weights the runs of a model start from (repeat for more).",
         ),
     ] = None,
     beside: Annotated[
         list[Path] | None,
-        option(OUTPUT, help="Folder of another reproduction, whose claims are shown beside."),
+        option(
+            OUTPUT,
+            help="OUT of another reproduction, to show its verdicts beside (repeat for more).",
+        ),
     ] = None,
     rsna_tables: Annotated[
         Path | None,
-        option(OUTPUT, help="Folder of tables with RSNA 2019's studies, to count them."),
+        option(
+            OUTPUT,
+            help="Folder with RSNA 2019's tables of studies, to count beside the paper's.",
+        ),
     ] = None,
     bootstrap: Annotated[
-        int, option(OUTPUT, help="Draws of patients for intervals; 0: no intervals.")
+        int, option(OUTPUT, help="Redraws of the patients for 95 % intervals; 0 for no intervals.")
     ] = 1000,
     keep: Annotated[
         str | None,
         option(
             OUTPUT,
-            help="Epoch that is judged: best by validation, or last.",
+            help="Epoch of each run that is judged: best (by validation) or last.",
             show_default="last with folds",
         ),
     ] = None,
@@ -91,7 +111,7 @@ def reproduce(
 ) -> None:
     """Train what is missing, measure, and set the paper's tables beside the published numbers."""
     need_train()
-    from ichlite.commands.console import print_json, progress, say
+    from ichlite.commands.console import interrupts_told, print_json, progress, say
     from ichlite.data.join import Fold, open_stores
     from ichlite.errors import UsageError
     from ichlite.reproduce.campaign import (
@@ -111,6 +131,7 @@ def reproduce(
         write_report,
     )
     from ichlite.reproduce.campaign_summary import measure_all
+    from ichlite.train.logs import epoch_line
 
     for word, count, least in (
         ("--seeds", seeds, 1),
@@ -118,14 +139,17 @@ def reproduce(
         ("--stop-after", stop_after or 0, 0),
     ):
         if count < least:
-            raise UsageError(word, found=count, expected=f"at least {least}")
+            raise UsageError(f"{word} is out of range", found=count, expected=f"at least {least}")
+    check_out(out)
     of_models = {model: _count(model, text) for model, text in _pairs("--seeds-of", seeds_of)}
     inits = {model: Path(text) for model, text in _pairs("--init", init)}
     for path in inits.values():
         if not path.is_file():
-            raise UsageError("--init", found=path, expected="a .keras file")
+            raise UsageError(
+                "--init names no file", found=path, expected="MODEL=FILE, a .keras file"
+            )
     if folds < 0 or folds == 1:
-        raise UsageError("--folds", found=folds, expected="0, or at least 2")
+        raise UsageError("--folds is out of range", found=folds, expected="0, or at least 2")
     base = replace(recipe, seed=seed, keep=keep or ("last" if folds else "best"))
     left_out = tuple(Fold(number, folds, fold_seed) for number in range(1, folds + 1))
     data = Data(open_stores(stores), " ".join(store.name for store in stores), inits, left_out)
@@ -139,18 +163,12 @@ def reproduce(
         model_epochs=epochs_models,
         loss_epochs=epochs_losses,
     )
-    check_out(out)
     check_runs(grid.runs, data, out, train=not no_train)
     for folder in beside or []:
         judge_results(folder, draws=0)  # refused now, not after hours of training
 
-    def show(run: PlannedRun, row: Row) -> None:
-        auc = row["validation_mean_roc_auc"]
-        shown = "" if auc is None else f", validation AUC {auc:.4f}"
-        say(f"{run.name}, epoch {row['epoch']}: loss {row['loss']:.4f}{shown}")
-
     steps = 0 if no_train else steps_to_do(grid.runs, data, out)
-    with progress("training", total=steps) as advance:
+    with interrupts_told(), progress("training", total=steps) as advance:
         outcomes = train_runs(
             grid.runs,
             data,
@@ -160,7 +178,7 @@ def reproduce(
             device_count=devices,
             on_run=lambda run: say(f"training {run.name}"),
             on_step=lambda: advance(1),
-            on_epoch=show,
+            on_epoch=lambda run, row: say(f"{run.name}, {epoch_line(row)}"),
         )
     out.mkdir(parents=True, exist_ok=True)
     with progress("measuring", total=1) as advance:
@@ -238,7 +256,9 @@ def _pairs(word: str, given: list[str] | None) -> list[tuple[str, str]]:
     for text in given or []:
         model, mark, value = text.partition("=")
         if not (mark and value):
-            raise UsageError(word, found=text, expected="MODEL=VALUE, such as light_fcn=…")
+            raise UsageError(
+                f"{word} cannot be read", found=text, expected="MODEL=VALUE, such as light_fcn=…"
+            )
         if model not in MODELS:
             raise UnknownName("model", model, list(MODELS))
         found.append((model, value))
@@ -249,5 +269,7 @@ def _count(model: str, text: str) -> int:
     from ichlite.errors import UsageError
 
     if not text.isdecimal() or int(text) < 1:
-        raise UsageError(f"--seeds-of {model}", found=text, expected="a count of at least 1")
+        raise UsageError(
+            f"--seeds-of {model} is no count", found=text, expected="a number of at least 1"
+        )
     return int(text)

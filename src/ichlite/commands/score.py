@@ -25,7 +25,7 @@ def score(
         Path, typer.Argument(help="Folder of DICOM studies, in any tree of folders.")
     ],
     out: Annotated[
-        Path, typer.Argument(help="Folder for the Parquet data sets slices and studies.")
+        Path, typer.Argument(help="Folder to make for two Parquet data sets, slices and studies.")
     ],
     bundle: BundleFolder = None,
     ray: Annotated[
@@ -33,13 +33,19 @@ def score(
         typer.Option(metavar="ADDRESS", help="Ray cluster to run on: local, auto or HOST:PORT."),
     ] = "local",
     force: Annotated[
-        bool, typer.Option("--force", help="Judge series that the input check refuses, too.")
+        bool,
+        typer.Option(
+            "--force",
+            help="Judge, too, series that are refused as no plain axial head CT; reasons are kept.",
+        ),
     ] = False,
     as_json: PlainJson = False,
 ) -> None:
     """Read every study of an archive on many cores or machines, into Parquet."""
+    from ichlite.atomic_files import check_place
     from ichlite.commands.console import print_json, progress, require, say
 
+    check_place(archive, out)
     require("ray", "ray", "pyarrow")
     from ichlite.cluster.ray_score import score_archive
     from ichlite.cluster.session import session

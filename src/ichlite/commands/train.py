@@ -13,7 +13,6 @@ from ichlite.train.recipe import DATA, HARDWARE, OPTIMISATION, Recipe
 
 if TYPE_CHECKING:
     from ichlite.data.join import Fold
-    from ichlite.train.logs import Row
 
 EPILOG = "Example: ichlite train phantoms runs/ldam --loss ldam --epochs 5 --seed 1"
 
@@ -27,26 +26,52 @@ CHOSEN_BY = {
 @with_records()
 def train(
     stores: Stores,
-    out: Annotated[Path, typer.Argument(help="Run folder; the same command again resumes.")],
+    out: Annotated[
+        Path,
+        typer.Argument(help="Folder to make for the run; the same command again goes on with it."),
+    ],
     recipe: Recipe,
-    init: Annotated[Path | None, option(OPTIMISATION, help="Checkpoint to start from.")] = None,
+    init: Annotated[
+        Path | None,
+        option(
+            OPTIMISATION,
+            metavar="FILE",
+            help="Model (.keras) whose weights to start from, not random ones.",
+        ),
+    ] = None,
     fold: Annotated[
         str | None,
-        option(DATA, metavar="K/N", help="Leave out the Kth of N folds of patients, to test on."),
+        option(
+            DATA,
+            metavar="K/N",
+            help="Train without the Kth of N folds of patients, to test on it later, such as 1/5.",
+        ),
     ] = None,
     fold_seed: FoldSeed = 0,
     all_patients: Annotated[
-        bool, option(DATA, "--all-patients", help="Train on every patient of real scans.")
+        bool,
+        option(
+            DATA,
+            "--all-patients",
+            help="Train on every patient of real scans, those to validate and test included.",
+        ),
     ] = False,
     devices: Devices = None,
     ray: Annotated[
         str | None,
         option(
-            HARDWARE, metavar="ADDRESS", help="Train on a Ray cluster: local, auto or HOST:PORT."
+            HARDWARE,
+            metavar="ADDRESS",
+            help="Train on a Ray cluster: local (this machine), auto (this node's) or HOST:PORT.",
         ),
     ] = None,
     workers: Annotated[
-        int, option(HARDWARE, min=1, help="Processes that share each batch, with --ray.")
+        int,
+        option(
+            HARDWARE,
+            min=1,
+            help="Processes that share each batch, with --ray; each takes one device.",
+        ),
     ] = 1,
     as_json: AsJson = False,
 ) -> None:
@@ -66,7 +91,7 @@ def train(
         )
     if ray is None:
         need_train()
-    from ichlite.commands.console import print_json, progress, say
+    from ichlite.commands.console import interrupts_told, print_json, progress, say
     from ichlite.data.feed import split_rows
     from ichlite.data.join import Fold, open_stores
     from ichlite.train.run_manifest import check_run_folder
@@ -81,17 +106,11 @@ def train(
             workers=workers, init=init, as_json=as_json,
         )  # fmt: skip
         return
+    from ichlite.train.logs import epoch_line
     from ichlite.train.training_loop import fit
 
-    def show(row: Row) -> None:
-        auc = row["validation_mean_roc_auc"]
-        say(
-            f"epoch {row['epoch']} ({row['phase']}): loss {row['loss']:.4f}, validation mean AUC "
-            f"{'undefined' if auc is None else f'{auc:.4f}'}, {row['images_per_s']:.1f} images/s, "
-            f"{row['wait_share']:.0%} of the time without a batch"
-        )
-
-    with progress("training", total=recipe.total_steps(images)) as advance:
+    steps = recipe.total_steps(images)
+    with interrupts_told(), progress("training", total=steps) as advance:
         run = fit(
             recipe,
             opened,
@@ -100,7 +119,7 @@ def train(
             init=init,
             device_count=devices,
             on_step=lambda _: advance(1),
-            on_epoch=show,
+            on_epoch=lambda row: say(epoch_line(row)),
         )
     if run.resumed_at:
         say(f"resumed at step {run.resumed_at} of {run.steps}")

@@ -29,40 +29,60 @@ EPILOG = (
 @with_records(recipe=(*TUNED, *OF_A_SEARCH))
 def tune(
     store: Annotated[Path, typer.Argument(help="Prepared store to train on.")],
-    out: Annotated[Path, typer.Argument(help="Folder; the same command again goes on.")],
+    out: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder to make for the search; the same command again goes on with it."
+        ),
+    ],
     *,
-    max_epochs: Annotated[int, option(SEARCH, help="Training epochs of the longest trials.")] = 9,
+    max_epochs: Annotated[
+        int, option(SEARCH, help="Epochs of the trials that go on to the end.")
+    ] = 9,
     factor: Annotated[
         int,
         option(
             SEARCH,
-            help="Factor of Hyperband: one trial in so many goes on, to so many times the epochs.",
+            help="Hyperband's factor: one of so many trials goes on, to so many times the epochs.",
         ),
     ] = 3,
     hyperband_iterations: Annotated[
-        int, option(SEARCH, help="Repetitions of the whole search.")
+        int, option(SEARCH, help="Times that Hyperband is run through, each with new trials.")
     ] = 1,
     max_trials: Annotated[
-        int | None, option(SEARCH, min=1, help="Most trials to begin; all, if not given.")
+        int | None,
+        option(
+            SEARCH,
+            min=1,
+            help="Trials after which no other is begun; all of Hyperband, if not given.",
+        ),
     ] = None,
     other_seeds: Annotated[
         int,
         option(
-            SEARCH, min=0, help="Further seeds by which the best and the defaults are compared."
+            SEARCH,
+            min=0,
+            help="Further seeds to train the best and the defaults with, to compare them.",
         ),
     ] = 0,
     space: Space,
     recipe: Recipe,
     workers: Annotated[
         int,
-        option(HARDWARE, min=0, help="Processes on this machine that train; 0: this one alone."),
+        option(
+            HARDWARE,
+            min=0,
+            help="Processes of this machine that train trials side by side; 0 for this one alone.",
+        ),
     ] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Search batch size, learning rate and dropout by Hyperband; compare with the defaults."""
     require("train", *TRAIN_PACKAGES, "keras_tuner", "grpc")
+    from ichlite.atomic_files import check_folder
     from ichlite.commands.console import print_json, say
 
+    check_folder(out)
     plan = Plan(recipe, space, max_epochs, factor, hyperband_iterations)
     document = _run(plan, store, out, max_trials, workers, other_seeds)
     if document is None:

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ichlite.atomic_files import PART_MARK
-from ichlite.errors import UsageError
+from ichlite.atomic_files import check_folder as check_writable
+from ichlite.errors import IchliteError, UsageError
 from ichlite.infer.bundle import CARD_FILE, MANIFEST_FILE, MODEL_FILE
 
 FILES = frozenset({MANIFEST_FILE, MODEL_FILE, CARD_FILE})
@@ -19,8 +20,8 @@ def check_folder(folder: Path) -> None:
     """Refuse a folder that no bundle can be written to, before any work is done for it.
 
     Raises:
-        UsageError: It holds anything but a bundle, is a link, has no proper name, or cannot be
-            looked into or made.
+        UsageError: It holds anything but a bundle, is a link or a file, or has no proper name.
+        IchliteError: It cannot be looked into or made.
     """
     name = folder.resolve().name
     if not name or not name.isprintable():
@@ -35,6 +36,8 @@ def check_folder(folder: Path) -> None:
             expected="a folder, or nothing there yet",
             remedy="give what it points to",
         )
+    for place in (folder, folder.resolve().parent):  # it is filled beside its place, then renamed
+        check_writable(place)
     try:
         others = {entry.name for entry in folder.iterdir()} - FILES if folder.exists() else set()
     except OSError as error:
@@ -48,15 +51,6 @@ def check_folder(folder: Path) -> None:
     for parent in folder.resolve().parents:
         if (parent / MANIFEST_FILE).exists() and (parent / MODEL_FILE).exists():
             raise UsageError(f"{folder} lies inside a bundle", found=str(parent))
-    there = next(one for one in folder.resolve().parents if one.exists())
-    if not there.is_dir():
-        raise _unwritable(folder, f"{there} is no folder")
-    for place in (there, folder) if folder.exists() else (there,):
-        try:  # rights alone do not tell: a disk may be read-only, a system folder take no files
-            with tempfile.TemporaryDirectory(prefix=".", suffix=PART_MARK, dir=place):
-                pass
-        except OSError as error:
-            raise _unwritable(folder, f"in {place}: {error.strerror}") from None
 
 
 @contextmanager
@@ -64,7 +58,7 @@ def filled(folder: Path) -> Iterator[Path]:
     """Give a folder to fill, which replaces the bundle's when all went well, and goes if not.
 
     Raises:
-        UsageError: See `check_folder`.
+        UsageError, IchliteError: See `check_folder`.
     """
     check_folder(folder)
     folder = folder.resolve()
@@ -91,6 +85,6 @@ def filled(folder: Path) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def _unwritable(folder: Path, why: str | None) -> UsageError:
+def _unwritable(folder: Path, why: str | None) -> IchliteError:
     """Return the error of a folder that the system does not let us write to."""
-    return UsageError(f"{folder} cannot be written", found=why)
+    return IchliteError(f"{folder} cannot be written", found=why)

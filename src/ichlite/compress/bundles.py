@@ -36,6 +36,7 @@ class Order:
             architecture's.
         decisions: Calibration and operating points from scores out of fold; None: from the
             validation split.
+        force: Whether a bundle that is there is replaced.
     """
 
     out: Path
@@ -46,6 +47,7 @@ class Order:
     every_step: bool = False
     name: str | None = None
     decisions: Decisions | None = None
+    force: bool = False
 
     def __post_init__(self) -> None:
         for precision in self.precisions:
@@ -78,12 +80,19 @@ class Order:
         """Refuse what cannot be written, before hours of work.
 
         Raises:
-            UsageError: See `check_folder`; or a bundle is where a folder of bundles is to be.
+            UsageError: See `check_folder`; or a bundle is there and is not to be replaced, or
+                where a folder of bundles is to be.
+            IchliteError: See `check_folder`.
         """
         for step in self.shrinking.steps if self.every_step else ("",):
             for precision in self.precisions:
                 folder = self.folder(step, precision)
                 check_folder(folder)
+                if not self.force and folder.is_dir() and any(folder.iterdir()):
+                    raise UsageError(
+                        f"{folder} holds a bundle",
+                        remedy="name a new folder, or replace it with --force",
+                    )
                 for parent in (self.out, folder.parent):
                     if folder != self.out and (parent / MANIFEST_FILE).exists():
                         raise UsageError(

@@ -21,6 +21,7 @@ from ichlite.compress.fold import fold
 from ichlite.compress.gate import Drops, check
 from ichlite.compress.graph import CAM, with_map
 from ichlite.compress.model_cost import model_cost
+from ichlite.compress.model_metadata import described
 from ichlite.compress.quantize import INT8, check_precision, to_tflite
 from ichlite.compress.settings import Gate
 from ichlite.contracts.bundle import (
@@ -31,17 +32,15 @@ from ichlite.contracts.bundle import (
     Cost,
     DecisionSpec,
     GateResult,
-    InputSpec,
-    OutputSpec,
     Parity,
     Quantized,
-    WindowSpec,
 )
+from ichlite.contracts.bundle_tensors import OutputSpec
 from ichlite.contracts.codec import document_text
 from ichlite.contracts.evaluation import Evaluation
 from ichlite.contracts.run import RunManifest
-from ichlite.ct.tensor import GRID, HU_MAX, HU_MIN, model_input
-from ichlite.ct.windows import PAPER_WINDOWS
+from ichlite.contracts.seal import NO_DIGITS, sealed
+from ichlite.ct.tensor import model_input
 from ichlite.data.feed import split_rows
 from ichlite.data.fingerprint import for_bundle
 from ichlite.data.join import metas_of
@@ -60,6 +59,8 @@ from ichlite.infer.bundle import (
     load_bundle,
 )
 from ichlite.infer.decision import Calibration, Rule, sigmoid
+from ichlite.infer.model_description import describe_input
+from ichlite.infer.worth import doubts
 from ichlite.labels import CLASSES, NAMES
 from ichlite.models.outputs import LESION_MAP, has_lesion_map
 from ichlite.models.saved import predict
@@ -155,10 +156,9 @@ def export(
     lesion = has_lesion_map(model)
     map_name = LESION_MAP if lesion else CAM
     windows = (model_input(store.hu[row]) for row in images)
-    content = tidy(to_tflite(graph, precision, windows), map_name)
+    converted = tidy(to_tflite(graph, precision, windows), map_name)
 
     plain = fold(model)  # as the file holds it: batch normalisation within the convolutions
-    cost = model_cost(plain, content)
     architecture = str(training.recipe["model"])
     unjudged = BundleManifest(
         schema=SCHEMA,
@@ -167,7 +167,7 @@ def export(
         model=architecture,
         precision=precision,
         command=asked.command,
-        input=_input_spec(training.recipe.get("brain_level_hu")),
+        input=describe_input(training.recipe.get("brain_level_hu")),
         output=OutputSpec(
             kind="lesion" if lesion else "activation",
             cells=tuple(graph.output[map_name].shape[1:3]),
@@ -175,10 +175,14 @@ def export(
         subtypes=NAMES,
         calibration=calibration_spec(Calibration(), ""),
         decision=_UNDECIDED,
-        cost=cost,
-        files={MODEL_FILE: hashlib.sha256(content).hexdigest()},
+        files={},
         training=for_bundle(training),
         compression=asked.compression,
+    )
+    unjudged, content = described(unjudged, converted)
+    cost = model_cost(plain, content)
+    unjudged = structs.replace(
+        unjudged, cost=cost, files={MODEL_FILE: hashlib.sha256(content).hexdigest()}
     )
     bare = bundle_of(folder, unjudged, content)
     report("running the validation split")
@@ -213,9 +217,14 @@ def export(
         card = model_card(manifest, training, metrics, gate, parity)
         (part / CARD_FILE).write_text(card, encoding="utf-8")
         files = {**manifest.files, CARD_FILE: hashlib.sha256(card.encode()).hexdigest()}
-        manifest = structs.replace(manifest, metrics=metrics, files=files)
-        (part / MANIFEST_FILE).write_text(document_text(manifest), encoding="utf-8")
-        load_bundle(part)  # what is written can be read
+        manifest = structs.replace(
+            manifest, metrics=metrics, files=files, manifest_sha256=NO_DIGITS
+        )
+        text = sealed(document_text(manifest))
+        (part / MANIFEST_FILE).write_text(text, encoding="utf-8")
+        manifest = load_bundle(part).manifest  # what is written can be read
+    for line in doubts(manifest):
+        report(f"warning: {line}")
     return Exported(folder, manifest, cost, gate, parity, metrics)
 
 
@@ -257,21 +266,6 @@ def _decided_on_validation(
         RULE,
     )
     return calibration_spec(calibration, "validation"), decision
-
-
-def _input_spec(brain_level_hu: float | None) -> InputSpec:
-    """Return what a bundle takes in, as its manifest has it."""
-    return InputSpec(
-        brain_level_hu=brain_level_hu,
-        rows=GRID,
-        columns=GRID,
-        hu_min=HU_MIN,
-        hu_max=HU_MAX,
-        windows=tuple(
-            WindowSpec(name=w.name, centre_hu=w.centre_hu, width_hu=w.width_hu)
-            for w in PAPER_WINDOWS
-        ),
-    )
 
 
 def _parity(

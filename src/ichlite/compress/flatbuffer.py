@@ -59,7 +59,17 @@ def tidy(content: bytes, map_name: str = CAM) -> bytes:
         _logits_in_float(schema, model, int(logits))
     if graph.tensors[graph.inputs[0]].type == schema.TensorType.INT8:
         _blank_channel(schema, model)
-    builder = _AlignedBuilder(len(content))
+    return repacked(model, len(content))
+
+
+def repacked(model: Any, size: int) -> bytes:
+    """Return the bytes of a file's object form (`schema_py_generated.ModelT`).
+
+    Args:
+        model: The object form.
+        size: Bytes that it will need, about.
+    """
+    builder = _AlignedBuilder(size)
     builder.Finish(model.Pack(builder), file_identifier=IDENTIFIER)
     return bytes(builder.Output())
 

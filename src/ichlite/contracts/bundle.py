@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal, get_args
 
-from msgspec import UNSET, Meta, UnsetType, field
+from msgspec import UNSET, Meta, UnsetType
 
+from ichlite.contracts.bundle_tensors import InputSpec, OutputSpec
 from ichlite.contracts.codec import Document
 from ichlite.contracts.evaluation import Evaluation
 from ichlite.contracts.run import RunManifest
@@ -18,6 +19,7 @@ from ichlite.contracts.values import (
     Positive,
     Probability,
     RuleSpec,
+    Sha256,
     check_classes,
     check_line,
 )
@@ -27,7 +29,6 @@ SCHEMA: Literal["ichlite-bundle/1"] = "ichlite-bundle/1"
 
 Precision = Literal["float32", "float16", "dynamic", "int8"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
-MapKind = Literal["activation", "lesion"]
 
 OperatingPointName = Literal["high_sensitivity", "balanced", "high_specificity"]
 OPERATING_POINTS: tuple[OperatingPointName, ...] = get_args(OperatingPointName)
@@ -35,57 +36,7 @@ OPERATING_POINTS: tuple[OperatingPointName, ...] = get_args(OperatingPointName)
 BALANCED: OperatingPointName = "balanced"
 """The operating point of a bundle that has no other, and of a reading that asks for none."""
 
-HounsfieldUnit = Annotated[int, Meta(ge=-100_000, le=100_000)]
-Cells = Annotated[int, Meta(ge=1, le=4096)]
 _FIVE = Meta(min_length=len(NAMES), max_length=len(NAMES))
-
-
-class WindowSpec(Document, frozen=True, kw_only=True):
-    """A window: the Hounsfield units that one input channel shows, from black to white."""
-
-    name: Line
-    centre_hu: HounsfieldUnit
-    width_hu: Annotated[int, Meta(ge=1, le=100_000)]
-
-    def __post_init__(self) -> None:
-        """Refuse a name that cannot be printed."""
-        check_line("name", self.name)
-
-
-class InputSpec(Document, frozen=True, kw_only=True):
-    """What the model takes.
-
-    Attributes:
-        brain_level_hu: Median brain HU that a scan is brought to; None: HU as they are.
-        rows, columns: Of the grid that a slice is resized to.
-        hu_min, hu_max: To which HU are clipped.
-        windows: The channels, in order.
-    """
-
-    brain_level_hu: Annotated[float, Meta(ge=0, le=100)] | None = None
-    rows: int
-    columns: int
-    hu_min: int
-    hu_max: int
-    windows: tuple[WindowSpec, ...]
-
-
-class OutputSpec(Document, frozen=True, kw_only=True):
-    """What the model's second output is.
-
-    Attributes:
-        kind: `activation`: each place's share in the slice's logits, of regions; `lesion`: logits
-            of blood in each cell, trained on outlines of bleeds.
-        cells: Rows and columns; None where a bundle of before lesion maps does not say.
-    """
-
-    kind: MapKind = field(name="map", default="activation")
-    cells: tuple[Cells, Cells] | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse a lesion map without its cells."""
-        if self.kind == "lesion" and self.cells is None:
-            raise ValueError("no cells of the lesion map")
 
 
 class CalibrationSpec(Document, frozen=True, kw_only=True):
@@ -328,6 +279,7 @@ class BundleManifest(Document, frozen=True, kw_only=True):
         calibration, decision: From logits to calls.
         cost: Parameters, operations, bytes.
         files: Name → SHA-256, of every file of the bundle but the manifest.
+        manifest_sha256: Of the manifest's own bytes; see `contracts.seal`.
         training: Manifest of the run.
         compression: What was done to the model before it was converted.
         gate, parity, quantization: What the conversion cost and was measured on.
@@ -347,6 +299,7 @@ class BundleManifest(Document, frozen=True, kw_only=True):
     decision: DecisionSpec
     cost: Cost | UnsetType = UNSET
     files: Mapping[str, str]
+    manifest_sha256: Sha256 | UnsetType = UNSET
     training: RunManifest | UnsetType = UNSET
     compression: CompressionSpec | None = None
     gate: GateResult | UnsetType = UNSET

@@ -15,6 +15,8 @@ from ichlite.labels import CLASSES
 SCHEMA: Literal["ichlite-read/1"] = "ichlite-read/1"
 
 Reason = Annotated[str, Meta(min_length=1, pattern=r"^[^\n\r]+$")]
+FrameNumber = Annotated[int, Meta(ge=1)]
+"""From 1; null for a file of one slice."""
 Probabilities: Any = msgspec.defstruct(
     "Probabilities",
     [(name, Probability) for name in CLASSES],
@@ -26,13 +28,13 @@ Probabilities: Any = msgspec.defstruct(
 """Type of the probabilities of a scan."""
 SliceEntry: Any = msgspec.defstruct(
     "SliceEntry",
-    [("file", str), ("position_mm", float | None)],
+    [("file", str), ("position_mm", float | None), ("frame", FrameNumber | None, None)],
     bases=(Probabilities,),
     frozen=True,
     kw_only=True,
     namespace={
-        "__doc__": "Probabilities of a slice, its file as it was given, and its position along the "
-        "slice normal, feet to head; null when unknown."
+        "__doc__": "Probabilities of a slice, its file as it was given, its position along the "
+        "slice normal, feet to head, null when unknown, and its frame in a file of several."
     },
 )
 """Type of the entry of a slice."""
@@ -121,11 +123,13 @@ class SkippedEntry(Document, frozen=True, kw_only=True):
         file: As it was given.
         reason: Why.
         may_be_ct: Whether it may be, or hold, a slice of a head CT that could not be read.
+        frame: Of a file of several of which others may be in a result; null for the whole file.
     """
 
     file: str
     reason: Reason
     may_be_ct: bool = False
+    frame: FrameNumber | None = None
 
 
 class Reading(Document, frozen=True, kw_only=True):

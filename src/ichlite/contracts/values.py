@@ -15,6 +15,7 @@ Count = Annotated[int, Meta(ge=0, le=10**15)]
 Positive = Annotated[float, Meta(gt=0, le=1e6)]
 Moderate = Annotated[float, Meta(ge=-1e6, le=1e6)]
 Line = Annotated[str, Meta(min_length=1, max_length=1000)]
+Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 ByClass = Mapping[str, Probability]
 """A probability for each of `CLASSES`."""
 AnyRule = Literal["max", "noisy_or"]

@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 from ichlite.ct.hounsfield import HU_MAX, HU_MIN
 from ichlite.records import SliceHeader
 
-_COARSE = 4
+BLOCK = 4
 BONE_HU = 250
-_AIR_HU = -300
+AIR_HU = -300
 _SOLID_BELOW_HU = 150
-_BRAIN_HU = (-10, 90)
+BRAIN_HU = (-10, 90)
 _MIN_BRAIN_CM2 = 30.0
 _MIN_BRAIN_SHARE = 0.85
 _PIXEL_WHEN_UNKNOWN_MM = 0.49
-_LEVEL_PIXELS = 300
+LEVEL_BLOCKS = 300
 """Coarse pixels of brain that a slice needs to count for the level; 40 cm² of a usual head."""
 _STEP_TO_SPREAD = np.pi**0.5 / 2
 """From the mean absolute difference of two pixels to the standard deviation of one."""
@@ -83,9 +83,9 @@ def brain_level_hu(hu: NDArray[np.int16]) -> float | None:
         True
     """
     coarse = _coarse_means(hu)
-    low, high = _BRAIN_HU
+    low, high = BRAIN_HU
     brain = _enclosed_by_bone(coarse) & (coarse >= low) & (coarse <= high)
-    enough = brain.sum(axis=(1, 2)) >= _LEVEL_PIXELS
+    enough = brain.sum(axis=(1, 2)) >= LEVEL_BLOCKS
     values = coarse[enough][brain[enough]]
     return float(np.median(values)) if len(values) else None
 
@@ -105,14 +105,14 @@ def brain_noise_hu(hu: NDArray[np.int16]) -> float | None:
         >>> brain_noise_hu(np.full((2, 256, 256), 30, np.int16)) is None
         True
     """
-    low, high = _BRAIN_HU
+    low, high = BRAIN_HU
     inside = _enclosed_by_bone(_coarse_means(hu))
     spreads = []
     for pixels, coarse in zip(hu, inside, strict=True):
-        fine = np.kron(coarse, np.ones((_COARSE, _COARSE), np.bool_))
+        fine = np.kron(coarse, np.ones((BLOCK, BLOCK), np.bool_))
         brain = fine & (pixels >= low) & (pixels <= high)
         both = brain[:, 1:] & brain[:, :-1]
-        if coarse.sum() >= _LEVEL_PIXELS and both.any():
+        if coarse.sum() >= LEVEL_BLOCKS and both.any():
             steps = np.abs(np.diff(pixels, axis=1)[both])
             spreads.append(float(steps.mean()) * _STEP_TO_SPREAD)
     return float(np.median(spreads)) if spreads else None
@@ -147,10 +147,10 @@ def grid_pixel_mm(header: SliceHeader) -> float:
 
 
 def _brain(coarse: NDArray[np.int16], inside: NDArray[np.bool_], pixel_mm: float) -> Brain | None:
-    low, high = _BRAIN_HU
+    low, high = BRAIN_HU
     values = coarse[inside]
     brain = values[(values >= low) & (values <= high)].astype(np.float64)
-    area_cm2 = len(brain) * (_COARSE * pixel_mm / 10) ** 2
+    area_cm2 = len(brain) * (BLOCK * pixel_mm / 10) ** 2
     if area_cm2 < _MIN_BRAIN_CM2 or len(brain) < _MIN_BRAIN_SHARE * len(values):
         return None
     return Brain(area_cm2, len(brain), float(brain.sum()), float(brain @ brain))
@@ -168,7 +168,7 @@ def _coarse_means(hu: NDArray[np.int16]) -> NDArray[np.int16]:
 def _enclosed_by_bone(hu: NDArray[np.int16]) -> NDArray[np.bool_]:
     """Return where bone comes before air to the left, right, front and back, slice by slice."""
     bone = hu > BONE_HU
-    stop = bone | (hu < _AIR_HU)
+    stop = bone | (hu < AIR_HU)
     side = hu.shape[-1]
     # A stop is worth twice its rank from the start of the ray, plus 1 for bone, so that the running
     # maximum is the nearest stop and its last bit says which kind.

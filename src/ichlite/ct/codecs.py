@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from io import FileIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ichlite.ct.decoders import JPEG, JPEG_2000, JPEG_LS, decode_rle, decompress
+from ichlite.ct.image_checks import RLE_SYNTAX
+from ichlite.ct.sources import open_source
 from ichlite.errors import UnreadableFile
 from ichlite.records import SliceHeader
 
-_RLE_SYNTAX = "1.2.840.10008.1.2.5"
 _EXTENDED_SYNTAX = "1.2.840.10008.1.2.4.51"
 _JPEG_2000_SYNTAXES = frozenset(f"1.2.840.10008.1.2.4.{last}" for last in (90, 91, 201, 202, 203))
 """The last three are high throughput (HTJ2K, ISO 15444-15): another block coder, the same frame."""
@@ -49,6 +49,11 @@ class _Stream:
     signed: bool
 
 
+def _most_frame_bytes(rows: int, columns: int) -> int:
+    """Return how many bytes the fragments of a frame may have."""
+    return 3 * 2 * rows * columns + _SLACK_BYTES
+
+
 def decode(header: SliceHeader) -> NDArray[np.int16] | NDArray[np.uint16]:
     """Decode the stored values of a compressed slice (reads the file).
 
@@ -71,7 +76,7 @@ def decode(header: SliceHeader) -> NDArray[np.int16] | NDArray[np.uint16]:
 def _decoded(frame: bytes, header: SliceHeader) -> NDArray[np.int16] | NDArray[np.uint16]:
     syntax = header.layout.transfer_syntax_uid
     signed = bool(header.layout.pixel_representation)
-    if syntax == _RLE_SYNTAX:
+    if syntax == RLE_SYNTAX:
         values = decode_rle(frame, header.rows, header.columns)
         return values.view("<i2") if signed else values
     if syntax in _JPEG_2000_SYNTAXES:
@@ -124,15 +129,22 @@ def _check(stream: _Stream, header: SliceHeader) -> None:
 
 
 def _read_frame(header: SliceHeader) -> bytes:
-    """Join the fragments of the one frame, which follow the offset table (PS3.5 annex A.4)."""
-    limit = 3 * 2 * header.rows * header.columns + _SLACK_BYTES
-    with FileIO(header.path) as file:
-        file.seek(header.layout.offset)
-        value = file.read(limit)
+    """Join the fragments of a frame (PS3.5 annex A.4).
+
+    Those of the only frame follow the offset table and end by a mark; those of one frame among
+    several are known by their place.
+    """
+    layout = header.layout
+    limit = _most_frame_bytes(header.rows, header.columns)
+    with open_source(header.path) as file:
+        file.seek(layout.offset)
+        value = file.read(limit if layout.end is None else min(limit, layout.end - layout.offset))
     fragments: list[bytes] = []
     position = 0
     for _ in range(_MAX_FRAGMENTS):
-        if value[position : position + 4] == _SEQUENCE_END:
+        if value[position : position + 4] == _SEQUENCE_END or (
+            layout.end is not None and position == layout.end - layout.offset
+        ):
             break
         if value[position : position + 4] != _ITEM or position + 8 > len(value):
             raise UnreadableFile("the compressed pixel data is short or damaged")
@@ -146,9 +158,10 @@ def _read_frame(header: SliceHeader) -> bytes:
             )
         fragments.append(fragment)
         position += 8 + length
-    if len(fragments) < 2:
+    tables = int(layout.end is None)
+    if len(fragments) <= tables:
         raise UnreadableFile("the pixel data holds no compressed image")
-    return b"".join(fragments[1:])
+    return b"".join(fragments[tables:])
 
 
 def _jpeg2000_stream(frame: bytes) -> _Stream:

@@ -2,8 +2,8 @@
 
 Why not pydicom here: it takes 0.55-0.82 ms for the elements that a CT slice needs, this walk about
 a tenth; and these bytes are untrusted. The walk reads at most a few pages, keeps a bounded number
-of bytes, never recurses and allocates nothing by a declared length. A deflated data set is unpacked
-whole, up to a limit. A test compares it with pydicom
+of bytes, never recurses and allocates nothing by a declared length. A deflated data set is
+inflated for it, up to a limit, and not held. A test compares it with pydicom
 on every real file at hand.
 
 Source:
@@ -12,13 +12,35 @@ Source:
 
 from __future__ import annotations
 
-import os
 import struct
-import zlib
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from io import BytesIO, FileIO
+from io import FileIO
 
+from ichlite.ct.archives import MAX_MEMBER_BYTES, MAX_RATIO, Member
+from ichlite.ct.deflated import Deflated, keep, last_opened
+from ichlite.ct.functional_groups import (
+    CONTRAST_AGENTS,
+    GROUP_SEQUENCES,
+    Form,
+    Groups,
+    has_groups,
+    read_group,
+)
+from ichlite.ct.pages import (
+    MAX_HEADER_BYTES,
+    MAX_VALUE_BYTES,
+    PAGE_BYTES,
+    UNDEFINED,
+    ByteSource,
+    Pages,
+    after_sequence,
+    element_header,
+    is_vr,
+    read_value,
+    tag_name,
+)
+from ichlite.ct.sources import open_source, size_of
 from ichlite.errors import UnreadableFile
 
 IMPLICIT_LITTLE = "1.2.840.10008.1.2"
@@ -32,29 +54,16 @@ TRANSFER_SYNTAX_UID = 0x00020010
 PIXEL_DATA = 0x7FE00010
 _PIXEL_ELEMENTS = {0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData"}
 
-_ITEM = 0xFFFEE000
-_ITEM_END = 0xFFFEE00D
-_SEQUENCE_END = 0xFFFEE0DD
-_UNDEFINED = 0xFFFFFFFF
-
-# Value representations whose explicit header has two reserved bytes and a 32-bit length (PS3.5
-# table 7.1-1).
-_LONG_VR = frozenset(
-    {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
-)
-
+_FIRST_LONG_GROUP = 0x5200
+"""Functional groups, then pixels: in implicit form nothing else tells them from short values."""
 _SHORT_VR = frozenset(
     {b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO", b"LT", b"PN"}
     | {b"SH", b"SL", b"SS", b"ST", b"TM", b"UI", b"UL", b"US"}
 )
 
-_PAGE_BYTES = 16_384
-_MAX_VALUE_BYTES = 16_384
-_MAX_HEADER_BYTES = 1 << 24
 _MAX_INFLATED_BYTES = (1 << 25) + (1 << 20)
-"""The pixels of the largest matrix that is read, 32 MiB, and a header."""
-_MAX_SEQUENCE_ELEMENTS = 100_000
-_MAX_DEPTH = 64
+"""The pixels of the largest matrix that is read, 32 MiB, and a header. An image of many frames may
+have as much as in a zip archive."""
 
 
 @dataclass(slots=True)
@@ -71,6 +80,7 @@ class Elements:
             when there is no PixelData.
         size: Bytes in which `pixel_offset` counts: of the file, or of the inflated data set.
         float_pixels: Keyword of a floating-point pixel element, if that is what the file has.
+        groups: The functional groups of an enhanced image; empty for others.
         fault: Why the walk ended early, in one line; None when it reached the pixels or the end.
     """
 
@@ -81,44 +91,17 @@ class Elements:
     pixel_length: int | None = None
     size: int = 0
     float_pixels: str | None = None
+    groups: Groups = field(default_factory=Groups)
     fault: str | None = None
 
 
-class _Pages:
-    """Random access to a file through one buffer of a few pages."""
-
-    def __init__(self, file: FileIO, first: bytes, size: int) -> None:
-        self._file = file
-        self.size = size
-        self.buffer = first
-        self.start = 0
-
-    def locate(self, position: int, count: int) -> int:
-        """Return the index in `buffer` of the file's bytes [position, position + count)."""
-        if position + count > self.size:
-            raise UnreadableFile(
-                "the file is cut short inside its header",
-                found=f"{self.size} bytes",
-                expected=f"at least {position + count}",
-            )
-        index = position - self.start
-        if index < 0 or index + count > len(self.buffer):
-            self._file.seek(position)
-            self.buffer = self._file.read(max(_PAGE_BYTES, count))
-            self.start = position
-            index = 0
-            if len(self.buffer) < count:
-                raise UnreadableFile("the file changed while it was read")
-        return index
-
-
-def read_first_bytes(file: FileIO) -> bytes:
+def read_first_bytes(file: ByteSource) -> bytes:
     """Read the first page of an open file."""
-    return file.read(_PAGE_BYTES)
+    return file.read(PAGE_BYTES)
 
 
 def read_elements(
-    file: FileIO, first: bytes, size: int, wanted: Collection[int]
+    file: ByteSource, first: bytes, size: int, wanted: Collection[int]
 ) -> Elements | None:
     """Read the wanted elements of an open file.
 
@@ -133,54 +116,48 @@ def read_elements(
         file is not DICOM.
     """
     elements = Elements(size=size)
-    pages = _Pages(file, first, size)
+    pages = Pages(file, first, size)
     try:
         start = _read_meta(pages, elements, wanted)
         if start is None:
             return None
         if elements.transfer_syntax_uid == DEFLATED_LITTLE:
-            inflated = _inflated(file, start)
-            elements.size, start = len(inflated), 0
-            pages = _Pages(file, inflated, len(inflated))
+            inflated = Deflated(file, start)
+            elements.size = inflated.measure(_most_inflated_bytes(elements, size))
+            inflated.seek(0)
+            pages, start = Pages(inflated, read_first_bytes(inflated), elements.size), 0
         _walk(pages, start, elements, wanted)
     except UnreadableFile as error:
         elements.fault = str(error)
     return elements
 
 
-def open_data(path: str, transfer_syntax_uid: str) -> FileIO | BytesIO:
+def open_data(path: str, transfer_syntax_uid: str) -> FileIO | Member | Deflated:
     """Open what `Elements.pixel_offset` counts in: a file, or the data set deflated in it.
 
     Raises:
         UnreadableFile: The data set cannot be inflated.
         OSError: The file cannot be read.
     """
-    file = FileIO(path)
     if transfer_syntax_uid != DEFLATED_LITTLE:
-        return file
-    with file:
-        pages = _Pages(file, read_first_bytes(file), os.fstat(file.fileno()).st_size)
-        return BytesIO(_inflated(file, _read_meta(pages, Elements(), ()) or 0))
+        return open_source(path)
+    last = last_opened(path)
+    if last is not None:
+        return last
+    file = open_source(path)
+    file.seek(0)
+    pages = Pages(file, read_first_bytes(file), size_of(file))
+    return keep(path, file, _read_meta(pages, Elements(), ()) or 0)
 
 
-def _inflated(file: FileIO, start: int) -> bytes:
-    """Return the data set that is deflated in a file (PS3.5 annex A.5), whole."""
-    file.seek(start)
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    try:
-        data = inflater.decompress(file.read(_MAX_INFLATED_BYTES), _MAX_INFLATED_BYTES)
-    except zlib.error:
-        raise UnreadableFile("the deflated data set is damaged") from None
-    if len(data) == _MAX_INFLATED_BYTES:
-        raise UnreadableFile(
-            "the deflated data set is too large", expected=f"less than {_MAX_INFLATED_BYTES} bytes"
-        )
-    if not inflater.eof:
-        raise UnreadableFile("the deflated data set is cut short", found=f"{len(data)} bytes")
-    return data
+def _most_inflated_bytes(elements: Elements, packed: int) -> int:
+    """Return how long a data set may be that is deflated in so many bytes."""
+    if not has_groups(elements.values):
+        return _MAX_INFLATED_BYTES
+    return max(_MAX_INFLATED_BYTES, min(MAX_MEMBER_BYTES, MAX_RATIO * packed))
 
 
-def _read_meta(pages: _Pages, elements: Elements, wanted: Collection[int]) -> int | None:
+def _read_meta(pages: Pages, elements: Elements, wanted: Collection[int]) -> int | None:
     """Read the file meta information; return where the data set starts, None when not DICOM."""
     first = pages.buffer
     if first[128:132] == b"DICM":
@@ -193,23 +170,23 @@ def _read_meta(pages: _Pages, elements: Elements, wanted: Collection[int]) -> in
         index = pages.locate(position, 8)
         if pages.buffer[index : index + 2] != b"\x02\x00":
             break
-        tag, _, length, value_start = _element_header(pages, position, "<", implicit=False)
-        if length == _UNDEFINED:
+        tag, _, length, value_start = element_header(pages, position, "<", implicit=False)
+        if length == UNDEFINED:
             raise UnreadableFile("the file meta information is damaged")
         if tag in wanted or tag == TRANSFER_SYNTAX_UID:
-            elements.values[tag] = _value(pages, tag, value_start, length)
+            elements.values[tag] = read_value(pages, tag, value_start, length)
         position = value_start + length
     uid = elements.values.get(TRANSFER_SYNTAX_UID, b"").rstrip(b" \0").decode("latin-1")
     if not uid:
         index = pages.locate(position, 8)
         vr = pages.buffer[index + 4 : index + 6]
-        uid = EXPLICIT_LITTLE if _is_vr(vr) else IMPLICIT_LITTLE
+        uid = EXPLICIT_LITTLE if is_vr(vr) else IMPLICIT_LITTLE
     elements.transfer_syntax_uid = uid
     elements.big_endian = uid == EXPLICIT_BIG
     return position
 
 
-def _walk(pages: _Pages, position: int, elements: Elements, wanted: Collection[int]) -> None:
+def _walk(pages: Pages, position: int, elements: Elements, wanted: Collection[int]) -> None:
     """Go through the top level of the data set up to PixelData, keeping the wanted values."""
     if elements.transfer_syntax_uid in _OTHER_DEFLATED:
         raise UnreadableFile(
@@ -222,36 +199,40 @@ def _walk(pages: _Pages, position: int, elements: Elements, wanted: Collection[i
     if not implicit and pages.size - position >= 8:
         # Some writers name an explicit syntax and write an implicit one.
         index = pages.locate(position, 8)
-        implicit = not _is_vr(pages.buffer[index + 4 : index + 6])
-    while position < _MAX_HEADER_BYTES:
+        implicit = not is_vr(pages.buffer[index + 4 : index + 6])
+    while position < MAX_HEADER_BYTES:
         position = _pass_short(pages, position, order, implicit, elements, wanted)
         if position == pages.size:
             return
-        tag, vr, length, value_start = _element_header(pages, position, order, implicit)
+        tag, vr, length, value_start = element_header(pages, position, order, implicit)
         if tag == PIXEL_DATA:
             elements.pixel_offset = value_start
-            elements.pixel_length = None if length == _UNDEFINED else length
+            elements.pixel_length = None if length == UNDEFINED else length
             return
         if tag in _PIXEL_ELEMENTS:
             elements.float_pixels = _PIXEL_ELEMENTS[tag]
             return
-        if length == _UNDEFINED:
-            position = _after_sequence(pages, value_start, order, implicit or vr == b"UN")
+        if tag in GROUP_SEQUENCES and has_groups(elements.values):
+            form = Form(order, implicit or vr == b"UN")
+            position = read_group(pages, tag, value_start, length, form, elements.groups)
+            continue
+        if length == UNDEFINED:
+            position = after_sequence(pages, value_start, order, implicit or vr == b"UN")
             continue
         if tag in wanted:
-            elements.values[tag] = _value(pages, tag, value_start, length)
+            elements.values[tag] = read_value(pages, tag, value_start, length)
         position = value_start + length
         if position > pages.size:
             raise UnreadableFile(
-                f"the file is cut short inside element {_name(tag)} of its header",
+                f"the file is cut short inside element {tag_name(tag)} of its header",
                 found=f"{pages.size - value_start} bytes",
                 expected=length,
             )
-    raise UnreadableFile("the header is too long", expected=f"at most {_MAX_HEADER_BYTES} bytes")
+    raise UnreadableFile("the header is too long", expected=f"at most {MAX_HEADER_BYTES} bytes")
 
 
 def _pass_short(
-    pages: _Pages,
+    pages: Pages,
     position: int,
     order: str,
     implicit: bool,
@@ -272,7 +253,8 @@ def _pass_short(
     while index <= here - 12:
         if implicit:
             group, element, length = unpack(buffer, index)
-            plain = length < _PAGE_BYTES and group < 0x7FE0
+            plain = length < PAGE_BYTES and group < _FIRST_LONG_GROUP
+            plain = plain and group << 16 | element != CONTRAST_AGENTS
         else:
             group, element, vr, length = unpack(buffer, index)
             plain = vr in _SHORT_VR
@@ -280,86 +262,9 @@ def _pass_short(
             break
         tag, end = group << 16 | element, index + 8 + length
         if tag in wanted:
-            if end > here or length > _MAX_VALUE_BYTES:
+            if end > here or length > MAX_VALUE_BYTES:
                 break
             values[tag] = buffer[index + 8 : end]
         before, index = index, end
     # An element that claims to reach beyond the file is left to the checked reader.
     return start + (index if start + index <= pages.size else before)
-
-
-def _after_sequence(pages: _Pages, position: int, order: str, implicit: bool) -> int:
-    """Find where a sequence of undefined length ends, through nested ones without recursion."""
-    # One entry an open level: whether it is a sequence (of items) or an item (of elements), and
-    # whether its elements are implicit (a sequence with VR UN always is, PS3.5 section 6.2.2).
-    open_levels: list[tuple[bool, bool]] = [(True, implicit)]
-    for _ in range(_MAX_SEQUENCE_ELEMENTS):
-        in_sequence, implicit = open_levels[-1]
-        index = pages.locate(position, 8)
-        group, element, length = struct.unpack_from(f"{order}HHI", pages.buffer, index)
-        tag = group << 16 | element
-        position += 8
-        if tag == (_SEQUENCE_END if in_sequence else _ITEM_END):
-            open_levels.pop()
-            if not open_levels:
-                return position
-            continue
-        if in_sequence:
-            if tag != _ITEM:
-                raise UnreadableFile(
-                    "a sequence in the header is damaged", found=_name(tag), expected="an item"
-                )
-            opened = (False, implicit)
-        else:
-            _, vr, length, position = _element_header(pages, position - 8, order, implicit)
-            opened = (True, implicit or vr == b"UN")
-        if length != _UNDEFINED:
-            position += length
-            continue
-        open_levels.append(opened)
-        if len(open_levels) > _MAX_DEPTH:
-            raise UnreadableFile(
-                "sequences are nested too deeply", expected=f"at most {_MAX_DEPTH} levels"
-            )
-    raise UnreadableFile(
-        "a sequence has too many elements", expected=f"at most {_MAX_SEQUENCE_ELEMENTS}"
-    )
-
-
-def _element_header(
-    pages: _Pages, position: int, order: str, implicit: bool
-) -> tuple[int, bytes, int, int]:
-    """Return tag, value representation (b"" if implicit), declared length and start of value."""
-    index = pages.locate(position, 8)
-    buffer = pages.buffer
-    if implicit:
-        group, element, length = struct.unpack_from(order + "HHI", buffer, index)
-        return group << 16 | element, b"", length, position + 8
-    group, element, vr, short = struct.unpack_from(order + "HH2sH", buffer, index)
-    tag = group << 16 | element
-    if vr not in _LONG_VR:
-        if not _is_vr(vr):
-            raise UnreadableFile(f"the header is damaged at element {_name(tag)}, byte {position}")
-        return tag, vr, short, position + 8
-    index = pages.locate(position, 12)
-    (length,) = struct.unpack_from(order + "I", pages.buffer, index + 8)
-    return tag, vr, length, position + 12
-
-
-def _value(pages: _Pages, tag: int, start: int, length: int) -> bytes:
-    if length > _MAX_VALUE_BYTES:
-        raise UnreadableFile(
-            f"element {_name(tag)} is too long",
-            found=f"{length} bytes",
-            expected=f"at most {_MAX_VALUE_BYTES}",
-        )
-    index = pages.locate(start, length)
-    return pages.buffer[index : index + length]
-
-
-def _is_vr(two_bytes: bytes) -> bool:
-    return len(two_bytes) == 2 and two_bytes.isalpha() and two_bytes.isupper()
-
-
-def _name(tag: int) -> str:
-    return f"({tag >> 16:04X},{tag & 0xFFFF:04X})"

@@ -24,19 +24,25 @@ _UNCOVERED_RATIO = 1.4
 """Of a distance over the mean thickness of its two slices, to what is usual in the scan or 1. Where
 2.5 mm slices meet 5 mm ones it may be 1.33 in a whole scan."""
 
+_COUNTED_SHARE = 0.8
+"""When this share of the InstanceNumbers follow each other one by one, slices were counted."""
+
 _NEIGHBOURS = 6
 _SAME_RATIO = 1.1
 _OVERLAP_RATIO = 4.5
 
 
 def find_gaps(
-    positions_mm: Sequence[float], thicknesses_mm: Sequence[float | None]
+    positions_mm: Sequence[float],
+    thicknesses_mm: Sequence[float | None],
+    numbers: Sequence[int | None] = (),
 ) -> tuple[list[str], tuple[int, ...]]:
     """Find what keeps slices from following each other without a gap, and where.
 
     Args:
         positions_mm: Along the slice normal, sorted.
         thicknesses_mm: SliceThickness of the same slices.
+        numbers: InstanceNumber of the same slices; empty when unknown.
 
     Returns:
         One line for each defect; the indices of the slices whose successor is no neighbour, because
@@ -55,8 +61,10 @@ def find_gaps(
     breaks[gaps] = True
     wide = _tissue_between(distances, thicknesses_mm)
     breaks[wide] = True
+    skipped, uncounted = _skipped(distances, thicknesses_mm, numbers, np.flatnonzero(breaks))
+    breaks[uncounted] = True
     between = _widest(distances, [index for index in wide if index not in gaps])
-    defects = [*missing, *_repeats(positions), *_far_apart(distances), *between]
+    defects = [*missing, *skipped, *_repeats(positions), *_far_apart(distances), *between]
     return defects, tuple(np.flatnonzero(breaks).tolist())
 
 
@@ -130,6 +138,50 @@ def _missing(positions_mm: NDArray[np.float64]) -> tuple[list[str], list[int]]:
                 f"found a distance of {distance:.1f} mm; expected about {min(usual, nearest):.1f}"
             )
             before.append(int(np.searchsorted(positions_mm, distinct[index + 1])) - 1)
+    return lines, before
+
+
+def _skipped(
+    distances_mm: NDArray[np.float64],
+    thicknesses_mm: Sequence[float | None],
+    numbers: Sequence[int | None],
+    known: NDArray[np.int64],
+) -> tuple[list[str], list[int]]:
+    """Find a number that is left out where zones meet, which is all that tells of a slice there.
+
+    Slices of two zones may overlap by so much that without one of them no tissue is left out. A
+    number alone says little: many are left out in whole scans. It counts where all others follow
+    each other, the distance is that of neither zone or the thickness changes, and one is left out.
+
+    Returns:
+        One line for each place that is not known yet, and the index of the slice before it.
+    """
+    counted = [number for number in numbers if number is not None]
+    if len(counted) != len(distances_mm) + 1:
+        return [], []
+    steps = [above - below for below, above in pairwise(counted)]
+    one = max((1, -1), key=steps.count)
+    if steps.count(one) < _COUNTED_SHARE * len(steps) or min(step * one for step in steps) < 1:
+        return [], []
+    lines, before = [], []
+    for index in (index for index, step in enumerate(steps) if step == 2 * one):
+        beside = [
+            float(distances_mm[there])
+            for there in (index - 1, index + 1)
+            if 0 <= there < len(distances_mm)
+        ]
+        usual = any(
+            1 / _SAME_RATIO <= distances_mm[index] / max(other, REPEAT_TOLERANCE_MM) <= _SAME_RATIO
+            for other in beside
+        )
+        below, above = thicknesses_mm[index : index + 2]
+        if index not in known and (below != above or not usual):
+            lines.append(
+                "a slice is missing where zones of slices meet; "
+                f"found InstanceNumbers {counted[index]} and {counted[index + 1]}; "
+                f"expected {counted[index] + one} between them"
+            )
+            before.append(index)
     return lines, before
 
 

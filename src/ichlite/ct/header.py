@@ -1,77 +1,27 @@
-"""Read a file's `SliceHeader`, or say why it is not a CT slice that can be used."""
+"""Read the `SliceHeader` of each CT slice in a file, or say why it is none that can be used."""
 
 from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import FileIO
 from typing import cast
 
-from ichlite.ct.elements import (
-    DEFLATED_LITTLE,
-    EXPLICIT_BIG,
-    EXPLICIT_LITTLE,
-    IMPLICIT_LITTLE,
-    Elements,
-    read_elements,
-    read_first_bytes,
-)
-from ichlite.ct.values import WANTED, Values
-from ichlite.errors import InputError, NotCT, UnreadableFile
+from ichlite.ct.archives import open_member
+from ichlite.ct.elements import read_elements, read_first_bytes
+from ichlite.ct.frames import FrameSource, frame_sources
+from ichlite.ct.functional_groups import has_groups
+from ichlite.ct.image_checks import LOSSY_SYNTAXES, check_kind, check_pixels, pixel_layout
+from ichlite.ct.pages import ByteSource
+from ichlite.ct.tags import WANTED
+from ichlite.ct.values import Values
+from ichlite.errors import NotCT, UnreadableFile
 from ichlite.records import PixelLayout, SliceHeader, Vector3
 
 Orientation = tuple[float, float, float, float, float, float]
 
-MAX_SIDE = 4096
-"""Pixels a side: twice the largest matrix that CT scanners reconstruct; 32 MiB of pixels."""
-
-MIN_SIDE = 16
-"""Pixels a side, below which there is no image."""
-
-NATIVE_SYNTAXES = frozenset({IMPLICIT_LITTLE, EXPLICIT_LITTLE, EXPLICIT_BIG, DEFLATED_LITTLE})
-
-COMPRESSED_SYNTAXES: dict[str, str] = {
-    "1.2.840.10008.1.2.4.51": "JPEG extended (12 bits)",
-    "1.2.840.10008.1.2.4.57": "JPEG lossless (process 14)",
-    "1.2.840.10008.1.2.4.70": "JPEG lossless (first-order prediction)",
-    "1.2.840.10008.1.2.4.80": "JPEG-LS lossless",
-    "1.2.840.10008.1.2.4.81": "JPEG-LS near-lossless",
-    "1.2.840.10008.1.2.4.90": "JPEG 2000 lossless",
-    "1.2.840.10008.1.2.4.91": "JPEG 2000",
-    "1.2.840.10008.1.2.4.201": "HTJ2K lossless",
-    "1.2.840.10008.1.2.4.202": "HTJ2K lossless (RPCL)",
-    "1.2.840.10008.1.2.4.203": "HTJ2K",
-    "1.2.840.10008.1.2.5": "RLE",
-}
-"""Compressed transfer syntaxes that are read (DICOM PS3.5 annex A.4), and their names."""
-
-LOSSY_SYNTAXES = frozenset(f"1.2.840.10008.1.2.4.{last}" for last in (51, 81, 91, 203))
-
-_JPEG_BASELINE = "1.2.840.10008.1.2.4.50"
-
-CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
-_DICOMDIR_STORAGE = "1.2.840.10008.1.3.10"
-_OTHER_CLASSES = {
-    "1.2.840.10008.5.1.4.1.1.2.1": "Enhanced CT (multi-frame)",
-    "1.2.840.10008.5.1.4.1.1.4": "MR image",
-    "1.2.840.10008.5.1.4.1.1.4.1": "Enhanced MR",
-    "1.2.840.10008.5.1.4.1.1.6.1": "ultrasound image",
-    "1.2.840.10008.5.1.4.1.1.7": "secondary capture (a screen or derived picture)",
-    "1.2.840.10008.5.1.4.1.1.30": "parametric map",
-    "1.2.840.10008.5.1.4.1.1.66.4": "segmentation",
-    "1.2.840.10008.5.1.4.1.1.88.22": "enhanced structured report",
-    "1.2.840.10008.5.1.4.1.1.88.33": "comprehensive structured report",
-    "1.2.840.10008.5.1.4.1.1.88.34": "comprehensive 3D structured report",
-    "1.2.840.10008.5.1.4.1.1.88.67": "radiation dose report",
-    "1.2.840.10008.5.1.4.1.1.104.1": "encapsulated PDF",
-    "1.2.840.10008.5.1.4.1.1.128": "PET image",
-    "1.2.840.10008.5.1.4.1.1.481.3": "radiotherapy structure set",
-}
-
 _ARCHIVES: dict[bytes, str] = {
-    b"PK\x03\x04": "zip",
-    b"PK\x05\x06": "zip",
     b"\x1f\x8b": "gzip",
     b"BZh": "bzip2",
     b"\xfd7zXZ\x00": "xz",
@@ -79,6 +29,10 @@ _ARCHIVES: dict[bytes, str] = {
     b"7z\xbc\xaf\x27\x1c": "7z",
     b"Rar!\x1a\x07": "rar",
 }
+_ZIP_STARTS = (b"PK\x03\x04", b"PK\x05\x06")
+_ZIP = "zip archive: unpack it first"
+ZIP = "zip"
+"""`Refusal.code` of a zip archive, whose members `archives` reads."""
 _TAR_MAGIC = slice(257, 262)
 OWN_REPORT = "a report of ichlite, no input"
 _OWN_STARTS = (b"study,series,status,urgent,file", b'{\n  "schema": "ichlite-read/')
@@ -88,7 +42,7 @@ _OWN_TITLE = b"<title>ichlite"
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A file that gives no slice, and why.
+    """A file, or a frame of one, that gives no slice, and why.
 
     Attributes:
         path: As the caller named it.
@@ -98,6 +52,7 @@ class Refusal:
         damaged: Whether it claims to be a CT slice that cannot be used, not another kind of file.
         code: Short name of the fault, as `IchliteError.code`.
         unopened: Whether it was not looked into: an archive, or no permission.
+        frame: Number of the frame that this is about; None for the whole file.
     """
 
     path: str
@@ -106,6 +61,7 @@ class Refusal:
     damaged: bool = False
     code: str | None = None
     unopened: bool = False
+    frame: int | None = None
 
     @property
     def may_be_ct(self) -> bool:
@@ -113,36 +69,96 @@ class Refusal:
         return self.damaged or self.unopened
 
 
-def read_header(path: str) -> SliceHeader | Refusal:
-    """Read a file's slice header (opens the file once, reads a few pages).
+def read_headers(path: str) -> tuple[SliceHeader | Refusal, ...]:
+    """Read the header of each slice in a file (opens the file once, reads a few pages).
 
     Args:
         path: An existing file; any name.
 
     Returns:
-        The header of a single-frame greyscale CT image whose pixels are all there, else why not.
+        The headers of its greyscale CT images whose pixels are all there, in their order; why not
+        in the place of others, or of the whole file. At least one.
     """
     try:
         status = os.stat(path)  # noqa: PTH116  as text: a Path for each file would cost more
         if not stat.S_ISREG(status.st_mode):
-            return Refusal(path, "not a regular file")  # opening a pipe could wait for ever
-        if status.st_size == 0:
-            return Refusal(
-                path, "empty file", unopened=True
-            )  # so are those of /proc, of which some never end
+            return (Refusal(path, "not a regular file"),)  # opening a pipe could wait for ever
+        if status.st_size == 0:  # so are those of /proc, of which some never end
+            return (Refusal(path, "empty file", unopened=True),)
         with FileIO(path) as file:
-            first = read_first_bytes(file)
-            if is_own_report(first):
-                return Refusal(path, OWN_REPORT)
-            kind = _not_dicom(first)
-            if kind is not None:
-                return Refusal(path, kind, unopened=True)
-            elements = read_elements(file, first, status.st_size, WANTED)
+            return _read_open(path, file, status.st_size)
+    except NotADirectoryError:
+        return _read_member(path)
     except OSError as error:
-        return Refusal(path, f"cannot be opened or read: {error.strerror}", unopened=True)
+        return (Refusal(path, f"cannot be opened or read: {error.strerror}", unopened=True),)
+
+
+def read_header(path: str) -> SliceHeader | Refusal:
+    """Read the header of the one slice in a file, as `read_headers` does.
+
+    Returns:
+        The header of a single-frame greyscale CT image whose pixels are all there, else why not.
+    """
+    first, *others = read_headers(path)
+    if others or first.frame is not None:
+        frames = f"{1 + len(others)} frames"
+        line = UnreadableFile("not a single image", found=frames, expected="one slice a file")
+        series = first.series_uid if isinstance(first, SliceHeader) else first.lost_from_series
+        return Refusal(path, str(line), series, damaged=True)
+    return first
+
+
+def _read_member(path: str) -> tuple[SliceHeader | Refusal, ...]:
+    try:
+        with open_member(path) as member:
+            if member.size == 0:
+                return (Refusal(path, "empty file", unopened=True),)
+            return _read_open(path, member, member.size)
+    except UnreadableFile as error:
+        return (Refusal(path, str(error), unopened=True),)
+    except OSError as error:
+        return (Refusal(path, f"cannot be opened or read: {error.strerror}", unopened=True),)
+
+
+def _read_open(path: str, file: ByteSource, size: int) -> tuple[SliceHeader | Refusal, ...]:
+    first = read_first_bytes(file)
+    if is_own_report(first):
+        return (Refusal(path, OWN_REPORT),)
+    if first.startswith(_ZIP_STARTS):
+        return (Refusal(path, _ZIP, unopened=True, code=ZIP),)
+    kind = _not_dicom(first)
+    if kind is not None:
+        return (Refusal(path, kind, unopened=True),)
+    elements = read_elements(file, first, size, WANTED)
     if elements is None:
-        return Refusal(path, "not a DICOM file")
-    return _header(path, elements)
+        if not first.strip(b"\0"):
+            return (Refusal(path, "no content; found zeros alone", unopened=True),)
+        return (Refusal(path, "not a DICOM file"),)
+    values = Values(elements)
+    series = values.text("SeriesInstanceUID")
+    try:
+        check_kind(values, elements)
+        if elements.fault is not None:
+            raise UnreadableFile(elements.fault)
+        check_pixels(values, elements)
+        if not has_groups(elements.values):
+            return (_slice_header(path, values, pixel_layout(values, elements)),)
+        return tuple(_frame_header(path, one, series) for one in frame_sources(file, elements))
+    except NotCT as error:
+        return (Refusal(path, str(error)),)
+    except UnreadableFile as error:
+        return (Refusal(path, str(error), series, damaged=True, code=error.code),)
+
+
+def _frame_header(path: str, source: FrameSource, series: str | None) -> SliceHeader | Refusal:
+    number = source.frame.number
+    try:
+        if source.layout is None:
+            raise UnreadableFile("the pixel data is short", code="short_pixel_data")
+        header = _slice_header(path, Values(source.elements), source.layout)
+        return replace(header, frame=source.frame)
+    except UnreadableFile as error:
+        return Refusal(path, str(error), series, damaged=True, code=error.code, frame=number)
 
 
 def is_localizer(header: SliceHeader) -> bool:
@@ -173,121 +189,6 @@ def _not_dicom(first: bytes) -> str | None:
     if first[_TAR_MAGIC] == b"ustar":
         return "tar archive: unpack it first"
     return None
-
-
-def _header(path: str, elements: Elements) -> SliceHeader | Refusal:
-    values = Values(elements)
-    try:
-        _check_kind(values, elements)
-    except InputError as error:
-        return Refusal(path, str(error))
-    try:
-        if elements.fault is not None:
-            return Refusal(path, elements.fault, values.text("SeriesInstanceUID"), damaged=True)
-        _check_pixels(values, elements)
-        return _slice_header(path, values, _layout(values, elements))
-    except NotCT as error:
-        return Refusal(path, str(error))
-    except UnreadableFile as error:
-        series = values.text("SeriesInstanceUID")
-        return Refusal(path, str(error), series, damaged=True, code=error.code)
-
-
-def _check_kind(values: Values, elements: Elements) -> None:
-    """Raise NotCT unless the file says that it is a CT image."""
-    media_class = values.text("MediaStorageSOPClassUID")
-    if media_class == _DICOMDIR_STORAGE:
-        raise NotCT("DICOMDIR: an index, no image; its files are read by themselves")
-    sop_class = values.text("SOPClassUID") or media_class
-    modality = values.text("Modality")
-    if sop_class not in (None, CT_IMAGE_STORAGE) or modality not in (None, "CT"):
-        found = _OTHER_CLASSES.get(sop_class or "", sop_class)
-        if found is None or sop_class == CT_IMAGE_STORAGE:
-            found = f"Modality {modality}"
-        raise NotCT("not a CT image", found=found, expected="CT Image Storage, Modality CT")
-    if sop_class is None and modality is None:
-        if elements.fault is not None:
-            raise UnreadableFile(elements.fault)
-        raise NotCT("not a CT image", found="neither SOPClassUID nor Modality")
-
-
-def _check_pixels(values: Values, elements: Elements) -> None:
-    """Raise NotCT unless the pixels are those of one greyscale CT slice."""
-    if elements.float_pixels is not None:
-        raise NotCT(
-            "the pixels are floating-point numbers",
-            found=elements.float_pixels,
-            expected="PixelData",
-        )
-    frames = values.integer_text("NumberOfFrames")
-    if frames not in (None, 1):
-        raise NotCT("not a single image", found=f"{frames} frames", expected="one slice a file")
-    samples = values.whole("SamplesPerPixel")
-    photometric = values.text("PhotometricInterpretation")
-    if samples not in (None, 1) or photometric not in (None, "MONOCHROME2"):
-        raise NotCT(
-            "not a greyscale CT image",
-            found=f"{photometric}, {samples or 1} samples a pixel",
-            expected="MONOCHROME2, 1 sample a pixel",
-        )
-    allocated = values.whole("BitsAllocated")
-    if allocated != 16:
-        raise NotCT("not a CT image", found=f"BitsAllocated {allocated}", expected="16")
-    if elements.pixel_offset is None:
-        raise NotCT("there is no image in the file", expected="PixelData")
-
-
-def _layout(values: Values, elements: Elements) -> PixelLayout:
-    """Return sizes and coding of the pixels, checked against each other and the file."""
-    rows, columns = values.required_whole("Rows"), values.required_whole("Columns")
-    if not (MIN_SIDE <= rows <= MAX_SIDE and MIN_SIDE <= columns <= MAX_SIDE):
-        raise UnreadableFile(
-            "the image has a size that CT does not have",
-            found=f"{rows}x{columns} pixels",
-            expected=f"{MIN_SIDE} to {MAX_SIDE} a side",
-        )
-    stored, high_bit = values.required_whole("BitsStored"), values.required_whole("HighBit")
-    signed = values.required_whole("PixelRepresentation")
-    if not (8 <= stored <= 16 and stored - 1 <= high_bit <= 15 and signed in (0, 1)):
-        raise UnreadableFile(
-            "the pixel coding makes no sense",
-            found=f"BitsStored {stored}, HighBit {high_bit}, PixelRepresentation {signed}",
-        )
-    syntax = elements.transfer_syntax_uid
-    offset, length = elements.pixel_offset or 0, elements.pixel_length
-    if syntax in NATIVE_SYNTAXES:
-        _check_native_length(rows * columns * 2, length, elements.size - offset)
-    elif syntax == _JPEG_BASELINE:
-        raise UnreadableFile(
-            "JPEG baseline has 8 bits a pixel, too few for Hounsfield units",
-            remedy="export the scan again, uncompressed or lossless",
-        )
-    elif syntax not in COMPRESSED_SYNTAXES:
-        raise UnreadableFile(
-            "the transfer syntax is not supported",
-            found=syntax,
-            expected="uncompressed, deflated, RLE, JPEG of 12-16 bits, JPEG-LS, JPEG 2000, HTJ2K",
-        )
-    elif length is not None:
-        raise UnreadableFile(
-            "the compressed pixel data is not encapsulated", found=f"{length} bytes"
-        )
-    return PixelLayout(syntax, offset, length, 16, stored, high_bit, signed)
-
-
-def _check_native_length(expected: int, declared: int | None, available: int) -> None:
-    if declared is None:
-        raise UnreadableFile("the uncompressed pixel data has no length")
-    found = min(declared, available)
-    if found < expected:
-        raise UnreadableFile(
-            "the pixel data is short",
-            found=f"{found} bytes",
-            expected=expected,
-            code="short_pixel_data",
-        )
-    if declared > expected + 1:
-        raise UnreadableFile("the pixel data is long", found=f"{declared} bytes", expected=expected)
 
 
 def _is_lossy(said: str | None, layout: PixelLayout) -> bool:

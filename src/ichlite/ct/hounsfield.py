@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ichlite.ct.codecs import decode
 from ichlite.ct.elements import EXPLICIT_BIG, open_data
-from ichlite.ct.header import COMPRESSED_SYNTAXES
+from ichlite.ct.image_checks import COMPRESSED_SYNTAXES
 from ichlite.errors import HounsfieldError, UnreadableFile
 from ichlite.records import SliceHeader
 

@@ -6,14 +6,16 @@ import hashlib
 import os
 import stat
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
-from itertools import compress
+from itertools import chain, compress
 from operator import not_
 
+from ichlite.ct.archives import list_members
+from ichlite.ct.concatenation import missing_parts
 from ichlite.ct.elements import open_data
-from ichlite.ct.header import Refusal, is_localizer, read_header
+from ichlite.ct.header import ZIP, Refusal, is_localizer, read_headers
 from ichlite.ct.stack import stack_slices
 from ichlite.errors import InputError, SeriesError, UnreadableFile
 from ichlite.records import Series, SkippedFile, SliceHeader
@@ -47,27 +49,46 @@ def find_series(
     if not files and not unread:
         raise SeriesError("there are no files to read", expected="at least one DICOM file")
     by_series: dict[str, list[SliceHeader]] = defaultdict(list)
-    lost: dict[str, list[str]] = defaultdict(list)
+    lost: dict[str, list[SkippedFile]] = defaultdict(list)
     skipped = unread
-    for path in files:
-        outcome = read_header(path)
+    for outcome in chain.from_iterable(map(_images, files)):
         if isinstance(outcome, Refusal):
-            skipped.append(SkippedFile(outcome.path, outcome.reason, outcome.may_be_ct))
+            skipped.append(
+                SkippedFile(outcome.path, outcome.reason, outcome.may_be_ct, outcome.frame)
+            )
             if outcome.lost_from_series is not None:
-                lost[outcome.lost_from_series].append(outcome.reason)
+                lost[outcome.lost_from_series].append(skipped[-1])
         else:
             by_series[outcome.series_uid].append(outcome)
     found: list[Series] = []
     for uid, headers in by_series.items():
         single, copies, differing = _without_copies(headers)
         slices, scouts = _parted(single, lambda one: not is_localizer(one), _SCOUT)
-        placed, unplaced = _parted(slices, _has_place, _NO_PLACE)
+        placed, unplaced = _parted(slices, _has_place, _NO_PLACE, may_be_ct=True)
         skipped += copies + scouts + unplaced
-        reasons = [*lost[uid], *(file.reason for file in unplaced)]
-        defects = [*_losses(reasons), *differing, *_repeated(copies)]
+        missing = missing_parts(single)
+        defects = [*_losses([*lost[uid], *unplaced]), *missing, *differing, *_repeated(copies)]
         found.append(stack_slices(placed, content_hash, defects))
     found.sort(key=lambda one: (one.study_uid, one.series_uid))
-    return tuple(found), tuple(sorted(skipped, key=lambda one: (one.file, one.reason)))
+    return tuple(found), tuple(sorted(_merged(skipped), key=lambda one: (one.file, one.reason)))
+
+
+def _images(path: str) -> Iterator[SliceHeader | Refusal]:
+    """Yield the headers of the slices in a file, or in the files in a zip archive."""
+    found = read_headers(path)
+    if not isinstance(found[0], Refusal) or found[0].code != ZIP:
+        yield from found
+        return
+    try:
+        for member, fault in list_members(path):
+            if fault is None:
+                yield from read_headers(member)
+            else:
+                yield Refusal(member, fault, unopened=True)
+    except UnreadableFile as error:
+        yield Refusal(path, str(error), unopened=True)
+    except OSError as error:
+        yield Refusal(path, f"cannot be opened or read: {error.strerror}", unopened=True)
 
 
 def content_hash(header: SliceHeader) -> str:
@@ -75,12 +96,18 @@ def content_hash(header: SliceHeader) -> str:
 
     Reads the file; one that cannot be read counts as empty.
     """
-    fields = repr(replace(header, path="", layout=replace(header.layout, offset=0)))
+    layout = header.layout
+    fields = repr(replace(header, path="", layout=replace(layout, offset=0, end=None)))
     digest = hashlib.sha256(fields.encode())
-    syntax = header.layout.transfer_syntax_uid
-    with suppress(OSError, UnreadableFile), open_data(header.path, syntax) as file:
-        file.seek(header.layout.offset)
-        digest.update(file.read(header.layout.length or 8 * header.rows * header.columns))
+    length = layout.length or 8 * header.rows * header.columns
+    if layout.end is not None:
+        length = min(length, layout.end - layout.offset)
+    with (
+        suppress(OSError, UnreadableFile),
+        open_data(header.path, layout.transfer_syntax_uid) as file,
+    ):
+        file.seek(layout.offset)
+        digest.update(file.read(length))
     return digest.hexdigest()
 
 
@@ -90,10 +117,11 @@ def files_below(
     """List each file below paths once, as the caller would name it, and what is no file."""
     given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     names: dict[str, str] = {}
+    listed: dict[str, str] = {}
     skipped: list[SkippedFile] = []
     for path in sorted({os.fspath(one) for one in given}):
         if _is_folder(path):
-            _list_folder(path, names, skipped)
+            _list_folder(path, names, listed, skipped)
         else:
             _add_file(path, os.path.realpath(path), names, skipped)
     return sorted(names.values()), skipped
@@ -118,8 +146,17 @@ def _is_folder(path: str) -> bool:
     return False
 
 
-def _list_folder(path: str, names: dict[str, str], skipped: list[SkippedFile]) -> None:
-    """Add every file below a folder; links to folders are named, not followed (they may loop)."""
+def _list_folder(
+    path: str, names: dict[str, str], listed: dict[str, str], skipped: list[SkippedFile]
+) -> None:
+    """Add every file below a folder; links to folders are named, not followed (they may loop).
+
+    Args:
+        path: Folder.
+        names: Of the files so far, by their real path.
+        listed: Of the folders so far, by theirs: one that has two names is listed once.
+        skipped: What is no file.
+    """
     try:
         folders = [(path, os.path.realpath(path))]
     except OSError as error:
@@ -127,6 +164,11 @@ def _list_folder(path: str, names: dict[str, str], skipped: list[SkippedFile]) -
         return
     while folders:
         folder, real_folder = folders.pop()
+        first = listed.setdefault(real_folder, folder)
+        if os.path.normpath(first) != os.path.normpath(folder):
+            skipped.append(SkippedFile(folder, f"the same folder as {first}"))
+        if first is not folder:
+            continue
         try:
             with os.scandir(folder) as listing:
                 entries = sorted(listing, key=lambda entry: entry.name)
@@ -164,9 +206,9 @@ def _without_copies(
     headers: list[SliceHeader],
 ) -> tuple[list[SliceHeader], list[SkippedFile], list[str]]:
     """Part identical copies from the slices, and describe images that differ under one UID."""
-    by_instance: dict[str, list[SliceHeader]] = defaultdict(list)
+    by_instance: dict[tuple[str, int], list[SliceHeader]] = defaultdict(list)
     for header in headers:
-        by_instance[header.instance_uid].append(header)
+        by_instance[header.instance_uid, header.frame_number or 0].append(header)
     kept: list[SliceHeader] = []
     copies: list[SkippedFile] = []
     differing = 0
@@ -176,7 +218,9 @@ def _without_copies(
             content = content_hash(header) if len(same_uid) > 1 else ""
             first = by_content.setdefault(content, header)
             if first is not header:
-                copies.append(SkippedFile(header.path, f"a copy of {first.path}"))
+                copies.append(
+                    SkippedFile(header.path, f"a copy of {first.path}", frame=header.frame_number)
+                )
         kept += by_content.values()
         differing += len(by_content) > 1
     several = f"{differing} SOPInstanceUIDs stand" if differing > 1 else "1 SOPInstanceUID stands"
@@ -185,25 +229,46 @@ def _without_copies(
 
 
 def _parted(
-    headers: list[SliceHeader], stays: Callable[[SliceHeader], bool], reason: str
+    headers: list[SliceHeader],
+    stays: Callable[[SliceHeader], bool],
+    reason: str,
+    *,
+    may_be_ct: bool = False,
 ) -> tuple[list[SliceHeader], list[SkippedFile]]:
     """Part the slices that stay from the others, which have a reason; all stay if none would."""
     keep = [stays(header) for header in headers]
     if not any(keep):
         return headers, []
     others = compress(headers, map(not_, keep))
-    return list(compress(headers, keep)), [SkippedFile(one.path, reason) for one in others]
+    parted = [SkippedFile(one.path, reason, may_be_ct, one.frame_number) for one in others]
+    return list(compress(headers, keep)), parted
 
 
 def _has_place(header: SliceHeader) -> bool:
     return bool(header.image_position_mm and header.image_orientation)
 
 
-def _losses(reasons: list[str]) -> list[str]:
-    if not reasons:
+def _losses(lost: list[SkippedFile]) -> list[str]:
+    if not lost:
         return []
-    first = min(reasons)
-    return [f"{len(reasons)} of its files cannot be used, so slices are missing: {first}"]
+    what = "files" if all(one.frame is None for one in lost) else "slices"
+    first = min(one.reason for one in lost)
+    return [f"{len(lost)} of its {what} cannot be used, so slices are missing: {first}"]
+
+
+def _merged(skipped: list[SkippedFile]) -> list[SkippedFile]:
+    """Say once of a file what is true of several of its frames."""
+    alike: dict[tuple[str, str, bool], list[SkippedFile]] = defaultdict(list)
+    for one in skipped:
+        alike[one.file, one.reason, one.may_be_ct].append(one)
+    merged: list[SkippedFile] = []
+    for (file, reason, may_be_ct), those in alike.items():
+        if len(those) == 1 or those[0].frame is None:
+            merged += those
+        else:
+            several = f"{len(those)} frames, from frame {those[0].frame} on: {reason}"
+            merged.append(SkippedFile(file, several, may_be_ct))
+    return merged
 
 
 def _repeated(copies: list[SkippedFile]) -> list[str]:

@@ -18,6 +18,8 @@ _T = TypeVar("_T", bound=Hashable)
 _SPACING_TOLERANCE = 1e-3
 _COSINE_TOLERANCE = 1e-3
 _NAMED = 3
+_TYPE_VALUES = 4
+"""Of FrameType, which the standard defines (DICOM PS3.3 C.8.16.1); a device may add others."""
 
 
 def stack_slices(
@@ -40,7 +42,7 @@ def stack_slices(
     found_defects = list(defects)
     known = _positions(headers)
     if known is None:
-        ordered = sorted(headers, key=lambda one: (one.instance_number or 0, one.instance_uid))
+        ordered = sorted(headers, key=lambda one: (one.instance_number or 0, _name(one)))
         positions: tuple[float, ...] = ()
         spacing_mm = None
         breaks = tuple(range(len(headers) - 1))
@@ -50,13 +52,15 @@ def stack_slices(
                 "or ImageOrientationPatient; expected both in each"
             )
     else:
-        keyed = sorted(
-            zip(known, headers, strict=True), key=lambda pair: (pair[0], pair[1].instance_uid)
-        )
+        keyed = sorted(zip(known, headers, strict=True), key=lambda pair: (pair[0], _name(pair[1])))
         keyed = _order_equals(keyed, order_of_equals)
         positions = tuple(position for position, _ in keyed)
         ordered = [header for _, header in keyed]
-        gaps, breaks = find_gaps(positions, [header.slice_thickness_mm for header in ordered])
+        gaps, breaks = find_gaps(
+            positions,
+            [header.slice_thickness_mm for header in ordered],
+            [header.instance_number for header in ordered],
+        )
         found_defects += gaps
         spacing_mm = float(np.median(np.diff(positions))) if len(positions) > 1 else None
     return Series(
@@ -123,19 +127,24 @@ def _positions(headers: Sequence[SliceHeader]) -> list[float] | None:
     ]
 
 
+def _name(header: SliceHeader) -> tuple[str, int]:
+    """Return what tells images apart: SOPInstanceUID, and the number of a frame."""
+    return header.instance_uid, header.frame_number or 0
+
+
 def _order_equals(
     keyed: list[tuple[float, SliceHeader]], order_of_equals: Callable[[SliceHeader], str]
 ) -> list[tuple[float, SliceHeader]]:
     """Order slices by their content where position and SOPInstanceUID are the same."""
-    counts = Counter((position, header.instance_uid) for position, header in keyed)
+    counts = Counter((position, _name(header)) for position, header in keyed)
     if max(counts.values()) == 1:
         return keyed
     return sorted(
         keyed,
         key=lambda pair: (
             pair[0],
-            pair[1].instance_uid,
-            order_of_equals(pair[1]) if counts[pair[0], pair[1].instance_uid] > 1 else "",
+            _name(pair[1]),
+            order_of_equals(pair[1]) if counts[pair[0], _name(pair[1])] > 1 else "",
         ),
     )
 
@@ -174,6 +183,19 @@ def find_mixtures(headers: Sequence[SliceHeader]) -> list[str]:
         *_listed("tube voltages", [_shown(header.kvp, " kV") for header in headers]),
         *_listed("convolution kernels", [header.convolution_kernel for header in headers]),
         *_listed("rescale values", [_rescale(header) for header in headers]),
+        *_frame_mixtures([header for header in headers if header.frame is not None]),
+    ]
+
+
+def _frame_mixtures(headers: Sequence[SliceHeader]) -> list[str]:
+    """Find in which things the frames of files disagree that series of single slices part by."""
+    frames = [header.frame for header in headers if header.frame is not None]
+    times = [_shown(frame.temporal_position, "") for frame in frames]
+    types = ["\\".join(header.image_type[:_TYPE_VALUES]) or None for header in headers]
+    return [
+        *_listed("stacks", [frame.stack_id for frame in frames]),
+        *_listed("temporal positions", times),
+        *_listed("frame types", types),
     ]
 
 

@@ -212,7 +212,12 @@ def leave_out(volume: HeadVolume, reasons: Mapping[int, str]) -> HeadVolume:
         return volume
     slices = volume.series.slices
     files = (
-        SkippedFile(slices[index].path, _without_path(reason, slices[index].path))
+        SkippedFile(
+            slices[index].path,
+            _without_path(reason, slices[index].path),
+            may_be_ct=True,
+            frame=slices[index].frame_number,
+        )
         for index, reason in reasons.items()
     )
     return replace(

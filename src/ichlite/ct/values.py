@@ -7,53 +7,8 @@ import re
 from functools import lru_cache
 
 from ichlite.ct.elements import Elements
+from ichlite.ct.tags import TAGS
 from ichlite.errors import UnreadableFile
-
-TAGS: dict[str, int] = {
-    "MediaStorageSOPClassUID": 0x00020002,
-    "ImageType": 0x00080008,
-    "SOPClassUID": 0x00080016,
-    "SOPInstanceUID": 0x00080018,
-    "StudyDate": 0x00080020,
-    "SeriesDate": 0x00080021,
-    "AcquisitionDate": 0x00080022,
-    "ContentDate": 0x00080023,
-    "Modality": 0x00080060,
-    "StudyDescription": 0x00081030,
-    "SeriesDescription": 0x0008103E,
-    "PatientName": 0x00100010,
-    "PatientID": 0x00100020,
-    "PatientBirthDate": 0x00100030,
-    "PatientSex": 0x00100040,
-    "PatientAge": 0x00101010,
-    "ContrastBolusAgent": 0x00180010,
-    "BodyPartExamined": 0x00180015,
-    "SliceThickness": 0x00180050,
-    "KVP": 0x00180060,
-    "ConvolutionKernel": 0x00181210,
-    "StudyInstanceUID": 0x0020000D,
-    "SeriesInstanceUID": 0x0020000E,
-    "InstanceNumber": 0x00200013,
-    "ImagePositionPatient": 0x00200032,
-    "ImageOrientationPatient": 0x00200037,
-    "FrameOfReferenceUID": 0x00200052,
-    "SamplesPerPixel": 0x00280002,
-    "PhotometricInterpretation": 0x00280004,
-    "NumberOfFrames": 0x00280008,
-    "Rows": 0x00280010,
-    "Columns": 0x00280011,
-    "PixelSpacing": 0x00280030,
-    "BitsAllocated": 0x00280100,
-    "BitsStored": 0x00280101,
-    "HighBit": 0x00280102,
-    "PixelRepresentation": 0x00280103,
-    "PixelPaddingValue": 0x00280120,
-    "LossyImageCompression": 0x00282110,
-    "RescaleIntercept": 0x00281052,
-    "RescaleSlope": 0x00281053,
-    "RescaleType": 0x00281054,
-}
-"""Tags (group << 16 | element), by DICOM keyword, of all that a CT slice's header is asked for."""
 
 _LARGEST_MM = {
     "ImagePositionPatient": 1e5,
@@ -62,8 +17,6 @@ _LARGEST_MM = {
     "SliceThickness": 1e5,
 }
 """No scanner is 100 m long; beyond that, arithmetic on the values could overflow."""
-
-WANTED = frozenset(TAGS.values())
 
 _AGE = re.compile(r"([0-9]{1,3}) ?([DWMY]?)", re.IGNORECASE)
 _PER_YEAR = {"": 1.0, "D": 365.25, "W": 365.25 / 7, "M": 12.0, "Y": 1.0}
@@ -120,6 +73,17 @@ class Values:
         if number is None:
             raise UnreadableFile(f"no {keyword} in the file")
         return number
+
+    def long(self, keyword: str) -> int | None:
+        """Return a 32-bit unsigned number."""
+        raw = self._values.get(TAGS[keyword])
+        if not raw:
+            return None
+        if len(raw) != 4:
+            raise UnreadableFile(
+                f"{keyword} has a wrong length", found=f"{len(raw)} bytes", expected=4
+            )
+        return int.from_bytes(raw, "big" if self._big_endian else "little")
 
     def padding(self, *, signed: bool) -> int | None:
         """Return PixelPaddingValue, which has the pixels' sign whatever its own type says."""

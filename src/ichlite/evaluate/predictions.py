@@ -19,7 +19,7 @@ from ichlite.contracts.run import RunManifest
 from ichlite.ct.gaps import find_gaps
 from ichlite.data.levels import levelled
 from ichlite.errors import BundleError
-from ichlite.infer.bundle import MANIFEST_FILE, Bundle, load_bundle
+from ichlite.infer.bundle import MANIFEST_FILE, Bundle, bundle_folder, load_bundle
 from ichlite.infer.decision import Calibration, Rule, decide
 from ichlite.infer.runtime import Runtime
 from ichlite.labels import CLASSES
@@ -99,14 +99,14 @@ def load_judge(path: Path, training: RunManifest | None = None) -> Judge:
     """Return the judge that a bundle folder, run folder or `.keras` file makes.
 
     Args:
-        path: Where the model lies.
+        path: Where the model lies; `embedded` for the bundle that is shipped.
         training: Manifest of the run, for one that is no bundle.
 
     Raises:
         BundleError: A bundle that is incomplete or changed.
         InputError: No model there.
     """
-    if (path / MANIFEST_FILE).exists():
+    if (bundle_folder(path) / MANIFEST_FILE).exists():
         return bundle_judge(load_bundle(path))
     from ichlite.models.saved import load
 

@@ -1,7 +1,8 @@
 """Load and check a bundle: the only thing that crosses from making models to using them.
 
 A bundle is `model.tflite`, `manifest.json` and the files that the manifest lists, each with its
-SHA-256. Everything is checked before anything is judged: one changed byte is an error.
+SHA-256; the manifest carries its own. All is checked before anything is judged: one changed byte is
+an error.
 """
 
 from __future__ import annotations
@@ -19,19 +20,23 @@ from ichlite.contracts.bundle import (
     BundleManifest,
     CalibrationSpec,
     DecisionSpec,
-    OutputSpec,
 )
+from ichlite.contracts.bundle_tensors import OutputSpec
 from ichlite.contracts.codec import ContractError, Document, read_document
+from ichlite.contracts.seal import seal_of
 from ichlite.ct.tensor import GRID, HU_MAX, HU_MIN
 from ichlite.ct.windows import Window
 from ichlite.errors import BundleError, IchliteError, UnknownName
 from ichlite.infer.decision import EVIDENCE_MM, Calibration, Rule
+from ichlite.infer.model_description import BRAIN_LEVEL
 
 MODEL_FILE = "model.tflite"
 MANIFEST_FILE = "manifest.json"
 CARD_FILE = "model-card.md"
 EMBEDDED = Path(__file__).resolve().parents[1] / "assets" / "bundle"
 """The bundle that is shipped with ichlite."""
+EMBEDDED_WORD = "embedded"
+"""What a command calls it, where there is no such folder."""
 
 CHANNELS = 3
 
@@ -94,11 +99,25 @@ class Bundle:
         )
 
 
+def bundle_folder(path: Path | str | None) -> Path:
+    """Return the folder of a bundle: that of the embedded one for None or the word `embedded`.
+
+    A folder that has that word for its name is taken itself.
+
+    Example:
+        >>> bundle_folder("embedded") == EMBEDDED
+        True
+    """
+    if path is None or (str(path) == EMBEDDED_WORD and not Path(path).exists()):
+        return EMBEDDED
+    return Path(path)
+
+
 def load_bundle(path: Path | str | None = None) -> Bundle:
     """Return the bundle in a folder, read and checked.
 
     Args:
-        path: Folder with `manifest.json`; None for the embedded bundle.
+        path: Folder with `manifest.json`; None or `embedded` for the embedded bundle.
 
     Returns:
         The bundle; every file it lists has the hash it lists.
@@ -110,7 +129,7 @@ def load_bundle(path: Path | str | None = None) -> Bundle:
         >>> load_bundle().path == EMBEDDED
         True
     """
-    folder = EMBEDDED if path is None else Path(path)
+    folder = bundle_folder(path)
     manifest = _manifest(folder)
     spec = manifest.input
     for key, expected in (
@@ -121,6 +140,8 @@ def load_bundle(path: Path | str | None = None) -> Bundle:
     ):
         _check_equal(folder, f"input {key}", getattr(spec, key), expected)
     _check_equal(folder, "number of windows", len(spec.windows), CHANNELS)
+    if spec.brain_level:
+        _check_equal(folder, "input brain_level", spec.brain_level, BRAIN_LEVEL)
     contents = _checked_files(folder, manifest.files)
     try:
         return bundle_of(folder, manifest, contents[MODEL_FILE])
@@ -171,16 +192,17 @@ def rule_of(spec: DecisionSpec) -> Rule:
     )
 
 
-class _Schema(Document, frozen=True, kw_only=True):
-    """The one key that every document of ichlite has."""
+class _Head(Document, frozen=True, kw_only=True):
+    """The keys that say whether the rest may be read."""
 
     schema: object = None
+    manifest_sha256: object = None
 
 
 def _manifest(folder: Path) -> BundleManifest:
     try:
         text = (folder / MANIFEST_FILE).read_bytes()
-        schema = read_document(_Schema, text).schema
+        head = read_document(_Head, text)
     except OSError as error:
         is_run = (folder / "train.json").exists()
         raise BundleError(
@@ -193,10 +215,20 @@ def _manifest(folder: Path) -> BundleManifest:
         raise BundleError(
             f"bundle {folder}: {MANIFEST_FILE} is not the JSON of a bundle", found=str(error)
         ) from error
-    if schema != SCHEMA:
+    if head.schema != SCHEMA:
         raise BundleError(
-            f"bundle {folder} cannot be used by this version", found=schema, expected=SCHEMA
+            f"bundle {folder} cannot be used by this version", found=head.schema, expected=SCHEMA
         )
+    if isinstance(head.manifest_sha256, str):
+        found = seal_of(text, head.manifest_sha256)
+        if found != head.manifest_sha256:
+            raise BundleError(
+                f"bundle {folder}: {MANIFEST_FILE} was changed",
+                found=f"SHA-256 {found}",
+                expected=head.manifest_sha256,
+                remedy="install the bundle again, or, if you mean the change, take the key "
+                "manifest_sha256 out",
+            )
     try:
         return read_document(BundleManifest, text)
     except ContractError as error:

@@ -9,8 +9,11 @@ from typing import Any
 from msgspec import UNSET
 
 from ichlite import __version__
+from ichlite.contracts.bundle_tensors import TensorSpec
 from ichlite.contracts.codec import to_json_value
 from ichlite.infer.bundle import CARD_FILE, MODEL_FILE, Bundle
+from ichlite.infer.runtime import Runtime
+from ichlite.infer.worth import doubts
 from ichlite.labels import NAMES
 
 _PACKAGES = ("ai-edge-litert", "numpy", "pydicom", "pillow")
@@ -35,11 +38,14 @@ def bundle_facts(bundle: Bundle) -> dict[str, dict[str, Any]]:
             "map": bundle.map.kind,
             "bytes": len(bundle.model),
             "sha256": manifest.files[MODEL_FILE],
+            "manifest_sha256": manifest.manifest_sha256 or None,
+            "warnings": list(doubts(manifest)),
             "path": str(bundle.path),
         },
         "input": {
             "grid": f"{manifest.input.rows}x{manifest.input.columns}",
             "brain_level_hu": bundle.brain_level_hu,
+            **_tensor(Runtime(bundle).tensors[0]),
             **{f"window {w.name}": f"{w.centre_hu}/{w.width_hu} HU" for w in bundle.windows},
         },
         "calibration": {
@@ -71,6 +77,14 @@ def model_card(bundle: Bundle) -> str:
     if CARD_FILE not in bundle.manifest.files:
         return ""
     return (bundle.path / CARD_FILE).read_text(encoding="utf-8", errors="replace")
+
+
+def _tensor(tensor: TensorSpec) -> dict[str, Any]:
+    """Return what must be known of the input tensor, as the model file has it."""
+    said = to_json_value(tensor)
+    channels = said["shape"][-1]
+    keys = {key: said[key] for key in ("name", "dtype", "quantization")}
+    return {**keys, "layout": "NHWC", "channels": channels}
 
 
 def _section(document: object) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,15 +22,18 @@ from ichlite.ct.series import find_series
 from ichlite.errors import SeriesError
 from ichlite.infer.bundle import Bundle
 from ichlite.infer.datasets import as_paths
+from ichlite.infer.nifti import read_volumes, volumes_among
 from ichlite.infer.reader import Reader
 from ichlite.infer.results import Analysed, ReadResult, ScanResult
 from ichlite.infer.study import read_study
-from ichlite.records import Series, SkippedFile
+from ichlite.infer.worth import doubts
+from ichlite.records import HeadVolume, Series, SkippedFile
 
 if TYPE_CHECKING:
     from ichlite.infer.datasets import Paths
 
 Visit = Callable[[ScanResult], None]
+Progress = Callable[[int, int], None]
 
 
 def read_paths(
@@ -40,6 +44,7 @@ def read_paths(
     threads: int = 1,
     keep_pixels: bool = False,
     visit: Visit | None = None,
+    progress: Progress | None = None,
     pixels_for_visit: bool = False,
     operating_point: str | None = None,
     every_series: bool = False,
@@ -47,8 +52,9 @@ def read_paths(
     """Return a result for each study under paths, and a reason for each other series and file.
 
     Args:
-        paths: A file or folder, or several; folders are searched through all sub-folders. Or
-            pydicom data sets, with their pixels.
+        paths: A file or folder, or several; folders are searched through all sub-folders. Files
+            of DICOM, or NIfTI volumes (.nii, .nii.gz; needs `ichlite[nifti]`). Or pydicom data
+            sets, with their pixels.
         bundle: The model, or its folder; None for the embedded one.
         force: Judge series that the gate refused; what has no HU, or mixes patients or studies,
             is still not judged.
@@ -56,6 +62,7 @@ def read_paths(
             result is the same for any number.
         keep_pixels: Keep each series' HU and activation maps in its result.
         visit: Called with each result as it is ready.
+        progress: Called with (studies done, studies in all) as each is begun.
         pixels_for_visit: Give `visit` the pixels and then drop them: for reports on many studies
             without all of them in memory.
         operating_point: The bundle's thresholds to decide by, such as `high_sensitivity`; None for
@@ -81,6 +88,7 @@ def read_paths(
             force=force,
             keep_pixels=keep_pixels,
             visit=visit,
+            progress=progress,
             pixels_for_visit=pixels_for_visit,
             every_series=every_series,
         )
@@ -93,6 +101,7 @@ def read_with(
     force: bool = False,
     keep_pixels: bool = False,
     visit: Visit | None = None,
+    progress: Progress | None = None,
     pixels_for_visit: bool = False,
     every_series: bool = False,
 ) -> ReadResult:
@@ -104,18 +113,38 @@ def read_with(
             found, unread = find_series(findable)
             skipped += unread
         crowded = _crowded_folders(found)
+        doubted = doubts(reader.bundle.manifest)
         studies: list[ScanResult] = []
-        for members in _studies(found, every_series=every_series):
-            pixels = keep_pixels or pixels_for_visit
-            for one in read_study(reader, members, force=force, keep_pixels=pixels):
-                result = replace(one, notes=one.notes + _crowd_notes(one, crowded))
+        pixels = keep_pixels or pixels_for_visit
+        volumes, skipped = volumes_among(skipped)
+        groups = _studies(found, every_series=every_series)
+        answers = chain(
+            (read_study(reader, one, force=force, keep_pixels=pixels) for one in groups),
+            (_read_volume(reader, one, force, pixels) for one in read_volumes(volumes)),
+        )
+        count = len(groups) + len(volumes)
+        for done, answer in enumerate(answers):
+            if progress is not None:
+                progress(done, count)
+            if isinstance(answer, SkippedFile):
+                skipped += (answer,)
+                continue
+            for one in answer:
+                notes = one.notes + _crowd_notes(one, crowded)
+                if isinstance(one, Analysed):
+                    notes += doubted
+                result = replace(one, notes=notes)
                 if visit is not None:
                     visit(result)
                 studies.append(result if keep_pixels else _without_pixels(result))
                 skipped += result.left_out
     studies.sort(key=lambda one: (one.study, one.series))
     return ReadResult(
-        reader.bundle.label, tuple(studies), skipped, warnings=tuple(crowded.values())
+        reader.bundle.label,
+        tuple(studies),
+        skipped,
+        warnings=(*doubted, *crowded.values()),
+        model=reader.bundle,
     )
 
 
@@ -131,7 +160,7 @@ def read_scan(
     """Return the result of the one readable head CT series of a file or folder.
 
     Args:
-        path: File or folder; or the pydicom data sets of one study.
+        path: File or folder; a NIfTI volume; or the pydicom data sets of one study.
         bundle: The model, or its folder; None for the embedded one.
         force: Judge the series although the gate objects.
         threads: Threads that read files and run the model.
@@ -172,6 +201,18 @@ def read_scan(
         )
     why = _why_not(result)
     raise SeriesError(f"{_named(path)} holds no series that can be analysed", found=why)
+
+
+def _read_volume(
+    reader: Reader, volume: HeadVolume | SkippedFile, force: bool, keep_pixels: bool
+) -> list[ScanResult] | SkippedFile:
+    """Return the result of a volume that is a study by itself, in one file."""
+    if isinstance(volume, SkippedFile):
+        return volume
+    series = volume.series
+    result = reader.read(series, force=force, keep_pixels=keep_pixels, volume=volume)
+    file = series.slices[0].path.rpartition("#")[0]
+    return [replace(result, files=(file,))]
 
 
 def _studies(found: Sequence[Series], *, every_series: bool) -> list[list[Series]]:

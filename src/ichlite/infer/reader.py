@@ -22,7 +22,7 @@ from ichlite.infer.results import Analysed, NotAnalysed, ScanResult, SliceScores
 from ichlite.infer.runtime import Runtime
 from ichlite.infer.thread_map import Spread
 from ichlite.labels import ANY, NAMES
-from ichlite.records import Series
+from ichlite.records import HeadVolume, Series
 
 _T = TypeVar("_T")
 
@@ -76,7 +76,14 @@ class Reader:
         """End the threads."""
         self._spread.close()
 
-    def read(self, series: Series, *, force: bool = False, keep_pixels: bool = False) -> ScanResult:
+    def read(
+        self,
+        series: Series,
+        *,
+        force: bool = False,
+        keep_pixels: bool = False,
+        volume: HeadVolume | None = None,
+    ) -> ScanResult:
         """Return the result of a series, or why there is none. Raises nothing for bad input.
 
         A scan that is not the whole of a head, or is a child's, can be urgent and is never cleared:
@@ -87,18 +94,24 @@ class Reader:
             force: Judge it although the gate objects; the objections stay in `reasons`. Slices of
                 two patients or studies are never judged as one scan.
             keep_pixels: Keep HU and maps, for a report.
+            volume: The pixels of the series, where they are in no DICOM files; None to read these.
         """
         with self._spread.turns():
-            return guarded(series, lambda: self._read(series, force=force, keep_pixels=keep_pixels))
+            return guarded(
+                series,
+                lambda: self._read(series, force=force, keep_pixels=keep_pixels, volume=volume),
+            )
 
-    def _read(self, series: Series, *, force: bool, keep_pixels: bool) -> ScanResult:
+    def _read(
+        self, series: Series, *, force: bool, keep_pixels: bool, volume: HeadVolume | None
+    ) -> ScanResult:
         by_headers = judge_series(series)
         refusals = by_headers.refusals
         if refusals and not force:
             return _not_analysed(series, refusals, may_be_head=by_headers.may_be_head)
         if _mixes_people(series):
             return _not_analysed(series, (*refusals, NOT_FORCED))
-        volume = without_lost_slices(read_volume(series, self._spread.map))
+        volume = without_lost_slices(volume or read_volume(series, self._spread.map))
         by_pixels = judge_volume(volume)
         refusals += by_pixels.refusals
         if refusals and not force:
@@ -121,11 +134,11 @@ class Reader:
         return Analysed(
             study=series.study_uid,
             series=series.series_uid,
-            files=tuple(header.path for header in judged.slices),
+            files=judged.files,
             reasons=refusals + not_cleared,
             scan=decision.scan,
             slices=tuple(
-                SliceScores(header.path, position_mm, probabilities)
+                SliceScores(header.path, position_mm, probabilities, header.frame_number)
                 for header, position_mm, probabilities in zip(
                     judged.slices, positions_mm, decision.slices, strict=True
                 )
@@ -142,6 +155,7 @@ class Reader:
             activation_maps=maps if keep_pixels else None,
             affine=grid_affine(judged, GRID),
             has_lesion_map=self.bundle.map.kind == "lesion",
+            model=self.bundle,
             logits=logits,
         )
 
@@ -152,11 +166,7 @@ class Reader:
             return hu
         level_hu = brain_level_hu(hu)
         if level_hu is None:
-            raise InputError(
-                "no brain level can be measured, and this model needs one",
-                found="no slice with enough brain",
-                expected="a scan that shows the brain",
-            )
+            raise InputError("no brain level can be measured", found="no slice with enough brain")
         return at_level(hu, level_hu, wanted_hu)
 
     def _infer(self, hu: NDArray[np.int16]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -193,7 +203,7 @@ def guarded(series: Series, work: Callable[[], _T]) -> _T | NotAnalysed:
     try:
         return work()
     except IchliteError as error:
-        return _not_analysed(series, (str(error),))
+        return _not_analysed(series, (_reason(error, series),))
     except MemoryError:
         return _not_analysed(series, ("its pixels do not fit into memory",))
     except Exception as error:  # noqa: BLE001
@@ -201,6 +211,15 @@ def guarded(series: Series, work: Callable[[], _T]) -> _T | NotAnalysed:
         # provoke in one series must not take the results of the others with it.
         line = f"internal error {type(error).__name__}: {error}; please report it"
         return _not_analysed(series, (str(IchliteError(line)),))
+
+
+def _reason(error: IchliteError, series: Series) -> str:
+    """Return why a series cannot be read, without the file that was the first not to be."""
+    line = str(error)
+    for header in series.slices:
+        if line.startswith(header.path):
+            return f"no slice can be read: {line.removeprefix(header.path).lstrip(': ')}"
+    return line
 
 
 def _not_analysed(
@@ -213,7 +232,7 @@ def _not_analysed(
     return NotAnalysed(
         study=series.study_uid,
         series=series.series_uid,
-        files=tuple(header.path for header in series.slices),
+        files=series.files,
         reasons=reasons,
         notes=notes,
         may_be_head=may_be_head,

@@ -6,6 +6,7 @@ The document that `ichlite read --json` prints is made of these, and so is every
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from html import escape
@@ -34,6 +35,8 @@ from ichlite.records import SkippedFile
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+    from ichlite.infer.bundle import Bundle
+
 
 @dataclass(frozen=True, slots=True)
 class SliceScores:
@@ -43,11 +46,13 @@ class SliceScores:
         file: The path as given.
         position_mm: Along the slice normal; None when the file does not say.
         probabilities: In [0, 1], of `any` and each subtype name.
+        frame: Number of the frame in a file of several, from 1; None in a file of its own.
     """
 
     file: str
     position_mm: float | None
     probabilities: Mapping[str, float]
+    frame: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +62,8 @@ class Analysed:
     Attributes:
         study, series: UIDs.
         files: The files that the result is about; those left out of it are in `left_out`.
-        reasons: Why it is not cleared, after what the input check objected to when it was forced.
+        reasons: Lines for people: what the input check objected to, where it was overruled by
+            `force`, then the lines of `not_cleared`; empty for a whole adult head.
         scan: The scan's probability of `any` and each subtype name.
         slices: Feet to head.
         urgent: True when `any` reaches the threshold; False when it does not and the scan can be
@@ -68,7 +74,8 @@ class Analysed:
             `child: …`. Empty when a low probability clears it.
         operating_point, threshold: What `urgent` was decided by.
         left_out: Files of the series that were not judged, each with its reason.
-        breaks: Indices of the slices whose successor is not the next slice of the head.
+        breaks: Gaps, as indices into `slices`: i stands for one between slices i and i + 1, where
+            another slice is missing or both lie at one place.
         logits: (slice, subtype) float32, of the model, before calibration.
         hu: The volume that was judged, (slice, row, column) int16 HU; None unless asked for.
         activation_maps: (slice, map row, map column, subtype) float32, logits of the model's
@@ -77,6 +84,7 @@ class Analysed:
         affine: (4, 4), where the voxels of `hu` lie: index (slice, row, column, 1) → mm to the
             right, front and head of the patient; None where the files do not say.
         has_lesion_map: Whether `activation_maps` are a lesion map's.
+        model: The bundle that judged, at the operating point of the result; None where not known.
     """
 
     study: str
@@ -98,6 +106,7 @@ class Analysed:
     activation_maps: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
     affine: NDArray[np.float64] | None = field(default=None, repr=False, compare=False)
     has_lesion_map: bool = field(default=False, repr=False, compare=False)
+    model: Bundle | None = field(default=None, repr=False, compare=False)
 
     status: ClassVar[Literal["analysed"]] = "analysed"
     may_be_head: ClassVar[Literal[True]] = True
@@ -127,6 +136,31 @@ class Analysed:
         if self.activation_maps is None or not self.has_lesion_map:
             return None
         return sigmoid(self.activation_maps).astype(np.float32)
+
+    def save_html(self, path: str | os.PathLike[str], *, identifiers: bool = False) -> None:
+        """Write a page with a viewer on this scan alone, as `ReadResult.save_html` does."""
+        label = "" if self.model is None else self.model.label
+        alone = ReadResult(label, (self,), self.left_out, model=self.model)
+        alone.save_html(path, identifiers=identifiers)
+
+    def save_lesion_map(self, path: str | os.PathLike[str], subtype: str | None = None) -> None:
+        """Write the lesion map as a NIfTI volume that lies over the head (needs `ichlite[nifti]`).
+
+        Args:
+            path: A .nii or .nii.gz file.
+            subtype: Name of one, for a volume of three axes; None for all five along the fourth, in
+                the order of `ichlite.labels.SUBTYPES`.
+
+        Raises:
+            MissingExtra: nibabel is not installed.
+            UsageError: There is no lesion map (see `lesion_map`), the subtype or the kind of file
+                is not known, or the path may not be written, as in `ReadResult.save_html`.
+            InputError: The files do not say where the scan lies.
+            IchliteError: The file cannot be written.
+        """
+        from ichlite.write.save import save_lesion_map
+
+        save_lesion_map(self, path, subtype)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the series' entry of the document that `ichlite read --json` prints."""
@@ -193,12 +227,14 @@ class ReadResult:
         skipped: Files that belong to no series, or were left out of the one that they belong to.
         warnings: One line for each thing about the input as a whole that a person must look at,
             such as two patients in one folder.
+        model: The bundle that judged; None where not known.
     """
 
     bundle: str
     studies: tuple[ScanResult, ...]
     skipped: tuple[SkippedFile, ...]
     warnings: tuple[str, ...] = ()
+    model: Bundle | None = field(default=None, repr=False, compare=False)
 
     def __repr__(self) -> str:
         analysed = [one for one in self.studies if isinstance(one, Analysed)]
@@ -246,6 +282,23 @@ class ReadResult:
             else:
                 rows.append(entry | (of_scan or dict.fromkeys(CLASSES)))
         return pd.DataFrame(rows)
+
+    def save_html(self, path: str | os.PathLike[str], *, identifiers: bool = False) -> None:
+        """Write the page with a viewer that `ichlite read --html` writes, whole or not at all.
+
+        Args:
+            path: The page; a report of ichlite that is there is replaced.
+            identifiers: Whether to name patients, dates and UIDs in the page.
+
+        Raises:
+            UsageError: The scans were read without `keep_pixels`, the result does not know its
+                bundle, or the path is a folder, an input, or a file among the inputs that is no
+                report.
+            IchliteError: The page cannot be written.
+        """
+        from ichlite.write.save import save_page
+
+        save_page(self, path, identifiers=identifiers)
 
     def _repr_html_(self) -> str:
         """Return the series as a table, most urgent first, for notebooks."""
@@ -354,7 +407,7 @@ def reading_of(result: ReadResult) -> Reading:
         bundle=result.bundle,
         studies=tuple(entry_of(scan) for scan in result.studies),
         skipped=tuple(
-            SkippedEntry(file=one.file, reason=one.reason, may_be_ct=one.may_be_ct)
+            SkippedEntry(file=one.file, reason=one.reason, may_be_ct=one.may_be_ct, frame=one.frame)
             for one in result.skipped
         ),
         warnings=result.warnings,
@@ -368,7 +421,7 @@ def entry_of(scan: ScanResult) -> AnalysedEntry | NotAnalysedEntry | NotChosenEn
         return kind(**{name: getattr(scan, name) for name in kind.__struct_fields__})
     same = {name: getattr(scan, name) for name in AnalysedEntry.__struct_fields__}
     slices = tuple(
-        SliceEntry(file=one.file, position_mm=one.position_mm, **one.probabilities)
+        SliceEntry(file=one.file, frame=one.frame, position_mm=one.position_mm, **one.probabilities)
         for one in scan.slices
     )
     return AnalysedEntry(**{**same, "scan": Probabilities(**scan.scan), "slices": slices})

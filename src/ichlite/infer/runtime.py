@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from msgspec import UNSET, to_builtins
 from numpy.typing import NDArray
 
+from ichlite.contracts.bundle_tensors import QuantizationSpec, TensorSpec
 from ichlite.ct.tensor import GRID, HU_MAX, HU_MIN
 from ichlite.ct.windows import apply_windows
 from ichlite.errors import BundleError, UsageError
@@ -107,7 +109,13 @@ class Runtime:
                 found=self.map_shape,
                 expected=bundle.map.cells,
             )
+        _check_described(bundle, *self.tensors)
         self._table = self._input_table()
+
+    @property
+    def tensors(self) -> tuple[TensorSpec, TensorSpec, TensorSpec]:
+        """The input, the logits and the map of the model file, as a manifest describes them."""
+        return _spec(self._input), _spec(self._logits), _spec(self._map)
 
     @property
     def map_shape(self) -> tuple[int, int]:
@@ -223,6 +231,39 @@ def _tensors(bundle: Bundle, interpreter: Any) -> tuple[dict[str, Any], ...]:
                 expected="float32 or int8",
             )
     return chosen
+
+
+def _spec(details: dict[str, Any]) -> TensorSpec:
+    quantization = _quantization(details)
+    return TensorSpec(
+        name=details["name"],
+        dtype="float32" if quantization is None else "int8",
+        shape=tuple(int(n) for n in details["shape"]),
+        quantization=None
+        if quantization is None
+        else QuantizationSpec(scale=quantization.scale, zero_point=quantization.zero_point),
+    )
+
+
+def _check_described(
+    bundle: Bundle, windows: TensorSpec, logits: TensorSpec, map_tensor: TensorSpec
+) -> None:
+    """Refuse a model file that is not what its manifest says; what it does not say is not asked."""
+    said, output = bundle.manifest.input, bundle.manifest.output
+    for what, found, expected in (
+        ("input name", windows.name, said.name),
+        ("input dtype", windows.dtype, said.dtype),
+        ("input channels", windows.shape[-1], said.channels),
+        ("input quantization", windows.quantization, said.quantization),
+        ("output logits", logits, output.logits),
+        ("output map_tensor", map_tensor, output.map_tensor),
+    ):
+        if expected is not UNSET and found != expected:
+            raise BundleError(
+                f"bundle {bundle.path}: the model has another {what} than its manifest says",
+                found="none" if found is None else to_builtins(found),
+                expected="none" if expected is None else to_builtins(expected),
+            )
 
 
 def _quantization(details: dict[str, Any]) -> Quantization | None:

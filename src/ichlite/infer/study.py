@@ -85,7 +85,7 @@ def _passed_over(result: ScanResult, answer: str) -> NotAnalysed:
     return NotAnalysed(
         study=result.study,
         series=result.series,
-        files=(*result.files, *(one.file for one in result.left_out)),
+        files=tuple(dict.fromkeys([*result.files, *(one.file for one in result.left_out)])),
         reasons=reasons,
         notes=result.notes,
         read_instead=answer,
@@ -99,7 +99,7 @@ def _unread(one: _Candidate, answer: _Candidate) -> NotAnalysed:
     return NotAnalysed(
         study=one.series.study_uid,
         series=one.series.series_uid,
-        files=tuple(header.path for header in one.series.slices),
+        files=one.series.files,
         reasons=one.check.refusals or (why,),
         read_instead=answer.series.series_uid,
         may_be_head=one.check.may_be_head,

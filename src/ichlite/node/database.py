@@ -105,7 +105,9 @@ def _commit_group(
             connection.execute("SAVEPOINT one")
             try:
                 outcomes.append((done, work(connection), None))
-            except Exception as error:  # noqa: BLE001  belongs to the caller
+            except Exception as error:
+                if not connection.in_transaction:
+                    raise  # SQLite itself has undone all of it, as it does on a full disk
                 connection.execute("ROLLBACK TO one")
                 outcomes.append((done, None, error))
             connection.execute("RELEASE one")

@@ -32,7 +32,7 @@ from ichlite.node.settings import DicomSettings, networks
 MAX_PDU_BYTES = 1 << 20
 PDU_SECONDS = 10.0
 """For all bytes of one PDU."""
-READ_SECONDS = 3.0
+READ_SECONDS = 5.0
 """For the next bytes of one PDU."""
 SPARE_CONNECTIONS = 8
 """Beyond the associations that are allowed, so that one too many is told so in DICOM."""

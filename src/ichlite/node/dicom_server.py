@@ -21,7 +21,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 
 from ichlite import __version__
 from ichlite.ct.elements import DEFLATED_LITTLE
-from ichlite.ct.header import COMPRESSED_SYNTAXES, NATIVE_SYNTAXES
+from ichlite.ct.image_checks import COMPRESSED_SYNTAXES, NATIVE_SYNTAXES
 from ichlite.errors import IchliteError, UnreadableFile
 from ichlite.node import audit
 from ichlite.node.database import Database

@@ -63,17 +63,21 @@ CREATE TABLE reading (
     UNIQUE (study_id, version)
 ) STRICT;
 CREATE INDEX reading_state ON reading (state);
+CREATE INDEX reading_folder ON reading (folder);
 CREATE UNIQUE INDEX one_unfinished_reading ON reading (study_id)
     WHERE state IN ('queued', 'running');
 
 CREATE TABLE delivery (
     id INTEGER PRIMARY KEY,
     reading_id INTEGER NOT NULL REFERENCES reading ON DELETE CASCADE,
-    peer TEXT NOT NULL,
-    file TEXT NOT NULL,                -- in the reading's folder
+    peer TEXT NOT NULL,                -- or hook that gets a notice
+    file TEXT NOT NULL,                -- in the reading's folder; '' for a notice
     state TEXT NOT NULL CHECK (state IN ('waiting', 'sent', 'dead', 'superseded')),
     attempts INTEGER NOT NULL DEFAULT 0,
     next_at REAL NOT NULL,
+    tried_at REAL NOT NULL,            -- or when it was queued
+    waited_s REAL NOT NULL DEFAULT 0,  -- while attempts failed and the node ran
+    refused INTEGER NOT NULL DEFAULT 0, -- by the peer at the last attempt; else it was not reached
     fault TEXT NOT NULL DEFAULT '',
     UNIQUE (reading_id, peer, file)
 ) STRICT;

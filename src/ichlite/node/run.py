@@ -16,10 +16,15 @@ from ichlite.atomic_files import held
 from ichlite.node import audit, studies
 from ichlite.node.database import Database
 from ichlite.node.dicom_server import DicomServer
+from ichlite.node.hooks import hook_senders
 from ichlite.node.intake import Intake
 from ichlite.node.logs import set_up_logs
+from ichlite.node.outbox import Outbox
+from ichlite.node.peers import peer_sender
+from ichlite.node.retention import Retention
 from ichlite.node.settings import Settings, read_settings
 from ichlite.node.store import FileStore
+from ichlite.node.watched_folders import WatchedFolder
 from ichlite.node.web.server import serve_web
 from ichlite.node.web.services import Services
 from ichlite.node.worker import Worker
@@ -62,10 +67,19 @@ def run_node(folder: Path) -> None:
         store = FileStore(store_folder(folder, settings), settings.store.reserve_bytes)
         _recover(database, store)
         intake = Intake(database, store, settings)
+        senders = {
+            peer.name: peer_sender(peer, settings.dicom, store.results) for peer in settings.peer
+        }
+        outbox = Outbox(database, settings.outbox, {**senders, **hook_senders(settings)})
+        closing.callback(outbox.close)
         worker = Worker(database, store, settings)
         closing.callback(worker.close)
+        retention = Retention(database, store, settings.store.retention_days)
+        closing.callback(retention.close)
         dicom = DicomServer(intake, database, settings.dicom)
         closing.callback(dicom.close)
+        for watch in settings.watch:
+            closing.callback(WatchedFolder(intake, watch, settings.dicom, folder).close)
         web = serve_web(
             Services(
                 database, store, settings, intake,

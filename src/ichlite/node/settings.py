@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import tomllib
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from pathlib import Path
-from typing import Annotated
+from pathlib import Path, PurePath
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -18,6 +18,10 @@ Port = Annotated[int, Meta(ge=0, le=65_535)]
 AeTitle = Annotated[str, Meta(pattern=r"^(?=.*[^ ])[\x20-\x5b\x5d-\x7e]{1,16}$")]
 """At most 16 characters, no backslash, not spaces alone (DICOM PS3.5 table 6.2-1)."""
 PositiveSeconds = Annotated[float, Meta(gt=0, le=86_400)]
+
+
+WebAddress = Annotated[str, Meta(pattern=r"^https?://[^/\s]+(/\S*)?$")]
+EmailAddress = Annotated[str, Meta(pattern=r"^[^@\s<>,]+@[^@\s<>,]+$")]
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -102,16 +106,70 @@ class PeerSettings(Record, frozen=True):
     """A PACS or workstation that results are sent to.
 
     Attributes:
-        name: Unique name.
+        name: Unique name, without a colon.
         aet, host, port: For C-STORE.
         stow_url: For DICOMweb in place of C-STORE: the address of its `/studies`.
+        authorization: Value of the `Authorization` header for it, such as `Basic …`.
+        tls: Whether C-STORE goes over TLS, with this node's certificate if it has one.
+        tls_authorities: PEM file of the authorities to trust in place of the system's.
     """
 
-    name: Annotated[str, Meta(min_length=1, max_length=64)]
+    name: Annotated[str, Meta(pattern=r"^[^:]{1,64}$")]
     aet: AeTitle = "ANY-SCP"
     host: str = ""
     port: Port = 104
-    stow_url: str | None = None
+    stow_url: WebAddress | None = None
+    authorization: str | None = None
+    tls: bool = False
+    tls_authorities: str | None = None
+
+
+class OutboxSettings(Record, frozen=True):
+    """How long sending is tried.
+
+    Attributes:
+        longest_pause_s: Pauses double after each attempt up to this.
+        dead_after_s: What could not be sent for so long is a dead letter, until somebody has it
+            tried again.
+    """
+
+    longest_pause_s: PositiveSeconds = 600
+    dead_after_s: Annotated[float, Meta(gt=0)] = 3 * 86_400
+
+
+class WebhookSettings(Record, frozen=True):
+    """A program that is told of urgent studies.
+
+    Attributes:
+        name: Unique name.
+        url: Where a notice is posted to.
+        secret: `whsec_` and 24 to 64 bytes in base64, by which notices are signed.
+        authorities: PEM file of the authorities to trust in place of the system's.
+    """
+
+    name: Annotated[str, Meta(min_length=1, max_length=64)]
+    url: WebAddress
+    secret: Annotated[str, Meta(pattern=r"^whsec_[A-Za-z0-9+/]{32,88}={0,2}$")]
+    authorities: str | None = None
+
+
+class EmailSettings(Record, frozen=True):
+    """Who is told of urgent studies by e-mail, and how.
+
+    Attributes:
+        host, port: Of the mail server.
+        security: `starttls`, `tls`, or `none`.
+        user, password: For the mail server; both or none.
+        sender, to: Addresses.
+    """
+
+    host: str
+    sender: EmailAddress
+    to: Annotated[tuple[EmailAddress, ...], Meta(min_length=1)]
+    port: Port = 587
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    user: str | None = None
+    password: str | None = None
 
 
 class ReadSettings(Record, frozen=True):
@@ -140,6 +198,11 @@ class WatchSettings(Record, frozen=True):
     folder: str
     settle_s: PositiveSeconds = 5
 
+    @property
+    def source(self) -> str:
+        """What its studies name as their sender."""
+        return f"folder {PurePath(self.folder).name}"
+
 
 class Settings(Record, frozen=True):
     """All of `node.toml`, and the folder that it is in."""
@@ -152,6 +215,9 @@ class Settings(Record, frozen=True):
     source: tuple[SourceSettings, ...] = ()
     peer: tuple[PeerSettings, ...] = ()
     watch: tuple[WatchSettings, ...] = ()
+    outbox: OutboxSettings = OutboxSettings()
+    webhook: tuple[WebhookSettings, ...] = ()
+    email: EmailSettings | None = None
 
     def quiet_s(self, aet: str) -> float:
         """Return after how many quiet seconds a study of a sender is complete."""
@@ -200,9 +266,15 @@ def read_settings(folder: Path) -> Settings:
     except (tomllib.TOMLDecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not valid: {error}") from None
     networks(settings.dicom.allow_hosts)
-    names = [peer.name for peer in settings.peer]
-    if len(set(names)) < len(names):
-        raise UsageError(f"{path} names two peers alike", found=", ".join(names))
+    for kind, names in (
+        ("peers", [peer.name for peer in settings.peer]),
+        ("webhooks", [hook.name for hook in settings.webhook]),
+    ):
+        if len(set(names)) < len(names):
+            raise UsageError(f"{path} names two {kind} alike", found=", ".join(names))
+    for peer in settings.peer:
+        if not peer.host and peer.stow_url is None:
+            raise UsageError(f"{path}: peer {peer.name} has no host", expected="host or stow_url")
     return settings
 
 

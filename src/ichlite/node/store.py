@@ -41,13 +41,13 @@ class FileStore:
         self.folder = folder
         self.reserve_bytes = reserve_bytes
         self.incoming = folder / "incoming"
-        self._instances = folder / "instances"
+        self.instances = folder / "instances"
         self.results = folder / "results"
         for name in (f"{number:02x}" for number in range(256)):
-            (self._instances / name).mkdir(parents=True, exist_ok=True)
+            (self.instances / name).mkdir(parents=True, exist_ok=True)
         self.incoming.mkdir(exist_ok=True)
         self.results.mkdir(exist_ok=True)
-        for place in (self._instances, folder):
+        for place in (self.instances, folder):
             sync(place)
 
     def has_space(self, coming: int = 0) -> bool:
@@ -57,7 +57,7 @@ class FileStore:
 
     def path(self, digest: str) -> Path:
         """Return where the instance of a digest is kept."""
-        return self._instances / digest[:2] / f"{digest}.dcm"
+        return self.folder / instance_path(digest)
 
     @contextmanager
     def arriving(self, pieces: Iterable[bytes | memoryview], coming: int = 0) -> Iterator[Part]:
@@ -110,7 +110,7 @@ class FileStore:
             else:
                 path.unlink()
             removed += 1
-        for path in self._instances.glob("*/*.dcm"):
+        for path in self.instances.glob("*/*.dcm"):
             if path.stem not in known:
                 path.unlink()
                 removed += 1
@@ -122,6 +122,11 @@ class FileStore:
             expected=f"{self.reserve_bytes} bytes left free",
             remedy="free space on it; what is refused now can be sent again then",
         )
+
+
+def instance_path(digest: str) -> Path:
+    """Return where the instance of a digest is kept, below the folder of a store."""
+    return Path("instances", digest[:2], f"{digest}.dcm")
 
 
 def sync(folder: Path) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ichlite.node import audit
+from ichlite.node import audit, deliveries
 from ichlite.node.settings import PeerSettings
 
 MOST_DEATHS = 2
@@ -102,6 +102,15 @@ def recover(connection: sqlite3.Connection) -> int:
     return len(running)
 
 
+def put_back(connection: sqlite3.Connection, reading: Claim) -> None:
+    """Queue a reading again that the node itself could not do, such as on a full disk."""
+    connection.execute(
+        "UPDATE reading SET claims = claims - 1 WHERE id = ? AND state = 'running'",
+        (reading.reading_id,),
+    )
+    _queue_again(connection, reading.reading_id)
+
+
 def claim(connection: sqlite3.Connection, now: float) -> Claim | None:
     """Begin the reading that is most urgent, then waits longest; None when there is none.
 
@@ -137,8 +146,18 @@ def finish(
     outcome: Outcome,
     peers: tuple[PeerSettings, ...],
     now: float,
+    hooks: tuple[str, ...] = (),
 ) -> None:
-    """Keep a reading's outcome, mark earlier versions superseded, and queue what peers get."""
+    """Keep a reading's outcome, mark earlier versions superseded, and queue what is sent of it.
+
+    Args:
+        connection: Of the writer.
+        reading: What was read.
+        outcome: What came of it.
+        peers: Get the objects.
+        now: s since 1970.
+        hooks: Names of those that get a notice of an urgent study.
+    """
     study_id = _end(connection, reading.reading_id, "done", now)
     connection.execute(
         "UPDATE reading SET status = ?, urgent = ?, complete = ?, any_probability = ?, "
@@ -161,12 +180,9 @@ def finish(
         (study_id,),
     )
     for peer in peers:
-        for file in outcome.objects:
-            connection.execute(
-                "INSERT INTO delivery (reading_id, peer, file, state, next_at) "
-                "VALUES (?, ?, ?, 'waiting', ?) ON CONFLICT DO NOTHING",
-                (reading.reading_id, peer.name, file, now),
-            )
+        deliveries.add(connection, reading.reading_id, peer.name, outcome.objects, now)
+    for hook in hooks if outcome.urgent else ():
+        deliveries.add(connection, reading.reading_id, hook, (deliveries.NOTICE,), now)
     audit.append(
         connection, "node", "study.read", study=reading.study_uid, version=reading.version,
         status=outcome.status, urgent=outcome.urgent, any=outcome.any_probability,

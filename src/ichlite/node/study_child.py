@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,7 +80,7 @@ def main() -> None:
 def _read(task: Task, unprotected: tuple[str, ...]) -> ChildOutcome:
     # After the confinement: numpy and LiteRT start threads, which it would not reach.
     import hashlib
-    from datetime import UTC, datetime
+    from datetime import datetime
 
     from ichlite import __version__
     from ichlite.ct.brain_level import brain_level_hu, brain_noise_hu
@@ -90,6 +91,7 @@ def _read(task: Task, unprotected: tuple[str, ...]) -> ChildOutcome:
     from ichlite.write.report_page import Report
     from ichlite.write.result_files import to_json
     from ichlite.write.result_objects import ResultFolder
+    from ichlite.write.result_uid import bundle_sha256
 
     bundle = load_bundle(task.bundle).at(task.operating_point)
     report = Report(bundle, identifiers=True)
@@ -108,7 +110,7 @@ def _read(task: Task, unprotected: tuple[str, ...]) -> ChildOutcome:
     objects.finish(result)
     (folder / DOCUMENT).write_text(to_json(result), encoding="utf-8")
     (folder / PAGE).write_text(report.page(result), encoding="utf-8")
-    decided_by = "\n".join((__version__, bundle.label, task.operating_point))
+    decided_by = "\n".join((__version__, bundle_sha256(bundle), task.operating_point))
     answer = next((one for one in result.studies if one.status == "analysed"), None)
     unsaid = tuple(f"no DICOM report: {problem}" for problem in objects.problems)
     unread = tuple(f"{one.file}: {one.reason}" for one in result.skipped if one.may_be_ct)

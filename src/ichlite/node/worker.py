@@ -16,12 +16,15 @@ import structlog
 
 from ichlite.node import studies
 from ichlite.node.database import Database
+from ichlite.node.hooks import hook_names
 from ichlite.node.settings import Settings
-from ichlite.node.store import FileStore, sync
+from ichlite.node.store import FileStore, NoSpace, sync
 from ichlite.node.studies import Claim, Outcome
 from ichlite.node.study_child import OUTCOME, ChildOutcome, Task
 
 LOOK_EVERY_S = 0.25
+ROOM_BYTES = 64 << 20
+"""That a reading may need beyond the reserve, for its result and while it runs."""
 DRAIN_S = 20.0
 """For a reading that runs when the node is told to stop."""
 
@@ -39,9 +42,11 @@ class Worker:
         self._database = database
         self._store = store
         self._settings = settings
+        self._hooks = hook_names(settings)
         self._stop = threading.Event()
         self._child: subprocess.Popen[bytes] | None = None
         self._said: set[str] = set()
+        self._broken_off: Claim | None = None
         self._thread = threading.Thread(target=self._run, name="worker")
         self._thread.start()
 
@@ -71,6 +76,10 @@ class Worker:
 
     def _work(self) -> bool:
         """Queue what is due and read the next study; return whether there was one."""
+        broken_off = self._broken_off
+        if broken_off is not None:
+            self._database.write(lambda tables: studies.put_back(tables, broken_off))
+            self._broken_off = None
         now = time.time()
         with self._database.read() as tables:
             due = tables.execute(
@@ -78,13 +87,15 @@ class Worker:
                 "OR EXISTS (SELECT 1 FROM reading WHERE state = 'queued')",
                 (now,),
             ).fetchone()[0]
-        if not due or not self._store.has_space():
+        if not due or not self._store.has_space(ROOM_BYTES):
             return False
         self._database.write(lambda tables: studies.queue_due(tables, now))
         claim = self._database.write(lambda tables: studies.claim(tables, now))
         if claim is None:
             return False
+        self._broken_off = claim
         self._read(claim)
+        self._broken_off = None
         return True
 
     def _read(self, claim: Claim) -> None:
@@ -94,6 +105,8 @@ class Worker:
             found, why = self._run_child(claim, scratch)
             if self._stop.is_set() and found is None:
                 return  # it is queued again at the next start
+            if found is None and not self._store.has_space():
+                raise NoSpace("the disk is full but for its reserve")
             if found is None:
                 parked = self._database.write(
                     lambda tables: studies.child_died(tables, claim, why, time.time())
@@ -103,7 +116,7 @@ class Worker:
             outcome = self._keep(claim, scratch, found)
             self._database.write(
                 lambda tables: studies.finish(
-                    tables, claim, outcome, self._settings.peer, time.time()
+                    tables, claim, outcome, self._settings.peer, time.time(), self._hooks
                 )
             )
             _log.info(

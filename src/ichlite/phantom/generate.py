@@ -66,10 +66,10 @@ class Order:
     """Order of phantoms to generate.
 
     Attributes:
-        subjects: How many.
-        seed: Of the whole set.
-        balance: `paper` or `training`; see `plans.BALANCES`.
-        grid: Rows = columns.
+        subjects: Number of patients.
+        seed: Random seed; the same one, with the same balance and grid, gives the same images.
+        balance: Mix of bleeds, `paper` or `training`; see `plans.BALANCES`.
+        grid: Rows, and columns, of an image.
     """
 
     subjects: int

@@ -32,10 +32,10 @@ class ImplantOrder:
 
     Attributes:
         source: Folder of the store that the heads come from.
-        scans: How many scans with blood.
-        seed: Of all plans.
-        split: `train`, `validation`, `test` or `all`: whose heads.
-        balance: Which bleeds how often, of those who bleed; see `plans.BALANCES`.
+        scans: Number of scans with blood to make.
+        seed: Random seed of heads, bleeds and where they lie.
+        split: Split whose heads are taken: `train`, `validation`, `test` or `all`.
+        balance: Mix of bleeds, `paper` or `training`; see `plans.BALANCES`.
     """
 
     source: Path

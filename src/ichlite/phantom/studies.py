@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ichlite.atomic_files import replacing_folder
-from ichlite.ct.header import CT_IMAGE_STORAGE
+from ichlite.ct.image_checks import CT_IMAGE_STORAGE
 from ichlite.labels import ANY, NAMES
 from ichlite.phantom.generate import (
     Made,

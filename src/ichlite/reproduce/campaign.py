@@ -15,6 +15,7 @@ from typing import Literal
 import keras
 import numpy as np
 
+from ichlite.atomic_files import check_folder
 from ichlite.contracts.run import RunManifest
 from ichlite.data.feed import split_rows
 from ichlite.data.join import Fold, hold_out
@@ -22,7 +23,7 @@ from ichlite.data.rows import UNUSED
 from ichlite.data.store import Store
 from ichlite.errors import IchliteError, UsageError
 from ichlite.reproduce.campaign_plan import PlannedRun
-from ichlite.reproduce.results import RESULTS, is_finished, read_piece, result_path, score_run
+from ichlite.reproduce.kept_runs import RESULTS, is_finished, read_piece, result_path, score_run
 from ichlite.train.logs import Row
 from ichlite.train.run_manifest import check_same, describe, read_manifest
 from ichlite.train.setup import loss_of
@@ -99,10 +100,10 @@ def check_out(out: Path) -> None:
     """Check that a folder is a reproduction's, new or empty.
 
     Raises:
-        UsageError: It holds something else, which the report could overwrite.
+        UsageError: It holds something else, which the report could overwrite; or is a file.
+        IchliteError: It cannot be written.
     """
-    if out.exists() and not out.is_dir():
-        raise UsageError(f"{out} is no folder", remedy="give another OUT")
+    check_folder(out)
     if out.is_dir() and any(out.iterdir()) and not any((out / f).is_dir() for f in (RUNS, RESULTS)):
         raise UsageError(
             f"{out} holds something that `ichlite reproduce` did not make",

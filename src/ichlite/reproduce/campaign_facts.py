@@ -15,8 +15,8 @@ from ichlite.option_fields import option_words
 from ichlite.reproduce.campaign import Data, Outcome
 from ichlite.reproduce.campaign_plan import PAPER_LOSSES, PAPER_MODELS, Grid
 from ichlite.reproduce.campaign_summary import Measured
+from ichlite.reproduce.kept_runs import Piece
 from ichlite.reproduce.published import name_of
-from ichlite.reproduce.results import Piece
 from ichlite.train.recipe import Recipe
 
 LEAST_PATIENTS = 10

@@ -40,10 +40,11 @@ from ichlite.reproduce.campaign_summary import (
 from ichlite.reproduce.cells import Table, csv_rows
 from ichlite.reproduce.claims import Judged, judge
 from ichlite.reproduce.costs import Costs
+from ichlite.reproduce.kept_runs import RESULTS, read_kept, read_pieces
 from ichlite.reproduce.noise import TEST, points, told
 from ichlite.reproduce.paper_tables import all_tables
 from ichlite.reproduce.published import name_of
-from ichlite.reproduce.results import RESULTS, read_kept, read_pieces, results_of
+from ichlite.reproduce.results import results_of
 from ichlite.reproduce.rsna_counts import RsnaCounts
 from ichlite.reproduce.verdicts import HOW
 from ichlite.write.escaping import printable

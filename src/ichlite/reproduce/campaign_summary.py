@@ -17,17 +17,9 @@ from ichlite.evaluate.intervals import METRICS, Interval, interval
 from ichlite.reproduce.campaign import Outcome
 from ichlite.reproduce.campaign_plan import LOSS_MODEL, MODEL_LOSS, PAPER_MODELS, Grid, Group
 from ichlite.reproduce.costs import Costs, measured_costs
+from ichlite.reproduce.kept_runs import RESULTS, Piece, read_piece, result_path
 from ichlite.reproduce.noise import Comparison, compare
-from ichlite.reproduce.results import (
-    MEAN,
-    RESULTS,
-    ROWS,
-    Piece,
-    Result,
-    read_piece,
-    result_path,
-    results_of,
-)
+from ichlite.reproduce.results import MEAN, ROWS, Result, results_of
 from ichlite.reproduce.rsna_counts import RsnaCounts, rsna_counts
 
 WORDS: Mapping[str, str] = {

@@ -29,7 +29,7 @@ from ichlite.contracts.codec import Document
 from ichlite.contracts.values import Count
 from ichlite.models import build, light_fcn
 from ichlite.models.blocks import classifier, conv_bn, depthwise_bn, halve, relu, windows_input
-from ichlite.reproduce.results import read_kept
+from ichlite.reproduce.kept_runs import read_kept
 
 SCHEMA: Literal["ichlite-reproduce-costs/1"] = "ichlite-reproduce-costs/1"
 SIZES = (256, 224)

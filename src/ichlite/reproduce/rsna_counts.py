@@ -11,7 +11,7 @@ import numpy as np
 from ichlite.atomic_files import write_json
 from ichlite.data.store import Store
 from ichlite.data.store_tables import read_tables
-from ichlite.reproduce.results import read_kept
+from ichlite.reproduce.kept_runs import read_kept
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ No scan is left aside to choose a step by: there are too few, and the test fold 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,6 +32,8 @@ LEAST_SLICES = 3
 SCORED_AT_ONCE = 64
 
 Tensors = dict[str, NDArray[np.float32]]
+_Batch = tuple[Any, Any, Any]
+"""Inputs, truth and weights of examples, as Keras takes them; no weights: None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,16 +90,11 @@ def fit_class_head(recipe: HeadRecipe, sources: Sequence[SliceFeatures]) -> kera
                 expected="some with and some without in every source",
             )
         pools.append((np.flatnonzero(bleeds), np.flatnonzero(~bleeds)))
-    keras.utils.set_random_seed(recipe.seed)
-    rng = np.random.default_rng(recipe.seed)
+    rng = _seeded(recipe)
     inputs = [head_inputs(table) for table in sources]
     model = class_head(recipe.kind, *moments(inputs))
-    model.compile(
-        optimizer=_optimizer(recipe),
-        loss=_CrossEntropy(first=0 if recipe.kind == "hierarchical" else 1),
-        jit_compile=False,
-    )
-    for _ in range(recipe.steps):
+
+    def draw() -> _Batch:
         x, y = [], []
         for table, values, (bleeding, quiet) in zip(sources, inputs, pools, strict=True):
             count = max(2, recipe.slices // len(sources))
@@ -105,8 +102,11 @@ def fit_class_head(recipe: HeadRecipe, sources: Sequence[SliceFeatures]) -> kera
             rows = np.r_[rng.choice(bleeding, ill), rng.choice(quiet, count - ill)]
             x.append(values[rows])
             y.append(table.labels[rows])
-        model.train_on_batch(np.concatenate(x), np.concatenate(y).astype(np.float32))
-    return model
+        return np.concatenate(x), np.concatenate(y).astype(np.float32), None
+
+    return _trained(
+        model, recipe, _CrossEntropy(first=0 if recipe.kind == "hierarchical" else 1), draw
+    )
 
 
 def head_logits(model: keras.Model, table: SliceFeatures) -> NDArray[np.float32]:
@@ -186,23 +186,16 @@ def fit_scan_stage(recipe: StageRecipe, sources: Sequence[SliceFeatures]) -> ker
             found=f"{[len(table) for table in sources]} slices, widths {sorted(widths)}",
             expected="slices in every source, of networks with the same outputs",
         )
-    keras.utils.set_random_seed(recipe.seed)
-    rng = np.random.default_rng(recipe.seed)
+    rng = _seeded(recipe)
     scans_of = [table.scans() for table in sources]
     everything = [
         np.concatenate([slice_inputs(table, scan, recipe.use) for scan in scans])
         for table, scans in zip(sources, scans_of, strict=True)
     ]
     model = scan_stage(recipe.kind, *moments(everything), width=recipe.width)
-    model.compile(
-        optimizer=_optimizer(recipe),
-        loss=dict.fromkeys(
-            (SLICE_LOGITS, SCAN_LOGITS), keras.losses.BinaryCrossentropy(from_logits=True)
-        ),
-        jit_compile=False,
-    )
     longest = max(LEAST_SLICES, *(len(scan) for scans in scans_of for scan in scans))
-    for _ in range(recipe.steps):
+
+    def draw() -> _Batch:
         drawn = []
         for place in range(recipe.scans):
             source = place % len(sources)
@@ -210,9 +203,10 @@ def fit_scan_stage(recipe: StageRecipe, sources: Sequence[SliceFeatures]) -> ker
             drawn.append((sources[source], vary(scan, rng) if recipe.vary else scan))
         inputs, truth = padded(drawn, recipe.use, longest)
         there = inputs[MASK][..., 0]
-        weights = {SLICE_LOGITS: there / there.mean(), SCAN_LOGITS: np.ones(len(there))}
-        model.train_on_batch(inputs, truth, sample_weight=weights)
-    return model
+        return inputs, truth, {SLICE_LOGITS: there / there.mean(), SCAN_LOGITS: np.ones(len(there))}
+
+    loss = keras.losses.BinaryCrossentropy(from_logits=True)
+    return _trained(model, recipe, dict.fromkeys((SLICE_LOGITS, SCAN_LOGITS), loss), draw)
 
 
 def score_scan_stage(model: keras.Model, table: SliceFeatures, use: SliceInputs) -> StageScores:
@@ -297,9 +291,23 @@ def joined_sources(
     ]
 
 
-def _optimizer(recipe: HeadRecipe | StageRecipe) -> keras.optimizers.Optimizer:
+def _seeded(recipe: HeadRecipe | StageRecipe) -> np.random.Generator:
+    """Return the draws of a training, and begin its weights and dropout by the same seed."""
+    keras.utils.set_random_seed(recipe.seed)
+    return np.random.default_rng(recipe.seed)
+
+
+def _trained(
+    model: keras.Model, recipe: HeadRecipe | StageRecipe, loss: Any, draw: Callable[[], _Batch]
+) -> keras.Model:
+    """Train a model for the steps of its recipe, each on a batch that is drawn for it."""
     rate = keras.optimizers.schedules.CosineDecay(recipe.learning_rate, recipe.steps)
-    return keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay)
+    optimizer = keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay)
+    model.compile(optimizer=optimizer, loss=loss, jit_compile=False)
+    for _ in range(recipe.steps):
+        inputs, truth, weights = draw()
+        model.train_on_batch(inputs, truth, sample_weight=weights)
+    return model
 
 
 class _CrossEntropy(keras.losses.Loss):  # type: ignore[misc]

@@ -12,7 +12,8 @@ from ichlite.labels import NAMES
 
 Row = Mapping[str, Any]
 """A value a column; `wait_share` is the share of the training time of an epoch, validation not
-counted, in which no batch was ready: the device was busy for the rest, or the host behind it."""
+counted, in which no batch was ready: the device was busy for the rest, or the host behind it. A row
+that was just made also has `steps` and `epochs` of the whole run, and `seconds_left` of it."""
 
 AUC, BCE = "validation_mean_roc_auc", "validation_bce"
 COLUMNS: tuple[str, ...] = (
@@ -85,6 +86,24 @@ class History:
             writer = csv.DictWriter(file, COLUMNS)
             writer.writeheader()
             writer.writerows(self.rows)
+
+
+def epoch_line(row: Row) -> str:
+    """Return the line that tells people of an epoch.
+
+    Example:
+        >>> epoch_line({"epoch": 1, "epochs": 3, "step": 20, "steps": 60, "loss": 0.25,
+        ...     AUC: 0.9, "images_per_s": 80.0, "seconds_left": 95.4})
+        'epoch 1 of 3, step 20 of 60: loss 0.2500, validation mean AUC 0.9000, 80 images/s,
+        95 s left'
+    """
+    auc = "undefined" if row[AUC] is None else f"{row[AUC]:.4f}"
+    crops = " (crops before the first)" if row["epoch"] == 0 else ""
+    return (
+        f"epoch {row['epoch']} of {row['epochs']}{crops}, step {row['step']} of {row['steps']}: "
+        f"loss {row['loss']:.4f}, validation mean AUC {auc}, "
+        f"{row['images_per_s']:.0f} images/s, {row['seconds_left']:.0f} s left"
+    )
 
 
 def read_history(path: Path) -> list[dict[str, str]]:

@@ -54,29 +54,35 @@ def _side_of_crops(pixels: int) -> str | None:
 class Recipe:
     """Arguments of a training run; the defaults are the paper's."""
 
-    model: str = setting("light_fcn", ARCHITECTURE, "Architecture; see `ichlite models`.")
+    model: str = setting(
+        "light_fcn", ARCHITECTURE, "Network to train; `ichlite models` lists them."
+    )
     loss: str = setting(
         "bce",
         LOSS,
-        "Loss: bce, focal, ldam, ldam_drw, class_balanced, asymmetric or distribution_balanced.",
+        "Loss to minimise: bce, focal, ldam, ldam_drw, class_balanced, asymmetric or "
+        "distribution_balanced.",
     )
     epochs: int = setting(
-        5, OPTIMISATION, "Training epochs on full slices, after the crop steps.", FROM_0
+        5, OPTIMISATION, "Epochs on whole slices, after any --crop-steps.", FROM_0
     )
     batch_size: int = setting(64, OPTIMISATION, "Images in each training step.", FROM_1)
     learning_rate: float = setting(
         0.01,
         OPTIMISATION,
-        "Learning rate of the Adam optimiser; the highest one of a schedule.",
+        "Learning rate of the Adam optimiser; with --schedule cosine, its highest.",
         ABOVE_0,
     )
     dropout: float = setting(
-        0.1, ARCHITECTURE, "Share of features dropped before the last layer.", BELOW_1
+        0.1,
+        ARCHITECTURE,
+        "Share of the features before the last layer that each step drops at random.",
+        BELOW_1,
     )
     seed: int = setting(
         0,
         OPTIMISATION,
-        "Random seed of weights, image order, crops and augmentation.",
+        "Random seed of first weights, image order, crops and augmentation.",
         between(0, MOST_SEED),
     )
     schedule: str = setting(
@@ -87,18 +93,22 @@ class Recipe:
         kind="schedule",
     )
     warmup_steps: int = setting(
-        0, OPTIMISATION, "Linear warm-up steps of the cosine schedule.", FROM_0
+        0,
+        OPTIMISATION,
+        "Steps over which --schedule cosine first rises to the learning rate.",
+        FROM_0,
     )
     steps_per_epoch: int | None = setting(
         None,
         OPTIMISATION,
-        "Training steps in an epoch; default: one pass over the training split.",
+        "Training steps in an epoch; by default as many as one pass over the training split takes.",
         FROM_1,
     )
     shares: tuple[float, ...] | None = setting(
         None,
         DATA,
-        "Share of each batch for a store, once a store in their order, such as 0.5.",
+        "Share of each batch that is drawn from a store; give it once for each STORE, in their "
+        "order, such as --share 0.7 --share 0.3. By default all slices are drawn alike.",
         must(
             lambda x: min(x, default=0) > 0 and abs(sum(x) - 1) < _SHARES_TOLERANCE,
             "each above 0, together 1",
@@ -108,100 +118,131 @@ class Recipe:
     bleeding_share: float | None = setting(
         None,
         DATA,
-        "Share of slices with a bleed in what each store gives to a batch.",
+        "Share of slices with blood among those that a batch takes from each store, such as 0.4; "
+        "by default as many as the store has.",
         must(lambda x: 0 < x < 1, "between 0 and 1"),
     )
     brain_level_hu: float | None = setting(
         None,
         DATA,
-        "Median brain HU that each scan is brought to, here and in reading, such as 30.",
+        "Shift every scan so that the median of its brain is at this HU, such as 30; reading with "
+        "the model then does the same. By default HU stay as they are.",
         between(0, 80),
     )
     augment: bool = setting(
-        False, AUGMENTATION, "Augment slices: move, flip, shift HU and add noise."
+        False, AUGMENTATION, "Vary training slices at random: move, flip, shift HU, add noise."
     )
     vary_scanner: bool = setting(
         False,
         AUGMENTATION,
-        "With --augment: move further, and vary kernel, noise grain, contrast and known HU "
-        "range, too.",
+        "With --augment, also imitate other scanners: sharper and softer kernels, coarser noise, "
+        "other contrast, HU cut off at either end; and move further.",
         switch=True,
     )
     leave_out: tuple[str, ...] = setting(
         (),
         DATA,
-        "Subtype that is not trained, such as epidural where a store has none; its logit stays "
-        "low.",
+        "Subtype not to train, which the model then never reports, such as epidural where no slice "
+        "shows one (repeat for more).",
     )
     deterministic: bool = setting(
         False,
         HARDWARE,
-        "Compute so that the same run on the same machine gives the same bits; slower.",
+        "Give the same weights, bit for bit, each time that this machine trains this run; slower.",
         switch=True,
     )
     keep: str = setting(
         "best",
         OUTPUT,
-        "Epoch that becomes best.keras: the best by validation, or the last.",
+        "Epoch whose weights become best.keras: best (by validation) or last.",
         choices=("best", "last"),
         kind="epoch to keep",
     )
     map_weight: float = setting(
-        0.5, LOSS, "Weight of the lesion map's loss, for models that have a map.", FROM_0
+        0.5,
+        LOSS,
+        "Weight of the loss of the lesion map beside that of the slice, in networks with a map.",
+        FROM_0,
     )
     crop_steps: int = setting(
-        0, OPTIMISATION, "Training steps on crops around bleeds, before the epochs.", FROM_0
+        0,
+        OPTIMISATION,
+        "Training steps on crops around bleeds, before the epochs on whole slices.",
+        FROM_0,
     )
-    crop_size: int = setting(128, OPTIMISATION, "Side of a crop in pixels.", _side_of_crops)
+    crop_size: int = setting(
+        128, OPTIMISATION, "Side of the crops of --crop-steps, in pixels.", _side_of_crops
+    )
     bn_momentum: float = setting(
         0.99, ARCHITECTURE, "Momentum of batch normalisation's running statistics.", BELOW_1
     )
     clipnorm: float | None = setting(
         None,
         OPTIMISATION,
-        "Largest gradient norm of a variable; longer ones are clipped.",
+        "Norm to which longer gradients of a variable are clipped, such as 1; by default none is.",
         ABOVE_0,
     )
     ema_momentum: float | None = setting(
         None,
         OPTIMISATION,
-        "Momentum of a running average of the weights, which is validated and saved.",
+        "Validate and save a running average of the weights with this momentum, such as 0.999; by "
+        "default the weights themselves.",
         BELOW_1,
     )
-    gamma: float = setting(2.0, LOSS, "Focusing exponent of the focal loss.", FROM_0)
-    max_margin: float = setting(0.5, LOSS, "Largest LDAM margin, in logits.", FROM_0)
-    width: int | None = setting(None, ARCHITECTURE, "LightFCN: channels between blocks.", FROM_1)
+    gamma: float = setting(
+        2.0, LOSS, "Exponent of the focal loss; the higher, the less easy slices count.", FROM_0
+    )
+    max_margin: float = setting(
+        0.5,
+        LOSS,
+        "Margin in logits that ldam demands of the rarest subtype; others get less.",
+        FROM_0,
+    )
+    width: int | None = setting(
+        None,
+        ARCHITECTURE,
+        "Channels between the blocks of light_fcn or lesion_fcn; by default the paper's.",
+        FROM_1,
+    )
     expansion: int | None = setting(
         None,
         ARCHITECTURE,
-        "LightFCN: channels inside the first block; each next one doubles them.",
+        "Channels inside the first block of light_fcn or lesion_fcn; each next block doubles them.",
         FROM_1,
     )
     head_width: int | None = setting(
-        None, ARCHITECTURE, "LightFCN: channels of the last feature map.", FROM_1
+        None, ARCHITECTURE, "Channels of the last feature map of light_fcn or lesion_fcn.", FROM_1
     )
     expansions: tuple[int, ...] | None = setting(
         None,
         ARCHITECTURE,
-        f"LightFCN: channels inside a block, given {BLOCKS} times in their order.",
+        f"Channels inside a block of light_fcn or lesion_fcn, given {BLOCKS} times in their order.",
         must(
             lambda x: len(x) == BLOCKS and min(x) >= 1, f"{BLOCKS} numbers of channels, 1 or more"
         ),
     )
-    beta: float = setting(0.9999, LOSS, "Beta of the class-balanced weights.", BELOW_1)
+    beta: float = setting(
+        0.9999,
+        LOSS,
+        "Beta of class_balanced, below 1; the nearer to 1, the more rare subtypes count.",
+        BELOW_1,
+    )
     defer_share: float = setting(
         0.8,
         LOSS,
-        "Share of the steps for which ldam_drw is plain LDAM.",
+        "Share of the steps that ldam_drw trains without weights, as ldam, before it weighs rare "
+        "subtypes more.",
         between(0, 1),
     )
     device_windows: bool = setting(
-        False, HARDWARE, "Send HU to the device and compute the windows there."
+        False,
+        HARDWARE,
+        "Compute the three CT windows on the device, to which HU are sent, not on the host.",
     )
     precision: str = setting(
         "float32",
         HARDWARE,
-        "Number format of the layers in training: float32 or bfloat16.",
+        "Number format that layers compute in while training: float32 or bfloat16.",
         choices=("float32", "bfloat16"),
         kind="precision",
     )

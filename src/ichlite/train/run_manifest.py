@@ -16,7 +16,7 @@ import numpy as np
 from msgspec import UNSET, structs
 
 from ichlite import __version__
-from ichlite.atomic_files import write_json
+from ichlite.atomic_files import check_folder, write_json
 from ichlite.contracts.codec import ContractError, read_document, to_json_value
 from ichlite.contracts.run import (
     SCHEMA,
@@ -208,8 +208,10 @@ def check_run_folder(folder: Path) -> None:
     """Refuse to train into a folder of something else.
 
     Raises:
-        UsageError: There are files, and none is a run's manifest.
+        UsageError: There are files, and none is a run's manifest; or it is a file.
+        IchliteError: It cannot be written.
     """
+    check_folder(folder)
     if not folder.is_dir() or (folder / FILE).exists():
         return
     others = sorted(one.name for one in folder.iterdir() if not one.name.startswith("."))

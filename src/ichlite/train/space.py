@@ -30,25 +30,25 @@ class Space:
     batch_sizes: tuple[int, ...] = setting(
         (16, 32, 64, 128),
         SEARCH,
-        "Batch size to choose from, once for each; default: 16, 32, 64 and 128.",
+        "Batch size that trials may have (repeat for more); by default 16, 32, 64 and 128.",
         must(lambda sizes: min(sizes, default=0) >= 1, "each at least 1"),
         word="batch-size",
     )
     learning_rate: tuple[float, float] = setting(
         (1e-4, 3e-2),
         SEARCH,
-        "Learning rates to search, by their logarithm.",
+        "Lowest and highest learning rate that trials may have; drawn evenly in their logarithm.",
         must(lambda ends: 0 < ends[0] <= ends[1] < math.inf, "above 0, rising"),
         metavar="LOW HIGH",
     )
     dropout: tuple[float, float] = setting(
         (0.0, 0.5),
         SEARCH,
-        "Shares of dropout before the last layer to search.",
+        "Lowest and highest dropout before the last layer that trials may have.",
         must(lambda ends: 0 <= ends[0] <= ends[1] < 1, "in [0, 1), rising"),
         metavar="LOW HIGH",
     )
-    widths: bool = setting(False, SEARCH, "Search LightFCN's widths, too.")
+    widths: bool = setting(False, SEARCH, "Let trials differ in the widths of LightFCN, too.")
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -73,9 +73,15 @@ class Plan:
     iterations: int = 1
 
     def __post_init__(self) -> None:
-        for name, least in (("max_epochs", 1), ("factor", 2), ("iterations", 1)):
-            if getattr(self, name) < least:
-                raise UsageError(name, found=getattr(self, name), expected=f"at least {least}")
+        for word, count, least in (
+            ("--max-epochs", self.max_epochs, 1),
+            ("--factor", self.factor, 2),
+            ("--hyperband-iterations", self.iterations, 1),
+        ):
+            if count < least:
+                raise UsageError(
+                    f"{word} is out of range", found=count, expected=f"at least {least}"
+                )
         # What depends on a run's length is another thing in a trial that goes on to be longer.
         if self.recipe.schedule != "constant":
             raise UsageError("a search", found="a cosine schedule", expected="a constant one")

@@ -123,7 +123,7 @@ def fit(
         StoreError: The training or the validation split is empty.
         InputError: The checkpoint to go on from is damaged, or of another model.
         IchliteError: The loss became infinite or undefined, or memory ran out.
-        KeyboardInterrupt: After Ctrl-C or SIGTERM, with the run saved.
+        KeyboardInterrupt: After Ctrl-C or SIGTERM, with the run saved; says at which step.
     """
     folder = Path(folder)
     own = {"model": model, "loss": loss}
@@ -252,8 +252,9 @@ class _Stretch:
                 crops_end = self.recipe.crop_steps > 0 and step + 1 == self.recipe.crop_steps
                 if crops_end or (step + 1 > self.recipe.crop_steps and rest == 0):
                     sums.add(self.learner.finish())
-                    rate = (step + 1 - first) * self.recipe.batch_size / clock.seconds()
-                    self._end_epoch(step + 1, max(in_epoch, 0), sums.mean(), rate, clock)
+                    self._end_epoch(
+                        steps.stop, range(first, step + 1), max(in_epoch, 0), sums.mean(), clock
+                    )
                     clock.restart()
                     sums, saved, first = checkpoint.EpochSums(), time.monotonic(), step + 1
                 elif interrupt.asked or time.monotonic() - saved > CHECKPOINT_SECONDS:
@@ -262,10 +263,13 @@ class _Stretch:
                         checkpoint.save(model, self.folder / checkpoint.LAST, sums)
                     saved = time.monotonic()
                 if interrupt.asked:
-                    raise KeyboardInterrupt
+                    raise KeyboardInterrupt(
+                        f"{self.folder} is saved at step {step + 1} of {steps.stop}; "
+                        "the same command again goes on from there"
+                    )
 
-    def _end_epoch(self, step: int, epoch: int, loss: float, rate: float, clock: _Clock) -> None:
-        trained_s = clock.seconds()
+    def _end_epoch(self, total: int, steps: range, epoch: int, loss: float, clock: _Clock) -> None:
+        step, trained_s = steps.stop, clock.seconds()
         rows, kept = self.store.rows("validation"), self.recipe.kept
         labels = np.zeros((len(rows), len(NAMES)), np.uint8)
         # Without a positive, the score of a subtype that is left out is undefined.
@@ -283,9 +287,12 @@ class _Stretch:
                     BCE: _bce(labels[:, kept], logits[:, kept]),
                     AUC: scores["mean"],
                     **{f"validation_roc_auc_{name}": scores[name] for name in NAMES},
-                    "images_per_s": rate,
+                    "images_per_s": len(steps) * self.recipe.batch_size / trained_s,
                     "seconds": clock.seconds(),
                     "wait_share": clock.waited / trained_s,
+                    "steps": total,
+                    "epochs": self.recipe.epochs,
+                    "seconds_left": clock.seconds() / len(steps) * (total - step),
                 }
                 self.history.add(row)
                 if self.history.chosen(self.recipe.keep)[0] == step:

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from ichlite.ct.header import read_header
+from ichlite.ct.header import read_headers
 from ichlite.ct.tensor import is_upside_down
 from ichlite.infer.bundle import Bundle
 from ichlite.infer.results import Analysed, objections
@@ -120,9 +120,16 @@ def strongest_point(scan: Analysed, name: str, index: int) -> Point | None:
     Returns:
         None without a lesion map, or where the file can no longer be read.
     """
-    maps = scan.lesion_map
-    header = read_header(scan.slices[index].file)
-    if maps is None or not isinstance(header, SliceHeader):
+    maps, scores = scan.lesion_map, scan.slices[index]
+    header = next(
+        (
+            one
+            for one in read_headers(scores.file)
+            if isinstance(one, SliceHeader) and one.frame_number == scores.frame
+        ),
+        None,
+    )
+    if maps is None or header is None:
         return None
     values = maps[index].max(axis=-1) if name == ANY else maps[index][..., NAMES.index(name)]
     cell = np.unravel_index(int(values.argmax()), values.shape)

@@ -3,7 +3,8 @@
 They are those of the files at their own matrix where they are small enough, and where the files,
 read again, still give what was judged; else what was judged, on the model's grid. Left, right,
 front and back are named only where the files give what was judged: a picture that was turned on
-the way is then turned here, too, and so are the names of its sides.
+the way is then turned here, too, and so are the names of its sides. Where there are no DICOM files
+to read again, as of a NIfTI volume, the affine of what was judged names them.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ichlite.ct.header import read_header
+from ichlite.ct.header import read_headers
 from ichlite.ct.hounsfield import read_stored, to_hu
 from ichlite.ct.tensor import GRID, resize_hu
 from ichlite.errors import InputError
@@ -74,6 +75,10 @@ def pictures_of(scan: Analysed, judged: NDArray[np.int16], *, native: bool) -> P
     is_native = bool(packed)
     rows, columns = (first.rows, first.columns) if first and is_native else (GRID, GRID)
     row_mm, column_mm = _spacing_mm(first, native=is_native)
+    marks = None if turned is None or first is None else _marks(first, turned=turned)
+    if first is None and scan.affine is not None:
+        marks = _marks_by(scan.affine)
+        _, row_mm, column_mm = scan.spacing_mm or (None, None, None)
     return Pictures(
         packed=tuple(packed or map(pack_slice, judged)),
         native=is_native,
@@ -81,7 +86,7 @@ def pictures_of(scan: Analysed, judged: NDArray[np.int16], *, native: bool) -> P
         columns=columns,
         row_mm=row_mm,
         column_mm=column_mm,
-        marks=None if turned is None or first is None else _marks(first, turned=turned),
+        marks=marks,
         head=_head_box(judged),
         headers=headers,
     )
@@ -105,9 +110,16 @@ def picture_of(header: SliceHeader, judged: NDArray[np.int16]) -> NDArray[np.int
 def _headers(scan: Analysed) -> tuple[SliceHeader, ...]:
     """Return the headers of a scan's files, or none where they are no longer there, or differ."""
     found: list[SliceHeader] = []
+    of_file: dict[str, dict[int | None, SliceHeader]] = {}
     for scores in scan.slices:
-        header = read_header(scores.file)
-        if not isinstance(header, SliceHeader) or not _alike(header, found):
+        if scores.file not in of_file:
+            of_file[scores.file] = {
+                one.frame_number: one
+                for one in read_headers(scores.file)
+                if isinstance(one, SliceHeader)
+            }
+        header = of_file[scores.file].get(scores.frame)
+        if header is None or not _alike(header, found):
             return ()
         found.append(header)
     return tuple(found)
@@ -186,6 +198,16 @@ def _marks(header: SliceHeader, *, turned: bool) -> Marks | None:
     sign = -1.0 if turned else 1.0
     along_row = [sign * cosine for cosine in header.image_orientation[:3]]
     along_column = [sign * cosine for cosine in header.image_orientation[3:]]
+    return _marks_along(along_row, along_column)
+
+
+def _marks_by(affine: NDArray[np.float64]) -> Marks:
+    """Return the letters by an affine, whose x and y count to the right and front."""
+    down, right = (affine[:3, 1:3].T * (-1.0, -1.0, 1.0)).tolist()
+    return _marks_along(right, down)
+
+
+def _marks_along(along_row: Sequence[float], along_column: Sequence[float]) -> Marks:
     return (
         direction([-cosine for cosine in along_row]),
         direction(along_row),

@@ -16,8 +16,8 @@ from string import Template
 
 from msgspec import UNSET
 
-from ichlite import __version__
-from ichlite.ct.header import read_header
+from ichlite.contracts import VERSION
+from ichlite.ct.header import read_headers
 from ichlite.infer.bundle import Bundle
 from ichlite.infer.results import (
     Analysed,
@@ -31,7 +31,7 @@ from ichlite.infer.results import (
     shown_threshold,
 )
 from ichlite.labels import ANY, SUBTYPES
-from ichlite.records import SliceHeader
+from ichlite.records import SliceHeader, image_name
 from ichlite.write.escaping import html_text
 from ichlite.write.section import (
     badge,
@@ -55,7 +55,7 @@ MOST_BYTES = 60_000_000
 """Packed pictures in a page, beyond which those of the least urgent scan are left out."""
 
 ASSETS = Path(__file__).resolve().parent / "viewer"
-SCRIPTS = ("inflate.js", "picture.js", "viewer.js", "page.js")
+SCRIPTS = ("inflate.js", "picture.js", "pictures.js", "viewer.js", "page.js")
 """The viewer's modules, each of which imports from those before it alone."""
 
 _ANY_RULES = {"max": "the largest subtype", "noisy_or": "1 - ∏(1 - p) over the subtypes"}
@@ -122,7 +122,7 @@ class Report:
             script_hash=digest,
             templates=_asset("viewer.html"),
             disclaimer=html_text(DISCLAIMER),
-            version=html_text(__version__),
+            version=html_text(VERSION),
             bundle=html_text(" · ".join(filter(None, [self.bundle.label, decided_at(analysed)]))),
             counts=_counts(result, analysed),
             triage=self._triage(analysed),
@@ -200,7 +200,7 @@ class Report:
         lines = [*scan.reasons, *scan.notes]
         who = ""
         if self.identifiers:
-            found = read_header(scan.files[0]) if scan.files else None
+            found = read_headers(scan.files[0])[0] if scan.files else None
             header = found if isinstance(found, SliceHeader) else None
             who = definitions("who", identity(scan, header))
         else:
@@ -249,7 +249,8 @@ def _skipped(result: ReadResult) -> str:
     if not result.skipped:
         return ""
     rows = "".join(
-        f'<tr><td class="place">{html_text(file.file)}</td><td>{html_text(file.reason)}</td></tr>'
+        f'<tr><td class="place">{html_text(image_name(file.file, file.frame))}</td>'
+        f"<td>{html_text(file.reason)}</td></tr>"
         for file in result.skipped
     )
     opened = " open" if len(result.skipped) <= OPEN_SKIPPED else ""

@@ -7,21 +7,29 @@ import io
 import json
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from ichlite.atomic_files import check_place, stat_of
+from ichlite.atomic_files import check_folder, check_place, stat_of, write_text
 from ichlite.ct.header import OWN_REPORT, is_own_report
-from ichlite.errors import UsageError
-from ichlite.infer.results import ReadResult, ScanResult
+from ichlite.errors import IchliteError, UsageError
+from ichlite.infer.results import ReadResult, ScanResult, by_urgency, verdict
 from ichlite.labels import CLASSES
 from ichlite.write.escaping import printable, unicode_document
+from ichlite.write.triage import common_folder, shared_folders
 
 COLUMNS = (
     "study", "series", "status", "urgent", "file", "position_mm", *CLASSES, "reason", "complete",
-    "operating_point", "threshold",
+    "operating_point", "threshold", "frame",
 )  # fmt: skip
-"""Of the CSV file."""
+"""Of the CSV file of slices."""
+
+STUDY_COLUMNS = (
+    "study", "series", "status", "urgent", "file", "call", *CLASSES, "threshold",
+    "operating_point", "complete", "slices", "all_series", "reason", "note",
+)  # fmt: skip
+"""Of the CSV file of studies; it begins as the other does, by which both are known as reports."""
+
 _FORMULA_STARTS = ("=", "+", "-", "@")
 
 
@@ -34,7 +42,8 @@ def check_outputs(paths: Iterable[str], outputs: Iterable[tuple[str, Path | None
 
     Raises:
         UsageError: An output is `-`, one of the inputs, the other output, or a folder; it is there
-            among the inputs and no report of ichlite; its folder is missing or not writable.
+            among the inputs and no report of ichlite; its folder is missing.
+        IchliteError: Its folder cannot be written.
     """
     inputs = {os.path.realpath(path): path for path in paths}
     taken = {place: f"input {path}" for place, path in inputs.items()}
@@ -61,42 +70,34 @@ def check_outputs(paths: Iterable[str], outputs: Iterable[tuple[str, Path | None
             )
 
 
-def check_output_folder(paths: Iterable[str], option: str, folder: Path | None) -> None:
+def check_output_folder(paths: Iterable[str], folder: Path | None) -> None:
     """Check, before any work, that files can be written into a folder, which is not read itself.
 
     Args:
         paths: Files and folders that will be read.
-        option: That names the folder.
-        folder: None where the option was not given. It need not exist, its parent must.
+        folder: Made if it is missing; None where it is not asked for.
 
     Raises:
-        UsageError: It is a file, lies in a folder that is read, or cannot be made or written.
+        UsageError: It is a file, or lies in a folder that is read.
+        IchliteError: It cannot be made or written.
     """
-    if folder is None:
-        return
-    for path in paths:
-        check_place(Path(path), folder)
-    there = folder if folder.exists() else folder.resolve().parent
-    if not there.is_dir():
-        raise UsageError(
-            f"{option} {folder} cannot be made: the folder that it is in does not exist",
-            remedy="make that first",
-        )
-    if not os.access(there, os.W_OK):
-        raise UsageError(f"{option} {folder} cannot be written: {there} is read-only")
+    if folder is not None:
+        for path in paths:
+            check_place(Path(path), folder)
+        check_folder(folder)
 
 
 def _check_place(option: str, path: Path) -> None:
     """Refuse a folder, and a place in a folder that is missing or cannot be written."""
     folder = path.resolve().parent
-    if path.is_dir():
+    there = stat_of(path)
+    if there is not None and stat.S_ISDIR(there.st_mode):
         raise UsageError(f"{option} {path} is a folder", expected="a file")
     if not folder.is_dir():
         raise UsageError(
             f"{option} {path} cannot be written: its folder does not exist", remedy="make it first"
         )
-    if not os.access(folder, os.W_OK):
-        raise UsageError(f"{option} {path} cannot be written: its folder is read-only")
+    check_folder(folder)
 
 
 def _is_report(path: Path) -> bool:
@@ -116,6 +117,24 @@ def is_input(path: Path, result: ReadResult) -> bool:
     return any(one is not None and os.path.samestat(one, there) for one in found)
 
 
+def write_report(path: Path, make: Callable[[], str], result: ReadResult) -> None:
+    """Write a report on a result, whole or not at all, unless its place is that of an input.
+
+    Args:
+        path: The report.
+        make: Returns its text; not called where it must not be written.
+        result: What the report is on.
+
+    Raises:
+        IchliteError: It is one of the input files, or cannot be written.
+    """
+    if is_input(path, result):
+        raise IchliteError(
+            f"{path} is one of the input files and was left as it is", remedy="give another name"
+        )
+    write_text(path, make())
+
+
 def to_csv(result: ReadResult) -> str:
     """Return a result as comma-separated text, probabilities with six decimals.
 
@@ -133,13 +152,88 @@ def to_csv(result: ReadResult) -> str:
         writer.writerows(_rows(scan))
     for file in result.skipped:
         writer.writerow(
-            {"status": "skipped", "file": safe_cell(file.file), "reason": safe_cell(file.reason)}
+            {
+                "status": "skipped",
+                "file": safe_cell(file.file),
+                "reason": safe_cell(file.reason),
+                "frame": _number(file.frame),
+            }
         )
     return text.getvalue()
 
 
+def to_studies_csv(result: ReadResult) -> str:
+    """Return a result as comma-separated text with one row a study.
+
+    The row is that of the series that answers for the study, the most urgent where several were
+    read; without an answer, of the first, with the reasons of all. A file that may be CT and was
+    not read has a row of its own: it may be a study that is missing here.
+
+    Example:
+        >>> print(to_studies_csv(ReadResult("b 1", (), ())), end="")
+        study,series,status,urgent,file,call,any,...,complete,slices,all_series,reason,note
+    """
+    text = io.StringIO()
+    writer = csv.DictWriter(text, STUDY_COLUMNS, restval="", lineterminator="\n")
+    writer.writeheader()
+    shared = shared_folders(result.studies)
+    studies: dict[str, list[ScanResult]] = {}
+    for scan in result.studies:
+        studies.setdefault(scan.study, []).append(scan)
+    for members in studies.values():
+        writer.writerow(_study_row(members, shared))
+    for file in result.skipped:
+        if file.may_be_ct:
+            writer.writerow(
+                {
+                    "status": "skipped",
+                    "file": safe_cell(file.file),
+                    "reason": safe_cell(file.reason),
+                }
+            )
+    return text.getvalue()
+
+
+def _study_row(members: list[ScanResult], shared: Container[str]) -> dict[str, str]:
+    """Return the row of a study by the results of its series."""
+    answers = by_urgency(members)
+    scan = answers[0] if answers else members[0]
+    reasons = scan.reasons if answers else [why for one in members for why in one.reasons]
+    row = _common(scan) | {
+        "file": safe_cell(common_folder(scan, shared)),
+        "call": verdict(scan),
+        "slices": str(len(scan.slices)),
+        "all_series": str(len(members)),
+        "reason": safe_cell(" | ".join(dict.fromkeys(reasons))),
+        "note": safe_cell(" | ".join(scan.notes)),
+    }
+    return row | ({} if scan.scan is None else _numbers(scan.scan))
+
+
+def _numbers(probabilities: Mapping[str, float]) -> dict[str, str]:
+    return {name: f"{probabilities[name]:.6f}" for name in CLASSES}
+
+
 def _rows(scan: ScanResult) -> Iterator[dict[str, str]]:
-    common = {
+    common = _common(scan)
+    if not scan.slices:
+        yield common
+    for scores in scan.slices:
+        position_mm = scores.position_mm
+        yield common | {
+            "file": safe_cell(scores.file),
+            "frame": _number(scores.frame),
+            "position_mm": "" if position_mm is None else f"{position_mm:.3f}",
+            **_numbers(scores.probabilities),
+        }
+
+
+def _number(frame: int | None) -> str:
+    return "" if frame is None else str(frame)
+
+
+def _common(scan: ScanResult) -> dict[str, str]:
+    return {
         "study": safe_cell(scan.study),
         "series": safe_cell(scan.series),
         "status": scan.status,
@@ -149,15 +243,6 @@ def _rows(scan: ScanResult) -> Iterator[dict[str, str]]:
         "operating_point": scan.operating_point or "",
         "threshold": "" if scan.threshold is None else f"{scan.threshold:.6f}",
     }
-    if not scan.slices:
-        yield common
-    for scores in scan.slices:
-        position_mm = scores.position_mm
-        yield common | {
-            "file": safe_cell(scores.file),
-            "position_mm": "" if position_mm is None else f"{position_mm:.3f}",
-            **{name: f"{scores.probabilities[name]:.6f}" for name in CLASSES},
-        }
 
 
 def safe_cell(text: str) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Collection, Container, Iterable, Sequence
 from itertools import pairwise
 
 from ichlite.contracts.codec import to_json_value
-from ichlite.ct.header import COMPRESSED_SYNTAXES
+from ichlite.ct.image_checks import COMPRESSED_SYNTAXES
 from ichlite.ct.stack import slice_normal
 from ichlite.infer.bundle import Bundle
 from ichlite.infer.heatmap import LESION_LEVEL
@@ -26,7 +26,7 @@ from ichlite.infer.results import (
     verdict,
 )
 from ichlite.labels import ANY, CLASSES, SUBTYPES
-from ichlite.records import SliceHeader
+from ichlite.records import SliceHeader, image_name
 from ichlite.write.chart import probability_chart
 from ichlite.write.escaping import html_text, unicode_document
 from ichlite.write.study_view import MapView, PixelView, Shown, StudyView
@@ -311,7 +311,7 @@ def _slice_table(scan: Analysed) -> str:
         )
         rows.append(
             f'<tr><td class="num">{number}</td><td class="num">{position}</td>{cells}'
-            f'<td class="place">{html_text(scores.file)}</td></tr>'
+            f'<td class="place">{html_text(image_name(scores.file, scores.frame))}</td></tr>'
         )
     return (
         "<details><summary>Probabilities and file of every slice</summary>"

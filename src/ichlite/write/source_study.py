@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import FileIO
 
 from pydicom import config
@@ -18,9 +18,11 @@ from pydicom.charset import convert_encodings, decode_bytes, encode_string
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.valuerep import validate_value
 
+from ichlite.ct.archives import Member, open_member
 from ichlite.ct.elements import Elements, read_elements, read_first_bytes
-from ichlite.ct.header import CT_IMAGE_STORAGE
-from ichlite.ct.values import WANTED, Values
+from ichlite.ct.image_checks import CT_IMAGE_STORAGE
+from ichlite.ct.tags import WANTED
+from ichlite.ct.values import Values
 from ichlite.errors import InputError, UnreadableFile
 from ichlite.infer.results import ScanResult
 
@@ -112,6 +114,9 @@ def read_source(scans: Sequence[ScanResult]) -> SourceStudy:
     described: Elements | None = None
     patients: set[bytes | None] = set()
     lossy = False
+    frames_of: dict[str, list[int | None]] = {}
+    for one in (one for scan in scans for one in scan.slices):
+        frames_of.setdefault(one.file, []).append(one.frame)
     for file in (file for scan in scans for file in scan.files):
         try:
             elements = _elements(file)
@@ -120,7 +125,7 @@ def read_source(scans: Sequence[ScanResult]) -> SourceStudy:
             continue
         if Values(elements).text("StudyInstanceUID") != scans[0].study:
             continue
-        images.append(image)
+        images += [replace(image, frame=frame) for frame in frames_of.get(file, [None])]
         described = described or elements
         patients.add(elements.values.get(_TAGS["PatientID"]))
         lossy = lossy or Values(elements).text("LossyImageCompression") == "01"
@@ -138,13 +143,21 @@ def read_source(scans: Sequence[ScanResult]) -> SourceStudy:
 
 def _elements(file: str) -> Elements:
     """Return the elements of a file that are asked for."""
-    with FileIO(file) as opened:
-        size = os.fstat(opened.fileno()).st_size
+    with _opened(file) as opened:
+        size = opened.size if isinstance(opened, Member) else os.fstat(opened.fileno()).st_size
         wanted = WANTED | {_CHARACTER_SET, *_TAGS.values()}
         elements = read_elements(opened, read_first_bytes(opened), size, wanted)
     if elements is None:
         raise UnreadableFile(f"{file} is not a DICOM file")
     return elements
+
+
+def _opened(file: str) -> FileIO | Member:
+    """Open a file, or a member of an archive."""
+    try:
+        return FileIO(file)
+    except NotADirectoryError:
+        return open_member(file)
 
 
 def _image(file: str, values: Values) -> SourceImage:

@@ -183,11 +183,13 @@ def _groups(
     algorithm = _algorithm(bundle, first)
     if not isinstance(first, Analysed):
         return [_unanswered(algorithm, uids)]
-    images = {image.file: image for image in source.images}
-    return [
-        _group(finding, first, images.get(first.slices[finding.slice_index].file), algorithm, uids)
-        for finding in findings_of(first, bundle)
-    ]
+    images = {(image.file, image.frame): image for image in source.images}
+    groups = []
+    for finding in findings_of(first, bundle):
+        scores = first.slices[finding.slice_index]
+        image = images.get((scores.file, scores.frame))
+        groups.append(_group(finding, first, image, algorithm, uids))
+    return groups
 
 
 def _group(

@@ -22,7 +22,7 @@ from ichlite.infer.decision import Calibration, calibrate
 from ichlite.infer.heatmap import LESION_LEVEL
 from ichlite.infer.results import Analysed
 from ichlite.labels import ANY, NAMES
-from ichlite.records import SliceHeader
+from ichlite.records import SliceHeader, image_name
 from ichlite.write.chart import places
 from ichlite.write.escaping import printable
 from ichlite.write.pictures import pictures_of
@@ -162,7 +162,7 @@ def show_study(scan: Analysed, bundle: Bundle, *, native: bool = True) -> Shown:
     view = StudyView(
         slices=tuple(
             SliceView(
-                file=printable(Path(scores.file).name),
+                file=printable(image_name(Path(scores.file).name, scores.frame)),
                 position_mm=scores.position_mm,
                 place=place,
                 probabilities=scores.probabilities,

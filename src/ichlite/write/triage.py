@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Collection, Container, Iterable
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from ichlite.infer.results import (
@@ -21,11 +22,11 @@ from ichlite.infer.results import (
     verdict,
 )
 from ichlite.labels import ANY, SUBTYPES
+from ichlite.records import image_name
 from ichlite.write.escaping import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.text import Text
 
 DISCLAIMER = "Research use only. Not a medical device."
 MOST_SKIPPED_LINES = 20
@@ -67,6 +68,7 @@ def common_folder(scan: ScanResult, shared: Container[str] = ()) -> str:
         shared: Folders of several series, from `shared_folders`: the first file stands for them.
 
     Example:
+        >>> from ichlite.infer.results import NotAnalysed
         >>> files = ("a/x/1", "a/y/2")
         >>> common_folder(NotAnalysed(study="1", series="2", files=files, reasons=("a chest",)))
         'a'
@@ -108,7 +110,7 @@ def print_triage(result: ReadResult, console: Console) -> None:
     if result.warnings:
         console.print(Text("\nWarnings", style="bold"))
         for line in result.warnings:
-            console.print(Text(f"  {printable(line)}"), soft_wrap=True)
+            _print_wrapped(console, printable(line), "  ")
     if not analysed:
         console.print(Text("\nNo study was read.", style="bold"))
     console.print(Text(f"\n{DISCLAIMER}", style="dim"))
@@ -117,41 +119,38 @@ def print_triage(result: ReadResult, console: Console) -> None:
 def _print_table(
     analysed: list[Analysed], bundle: str, shared: Container[str], console: Console
 ) -> None:
-    """Print a row for each analysed scan, most urgent first."""
-    from rich.table import Table
+    """Print a row for each analysed scan, most urgent first; its place below where there is none.
+
+    No row is folded: numbers would come apart from their heads.
+    """
     from rich.text import Text
 
     point = decided_at(analysed)
     title = f"Triage by {bundle}" + (f", {point}" if point else "")
-    console.print(Text(title, style="italic"), soft_wrap=True)
-    table = Table(box=None)
-    table.add_column("")
-    table.add_column("any", justify="right")
-    for subtype in SUBTYPES:
-        table.add_column(subtype.abbreviation, justify="right")
-    table.add_column("slices", justify="right")
-    table.add_column("series", overflow="fold")
-    for scan in analysed:
-        table.add_row(*_row(scan, shared))
-    console.print(table)
+    console.print(Text(title, style="italic"))
+    calls = [verdict(scan).replace("urgent", "URGENT", 1) for scan in analysed]
+    wide = max(map(len, calls))
+    names = "".join(f"{name:>6}" for name in (ANY, *(one.abbreviation for one in SUBTYPES)))
+    head = f" {'':{wide}}{names}  slices"
+    places = [_place(scan, shared) for scan in analysed]
+    beside = len(head) + 2 + max(map(len, places)) <= console.width
+    console.print(Text(head + ("  series" if beside else ""), style="bold"), soft_wrap=True)
+    for scan, call, place in zip(analysed, calls, places, strict=True):
+        row = Text(" ")
+        row.append(f"{call:{wide}}", style=_call_style(scan))
+        row.append(f"{shown_any(scan.scan[ANY], scan.threshold):>6}", style="bold")
+        for one in SUBTYPES:
+            value = scan.scan[one.name]
+            row.append(f"{value:6.2f}", style=_shade(value))
+        row.append(f"{len(scan.slices):8}")
+        row.append(f"  {place}" if beside else f"\n   {place}")
+        console.print(row, soft_wrap=True)
 
 
-def _row(scan: Analysed, shared: Container[str]) -> list[Text]:
-    from rich.text import Text
-
-    scores = scan.scan
-    numbers = [Text(f"{scores[s.name]:.2f}", style=_shade(scores[s.name])) for s in SUBTYPES]
+def _call_style(scan: Analysed) -> str:
     if scan.urgent:
-        place = Text(verdict(scan).replace("urgent", "URGENT", 1), style="bold red")
-    else:
-        place = Text(verdict(scan), style="yellow" if scan.urgent is None else "")
-    return [
-        place,
-        Text(shown_any(scores[ANY], scan.threshold), style="bold"),
-        *numbers,
-        Text(str(len(scan.slices))),
-        Text(_place(scan, shared)),
-    ]
+        return "bold red"
+    return "yellow" if scan.urgent is None else ""
 
 
 def _shade(probability: float) -> str:
@@ -171,18 +170,40 @@ def _print_remarks(
 
 
 def _print_item(console: Console, place: str, lines: Iterable[str]) -> None:
+    """Print what is said of a place: beside it where that is one short line, else below, wrapped.
+
+    Only words are wrapped: a path stays whole, to be copied.
+    """
     from rich.text import Text
 
-    for line in lines:
-        console.print(Text(f"  {place}: {printable(line)}"), soft_wrap=True)
+    said = [printable(line) for line in lines]
+    if len(said) == 1 and len(f"  {place}: {said[0]}") <= console.width:
+        console.print(Text(f"  {place}: {said[0]}"), soft_wrap=True)
+        return
+    if said:
+        console.print(Text(f"  {place}:"), soft_wrap=True)
+    for line in said:
+        _print_wrapped(console, line, "    ")
+
+
+def _print_wrapped(console: Console, line: str, indent: str) -> None:
+    from rich.text import Text
+
+    parts = wrap(
+        line, console.width - len(indent) - 2, break_long_words=False, break_on_hyphens=False
+    )
+    for number, part in enumerate(parts):
+        console.print(Text(f"{indent}{'  ' if number else ''}{part}"), soft_wrap=True)
 
 
 def _skipped_lines(result: ReadResult) -> list[tuple[str, str]]:
     if len(result.skipped) <= MOST_SKIPPED_LINES:
-        return [(printable(file.file), file.reason) for file in result.skipped]
+        return [
+            (printable(image_name(file.file, file.frame)), file.reason) for file in result.skipped
+        ]
     by_reason: dict[str, list[str]] = {}
     for file in result.skipped:
-        by_reason.setdefault(file.reason, []).append(file.file)
+        by_reason.setdefault(file.reason, []).append(image_name(file.file, file.frame))
     lines = []
     for reason, files in sorted(by_reason.items(), key=lambda item: (-len(item[1]), item[0])):
         examples = ", ".join(printable(file) for file in files[:_EXAMPLES])

@@ -17,9 +17,10 @@ from tests.dicom_files import write_ct_slice
 from tests.nifti_files import CORNER_MM, PIXEL_MM, SPACING_MM, lopsided, write_volume
 
 from ichlite.ct.header import read_header
+from ichlite.ct.nifti import read_nifti_geometry
 from ichlite.ct.tensor import read_slice, resize_hu
 from ichlite.data.readers.dicom_folder import walk
-from ichlite.data.readers.nifti import read_mask_plane, read_nifti_geometry, read_nifti_slice
+from ichlite.data.readers.nifti import read_mask_plane, read_nifti_slice
 from ichlite.errors import HounsfieldError, InputError, UnreadableFile
 from ichlite.records import SliceHeader
 

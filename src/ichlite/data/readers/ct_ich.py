@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ichlite.ct.nifti import SUFFIXES, read_nifti_geometry
 from ichlite.data.audit import Finding
 from ichlite.data.readers import ct_ich_jpeg
 from ichlite.data.readers.ct_ich_table import (
@@ -20,14 +21,13 @@ from ichlite.data.readers.ct_ich_table import (
 from ichlite.data.readers.index import Index, Progress, assemble
 from ichlite.data.readers.label_table import find_table
 from ichlite.data.readers.lesion import largest_bleed
-from ichlite.data.readers.nifti import read_mask_plane, read_nifti_geometry
+from ichlite.data.readers.nifti import read_mask_plane
 from ichlite.data.rows import StoreRow
 from ichlite.data.workers import Engine, in_this_process
 from ichlite.errors import InputError
 
 TABLE = "hemorrhage_diagnosis_raw_ct.csv"
 SCANS, MASKS = "ct_scans", "masks"
-SUFFIXES = (".nii", ".nii.gz")
 
 
 def read(root: Path, progress: Progress, engine: Engine = in_this_process) -> Index:

@@ -28,6 +28,7 @@ from ichlite.node.web.worklist import ORDERS, Wanted, find_study, list_studies
 
 STATIC = Path(__file__).with_name("static")
 STATIC_FILES = {
+    "icon.svg": "image/svg+xml",
     "style.css": "text/css",
     "icon.svg": "image/svg+xml",
     "page.js": "text/javascript",

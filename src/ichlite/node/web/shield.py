@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -29,7 +28,7 @@ HEADERS = {
     "Content-Security-Policy": _POLICY,
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Referrer-Policy": "same-origin",  # with "no-referrer" a form of our own has no origin, either
+    "Referrer-Policy": "same-origin",  # with "no-referrer" a browser says that forms are nobody's
     "Permissions-Policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -78,7 +77,7 @@ class Shield:
             return
         try:
             await self._app(scope, receive_in_time if _has_body(scope) else receive, harden)
-        except (ClientDisconnect, ConnectionError, TimeoutError):
+        except (ConnectionError, TimeoutError):
             _log.info("a reader went away")
         except Exception as error:  # noqa: BLE001  must not reach a log with its words
             _log.error("a request failed", why=type(error).__name__)
@@ -105,9 +104,8 @@ def _refusal(method: str, headers: Headers) -> tuple[int, str] | None:
     if method in _SAFE:
         return None
     # A browser says where a form or a script comes from; other programs do not.
-    site = headers.get("sec-fetch-site")
-    if site is not None:
-        return None if site in ("same-origin", "none") else (403, "This came from another site.")
+    if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        return 403, "This came from another site."
     origin = headers.get("origin")
     if origin is not None and urlsplit(origin).netloc != headers.get("host"):
         return 403, "This came from another site."

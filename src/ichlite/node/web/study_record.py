@@ -6,6 +6,7 @@ import json
 import sqlite3
 
 from ichlite.node import audit, studies
+from ichlite.node.deliveries import retry_dead
 from ichlite.node.intake import complete_now
 from ichlite.node.web.documents import (
     AuditEntry,
@@ -166,21 +167,9 @@ def retry(tables: sqlite3.Connection, uid: str, user: str, now: float) -> bool |
 
 def send_again(tables: sqlite3.Connection, delivery: int, user: str, now: float) -> bool | None:
     """Let a delivery that was given up be tried again; return whether it was given up."""
-    row = tables.execute(
-        "SELECT delivery.state, peer, study.uid FROM delivery JOIN reading ON "
-        "reading.id = reading_id JOIN study ON study.id = study_id WHERE delivery.id = ?",
-        (delivery,),
-    ).fetchone()
-    if row is None:
+    if tables.execute("SELECT 1 FROM delivery WHERE id = ?", (delivery,)).fetchone() is None:
         return None
-    if row["state"] != "dead":
-        return False
-    tables.execute(
-        "UPDATE delivery SET state = 'waiting', attempts = 0, next_at = ? WHERE id = ?",
-        (now, delivery),
-    )
-    audit.append(tables, user, "delivery.retried", study=row["uid"], peer=row["peer"])
-    return True
+    return bool(retry_dead(tables, now, user, delivery=delivery))
 
 
 def _version(row: sqlite3.Row) -> VersionEntry:

@@ -37,7 +37,7 @@ class _OfFunction(keras.losses.Loss):  # type: ignore[misc]
 
 @keras.saving.register_keras_serializable(package="ichlite")
 class Bce(_OfFunction):
-    """`bce` to compile a model with.
+    """Binary cross-entropy, as a Keras loss to compile a model with; see `bce`.
 
     Example:
         >>> round(float(Bce()([[1, 0]], [[0.0, 0.0]])), 4)
@@ -52,7 +52,7 @@ class Bce(_OfFunction):
 
 @keras.saving.register_keras_serializable(package="ichlite")
 class Focal(_OfFunction):
-    """`focal` to compile a model with.
+    """Focal loss, as a Keras loss to compile a model with; see `focal`.
 
     Args:
         gamma: At least 0; 0 is cross-entropy.
@@ -84,7 +84,7 @@ class Focal(_OfFunction):
 
 @keras.saving.register_keras_serializable(package="ichlite")
 class Ldam(_OfFunction):
-    """`ldam` to compile a model with.
+    """Multi-label LDAM loss, as a Keras loss to compile a model with; see `ldam`.
 
     Args:
         margins: (5,), in logits; see `ldam_margins`.
@@ -114,7 +114,7 @@ class Ldam(_OfFunction):
 
 @keras.saving.register_keras_serializable(package="ichlite")
 class ClassBalanced(_OfFunction):
-    """`class_balanced` to compile a model with.
+    """Class-balanced cross-entropy, as a Keras loss to compile a model with; see `class_balanced`.
 
     Args:
         weights: (2, 5), of negatives and of positives; see `class_balanced_weights`.
@@ -138,7 +138,7 @@ class ClassBalanced(_OfFunction):
 
 @keras.saving.register_keras_serializable(package="ichlite")
 class Asymmetric(_OfFunction):
-    """`asymmetric` to compile a model with.
+    """Asymmetric loss, as a Keras loss to compile a model with; see `asymmetric`.
 
     Args:
         gamma_positive: Focusing of positives, at least 0.
@@ -176,7 +176,7 @@ class Asymmetric(_OfFunction):
 
 @keras.saving.register_keras_serializable(package="ichlite")
 class DistributionBalanced(keras.losses.Loss):  # type: ignore[misc]
-    """`distribution_balanced` to compile a model with.
+    """Distribution-balanced loss, as a Keras loss to compile with; see `distribution_balanced`.
 
     Args:
         positives: (5,) images of the training data with each subtype.

@@ -1,0 +1,218 @@
+"""Send DICOM files to a peer by C-STORE or STOW-RS, and ask whether it is there."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from pydicom import dcmread
+from pydicom.errors import InvalidDicomError
+from pynetdicom import AE, build_context
+from pynetdicom.association import Association
+from pynetdicom.presentation import PresentationContext
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
+from pynetdicom.status import code_to_category
+
+from ichlite.errors import UnreadableFile
+from ichlite.node.deliveries import Parcel
+from ichlite.node.http_post import Answer, request
+from ichlite.node.outbox import Answers, Send, Unreachable
+from ichlite.node.settings import DicomSettings, PeerSettings
+
+DUPLICATE = 0x0111
+"""The peer has the instance already: as good as sent."""
+PROCESSING_FAILURE = 0x0110
+"""Stands for a failure without a reason."""
+ACSE_SECONDS, DIMSE_SECONDS = 10, 60
+_MOST_CONTEXTS = 128
+
+
+def peer_sender(peer: PeerSettings, dicom: DicomSettings, results: Path) -> Send:
+    """Return what sends result files to a peer.
+
+    Args:
+        peer: Settings of the peer.
+        dicom: Settings of this node, for its AE title and certificate.
+        results: Folder that files of parcels are below.
+    """
+
+    def store(parcels: tuple[Parcel, ...]) -> Answers:
+        by_path = {results / parcel.file: parcel for parcel in parcels if parcel.file is not None}
+        for path, refusal in send_files(peer, dicom, tuple(by_path)):
+            yield by_path[path], refusal
+
+    def stow(parcels: tuple[Parcel, ...]) -> Answers:
+        for parcel in parcels:
+            if parcel.file is not None:
+                yield parcel, _stow(peer, results / parcel.file)
+
+    return store if peer.stow_url is None else stow
+
+
+def send_files(
+    peer: PeerSettings, dicom: DicomSettings, files: Sequence[Path]
+) -> Iterator[tuple[Path, str | None]]:
+    """Send files over one association; yield each, and why the peer refused it or None.
+
+    Raises:
+        Unreachable: There is no association, or it was lost.
+    """
+    contexts: dict[tuple[str, str], PresentationContext] = {}
+    for path in files:
+        try:
+            meta = dcmread(path, specific_tags=[]).file_meta
+            key = str(meta.MediaStorageSOPClassUID), str(meta.TransferSyntaxUID)
+        except (OSError, InvalidDicomError, AttributeError):
+            continue  # told when it is its turn
+        contexts.setdefault(key, build_context(*key))
+    offered = list(contexts.values())[:_MOST_CONTEXTS] or [build_context(Verification)]
+    with associated(peer, dicom, offered) as association:
+        for path in files:
+            try:
+                yield path, _store(association, path)
+            except UnreadableFile as error:
+                yield path, str(error)
+
+
+def echo(peer: PeerSettings, dicom: DicomSettings) -> None:
+    """Ask a peer by C-ECHO, or by HTTP where it gets results so, whether it is there.
+
+    Raises:
+        Unreachable: It does not answer, or not as it should.
+    """
+    if peer.stow_url is not None:
+        # A body that holds nothing: a server of STOW-RS refuses it, one that is none says 404.
+        answer = _post(peer, peer.stow_url, b"")
+        if answer.status in (401, 403, 404) or answer.status >= 500:
+            raise Unreachable(f"it answers {answer.status}")
+        return
+    with associated(peer, dicom, [build_context(Verification)]) as association:
+        status = association.send_c_echo().get("Status")
+    if status != 0:
+        raise Unreachable("it does not answer C-ECHO")
+
+
+@contextmanager
+def associated(
+    peer: PeerSettings, dicom: DicomSettings, contexts: list[PresentationContext]
+) -> Iterator[Association]:
+    """Yield an association with a peer and release it at the end.
+
+    Raises:
+        Unreachable: The peer cannot be reached or rejects it.
+    """
+    entity = AE(dicom.aet)
+    entity.acse_timeout = entity.connection_timeout = ACSE_SECONDS
+    entity.dimse_timeout = entity.network_timeout = DIMSE_SECONDS
+    secured: dict[str, Any] = {}
+    if peer.tls:
+        secured = {"tls_args": (_tls(peer, dicom), peer.host)}
+    try:
+        association = entity.associate(peer.host, peer.port, contexts, ae_title=peer.aet, **secured)
+    except OSError as error:
+        raise Unreachable(f"{peer.host} cannot be reached: {error.strerror or error}") from None
+    if association.is_rejected:
+        primitive = association.acceptor.primitive
+        why = getattr(primitive, "reason_str", "") if primitive is not None else ""
+        raise Unreachable(f"{peer.host} port {peer.port} rejects the association: {why}")
+    if not association.is_established:
+        raise Unreachable(f"{peer.host} port {peer.port} does not answer")
+    try:
+        yield association
+    finally:
+        if association.is_established:
+            association.release()
+        else:
+            association.abort()
+
+
+def _tls(peer: PeerSettings, dicom: DicomSettings) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=peer.tls_authorities)
+        if dicom.tls_certificate is not None:
+            context.load_cert_chain(dicom.tls_certificate, dicom.tls_key)
+    except OSError as error:
+        raise Unreachable(f"no TLS to {peer.host}: {error.strerror or error}") from None
+    return context
+
+
+def _store(association: Association, path: Path) -> str | None:
+    """Send one file; return None when the peer has it, else why not."""
+    try:
+        data = dcmread(path)
+    except (OSError, InvalidDicomError) as error:
+        raise UnreadableFile(f"its file cannot be read: {type(error).__name__}") from None
+    try:
+        status = association.send_c_store(data).get("Status")
+    except ValueError:
+        return "the peer does not take this kind of object"
+    except (RuntimeError, AttributeError):
+        status = None
+    if status is None:
+        raise Unreachable("the connection was lost")
+    if code_to_category(status) in ("Success", "Warning") or status == DUPLICATE:
+        return None
+    return f"the peer answers {status:04X}"
+
+
+def _stow(peer: PeerSettings, path: Path) -> str | None:
+    """Post one file; return None when the peer has it, else why not.
+
+    Source:
+        DICOM PS3.18 section 10.5.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        return f"its file cannot be read: {error.strerror}"
+    assert peer.stow_url is not None  # noqa: S101  by the caller
+    answer = _post(peer, peer.stow_url, data)
+    if answer.status in (401, 403, 404):
+        raise Unreachable(f"the peer answers {answer.status}")
+    reasons = _failures(answer.body)
+    is_there = answer.status in (200, 202) and not reasons
+    if is_there or (reasons and reasons <= {DUPLICATE}):
+        return None
+    named = ", ".join(f"{reason:04X}" for reason in sorted(reasons))
+    return f"the peer answers {answer.status}" + (f" and {named}" if named else "")
+
+
+def _post(peer: PeerSettings, url: str, data: bytes) -> Answer:
+    boundary = os.urandom(16).hex()
+    head = f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
+    body = head + data + f"\r\n--{boundary}--\r\n".encode()
+    headers = {
+        "Content-Type": f'multipart/related; type="application/dicom"; boundary={boundary}',
+        "Accept": "application/dicom+json",
+    }
+    if peer.authorization is not None:
+        headers["Authorization"] = peer.authorization
+    return request("POST", url, body, headers, authorities=peer.tls_authorities)
+
+
+def _failures(body: bytes) -> set[int]:
+    """Return the failure reasons (0008,1197) of an answer to STOW-RS.
+
+    Example:
+        >>> _failures(b'{"00081198": {"Value": [{"00081197": {"Value": [273]}}]}}')
+        {273}
+        >>> _failures(b"<html>")
+        set()
+    """
+    try:
+        answer = msgspec.json.decode(body)
+        failed = answer.get("00081198", {}).get("Value", [])
+    except (msgspec.MsgspecError, AttributeError):
+        return set()
+    reasons = set()
+    for one in failed:
+        try:
+            reasons.add(int(one["00081197"]["Value"][0]))
+        except (KeyError, IndexError, TypeError, ValueError):
+            reasons.add(PROCESSING_FAILURE)
+    return reasons

@@ -1,0 +1,181 @@
+"""Delete studies that are old, read and reported, and files that no row names any more.
+
+Rows go first, in a transaction with a row of the audit log; a node that dies after it leaves files
+without a row, which the next sweep finds. What was not reported is never deleted: a study that
+waits, runs or is parked, and one of which something waits to be sent or could not be.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import structlog
+
+from ichlite.node import audit
+from ichlite.node.database import Database
+from ichlite.node.repeating import Repeated
+from ichlite.node.store import FileStore, sync
+
+EVERY_S = 3600.0
+YOUNG_S = 3600.0
+"""A file so young may belong to an instance that is just being taken in."""
+_AT_ONCE = 50
+_DAY_S = 86_400
+_LOCK = ".files"
+
+_log = structlog.get_logger("retention")
+
+
+class Retention:
+    """A thread that deletes what is old, every hour.
+
+    Args:
+        database, store: Of the node.
+        days: Age of studies, counted from the last instance and from the end of the reading.
+    """
+
+    def __init__(self, database: Database, store: FileStore, days: float) -> None:
+        self._database = database
+        self._store = store
+        self._days = days
+        self._thread = Repeated("retention", self.delete, EVERY_S)
+
+    def close(self) -> None:
+        """End after what is being deleted now."""
+        self._thread.end()
+        self._thread.join(30)
+
+    def delete(self) -> None:
+        """Delete what is old; then sweep."""
+        if self._days:
+            before = time.time() - self._days * _DAY_S
+            while count := self._database.write(lambda tables: delete_studies(tables, before)):
+                _log.info("studies deleted", count=count)
+        removed = sweep(self._database, self._store)
+        if removed:
+            _log.info("files swept", count=removed)
+
+
+_OLD = """
+SELECT study.id, study.uid, study.version, (SELECT count(*) FROM instance WHERE study_id = study.id)
+    AS instances
+FROM study JOIN reading ON reading.study_id = study.id AND reading.version = study.version
+WHERE study.state = 'done' AND reading.state = 'done' AND study.due_at IS NULL
+    AND study.last_at < ?1 AND reading.finished_at < ?1
+    AND NOT EXISTS (SELECT 1 FROM delivery JOIN reading AS any_version
+        ON any_version.id = delivery.reading_id AND any_version.study_id = study.id
+        WHERE delivery.state IN ('waiting', 'dead'))
+ORDER BY study.last_at LIMIT ?2
+"""
+
+
+def delete_studies(tables: sqlite3.Connection, before: float) -> int:
+    """Delete the rows of some old studies that were read and reported; return how many."""
+    old = tables.execute(_OLD, (before, _AT_ONCE)).fetchall()
+    for study in old:
+        tables.execute("DELETE FROM study WHERE id = ?", (study["id"],))
+        audit.append(
+            tables, "node", "study.deleted", study=study["uid"], version=study["version"],
+            instances=study["instances"],
+        )  # fmt: skip
+    return len(old)
+
+
+def sweep(database: Database, store: FileStore) -> int:
+    """Remove files and folders of results that no row names and that are not young.
+
+    Returns:
+        How many; 0 while a backup is being made, which needs those of the rows that it copied.
+    """
+    removed = 0
+    with files_held(store.folder, alone=True) as held:
+        if not held:
+            return 0
+        for folder in sorted(store.instances.iterdir()):
+            old = [path for path in folder.glob("*.dcm") if _age_s(path) > YOUNG_S]
+            if old:
+                removed += _remove_unknown(database, store, old, _knows_instance)
+        old = [path for path in store.results.glob("*/*/*") if _age_s(path) > YOUNG_S]
+        if old:
+            removed += _remove_unknown(database, store, old, _knows_result(store.results))
+    return removed
+
+
+@contextmanager
+def files_held(store: Path, *, alone: bool) -> Iterator[bool]:
+    """Keep the files of a store from being swept meanwhile; yield whether that could be had.
+
+    Args:
+        store: Folder of the store.
+        alone: For the sweep, which gives way at once; else, for a backup, wait for it to end.
+    """
+    with (store / _LOCK).open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB if alone else fcntl.LOCK_SH)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+
+
+def _remove_unknown(
+    database: Database,
+    store: FileStore,
+    old: list[Path],
+    knows: Callable[[sqlite3.Connection, Path], bool],
+) -> int:
+    """Remove those of some paths that have no row.
+
+    An identical instance may be arriving: its file takes the place of the old one, and its row
+    comes a moment later, through the writer. So this happens in the writer, and what was moved out
+    of the way and turns out to be young goes back before any row can be written.
+    """
+    with database.read() as tables:
+        unknown = [path for path in old if not knows(tables, path)]
+    if not unknown:
+        return 0
+    moved: list[Path] = []
+
+    def move(tables: sqlite3.Connection) -> None:
+        for path in unknown:
+            if not knows(tables, path):
+                aside = store.incoming / f"swept-{os.urandom(8).hex()}"
+                path.rename(aside)
+                if _age_s(aside) > YOUNG_S:
+                    moved.append(aside)
+                else:
+                    aside.rename(path)
+                    sync(path.parent)
+
+    database.write(move)
+    for aside in moved:
+        if aside.is_dir():
+            shutil.rmtree(aside)
+        else:
+            aside.unlink()
+    return len(moved)
+
+
+def _knows_instance(tables: sqlite3.Connection, path: Path) -> bool:
+    found = tables.execute("SELECT 1 FROM instance WHERE digest = ? LIMIT 1", (path.stem,))
+    return found.fetchone() is not None
+
+
+def _knows_result(results: Path) -> Callable[[sqlite3.Connection, Path], bool]:
+    def knows(tables: sqlite3.Connection, path: Path) -> bool:
+        below = str(path.relative_to(results))
+        found = tables.execute("SELECT 1 FROM reading WHERE folder = ? LIMIT 1", (below,))
+        return found.fetchone() is not None
+
+    return knows
+
+
+def _age_s(path: Path) -> float:
+    return time.time() - path.stat().st_mtime

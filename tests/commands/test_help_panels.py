@@ -1,0 +1,58 @@
+"""Help names arguments as the documentation does, and a wrong call is told which word it lacks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from ichlite.app import app
+
+Run = Callable[..., Any]
+COMMANDS = sorted(str(one.name) for one in app.registered_commands)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_arguments_are_named_in_capitals(ichlite: Run, command: str) -> None:
+    usage = ichlite(command, "--help").out.splitlines()[0]
+    assert re.fullmatch(rf"Usage: ichlite {command} \[OPTIONS\]( [A-Z\[\].… ]+)?", usage), usage
+
+
+@pytest.mark.parametrize(
+    ("words", "lacks"),
+    [
+        (["train"], "STORE..."),
+        (["train", "store"], "OUT"),
+        (["train", "store", "--epochs", "2"], "OUT"),
+        (["reproduce", "store"], "OUT"),
+        (["compress"], "MODEL"),
+        (["compress", "run"], "STORE..."),
+        (["compress", "run", "store"], "OUT"),
+        (["tune", "store"], "OUT"),
+        (["read"], "PATH..."),
+    ],
+)
+def test_the_argument_that_is_missing_is_named(ichlite: Run, words: list[str], lacks: str) -> None:
+    done = ichlite(*words)
+    assert (done.exit_code, done.out) == (2, "")
+    assert f"Missing argument '{lacks}'." in done.err
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (["train", "a", "b", "--lr", "1"], "--learning-rate"),
+        (["train", "a", "b", "--bs", "1"], "--batch-size"),
+        (["train", "a", "b", "--learning-rat", "1"], "--learning-rate"),
+        (["read", "a", "--op", "balanced"], "--operating-point"),
+        (["compress", "a", "b", "c", "--kc", "1"], "--keep-channels"),
+    ],
+)
+def test_an_unknown_option_is_told_what_may_be_meant(
+    ichlite: Run, words: list[str], meant: str
+) -> None:
+    done = ichlite(*words)
+    assert done.exit_code == 2
+    assert meant in done.err.splitlines()[-1]

@@ -1,0 +1,184 @@
+"""`ichlite node check` finds what is wrong with a node, and `send-test` sends to one that runs."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.dicom_files import write_head_series
+from tests.node.peers_of_tests import http_peer, make_reading, scp
+from tests.node.running_node import SETTINGS, running_node
+
+from ichlite.node import check as checks
+from ichlite.node.database import FILE as TABLES
+from ichlite.node.database import Database
+from ichlite.node.intake import Intake
+from ichlite.node.settings import FILE, Settings
+from ichlite.node.store import FileStore
+from ichlite.node.study_child import DOCUMENT
+from ichlite.samples import PHANTOM_BLEED
+
+
+@pytest.fixture
+def node(tmp_path):
+    folder = tmp_path / "node"
+    store = FileStore(folder / "store", 0)
+    database = Database(folder / "store")
+    (folder / FILE).write_text("[store]\nreserve_bytes = 0\n")
+    intake = Intake(database, store, Settings())
+    for path in write_head_series(tmp_path / "made", 3, side=32):
+        intake.take([path.read_bytes()], "CT1")
+    make_reading(database, store, study="4")
+    (next(store.results.glob("*/*/*")) / DOCUMENT).write_text("{}")
+    database.close()
+    return folder
+
+
+def _check(ichlite: Callable[..., Any], node: Path) -> tuple[int, dict[str, dict[str, Any]]]:
+    done = ichlite("node", "check", node, "--json")
+    document = json.loads(done.out)
+    assert document["ok"] == (done.exit_code == 0)
+    return done.exit_code, {one["check"]: one for one in document["findings"]}
+
+
+def test_a_sound_node_passes(ichlite, node):
+    code, found = _check(ichlite, node)
+    assert code == 0
+    assert set(found) == {
+        *("database", "audit log", "instances", "results", "disk", "bundle"),
+        "confinement of readings",
+    }
+    assert found["instances"]["says"] == "3 files, each as it was received"
+    assert "ok" in ichlite("node", "check", node).out
+
+
+def _damage_instance(node: Path) -> None:
+    next((node / "store" / "instances").rglob("*.dcm")).write_bytes(b"x")
+
+
+def _remove_instance(node: Path) -> None:
+    next((node / "store" / "instances").rglob("*.dcm")).unlink()
+
+
+def _remove_result(node: Path) -> None:
+    next((node / "store" / "results").rglob(DOCUMENT)).unlink()
+
+
+def _change_audit(node: Path) -> None:
+    with closing(sqlite3.connect(node / "store" / TABLES)) as tables:
+        tables.executescript("DROP TRIGGER audit_stays; UPDATE audit SET actor = 'x'")
+
+
+def _orphan_row(node: Path) -> None:
+    with closing(sqlite3.connect(node / "store" / TABLES)) as tables:
+        tables.executescript("PRAGMA foreign_keys = OFF; DELETE FROM study WHERE id = 1")
+
+
+def _damage_tables(node: Path) -> None:
+    path = node / "store" / TABLES
+    data = bytearray(path.read_bytes())
+    data[4096 * 2 : 4096 * 6] = b"\xff" * 4096 * 4
+    path.write_bytes(data)
+
+
+def _fill_disk(node: Path) -> None:
+    (node / FILE).write_text("[store]\nreserve_bytes = 999_999_999_999_999\n")
+
+
+def _unknown_point(node: Path) -> None:
+    (node / FILE).write_text('[read]\noperating_point = "none"\n[store]\nreserve_bytes = 0\n')
+
+
+@pytest.mark.parametrize(
+    ("damage", "name"),
+    [
+        (_damage_instance, "instances"),
+        (_remove_instance, "instances"),
+        (_remove_result, "results"),
+        (_change_audit, "audit log"),
+        (_orphan_row, "database"),
+        (_damage_tables, "database"),
+        (_fill_disk, "disk"),
+        (_unknown_point, "bundle"),
+    ],
+)
+def test_what_is_wrong_is_found(ichlite, node, damage, name):
+    damage(node)
+    code, found = _check(ichlite, node)
+    assert code == 1
+    assert not found[name]["ok"]
+
+
+def test_what_the_kernel_does_not_give_is_said_and_is_no_fault(ichlite, node, monkeypatch):
+    monkeypatch.setattr(checks, "_CONFINE", "print('[\"no Landlock\"]')")
+    code, found = _check(ichlite, node)
+    assert code == 0
+    assert found["confinement of readings"]["says"] == "no Landlock"
+    monkeypatch.setattr(checks, "_CONFINE", "raise SystemExit(1)")
+    assert _check(ichlite, node)[0] == 1
+
+
+PEER = '[store]\nreserve_bytes = 0\n[[peer]]\nname = "pacs"\naet = "SCP"\n'
+
+
+def test_peers_are_asked(ichlite, node):
+    with scp() as peer:
+        (node / FILE).write_text(PEER + f'host = "127.0.0.1"\nport = {peer.port}\n')
+        assert _check(ichlite, node)[1]["peer pacs"]["ok"]
+    code, found = _check(ichlite, node)
+    assert code == 1
+    assert "does not answer" in found["peer pacs"]["says"]
+
+
+@pytest.mark.parametrize(("status", "code"), [(400, 0), (415, 0), (401, 1), (404, 1), (500, 1)])
+def test_peers_of_stow_are_asked(ichlite, node, status, code):
+    with http_peer(status) as peer:
+        (node / FILE).write_text(PEER + f'stow_url = "{peer.url}"\n')
+        assert _check(ichlite, node)[0] == code
+
+
+def test_a_folder_is_sent_to_a_running_node(ichlite, tmp_path):
+    with running_node(tmp_path / "node") as node:
+        words = ("node", "send-test", node.folder, PHANTOM_BLEED.folder, "--port", node.dicom_port)
+        done = ichlite(*words, "--json")
+        sent = json.loads(done.out)
+        assert (done.exit_code, sent["sent"]) == (0, len(PHANTOM_BLEED.files))
+        assert sent["refused"] == {}
+        assert all(not name.endswith(".dcm") for name in sent["skipped"])
+        assert "answers C-ECHO and took" in ichlite(*words).out
+        assert ichlite("node", "send-test", node.folder, tmp_path / "node").exit_code == 2
+        node.wait_for(lambda status: status["done"] == 1)
+    done = ichlite(*words)
+    assert done.exit_code == 1
+    assert "does not answer" in done.err
+
+
+def test_what_a_node_refuses_is_said(ichlite, tmp_path):
+    with running_node(tmp_path / "node") as node:
+        text = SETTINGS.replace("1_000_000", "999_999_999_999_999")
+        (node.folder / FILE).write_text(text)
+        node.stop()
+        node.start()
+        words = ("node", "send-test", node.folder, PHANTOM_BLEED.folder)
+        done = ichlite(*words, "--port", node.dicom_port)
+    assert done.exit_code == 1
+    assert "the peer answers A700" in done.out
+
+
+def test_backup_restore_and_retry_are_commands(ichlite, node, tmp_path):
+    assert ichlite("node", "backup", node, tmp_path / "copy").exit_code == 0
+    assert ichlite("node", "restore", tmp_path / "copy", tmp_path / "again").exit_code == 0
+    assert _check(ichlite, tmp_path / "again")[0] == 0
+    with closing(sqlite3.connect(node / "store" / TABLES)) as tables:
+        tables.execute(
+            "INSERT INTO delivery (reading_id, peer, file, state, next_at, tried_at) "
+            "SELECT id, 'pacs', '0.dcm', 'dead', 1, 1 FROM reading"
+        )
+        tables.commit()
+    assert json.loads(ichlite("node", "retry", node, "--json").out) == {"retried": 1}
+    assert json.loads(ichlite("node", "retry", node, "--json").out) == {"retried": 0}
