@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from tests.node.web.browsing import Browsing
-from tests.node.web.site import SMALL, Site
-
 import pytest
 from tests.dicom_files import write_head_series
+from tests.node.web.browsing import Browsing
+from tests.node.web.site import SMALL, Site
 from tests.write.browser import chromium
 
 

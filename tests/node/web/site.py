@@ -36,9 +36,8 @@ class Site:
         self.settings = Settings(**{"http": HttpSettings(port=0), **settings})
         self.database = Database(folder)
         self.store = FileStore(folder, self.settings.store.reserve_bytes)
-        self.services = Services(
-            self.database, self.store, self.settings, Intake(self.database, self.store, self.settings)
-        )  # fmt: skip
+        intake = Intake(self.database, self.store, self.settings)
+        self.services = Services(self.database, self.store, self.settings, intake)
         for name, password in PASSWORDS.items():
             kept = hash_password(password)
             self.database.write(
@@ -72,7 +71,9 @@ class Site:
     def form(self, path, session, **fields):
         """Send a form as a page does."""
         body = urlencode({"csrf": session.csrf, **fields})
-        return self.ask("POST", path, body, session=session, kind="application/x-www-form-urlencoded")
+        return self.ask(
+            "POST", path, body, session=session, kind="application/x-www-form-urlencoded"
+        )
 
     def session(self, user):
         """Begin a session."""

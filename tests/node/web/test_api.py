@@ -29,9 +29,7 @@ def test_every_route_of_programs_is_described_and_the_file_is_served(site):
     assert described == wanted
     served = site.ask("GET", "/api/openapi.json")
     assert served.json == json.loads(json.dumps(openapi_document()))
-    names = [
-        one["operationId"] for path in served.json["paths"].values() for one in path.values()
-    ]
+    names = [one["operationId"] for path in served.json["paths"].values() for one in path.values()]
     assert len(names) == len(set(names))
 
 
@@ -73,7 +71,9 @@ def test_health_ready_and_metrics(site, slices):
 
 def test_what_marks_a_patient_is_in_no_log_no_metric_and_no_error(site, slices, capfd, monkeypatch):
     (file,) = slices(count=1, PatientName=CANARY, PatientID="Canary-7f3a")
-    body = file[:200] + file[200:].replace(b"1.2.840.10008.5.1.4.1.1.2", b"Canary-7f3a" + b"\0" * 14)
+    body = file[:200] + file[200:].replace(
+        b"1.2.840.10008.5.1.4.1.1.2", b"Canary-7f3a" + b"\0" * 14
+    )
     answers = [
         site.ask("POST", "/api/uploads", body, user="eva", kind="application/dicom"),
         site.ask("POST", "/api/uploads", file, user="eva", kind="application/dicom"),

@@ -116,7 +116,9 @@ def test_a_study_that_is_open_says_when_new_slices_come(visit, tmp_path):
     write_head_series(folder, 12, study="32", BodyPartExamined="CHEST")
     visit.send(folder)
     visit.node.wait_for(lambda found: found["done"] >= 1 and not found["received"], 120)
-    uid = next(one["study"] for one in visit.node.status()["studies"] if one["study"].endswith("32"))
+    uid = next(
+        one["study"] for one in visit.node.status()["studies"] if one["study"].endswith("32")
+    )
     page.go(f"/studies/{uid}")
     assert "This is not a negative" in page.text("main")
     page.wait(lambda: page.all("#report"))
@@ -161,7 +163,9 @@ def test_all_can_use_every_page(visit, size, scheme, tmp_path):
     folder.mkdir()
     write_head_series(folder, 9, study="34", PatientName="A" * 60)
     visit.send(folder)
-    visit.node.wait_for(lambda found: not found["received"] + found["queued"] + found["running"], 120)
+    visit.node.wait_for(
+        lambda found: not found["received"] + found["queued"] + found["running"], 120
+    )
     page.look(size, scheme)
     studies = [one["study"] for one in visit.node.status()["studies"]]
     paths = ["/", "/?show=look", "/upload", "/queue", "/drift", "/settings", "/nothing"]

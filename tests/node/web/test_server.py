@@ -112,9 +112,8 @@ def test_it_ends_although_somebody_listens(tmp_path):
     def listen():
         ticket = site.session("eva")
         with connect(site) as connection:
-            connection.sendall(
-                f"GET /events HTTP/1.1\r\nHost: x\r\nCookie: ichlite={ticket.token}\r\n\r\n".encode()
-            )
+            cookie = f"Cookie: ichlite={ticket.token}\r\n\r\n"
+            connection.sendall(b"GET /events HTTP/1.1\r\nHost: x\r\n" + cookie.encode())
             while piece := connection.recv(4096):
                 heard.append(piece)
 

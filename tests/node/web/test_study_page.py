@@ -6,8 +6,8 @@ import io
 import pytest
 
 from ichlite.node import studies
-from ichlite.node.web.pages import REPORT_POLICY, shown_settings
 from ichlite.node.settings import PeerSettings, Settings
+from ichlite.node.web.pages import REPORT_POLICY, shown_settings
 
 EVIL = "<script>alert(1)</script>^\"'><img src=x onerror=alert(1)>"
 
@@ -67,7 +67,11 @@ def test_the_report_has_no_origin_and_only_its_own_page_may_frame_it(site, uid):
 
 def test_verdicts_are_kept_changed_and_exported_safely(site, uid):
     eva, anna = site.session("eva"), site.session("anna")
-    for session, word, remark in ((eva, "agree", ""), (anna, "unsure", "=1+1"), (eva, "disagree", "@x")):
+    for session, word, remark in (
+        (eva, "agree", ""),
+        (anna, "unsure", "=1+1"),
+        (eva, "disagree", "@x"),
+    ):
         answer = site.form(
             f"/studies/{uid}/verdict", session, verdict=word, remark=remark, version=1
         )

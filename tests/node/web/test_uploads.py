@@ -32,7 +32,12 @@ def test_a_file_is_taken_once(site, slices):
 def test_a_cd_is_taken_and_what_is_not_is_named_with_its_reason(site, slices):
     files = slices()
     cd = {f"DICOM/ST0/IM{n}": one for n, one in enumerate(files)}
-    cd |= {"DICOMDIR": b"x", "viewer/run.exe": b"MZ" * 500, "../evil": b"", "big": bytes(range(256)) * 8000}
+    cd |= {
+        "DICOMDIR": b"x",
+        "viewer/run.exe": b"MZ" * 500,
+        "../evil": b"",
+        "big": bytes(range(256)) * 8000,
+    }
     answer = send(site, zipped(cd), "application/zip")
     assert answer.status == 200
     assert (answer.json["stored"], answer.json["new"], answer.json["passed_over"]) == (3, 3, 1)

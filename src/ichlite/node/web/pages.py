@@ -30,7 +30,6 @@ STATIC = Path(__file__).with_name("static")
 STATIC_FILES = {
     "icon.svg": "image/svg+xml",
     "style.css": "text/css",
-    "icon.svg": "image/svg+xml",
     "page.js": "text/javascript",
     "worklist.js": "text/javascript",
     "study.js": "text/javascript",

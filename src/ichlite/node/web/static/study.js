@@ -19,7 +19,9 @@ if (frame) {
 }
 
 async function look() {
-  const answer = await fetch(`/studies/${study.dataset.study}/state`, { credentials: "same-origin" });
+  const answer = await fetch(`/studies/${study.dataset.study}/state`, {
+    credentials: "same-origin",
+  });
   if (!answer.ok) return;
   const now = await answer.json();
   const same =
