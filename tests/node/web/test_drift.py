@@ -45,10 +45,16 @@ def test_counts_by_week_and_source(site, scans):
     scans("CT1", 0, 1, None, None, status="not_analysed", urgent=None, complete=None)
     scans("CT2", 0, 1, complete=0, urgent=None)
     scans("CT2", -60, 1)  # longer ago than is shown
+    scans("CT2", 0, 1)  # superseded below
     site.database.write(
         lambda t: t.execute(
             "INSERT INTO verdict (reading_id, reader, verdict, at) VALUES (3, 'a', 'agree', 0), "
             "(3, 'b', 'disagree', 0)"
+        )
+    )
+    site.database.write(
+        lambda t: t.execute(
+            "UPDATE reading SET superseded = 1 WHERE id = (SELECT max(id) FROM reading)"
         )
     )
     found = drift(site)

@@ -78,7 +78,11 @@ class Shield:
         try:
             await self._app(scope, receive_in_time if _has_body(scope) else receive, harden)
         except (ConnectionError, TimeoutError):
-            _log.info("a reader went away")
+            _log.info("a reader went away, or did not go on")
+            if not started:
+                late = PlainTextResponse("The rest did not come in time.", 408)
+                late.headers["Connection"] = "close"
+                await late(scope, receive, harden)
         except Exception as error:  # noqa: BLE001  must not reach a log with its words
             _log.error("a request failed", why=type(error).__name__)
             if not started:
