@@ -78,11 +78,7 @@ class Shield:
         try:
             await self._app(scope, receive_in_time if _has_body(scope) else receive, harden)
         except (ConnectionError, TimeoutError):
-            _log.info("a reader went away, or did not go on")
-            if not started:
-                late = PlainTextResponse("The rest did not come in time.", 408)
-                late.headers["Connection"] = "close"
-                await late(scope, receive, harden)
+            _log.info("a reader went away")
         except Exception as error:  # noqa: BLE001  must not reach a log with its words
             _log.error("a request failed", why=type(error).__name__)
             if not started:
@@ -108,8 +104,9 @@ def _refusal(method: str, headers: Headers) -> tuple[int, str] | None:
     if method in _SAFE:
         return None
     # A browser says where a form or a script comes from; other programs do not.
-    if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-        return 403, "This came from another site."
+    site = headers.get("sec-fetch-site")
+    if site is not None:
+        return None if site in ("same-origin", "none") else (403, "This came from another site.")
     origin = headers.get("origin")
     if origin is not None and urlsplit(origin).netloc != headers.get("host"):
         return 403, "This came from another site."
