@@ -6,7 +6,7 @@ import io
 import pytest
 
 from ichlite.node import studies
-from ichlite.node.settings import PeerSettings, Settings
+from ichlite.node.settings import PeerSettings, Settings, WebhookSettings
 from ichlite.node.web.pages import REPORT_POLICY, shown_settings
 
 EVIL = "<script>alert(1)</script>^\"'><img src=x onerror=alert(1)>"
@@ -118,7 +118,9 @@ def test_a_study_can_be_told_complete_and_a_parked_one_be_read_again(site, slice
 def test_what_was_given_up_is_tried_again(tmp_path, slices):
     from tests.node.web.site import Site
 
-    site = Site(tmp_path / "store", peer=(PeerSettings(name="pacs", host="h"),))
+    hook = WebhookSettings(name="pager", url="https://a.example/", secret="whsec_" + "a" * 32)
+    peer = PeerSettings(name="pacs", host="h")
+    site = Site(tmp_path / "store", peer=(peer,), webhook=(hook,))
     try:
         (file,) = slices(count=1)
         uid = site.services.intake.take([file], "CT1").header.study_uid
@@ -130,6 +132,9 @@ def test_what_was_given_up_is_tried_again(tmp_path, slices):
         text = site.ask("GET", "/queue", user="anna").text
         assert "no route" in text
         assert "Try again" in text
+        assert "pager" in text
+        assert "(hidden)" in site.ask("GET", "/settings", user="anna").text
+        assert "whsec_" not in site.ask("GET", "/settings", user="anna").text
         assert "Try again</button>" not in site.ask("GET", "/queue", user="eva").text
         assert site.form("/deliveries/1/retry", site.session("anna")).status == 303
         assert site.tables("SELECT state, attempts FROM delivery") == [("waiting", 0)]
