@@ -9,7 +9,7 @@ from urllib.parse import quote
 import starlette.routing
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp
 
@@ -34,7 +34,7 @@ def application(services: Services, live: Live) -> ASGIApp:
             starlette.routing.Route(path, _by_method(handlers), methods=[*handlers])
             for path, handlers in by_path.items()
         ],
-        exception_handlers={HTTPException: _refused},  # type: ignore[dict-item]
+        exception_handlers={HTTPException: _refused, ClientDisconnect: _late},  # type: ignore[dict-item]
     )
     app.router.redirect_slashes = False
     app.state.services, app.state.live, app.state.doorkeeper = services, live, Doorkeeper()
@@ -90,6 +90,12 @@ def _check_not_forged(request: Request, route: Route) -> None:
         sent = request.state.form.get("csrf", sent)
     if not hmac.compare_digest(sent.encode(), csrf.encode()):
         raise HTTPException(403, "this form was too old or not of this page: load it again")
+
+
+async def _late(request: Request, error: ClientDisconnect) -> Response:
+    """Answer who did not send the rest of a body, if they are still there."""
+    del request, error
+    return error_reply(408, "the rest did not come in time", {"Connection": "close"})
 
 
 async def _refused(request: Request, error: HTTPException) -> Response:

@@ -42,11 +42,11 @@ async def login(request: Request) -> Response:
         return _form(request, 401, "This name and password do not belong together.")
     ticket = await services.write(lambda tables: begin_session(tables, user.name, time.time()))
     answer = RedirectResponse(_next(form.get("next", "")), 303)
+    answer.delete_cookie(_TWICE, path="/login")
     answer.set_cookie(
         cookie_name(services), ticket.token, max_age=int(SESSION_S), httponly=True,
         samesite="strict", secure=services.settings.http.behind_https, path="/",
     )  # fmt: skip
-    answer.delete_cookie(_TWICE, path="/login")
     return answer
 
 

@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
 
 from ichlite.node import audit, studies
+from ichlite.node.hooks import hook_names
 from ichlite.node.settings import Settings
 from ichlite.node.study_child import DOCUMENT, PAGE
 from ichlite.node.web import study_record
@@ -198,7 +199,8 @@ async def queue(request: Request) -> Response:
     status, dead, waiting, readings, counts = await services.read(look)
     return page(
         request, "queue.html", node=status, dead=dead, waiting=waiting, readings=readings,
-        counts=counts, peers=services.settings.peer, title="Queue and peers",
+        counts=counts, peers=services.settings.peer,
+        hooks=hook_names(services.settings), title="Queue and peers",
     )  # fmt: skip
 
 

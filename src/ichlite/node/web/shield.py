@@ -104,8 +104,9 @@ def _refusal(method: str, headers: Headers) -> tuple[int, str] | None:
     if method in _SAFE:
         return None
     # A browser says where a form or a script comes from; other programs do not.
-    if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-        return 403, "This came from another site."
+    site = headers.get("sec-fetch-site")
+    if site is not None:
+        return None if site in ("same-origin", "none") else (403, "This came from another site.")
     origin = headers.get("origin")
     if origin is not None and urlsplit(origin).netloc != headers.get("host"):
         return 403, "This came from another site."

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ichlite.node import audit
 from ichlite.node.intake import Taken
-from ichlite.node.web.bodies import TooLarge
 from ichlite.node.web.services import Services
 
 MOST_FILES = 20_000
@@ -33,14 +32,12 @@ class Takings:
     taken: list[Taken] = field(default_factory=list)
 
     def take(self, pieces: Iterable[bytes]) -> Taken:
-        """Take one file.
+        """Take one file, of which whoever reads it bounds the length.
 
         Raises:
-            TooLarge: It is longer than `max_instance_bytes`.
             IchliteError: It is refused.
         """
-        most = self.services.settings.dicom.max_instance_bytes
-        found = self.services.intake.take(at_most(pieces, most), self.source, study=self.study)
+        found = self.services.intake.take(pieces, self.source, study=self.study)
         self.taken.append(found)
         return found
 
@@ -64,17 +61,3 @@ class Takings:
                 instances=len(self.taken), studies=list(self.studies),
             )
         )  # fmt: skip
-
-
-def at_most(pieces: Iterable[bytes], most: int) -> Iterator[bytes]:
-    """Yield pieces, of this many bytes in all.
-
-    Raises:
-        TooLarge: There are more.
-    """
-    left = most
-    for piece in pieces:
-        left -= len(piece)
-        if left < 0:
-            raise TooLarge(f"a file of more than {most} bytes")
-        yield piece

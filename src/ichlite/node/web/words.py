@@ -17,9 +17,9 @@ STATES = {
 GROUPS = {
     "urgent": ("Urgent", "The model sees signs of a haemorrhage: read these first."),
     "look": (
-        "Without an answer",
-        "Incomplete, a child's, not analysed or parked. None of these is cleared, and none is a "
-        "negative: read them yourself.",
+        "Not cleared",
+        "Incomplete, a child's, not analysed or parked: none of these is a negative. Read them "
+        "yourself.",
     ),
     "work": ("On the way", "Being received, or waiting to be read."),
     "unflagged": (
@@ -102,14 +102,26 @@ def shown_date(date: str) -> str:
 
 
 def shown_name(name: str) -> str:
-    """Return a person's name of DICOM as people read it.
+    """Return a person's name of DICOM as people read it, in each way that it is written.
 
     Example:
-        >>> shown_name("Doe^Jane^^Dr")
-        'Doe, Jane, Dr'
+        >>> shown_name("Doe^Jane^^Dr"), shown_name("Yamada^Tarou=山田^太郎")
+        ('Doe, Jane, Dr', 'Yamada, Tarou / 山田, 太郎')
     """
-    parts = [part.strip() for part in name.partition("=")[0].split("^")]
-    return ", ".join(part for part in parts if part)
+    ways = ([part.strip() for part in way.split("^")] for way in name.split("="))
+    shown = (", ".join(part for part in way if part) for way in ways)
+    return " / ".join(way for way in shown if way)
+
+
+def shown_file(file: str) -> str:
+    """Return what a file of a result is, as people call it.
+
+    Example:
+        >>> shown_file("a6409e.sr.dcm"), shown_file("")
+        ('report (SR)', 'notice')
+    """
+    kind = file.removesuffix(".dcm").rpartition(".")[2]
+    return {"": "notice", "sr": "report (SR)", "sc": "picture (SC)"}.get(kind, file)
 
 
 def shown_bytes(count: float) -> str:

@@ -21,15 +21,14 @@ _FROM = """FROM study LEFT JOIN reading AS r ON r.id = (
     SELECT id FROM reading WHERE study_id = study.id AND state = 'done'
     ORDER BY version DESC LIMIT 1)"""
 _RANK = f"CASE {_GROUP} WHEN 'urgent' THEN 0 WHEN 'look' THEN 1 WHEN 'work' THEN 2 ELSE 3 END"
-ORDERS = {
-    "urgency": f"{_RANK}, study.priority DESC, coalesce(r.any_probability, 0) DESC, "
-    "study.last_at DESC",
-    "patient": "study.patient_name COLLATE NOCASE, study.last_at DESC",
-    "date": "study.study_date DESC, study.last_at DESC",
-    "received": "study.last_at DESC",
-    "source": "study.source COLLATE NOCASE, study.last_at DESC",
-    "probability": "coalesce(r.any_probability, -1) DESC, study.last_at DESC",
-    "slices": "instances DESC, study.last_at DESC",
+ORDERS: dict[str, tuple[str, ...]] = {
+    "urgency": (_RANK, "study.priority DESC", "coalesce(r.any_probability, 0) DESC"),
+    "patient": ("study.patient_name COLLATE NOCASE",),
+    "date": ("study.study_date DESC",),
+    "received": ("study.last_at DESC",),
+    "source": ("study.source COLLATE NOCASE",),
+    "probability": ("coalesce(r.any_probability, -1) DESC",),
+    "slices": ("instances DESC",),
 }
 """What a worklist can be sorted by; ties by the last that came."""
 _COLUMNS = f"""SELECT study.*, {_GROUP} AS "group", r.status, r.urgent, r.complete,
@@ -88,11 +87,12 @@ def as_bool(value: int | None) -> bool | None:
 
 def _order(wanted: Wanted) -> str:
     terms = ORDERS[wanted.order]
-    if not wanted.backwards:
-        return terms
-    first, comma, rest = terms.partition(", study.last_at")
-    turned = first.removesuffix(" DESC") if first.endswith(" DESC") else f"{first} DESC"
-    return turned + comma + rest
+    if wanted.backwards:
+        terms = tuple(
+            term.removesuffix(" DESC") if term.endswith(" DESC") else f"{term} DESC"
+            for term in terms
+        )
+    return ", ".join((*terms, "study.last_at DESC"))
 
 
 def _entry(row: sqlite3.Row) -> StudyEntry:

@@ -36,11 +36,13 @@ function choose(focus) {
 /** In the frame of another page: tells it how high this one is, and is told how high its screen is. */
 function fitFrame(root) {
   root.classList.add("framed");
+  const tell = () => window.parent.postMessage({ ichliteHeight: root.offsetHeight }, "*");
   window.addEventListener("message", (event) => {
     const height = event.source === window.parent ? Number(event.data?.ichliteScreen) : 0;
-    if (height > 0) root.style.setProperty("--screen", `${height}px`);
+    if (!(height > 0)) return;
+    root.style.setProperty("--screen", `${height}px`);
+    tell();
   });
-  const tell = () => window.parent.postMessage({ ichliteHeight: root.offsetHeight }, "*");
   new ResizeObserver(tell).observe(root);
 }
 

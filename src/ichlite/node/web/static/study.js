@@ -1,5 +1,6 @@
 /** Gives the viewer the height that it needs, and says when something new came for the study. */
 const HIGHEST = 20000;
+const BORDERS = 2;
 const study = document.getElementById("study");
 const news = document.getElementById("news");
 const frame = document.getElementById("report");
@@ -10,7 +11,7 @@ if (frame) {
     if (event.source !== frame.contentWindow) return;
     const height = Number(event.data?.ichliteHeight);
     if (!(height > 0)) return;
-    frame.style.height = `${Math.min(Math.ceil(height), HIGHEST)}px`;
+    frame.style.height = `${Math.min(Math.ceil(height) + BORDERS, HIGHEST)}px`;
   });
   frame.addEventListener("load", tell);
   window.addEventListener("resize", tell);
@@ -18,7 +19,9 @@ if (frame) {
 }
 
 async function look() {
-  const answer = await fetch(`/studies/${study.dataset.study}/state`, { credentials: "same-origin" });
+  const answer = await fetch(`/studies/${study.dataset.study}/state`, {
+    credentials: "same-origin",
+  });
   if (!answer.ok) return;
   const now = await answer.json();
   const same =

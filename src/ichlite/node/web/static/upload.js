@@ -8,7 +8,7 @@ const parts = Object.fromEntries(
 );
 const PASSED_OVER = /^(DICOMDIR|Thumbs\.db|\.DS_Store|\._.*|autorun\.inf)$/i;
 let waiting = [];
-let running = new Map();
+const running = new Map();
 let done = null;
 
 function start() {
@@ -65,7 +65,8 @@ function note(request, path) {
   done.stored += answer.stored ?? 0;
   done.fresh += answer.new ?? 0;
   done.passedOver += answer.passed_over ?? 0;
-  for (const one of answer.refused ?? []) refuse(one.file ? `${path}: ${one.file}` : path, one.reason);
+  for (const one of answer.refused ?? [])
+    refuse(one.file ? `${path}: ${one.file}` : path, one.reason);
   for (const uid of answer.studies ?? []) {
     if (done.studies.has(uid)) continue;
     done.studies.add(uid);
@@ -138,7 +139,9 @@ for (const kind of ["dragover", "dragleave", "drop"]) {
   });
 }
 parts.drop.addEventListener("drop", async (event) => {
-  const entries = Array.from(event.dataTransfer.items, (item) => item.webkitGetAsEntry()).filter(Boolean);
+  const entries = Array.from(event.dataTransfer.items, (item) => item.webkitGetAsEntry()).filter(
+    Boolean,
+  );
   const found = [];
   for (const entry of entries) await walk(entry, "", found);
   send(found);

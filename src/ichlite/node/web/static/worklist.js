@@ -27,7 +27,8 @@ function patch(fresh) {
   showTimes(fresh);
   for (const [name, row] of keyed(fresh)) {
     const was = before.get(name);
-    if (was?.innerHTML === row.innerHTML && was.className.startsWith(row.className)) row.replaceWith(was);
+    if (was?.innerHTML === row.innerHTML && was.className.startsWith(row.className))
+      row.replaceWith(was);
     else if (row.classList.contains("study")) row.classList.add("fresh");
   }
   const urgent = Number(fresh.dataset.urgent) - Number(old.dataset.urgent);
@@ -35,10 +36,13 @@ function patch(fresh) {
   old.replaceWith(fresh);
   if (place !== null && document.activeElement !== focused) {
     const rows = key === undefined ? fresh : keyed(fresh).get(key);
-    const link = Array.from(rows?.querySelectorAll("a") ?? []).find((a) => a.getAttribute("href") === place);
+    const link = Array.from(rows?.querySelectorAll("a") ?? []).find(
+      (a) => a.getAttribute("href") === place,
+    );
     link?.focus({ preventScroll: true });
   }
-  if (urgent > 0) news.textContent = urgent === 1 ? "One more urgent study" : `${urgent} more urgent studies`;
+  if (urgent > 0)
+    news.textContent = urgent === 1 ? "One more urgent study" : `${urgent} more urgent studies`;
   document.title = `${fresh.dataset.urgent === "0" ? "" : `(${fresh.dataset.urgent}) `}ichlite node`;
   say(`${total === 1 ? "1 study" : `${total} studies`}, live`, true);
 }
