@@ -118,11 +118,14 @@ def test_a_data_set_that_is_not_what_was_announced_is_a_mismatch(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:Invalid value:UserWarning")
-def test_what_is_no_uid_cannot_be_understood(tmp_path):
+def test_what_is_no_uid_cannot_be_understood_and_is_not_logged(tmp_path, capsys):
     data = _slice(tmp_path)
-    data.StudyInstanceUID = "../../etc"
+    data.StudyInstanceUID = "CANARY"
     with port(tmp_path / "store") as opened, association(opened) as sender:
         assert sender.send_c_store(data).Status == 0xC000
+    said = capsys.readouterr().out
+    assert "instance refused" in said
+    assert "CANARY" not in said
 
 
 @pytest.mark.parametrize(

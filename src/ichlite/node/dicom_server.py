@@ -150,7 +150,9 @@ class DicomServer:
             taken = self._intake.take(_file_pieces(event), source, expected=announced)
         except IchliteError as error:
             status = next((code for kind, code in REFUSALS if isinstance(error, kind)), CANNOT_NOW)
-            _log.warning("instance refused", source=source, status=f"{status:04X}", why=str(error))
+            # The kind alone: an error quotes what it found, which may be anything of a patient.
+            kind = type(error).__name__
+            _log.warning("instance refused", source=source, status=f"{status:04X}", why=kind)
             return status
         except Exception as error:  # noqa: BLE001  a fault here must not tell the sender "stored"
             _log.error("instance not stored", source=source, why=type(error).__name__)

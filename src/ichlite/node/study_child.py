@@ -118,7 +118,7 @@ def _read(task: Task, unprotected: tuple[str, ...]) -> ChildOutcome:
         reasons = tuple(line for one in result.studies for line in one.reasons) + unread
         urgent = complete = probability = None
     else:
-        reasons = (*answer.reasons, *answer.not_cleared, *unread)
+        reasons = tuple(dict.fromkeys((*answer.reasons, *answer.not_cleared, *unread)))
         urgent = None if answer.urgent is False and unread else answer.urgent
         complete = answer.complete and not unread
         probability = answer.scan[ANY] if answer.scan is not None else None
