@@ -418,8 +418,8 @@ def test_a_place_that_takes_nothing_is_one_line(kaggle: Path, tmp_path: Path) ->
     (tmp_path / "file").write_text("")
     words = [sys.executable, "-m", "ichlite", "prepare", "rsna", kaggle, tmp_path / "file" / "out"]
     done = subprocess.run(list(map(str, words)), capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
-    assert done.stderr.startswith("ichlite: error: Not a directory")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.startswith(f"ichlite: error: {tmp_path / 'file'} is a file, not a folder")
 
 
 def test_wrong_usage_is_refused(kaggle: Path, tmp_path: Path) -> None:

@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 
 pytest.importorskip("pynetdicom", reason="the node needs ichlite[node]")
-pytest.importorskip("structlog", reason="the node needs ichlite[node]")
+structlog = pytest.importorskip("structlog", reason="the node needs ichlite[node]")
+
+
+@pytest.fixture(autouse=True)
+def _lines_of_its_own() -> None:
+    """Log as a node does, whatever an earlier test of this process has set."""
+    from ichlite.node.logs import set_up_logs
+
+    structlog.reset_defaults()
+    set_up_logs()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

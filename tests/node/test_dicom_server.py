@@ -123,7 +123,7 @@ def test_what_is_no_uid_cannot_be_understood_and_is_not_logged(tmp_path, capsys)
     data.StudyInstanceUID = "CANARY"
     with port(tmp_path / "store") as opened, association(opened) as sender:
         assert sender.send_c_store(data).Status == 0xC000
-    said = capsys.readouterr().out
+    said = capsys.readouterr().err
     assert "instance refused" in said
     assert "CANARY" not in said
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -48,7 +49,9 @@ def _by_orthanc(node: RunningNode, pacs: Orthanc) -> None:
 
 def _by_storescu(node: RunningNode, pacs: Orthanc) -> None:
     del pacs
-    program = shutil.which("storescu")
+    beside = Path(sys.executable).parent  # pynetdicom's own programs, one of the same name
+    folders = [one for one in os.get_exec_path() if Path(one) != beside]
+    program = shutil.which("storescu", path=os.pathsep.join(folders))
     if program is None:
         line = "no storescu here, and the node is not tested with it: apt-get install dcmtk"
         pytest.fail(line) if REQUIRED else pytest.skip(line)

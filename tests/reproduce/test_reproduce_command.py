@@ -244,7 +244,7 @@ def test_runs_start_from_a_checkpoint_where_one_is_given(
         (("--folds", 1), "--folds"),
         (("--folds", 2, "--keep", "best"), "no patients left for validation"),
         (("--seeds-of", "sfcn"), "MODEL=VALUE"),
-        (("--seeds-of", "sfcn=0"), "a count of at least 1"),
+        (("--seeds-of", "sfcn=0"), "a number of at least 1"),
         (("--init", "resnet=a"), "resnet"),
         (("--init", "sfcn=nowhere.keras"), "a .keras file"),
         (("--stop-after", -1), "--stop-after"),

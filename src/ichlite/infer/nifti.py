@@ -63,7 +63,7 @@ def volumes_among(
     Example:
         >>> from ichlite.samples import GE_HEAD
         >>> volumes_among([SkippedFile("gone.nii", "does not exist")])
-        ([], (SkippedFile(file='gone.nii', reason='does not exist', may_be_ct=False),))
+        ([], (SkippedFile(file='gone.nii', reason='does not exist', may_be_ct=False, frame=None),))
     """
     volumes: list[str] = []
     others: list[SkippedFile] = []

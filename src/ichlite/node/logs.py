@@ -32,7 +32,6 @@ def set_up_logs() -> None:
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _Lines())),
-        cache_logger_on_first_use=True,
     )
 
 
