@@ -37,6 +37,7 @@ from tests.node.running_node import SETTINGS, RunningNode
 
 from ichlite.node import audit
 from ichlite.node.database import Database
+from ichlite.node.peers import associate
 from ichlite.node.store import instance_path
 from ichlite.node.studies import retry_parked
 
@@ -168,7 +169,7 @@ class Campaign:
         entity.acse_timeout = entity.dimse_timeout = entity.connection_timeout = 10
         entity.add_requested_context(CTImageStorage, ExplicitVRLittleEndian)
         self._sending.set()
-        opened = entity.associate("127.0.0.1", self._node.dicom_port, ae_title="ICHLITE")
+        opened = associate(entity, "127.0.0.1", self._node.dicom_port, "ICHLITE")
         try:
             while opened.is_established and self._unsent:
                 path = self._unsent[0]

@@ -27,6 +27,8 @@ from tests.dicom_files import write_head_series
 from tests.node.peers_of_tests import Scp
 from tests.node.running_node import SETTINGS, RunningNode
 
+from ichlite.node.peers import associate
+
 SLICES = 28
 MOST_GROWTH = {"rss_mb": 5.0, "descriptors": 3.0, "threads": 3.0}
 
@@ -41,14 +43,14 @@ def soak(folder: Path, studies: int, pause_s: float) -> dict[str, Any]:
         encoding="utf-8",
     )
     node = RunningNode(node_folder)
-    notes = [_note(node.process.pid)]
+    notes = [note(node.process.pid)]
     try:
         for number in range(studies):
             began = time.monotonic()
             files = write_head_series(folder / "sent", SLICES, study=f"6.{number}", seed=number)
             _send(node, files)
             time.sleep(max(0.0, pause_s - (time.monotonic() - began)))
-            notes.append(_note(node.process.pid))
+            notes.append(note(node.process.pid))
         status = node.wait_for(
             lambda found: found["done"] == studies and not found["outbox"]["waiting"], 600
         )
@@ -83,7 +85,8 @@ def _growth(noted: list[float]) -> float:
     )
 
 
-def _note(process: int) -> dict[str, float]:
+def note(process: int) -> dict[str, float]:
+    """Return the memory (MB, VmRSS), descriptors and threads of a process."""
     place = Path("/proc") / str(process)
     said = (place / "status").read_text()
     kib = re.search(r"VmRSS:\s+(\d+)", said)
@@ -100,7 +103,7 @@ def _note(process: int) -> dict[str, float]:
 def _send(node: RunningNode, files: list[Path]) -> None:
     entity = AE("CT1")
     entity.add_requested_context(CTImageStorage)
-    opened = entity.associate("127.0.0.1", node.dicom_port, ae_title="ICHLITE")
+    opened = associate(entity, "127.0.0.1", node.dicom_port, "ICHLITE")
     for path in files:
         if opened.send_c_store(dcmread(path)).get("Status") != 0:
             raise RuntimeError(f"{path} was not taken")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
 
 pytest.importorskip("pynetdicom", reason="the node needs ichlite[node]")
@@ -14,7 +16,8 @@ def _lines_of_its_own() -> None:
     from ichlite.node.logs import set_up_logs
 
     structlog.reset_defaults()
-    set_up_logs()
+    with warnings.catch_warnings():
+        set_up_logs()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -12,6 +12,7 @@ from tests.node.running_node import running_node
 
 from ichlite.ct.elements import DEFLATED_LITTLE
 from ichlite.node.dicom_server import TRANSFER_SYNTAXES
+from ichlite.node.peers import associate
 
 TESTS = Path(__file__).resolve().parents[1]
 STATEMENT = TESTS.parent / "docs" / "dicom-conformance.md"
@@ -35,7 +36,7 @@ def test_the_list_of_transfer_syntaxes_is_the_nodes():
 
 
 def _accepted(port: int, contexts: list) -> list[tuple[str, str]]:
-    opened = AE("CT1").associate("127.0.0.1", port, contexts, ae_title="ICHLITE")
+    opened = associate(AE("CT1"), "127.0.0.1", port, "ICHLITE", contexts)
     assert opened.is_established
     found = [(str(c.abstract_syntax), str(c.transfer_syntax[0])) for c in opened.accepted_contexts]
     opened.release()

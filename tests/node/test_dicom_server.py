@@ -22,6 +22,7 @@ from ichlite.errors import IchliteError
 from ichlite.node.database import Database
 from ichlite.node.dicom_server import DicomServer
 from ichlite.node.intake import Intake
+from ichlite.node.peers import associate
 from ichlite.node.settings import DicomSettings, Settings
 from ichlite.node.store import FileStore
 
@@ -61,7 +62,7 @@ def association(to: Port, called: str = "ICHLITE", calling: str = "CT1") -> Iter
     entity = AE(calling)
     for context in (CTImageStorage, Verification, ModalityPerformedProcedureStep):
         entity.add_requested_context(context)
-    opened = entity.associate("127.0.0.1", to.server.port, ae_title=called)
+    opened = associate(entity, "127.0.0.1", to.server.port, called)
     try:
         yield opened
     finally:

@@ -20,6 +20,7 @@ from tests.node.running_node import SETTINGS, RunningNode, running_node
 from ichlite.node import worker as workers
 from ichlite.node.database import Database
 from ichlite.node.intake import Intake
+from ichlite.node.peers import associate
 from ichlite.node.settings import Settings, StudySettings
 from ichlite.node.store import FileStore, NoSpace
 from ichlite.node.worker import Worker
@@ -59,7 +60,7 @@ def _send(node: RunningNode, files: list[Path]) -> dict[Path, int]:
     entity = AE("CT1")
     entity.add_requested_context(CTImageStorage, ExplicitVRLittleEndian)
     entity.add_requested_context(Verification)
-    opened = entity.associate("127.0.0.1", node.dicom_port, ae_title="ICHLITE")
+    opened = associate(entity, "127.0.0.1", node.dicom_port, "ICHLITE")
     assert opened.is_established
     statuses = {path: opened.send_c_store(dcmread(path)).Status for path in files}
     assert getattr(opened.send_c_echo(), "Status", None) == 0, (

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pynetdicom import build_context
+from pynetdicom.sop_class import CTImageStorage
 from tests.node.peers_of_tests import QUICK, http_peer, make_reading, orthanc, scp
 
 from ichlite.node import deliveries
 from ichlite.node.database import Database
 from ichlite.node.outbox import Outbox
-from ichlite.node.peers import peer_sender
+from ichlite.node.peers import associated, peer_sender
 from ichlite.node.settings import DicomSettings, OutboxSettings, PeerSettings
 from ichlite.node.store import FileStore
 
@@ -67,6 +69,18 @@ def test_all_that_waits_goes_over_one_association_and_is_audited(parts):
     told = [details for action, details in _actions(database) if action == "result.sent"]
     assert [one["file"] for one in told] == ["0.dcm", "1.dcm", "2.dcm"]
     assert {one["peer"] for one in told} == {"pacs"}
+
+
+def test_the_thread_of_an_association_takes_no_answer():
+    """pynetdicom's would, at times, and the sender wait for it until its time-out."""
+    message = 1, "an answer"
+    with (
+        scp() as peer,
+        associated(peer.peer, DicomSettings(), [build_context(CTImageStorage)]) as opened,
+    ):
+        opened.dimse.msg_queue.put(message)
+        time.sleep(0.1)
+        assert opened.dimse.get_msg(block=True) == message
 
 
 @pytest.mark.parametrize("seed", range(4))

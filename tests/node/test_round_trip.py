@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
 import sys
 import time
@@ -14,9 +12,9 @@ from pathlib import Path
 
 import pytest
 from scripts.orthanc import Orthanc, free_port
-from tests.node.peers_of_tests import REQUIRED, orthanc
+from tests.node.peers_of_tests import orthanc
 from tests.node.running_node import RunningNode, running_node
-from tests.write.dicom_tools import faults, run_tool
+from tests.write.dicom_tools import faults, run_tool, tool
 
 from ichlite.samples import GE_HEAD
 
@@ -49,14 +47,8 @@ def _by_orthanc(node: RunningNode, pacs: Orthanc) -> None:
 
 def _by_storescu(node: RunningNode, pacs: Orthanc) -> None:
     del pacs
-    beside = Path(sys.executable).parent  # pynetdicom's own programs, one of the same name
-    folders = [one for one in os.get_exec_path() if Path(one) != beside]
-    program = shutil.which("storescu", path=os.pathsep.join(folders))
-    if program is None:
-        line = "no storescu here, and the node is not tested with it: apt-get install dcmtk"
-        pytest.fail(line) if REQUIRED else pytest.skip(line)
     words = ["-xv", "-aec", "ICHLITE", "127.0.0.1", str(node.dicom_port), *map(str, GE_HEAD.files)]
-    subprocess.run([program, *words], check=True, timeout=60)
+    subprocess.run([tool("storescu"), *words], check=True, timeout=60)
 
 
 @pytest.mark.parametrize("send", [_by_orthanc, _by_storescu])

@@ -14,7 +14,9 @@ import pytest
 
 pytest.importorskip("pynetdicom", reason="the node needs ichlite[node]")
 
+from scripts.node_fuzz import FuzzedNode, fuzz
 from scripts.node_kill import Campaign, instance_path
+from scripts.node_siege import besiege
 from scripts.node_soak import _growth, soak
 from scripts.orthanc import is_here
 
@@ -94,3 +96,30 @@ def test_the_demonstration_runs_and_ends(tmp_path):
     assert list(tmp_path.iterdir()) == []
     running = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
     assert str(tmp_path) not in running.stdout
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:pydicom")  # as a running node does
+def test_damaged_files_are_taken_or_refused_and_read():
+    counts, faults = fuzz(300, seed=1, read_every=1)
+    assert faults == []
+    assert min(counts["taken"], counts["refused"]) > 50
+    assert counts["studies analysed"] >= 1
+
+
+def test_a_fuzzed_node_sees_faults(tmp_path, monkeypatch):
+    node = FuzzedNode(tmp_path)
+    with closing(node.database):
+        (tmp_path / "escaped").write_text("")
+        node.look()
+        monkeypatch.setattr(node, "_intake", None)
+        node.take(b"", "one")
+    assert node.faults == [
+        "1 strays, 0 missing, tables ok",
+        "one: AttributeError: 'NoneType' object has no attribute 'take'",
+    ]
+
+
+def test_a_node_stands_a_short_siege(tmp_path):
+    found = besiege(tmp_path, scale=0.02)
+    assert found["held"], found
+    assert found["slices_sent"] >= 96

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,20 +13,31 @@ import pytest
 REQUIRED = os.environ.get("ICHLITE_DICOM_TESTS") == "required"
 """Whether a missing program fails a test: `.ci/run` sets it, having installed them."""
 
-PACKAGES = {"dciodvfy": "dicom3tools", "dsrdump": "dcmtk", "dcmdump": "dcmtk"}
+PACKAGES = {"dciodvfy": "dicom3tools", "dsrdump": "dcmtk", "dcmdump": "dcmtk", "storescu": "dcmtk"}
+
+
+def find_program(name: str) -> str | None:
+    """Return where a program is; one of the same name that pynetdicom brings is not meant."""
+    beside = Path(sys.executable).parent
+    folders = [one for one in os.get_exec_path() if Path(one) != beside]
+    return shutil.which(name, path=os.pathsep.join(folders))
+
+
+def tool(name: str) -> str:
+    """Return where a program is; skip the test, or fail it where all must be there, without it."""
+    program = find_program(name)
+    if program is None:
+        line = f"{name} is missing, and nothing is tested with it: apt-get install {PACKAGES[name]}"
+        if REQUIRED:
+            pytest.fail(line)
+        pytest.skip(line)
+    return program
 
 
 def run_tool(name: str, *words: object) -> str:
     """Run a program; return what it printed on both streams."""
-    program = shutil.which(name)
-    if program is None:
-        line = f"{name} is missing, and result objects are not checked by it: apt-get install "
-        line += PACKAGES[name]
-        if REQUIRED:
-            pytest.fail(line)
-        pytest.skip(line)
     done = subprocess.run(
-        [program, *map(str, words)], capture_output=True, timeout=120, check=False
+        [tool(name), *map(str, words)], capture_output=True, timeout=120, check=False
     )
     return (done.stdout + done.stderr).decode("utf-8", "replace")
 

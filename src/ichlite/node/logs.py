@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import warnings
 from collections.abc import MutableMapping
 from contextlib import suppress
 from typing import Any, TextIO, cast
@@ -22,6 +23,7 @@ def set_up_logs() -> None:
     """Send all logs of this process to stderr, as JSON lines."""
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)  # it prints data sets
     logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+    warnings.simplefilter("ignore")  # pydicom's quote what a file says
     logging.getLogger("uvicorn.access").disabled = True  # it prints paths, and with them UIDs
     structlog.configure(
         processors=[

@@ -14,6 +14,7 @@ from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
 from pynetdicom import AE, build_context
 from pynetdicom.association import Association
+from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 from pynetdicom.status import code_to_category
@@ -113,7 +114,7 @@ def associated(
     if peer.tls:
         secured = {"tls_args": (_tls(peer, dicom), peer.host)}
     try:
-        association = entity.associate(peer.host, peer.port, contexts, ae_title=peer.aet, **secured)
+        association = associate(entity, peer.host, peer.port, peer.aet, contexts, **secured)
     except OSError as error:
         raise Unreachable(f"{peer.host} cannot be reached: {error.strerror or error}") from None
     if association.is_rejected:
@@ -129,6 +130,42 @@ def associated(
             association.release()
         else:
             association.abort()
+
+
+class AwaitedAnswers(DIMSEServiceProvider):
+    """Messages of an association that only asks: its own thread leaves the answers alone.
+
+    pynetdicom 3.0 pauses that thread for a request; where it was about to go on just then, it takes
+    the answer and drops it, and the request waits for it in vain until its time-out.
+    """
+
+    def get_msg(self, block: bool = False) -> Any:
+        """Return the next message when it was waited for, and none otherwise."""
+        return super().get_msg(block) if block else (None, None)
+
+
+def associate(
+    entity: AE,
+    host: str,
+    port: int,
+    aet: str,
+    contexts: list[PresentationContext] | None = None,
+    **secured: Any,
+) -> Association:
+    """Ask a peer for an association, on which no answer is lost; the caller looks how it went.
+
+    Args:
+        entity: That asks.
+        host: Of the peer.
+        port: Of the peer.
+        aet: Of the peer.
+        contexts: Asked for; None: those of the entity.
+        secured: How TLS is spoken, as pynetdicom takes it.
+    """
+    association = entity.associate(host, port, contexts, ae_title=aet, **secured)
+    messages: Any = association.dimse
+    messages.__class__ = AwaitedAnswers
+    return association
 
 
 def _tls(peer: PeerSettings, dicom: DicomSettings) -> ssl.SSLContext:
