@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -59,19 +58,18 @@ def test_ratios_are_of_medians_and_of_the_quickest() -> None:
 def test_decoding_is_told_apart_from_reading(monkeypatch: pytest.MonkeyPatch) -> None:
     now_s = 0.0
 
-    class SlowFile(FileIO):
-        def __init__(self, path: Any) -> None:
-            nonlocal now_s
-            now_s += 0.002
-            super().__init__(path)
+    def slowly_open(path: str, syntax: str) -> Any:
+        nonlocal now_s
+        now_s += 0.002
+        return open_data(path, syntax)
 
     def slowly_read(header: Any) -> Any:
         nonlocal now_s
         now_s += 0.005
         return read_stored(header)
 
-    read_stored = scan_module.read_stored
-    monkeypatch.setattr(scan_module, "FileIO", SlowFile)
+    read_stored, open_data = scan_module.read_stored, scan_module.open_data
+    monkeypatch.setattr(scan_module, "open_data", slowly_open)
     monkeypatch.setattr(scan_module, "read_stored", slowly_read)
     monkeypatch.setattr(scan_module, "perf_counter", lambda: now_s)
     times_ms = stage_times_ms(GE_HEAD.files, Runtime(load_bundle()))

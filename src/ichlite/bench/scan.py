@@ -10,7 +10,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from io import FileIO
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -20,6 +19,7 @@ import numpy as np
 from ichlite.bench.peak_memory import peak_of
 from ichlite.bench.syntaxes import bench_syntaxes
 from ichlite.contracts.bench import CompressedScan, ScanEntry
+from ichlite.ct.elements import open_data
 from ichlite.ct.hounsfield import read_stored, to_hu
 from ichlite.ct.input_check import judge_series, judge_volume, without_lost_slices
 from ichlite.ct.series import find_series
@@ -168,7 +168,7 @@ def stage_times_ms(paths: Iterable[Path | str], runtime: Runtime) -> dict[str, f
         judge_series(series)
     with clocked("read"):
         for header in series.slices:
-            with FileIO(header.path) as file:
+            with open_data(header.path, header.layout.transfer_syntax_uid) as file:
                 file.seek(header.layout.offset)
                 file.read(header.layout.length or -1)
     with clocked("decode"):

@@ -114,8 +114,26 @@ def _unpack_one(archive: Path, target: Path) -> None:
             packed.extractall(target)  # noqa: S202  (zipfile keeps members below the target)
         return
     with tarfile.open(archive) as tar:
-        tar.extractall(target, filter="data")
+        extract_tar(tar, target)
         _check_end(tar)
+
+
+def extract_tar(tar: tarfile.TarFile, target: Path) -> None:
+    """Extract an archive to a folder; no member is put anywhere else.
+
+    Raises:
+        tarfile.TarError: A member would be, or is a link or device where this Python (before
+            3.11.4, as in Debian 12) cannot tell harmless ones.
+    """
+    if hasattr(tarfile, "data_filter"):
+        tar.extractall(target, filter="data")
+        return
+    root = target.resolve()
+    for member in tar:
+        inside = root in ((root / member.name).resolve(), *(root / member.name).resolve().parents)
+        if not inside or not (member.isfile() or member.isdir()):
+            raise tarfile.ExtractError(f"{member.name} is no file or folder below the target")
+        tar.extract(member, target, set_attrs=False)
 
 
 def _check_end(tar: tarfile.TarFile) -> None:

@@ -7,20 +7,18 @@ bounded number of bytes of a file.
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from io import FileIO
 
 from pydicom import config
 from pydicom.charset import convert_encodings, decode_bytes, encode_string
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.valuerep import validate_value
 
-from ichlite.ct.archives import Member, open_member
 from ichlite.ct.elements import Elements, read_elements, read_first_bytes
 from ichlite.ct.image_checks import CT_IMAGE_STORAGE
+from ichlite.ct.sources import open_source, size_of
 from ichlite.ct.tags import WANTED
 from ichlite.ct.values import Values
 from ichlite.errors import InputError, UnreadableFile
@@ -143,21 +141,13 @@ def read_source(scans: Sequence[ScanResult]) -> SourceStudy:
 
 def _elements(file: str) -> Elements:
     """Return the elements of a file that are asked for."""
-    with _opened(file) as opened:
-        size = opened.size if isinstance(opened, Member) else os.fstat(opened.fileno()).st_size
+    with open_source(file) as opened:
+        opened.seek(0)
         wanted = WANTED | {_CHARACTER_SET, *_TAGS.values()}
-        elements = read_elements(opened, read_first_bytes(opened), size, wanted)
+        elements = read_elements(opened, read_first_bytes(opened), size_of(opened), wanted)
     if elements is None:
         raise UnreadableFile(f"{file} is not a DICOM file")
     return elements
-
-
-def _opened(file: str) -> FileIO | Member:
-    """Open a file, or a member of an archive."""
-    try:
-        return FileIO(file)
-    except NotADirectoryError:
-        return open_member(file)
 
 
 def _image(file: str, values: Values) -> SourceImage:
