@@ -11,7 +11,7 @@ NPX    := PATH="$(CURDIR)/$(BIN):$$PATH" npx --no
 RUNS   ?= runs/bundle
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-node test check docs bundle bundle-phantoms samples clean
+.PHONY: help demo demo-node test test-long check docs bundle bundle-phantoms samples clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
@@ -22,8 +22,11 @@ demo: $(LIGHT)  ## read two sample studies, print the triage list, write demo-re
 demo-node: $(FULL)  ## start a node and an Orthanc, send the samples, leave the worklist open
 	$(BIN)/python -m scripts.demo_node
 
-test: $(FULL) $(NODE)  ## all tests and doctests; those of the viewer need chromium and chromedriver
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+test: $(FULL) $(NODE)  ## tests and doctests, in minutes; those of the viewer need chromium and chromedriver
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not long"
+
+test-long: $(FULL) $(NODE)  ## the tests that train, kill and drive for long; what lands passes both
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m long
 
 check: $(FULL) $(NODE)  ## lint, format, types, layers, docs
 	$(BIN)/ruff check .

@@ -32,6 +32,7 @@ from tests.node.running_node import SETTINGS, RunningNode
 from tests.write.dicom_tools import find_program
 
 from ichlite.bench.machine import describe_machine
+from ichlite.contracts.codec import to_json_value
 
 STUDY_SLICES = 28
 ASSOCIATIONS = 1, 4
@@ -109,13 +110,14 @@ def measure(folder: Path, number: int, rounds: int) -> dict[str, Any]:
                 node.wait_for(lambda found: found["running"] == 1)
                 rate = send(slices, number, associations, pacs.aet, pacs.dicom_port)
                 rates["orthanc"].setdefault(str(associations), []).append(round(rate, 1))
+            sys.stderr.write(f"{rates}\n")
     finally:
         if node.process.poll() is None:
             node.kill()
         pacs.stop()
     return {
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": describe_machine(),
+        "machine": to_json_value(describe_machine()),
         "slices": number,
         "sync_ms": sync_ms(folder),
         "studies_read_meanwhile": read,

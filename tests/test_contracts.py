@@ -181,6 +181,7 @@ assert not [name for name in sys.modules if name.startswith("ichlite")]
 """
 
 
+@pytest.mark.long
 def test_keras_alone_loads_what_training_saves_of_every_model(tmp_path: Path) -> None:
     files = sorted((Path(__file__).resolve().parents[1] / "models").glob("*/best.keras"))
     assert files
@@ -319,6 +320,7 @@ print(json.dumps({name: np.asarray(value).tolist() for name, value in values.ite
 """
 
 
+@pytest.mark.long
 def test_tensorflow_and_jax_give_the_same_values(tmp_path: Path) -> None:
     pytest.importorskip("jax")
     assert keras.backend.backend() == "tensorflow"

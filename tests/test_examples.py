@@ -24,6 +24,7 @@ def test_there_are_examples():
     assert EXAMPLES
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_example_runs(example: Path, tmp_path: Path):
     done = subprocess.run(
@@ -40,6 +41,7 @@ def test_example_runs(example: Path, tmp_path: Path):
 BUNDLES = [EMBEDDED, *(path.parent for path in sorted(ROOT.glob("models/*/manifest.json")))]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
 def test_the_bare_interpreter_says_what_read_says(bundle: Path):
     assert largest_difference(bundle) <= LARGEST_DIFFERENCE

@@ -132,6 +132,7 @@ def test_what_is_still_being_written_is_no_bundle(tmp_path: Path) -> None:
     assert bundles_in([tmp_path / "one"]) == [tmp_path / "one"]
 
 
+@pytest.mark.long
 def test_the_command_measures_bundles_of_one_store(
     ichlite: Callable[..., Any], tmp_path: Path
 ) -> None:

@@ -69,6 +69,7 @@ def compare_with_read(archive: Path, out: Path) -> None:
     assert skipped == [(file.file, file.reason) for file in expected.skipped]
 
 
+@pytest.mark.long
 def test_a_worker_that_is_killed_costs_nothing(archive: Path, cluster: str, tmp_path: Path) -> None:
     out = tmp_path / "scores"
     killed: list[int] = []

@@ -52,6 +52,7 @@ def kill_after_an_epoch(folder: Path, killed: list[int]) -> Thread:
     return thread
 
 
+@pytest.mark.long
 def test_two_workers_train_as_one_does_and_survive_the_death_of_one(
     store: Store, cluster: str, tmp_path: Path
 ) -> None:
@@ -79,6 +80,7 @@ def test_two_workers_train_as_one_does_and_survive_the_death_of_one(
     assert (two / "best.keras").exists()
 
 
+@pytest.mark.long
 def test_what_no_new_group_would_do_better_ends_the_run(
     store: Store, cluster: str, tmp_path: Path
 ) -> None:

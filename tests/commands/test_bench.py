@@ -16,6 +16,7 @@ from ichlite.contracts.bench import BenchDocument
 Run = Callable[..., Any]
 
 
+@pytest.mark.long
 def test_plain_bench_is_the_embedded_model(ichlite: Run) -> None:
     outcome = ichlite("bench", "--json", "--runs", 3, "--scan-runs", 1, "--threads", 1)
     assert (outcome.exit_code, outcome.err) == (0, "")

@@ -43,6 +43,7 @@ def two_seeds(tmp_path: Path) -> list[Path]:
     return paths
 
 
+@pytest.mark.long
 def test_folds_from_training_to_the_decisions_of_a_bundle(
     ichlite: Run, store: Store, tmp_path: Path
 ) -> None:

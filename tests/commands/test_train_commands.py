@@ -34,6 +34,7 @@ def small_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(MODELS, "light_fcn", tiny)  # type: ignore[arg-type]
 
 
+@pytest.mark.long
 def test_train_compress_evaluate(ichlite: Run, store: Store, tmp_path: Path) -> None:
     run, bundle = tmp_path / "run", tmp_path / "bundle"
     words = ("--epochs", 1, "--steps-per-epoch", 2, "--batch-size", 4, "--learning-rate", 0.001)
@@ -162,6 +163,7 @@ def test_a_folder_of_something_else_is_no_run_folder(
     assert [file.name for file in tmp_path.iterdir()] == ["IM0001"]
 
 
+@pytest.mark.long
 def test_an_interrupted_training_says_that_it_is_saved_and_goes_on(
     ichlite: Run, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

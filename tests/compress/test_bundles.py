@@ -116,6 +116,7 @@ def test_the_command_in_the_manifest_is_the_command_to_the_last_digit() -> None:
     ]
 
 
+@pytest.mark.long
 def test_a_bundle_that_is_refused_stops_no_other(
     tmp_path: Path, store: Store, model: keras.Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:

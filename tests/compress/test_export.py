@@ -147,6 +147,7 @@ def test_the_blank_channel_leaves_every_integer_as_the_converter_made_it(
     assert np.array_equal(maps[0][1], maps[1][1])
 
 
+@pytest.mark.long
 @every_precision
 def test_the_bare_interpreter_reads_it_by_its_manifest(
     bundles: dict[str, Exported], precision: str

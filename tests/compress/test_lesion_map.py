@@ -33,6 +33,8 @@ from ichlite.models import lesion_fcn, light_fcn
 from ichlite.models.saved import predict
 from ichlite.train.recipe import Recipe
 
+pytestmark = pytest.mark.long
+
 IMAGES = np.random.default_rng(1).random((2, 64, 64, 3), np.float32)
 RECIPE = Recipe(model="lesion_fcn")
 

@@ -43,6 +43,7 @@ def gap(one: keras.Model, other: keras.Model, store: Store) -> float:
     return float(np.abs(predict(one, store, rows) - predict(other, store, rows)).mean())
 
 
+@pytest.mark.long
 def test_all_at_once_leaves_every_form(store: Store, model: keras.Model) -> None:
     before = [np.asarray(one).copy() for one in model.weights]
     seen: list[str] = []
@@ -71,6 +72,7 @@ def test_nothing_asked_is_nothing_done(store: Store, model: keras.Model) -> None
     assert shrink(model, store, Recipe(), Shrinking(), TUNING) is model
 
 
+@pytest.mark.long
 def test_fine_tuning_comes_back_to_the_teacher(store: Store, model: keras.Model) -> None:
     student = fold(model)
     rng = np.random.default_rng(0)
@@ -87,6 +89,7 @@ def test_fine_tuning_comes_back_to_the_teacher(store: Store, model: keras.Model)
     assert np.mean(told[-10:]) < np.mean(told[:5])
 
 
+@pytest.mark.long
 def test_crops_come_before_frames(store: Store) -> None:
     student = light_fcn(expansions=(8, 8), width=4, head_width=8, size=None)
     teacher = keras.models.clone_model(student)
@@ -172,6 +175,7 @@ def test_impossible_tunings_are_refused(wrong: dict[str, Any]) -> None:
         Tuning(**wrong)
 
 
+@pytest.mark.long
 def test_the_command_writes_what_passes_and_nothing_else(
     ichlite: Callable[..., Any], store: Store, model: keras.Model, tmp_path: Path
 ) -> None:

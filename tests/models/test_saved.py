@@ -55,6 +55,7 @@ class SubtypeGain(keras.layers.Layer):
         return logits * self.gain
 
 
+@pytest.mark.long
 def test_a_file_of_before_stock_layers_is_read_and_its_run_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

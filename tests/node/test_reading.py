@@ -64,6 +64,7 @@ def test_slices_that_come_late_make_a_new_version(tmp_path):
     assert sorted(folder.name for folder in folders) == ["1", "2"]
 
 
+@pytest.mark.long
 def test_the_order_of_slices_changes_nothing(tmp_path):
     files = _head(tmp_path / "head")
     found = []

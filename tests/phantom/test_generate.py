@@ -23,6 +23,7 @@ def test_seeds_split_differently() -> None:
     assert [split_of(1, k) for k in range(40)] != [split_of(2, k) for k in range(40)]
 
 
+@pytest.mark.long
 def test_bytes_do_not_depend_on_processes(tmp_path: Path) -> None:
     order = Order(2, 6, "paper")
     seen: list[tuple[int, int]] = []

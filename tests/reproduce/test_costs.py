@@ -66,6 +66,7 @@ def test_another_backend_measures_nothing_and_leaves_nothing(
     }
 
 
+@pytest.mark.long
 def test_a_small_model_is_counted_and_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     from ichlite.reproduce.costs import measure_costs
 

@@ -63,6 +63,7 @@ def states(done: Any) -> dict[str, str]:
     return {run["run"]: run["state"] for run in json.loads(done.out)["runs"]}
 
 
+@pytest.mark.long
 def test_from_store_to_report(ichlite: Run, store: Store, out: Path) -> None:
     before = ichlite(
         "train", store.path, out / "runs" / "light_fcn-ldam-e1-s1", "--loss", "ldam", "--seed", 1,
@@ -148,6 +149,7 @@ FOLDS = ("--folds", 2, "--seeds", 2, "--models", "", "--losses", "bce,focal",
          "--epochs-losses", 1, "--bootstrap", 20, *TINY)  # fmt: skip
 
 
+@pytest.mark.long
 def test_folds_in_pieces_on_two_machines(
     ichlite: Run, store: Store, out: Path, tmp_path: Path
 ) -> None:
@@ -223,6 +225,7 @@ def test_beside_needs_results(ichlite: Run, store: Store, out: Path, tmp_path: P
     assert "empty holds no reproduction to show beside this one" in done.err
 
 
+@pytest.mark.long
 def test_runs_start_from_a_checkpoint_where_one_is_given(
     ichlite: Run, store: Store, out: Path, tmp_path: Path
 ) -> None:
@@ -291,6 +294,7 @@ def test_no_train_without_runs_reports_what_is_missing(
     assert not (out / "runs").exists()
 
 
+@pytest.mark.long
 def test_a_failed_run_is_named_and_the_others_go_on(
     ichlite: Run, store: Store, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

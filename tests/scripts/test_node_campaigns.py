@@ -32,6 +32,7 @@ def campaign(tmp_path):
     made.close()
 
 
+@pytest.mark.long
 def test_a_node_that_is_killed_loses_and_doubles_nothing(campaign):
     found = campaign.run(RUNS)
     assert found.faults == []
@@ -41,6 +42,7 @@ def test_a_node_that_is_killed_loses_and_doubles_nothing(campaign):
     assert found.results_at_peer >= 2 * RUNS
 
 
+@pytest.mark.long
 def test_a_campaign_sees_what_is_lost_and_doubled(campaign):
     """What it looks for is found where it is put."""
     campaign._unsent += campaign._new_study()
@@ -60,6 +62,7 @@ def test_a_campaign_sees_what_is_lost_and_doubled(campaign):
     assert len(campaign.result.faults) == 2
 
 
+@pytest.mark.long
 def test_a_soak_notes_memory_descriptors_and_threads(tmp_path):
     found = soak(tmp_path, studies=4, pause_s=5)
     assert found["done"] == 4
@@ -74,6 +77,7 @@ def test_growth_is_seen():
     assert _growth([60.0 + minute for minute in range(40)]) == 20
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not is_here(), reason="no Orthanc here: apt-get install orthanc")
 def test_the_demonstration_runs_and_ends(tmp_path):
     environment = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}"}

@@ -63,6 +63,7 @@ def test_a_fold_does_not_learn_from_its_own_patients(method, folds: list[Views])
         np.testing.assert_allclose(one, other, atol=1e-6)
 
 
+@pytest.mark.long
 def test_a_document_has_a_row_a_method(folds: list[Views], capsys) -> None:
     methods = [rule_method(TODAY, RULES[TODAY]), stage_method("gru", "logits", "stacked", 2)]
     results = {one.name: run_method(one, [folds, folds], 2) for one in methods}

@@ -24,6 +24,8 @@ from ichlite.train import setup
 from ichlite.train.training_loop import fit
 from ichlite.train.recipe import Recipe
 
+pytestmark = pytest.mark.long
+
 def small(**options):
     return light_fcn(expansions=(32, 64), width=32, head_width=64, **options)
 

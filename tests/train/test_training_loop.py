@@ -436,6 +436,7 @@ def test_a_folder_has_one_run_at_a_time(store: Store, tmp_path: Path) -> None:
 SHORT = Recipe(epochs=1, batch_size=6, steps_per_epoch=2, learning_rate=0.003)
 
 
+@pytest.mark.long
 def test_a_finished_run_goes_on_to_more_epochs(store: Store, tmp_path: Path) -> None:
     once = run(store, tmp_path / "once", replace(SHORT, epochs=2))
     run(store, tmp_path / "twice", SHORT, store_name="toy")

@@ -156,6 +156,7 @@ def test_files_and_archives_are_uploaded_from_the_page(visit, tmp_path):
     assert faults == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("size", "scheme"), LOOKS)
 def test_all_can_use_every_page(visit, size, scheme, tmp_path):
     page = visit.page
