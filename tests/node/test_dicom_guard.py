@@ -12,6 +12,9 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pynetdicom.dimse_messages import C_STORE_RSP
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.sop_class import CTImageStorage
 from tests.node.test_dicom_server import association, port
@@ -104,9 +107,12 @@ def test_bare_connections_do_not_keep_others_out_for_long(tmp_path):
     with port(tmp_path / "store", max_associations=2) as opened:
         for _ in range(300):
             _connect(opened).close()
-        _wait_until(lambda: opened.server.associations == 0)
-        with association(opened) as sender:
-            assert sender.send_c_echo().Status == 0
+
+        def answered() -> bool:
+            with association(opened) as sender:
+                return sender.is_established and sender.send_c_echo().Status == 0
+
+        _wait_until(answered)
 
 
 def test_nonsense_in_place_of_a_pdu_ends_the_connection(tmp_path):
@@ -122,3 +128,20 @@ def test_nonsense_in_place_of_a_pdu_ends_the_connection(tmp_path):
                     pass
         with association(opened) as sender:
             assert sender.send_c_echo().Status == 0
+
+
+@given(
+    number=st.integers(0, 0xFFFF),
+    status=st.sampled_from([0, 0x0110, 0xA700, 0xA900, 0xB000, 0xC000]),
+    uids=st.tuples(*[st.from_regex(r"[12](\.[1-9][0-9]{0,9}){1,5}", fullmatch=True)] * 2),
+)
+def test_answers_are_those_that_pynetdicom_writes(number, status, uids):
+    answer = C_STORE()
+    answer.MessageID = answer.MessageIDBeingRespondedTo = number
+    answer.AffectedSOPClassUID, answer.AffectedSOPInstanceUID = uids
+    answer.Status = status
+    message = C_STORE_RSP()
+    message.primitive_to_message(answer)
+    (data,) = message.encode_msg(1, 16_382)
+    written = data.presentation_data_value_list[0][1]
+    assert written == b"\3" + dicom_guard.store_answer(answer)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import queue
 import select
 import socket
+import struct
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -24,6 +25,8 @@ from typing import Any
 
 from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
+from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
 
@@ -128,6 +131,45 @@ class WaitingMessages(DIMSEServiceProvider):
             return self.msg_queue.get(timeout=self.dimse_timeout if block else WAIT_SECONDS)
         return None, None
 
+    def send_msg(self, primitive: Any, context_id: int) -> None:
+        """Send a message; the answer to C-STORE without the data sets that the base class builds.
+
+        Those took a sixth of the time of an instance. `EVT_DIMSE_SENT` is not triggered for it.
+        """
+        if not isinstance(primitive, C_STORE) or primitive.MessageIDBeingRespondedTo is None:
+            super().send_msg(primitive, context_id)
+            return
+        connection: Any = self.assoc.dul.socket
+        if connection is not None:
+            connection.answering = False
+        data = P_DATA()
+        data.presentation_data_value_list.append((context_id, b"\3" + store_answer(primitive)))
+        self.dul.send_pdu(data)
+
+
+def store_answer(answer: C_STORE) -> bytes:
+    """Return the command set of an answer to C-STORE, in implicit little endian.
+
+    Source:
+        DICOM PS3.7 table 9.3-2.
+    """
+    numbers = {
+        0x0100: 0x8001,  # C-STORE-RSP
+        0x0120: answer.MessageIDBeingRespondedTo,
+        0x0800: 0x0101,  # no data set
+        0x0900: answer.Status,
+    }
+    uids = {0x0002: answer.AffectedSOPClassUID, 0x1000: answer.AffectedSOPInstanceUID}
+    values = {element: struct.pack("<H", number) for element, number in numbers.items()}
+    for element, uid in uids.items():
+        text = str(uid or "").encode("latin-1", "replace")
+        values[element] = text + b"\0" * (len(text) % 2)
+    body = b"".join(
+        struct.pack("<HHL", 0, element, len(value)) + value
+        for element, value in sorted(values.items())
+    )
+    return struct.pack("<HHLL", 0, 0, 4, len(body)) + body
+
 
 class SharedContexts(list[PresentationContext]):
     """What the port accepts, which associations only read: copying it would take 60 ms of each."""
@@ -190,6 +232,12 @@ class GuardedServer(ThreadedAssociationServer):
             self._refused(host, "too many connections")
             return False
         return True
+
+    def service_actions(self) -> None:
+        """Do nothing: the base class collects garbage five times a second, an eighth of the time.
+
+        What an association leaves is collected as any other; `scripts.node_siege` looks at it.
+        """
 
     def shutdown(self) -> None:
         """Accept no more; the base class would also look for itself among servers of `AE`."""
