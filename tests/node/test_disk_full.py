@@ -79,6 +79,7 @@ def _kept(node: RunningNode) -> set[bytes]:
     return {_data_set(path) for path in (node.folder / "store" / "instances").rglob("*.dcm")}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("reserve", [RESERVE, 0])
 def test_a_full_disk_refuses_and_goes_on_by_itself(small_disk, tmp_path, reserve):
     files = write_head_series(tmp_path / "head", 28, side=512)

@@ -19,6 +19,8 @@ from ichlite.ct.windows import PAPER_WINDOWS, apply_windows
 from ichlite.models.from_hu import Windows
 from ichlite.train.learner import LAG
 
+pytestmark = pytest.mark.long
+
 EVERY_HU = np.arange(-1024, 3072, dtype=np.int16).reshape(1, 64, 64)
 
 _SCRIPT = """

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.long
+
 _SCRIPT = """
 import csv, hashlib, json, os, signal, sys
 from dataclasses import replace
@@ -23,8 +25,6 @@ from ichlite.models.saved import load
 from ichlite.train import setup
 from ichlite.train.training_loop import fit
 from ichlite.train.recipe import Recipe
-
-pytestmark = pytest.mark.long
 
 def small(**options):
     return light_fcn(expansions=(32, 64), width=32, head_width=64, **options)

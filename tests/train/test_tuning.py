@@ -34,6 +34,8 @@ from ichlite.train.trials import Trial, best_trial, to_markdown, verdict
 from ichlite.train.tuner_processes import ROLE_VARIABLES, role
 from ichlite.train.tuning import _begin, tune
 
+pytestmark = pytest.mark.long
+
 PLAN = Plan(
     Recipe(steps_per_epoch=1, seed=3),
     # No dropout: its random numbers start again when a run goes on, and nothing else does.
@@ -160,7 +162,6 @@ def die_at(count: int) -> Callable[[Progress], None]:
     return die
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("step", [1, 4])
 def test_a_search_that_was_stopped_goes_on(
     store: Store, finished: tuple[Path, dict[str, Any]], tmp_path: Path, step: int
@@ -232,7 +233,6 @@ def test_widths_are_searched_when_asked(store: Store, tmp_path: Path) -> None:
     assert model.get_layer("head").filters == best["head_width"]
 
 
-@pytest.mark.long
 def test_chief_and_workers_share_a_search_and_a_killed_worker_is_replaced(
     store: Store, tmp_path: Path
 ) -> None:
