@@ -82,3 +82,11 @@ def test_the_image_runs_as_nobody_special():
 def _copied(lines: list[str]) -> list[str]:
     copied = [line for line in lines if line.startswith("COPY") and "--from" not in line]
     return [name for line in copied for name in line.split()[1:-1]]
+
+
+def test_without_its_packages_a_command_says_what_to_install(ichlite, monkeypatch, tmp_path):
+    monkeypatch.setattr("ichlite.commands.console.find_spec", lambda name: None)
+    said = ichlite("node", "init", tmp_path / "node")
+    assert (said.exit_code, said.out) == (2, "")
+    assert said.err.endswith("is not installed; install it with: pip install 'ichlite[node]'\n")
+    assert ichlite("node", "init", "--help").exit_code == 0

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from ichlite.commands.console import require
 from ichlite.commands.options import PlainJson
 
 node = typer.Typer(
@@ -18,6 +19,19 @@ node = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+PACKAGES = (
+    *("argon2", "highdicom", "jinja2", "prometheus_client", "pynetdicom", "starlette"),
+    *("structlog", "uvicorn"),
+)
+
+
+@node.callback()
+def need_node() -> None:
+    """Say what is missing before a command of the node fails on it; their help needs nothing."""
+    if not {"-h", "--help"} & set(sys.argv):
+        require("node", *PACKAGES)
+
 
 Folder = Annotated[
     Path, typer.Argument(metavar="DIR", help="Folder of the node, which holds node.toml.")
