@@ -97,15 +97,17 @@ def measure(folder: Path, number: int, rounds: int) -> dict[str, Any]:
     pacs = Orthanc(folder / "orthanc")
     rates: dict[str, dict[str, list[float]]] = {"node": {}, "orthanc": {}}
     read: list[int] = []
+    cpu_ms: list[float] = []
     try:
         send(slices, 2 * STUDY_SLICES, 1, "ICHLITE", node.dicom_port)
         send(slices, 2 * STUDY_SLICES, 1, pacs.aet, pacs.dicom_port)
         for _ in range(rounds):
             for associations in ASSOCIATIONS:
                 node.wait_for(lambda found: found["running"] == 1)
-                before = node.status()["done"]
+                done, cpu_s = node.status()["done"], cpu_seconds(node.process.pid)
                 rate = send(slices, number, associations, "ICHLITE", node.dicom_port)
-                read.append(node.status()["done"] - before)
+                cpu_ms.append(round(1000 * (cpu_seconds(node.process.pid) - cpu_s) / number, 2))
+                read.append(node.status()["done"] - done)
                 rates["node"].setdefault(str(associations), []).append(round(rate, 1))
                 node.wait_for(lambda found: found["running"] == 1)
                 rate = send(slices, number, associations, pacs.aet, pacs.dicom_port)
@@ -121,11 +123,18 @@ def measure(folder: Path, number: int, rounds: int) -> dict[str, Any]:
         "slices": number,
         "sync_ms": sync_ms(folder),
         "studies_read_meanwhile": read,
+        "node_cpu_ms_per_slice": cpu_ms,
         "slices_per_second": rates,
         "medians": {
             who: {n: median(of) for n, of in found.items()} for who, found in rates.items()
         },
     }
+
+
+def cpu_seconds(process: int) -> float:
+    """Return the CPU time of a process so far, without its children's."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def sync_ms(folder: Path) -> float:

@@ -17,10 +17,12 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 
@@ -136,6 +138,40 @@ def fuzz(mutations: int, seed: int, faults: Path | None = None) -> tuple[Counter
     return counts, lines
 
 
+def in_processes(
+    job: Callable[[int, int], tuple[Counter[str], list[str]]],
+    mutations: int,
+    processes: int,
+    seed: int,
+) -> dict[str, Any]:
+    """Share mutations out among processes.
+
+    Args:
+        job: Takes how many and a seed; returns what became of them, and a line for each fault.
+        mutations: In all; rounded up to the same number for each process.
+        processes: How many.
+        seed: Of the first; each has one of its own.
+
+    Returns:
+        Counts and faults of all, as JSON.
+    """
+    share = -(-mutations // processes)
+    began = time.monotonic()
+    counts: Counter[str] = Counter()
+    faults: list[str] = []
+    with ProcessPoolExecutor(processes) as pool:
+        for done in [pool.submit(job, share, seed + place) for place in range(processes)]:
+            found, said = done.result()
+            counts += found
+            faults += said
+    return {
+        "mutations": share * processes,
+        "seconds": round(time.monotonic() - began, 1),
+        "outcomes": dict(counts.most_common()),
+        "faults": faults,
+    }
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print counts and faults as JSON; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -144,25 +180,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--faults", type=Path, help="folder for files with a fault")
     given = parser.parse_args(arguments)
-    share = -(-given.mutations // given.processes)
-    seeds = range(given.seed, given.seed + given.processes)
-    start_s = time.monotonic()
-    counts: Counter[str] = Counter()
-    lines: list[str] = []
-    with ProcessPoolExecutor(given.processes) as pool:
-        jobs = [pool.submit(fuzz, share, seed, given.faults) for seed in seeds]
-        for job in jobs:
-            found, said = job.result()
-            counts += found
-            lines += said
-    document = {
-        "mutations": share * given.processes,
-        "seconds": round(time.monotonic() - start_s, 1),
-        "outcomes": dict(counts.most_common()),
-        "faults": lines,
-    }
+    document = in_processes(
+        partial(fuzz, faults=given.faults), given.mutations, given.processes, given.seed
+    )
     print(json.dumps(document, indent=2))
-    return 1 if lines else 0
+    return 1 if document["faults"] else 0
 
 
 if __name__ == "__main__":

@@ -17,13 +17,13 @@ import os
 import sys
 import time
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from scripts.fuzz_read import mutate, seeds
+from scripts.fuzz_read import in_processes, mutate, seeds
 
 from ichlite.errors import UnreadableFile
 from ichlite.node.database import Database
@@ -136,30 +136,13 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, help="for the stores")
     parser.add_argument("--out", type=Path, help="JSON file to write")
     given = parser.parse_args()
-    share = -(-given.mutations // given.processes)
-    began = time.monotonic()
-    counts: Counter[str] = Counter()
-    faults: list[str] = []
-    with ProcessPoolExecutor(given.processes) as pool:
-        jobs = [
-            pool.submit(fuzz, share, seed, given.read_every, given.folder)
-            for seed in range(given.seed, given.seed + given.processes)
-        ]
-        for job in jobs:
-            found, said = job.result()
-            counts += found
-            faults += said
-    document = {
-        "mutations": share * given.processes,
-        "seconds": round(time.monotonic() - began, 1),
-        "outcomes": dict(counts.most_common()),
-        "faults": faults,
-    }
+    job = partial(fuzz, read_every=given.read_every, folder=given.folder)
+    document = in_processes(job, given.mutations, given.processes, given.seed)
     text = json.dumps(document, indent=1)
     print(text)
     if given.out is not None:
         given.out.write_text(text + "\n", encoding="utf-8")
-    return 1 if faults else 0
+    return 1 if document["faults"] else 0
 
 
 if __name__ == "__main__":

@@ -96,7 +96,7 @@ def test_tables_alone_give_a_split(ichlite: Ichlite, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("mnist", "SRC", "OUT"), "unknown kind of data set"),
+        (("mnist", "SRC", "OUT"), "expected one of rsna, cq500, ct-ich, csv, phantom, tables"),
         (("rsna", "SRC"), "OUT is missing"),
         (("rsna", "SRC", "OUT", "--processes", "0"), "processes"),
         (("rsna", "SRC", "OUT", "--seed", "-1"), "--seed"),

@@ -182,3 +182,7 @@ def test_backup_restore_and_retry_are_commands(ichlite, node, tmp_path):
         tables.commit()
     assert json.loads(ichlite("node", "retry", node, "--json").out) == {"retried": 1}
     assert json.loads(ichlite("node", "retry", node, "--json").out) == {"retried": 0}
+    assert ichlite("node", "retry", node, "--peer", "pacs").out == "0 will be tried again\n"
+    unknown = ichlite("node", "retry", node, "--peer", "foo")
+    assert unknown.exit_code == 2
+    assert unknown.err == "ichlite: error: unknown peer or hook; found foo; expected one of pacs\n"

@@ -123,6 +123,7 @@ def test_a_fuzzed_node_sees_faults(tmp_path, monkeypatch):
     ]
 
 
+@pytest.mark.long
 def test_a_node_stands_a_short_siege(tmp_path):
     found = besiege(tmp_path, scale=0.02)
     assert found["held"], found

@@ -220,7 +220,7 @@ def passing(points: Sequence[Point], reference: Point, gate: Gate) -> list[Point
 
 
 def ship(points: Sequence[Point], reference: Point, gate: Gate) -> Point:
-    """Return the point that `RULE` picks; at worst the reference, which is one of them."""
+    """Return the point to ship by `RULE`: the reference, one of the points, if no other passes."""
     good = passing(points, reference, gate)
     fastest = min(one.min_ms for one in good)
     tied = [one for one in good if one.min_ms <= fastest * (1 + TIE)]

@@ -80,7 +80,7 @@ class Peaks:
 def roofline(
     contender: Contender, layers: Sequence[Layer], peaks: Peaks, p50_ms: float, min_ms: float
 ) -> Roofline:
-    """Set a model's time on one thread against its bound.
+    """Compare a model's time on one thread with the least that the machine's peak rates allow.
 
     Args:
         contender: The model.

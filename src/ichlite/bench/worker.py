@@ -108,7 +108,7 @@ def started(contender: Contender, threads: int, slices: Path) -> Iterator[Worker
 
 
 def main() -> None:
-    """Load the model that this process' words name, and answer until stdin ends."""
+    """Load the model that the command line names, and answer requests until stdin closes."""
     runtime, path, threads, slices_path = sys.argv[1:]
     # Runtimes announce themselves on file descriptor 1, which is for answers.
     with os.fdopen(os.dup(1), "w", buffering=1, encoding="ascii") as answers:

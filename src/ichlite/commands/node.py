@@ -20,17 +20,17 @@ node = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-PACKAGES = (
-    *("argon2", "highdicom", "jinja2", "prometheus_client", "pynetdicom", "starlette"),
-    *("structlog", "uvicorn"),
-)
+NODE_PACKAGES = (
+    "argon2", "highdicom", "jinja2", "prometheus_client", "pynetdicom", "starlette", "structlog",
+    "uvicorn",
+)  # fmt: skip
 
 
 @node.callback()
 def need_node() -> None:
-    """Say what is missing before a command of the node fails on it; their help needs nothing."""
+    """Check that the packages of the node are installed; help alone needs none of them."""
     if not {"-h", "--help"} & set(sys.argv):
-        require("node", *PACKAGES)
+        require("node", *NODE_PACKAGES)
 
 
 Folder = Annotated[
@@ -255,16 +255,24 @@ def retry(
     ] = None,
     as_json: PlainJson = False,
 ) -> None:
-    """Have it tried again to send what could not be sent for days."""
+    """Try again to send the results and notices that were given up after days of failures."""
     import time
 
     from ichlite.commands.console import print_json
+    from ichlite.errors import UnknownName
     from ichlite.node.deliveries import retry_dead
+    from ichlite.node.hooks import hook_names
     from ichlite.node.run import open_database
     from ichlite.node.settings import read_settings
 
-    database = open_database(folder, read_settings(folder))
+    settings = read_settings(folder)
+    database = open_database(folder, settings)
     try:
+        with database.read() as tables:
+            once = {row[0] for row in tables.execute("SELECT DISTINCT peer FROM delivery")}
+        names = {*(one.name for one in settings.peer), *hook_names(settings), *once}
+        if peer is not None and peer not in names:
+            raise UnknownName("peer or hook", peer, sorted(names))
         count = database.write(lambda tables: retry_dead(tables, time.time(), "command", peer))
     finally:
         database.close()

@@ -64,7 +64,7 @@ def prepare(
 ) -> None:
     """Read a data set in its own layout into a prepared store, with an audit of every fault."""
     from ichlite.commands.console import print_json, require, say
-    from ichlite.errors import UsageError
+    from ichlite.errors import UnknownName, UsageError
 
     require("train", "h5py", "hdf5plugin", "nibabel")
     if seed < 0:
@@ -79,9 +79,11 @@ def prepare(
     if ray is not None and processes != 1:
         raise UsageError("--processes cannot be combined with --ray")
     from ichlite.cluster.ray_prepare import ray_engine
-    from ichlite.data.prepare_store import prepare_store
+    from ichlite.data.prepare_store import READERS, prepare_store
     from ichlite.data.workers import local_engine
 
+    if kind not in READERS:
+        raise UnknownName("kind of data set", kind, [*READERS, "tables"])
     place = local_engine(processes) if ray is None else ray_engine(ray)
     with _bars() as report, place as engine:
         made = prepare_store(

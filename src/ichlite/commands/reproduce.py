@@ -85,7 +85,7 @@ def reproduce(
         list[Path] | None,
         option(
             OUTPUT,
-            help="OUT of another reproduction, to show its verdicts beside (repeat for more).",
+            help="Folder of another reproduction, to show its verdicts beside (repeat for more).",
         ),
     ] = None,
     rsna_tables: Annotated[

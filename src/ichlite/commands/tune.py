@@ -54,7 +54,7 @@ def tune(
         option(
             SEARCH,
             min=1,
-            help="Trials after which no other is begun; all of Hyperband, if not given.",
+            help="Stop after this many trials; all that Hyperband plans, if not given.",
         ),
     ] = None,
     other_seeds: Annotated[

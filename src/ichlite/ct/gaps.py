@@ -37,7 +37,7 @@ def find_gaps(
     thicknesses_mm: Sequence[float | None],
     numbers: Sequence[int | None] = (),
 ) -> tuple[list[str], tuple[int, ...]]:
-    """Find what keeps slices from following each other without a gap, and where.
+    """Find gaps between slices and positions that stand twice, and where they are.
 
     Args:
         positions_mm: Along the slice normal, sorted.

@@ -116,7 +116,7 @@ def describe_input(brain_level_hu: float | None, tensor: TensorSpec | None = Non
 
 
 def describe_output(output: OutputSpec, logits: TensorSpec, map_tensor: TensorSpec) -> OutputSpec:
-    """Return what a model's outputs are, with their tensors and what becomes of them.
+    """Add to a model's outputs their tensors, and in words the steps from these to calls.
 
     Args:
         output: Kind and cells of the map.

@@ -333,12 +333,12 @@ def by_urgency(studies: Iterable[ScanResult]) -> list[Analysed]:
 
 
 def not_analysed(studies: Iterable[ScanResult]) -> list[NotAnalysed]:
-    """Return the series of studies that have no answer, in their stable order."""
+    """Return the series that have no result and none of another series instead, in their order."""
     return [one for one in studies if isinstance(one, NotAnalysed) and not one.read_instead]
 
 
 def not_chosen(studies: Iterable[ScanResult]) -> list[NotAnalysed]:
-    """Return the series of studies that another series answers for, in their stable order."""
+    """Return the series that were not read because another of their study was, in their order."""
     return [one for one in studies if isinstance(one, NotAnalysed) and one.read_instead]
 
 

@@ -172,7 +172,10 @@ def store_answer(answer: C_STORE) -> bytes:
 
 
 class SharedContexts(list[PresentationContext]):
-    """What the port accepts, which associations only read: copying it would take 60 ms of each."""
+    """The presentation contexts that the port accepts, as one list that all associations share.
+
+    They only read it; a copy, which pynetdicom would make, costs an association 60 ms.
+    """
 
     def __deepcopy__(self, memo: object) -> SharedContexts:
         return self
@@ -234,9 +237,10 @@ class GuardedServer(ThreadedAssociationServer):
         return True
 
     def service_actions(self) -> None:
-        """Do nothing: the base class collects garbage five times a second, an eighth of the time.
+        """Do nothing: the base class would collect all garbage every twelve seconds.
 
-        What an association leaves is collected as any other; `scripts.node_siege` looks at it.
+        That held up every association for tenths of a second. What an association leaves is
+        collected as any other garbage; `scripts.node_siege` looks at what is left.
         """
 
     def shutdown(self) -> None:

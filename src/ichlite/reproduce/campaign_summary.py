@@ -101,7 +101,7 @@ class GroupResults:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Two groups compared in one metric of the mean over subtypes.
+    """Difference between two groups of runs in one metric, averaged over the subtypes.
 
     Attributes:
         first, second: Names of what is compared: models or losses.

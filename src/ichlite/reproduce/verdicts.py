@@ -134,14 +134,14 @@ def sensitivity_above(
     *,
     sign: int = 1,
 ) -> Judgement:
-    """Judge, within each run, a model's sensitivity for one subtype against those for others.
+    """Judge, run by run, whether a model's sensitivity for one subtype is above that for others.
 
     Args:
         groups: Models by name.
         name: Of the model.
-        subtype: Said to be above the mean of each list of rivals.
-        rivals: Lists of other subtypes.
-        sign: -1: said to be below.
+        subtype: Claimed to be above the others.
+        rivals: Lists of other subtypes; the claim must hold against the mean of each list.
+        sign: 1: claimed to be above; -1: below.
     """
     if absent := _not_run(groups, name):
         return Judgement(UNTOLD, (absent,))

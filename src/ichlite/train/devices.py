@@ -21,7 +21,7 @@ MOST_LOADERS = 8
 
 
 def available() -> list[str]:
-    """Return the devices that a batch can be spread over: one on TensorFlow, whatever there is.
+    """Return the devices that can share a batch; TensorFlow uses one, even where there are more.
 
     Example:
         >>> len(available()) >= 1

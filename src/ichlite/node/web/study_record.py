@@ -166,7 +166,11 @@ def retry(tables: sqlite3.Connection, uid: str, user: str, now: float) -> bool |
 
 
 def send_again(tables: sqlite3.Connection, delivery: int, user: str, now: float) -> bool | None:
-    """Let a delivery that was given up be tried again; return whether it was given up."""
+    """Queue a delivery that was given up to be tried again.
+
+    Returns:
+        Whether it was given up; None: there is no such delivery.
+    """
     if tables.execute("SELECT 1 FROM delivery WHERE id = ?", (delivery,)).fetchone() is None:
         return None
     return bool(retry_dead(tables, now, user, delivery=delivery))
