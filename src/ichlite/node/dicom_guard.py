@@ -107,7 +107,8 @@ class GuardedSocket(AssociationSocket):
     def _peer_left(self) -> None:
         """Wake the thread that waits for the request of an association, which will not come."""
         if not self.assoc.is_established:
-            self.assoc.dul.to_user_queue.put(None)  # type: ignore[arg-type]
+            waiting: queue.Queue[Any] = self.assoc.dul.to_user_queue
+            waiting.put(None)
 
     def _shutdown_socket(self) -> None:
         """Close the connection, also where the peer is gone: the base class then leaves it open."""
