@@ -112,6 +112,7 @@ def test_model_gives_five_logits_of_any_sign(name: str) -> None:
     assert last.activation is keras.activations.linear
 
 
+@pytest.mark.long
 @every_model
 def test_same_weights_take_crops_and_frames(name: str) -> None:
     model = build(name, size=None)

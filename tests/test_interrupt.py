@@ -49,6 +49,7 @@ def test_a_further_interrupt_while_the_first_is_said_leaves_no_traceback() -> No
     assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
 
 
+@pytest.mark.long
 def test_an_interrupt_while_keras_is_imported_is_not_swallowed() -> None:
     code = (
         "import os, signal, sys\n"

@@ -23,6 +23,7 @@ def test_a_notebook_is_kept_without_outputs(path: Path):
     assert not any(one.outputs or one.execution_count for one in code)
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore:.*:DeprecationWarning", "ignore:.*:ResourceWarning")
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda one: one.stem)
 def test_a_notebook_runs_and_shows_a_table_and_pictures(path: Path, tmp_path: Path):

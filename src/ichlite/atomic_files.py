@@ -69,8 +69,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         path: Nothing, or an empty folder. What an earlier process left beside it goes.
 
     Raises:
-        UsageError: A file is there.
-        StoreError: A folder is there that is not empty.
+        UsageError: A file is there, or a folder that is not empty.
         IchliteError: Nothing can be written there.
 
     Example:
@@ -82,8 +81,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         ['a.txt']
     """
     check_folder(path)
-    if path.exists() and any(path.iterdir()):
-        raise StoreError(f"{path} is not empty", remedy="name a new folder, or remove this one")
+    check_empty(path)
     part = path.with_name(path.name + PART_MARK)
     if part.exists():
         shutil.rmtree(part)
@@ -257,6 +255,16 @@ def check_folder(out: Path) -> None:
             found=f"in {there}: {fault.strerror}",
             remedy="name a folder in which you may make files",
         ) from None
+
+
+def check_empty(out: Path) -> None:
+    """Check that a folder is new or empty.
+
+    Raises:
+        UsageError: Something is in it.
+    """
+    if out.exists() and any(out.iterdir()):
+        raise UsageError(f"{out} is not empty", remedy="name a new folder, or remove this one")
 
 
 def check_file(path: Path) -> None:

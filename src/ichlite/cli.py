@@ -49,19 +49,31 @@ def _run() -> int | str | None:
     from contextlib import suppress
     from typing import cast
 
+    import typer
+
     from ichlite import app
-    from ichlite.errors import IchliteError
+    from ichlite.commands.help_panels import WRONG_CALL, wrong_call_words
+    from ichlite.errors import IchliteError, UsageError
 
     stdout = sys.stdout
     watched = _Watched(stdout)
     sys.stdout = cast("TextIO", watched)
     code: int | str | None = 0
     try:
-        app.app(prog_name="ichlite")
+        code = app.app(prog_name="ichlite", standalone_mode=False)
         watched.flush()
     except IchliteError as error:
         _say(f"error: {error}")
         code = error.exit_code
+    except WRONG_CALL as error:
+        said = wrong_call_words(error)
+        if said is None:
+            sys.stderr.write(f"{error}\n")
+        else:
+            _say(f"error: {said}")
+        code = UsageError.exit_code
+    except typer.Abort:  # at a prompt
+        code = INTERRUPTED
     except OSError as error:
         if watched.fault is None:
             _say(f"error: {_words(error)}")

@@ -15,6 +15,7 @@ IchliteError
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import ClassVar
 
 
@@ -72,6 +73,16 @@ class UnknownName(UsageError):
 
     def __init__(self, kind: str, name: str, choices: list[str]) -> None:
         super().__init__(f"unknown {kind}", found=name, expected=f"one of {', '.join(choices)}")
+
+
+def check_name(kind: str, name: str, choices: Collection[str]) -> None:
+    """Check that a name is in its table.
+
+    Raises:
+        UnknownName: It is not.
+    """
+    if name not in choices:
+        raise UnknownName(kind, name, list(choices))
 
 
 class MissingExtra(UsageError):

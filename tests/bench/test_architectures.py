@@ -38,6 +38,7 @@ def test_the_signal_does_not_die(windows: np.ndarray, tmp_path: Path) -> None:
     assert np.ptp(logits, axis=0).min() > 100 * AGREEMENT
 
 
+@pytest.mark.long
 def test_the_same_files_every_time(windows: np.ndarray, tmp_path: Path) -> None:
     (tmp_path / "again").mkdir()
     first, again = made(windows, tmp_path), made(windows, tmp_path / "again")

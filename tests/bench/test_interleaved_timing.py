@@ -52,6 +52,7 @@ def test_all_have_a_turn_in_every_round_and_each_begins_one() -> None:
     assert sum(steps) == len(calls)
 
 
+@pytest.mark.long
 def test_measured_in_rounds_beside_the_reference(windows: np.ndarray) -> None:
     steps: list[int] = []
     contenders = [Contender(name, "int8", "litert", FILE, 5, 7) for name in ("first", "second")]

@@ -46,6 +46,7 @@ def logits_of(contender: Contender, slices: Path) -> np.ndarray:
         return worker.logits
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("runtime", [name for name in RUNTIMES if name != LITERT])
 def test_a_runtime_says_what_litert_says(
     contenders: dict[tuple[str, str], Contender], slices: Path, runtime: str

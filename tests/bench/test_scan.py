@@ -29,6 +29,7 @@ STAGES = [
 ]
 
 
+@pytest.mark.long
 def test_a_scan(head_series: Path) -> None:
     scan = to_json_value(bench_scan(load_bundle(), sorted(head_series.iterdir()), runs=1))
     assert scan["slices"] == 28

@@ -40,6 +40,7 @@ def test_every_syntax_that_is_written_holds_the_same_hu(tmp_path: Path) -> None:
         assert (off.mean() < 6) if syntax in LOSSY_SYNTAXES else not off.any(), syntax.name
 
 
+@pytest.mark.long
 def test_without_the_extra_only_the_light_halfs_syntaxes_are_timed(tmp_path: Path) -> None:
     study = write_head_series(tmp_path, side=64)
     with Reader() as reader, light_half_alone():

@@ -20,6 +20,7 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(f"ichlite.data.{module}.PART_IMAGES", 2)
 
 
+@pytest.mark.long
 def test_a_worker_that_is_killed_costs_nothing(cluster: str, tmp_path: Path) -> None:
     root = make_set(tmp_path / "rsna")
     alone = prepare_store("rsna", root, tmp_path / "alone")

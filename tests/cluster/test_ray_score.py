@@ -106,6 +106,7 @@ def test_a_worker_that_is_killed_costs_nothing(archive: Path, cluster: str, tmp_
             score_archive(archive, out, there, force=True)
 
 
+@pytest.mark.long
 def test_the_command_prints_one_document(
     ichlite: Callable[..., Any],
     archive: Path,

@@ -112,6 +112,7 @@ def test_folds_from_training_to_the_decisions_of_a_bundle(
     }
 
 
+@pytest.mark.long
 def test_a_fold_that_trained_is_no_fold(ichlite: Run, store: Store, tmp_path: Path) -> None:
     run = tmp_path / "run"
     phantoms = make_store(tmp_path / "phantoms", patients=5, seed=7, kind="phantom", prefix="f")

@@ -14,6 +14,7 @@ from ichlite.data.store import Store
 Ichlite = Callable[..., Outcome]
 
 
+@pytest.mark.long
 def test_a_store_is_made_and_described(ichlite: Ichlite, tmp_path: Path) -> None:
     out = tmp_path / "store"
     done = ichlite("phantom", out, "--subjects", 1, "--seed", 2, "--json")

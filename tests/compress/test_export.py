@@ -248,6 +248,7 @@ def test_a_model_without_the_named_layers_is_refused() -> None:
         with_map(other)
 
 
+@pytest.mark.long
 def test_each_precision_is_smaller_than_the_one_before() -> None:
     graph = with_map(light_fcn())
     blank = [np.zeros((256, 256, 3), np.float32)]

@@ -57,6 +57,7 @@ def silence_half(groups: Sequence[Group]) -> None:
             reader.set_weights([kernel, *bias])
 
 
+@pytest.mark.long
 def test_half_of_light_fcn_is_half_the_work() -> None:
     model = light_fcn()
     narrow = prune_channels(model, (0.5,))
@@ -89,6 +90,7 @@ def test_the_strongest_stay() -> None:
     )
 
 
+@pytest.mark.long
 def test_what_cannot_be_pruned_is_refused() -> None:
     with pytest.raises(InputError, match="sfcn has no expansion channels"):
         prune_channels(build("sfcn", size=64), (0.5,))

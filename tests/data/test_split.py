@@ -157,6 +157,7 @@ def test_no_fold_leaks(
     assert dealt == fold_patients(dict(reversed(groups.items())), labels, folds, seed)
 
 
+@pytest.mark.long
 def test_folds_are_alike() -> None:
     """Of 3,240 sets, all: how far patients of a kind differ between folds. The deal is greedy."""
     spreads = []

@@ -88,6 +88,7 @@ def test_a_model_with_evidence_is_not_doubted(changed: Callable[[Change], Path])
     assert doubts(load_bundle(changed(by_slice(0.80, 300, 1000))).manifest) == ()
 
 
+@pytest.mark.long
 def test_whoever_reads_is_told_in_every_form(
     changed: Callable[[Change], Path], tmp_path: Path, ichlite: Callable[..., Any]
 ) -> None:

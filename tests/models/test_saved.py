@@ -25,6 +25,7 @@ from ichlite.train.setup import prepare_model
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.long
 def test_a_damaged_file_is_no_model(tmp_path: Path) -> None:
     path = tmp_path / "model.keras"
     light_fcn(expansions=(8,), width=8, head_width=8).save(path)

@@ -142,6 +142,7 @@ def test_peers_of_stow_are_asked(ichlite, node, status, code):
         assert _check(ichlite, node)[0] == code
 
 
+@pytest.mark.long
 def test_a_folder_is_sent_to_a_running_node(ichlite, tmp_path):
     with running_node(tmp_path / "node") as node:
         words = ("node", "send-test", node.folder, PHANTOM_BLEED.folder, "--port", node.dicom_port)

@@ -115,6 +115,7 @@ def test_bare_connections_do_not_keep_others_out_for_long(tmp_path):
         _wait_until(answered)
 
 
+@pytest.mark.long
 def test_nonsense_in_place_of_a_pdu_ends_the_connection(tmp_path):
     with port(tmp_path / "store") as opened:
         for words in (b"GET / HTTP/1.1\r\n\r\n", os.urandom(64), b"\1\0\0\0\0\4abcd"):

@@ -162,6 +162,7 @@ def _readings(database: Database) -> list[tuple[str, int, int]]:
     return [tuple(row) for row in rows]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("room", [0, workers.ROOM_BYTES])
 def test_a_reading_without_space_is_put_back_and_done_later(
     small_disk, parts, tmp_path, monkeypatch, room

@@ -283,6 +283,7 @@ def test_answers_to_stow(parts, status, body, state, fault):
     assert fault in row["fault"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", ["C-STORE", "STOW-RS"])
 def test_orthanc_that_was_down_has_exactly_what_was_sent(parts, tmp_path: Path, how: str):
     database, store = parts

@@ -52,6 +52,7 @@ def test_a_study_is_read_as_read_reads_it(tmp_path):
     assert (study["status"], study["instances"], study["version"]) == ("analysed", len(files), 1)
 
 
+@pytest.mark.long
 def test_slices_that_come_late_make_a_new_version(tmp_path):
     files = _head(tmp_path / "head")
     with running_node(tmp_path / "node") as node:
@@ -86,6 +87,7 @@ def test_what_is_no_head_ct_is_not_analysed_and_says_why(tmp_path):
     assert study["reasons"]
 
 
+@pytest.mark.long
 def test_a_study_that_kills_its_reader_twice_is_parked_and_the_queue_goes_on(tmp_path):
     good, bad = _head(tmp_path / "good"), _head(tmp_path / "bad")
     with running_node(tmp_path / "node", "[read]\nchild_seconds = 0.05\n") as node:

@@ -51,6 +51,7 @@ def _by_storescu(node: RunningNode, pacs: Orthanc) -> None:
     subprocess.run([tool("storescu"), *words], check=True, timeout=60)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("send", [_by_orthanc, _by_storescu])
 def test_results_of_a_real_study_arrive(parts, tmp_path: Path, send):
     node, pacs = parts

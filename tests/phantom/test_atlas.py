@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from ichlite.phantom.atlas import BRAIN_BOX, HEAD_GRID, load_atlas
 
 
+@pytest.mark.long
 def test_the_brain_lies_in_the_cavity() -> None:
     atlas = load_atlas()
     depth = -atlas.cavity_mm[BRAIN_BOX]

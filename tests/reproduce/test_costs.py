@@ -83,6 +83,7 @@ def test_a_small_model_is_counted_and_timed(monkeypatch: pytest.MonkeyPatch) -> 
     assert document.machine.cpu
 
 
+@pytest.mark.long
 def test_saved_files_hold_adams_state() -> None:
     params = MODELS["light_fcn"]().count_params()
     found = saved_bytes("light_fcn")

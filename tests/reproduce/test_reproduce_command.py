@@ -262,6 +262,7 @@ def test_what_cannot_be_asked(
     assert not (out / "runs").exists()
 
 
+@pytest.mark.long
 def test_rsna_is_counted_in_tables_and_the_count_is_kept(
     ichlite: Run, store: Store, out: Path, tmp_path: Path
 ) -> None:
@@ -283,6 +284,7 @@ def test_rsna_is_counted_in_tables_and_the_count_is_kept(
         assert "of 1 studies the labels are not known" in line
 
 
+@pytest.mark.long
 def test_no_train_without_runs_reports_what_is_missing(
     ichlite: Run, store: Store, out: Path
 ) -> None:

@@ -102,6 +102,7 @@ def test_the_demonstration_runs_and_ends(tmp_path):
     assert str(tmp_path) not in running.stdout
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore::UserWarning:pydicom")  # as a running node does
 def test_damaged_files_are_taken_or_refused_and_read():
     counts, faults = fuzz(300, seed=1, read_every=1)

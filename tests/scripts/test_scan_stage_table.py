@@ -45,6 +45,7 @@ def test_a_rule_decides_as_reading_does(folds: list[Views]) -> None:
             np.testing.assert_allclose(slices[scan], read)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("method", [
     rule_method(TODAY, RULES[TODAY]),
     stage_method("temporal_conv", "features", "stacked", 2),

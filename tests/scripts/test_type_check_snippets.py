@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from scripts.type_check_snippets import check
 
 PAGE = """# Read
@@ -17,6 +18,7 @@ print({})
 """
 
 
+@pytest.mark.long
 def test_an_error_names_the_line_of_its_page(tmp_path: Path) -> None:
     assert check(tmp_path)[1] == 1
     (tmp_path / "README.md").write_text(PAGE.format('scan.scan["any"]'))

@@ -27,6 +27,7 @@ def auc(labels: np.ndarray, scores: np.ndarray) -> float:
     return float((ill[:, None] > well).mean())
 
 
+@pytest.mark.long
 def test_it_learns_that_a_bleed_crosses_slices() -> None:
     learn, test = (made_features(scans=40, slices=8, seed=seed) for seed in (1, 2))
     recipe = StageRecipe(steps=60, learning_rate=0.02, vary=False)
@@ -39,6 +40,7 @@ def test_it_learns_that_a_bleed_crosses_slices() -> None:
     assert auc(test.labels[:, 0], found.slices.max(axis=1)) > 0.9
 
 
+@pytest.mark.long
 def test_a_seed_says_it_all() -> None:
     table = made_features(scans=6)
     one, same, other = (

@@ -26,6 +26,7 @@ def trained(*, fused: bool) -> tuple[list[float], list[NDArray[np.float32]]]:
     return losses, model.get_weights()
 
 
+@pytest.mark.long
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="a kernel of TensorFlow")
 def test_fused_layers_train_as_plain_ones_do() -> None:
     plain_losses, plain = trained(fused=False)

@@ -134,6 +134,7 @@ def stop_at(step: int, number: int = signal.SIGINT) -> Callable[[Progress], None
     return stop
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_goes_on_where_it_stopped(
     store: Store, finished: Finished, tmp_path: Path, number: int
@@ -153,6 +154,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
         )
 
 
+@pytest.mark.long
 def test_a_killed_run_goes_on_from_its_last_checkpoint(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,6 +196,7 @@ def test_a_refused_run_leaves_no_folder_that_refuses_later(store: Store, tmp_pat
     assert run(store, tmp_path / "run", replace(RECIPE, epochs=0)).steps == 2
 
 
+@pytest.mark.long
 def test_init_starts_from_a_checkpoint(store: Store, finished: Finished, tmp_path: Path) -> None:
     start = finished.folder / "best.keras"
     still = Recipe(batch_size=6, epochs=1, steps_per_epoch=2, learning_rate=1e-9)
@@ -272,6 +275,7 @@ def test_a_seed_means_the_weights_that_it_always_meant() -> None:
     assert prepared.get_layer("dropout").seed_generator.state.numpy().tolist() == [591400508, 0]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("loss", ["bce", "focal", "ldam"])
 def test_training_is_the_bare_loop_of_the_papers_losses(
     store: Store, tmp_path: Path, loss: str
@@ -318,6 +322,7 @@ def deferred(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Deferred
     return Deferred(folder, losses_of(store, folder, DRW))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("step", [SWITCH - 1, SWITCH, SWITCH + 1])
 def test_a_resumed_run_is_the_uninterrupted_one(
     store: Store, deferred: Deferred, tmp_path: Path, step: int
@@ -337,6 +342,7 @@ def test_a_resumed_run_is_the_uninterrupted_one(
     assert float(whole[1]["loss"]) == pytest.approx(np.mean(deferred.losses[2:5]), rel=1e-5)
 
 
+@pytest.mark.long
 def test_the_loss_changes_at_its_step_and_the_optimiser_does_not(
     store: Store, deferred: Deferred, tmp_path: Path
 ) -> None:
@@ -347,6 +353,7 @@ def test_the_loss_changes_at_its_step_and_the_optimiser_does_not(
     assert int(last.optimizer.iterations) == STEPS
 
 
+@pytest.mark.long
 def test_a_run_begun_before_an_argument_existed_goes_on(store: Store, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         run(store, tmp_path / "run", DRW, on_step=stop_at(STEPS - 1))
@@ -360,6 +367,7 @@ def test_a_run_begun_before_an_argument_existed_goes_on(store: Store, tmp_path: 
     assert run(store, tmp_path / "run", DRW).resumed_at == STEPS - 1
 
 
+@pytest.mark.long
 def test_windows_made_on_the_device_train_the_same_model(
     store: Store, deferred: Deferred, tmp_path: Path
 ) -> None:
@@ -375,6 +383,7 @@ def test_windows_made_on_the_device_train_the_same_model(
     )
 
 
+@pytest.mark.long
 def test_bfloat16_trains_and_leaves_a_float32_model(
     store: Store, deferred: Deferred, tmp_path: Path
 ) -> None:
@@ -483,6 +492,7 @@ def without(store: Store, split: str, subtypes: list[int]) -> Store:
     return replace(store, labels=labels)
 
 
+@pytest.mark.long
 def test_without_any_auc_the_lowest_cross_entropy_is_the_best(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -498,11 +508,13 @@ def test_without_any_auc_the_lowest_cross_entropy_is_the_best(
     assert int(two.optimizer.iterations) == 4
 
 
+@pytest.mark.long
 def test_the_last_epoch_is_kept_when_asked(store: Store, tmp_path: Path) -> None:
     done = run(store, tmp_path / "run", replace(SHORT, epochs=2, keep="last"))
     assert (done.best_step, done.chosen_by) == (4, "last")
 
 
+@pytest.mark.long
 def test_a_subtype_that_no_image_has_is_left_out(store: Store, tmp_path: Path) -> None:
     poor = without(without(store, "train", [0]), "validation", [1, 2, 3, 4])
     recipe = replace(SHORT, loss="ldam", epochs=2)
@@ -527,6 +539,7 @@ def test_a_subtype_that_no_image_has_is_left_out(store: Store, tmp_path: Path) -
         run(store, done.folder, replace(recipe, loss="bce", leave_out=()))
 
 
+@pytest.mark.long
 def test_a_start_knows_nothing_of_what_is_left_out(
     store: Store, finished: Finished, tmp_path: Path
 ) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from ichlite.infer.pipeline import read_paths
 from ichlite.labels import ANY, CLASSES, SUBTYPES
-from ichlite.write.chart import nice_ticks, places, probability_chart
+from ichlite.write.chart import places, probability_chart, slice_ticks
 
 
 @pytest.fixture(scope="module")
@@ -62,11 +62,21 @@ def test_a_scan_without_positions_or_with_one_slice_has_a_chart(scan):
         assert ">slice</span>" in chart
         assert "gap" not in chart
         assert "head" not in chart.partition("<svg")[2]  # nothing says which end is which
-    assert "feet ← position, mm → head" in probability_chart(scan, 0.5)
+    assert "feet ← slice → head" in probability_chart(scan, 0.5)
 
 
-def test_ticks_are_round_and_inside():
-    for low, high in [(0, 1), (-3.7, 151), (12, 12), (1e-3, 2e-3), (1, 28)]:
-        ticks = nice_ticks(low, high)
-        assert 1 <= len(ticks) <= 8
-        assert all(low - 1e-9 <= tick <= high + 1e-9 for tick in ticks)
+def test_ticks_are_round_numbers_of_slices():
+    for count in (1, 2, 7, 8, 9, 28, 36, 40, 41, 100, 333, 2000):
+        ticks = slice_ticks(count)
+        assert 1 <= len(ticks) <= 9
+        assert ticks[0] == 1
+        assert ticks == sorted(set(ticks))
+        assert ticks[-1] <= count
+
+
+def test_numbers_of_slices_stand_at_their_places(scan):
+    chart = probability_chart(scan, 0.5)
+    at = places(scan)
+    shown = re.findall('<span class="x" style="left:([^%]*)%">([^<]*)<', chart)
+    assert [int(number) for _, number in shown] == slice_ticks(len(at))
+    assert [float(place) for place, _ in shown] == [at[int(n) - 1] for _, n in shown]

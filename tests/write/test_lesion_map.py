@@ -41,7 +41,8 @@ def test_each_cell_lies_where_it_lay_in_the_head(scan, tmp_path, name):
     values = image.get_fdata()
     assert values.shape == (32, 32, 28, len(NAMES))
     assert nibabel.aff2axcodes(image.affine) == ("L", "P", "S")
-    for k, row, column in ((0, 0, 0), (27, 31, 5), (12, 3, 30)):
+    for k, row, column in ((5, 12, 14), (20, 18, 11), (12, 9, 17)):
+        assert scan.lesion_map[k, row, column].min() > 0  # tissue
         assert np.allclose(values[column, row, k], scan.lesion_map[k, row, column], atol=1e-6)
         found = (image.affine @ [column, row, k, 1])[:3]
         assert found == pytest.approx(cell_mm(scan, k, row, column), abs=1e-3)
@@ -82,9 +83,9 @@ def test_nothing_is_said_of_a_gap(tmp_path):
     assert len(scan.breaks) == 1
     scan = replace(scan, activation_maps=np.ones_like(scan.activation_maps))
     scan.save_lesion_map(tmp_path / "map.nii")
-    values = nibabel.load(tmp_path / "map.nii").get_fdata()[5, 5, :, 2]
+    values = nibabel.load(tmp_path / "map.nii").get_fdata()[..., 2].max(axis=(0, 1))
     assert len(values) == 28
-    assert np.flatnonzero(values == 0).tolist() == [12, 13, 14, 15]
+    assert np.flatnonzero(values[:27] == 0).tolist() == [12, 13, 14, 15]  # the last is all bone
 
 
 def test_what_cannot_be_saved_leaves_nothing(scan, tmp_path, monkeypatch):

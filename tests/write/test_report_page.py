@@ -260,6 +260,26 @@ def test_what_the_operating_point_did_is_said(read, bundle):
     assert "operating point “balanced”" in text
 
 
+def test_how_urgent_a_scan_is_can_be_seen(read, bundle):
+    strict = bundle.operating_points["high_specificity"]["any"]
+    good = replace(read.studies[0], urgent=True)
+    just, sure = (
+        page_of(ReadResult("b", (replace(good, scan={**good.scan, "any": p}),), ()), bundle)
+        for p in (good.threshold + 0.01, 0.98)
+    )
+    assert good.threshold + 0.01 < strict < 0.98
+    assert just.count(">urgent, borderline</span>") == 2  # in the worklist and over the scan
+    assert "Borderline: at “high specificity” it is urgent from" in just
+    assert "borderline" not in sure.partition("<body>")[2].casefold()
+    assert sure.count('class="meter" style="--p:0.980;--t:0.429"') == 2
+    strict_bundle = bundle.at("high_specificity")
+    assert (
+        "orderline"
+        not in page_of(ReadResult("b", (good,), ()), strict_bundle).partition("<body>")[2]
+        or good.scan["any"] < strict
+    )
+
+
 def test_series_that_were_not_chosen_are_listed_apart(tmp_path):
     write_head_series(tmp_path / "a", 28)
     write_head_series(tmp_path / "b", 28, series="2", ConvolutionKernel="BONE")

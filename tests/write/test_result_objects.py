@@ -258,6 +258,7 @@ def test_the_lesion_is_outlined_in_the_colour_of_its_subtype(bundles):
     assert changed.sum() > 500
 
 
+@pytest.mark.long
 def test_of_a_study_one_answer_has_objects_and_a_study_without_one_has_a_pair(
     tmp_path, bundles, at
 ):

@@ -61,7 +61,7 @@ def test_the_pictures_are_those_of_the_files_at_their_own_matrix(scan, bundle):
 def test_the_document_is_json_and_back(scan, bundle):
     view = show_study(scan, bundle).view
     assert convert_document(StudyView, to_json_value(view)) == view
-    assert [one.name for one in view.windows] == ["brain", "subdural", "bone"]
+    assert [one.name for one in view.windows] == ["brain", "subdural", "stroke", "bone"]
 
 
 def on_the_grid(shown, scan):
@@ -152,21 +152,23 @@ def test_the_head_is_framed_and_a_headrest_is_not(scan, bundle):
 
 def with_map(scan, kind, logits):
     bundle = replace(load_bundle(), map=OutputSpec(kind=kind, cells=logits.shape[1:3]))
-    return show_study(replace(scan, activation_maps=logits), bundle)
+    judged = replace(scan, activation_maps=logits, has_lesion_map=kind == "lesion")
+    return show_study(judged, bundle)
 
 
 def test_a_lesion_map_shows_the_strongest_subtype_of_each_place(scan):
     logits = np.full((28, 32, 32, 5), -3.0, np.float32)
     logits[5, 10:14, 20:24, 1] = 3.0
-    logits[5, 2, 2, 4] = 2.0
-    logits[20, 0, 0, 0] = 0.0
+    logits[5, 20, 12, 4] = 2.0
+    logits[5, 2, 2, 4] = 3.0  # air, which no map marks
+    logits[20, 16, 16, 0] = 0.0
     shown = with_map(scan, "lesion", logits)
     maps = np.frombuffer(zlib.decompress(parts_of(shown)[1]), np.uint8).reshape(28, 32, 32)
     assert (maps[5, 10:14, 20:24] == 243).all()  # sigmoid(3) = 0.953
-    assert maps[5, 2, 2] == 225
+    assert maps[5, 20, 12] == 225
+    assert maps[5, 2, 2] == 0
     assert (np.delete(maps, [5, 20], axis=0) < 128).all()
     assert [one.cells for one in shown.view.slices if one.cells] == [17, 1]
-    assert shown.view.slices[5].strongest == (0.9526, "intraparenchymal")
     assert (shown.view.map.level, shown.view.map.rows) == (0.5, 32)
 
 
@@ -180,18 +182,23 @@ def test_an_activation_map_is_relative_to_its_strongest_place(scan):
     assert shown.view.map.level == 0.0
     assert {one.cells for one in shown.view.slices} == {None}
     leading = max(NAMES, key=lambda name: scan.slices[3].probabilities[name])
-    assert shown.view.slices[3].strongest[1] == leading
+    assert shown.view.slices[3].subtype == leading
+    assert shown.marked is None
 
 
 def test_the_largest_lesion_comes_first_and_no_jump_is_beside_another(scan):
     logits = np.full((28, 32, 32, 5), -3.0, np.float32)
-    logits[6, :4, :4] = logits[7, :5, :5] = logits[20, :3, :3] = 3.0
+    logits[6, 9:13, 9:13] = logits[7, 9:14, 9:14] = logits[20, 9:12, 9:12] = 3.0
     jumps = with_map(scan, "lesion", logits).view.jumps
-    assert jumps[:2] == (7, 20)
-    assert len(jumps) == 6
+    assert jumps == (7, 20)
+    logits[::3, 10:12, 10:12] = 3.0
+    jumps = with_map(scan, "lesion", logits).view.jumps
+    assert jumps[0] == 7
+    assert 3 < len(jumps) <= 6
     places = [scan.slices[index].position_mm for index in jumps]
     assert min(abs(a - b) for a in places for b in places if a is not b) >= 12
     highest = with_map(scan, "activation", np.zeros((28, 4, 4, 5), np.float32)).view.jumps
+    assert len(highest) == 3
     assert highest[0] == max(range(28), key=lambda i: scan.slices[i].probabilities[ANY])
 
 

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from ichlite.atomic_files import check_place, write_json
+from ichlite.atomic_files import check_empty, check_place, write_json
 from ichlite.cluster import score_parts
 from ichlite.cluster.ray_archive import Archive, Study, find_studies
 from ichlite.cluster.score_parts import Read, StudyRow
@@ -188,8 +188,7 @@ def _same_order(out: Path, bundle: Bundle, *, force: bool) -> None:
                 remedy="name a new folder for OUT",
             )
         return
-    if out.exists() and any(out.iterdir()):
-        raise UsageError(f"{out} is not empty", remedy="name a new folder for OUT")
+    check_empty(out)
     out.mkdir(parents=True, exist_ok=True)
     write_json(path, order)
 

@@ -166,8 +166,9 @@ def _connect(address: str, cpus: int | None) -> None:
     host, port = find_head(address)
     _check_token()
     if not answers(host, port):
+        started = ", where this machine's was started" if address == AUTO else ""
         raise InputError(
-            f"no Ray cluster answers at {host}:{port}",
+            f"no Ray cluster answers at {host}:{port}{started}",
             remedy="start its head with `ray start --head`, or check the address",
         )
     try:

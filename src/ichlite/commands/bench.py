@@ -108,12 +108,11 @@ def _runtimes(words: str) -> tuple[str, ...]:
     """Return the names in `litert,openvino`, LiteRT always the first, all of them installed."""
     from ichlite.bench.runtimes import LITERT, RUNTIMES
     from ichlite.commands.console import require
-    from ichlite.errors import UnknownName
+    from ichlite.errors import check_name
 
     names = [word.strip() for word in words.split(",") if word.strip()]
     for name in names:
-        if name not in RUNTIMES:
-            raise UnknownName("runtime", name, list(RUNTIMES))
+        check_name("runtime", name, RUNTIMES)
         kind = RUNTIMES[name]
         if kind.extra is not None:
             require(kind.extra, *kind.needs)

@@ -194,8 +194,10 @@ def _task(
     paths: list[Path], split: str, rsna: Path | None, labels: Path | None, threads: int,
     bootstrap: int, seed: int,
 ) -> _Task:  # fmt: skip
-    from ichlite.errors import UsageError
+    from ichlite.data.rows import SPLITS
+    from ichlite.errors import UsageError, check_name
 
+    check_name("split", split, SPLITS)
     if not paths:
         raise UsageError(
             "there is nothing to evaluate",

@@ -7,8 +7,23 @@ from typing import Any
 import typer
 from typer.core import TyperCommand
 
-_WRONG_CALL: type[Exception] = typer.BadParameter.__mro__[1]
+WRONG_CALL: type[Exception] = typer.BadParameter.__mro__[1]
 """What all faults of a call are; Typer has it from Click, or its own copy of that, by version."""
+
+
+def wrong_call_words(fault: Exception) -> str | None:
+    """Return what is wrong with a call, in one line; None where the call asked for help.
+
+    Args:
+        fault: A `WRONG_CALL`.
+    """
+    said = str(fault.format_message()) if hasattr(fault, "format_message") else str(fault)
+    if said.startswith("Usage:"):
+        return None
+    said = " ".join(said.split()).rstrip(".")
+    context = getattr(fault, "ctx", None)
+    see = "" if context is None else f"; see {context.command_path} --help"
+    return said[:1].lower() + said[1:] + see
 
 
 class PanelCommand(TyperCommand):
@@ -28,7 +43,7 @@ class PanelCommand(TyperCommand):
         words = list(args)
         try:
             return super().parse_args(ctx, args)
-        except _WRONG_CALL as fault:
+        except WRONG_CALL as fault:
             if isinstance(fault, typer.BadParameter):
                 fault.param = self._really_missing(ctx, words, fault.param)
             elif hasattr(fault, "possibilities"):

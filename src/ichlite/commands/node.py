@@ -81,6 +81,7 @@ def add_user(
     """Add a user of the page, or give one that there is another password and role."""
     import time
 
+    from ichlite.errors import UsageError
     from ichlite.node.run import open_database
     from ichlite.node.settings import read_settings
     from ichlite.node.web.passwords import hash_password
@@ -89,8 +90,13 @@ def add_user(
     settings = read_settings(folder)
     if from_stdin:
         password = sys.stdin.readline().rstrip("\r\n")
-    else:
+    elif sys.stdin.isatty():
         password = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+    else:
+        raise UsageError(
+            "nobody can be asked for a password, as stdin is no terminal",
+            remedy="give it there, with --password-stdin",
+        )
     kept = hash_password(password)
     database = open_database(folder, settings)
     try:

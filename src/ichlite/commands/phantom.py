@@ -36,11 +36,9 @@ def phantom(
         ),
     ] = "store",
     grid: Annotated[
-        int,
-        option(
-            OUTPUT, help="Rows and columns of the images of --format dicom; a store always has 256."
-        ),
-    ] = 512,
+        int | None,
+        option(OUTPUT, help="Rows and columns of the images of --format dicom; by default 512."),
+    ] = None,
     compress: Annotated[
         bool,
         option(
@@ -53,10 +51,14 @@ def phantom(
 ) -> None:
     """Make synthetic head CT with the five bleeds: a prepared store, or whole DICOM studies."""
     from ichlite.commands.console import print_json, progress, require, say
-    from ichlite.errors import UnknownName
+    from ichlite.errors import UsageError, check_name
 
-    if form not in ("store", "dicom"):
-        raise UnknownName("format", form, ["dicom", "store"])
+    check_name("format", form, ["dicom", "store"])
+    if form == "store" and (compress or grid is not None):
+        raise UsageError(
+            f"{'--compress' if compress else '--grid'} does nothing for a store",
+            expected="--format dicom with it",
+        )
     require("train", "nilearn", "scipy")
     from dataclasses import asdict
     from functools import partial
@@ -66,7 +68,7 @@ def phantom(
     from ichlite.phantom.studies import write_studies
 
     start_s = monotonic()
-    size = 256 if form == "store" else grid
+    size = 256 if form == "store" else 512 if grid is None else grid
     order = Order(subjects=subjects, seed=seed, balance=balance, grid=size)
     write = write_store if form == "store" else partial(write_studies, compress=compress)
     with progress("phantoms", total=subjects) as advance:

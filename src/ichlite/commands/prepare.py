@@ -64,7 +64,7 @@ def prepare(
 ) -> None:
     """Read a data set in its own layout into a prepared store, with an audit of every fault."""
     from ichlite.commands.console import print_json, require, say
-    from ichlite.errors import UnknownName, UsageError
+    from ichlite.errors import UsageError, check_name
 
     require("train", "h5py", "hdf5plugin", "nibabel")
     if seed < 0:
@@ -82,8 +82,7 @@ def prepare(
     from ichlite.data.prepare_store import READERS, prepare_store
     from ichlite.data.workers import local_engine
 
-    if kind not in READERS:
-        raise UnknownName("kind of data set", kind, [*READERS, "tables"])
+    check_name("kind of data set", kind, [*READERS, "tables"])
     place = local_engine(processes) if ray is None else ray_engine(ray)
     with _bars() as report, place as engine:
         made = prepare_store(

@@ -249,7 +249,7 @@ def _pairs(word: str, given: list[str] | None) -> list[tuple[str, str]]:
     Raises:
         UsageError: It is not of that form, or names no model.
     """
-    from ichlite.errors import UnknownName, UsageError
+    from ichlite.errors import UsageError, check_name
     from ichlite.models import MODELS
 
     found = []
@@ -259,8 +259,7 @@ def _pairs(word: str, given: list[str] | None) -> list[tuple[str, str]]:
             raise UsageError(
                 f"{word} cannot be read", found=text, expected="MODEL=VALUE, such as light_fcn=…"
             )
-        if model not in MODELS:
-            raise UnknownName("model", model, list(MODELS))
+        check_name("model", model, MODELS)
         found.append((model, value))
     return found
 

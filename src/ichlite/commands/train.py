@@ -76,8 +76,9 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """Train a model on prepared stores; the best epoch by validation mean AUC is kept."""
-    from ichlite.errors import UsageError
+    from ichlite.errors import UsageError, check_name
 
+    recipe.check_effects()
     if ray is None and workers > 1:
         raise UsageError(
             f"--workers {workers} without --ray",
@@ -94,8 +95,12 @@ def train(
     from ichlite.commands.console import interrupts_told, print_json, progress, say
     from ichlite.data.feed import split_rows
     from ichlite.data.join import Fold, open_stores
+    from ichlite.models import MODELS
+    from ichlite.train.losses import LOSSES
     from ichlite.train.run_manifest import check_run_folder
 
+    check_name("model", recipe.model, MODELS)
+    check_name("loss", recipe.loss, LOSSES)
     held_out = None if fold is None else Fold.parse(fold, fold_seed)
     check_run_folder(out)
     opened = open_stores(stores, held_out, all_patients=all_patients)

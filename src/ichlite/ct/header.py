@@ -133,6 +133,8 @@ def _read_open(path: str, file: ByteSource, size: int) -> tuple[SliceHeader | Re
     if elements is None:
         if not first.strip(b"\0"):
             return (Refusal(path, "no content; found zeros alone", unopened=True),)
+        if path.lower().endswith(".zip"):
+            return (Refusal(path, "not the zip archive that its name says"),)
         return (Refusal(path, "not a DICOM file"),)
     values = Values(elements)
     series = values.text("SeriesInstanceUID")

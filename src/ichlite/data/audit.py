@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from ichlite.data.rows import CONSTANT, StoreRow
-from ichlite.errors import UnknownName
+from ichlite.errors import check_name
 
 Action = Literal["repaired", "quarantined", "noted"]
 ACTIONS: Mapping[Action, str] = MappingProxyType(
@@ -100,8 +100,7 @@ class Finding:
     detail: str = ""
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise UnknownName("finding", self.kind, list(KINDS))
+        check_name("finding", self.kind, KINDS)
 
     @property
     def action(self) -> Action:

@@ -18,7 +18,7 @@ from ichlite.ct.tensor import GRID, model_input
 from ichlite.ct.windows import PAPER_WINDOWS, apply_windows
 from ichlite.data.rows import SPLITS
 from ichlite.data.store import Store
-from ichlite.errors import StoreError, UnknownName
+from ichlite.errors import StoreError, check_name
 
 T = TypeVar("T")
 
@@ -54,8 +54,7 @@ def split_rows(store: Store, split: str) -> NDArray[np.int64]:
         UnknownName: There is no such split.
         StoreError: The split is empty.
     """
-    if split not in SPLITS:
-        raise UnknownName("split", split, list(SPLITS))
+    check_name("split", split, SPLITS)
     rows = store.rows(split)
     if len(rows) == 0:
         keep_last = "keep the last epoch instead of the best (--keep last), or "

@@ -32,7 +32,7 @@ from ichlite.data.split import (
 from ichlite.data.store import META_FILE, PARTS_FOLDER, SCHEMA
 from ichlite.data.store_parts import PART_IMAGES
 from ichlite.data.table1 import Table1, table1
-from ichlite.errors import InputError, UnknownName, UsageError
+from ichlite.errors import InputError, UsageError, check_name
 
 AUDIT_FILE = "audit.md"
 
@@ -50,8 +50,7 @@ class Choice:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.preset not in PRESETS:
-            raise UnknownName("split", self.preset, list(PRESETS))
+        check_name("split", self.preset, PRESETS)
         if self.seed < 0:
             raise UsageError(f"the seed of a split must be 0 or more, not {self.seed}")
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from ichlite.atomic_files import LOCK_FILE, check_place, held, remove_parts, replacing
+from ichlite.atomic_files import LOCK_FILE, check_empty, check_place, held, remove_parts, replacing
 from ichlite.data.archives import FOLDER as UNPACKED
 from ichlite.data.archives import archives_in, remove_unpacked, unpack
 from ichlite.data.audit import Finding
@@ -32,7 +32,7 @@ from ichlite.data.rows import INDEX_FILE, StoreRow
 from ichlite.data.store import META_FILE, PARTS_FOLDER, read_meta
 from ichlite.data.store_parts import PART_IMAGES
 from ichlite.data.workers import Engine, in_this_process
-from ichlite.errors import InputError, StoreError, UnknownName
+from ichlite.errors import InputError, StoreError, check_name
 
 PLAN_FILE = "plan.jsonl.gz"
 """What a reader found, which a resumed run need not ask again, and the key of the files it read."""
@@ -101,8 +101,7 @@ def prepare_store(
         StoreError: `out` holds something else.
         OSError: `out` cannot be written.
     """
-    if kind not in READERS:
-        raise UnknownName("kind of data set", kind, list(READERS))
+    check_name("kind of data set", kind, READERS)
     reader, usual = READERS[kind]
     choice = Choice(usual if preset is None else preset, seed)
     check_place(root, out)
@@ -112,7 +111,7 @@ def prepare_store(
     if finished is not None:
         remove_unpacked(out)
         return Prepared(finished, 0, time.monotonic() - start_s, unchanged=True)
-    _check_empty(out)
+    _check_new_or_begun(out)
     out.mkdir(parents=True, exist_ok=True)
     with held(out):
         index = _planned(reader, root, out, key, engine, report)
@@ -139,11 +138,11 @@ def _finished(out: Path, key: str, choice: Choice) -> dict[str, Any] | None:
     return meta if same and whole and (out / INDEX_FILE).exists() else None
 
 
-def _check_empty(out: Path) -> None:
+def _check_new_or_begun(out: Path) -> None:
     """Raise unless the folder is new, empty, or was begun by `prepare`."""
     names = {entry.name for entry in out.iterdir()} if out.exists() else set()
-    if names and not names & {LOCK_FILE, PLAN_FILE, META_FILE}:
-        raise StoreError(f"{out} is not empty", remedy="name a new folder, or remove this one")
+    if not names & {LOCK_FILE, PLAN_FILE, META_FILE}:
+        check_empty(out)
 
 
 def _planned(

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from ichlite.data.rows import CONSTANT, SPLITS, UNUSED
 from ichlite.data.stratify import deal
-from ichlite.errors import StoreError, UnknownName, UsageError
+from ichlite.errors import StoreError, UsageError, check_name
 
 PAPER_PATIENTS = (6122, 765, 765)
 """Train, validation and test in the paper's Table 1, of patients with a bleed."""
@@ -104,8 +104,7 @@ def split_patients(
         >>> dealt.count("train"), dealt.count("validation"), dealt.count("test")
         (6122, 765, 765)
     """
-    if preset not in ("paper", "all", "test"):
-        raise UnknownName("split", preset, ["paper", "all", "test"])
+    check_name("split", preset, ["paper", "all", "test"])
     if preset == "test":
         return dict.fromkeys(groups, "test")
     bleeding = {groups[one] for one in groups if any(labels.get(one, ()))}

@@ -21,7 +21,7 @@ from ichlite.contracts.evaluation import (
     ScanMetrics,
     SeedMetrics,
 )
-from ichlite.errors import UnknownName
+from ichlite.errors import check_name
 from ichlite.evaluate.calibrate import fit_calibration
 from ichlite.evaluate.metrics import METRICS, mean_defined, roc_auc, rsna_log_loss
 from ichlite.evaluate.operating_points import thresholds
@@ -68,8 +68,7 @@ def calibrate_named(name: str) -> Calibrate:
     Raises:
         UnknownName: There is none.
     """
-    if name not in get_args(Calibrate):
-        raise UnknownName("--calibrate", name, list(get_args(Calibrate)))
+    check_name("--calibrate", name, get_args(Calibrate))
     return cast("Calibrate", name)
 
 

@@ -205,9 +205,10 @@ def _manifest(folder: Path) -> BundleManifest:
         head = read_document(_Head, text)
     except OSError as error:
         is_run = (folder / "train.json").exists()
+        found = f"a folder without {MANIFEST_FILE}" if folder.is_dir() else error.strerror
         raise BundleError(
             f"no bundle at {folder}",
-            found="a run, which is no bundle yet" if is_run else error.strerror,
+            found="a run, which is no bundle yet" if is_run else found,
             expected=f"a folder with {MANIFEST_FILE}",
             remedy="make a bundle of it with `ichlite compress`" if is_run else None,
         ) from error

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ichlite.contracts.values import AnyRule, RuleSpec, ScanRule
-from ichlite.errors import InputError, UnknownName
+from ichlite.errors import InputError, check_name
 from ichlite.labels import ANY, CLASSES, NAMES
 
 TOP_SLICES = 3
@@ -76,10 +76,8 @@ class Rule:
     thresholds: Mapping[str, float] = field(default_factory=lambda: {ANY: 0.5})
 
     def __post_init__(self) -> None:
-        if self.any_rule not in get_args(AnyRule):
-            raise UnknownName("any_rule", self.any_rule, list(get_args(AnyRule)))
-        if self.scan_rule not in get_args(ScanRule):
-            raise UnknownName("scan_rule", self.scan_rule, list(get_args(ScanRule)))
+        check_name("any_rule", self.any_rule, get_args(AnyRule))
+        check_name("scan_rule", self.scan_rule, get_args(ScanRule))
 
     @property
     def spec(self) -> RuleSpec:

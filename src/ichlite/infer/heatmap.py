@@ -1,4 +1,4 @@
-"""Turn a bundle's map into a picture of where it sees blood, pixel by pixel in [0, 1].
+"""Say where a bundle's map sees blood: in which cells, and pixel by pixel in [0, 1].
 
 An activation map is the model's own arithmetic: it pools its last features by their mean, so each
 place of its last grid has logits of its own whose mean is the slice's logits. That grid is coarse
@@ -14,45 +14,54 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ichlite.ct.tensor import GRID
-from ichlite.infer.decision import Calibration, calibrate
 
 LESION_LEVEL = 0.5
 """Probability from which a place of a lesion map is shown."""
 
+TISSUE_HU = (0, 110)
+"""Water to clotted blood."""
 
-def heatmap(
-    activation: NDArray[np.float32], calibration: Calibration, subtype: int | None = None
-) -> NDArray[np.float32]:
-    """Return the evidence for a bleed at each pixel, from a slice's map.
+LEAST_TISSUE = 0.2
+"""Share of tissue in a cell, below which it is bone or air and no lesion map marks it."""
+
+
+def holds_tissue(hu: NDArray[np.int16], rows: int, columns: int) -> NDArray[np.bool_]:
+    """Return which cells of a map hold tissue that may be blood, not bone and air alone.
 
     Args:
-        activation: (row, column, 5) float32 logits of each place, from `Runtime.run`.
-        calibration: The bundle's for an activation map, `Calibration()` for a lesion map; turns a
-            place's logits into a probability.
-        subtype: Index into `labels.SUBTYPES`; None for the largest of the five.
+        hu: (slice, 256, 256) int16 HU.
+        rows: Of the map; they divide 256.
+        columns: The same.
 
     Returns:
-        (256, 256) float32 in [0, 1], bilinear between the centres of the grid's places.
+        (slice, rows, columns).
 
     Example:
-        >>> warm = heatmap(np.zeros((4, 4, 5), np.float32), Calibration())
-        >>> warm.shape, float(warm.min()), float(warm.max())
-        ((256, 256), 0.5, 0.5)
+        >>> bone = np.full((1, 256, 256), 900, np.int16)
+        >>> bone[0, :8, :4] = 60
+        >>> holds_tissue(bone, 32, 32)[0, 0, :2].tolist()
+        [True, False]
     """
-    probabilities = calibrate(activation, calibration)
-    chosen = probabilities.max(axis=-1) if subtype is None else probabilities[..., subtype]
-    enlarged = _enlarge(_enlarge(chosen).T).T
-    return np.clip(enlarged, 0.0, 1.0).astype(np.float32)
+    low, high = TISSUE_HU
+    tissue = (hu >= low) & (hu <= high)
+    cells = tissue.reshape(len(hu), rows, GRID // rows, columns, GRID // columns)
+    return np.asarray(cells.mean(axis=(2, 4)) >= LEAST_TISSUE)
 
 
-def above_level(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return a lesion map with 0 in place of the probabilities that are not shown.
+def enlarged(cells: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return a slice's map of one subtype at each pixel of the model's grid.
+
+    Args:
+        cells: (row, column) float32 in [0, 1].
+
+    Returns:
+        (256, 256) float32 in [0, 1], bilinear between the centres of the cells.
 
     Example:
-        >>> above_level(np.array([0.25, 0.5, 1.0], np.float32)).tolist()
+        >>> enlarged(np.array([[0.0, 1.0]], np.float32))[0, [0, 127, 255]].round(2).tolist()
         [0.0, 0.5, 1.0]
     """
-    return np.where(probabilities >= LESION_LEVEL, probabilities, np.float32(0))
+    return np.clip(_enlarge(_enlarge(cells.astype(np.float64)).T).T, 0.0, 1.0).astype(np.float32)
 
 
 def _enlarge(grid: NDArray[np.float64]) -> NDArray[np.float64]:

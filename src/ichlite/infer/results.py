@@ -29,6 +29,7 @@ from ichlite.contracts.reading import (
 )
 from ichlite.errors import MissingExtra
 from ichlite.infer.decision import sigmoid
+from ichlite.infer.heatmap import holds_tissue
 from ichlite.labels import ANY, CLASSES, NAMES
 from ichlite.records import SkippedFile
 
@@ -131,11 +132,16 @@ class Analysed:
     def lesion_map(self) -> NDArray[np.float32] | None:
         """Probability of blood in each cell, (slice, map row, map column, subtype) in [0, 1].
 
-        Not calibrated. None unless pixels were kept, and for a bundle without a lesion map.
+        Not calibrated; 0 where there is bone or air alone. None unless pixels were kept, and for a
+        bundle without a lesion map.
         """
         if self.activation_maps is None or not self.has_lesion_map:
             return None
-        return sigmoid(self.activation_maps).astype(np.float32)
+        probabilities = sigmoid(self.activation_maps).astype(np.float32)
+        if self.hu is None:
+            return probabilities
+        tissue = holds_tissue(self.hu, *probabilities.shape[1:3])
+        return np.where(tissue[..., None], probabilities, np.float32(0))
 
     def save_html(self, path: str | os.PathLike[str], *, identifiers: bool = False) -> None:
         """Write a page with a viewer on this scan alone, as `ReadResult.save_html` does."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ichlite.errors import MissingExtra, UnknownName
+from ichlite.errors import MissingExtra, check_name
 
 try:
     import keras
@@ -29,16 +29,6 @@ MODELS: Mapping[str, Callable[..., keras.Model]] = {
 """Function that builds each architecture, by the name that `ichlite train --model` takes."""
 
 
-def check_name(name: str) -> None:
-    """Refuse a name that no model has.
-
-    Raises:
-        UnknownName: No such model; lists the choices.
-    """
-    if name not in MODELS:
-        raise UnknownName("model", name, list(MODELS))
-
-
 def build(name: str, **hyperparameters: Any) -> keras.Model:
     """Build the untrained model of a name.
 
@@ -57,5 +47,5 @@ def build(name: str, **hyperparameters: Any) -> keras.Model:
         >>> build("light_fcn", size=128).output_shape
         (None, 5)
     """
-    check_name(name)
+    check_name("model", name, MODELS)
     return MODELS[name](**hyperparameters)

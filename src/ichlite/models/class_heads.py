@@ -13,7 +13,7 @@ import keras
 from numpy import floating
 from numpy.typing import NDArray
 
-from ichlite.errors import UnknownName
+from ichlite.errors import check_name
 from ichlite.labels import NAMES
 from ichlite.models.blocks import standardised
 
@@ -43,8 +43,7 @@ def class_head(
         >>> [class_head(kind, np.zeros(64), np.ones(64)).count_params() for kind in HEADS]
         [325, 418, 390]
     """
-    if kind not in HEADS:
-        raise UnknownName("class head", kind, list(HEADS))
+    check_name("class head", kind, HEADS)
     features = keras.Input((len(mean),), name="features")
     return keras.Model(features, HEADS[kind](standardised(features, mean, spread)), name=kind)
 

@@ -9,7 +9,7 @@ from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from zipfile import BadZipFile, ZipFile
+from zipfile import BadZipFile, ZipFile, is_zipfile
 
 import h5py
 import keras
@@ -56,9 +56,11 @@ def load(path: Path, *, compiled: bool = False) -> keras.Model:
         with in_stock_layers(path) as file:
             return keras.saving.load_model(file, compile=compiled)
     except (ValueError, OSError, TypeError, KeyError, BadZipFile) as failure:
-        raise InputError(
-            f"{path.name} is no Keras model", found=str(failure).splitlines()[0]
-        ) from failure
+        # Keras says of a file without an archive in it that it is not found.
+        found = str(failure).splitlines()[0]
+        if path.suffix == ".keras" and not is_zipfile(path):
+            found = "a file that is not the zip archive that Keras writes"
+        raise InputError(f"{path.name} is no Keras model", found=found) from failure
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from ichlite.errors import InputError, UnknownName
+from ichlite.errors import InputError, check_name
 from ichlite.infer.decision import TOP_SLICES
 from ichlite.labels import NAMES
 from ichlite.models.blocks import standardised
@@ -82,8 +82,7 @@ def slice_inputs(table: SliceFeatures, scan: NDArray[np.int64], use: SliceInputs
     Raises:
         UnknownName: No such inputs.
     """
-    if use not in get_args(SliceInputs):
-        raise UnknownName("inputs of a scan stage", use, list(get_args(SliceInputs)))
+    check_name("inputs of a scan stage", use, get_args(SliceInputs))
     columns = [table.logits[scan], table.map_maxima[scan], slice_geometry(table.position_mm[scan])]
     if use == "features":
         columns.append(table.features[scan])
@@ -116,8 +115,7 @@ def scan_stage(
         >>> [scan_stage(k, np.zeros(79), np.ones(79)).count_params() for k in STAGES]
         [4171, 9323, 7915]
     """
-    if kind not in STAGES:
-        raise UnknownName("scan stage", kind, list(STAGES))
+    check_name("scan stage", kind, STAGES)
     if len(mean) < len(NAMES):
         raise InputError(
             "a scan stage has too few inputs", found=len(mean), expected=f"{len(NAMES)} or more"

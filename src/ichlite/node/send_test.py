@@ -60,6 +60,8 @@ def send_test(
         Unreachable: The node does not answer.
     """
     settings = read_settings(folder).dicom
+    if not files_of.exists():
+        raise UsageError(f"{files_of} does not exist", remedy="name a folder with DICOM files")
     port = port or settings.port
     if not port:
         raise UsageError("node.toml leaves the port open", expected="--port N, as `run` printed it")

@@ -15,13 +15,26 @@ from ichlite.errors import IchliteError, UsageError
 
 FILE = "node.toml"
 Port = Annotated[int, Meta(ge=0, le=65_535)]
-AeTitle = Annotated[str, Meta(pattern=r"^(?=.*[^ ])[\x20-\x5b\x5d-\x7e]{1,16}$")]
-"""At most 16 characters, no backslash, not spaces alone (DICOM PS3.5 table 6.2-1)."""
 PositiveSeconds = Annotated[float, Meta(gt=0, le=86_400)]
 
+_AE_TITLE = r"^(?=.*[^ ])[\x20-\x5b\x5d-\x7e]{1,16}$"
+_WEB_ADDRESS = r"^https?://[^/\s]+(/\S*)?$"
+_EMAIL_ADDRESS = r"^[^@\s<>,]+@[^@\s<>,]+$"
+_PEER_NAME = r"^[^:]{1,64}$"
+_SIGNING_KEY = r"^whsec_[A-Za-z0-9+/]{32,88}={0,2}$"
+_IN_WORDS = {
+    _AE_TITLE: "1 to 16 ASCII characters without a backslash, not spaces alone",
+    _WEB_ADDRESS: "an address that begins with http:// or https://",
+    _EMAIL_ADDRESS: "an e-mail address",
+    _PEER_NAME: "1 to 64 characters without a colon",
+    _SIGNING_KEY: "whsec_ and 24 to 64 bytes in base64",
+}
+"""What each pattern asks for, for those who read an error."""
 
-WebAddress = Annotated[str, Meta(pattern=r"^https?://[^/\s]+(/\S*)?$")]
-EmailAddress = Annotated[str, Meta(pattern=r"^[^@\s<>,]+@[^@\s<>,]+$")]
+AeTitle = Annotated[str, Meta(pattern=_AE_TITLE)]
+"""DICOM PS3.5 table 6.2-1."""
+WebAddress = Annotated[str, Meta(pattern=_WEB_ADDRESS)]
+EmailAddress = Annotated[str, Meta(pattern=_EMAIL_ADDRESS)]
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -114,7 +127,7 @@ class PeerSettings(Record, frozen=True):
         tls_authorities: PEM file of the authorities to trust in place of the system's.
     """
 
-    name: Annotated[str, Meta(pattern=r"^[^:]{1,64}$")]
+    name: Annotated[str, Meta(pattern=_PEER_NAME)]
     aet: AeTitle = "ANY-SCP"
     host: str = ""
     port: Port = 104
@@ -149,7 +162,7 @@ class WebhookSettings(Record, frozen=True):
 
     name: Annotated[str, Meta(min_length=1, max_length=64)]
     url: WebAddress
-    secret: Annotated[str, Meta(pattern=r"^whsec_[A-Za-z0-9+/]{32,88}={0,2}$")]
+    secret: Annotated[str, Meta(pattern=_SIGNING_KEY)]
     authorities: str | None = None
 
 
@@ -262,8 +275,8 @@ def read_settings(folder: Path) -> Settings:
             remedy=f"make one: ichlite node init {folder}",
         ) from None
     try:
-        settings = msgspec.convert(tomllib.loads(text), Settings)
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
+        settings = _settings_of(text)
+    except ValueError as error:
         raise UsageError(f"{path} is not valid: {error}") from None
     networks(settings.dicom.allow_hosts)
     for kind, names in (
@@ -276,6 +289,18 @@ def read_settings(folder: Path) -> Settings:
         if not peer.host and peer.stow_url is None:
             raise UsageError(f"{path}: peer {peer.name} has no host", expected="host or stow_url")
     return settings
+
+
+def _settings_of(text: str) -> Settings:
+    """Return the settings that a `node.toml` holds, or say in a ValueError what is wrong."""
+    try:
+        return msgspec.convert(tomllib.loads(text), Settings)
+    except msgspec.ValidationError as error:
+        said, _, place = str(error).partition(" - at `$.")
+        for pattern, words in _IN_WORDS.items():
+            said = said.replace(f"`str` matching regex {pattern!r}", words)
+        said = said[:1].lower() + said[1:]
+        raise ValueError(f"{place.rstrip('`')}: {said}" if place else said) from None
 
 
 def write_initial_settings(
@@ -296,8 +321,8 @@ def write_initial_settings(
         raise UsageError(f"{folder} holds a node already", remedy="name another folder")
     text = _INITIAL.format(dicom_port=dicom_port, http_port=http_port, aet=aet)
     try:
-        msgspec.convert(tomllib.loads(text), Settings)
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        _settings_of(text)
+    except ValueError as error:
         raise UsageError(f"no node can have these settings: {error}") from None
     try:
         folder.mkdir(parents=True, exist_ok=True)

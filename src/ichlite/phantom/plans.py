@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from ichlite.errors import UnknownName
+from ichlite.errors import check_name
 from ichlite.phantom.bleed_plan import BleedPlan, Blob, Sheet, Sulcal, Surface, Ventricular
 
 Mix = tuple[tuple[tuple[str, ...], float], ...]
@@ -62,8 +62,7 @@ def mix_named(name: str) -> Mix:
         >>> len(mix_named("paper"))
         13
     """
-    if name not in BALANCES:
-        raise UnknownName("balance", name, sorted(BALANCES))
+    check_name("balance", name, sorted(BALANCES))
     return BALANCES[name]
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
 
 from ichlite.data.join import Fold
-from ichlite.errors import UnknownName, UsageError
+from ichlite.errors import UsageError, check_name
 from ichlite.models import MODELS
 from ichlite.train.losses import LOSSES
 from ichlite.train.recipe import Recipe
@@ -121,11 +121,9 @@ def paper_grid(
         ['light_fcn-ldam-e6-s1', 'light_fcn-bce-e5-s1']
     """
     for name in (*models, *seeds_of):
-        if name not in MODELS:
-            raise UnknownName("model", name, list(MODELS))
+        check_name("model", name, MODELS)
     for name in losses:
-        if name not in LOSSES:
-            raise UnknownName("loss", name, list(LOSSES))
+        check_name("loss", name, LOSSES)
     if not seeds or len(set(seeds)) != len(seeds):
         raise UsageError("seeds", found=list(seeds), expected="at least one, each once")
 

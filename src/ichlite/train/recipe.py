@@ -5,10 +5,10 @@ Every command loads this module, so that it loads next to nothing.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from ichlite.errors import UnknownName, UsageError
+from ichlite.errors import UsageError, check_name
 from ichlite.labels import NAMES
 from ichlite.option_fields import (
     ABOVE_0,
@@ -19,6 +19,7 @@ from ichlite.option_fields import (
     check_settings,
     documented,
     must,
+    option_of,
     setting,
 )
 
@@ -38,6 +39,14 @@ CROP_MULTIPLE = 8
 BLOCKS = 5
 """Expansion blocks of the paper's LightFCN."""
 _SHARES_TOLERANCE = 0.001
+_WORK_WITH = {
+    "warmup_steps": ("schedule", ("cosine",)),
+    "gamma": ("loss", ("focal",)),
+    "max_margin": ("loss", ("ldam", "ldam_drw")),
+    "beta": ("loss", ("class_balanced", "ldam_drw")),
+    "defer_share": ("loss", ("ldam_drw",)),
+}
+"""Arguments that do something beside some values of another one alone."""
 
 
 def _side_of_crops(pixels: int) -> str | None:
@@ -252,8 +261,7 @@ class Recipe:
             if getattr(self, name) is not None:  # a manifest has lists
                 object.__setattr__(self, name, tuple(getattr(self, name)))
         for name in self.leave_out:
-            if name not in NAMES:
-                raise UnknownName("subtype to leave out", name, list(NAMES))
+            check_name("subtype to leave out", name, NAMES)
         object.__setattr__(self, "leave_out", tuple(n for n in NAMES if n in self.leave_out))
         if not self.kept:
             raise UsageError("every subtype is left out", expected="one or more to train")
@@ -277,6 +285,28 @@ class Recipe:
                 found=self.model,
                 expected=" or ".join(WITH_WIDTHS),
             )
+
+    def check_effects(self) -> None:
+        """Check that everything that was asked for does something beside the rest.
+
+        Raises:
+            UsageError: An argument other than its default has no effect.
+
+        Example:
+            >>> Recipe(warmup_steps=50).check_effects()
+            Traceback (most recent call last):
+            ichlite.errors.UsageError: --warmup-steps does nothing; found --schedule constant; ...
+        """
+        for name, (other, values) in _WORK_WITH.items():
+            found = getattr(self, other)
+            default = next(one.default for one in fields(self) if one.name == name)
+            if getattr(self, name) != default and found not in values:
+                word = option_of(type(self), other)
+                raise UsageError(
+                    f"{option_of(type(self), name)} does nothing",
+                    found=f"{word} {found}",
+                    expected=" or ".join(f"{word} {value}" for value in values),
+                )
 
     @property
     def kept(self) -> list[int]:

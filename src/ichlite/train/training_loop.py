@@ -22,11 +22,11 @@ from ichlite.contracts.run import RunResult
 from ichlite.data.feed import ahead, split_rows
 from ichlite.data.levels import levelled
 from ichlite.data.store import Store
-from ichlite.errors import UsageError
+from ichlite.errors import UsageError, check_name
 from ichlite.evaluate.metrics import validation_auc
 from ichlite.interrupt import Interrupt
 from ichlite.labels import NAMES
-from ichlite.models import check_name
+from ichlite.models import MODELS
 from ichlite.models.saved import BEST, predict
 from ichlite.train import checkpoint, devices, run_manifest
 from ichlite.train.batches import Batches
@@ -130,7 +130,7 @@ def fit(
     named: dict[str, Any] = {kind: name_of(one) for kind, one in own.items() if one is not None}
     recipe = replace(recipe, **named)
     if model is None:
-        check_name(recipe.model)
+        check_name("model", recipe.model, MODELS)
     if recipe.deterministic:
         devices.compute_repeatably()
     asked = run_manifest.describe(

@@ -11,6 +11,8 @@ from ichlite.labels import ANY, CLASSES, SUBTYPES
 MOST_DOTS = 90
 """Scans with more slices than this are drawn as lines alone."""
 
+_MOST_TICKS = 8
+
 _FIRST, _LAST = 2.0, 98.0
 """Where the first and last slice stand, of 100: their marks are whole."""
 
@@ -33,8 +35,7 @@ def probability_chart(scan: Analysed, threshold: float | None) -> str:
         scan: At least one slice; without positions the slice number stands on the axis.
         threshold: Threshold of a slice's `any`, in [0, 1], drawn as a dashed line; None: no line.
     """
-    values, title = _axis(scan)
-    x = _scale(min(values), max(values))
+    title = _axis(scan)[1]
     at = places(scan)
     drawn = [*_gaps(scan, at), *(f'<path class="grid" d="M0 {y}H100"/>' for y in (0, 50, 100))]
     if threshold is not None:
@@ -46,8 +47,8 @@ def probability_chart(scan: Analysed, threshold: float | None) -> str:
             dots = "".join(f"M{across} {down}h0" for across, down in points)
             drawn.append(f'<path class="dots" style="stroke:{_INKS[name]}" d="{dots}"/>')
     ticks = "".join(
-        f'<span class="x" style="left:{x(tick):.2f}%">{tick:g}</span>'
-        for tick in nice_ticks(min(values), max(values))
+        f'<span class="x" style="left:{at[number - 1]:.2f}%">{number}</span>'
+        for number in slice_ticks(len(at))
     )
     levels = "".join(f'<span class="y" style="top:{_y(p)}%">{p:g}</span>' for p in (0.0, 0.5, 1.0))
     return (
@@ -59,9 +60,10 @@ def probability_chart(scan: Analysed, threshold: float | None) -> str:
 
 
 def _axis(scan: Analysed) -> tuple[list[float], str]:
+    """Return where each slice is, and what stands under the numbers of the slices."""
     positions_mm = [s.position_mm for s in scan.slices if s.position_mm is not None]
     if len(positions_mm) == len(scan.slices) and len(set(positions_mm)) > 1:
-        return positions_mm, "feet ← position, mm → head"
+        return positions_mm, "feet ← slice → head"
     return [float(number) for number in range(1, len(scan.slices) + 1)], "slice"
 
 
@@ -76,23 +78,16 @@ def _y(probability: float) -> float:
     return round(100 * (1 - probability), 1)
 
 
-def nice_ticks(low: float, high: float, most: int = 8) -> list[float]:
-    """Return round numbers between the ends of an axis, `most` at most.
+def slice_ticks(count: int) -> list[int]:
+    """Return the numbers of slices that stand on the axis: round ones, eight at most.
 
     Example:
-        >>> nice_ticks(-3.2, 141.0)
-        [0.0, 20.0, 40.0, 60.0, 80.0, 100.0, 120.0, 140.0]
+        >>> slice_ticks(36), slice_ticks(3)
+        ([1, 5, 10, 15, 20, 25, 30, 35], [1, 2, 3])
     """
-    if high <= low:
-        return [low]
-    step = 1e-3
-    while True:
-        for factor in (1, 2, 5):
-            size = step * factor
-            first, last = -(-low // size), high // size
-            if last - first + 1 <= most:
-                return [round(k * size, 6) + 0.0 for k in range(int(first), int(last) + 1)]
-        step *= 10
+    steps = (factor * 10**power for power in range(6) for factor in (1, 2, 5))
+    step = next(step for step in steps if count // step < _MOST_TICKS)
+    return [max(1, number) for number in range(0 if step > 1 else 1, count + 1, step)]
 
 
 def _runs(points: Sequence[Point], breaks: Sequence[int]) -> list[Sequence[Point]]:

@@ -14,8 +14,6 @@ from dataclasses import replace
 from pathlib import Path
 from string import Template
 
-from msgspec import UNSET
-
 from ichlite.contracts import VERSION
 from ichlite.ct.header import read_headers
 from ichlite.infer.bundle import Bundle
@@ -30,7 +28,7 @@ from ichlite.infer.results import (
     shown_any,
     shown_threshold,
 )
-from ichlite.labels import ANY, SUBTYPES
+from ichlite.labels import ANY, NAMES, SUBTYPES
 from ichlite.records import SliceHeader, image_name
 from ichlite.write.escaping import html_text
 from ichlite.write.section import (
@@ -39,6 +37,7 @@ from ichlite.write.section import (
     hide_identifiers,
     identity,
     items,
+    meter,
     place,
     scan_section,
 )
@@ -135,10 +134,11 @@ class Report:
     def _section(self, number: int, scan: Analysed, known: Sequence[str]) -> str:
         shown = self._shown[scan.study, scan.series]
         said = scan_section(scan, shown, self.bundle, identifiers=self.identifiers, known=known)
+        name = place(scan, self._shared, folders=2)
         return (
             f'<section class="scan" id="scan-{number}" aria-labelledby="name-{number}">'
-            f'<h2 id="name-{number}"><span class="rank">{number}</span>{badge(scan)}'
-            f'<span class="place">{place(scan, self._shared)}</span></h2>{said}</section>'
+            f'<h2 id="name-{number}"><span class="rank">{number}</span>{badge(scan, self.bundle)}'
+            f'<span class="place">{name}</span></h2>{said}</section>'
         )
 
     def _triage(self, analysed: Sequence[Analysed]) -> str:
@@ -164,16 +164,18 @@ class Report:
             f"{scores[s.name]:.2f}</td>"
             for s in SUBTYPES
         )
+        lead = max(NAMES, key=lambda name: scores[name])
         who = ""
         if self.identifiers and (headers := self._shown[scan.study, scan.series].headers):
             known = (said for _, said in identity(scan, headers[0])[:3] if said)
             who = f'<span class="note">{html_text(" · ".join(known))}</span>'
         return (
-            f'<tr><td class="num">{number}</td><td>{badge(scan)}</td>'
-            f'<td class="num"><b>{shown_any(scores[ANY], scan.threshold)}</b></td>{cells}'
+            f'<tr><td class="num">{number}</td><td>{badge(scan, self.bundle)}</td>'
+            f'<td class="num"><b>{shown_any(scores[ANY], scan.threshold)}</b>{meter(scan)}</td>'
+            f"{cells}"
             f'<td class="num sub">{len(scan.slices)}</td>'
             f'<td class="place"><a href="#scan-{number}">{place(scan, self._shared)}</a>{who}'
-            "</td></tr>"
+            f'<span class="note lead">most like {lead} {scores[lead]:.2f}</span></td></tr>'
         )
 
     def _unanswered(self, result: ReadResult) -> str:
@@ -207,7 +209,8 @@ class Report:
             lines = [hide_identifiers(line, scan) for line in lines]
         count = "1 file" if len(scan.files) == 1 else f"{len(scan.files)} files"
         return (
-            f'<li>{badge(scan)} <b class="place">{place(scan, self._shared)}</b> ({count}){who}'
+            f'<li>{badge(scan, self.bundle)} <b class="place">{place(scan, self._shared)}</b> '
+            f"({count}){who}"
             f'<ul class="reasons">{items(lines)}</ul></li>'
         )
 
@@ -271,24 +274,7 @@ def _method(bundle: Bundle) -> str:
         f"(weights {weights}); “any” is "
         f"{_ANY_RULES[rule.any_rule]}; a scan's value is {_SCAN_RULES[rule.scan_rule]}; a scan is "
         f"urgent from {shown_threshold(rule.threshold(ANY))} on (operating point "
-        f"{html_text(bundle.operating_point.replace('_', ' '))}).{_evidence(bundle)} A scan that "
+        f"{html_text(bundle.operating_point.replace('_', ' '))}). A scan that "
         "is incomplete, or a child's, can be urgent and is never cleared. Files and folders are "
         "named as they were given."
     )
-
-
-def _evidence(bundle: Bundle) -> str:
-    """Return what the operating point did on scans that the model never saw, where it is known."""
-    evidence = bundle.manifest.decision.evidence
-    if evidence is UNSET:
-        return ""
-    for name, point in evidence.points.items():
-        if name == bundle.operating_point:
-            found, cleared = point.nested.sensitivity, point.nested.specificity
-            return (
-                f" Out of fold, on {evidence.data.scans} scans, a threshold chosen like this "
-                f"flagged {found.value:.0%} of those that bleed ({found.low:.0%} to "
-                f"{found.high:.0%}) and {1 - cleared.value:.0%} of the others "
-                f"({1 - cleared.high:.0%} to {1 - cleared.low:.0%})."
-            )
-    return ""

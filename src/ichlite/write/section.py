@@ -12,6 +12,8 @@ import math
 from collections.abc import Collection, Container, Iterable, Sequence
 from itertools import pairwise
 
+from msgspec import UNSET
+
 from ichlite.contracts.codec import to_json_value
 from ichlite.ct.image_checks import COMPRESSED_SYNTAXES
 from ichlite.ct.stack import slice_normal
@@ -29,8 +31,12 @@ from ichlite.labels import ANY, CLASSES, SUBTYPES
 from ichlite.records import SliceHeader, image_name
 from ichlite.write.chart import probability_chart
 from ichlite.write.escaping import html_text, unicode_document
+from ichlite.write.marked import marked_words
 from ichlite.write.study_view import MapView, PixelView, Shown, StudyView
 from ichlite.write.triage import common_folder, remarks
+
+STRICTEST = "high_specificity"
+"""Operating point that the fewest scans reach."""
 
 _SWATCHES = {ANY: "var(--any)", **{subtype.name: subtype.colour for subtype in SUBTYPES}}
 
@@ -58,40 +64,85 @@ def scan_section(
         lines = [hide_identifiers(line, scan) for line in lines]
     return "".join(
         [
-            f'<p class="decision">{decision(scan)}</p>',
+            f'<p class="decision">{meter(scan)}{decision(scan, bundle)}</p>',
+            _marked(shown),
+            _record(bundle),
             definitions("who", identity(scan, first)) if identifiers else "",
             f'<ul class="remarks">{items(lines)}</ul>' if lines else "",
             '<div class="reading"><div class="screen"><p class="still">',
             "The pictures need JavaScript, which this page carries inside itself.</p>",
             _chart(scan, bundle),
-            '</div><div class="panel">',
-            _scores(scan),
             _facts(scan, shown),
-            f'<p class="note map-note">{_map_note(shown.view.map)}</p>',
-            "</div></div>",
+            f'</div><div class="panel">{_scores(scan)}',
+            f'<p class="note map-note">{_map_note(shown.view.map)}</p></div></div>',
             _slice_table(scan),
             _payload(shown),
         ]
     )
 
 
-def decision(scan: Analysed) -> str:
+def decision(scan: Analysed, bundle: Bundle) -> str:
     """Return a scan's call, and what it was decided by, in words."""
-    point = scan.operating_point.replace("_", " ")
+    point = html_text(scan.operating_point.replace("_", " "))
+    reached = scan.scan[ANY] >= scan.threshold
     total = f"<b>{shown_any(scan.scan[ANY], scan.threshold)}</b>"
-    reaches = "reaches" if scan.scan[ANY] >= scan.threshold else "is below"
     call = "" if scan.not_cleared or scan.urgent else " That is no all-clear."
     if scan.urgent is None:
         call = " It is not cleared, for the reason below."
+    elif is_borderline(scan, bundle):
+        strict = shown_threshold(bundle.operating_points[STRICTEST][ANY])
+        call = f" Borderline: at “{STRICTEST.replace('_', ' ')}” it is urgent from {strict} on."
     return (
-        f"Probability of any haemorrhage {total}: {reaches} {shown_threshold(scan.threshold)}, "
-        f"from which a scan is urgent at the operating point “{html_text(point)}”.{call}"
+        f"Any haemorrhage in this scan: {total}, {'over' if reached else 'under'} the threshold of "
+        f"{shown_threshold(scan.threshold)} (operating point “{point}”).{call}"
     )
 
 
-def badge(scan: ScanResult) -> str:
+def is_borderline(scan: ScanResult, bundle: Bundle) -> bool:
+    """Return whether a scan is urgent, and would not be at the strictest operating point."""
+    strict = bundle.operating_points.get(STRICTEST, {}).get(ANY)
+    return (
+        isinstance(scan, Analysed)
+        and bool(scan.urgent)
+        and strict is not None
+        and scan.scan[ANY] < strict
+    )
+
+
+def meter(scan: Analysed) -> str:
+    """Return a bar of a scan's `any` with a mark at the threshold, for the eye alone."""
+    values = f"--p:{scan.scan[ANY]:.3f};--t:{scan.threshold:.3f}"
+    return f'<span class="meter" style="{values}" aria-hidden="true"></span>'
+
+
+def _marked(shown: Shown) -> str:
+    """Return where the lesion map marks blood, in words."""
+    return "" if shown.marked is None else f"<p>{html_text(marked_words(shown.marked))}</p>"
+
+
+def _record(bundle: Bundle) -> str:
+    """Return what the operating point did on scans that the model never saw, where it is known."""
+    evidence = bundle.manifest.decision.evidence
+    if evidence is UNSET:
+        return ""
+    points = evidence.points.items()
+    point = next((one for name, one in points if name == bundle.operating_point), None)
+    if point is None:
+        return ""
+    found, cleared = point.nested.sensitivity, point.nested.specificity
+    return (
+        f'<p class="note">On {evidence.data.scans} scans that the model had not seen, a threshold '
+        f"chosen like this flagged {found.value:.0%} of those that bleed ({found.low:.0%} to "
+        f"{found.high:.0%}) and {1 - cleared.value:.0%} of the others ({1 - cleared.high:.0%} to "
+        f"{1 - cleared.low:.0%}).</p>"
+    )
+
+
+def badge(scan: ScanResult, bundle: Bundle) -> str:
     """Return a result's place in the triage as a coloured word, never colour alone."""
     words = verdict(scan)
+    if is_borderline(scan, bundle):
+        return f'<span class="badge urgent borderline">{words}, borderline</span>'
     if isinstance(scan, NotAnalysed):
         look = "none"
     elif scan.urgent:
@@ -102,9 +153,20 @@ def badge(scan: ScanResult) -> str:
     return f'<span class="badge {look}{forced}">{words}</span>'
 
 
-def place(scan: ScanResult, shared: Container[str] = ()) -> str:
-    """Return the place of a result's files, escaped, free to wrap after each folder."""
-    return html_text(common_folder(scan, shared)).replace("/", "/<wbr>")
+def place(scan: ScanResult, shared: Container[str] = (), *, folders: int | None = None) -> str:
+    """Return the place of a result's files, escaped, free to wrap after each folder.
+
+    Args:
+        scan: The result.
+        shared: As in `triage.common_folder`.
+        folders: At most so many from its end; None: all.
+    """
+    whole = common_folder(scan, shared)
+    parts = whole.split("/")
+    short = folders is not None and len(parts) > folders
+    return html_text("/".join(["…", *parts[-(folders or 1) :]]) if short else whole).replace(
+        "/", "/<wbr>"
+    )
 
 
 def items(lines: Iterable[str]) -> str:
@@ -176,16 +238,15 @@ def _chart(scan: Analysed, bundle: Bundle) -> str:
     placed = scan.slices[0].position_mm is not None
     together = bundle.rule.scan_rule == "noisy_or"
     meaning = (
-        f"The threshold, {shown_threshold(threshold)}, is for all slices together: no single slice "
-        "has to reach it, and one that does need not be enough."
+        f"The threshold, {shown_threshold(threshold)}, is for all slices together, not for one."
         if together
         else f"Red dashes: threshold of “any”, {shown_threshold(threshold)}."
     )
     gaps = " Tinted: no slice was judged here." if scan.breaks and placed else ""
     return (
         f"<figure>{probability_chart(scan, None if together else threshold)}"
-        f'<figcaption>{"".join(map(_key, CLASSES))}<span class="note">Probability of each slice, '
-        f"smoothed over its neighbours. {meaning}{gaps}</span></figcaption></figure>"
+        f'<figcaption>{"".join(map(_key, CLASSES))}<span class="note">Probability of each slice. '
+        f"{meaning}{gaps}</span></figcaption></figure>"
     )
 
 
@@ -280,7 +341,7 @@ def _resolution(pixels: PixelView | None) -> str:
         return "no pictures: the page would be too large; read this study by itself"
     size = f"{pixels.rows}x{pixels.columns}"
     grid = "the matrix of the files" if pixels.native else "the grid that was judged"
-    return f"{size} pixels, {grid}; 1 HU steps from -200 to 400 HU"
+    return f"{size} pixels, {grid}; each HU from -200 to 400 exactly, steps of 64 HU beyond"
 
 
 def _map_note(spec: MapView) -> str:
@@ -288,10 +349,9 @@ def _map_note(spec: MapView) -> str:
     rows, columns = spec.rows, spec.columns
     if spec.kind == "lesion":
         return (
-            f"The lesion map ({rows}x{columns} cells) is painted where it says blood: below "
-            f"{LESION_LEVEL:g} nothing is painted. It learned from outlines of bleeds, its "
-            "probabilities are calibrated by nothing, and it shows where the model suspects "
-            "blood, not what is there. Areas are those of its cells, no measurement."
+            f"The lesion map ({rows}x{columns} cells) is painted from {LESION_LEVEL:g} on, but not "
+            "on bone alone. It shows where the model suspects blood, not what is there; its values "
+            "are no calibrated probabilities, and its areas no measurements."
         )
     return (
         f"The class activation map ({rows}x{columns} cells) of the slice's leading subtype is "

@@ -18,20 +18,33 @@ from ichlite.contracts.codec import Document
 from ichlite.ct.windows import BRAIN, SUBDURAL, Window
 from ichlite.errors import UsageError
 from ichlite.infer.bundle import Bundle
-from ichlite.infer.decision import Calibration, calibrate
+from ichlite.infer.decision import calibrate
 from ichlite.infer.heatmap import LESION_LEVEL
 from ichlite.infer.results import Analysed
 from ichlite.labels import ANY, NAMES
 from ichlite.records import SliceHeader, image_name
 from ichlite.write.chart import places
 from ichlite.write.escaping import printable
+from ichlite.write.marked import (
+    MarkedPlace,
+    likeliest_subtype,
+    marked_cells,
+    marked_places,
+    side_of,
+)
 from ichlite.write.pictures import pictures_of
 from ichlite.write.pixels import LEVELS, pack_maps
 
-VIEWER_WINDOWS: tuple[Window, ...] = (BRAIN, SUBDURAL, Window("bone", 480, 2500))
+VIEWER_WINDOWS: tuple[Window, ...] = (
+    BRAIN,
+    SUBDURAL,
+    Window("stroke", 40, 40),
+    Window("bone", 480, 2500),
+)
 """Windows that a key and a button set; any other is free."""
 
 MOST_JUMPS = 6
+MOST_UNMARKED_JUMPS = 3
 JUMP_APART_MM = 12.0
 """Two jumps to one bleed would be one jump too many."""
 
@@ -44,16 +57,19 @@ class SliceView(Document, frozen=True, kw_only=True):
         position_mm: Along the slice normal; None where unknown.
         place: On the chart's axis, 0 at its left end, 100 at its right.
         probabilities: Of `any` and each subtype.
-        strongest: Largest probability in its map, and the subtype that it is of.
         cells: Places of a lesion map that say blood; None of an activation map.
+        side: Of the patient, where these are (`marked.side_of`); None where there are none, or the
+            sides are not known.
+        subtype: The most likely one of the slice.
     """
 
     file: str
     position_mm: float | None
     place: float
     probabilities: Mapping[str, float]
-    strongest: tuple[float, str]
     cells: int | None
+    side: str | None
+    subtype: str
 
 
 class PixelView(Document, frozen=True, kw_only=True):
@@ -104,7 +120,8 @@ class StudyView(Document, frozen=True, kw_only=True):
 
     Attributes:
         slices: Feet to head.
-        jumps: Indices of the slices to look at first: largest lesion first, each of another place.
+        jumps: Indices of the slices to look at first: those with the largest marks in the lesion
+            map, or, without any, of the highest `any`; each of another place.
         marks: Letters at the left, right, top and bottom of a picture; None where the orientation
             of the picture is not known.
         head: Top, bottom, left and right of the head, of the square of the maps: 0 to 1.
@@ -128,11 +145,13 @@ class Shown:
         view: What the viewer needs beside the bytes.
         data: The packed pictures, then the packed maps.
         headers: Of its slices, where all files can still be read, else empty.
+        marked: Where the lesion map marks blood, the largest place first; None without one.
     """
 
     view: StudyView
     data: bytes
     headers: tuple[SliceHeader, ...]
+    marked: tuple[MarkedPlace, ...] | None
 
     def without_pictures(self) -> Shown:
         """Return the same with no pictures in it."""
@@ -155,9 +174,12 @@ def show_study(scan: Analysed, bundle: Bundle, *, native: bool = True) -> Shown:
             "no report on a scan without pixels", remedy="read it with keep_pixels=True"
         )
     pictures = pictures_of(scan, scan.hu, native=native)
-    maps, strongest = _maps(scan.activation_maps, bundle, scan)
-    is_lesion = bundle.map.kind == "lesion"
-    cells = (maps >= LESION_LEVEL).sum(axis=(1, 2)).tolist() if is_lesion else None
+    maps = _maps(scan.activation_maps, bundle, scan)
+    marked = marked_cells(scan)
+    cells = None if marked is None else marked.sum(axis=(1, 2)).tolist()
+    sides: list[str | None] = [None] * len(maps)
+    if marked is not None:
+        sides = [side_of(one, pictures.head, pictures.marks) for one in marked]
     packed_maps = pack_maps(maps)
     view = StudyView(
         slices=tuple(
@@ -166,8 +188,9 @@ def show_study(scan: Analysed, bundle: Bundle, *, native: bool = True) -> Shown:
                 position_mm=scores.position_mm,
                 place=place,
                 probabilities=scores.probabilities,
-                strongest=strongest[index],
                 cells=None if cells is None else cells[index],
+                side=sides[index],
+                subtype=likeliest_subtype(scan, index, index),
             )
             for index, (scores, place) in enumerate(zip(scan.slices, places(scan), strict=True))
         ),
@@ -180,7 +203,7 @@ def show_study(scan: Analysed, bundle: Bundle, *, native: bool = True) -> Shown:
             kind=bundle.map.kind,
             rows=maps.shape[1],
             columns=maps.shape[2],
-            level=LESION_LEVEL if is_lesion else 0.0,
+            level=0.0 if marked is None else LESION_LEVEL,
         ),
         marks=pictures.marks,
         head=pictures.head,
@@ -194,37 +217,33 @@ def show_study(scan: Analysed, bundle: Bundle, *, native: bool = True) -> Shown:
             bytes=(*map(len, pictures.packed), len(packed_maps)),
         ),
     )
-    return Shown(view, b"".join([*pictures.packed, packed_maps]), pictures.headers)
+    return Shown(
+        view,
+        b"".join([*pictures.packed, packed_maps]),
+        pictures.headers,
+        None if marked is None else marked_places(scan, marked, pictures.head, pictures.marks),
+    )
 
 
-def _maps(
-    logits: NDArray[np.float32], bundle: Bundle, scan: Analysed
-) -> tuple[NDArray[np.float64], list[tuple[float, str]]]:
-    """Return each slice's map in [0, 1], and its largest probability with the subtype it is of.
+def _maps(logits: NDArray[np.float32], bundle: Bundle, scan: Analysed) -> NDArray[np.float64]:
+    """Return each slice's map in [0, 1].
 
     A lesion map shows at each place the subtype that is strongest there; an activation map the
     slice's leading subtype, relative to its own strongest place.
     """
-    if bundle.map.kind == "lesion":
-        probabilities = calibrate(logits, Calibration())
-        peaks = probabilities.max(axis=(1, 2))
-        leading = peaks.argmax(axis=1)
-        shown = probabilities.max(axis=-1)
-    else:
-        probabilities = calibrate(logits, bundle.calibration)
-        table = [[scores.probabilities[name] for name in NAMES] for scores in scan.slices]
-        leading = np.argmax(table, axis=1)
-        shown = np.take_along_axis(probabilities, leading[:, None, None, None], axis=-1)[..., 0]
-    strongest = shown.max(axis=(1, 2))
-    if bundle.map.kind != "lesion":
-        shown = shown / np.maximum(strongest, np.finfo(float).tiny)[:, None, None]
-    named = [(round(p, 4), NAMES[i]) for p, i in zip(strongest.tolist(), leading, strict=True)]
-    return shown, named
+    if scan.lesion_map is not None:
+        return scan.lesion_map.max(axis=-1).astype(np.float64)
+    table = [[scores.probabilities[name] for name in NAMES] for scores in scan.slices]
+    leading = np.argmax(table, axis=1)[:, None, None, None]
+    shown = np.take_along_axis(calibrate(logits, bundle.calibration), leading, axis=-1)[..., 0]
+    strongest = shown.max(axis=(1, 2), keepdims=True)
+    return np.asarray(shown / np.maximum(strongest, np.finfo(float).tiny))
 
 
 def jumps_of(scan: Analysed, cells: Sequence[int] | None) -> tuple[int, ...]:
-    """Return the slices to look at first: largest lesion, then highest `any`, none beside another.
+    """Return the slices to look at first, none beside another.
 
+    Those with marks in the lesion map, the largest first; where none has, the highest `any`.
     Slices without a position are taken for neighbours of those that are next to them in order.
 
     Args:
@@ -240,12 +259,14 @@ def jumps_of(scan: Analysed, cells: Sequence[int] | None) -> tuple[int, ...]:
             return abs(one - other) > 1
         return abs(a - b) >= JUMP_APART_MM
 
+    sizes = [0] * count if cells is None else cells
     order = sorted(
-        range(count),
-        key=lambda i: (-(cells[i] if cells else 0), -scan.slices[i].probabilities[ANY], i),
+        (index for index in range(count) if sizes[index] or not any(sizes)),
+        key=lambda i: (-sizes[i], -scan.slices[i].probabilities[ANY], i),
     )
+    most = MOST_JUMPS if any(sizes) else MOST_UNMARKED_JUMPS
     chosen: list[int] = []
     for index in order:
-        if len(chosen) < MOST_JUMPS and all(apart(index, other) for other in chosen):
+        if len(chosen) < most and all(apart(index, other) for other in chosen):
             chosen.append(index)
     return tuple(chosen)

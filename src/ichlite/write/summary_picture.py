@@ -15,12 +15,12 @@ from ichlite import __version__
 from ichlite.ct.windows import BRAIN, Window
 from ichlite.errors import UsageError
 from ichlite.infer.bundle import Bundle
-from ichlite.infer.decision import Calibration
-from ichlite.infer.heatmap import LESION_LEVEL, heatmap
+from ichlite.infer.heatmap import LESION_LEVEL, enlarged
 from ichlite.infer.results import Analysed, ScanResult, shown_threshold
 from ichlite.labels import ANY, NAMES, SUBTYPES
 from ichlite.write.dicom_object import ascii_text
 from ichlite.write.findings import Finding, findings_of
+from ichlite.write.marked import marked_cells
 from ichlite.write.pictures import Pictures, picture_of, pictures_of
 from ichlite.write.result_text import (
     call_lines,
@@ -171,9 +171,8 @@ def _slices(page: Image.Image, scan: Analysed) -> None:
         raise UsageError("no picture of a scan without pixels", remedy="read it with keep_pixels")
     pictures = pictures_of(scan, scan.hu, native=False)
     left, top = WIDTH - _MARGIN - 2 * _SIDE - _GAP, _MARGIN
-    lesions = scan.lesion_map
-    cells = None if lesions is None else (lesions.max(axis=-1) >= LESION_LEVEL).sum(axis=(1, 2))
-    first = jumps_of(scan, None if cells is None else cells.tolist())
+    marked = marked_cells(scan)
+    first = jumps_of(scan, None if marked is None else marked.sum(axis=(1, 2)).tolist())
     for number, index in enumerate(first[:MOST_PICTURES]):
         down, right = divmod(number, 2)
         place = (left + right * (_SIDE + _GAP), top + down * (_SIDE + _GAP + 70))
@@ -193,23 +192,24 @@ def _slice(
     whole.paste(Image.fromarray(_grey(hu, BRAIN)), offset)
     box = _square(pictures, side)
     picture = whole.resize((_SIDE, _SIDE), Image.Resampling.LANCZOS, box=box).convert("RGB")
-    if scan.has_lesion_map and scan.activation_maps is not None:
-        _outline(picture, scan.activation_maps[index], tuple(one / side for one in box))
+    lesions = scan.lesion_map
+    if lesions is not None:
+        _outline(picture, lesions[index], tuple(one / side for one in box))
     draw = ImageDraw.Draw(picture)
     if pictures.marks is not None:
         _marks(draw, pictures.marks)
     return picture
 
 
-def _outline(picture: Image.Image, logits: NDArray[np.float32], box: Sequence[float]) -> None:
+def _outline(picture: Image.Image, cells: NDArray[np.float32], box: Sequence[float]) -> None:
     """Draw the edge of where a lesion map says blood, each part in its strongest subtype's colour.
 
     Args:
         picture: Drawn on.
-        logits: (row, column, 5), of the lesion map of the slice.
+        cells: (row, column, 5), the lesion map of the slice.
         box: Left, top, right and bottom of the picture, as shares of the map.
     """
-    maps = [heatmap(logits, Calibration(), subtype) for subtype in range(len(NAMES))]
+    maps = [enlarged(cells[..., subtype]) for subtype in range(len(NAMES))]
     shown = np.stack([_cut(one, box) for one in maps])
     strongest = shown.argmax(axis=0)
     inside = Image.fromarray(np.uint8(255) * (shown.max(axis=0) >= LESION_LEVEL))

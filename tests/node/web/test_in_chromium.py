@@ -67,6 +67,7 @@ def visit(node, browsing):
     return Visited(node, page)
 
 
+@pytest.mark.long
 def test_a_study_comes_live_and_is_read_looked_at_and_judged(visit, tmp_path):
     page = visit.page
     page.wait(lambda: "live" in page.text("#live"))

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ichlite.errors import UnknownName, UsageError
+from ichlite.errors import UsageError, check_name
 from ichlite.labels import NAMES
 from ichlite.train.losses.class_balance import (
     class_balanced,
@@ -102,8 +102,7 @@ def build_loss(
         >>> build_loss("ldam", positives=[16, 1, 1, 1, 1]).margins
         [0.25, 0.5, 0.5, 0.5, 0.5]
     """
-    if name not in LOSSES:
-        raise UnknownName("loss", name, list(LOSSES))
+    check_name("loss", name, LOSSES)
     counts = np.asarray(positives)
     if counts.shape != (len(NAMES),):
         raise UsageError("positives", found=counts.shape, expected=(len(NAMES),))

@@ -30,7 +30,7 @@ function choose(focus) {
   const viewer = viewerOf(section);
   if (!viewer) return;
   viewer.resize();
-  if (focus) viewer.stage.focus({ preventScroll: true });
+  if (focus) viewer.focus();
 }
 
 /** In the frame of another page: tells it how high this one is, and is told how high its screen is. */
@@ -59,5 +59,5 @@ window.addEventListener("afterprint", () => {
   for (const printed of document.querySelectorAll(".printed")) printed.remove();
 });
 document.documentElement.classList.add("live");
-choose(false);
+choose(window.parent === window);
 if (window.parent !== window) fitFrame(document.documentElement);

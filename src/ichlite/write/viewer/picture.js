@@ -102,7 +102,7 @@ export function paintMap(cells, map, image) {
       data[at] = red;
       data[at + 1] = green;
       data[at + 2] = blue;
-      data[at + 3] = value < map.level ? 0 : Math.round(255 * value);
+      data[at + 3] = value < map.level ? 0 : Math.round(127 + 128 * value);
     }
   }
 }

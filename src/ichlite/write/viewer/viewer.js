@@ -7,6 +7,9 @@ const MOST_ZOOM = 12;
 const KEY_MOVE = 40;
 const PRINTED = 4;
 const PRINT_SIDE = 384;
+/** Pixels of the chart and its words, which stand below the stage. */
+const SPACE_BELOW = 190;
+const LEAST_HEIGHT = 340;
 
 function clamp(value, low, high) {
   return Math.max(low, Math.min(high, value));
@@ -39,6 +42,7 @@ export class Viewer {
     this.pointers = new Map();
     this.wheeled = 0;
     this.index = view.jumps[0];
+    this.jumped = 0;
     this.fillMarks();
     this.fillControls();
     this.fillJumps();
@@ -78,9 +82,9 @@ export class Viewer {
     const scale = this.find(".scale");
     const bar = document.createElement("span");
     bar.style.background = `linear-gradient(90deg, ${stops.join()})`;
-    scale.appendChild(document.createTextNode(isLesion ? `${this.view.map.level} ` : "0 "));
+    scale.appendChild(document.createTextNode(isLesion ? "weaker " : "0 "));
     scale.appendChild(bar);
-    scale.appendChild(document.createTextNode(isLesion ? " 1" : " 1, relative"));
+    scale.appendChild(document.createTextNode(isLesion ? " stronger" : " 1, relative"));
     const help = this.find(".help");
     help.id = `keys-${this.section.id}`;
     this.stage.setAttribute("aria-describedby", help.id);
@@ -94,24 +98,30 @@ export class Viewer {
       const button = document.createElement("button");
       button.type = "button";
       button.value = index;
-      button.appendChild(document.createElement("b")).textContent = `slice ${index + 1}`;
-      button.appendChild(document.createTextNode(this.finding(index)));
+      const [kind, ...where] = this.finding(index);
+      button.appendChild(document.createElement("b")).textContent = `${index + 1}: ${kind}`;
+      button.appendChild(document.createTextNode(where.join(", ")));
       button.addEventListener("click", () => this.show(index));
       jumps.appendChild(button);
     }
   }
 
-  /** Returns what is most to be said of a slice: the size of its lesion, else its `any`. */
+  /** Returns what a slice shows, most likely, and where and how large its mark is. */
   finding(index) {
     const slice = this.view.slices[index];
+    if (!slice.cells) return [`any ${slice.probabilities.any.toFixed(2)}`, "no mark"];
+    return [slice.subtype, ...this.marked(slice)];
+  }
+
+  /** Returns on which side a slice is marked, and how much of it. */
+  marked(slice) {
     const { rows, columns } = this.view.map;
     const { row_mm, column_mm } = this.view.pixels;
     const side = Math.max(this.view.pixels.rows, this.view.pixels.columns);
-    const any = `any ${slice.probabilities.any.toFixed(2)}`;
-    if (!slice.cells) return any;
-    if (!row_mm || !column_mm) return `${slice.cells} cells, ${any}`;
     const cm2 = (slice.cells * row_mm * column_mm * side * side) / (rows * columns * 100);
-    return `≈ ${cm2.toFixed(cm2 < 10 ? 1 : 0)} cm², ${any}`;
+    const size =
+      row_mm && column_mm ? `≈ ${cm2.toFixed(cm2 < 10 ? 1 : 0)} cm²` : `${slice.cells} cells`;
+    return slice.side ? [slice.side, size] : [size];
   }
 
   fillScores() {
@@ -178,7 +188,15 @@ export class Viewer {
         }
       });
     }
+    this.find(".panel").addEventListener("click", (event) => {
+      // After a press of the pointer, keys go on to act on the pictures.
+      if (event.detail > 0 && event.target.closest("button")) this.focus();
+    });
     window.addEventListener("resize", () => this.resize());
+  }
+
+  focus() {
+    this.stage.focus({ preventScroll: true });
   }
 
   typedWindow() {
@@ -243,8 +261,21 @@ export class Viewer {
     this.draw();
   }
 
+  /** Makes the stage as high as the screen leaves beside what stands above it and the chart below. */
+  fitScreen() {
+    const { style } = this.stage;
+    const box = (element) => element.getBoundingClientRect();
+    const screen = document.documentElement.style.getPropertyValue("--screen");
+    const top = box(this.stage).top;
+    const rest = (parseFloat(screen) || window.innerHeight) - SPACE_BELOW;
+    const inPage = rest - top - window.scrollY;
+    const inSection = rest - (top - box(this.section).top);
+    style.setProperty("--fit", `${Math.round(inPage >= LEAST_HEIGHT ? inPage : inSection)}px`);
+  }
+
   /** Fits the canvas to its place on the page, in pixels of the screen. */
   resize() {
+    this.fitScreen();
     const { clientWidth, clientHeight } = this.stage;
     if (clientWidth === 0) return;
     const density = window.devicePixelRatio || 1;
@@ -268,6 +299,7 @@ export class Viewer {
     context.fillRect(0, 0, this.size.width, this.size.height);
     const shown = this.find(".overlay .shown").checked;
     const opacity = shown ? this.find(".overlay .opacity").value / 100 : null;
+    this.find(".here").hidden = !shown;
     let fault = "";
     try {
       this.pictures.draw(context, this.box, this.index, this.greys, opacity);
@@ -308,16 +340,15 @@ export class Viewer {
     names.forEach((name, at) => {
       this.scores[at].textContent = slice.probabilities[name].toFixed(2);
     });
-    const subtypes = names.slice(1);
-    const leading = subtypes.reduce((a, b) =>
-      slice.probabilities[b] > slice.probabilities[a] ? b : a,
+    const scores = ["any", slice.subtype].map(
+      (name) => `${name} ${slice.probabilities[name].toFixed(2)}`,
     );
-    const scores = [
-      `any ${slice.probabilities.any.toFixed(2)}`,
-      `${leading} ${slice.probabilities[leading].toFixed(2)}`,
-    ];
-    const [strongest, name] = slice.strongest;
-    this.say(".strongest", `strongest here ${strongest.toFixed(2)}, ${name}`);
+    if (slice.cells !== null) {
+      const here = slice.cells ? `marked here: ${this.marked(slice).join(", ")}` : "no mark here";
+      this.say(".here", here);
+    }
+    const jumped = this.view.jumps.indexOf(this.index);
+    if (jumped >= 0) this.jumped = jumped;
     this.say(".corner.slice", [`${this.index + 1} / ${count}`, where, scores[0]].join("\n"));
     this.cursor.style.left = `${slice.place}%`;
     const words = `Slice ${this.index + 1} of ${count}: ${scores.join(", ")}`;
@@ -331,12 +362,12 @@ export class Viewer {
     this.draw();
   }
 
-  /** Shows the next or previous of the slices to look at first. */
+  /** Shows the next or previous of the slices to look at first, counted from the last of them. */
   jump(step) {
     const { jumps } = this.view;
-    const at = jumps.indexOf(this.index);
-    const next = at < 0 ? 0 : (at + step + jumps.length) % jumps.length;
-    this.show(jumps[next]);
+    const isThere = jumps[this.jumped] === this.index;
+    const next = isThere || step > 0 ? this.jumped + step : this.jumped;
+    this.show(jumps[(next + jumps.length) % jumps.length]);
   }
 
   scrollTo(event) {
@@ -409,7 +440,7 @@ export class Viewer {
   }
 
   press(event) {
-    this.stage.focus({ preventScroll: true });
+    this.focus();
     this.stage.setPointerCapture(event.pointerId);
     this.pointers.set(event.pointerId, { x: event.clientX, y: event.clientY });
     this.dragged = 0;
@@ -494,7 +525,7 @@ export class Viewer {
       const caption = document.createElement("figcaption");
       const marks = this.view.marks ? `; left in the picture: ${this.view.marks[0]}` : "";
       caption.textContent =
-        `slice ${index + 1} of ${this.view.slices.length}: ${this.finding(index)}; ` +
+        `slice ${index + 1} of ${this.view.slices.length}: ${this.finding(index).join(", ")}; ` +
         `level ${this.level}, width ${this.width} HU${marks}`;
       pair.appendChild(caption);
       figure.appendChild(pair);
