@@ -232,7 +232,7 @@ def _maps(logits: NDArray[np.float32], bundle: Bundle, scan: Analysed) -> NDArra
     slice's leading subtype, relative to its own strongest place.
     """
     if scan.lesion_map is not None:
-        return scan.lesion_map.max(axis=-1).astype(np.float64)
+        return np.asarray(scan.lesion_map.max(axis=-1), np.float64)
     table = [[scores.probabilities[name] for name in NAMES] for scores in scan.slices]
     leading = np.argmax(table, axis=1)[:, None, None, None]
     shown = np.take_along_axis(calibrate(logits, bundle.calibration), leading, axis=-1)[..., 0]
