@@ -13,6 +13,8 @@ from ichlite.cluster.ray_prepare import ray_engine
 from ichlite.data.prepare_store import prepare_store
 from ichlite.errors import StoreError
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -20,7 +22,6 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(f"ichlite.data.{module}.PART_IMAGES", 2)
 
 
-@pytest.mark.long
 def test_a_worker_that_is_killed_costs_nothing(cluster: str, tmp_path: Path) -> None:
     root = make_set(tmp_path / "rsna")
     alone = prepare_store("rsna", root, tmp_path / "alone")

@@ -27,6 +27,7 @@ def test_a_store_is_made_and_described(ichlite: Ichlite, tmp_path: Path) -> None
     assert made["positives"]["any"] == int(store.labels.any(1).sum())
 
 
+@pytest.mark.long
 def test_studies_are_made(ichlite: Ichlite, tmp_path: Path) -> None:
     out = tmp_path / "studies"
     words = ("--subjects", 1, "--format", "dicom", "--grid", 128)
@@ -54,3 +55,11 @@ def test_wrong_words_are_one_line(
     assert message in done.err
     assert done.err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("words", [["--grid", 128], ["--compress"]])
+def test_what_does_nothing_for_a_store_is_refused(ichlite, tmp_path, words):
+    done = ichlite("phantom", tmp_path / "out", *words)
+    assert (done.exit_code, done.err.count("\n")) == (2, 1)
+    assert f"{words[0]} does nothing for a store" in done.err
+    assert not (tmp_path / "out").exists()

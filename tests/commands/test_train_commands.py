@@ -16,7 +16,7 @@ from tests.toy import make_store
 
 from ichlite.data.store import Store
 from ichlite.models import MODELS, light_fcn
-from ichlite.train import logs
+from ichlite.train import logs, recipe
 
 Run = Callable[..., Any]
 
@@ -217,3 +217,29 @@ def test_rsna_scan_is_judged_from_its_files(
     assert document["slices"] == len(list(rsna_scan.rglob("*.dcm")))
     assert document["unlabelled"] == 0
     assert document["not_judged"] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--warmup-steps", 5], "--warmup-steps does nothing; found --schedule constant"),
+        (["--loss", "ldam", "--gamma", 3], "--gamma does nothing; found --loss ldam"),
+        (["--loss", "no_such"], "unknown loss; found no_such"),
+        (["--model", "no_such"], "unknown model; found no_such"),
+    ],
+)
+def test_options_are_judged_before_data(
+    ichlite: Run, tmp_path: Path, words: list[object], said: str
+) -> None:
+    outcome = ichlite("train", tmp_path / "no-store", tmp_path / "run", *words)
+    assert (outcome.exit_code, outcome.out, outcome.err.count("\n")) == (2, "", 1)
+    assert said in outcome.err
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_works_with_a_value_is_taken_with_it() -> None:
+    for name, (other, values) in recipe._WORK_WITH.items():
+        default = getattr(recipe.Recipe(), name)
+        for value in values:
+            more = {name: default + 1 if isinstance(default, int) else default / 2, other: value}
+            recipe.Recipe(**more).check_effects()

@@ -119,6 +119,7 @@ def test_feature_maps_have_256_values_and_an_exact_zero() -> None:
     np.testing.assert_array_equal(tape.gradient(total, inside_and_out), [1, 0, 0])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(3))
 def test_a_model_that_rounds_says_nearly_the_same(store: Store, seed: int) -> None:
     keras.utils.set_random_seed(seed)

@@ -234,6 +234,7 @@ def _encoded(one):
         ("text", b"hello" * 100, "not a DICOM file"),
         ("short", b"x", "not a DICOM file"),
         ("a.zip", b"PK\x03\x04" + b"\0" * 200, "zip"),
+        ("b.ZIP", b"hello" * 100, "not the zip archive that its name says"),
         ("a.gz", b"\x1f\x8b" + b"\0" * 200, "gzip"),
         ("a.xz", b"\xfd7zXZ\x00" + b"\0" * 200, "xz"),
         ("a.zst", b"(\xb5/\xfd" + b"\0" * 200, "zstd"),

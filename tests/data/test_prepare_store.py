@@ -374,13 +374,13 @@ def test_a_changed_set_is_not_mixed_into_a_begun_store(kaggle: Path, tmp_path: P
 def test_a_folder_with_other_things_is_left_alone(kaggle: Path, tmp_path: Path) -> None:
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter.txt").write_text("years of work")
-    with pytest.raises(StoreError, match="not empty"):
+    with pytest.raises(UsageError, match="not empty"):
         prepare_store("rsna", kaggle, tmp_path / "thesis")
 
 
 def test_hidden_files_of_others_are_left_alone(kaggle: Path, tmp_path: Path) -> None:
     (tmp_path / "repository" / ".git").mkdir(parents=True)
-    with pytest.raises(StoreError, match="not empty"):
+    with pytest.raises(UsageError, match="not empty"):
         prepare_store("rsna", kaggle, tmp_path / "repository")
 
 
@@ -457,6 +457,7 @@ def real(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
         return out, prepare_store("rsna", source, out, preset="all", engine=engine)
 
 
+@pytest.mark.long
 def test_real_labels_equal_the_table_for_every_slice(
     real: tuple[Path, Prepared], shared_data: Path
 ) -> None:

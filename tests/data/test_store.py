@@ -19,7 +19,7 @@ from ichlite.data.rows import COLUMNS, StoreRow, write_index
 from ichlite.data.store import Store
 from ichlite.data.store_parts import CELLS, cells_of, part_path, write_part
 from ichlite.data.writer import StoreWriter
-from ichlite.errors import StoreError
+from ichlite.errors import StoreError, UsageError
 
 
 def row(k: int, split: str = "train", **changes: object) -> StoreRow:
@@ -173,7 +173,7 @@ def test_a_part_left_by_a_crash_is_replaced(tmp_path: Path) -> None:
 
 
 def test_a_full_folder_is_left_alone(store: Path) -> None:
-    with pytest.raises(StoreError, match="not empty"), StoreWriter(store, kind="phantom"):
+    with pytest.raises(UsageError, match="not empty"), StoreWriter(store, kind="phantom"):
         pass
     assert len(Store.open(store)) == 6
 

@@ -79,6 +79,7 @@ def test_frozen_is_what_reading_with_the_manifest_does(decisions: Decisions) -> 
         assert set(evidence) == {"threshold", "frozen", "nested", "by_fold"}
 
 
+@pytest.mark.long
 def test_the_nested_estimate_knows_no_fold_that_it_judges() -> None:
     """Scores without any skill: the frozen threshold looks better than chance, the nested not."""
     gaps = []

@@ -229,6 +229,7 @@ def test_a_real_head_without_one_slice_is_never_cleared(deaf, tmp_path, lost):
     assert (scan.status, scan.complete, scan.urgent) == ("analysed", False, None)
 
 
+@pytest.mark.long
 @settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_no_removal_repetition_or_order_of_slices_clears_a_bleed(reader, tmp_path_factory, data):

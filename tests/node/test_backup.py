@@ -11,7 +11,7 @@ import pytest
 from tests.dicom_files import write_head_series
 from tests.node.peers_of_tests import make_reading
 
-from ichlite.errors import StoreError
+from ichlite.errors import StoreError, UsageError
 from ichlite.node import audit
 from ichlite.node.backup import MANIFEST, back_up, restore
 from ichlite.node.database import FILE as TABLES
@@ -147,7 +147,7 @@ def test_nothing_is_written_over(parts, tmp_path):
     database, store, node = parts
     _fill(database, store, tmp_path)
     back_up(node, tmp_path / "copy")
-    with pytest.raises(StoreError, match="not empty"):
+    with pytest.raises(UsageError, match="not empty"):
         back_up(node, tmp_path / "copy")
-    with pytest.raises(StoreError, match="not empty"):
+    with pytest.raises(UsageError, match="not empty"):
         restore(tmp_path / "copy", node)

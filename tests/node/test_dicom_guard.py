@@ -64,6 +64,7 @@ def test_a_length_that_no_pdu_has_closes_the_connection_and_takes_no_memory(tmp_
         assert _rss_mb() - before < 20
 
 
+@pytest.mark.long
 def test_peers_that_stall_are_reaped(tmp_path):
     with port(tmp_path / "store") as opened:
         threads = threading.active_count()
@@ -78,6 +79,7 @@ def test_peers_that_stall_are_reaped(tmp_path):
             peer.close()
 
 
+@pytest.mark.long
 def test_a_slow_drip_meets_the_deadline(tmp_path):
     with port(tmp_path / "store") as opened, _connect(opened) as peer:
         peer.sendall(struct.pack(">BBL", 1, 0, 1000))

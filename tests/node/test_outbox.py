@@ -83,6 +83,7 @@ def test_the_thread_of_an_association_takes_no_answer():
         assert opened.dimse.get_msg(block=True) == message
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(4))
 def test_a_flapping_peer_gets_each_object(parts, seed):
     database, store = parts

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +19,7 @@ from tests.node.running_node import RunningNode, running_node
 
 from ichlite.infer.pipeline import read_scan
 from ichlite.node.peers import associate
+from ichlite.node.study_child import NICENESS
 from ichlite.samples import SAMPLES
 
 _NUMBERS = itertools.count(100)
@@ -112,6 +116,27 @@ def test_what_was_acknowledged_survives_a_kill_and_is_read(tmp_path):
         (study,) = node.wait_for(lambda s: s["done"] == 1)["studies"]
         assert study["instances"] == len(files)
         assert not store.exists()
+
+
+def test_a_reading_yields_to_what_a_scanner_sends(tmp_path):
+    files = _head(tmp_path / "head")
+    with running_node(tmp_path / "node") as node:
+        send(node, files)
+        until = time.monotonic() + 60
+        while _niceness_of_a_reader(node) != NICENESS:
+            assert time.monotonic() < until
+        assert os.getpriority(os.PRIO_PROCESS, node.process.pid) < NICENESS
+        node.wait_for(lambda s: s["done"] == 1)
+
+
+def _niceness_of_a_reader(node):
+    """The niceness of the process that reads a study; None while there is none."""
+    for listed in Path(f"/proc/{node.process.pid}/task").glob("*/children"):
+        with suppress(OSError):  # it may end meanwhile
+            for child in map(int, listed.read_text().split()):
+                if b"study_child" in Path(f"/proc/{child}/cmdline").read_bytes():
+                    return os.getpriority(os.PRIO_PROCESS, child)
+    return None
 
 
 def test_one_folder_has_one_node(tmp_path):

@@ -45,6 +45,26 @@ def test_what_no_node_can_be_is_refused_by_name(tmp_path, text, said):
         read_settings(tmp_path)
 
 
+def test_a_pattern_is_told_in_words(tmp_path):
+    with pytest.raises(UsageError) as fault:
+        write_initial_settings(tmp_path, aet="LONGER THAN SIXTEEN")
+    assert str(fault.value) == (
+        "no node can have these settings: dicom.aet: expected 1 to 16 ASCII characters without a "
+        "backslash, not spaces alone"
+    )
+    texts = (
+        '[[peer]]\nname = "a:b"',
+        '[[webhook]]\nname = "a"\nsecret = "x"\nurl = "http://a"',
+        '[[webhook]]\nname = "a"\nurl = "ftp://a"',
+        '[email]\nhost = "a"\nsender = "x"\nto = ["a@b"]',
+    )
+    for text in texts:
+        (tmp_path / "node.toml").write_text(text)
+        with pytest.raises(UsageError) as fault:
+            read_settings(tmp_path)
+        assert "regex" not in str(fault.value)
+
+
 def test_a_folder_without_a_node_says_how_to_make_one(tmp_path):
     with pytest.raises(UsageError, match="ichlite node init"):
         read_settings(tmp_path)

@@ -12,6 +12,8 @@ from ichlite.data.store import Store
 from ichlite.errors import StoreError, UnknownName, UsageError
 from ichlite.phantom.implant_store import ImplantOrder, implant_series, quiet_series, write_implants
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def implants(quiet_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
@@ -42,7 +44,6 @@ def test_patients_splits_and_range_are_those_of_the_heads(
         assert (cells.any((1, 2)) == bleeding).all()
 
 
-@pytest.mark.long
 def test_processes_change_no_byte(implants: Store, quiet_store: Path, tmp_path: Path) -> None:
     made, left_out = write_implants(tmp_path / "two", ImplantOrder(quiet_store, 2, 7), processes=2)
     assert made.store_hash == implants.hash

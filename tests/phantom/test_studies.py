@@ -13,7 +13,7 @@ import pytest
 from ichlite.ct.input_check import Judgement, judge_series, judge_volume, without_lost_slices
 from ichlite.ct.series import find_series
 from ichlite.ct.tensor import read_volume
-from ichlite.errors import StoreError
+from ichlite.errors import UsageError
 from ichlite.phantom import studies
 from ichlite.phantom.generate import Order
 from ichlite.phantom.studies import images_of, uid_of
@@ -80,7 +80,7 @@ def test_uids_are_valid_unique_and_the_same_each_time(phantom_with: Make) -> Non
 
 def test_a_full_folder_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("keep")
-    with pytest.raises(StoreError, match="not empty"):
+    with pytest.raises(UsageError, match="not empty"):
         studies.write_studies(tmp_path, Order(1, 1))
     assert (tmp_path / "mine.txt").read_text() == "keep"
 

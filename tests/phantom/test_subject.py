@@ -17,6 +17,7 @@ from ichlite.phantom.subject import Subject, generate_subject, label_slice
 Make = Callable[..., Subject]
 
 
+@pytest.mark.long
 def test_same_seed_same_bytes_whatever_came_before() -> None:
     mix = mix_named("training")
     one = generate_subject(3, 7, mix, grid=64)

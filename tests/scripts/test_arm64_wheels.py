@@ -36,6 +36,7 @@ def test_the_table_ends_with_the_total():
     assert table(wheels).splitlines()[-1] == "| 2 wheels | | | 1.75 |"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("python", SYSTEMS)
 def test_codecs_have_wheels_for_arm64_and_what_has_none_is_named(python, tmp_path):
     codecs, system = ["pylibjpeg-libjpeg", "pylibjpeg-openjpeg", "pyjpegls"], SYSTEMS[python]

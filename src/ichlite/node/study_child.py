@@ -20,6 +20,9 @@ from ichlite.node.sandbox import confine
 if TYPE_CHECKING:
     from ichlite.infer.results import ScanResult
 
+NICENESS = 10
+"""Of a reading: what a scanner sends is taken first."""
+
 OUTCOME, DOCUMENT, PAGE = "outcome.json", "reading.json", "report.html"
 
 
@@ -70,6 +73,7 @@ class ChildOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
 def main() -> None:
     """Do the task that stands on stdin."""
+    os.nice(NICENESS)
     task = msgspec.json.decode(sys.stdin.buffer.read(), type=Task)
     unprotected = confine(Path(task.folder), task.memory_mb, task.seconds)
     os.chdir(task.store)

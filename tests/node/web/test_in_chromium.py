@@ -110,6 +110,7 @@ def test_a_study_comes_live_and_is_read_looked_at_and_judged(visit, tmp_path):
     assert page.said() == []
 
 
+@pytest.mark.long
 def test_a_study_that_is_open_says_when_new_slices_come(visit, tmp_path):
     page = visit.page
     folder = tmp_path / "study"

@@ -68,6 +68,7 @@ def resident_bytes(pid):
     return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) * 1024
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc: size not measured")
 def test_it_is_small_after_every_kind_of_page(node, study):
     ask = Caller(node).ask
@@ -110,3 +111,6 @@ def test_add_user_says_what_is_wrong(node):
     assert add_user(node.folder, "eva", "correct horse\n", "--password-stdin").returncode == 0
     again = add_user(node.folder, "eva", "battery staple\n", "--password-stdin", "--admin")
     assert again.stdout == b"Changed eva, admin\n"
+    unasked = add_user(node.folder, "eva", "")  # stdin is no terminal
+    assert (unasked.returncode, unasked.stderr.count(b"\n")) == (2, 1)
+    assert b"--password-stdin" in unasked.stderr
