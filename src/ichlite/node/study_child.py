@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -73,7 +74,8 @@ class ChildOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
 def main() -> None:
     """Do the task that stands on stdin."""
-    os.nice(NICENESS)
+    with suppress(OSError):  # a filter of system calls may forbid it, and it is no protection
+        os.nice(NICENESS)
     task = msgspec.json.decode(sys.stdin.buffer.read(), type=Task)
     unprotected = confine(Path(task.folder), task.memory_mb, task.seconds)
     os.chdir(task.store)
