@@ -1,6 +1,7 @@
 """Hold what reading gives: of each slice, each series, and all of the input; and say it in words.
 
-The document that `ichlite read --json` prints is made of these, and so is every report.
+The document that `ichlite read --json` prints is made of these, and so is every report. Words stand
+beside the records, although both are long, because what a record prints of itself is made of them.
 """
 
 from __future__ import annotations
