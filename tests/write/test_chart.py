@@ -35,6 +35,13 @@ def test_each_subtype_is_a_line_in_its_colour_inside_the_chart(scan):
     assert 'class="threshold"' not in probability_chart(scan, None)
 
 
+def test_marked_slices_have_a_tick(scan):
+    chart = probability_chart(scan, 0.5, [3, 9])
+    ticks = re.findall('class="marked" d="M([^ ]*) ', chart)
+    assert [float(x) for x in ticks] == [places(scan)[3], places(scan)[9]]
+    assert "marked" not in probability_chart(scan, 0.5)
+
+
 def test_places_ascend_inside_the_chart(scan):
     at = places(scan)
     assert len(at) == len(scan.slices)

@@ -85,7 +85,7 @@ def test_nothing_is_said_of_a_gap(tmp_path):
     scan.save_lesion_map(tmp_path / "map.nii")
     values = nibabel.load(tmp_path / "map.nii").get_fdata()[..., 2].max(axis=(0, 1))
     assert len(values) == 28
-    assert np.flatnonzero(values[:27] == 0).tolist() == [12, 13, 14, 15]  # the last is all bone
+    assert np.flatnonzero(values[4:24] == 0).tolist() == [8, 9, 10, 11]  # ends may be all bone
 
 
 def test_what_cannot_be_saved_leaves_nothing(scan, tmp_path, monkeypatch):

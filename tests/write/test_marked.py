@@ -56,27 +56,53 @@ def test_a_head_that_lies_aside_has_its_own_middle():
     assert side_of(marked_at(slice(15, 17)), (0.1, 0.9, 0.4, 1.0), MARKS) == "right"
 
 
-def test_places_are_runs_of_slices_the_largest_first_and_end_at_gaps(scan):
+def certain(scan, kinds):
+    """The scan with slices of these subtypes, by index: each is sure of its own."""
+    slices = [
+        replace(one, probabilities={**dict.fromkeys(CLASSES, 0.1), **kinds.get(at, {})})
+        for at, one in enumerate(scan.slices)
+    ]
+    return replace(scan, slices=tuple(slices))
+
+
+def test_places_are_cells_that_touch_the_largest_first_and_end_at_gaps(scan):
     marked = np.zeros((28, 32, 32), bool)
     marked[3:6] = marked_at(slice(8, 10))
     marked[12:20] = marked_at(slice(22, 25))
-    slices = [
-        replace(one, probabilities={**dict.fromkeys(CLASSES, 0.1), "subdural": 0.9})
-        if 12 <= at < 20
-        else replace(one, probabilities={**dict.fromkeys(CLASSES, 0.1), "epidural": 0.2})
-        for at, one in enumerate(scan.slices)
+    marked[13] |= marked_at(slice(8, 10), slice(20, 22))  # another, in the same slice
+    scan = certain(scan, {**{at: {"subdural": 0.9} for at in range(12, 20)}, 3: {"epidural": 0.6}})
+    found = marked_places(scan, marked, HEAD, MARKS)
+    assert [(one.first, one.last, one.cells, one.side, one.subtype) for one in found] == [
+        (12, 19, (12,) * 8, "left", "subdural"),
+        (3, 5, (8,) * 3, "right", "epidural"),
+        (13, 13, (4,), "right", "subdural"),
     ]
-    scan = replace(scan, slices=tuple(slices))
-    assert marked_places(scan, marked, HEAD, MARKS) == (
-        MarkedPlace(12, 19, 96, "left", "subdural"),
-        MarkedPlace(3, 5, 24, "right", "epidural"),
-    )
+    assert found[0].centres == ((12.0, 23.5),) * 8
     split = marked_places(replace(scan, breaks=(14,)), marked, HEAD, MARKS)
-    assert [(one.first, one.last) for one in split] == [(15, 19), (12, 14), (3, 5)]
+    assert [(one.first, one.last) for one in split] == [(15, 19), (12, 14), (3, 5), (13, 13)]
+
+
+def test_cells_touch_by_a_corner_and_from_slice_to_slice(scan):
+    marked = np.zeros((28, 32, 32), bool)
+    marked[4, 10, 10] = marked[4, 11, 11] = marked[5, 12, 12] = marked[7, 12, 12] = True
+    found = marked_places(scan, marked, HEAD, MARKS)
+    assert [(one.first, one.cells) for one in found] == [(4, (2, 1)), (7, (1,))]
+
+
+def test_a_kind_is_that_of_the_slices_with_the_largest_marks_or_not_clear(scan):
+    marked = np.zeros((28, 32, 32), bool)
+    marked[3] = marked_at(slice(8, 9), slice(10, 11))
+    marked[4] = marked_at(slice(6, 12))
+    kinds = {3: {"epidural": 0.9}, 4: {"intraparenchymal": 0.5}}
+    (found,) = marked_places(certain(scan, kinds), marked, HEAD, MARKS)
+    assert found.subtype == "intraparenchymal"
+    (unclear,) = marked_places(certain(scan, {}), marked, HEAD, MARKS)
+    assert unclear.subtype is None
+    assert unclear.words().endswith("of no clear kind")
 
 
 def test_more_places_than_are_told_are_counted():
-    places = [MarkedPlace(n, n, 9 - n, "left", "epidural") for n in range(MOST_TOLD + 2)]
+    places = [MarkedPlace(n, (9 - n,), ((1.0, 1.0),), "left", None) for n in range(MOST_TOLD + 2)]
     assert marked_words(places).endswith("; 2 smaller places.")
     assert marked_words(places[: MOST_TOLD + 1]).endswith("; 1 smaller place.")
     assert "smaller" not in marked_words(places[:MOST_TOLD])

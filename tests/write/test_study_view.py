@@ -168,7 +168,15 @@ def test_a_lesion_map_shows_the_strongest_subtype_of_each_place(scan):
     assert maps[5, 20, 12] == 225
     assert maps[5, 2, 2] == 0
     assert (np.delete(maps, [5, 20], axis=0) < 128).all()
-    assert [one.cells for one in shown.view.slices if one.cells] == [17, 1]
+    marks = {
+        at: [mark.cells for mark in one.marks]
+        for at, one in enumerate(shown.view.slices)
+        if one.marks
+    }
+    assert marks == {5: [16, 1], 20: [1]}
+    (row, column) = shown.view.slices[5].marks[0].at
+    assert (row, column) == (12 / 32, 22 / 32)
+    assert shown.view.slices[5].marks[0].side == "left"
     assert (shown.view.map.level, shown.view.map.rows) == (0.5, 32)
 
 
@@ -180,33 +188,45 @@ def test_an_activation_map_is_relative_to_its_strongest_place(scan):
     assert (maps[:, 1, 2] == 255).all()
     assert (maps[:, 0, 0] < 128).all()
     assert shown.view.map.level == 0.0
-    assert {one.cells for one in shown.view.slices} == {None}
+    assert {one.marks for one in shown.view.slices} == {None}
     leading = max(NAMES, key=lambda name: scan.slices[3].probabilities[name])
     assert shown.view.slices[3].subtype == leading
     assert shown.marked is None
 
 
-def test_the_largest_lesion_comes_first_and_no_jump_is_beside_another(scan):
+def test_each_marked_place_comes_once_the_largest_first_and_then_more_of_them(scan):
     logits = np.full((28, 32, 32, 5), -3.0, np.float32)
-    logits[6, 9:13, 9:13] = logits[7, 9:14, 9:14] = logits[20, 9:12, 9:12] = 3.0
+    logits[6, 9:13, 9:13] = logits[7, 9:14, 9:14] = logits[20, 14:17, 14:17] = 3.0
     jumps = with_map(scan, "lesion", logits).view.jumps
-    assert jumps == (7, 20)
-    logits[::3, 10:12, 10:12] = 3.0
+    any_of = [one.probabilities[ANY] for one in scan.slices]
+    first = max((6, 7), key=lambda index: any_of[index])
+    assert [one.slice for one in jumps] == [first, 20]
+    assert [one.cells for one in jumps] == [16 if first == 6 else 25, 9]
+    logits[8:21, 12:17, 12:17] = 3.0
     jumps = with_map(scan, "lesion", logits).view.jumps
-    assert jumps[0] == 7
-    assert 3 < len(jumps) <= 6
-    places = [scan.slices[index].position_mm for index in jumps]
-    assert min(abs(a - b) for a in places for b in places if a is not b) >= 12
-    highest = with_map(scan, "activation", np.zeros((28, 4, 4, 5), np.float32)).view.jumps
-    assert len(highest) == 3
-    assert highest[0] == max(range(28), key=lambda i: scan.slices[i].probabilities[ANY])
+    assert 2 < len(jumps) <= 6  # one long place now, of which more slices follow
+    at = [scan.slices[one.slice].position_mm for one in jumps]
+    assert min(abs(a - b) for a in at for b in at if a is not b) >= 12
+
+
+def test_where_nothing_is_marked_the_highest_slices_come_first(scan):
+    for kind, logits in (
+        ("lesion", np.full((28, 32, 32, 5), -3.0, np.float32)),
+        ("activation", np.zeros((28, 4, 4, 5), np.float32)),
+    ):
+        jumps = with_map(scan, kind, logits).view.jumps
+        assert len(jumps) == 3
+        assert jumps[0].slice == max(range(28), key=lambda i: scan.slices[i].probabilities[ANY])
+        assert {one.cells for one in jumps} == {None}
+        at = [scan.slices[one.slice].position_mm for one in jumps]
+        assert min(abs(a - b) for a in at for b in at if a is not b) >= 12
 
 
 def test_a_scan_without_positions_has_jumps(scan, bundle):
     slices = tuple(replace(one, position_mm=None) for one in scan.slices)
-    jumps = show_study(replace(scan, slices=slices), bundle).view.jumps
-    assert min(abs(a - b) for a in jumps for b in jumps if a != b) > 1
+    jumps = [one.slice for one in show_study(replace(scan, slices=slices), bundle).view.jumps]
+    assert min([abs(a - b) for a in jumps for b in jumps if a != b], default=2) > 1
     one = replace(
         scan, slices=scan.slices[:1], hu=scan.hu[:1], activation_maps=scan.activation_maps[:1]
     )
-    assert show_study(one, bundle).view.jumps == (0,)
+    assert {jump.slice for jump in show_study(one, bundle).view.jumps} == {0}

@@ -21,7 +21,7 @@ LESION_LEVEL = 0.5
 TISSUE_HU = (0, 110)
 """Water to clotted blood."""
 
-LEAST_TISSUE = 0.2
+LEAST_TISSUE = 0.5
 """Share of tissue in a cell, below which it is bone or air and no lesion map marks it."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from html import escape
 
 from ichlite.infer.results import Analysed
@@ -28,16 +28,18 @@ def places(scan: Analysed) -> list[float]:
     return [round(x(value), 2) for value in values]
 
 
-def probability_chart(scan: Analysed, threshold: float | None) -> str:
+def probability_chart(scan: Analysed, threshold: float | None, marked: Iterable[int] = ()) -> str:
     """Draw an analysed scan as an HTML element of any width and height.
 
     Args:
         scan: At least one slice; without positions the slice number stands on the axis.
         threshold: Threshold of a slice's `any`, in [0, 1], drawn as a dashed line; None: no line.
+        marked: Indices of slices that get a tick on top.
     """
     title = _axis(scan)[1]
     at = places(scan)
     drawn = [*_gaps(scan, at), *(f'<path class="grid" d="M0 {y}H100"/>' for y in (0, 50, 100))]
+    drawn += [f'<path class="marked" d="M{at[index]} -6V0"/>' for index in marked]
     if threshold is not None:
         drawn.append(f'<path class="threshold" d="M0 {_y(threshold)}H100"/>')
     for name in CLASSES:

@@ -16,6 +16,9 @@ from ichlite.write.pictures import Box, Marks
 MOST_TOLD = 3
 """Places that are told one by one; the others are counted."""
 
+LEAST_KIND = 0.15
+"""Probability of the likeliest subtype, below which a place is said to be of no clear kind."""
+
 _MIDDLE = 0.08
 """Share of the head's width beside its middle that counts as neither side."""
 
@@ -24,37 +27,46 @@ _BOTH = 0.25
 
 _SIDES = {"L": "left", "R": "right"}
 
+Cell = tuple[int, int, int]
+
 
 @dataclass(frozen=True, slots=True)
 class MarkedPlace:
-    """Slices, one after the other, in which a lesion map marks blood.
+    """A place where a lesion map marks blood: cells that touch, in a slice or from one to the next.
 
     Attributes:
-        first, last: Indices of its slices.
-        cells: In all of them.
+        first: Index of its first slice.
+        cells: In each of its slices.
+        centres: Row and column of their middle in each slice, in cells.
         side: `left` or `right` of the patient, `both sides`, or `middle`; None where the sides of
             the picture are not known.
-        subtype: The most likely one, by the probabilities of its slices.
+        subtype: The most likely one, by the probabilities of its slices; None: of no clear kind.
     """
 
     first: int
-    last: int
-    cells: int
+    cells: tuple[int, ...]
+    centres: tuple[tuple[float, float], ...]
     side: str | None
-    subtype: str
+    subtype: str | None
+
+    @property
+    def last(self) -> int:
+        """Index of its last slice."""
+        return self.first + len(self.cells) - 1
 
     def words(self) -> str:
         """Return what is to be said of it.
 
         Example:
-            >>> MarkedPlace(7, 12, 40, "left", "subdural").words()
-            'slices 8 to 13, left, most like subdural'
-            >>> MarkedPlace(7, 7, 2, None, "epidural").words()
-            'slice 8, most like epidural'
+            >>> MarkedPlace(7, (4, 9), ((3.0, 4.0),) * 2, "left", "subdural").words()
+            'slices 8 to 9, left, most like subdural'
+            >>> MarkedPlace(7, (2,), ((3.0, 4.0),), None, None).words()
+            'slice 8, of no clear kind'
         """
         one = self.first == self.last
         where = f"slice {self.first + 1}" if one else f"slices {self.first + 1} to {self.last + 1}"
-        return ", ".join(filter(None, [where, self.side, f"most like {self.subtype}"]))
+        kind = f"most like {self.subtype}" if self.subtype else "of no clear kind"
+        return ", ".join(filter(None, [where, self.side, kind]))
 
 
 def marked_cells(scan: Analysed) -> NDArray[np.bool_] | None:
@@ -88,16 +100,10 @@ def side_of(marked: NDArray[np.bool_], head: Box, marks: Marks | None) -> str | 
     return _SIDES[marks[0] if on_left > 0.5 else marks[1]]
 
 
-def likeliest_subtype(scan: Analysed, first: int, last: int) -> str:
-    """Return the subtype with the highest mean probability in slices, both ends included."""
-    some = scan.slices[first : last + 1]
-    return max(NAMES, key=lambda name: sum(one.probabilities[name] for one in some))
-
-
 def marked_places(
     scan: Analysed, marked: NDArray[np.bool_], head: Box, marks: Marks | None
 ) -> tuple[MarkedPlace, ...]:
-    """Return the runs of slices in which blood is marked, the largest first.
+    """Return the places where blood is marked, the largest first.
 
     Args:
         scan: The result.
@@ -105,45 +111,73 @@ def marked_places(
         head: As in `side_of`.
         marks: The same.
     """
-    cells = marked.sum(axis=(1, 2))
-    found = [
-        MarkedPlace(
-            first=first,
-            last=last,
-            cells=int(cells[first : last + 1].sum()),
-            side=side_of(marked[first : last + 1], head, marks),
-            subtype=likeliest_subtype(scan, first, last),
-        )
-        for first, last in _runs((cells > 0).tolist(), scan.breaks)
-    ]
-    return tuple(sorted(found, key=lambda place: -place.cells))
+    found = [_place(scan, cells, marked.shape, head, marks) for cells in _touching(scan, marked)]
+    return tuple(sorted(found, key=lambda place: -sum(place.cells)))
 
 
 def marked_words(places: Sequence[MarkedPlace]) -> str:
-    """Return a sentence on the marked places, the largest first.
+    """Return what the marked places are, the largest first.
 
     Example:
-        >>> marked_words([MarkedPlace(7, 12, 40, "left", "subdural")])
-        'Marked: slices 8 to 13, left, most like subdural.'
+        >>> marked_words([MarkedPlace(7, (4, 9), ((3.0, 4.0),) * 2, "left", "subdural")])
+        'slices 8 to 9, left, most like subdural.'
         >>> marked_words([])
-        'No place is marked in the lesion map.'
+        'no place.'
     """
     if not places:
-        return "No place is marked in the lesion map."
+        return "no place."
     told = "; ".join(place.words() for place in places[:MOST_TOLD])
     rest = len(places) - MOST_TOLD
     more = f"; {rest} smaller place{'s' * (rest > 1)}" if rest > 0 else ""
-    return f"Marked: {told}{more}."
+    return f"{told}{more}."
 
 
-def _runs(marked: Sequence[bool], breaks: Sequence[int]) -> list[tuple[int, int]]:
-    """Return the first and last index of each run of marked slices, none across a gap."""
-    runs: list[tuple[int, int]] = []
-    for index, is_marked in enumerate(marked):
-        if not is_marked:
-            continue
-        if runs and runs[-1][1] == index - 1 and index - 1 not in breaks:
-            runs[-1] = runs[-1][0], index
-        else:
-            runs.append((index, index))
-    return runs
+def _place(
+    scan: Analysed, cells: list[Cell], shape: tuple[int, ...], head: Box, marks: Marks | None
+) -> MarkedPlace:
+    """Return the place that cells make up."""
+    table = np.array(cells)
+    first, last = table[:, 0].min(), table[:, 0].max()
+    of_slices = [table[table[:, 0] == index, 1:] for index in range(first, last + 1)]
+    counts = tuple(len(one) for one in of_slices)
+    alone = np.zeros(shape, bool)
+    alone[tuple(table.T)] = True
+    likely = {
+        name: np.average(
+            [one.probabilities[name] for one in scan.slices[first : last + 1]], weights=counts
+        )
+        for name in NAMES
+    }
+    subtype = max(NAMES, key=lambda name: likely[name])
+    return MarkedPlace(
+        first=int(first),
+        cells=counts,
+        centres=tuple((float(r), float(c)) for r, c in (one.mean(0) + 0.5 for one in of_slices)),
+        side=side_of(alone, head, marks),
+        subtype=subtype if likely[subtype] >= LEAST_KIND else None,
+    )
+
+
+def _touching(scan: Analysed, marked: NDArray[np.bool_]) -> list[list[Cell]]:
+    """Return the groups of marked cells that touch, by a side or a corner, none across a gap."""
+    left = {(int(k), int(r), int(c)) for k, r, c in np.argwhere(marked)}
+    steps = [
+        (k, r, c)
+        for k in (-1, 0, 1)
+        for r in (-1, 0, 1)
+        for c in (-1, 0, 1)
+        if (k, r, c) != (0,) * 3
+    ]
+    groups = []
+    while left:
+        group = [left.pop()]
+        for slice_, row, column in group:  # it grows while it is gone through
+            for k, r, c in steps:
+                if min(slice_, slice_ + k) in scan.breaks and k:
+                    continue
+                cell = slice_ + k, row + r, column + c
+                if cell in left:
+                    left.remove(cell)
+                    group.append(cell)
+        groups.append(sorted(group))
+    return groups

@@ -65,13 +65,13 @@ def scan_section(
     return "".join(
         [
             f'<p class="decision">{meter(scan)}{decision(scan, bundle)}</p>',
-            _marked(shown),
+            _marked(scan, shown),
             _record(bundle),
             definitions("who", identity(scan, first)) if identifiers else "",
             f'<ul class="remarks">{items(lines)}</ul>' if lines else "",
             '<div class="reading"><div class="screen"><p class="still">',
             "The pictures need JavaScript, which this page carries inside itself.</p>",
-            _chart(scan, bundle),
+            _chart(scan, shown, bundle),
             _facts(scan, shown),
             f'</div><div class="panel">{_scores(scan)}',
             f'<p class="note map-note">{_map_note(shown.view.map)}</p></div></div>',
@@ -115,9 +115,13 @@ def meter(scan: Analysed) -> str:
     return f'<span class="meter" style="{values}" aria-hidden="true"></span>'
 
 
-def _marked(shown: Shown) -> str:
+def _marked(scan: Analysed, shown: Shown) -> str:
     """Return where the lesion map marks blood, in words."""
-    return "" if shown.marked is None else f"<p>{html_text(marked_words(shown.marked))}</p>"
+    if shown.marked is None:
+        return ""
+    where = "Marked" if scan.scan[ANY] >= scan.threshold else "Marked, though under the threshold"
+    said = f"{where}: {marked_words(shown.marked)}" if shown.marked else "No place is marked."
+    return f"<p>{html_text(said)}</p>"
 
 
 def _record(bundle: Bundle) -> str:
@@ -131,10 +135,10 @@ def _record(bundle: Bundle) -> str:
         return ""
     found, cleared = point.nested.sensitivity, point.nested.specificity
     return (
-        f'<p class="note">On {evidence.data.scans} scans that the model had not seen, a threshold '
-        f"chosen like this flagged {found.value:.0%} of those that bleed ({found.low:.0%} to "
-        f"{found.high:.0%}) and {1 - cleared.value:.0%} of the others ({1 - cleared.high:.0%} to "
-        f"{1 - cleared.low:.0%}).</p>"
+        f'<p class="record">On {evidence.data.scans} scans that the model had not seen, a '
+        f"threshold chosen like this flagged {found.value:.0%} of those that bleed "
+        f"({found.low:.0%} to {found.high:.0%}) and {1 - cleared.value:.0%} of the others "
+        f"({1 - cleared.high:.0%} to {1 - cleared.low:.0%}).</p>"
     )
 
 
@@ -233,7 +237,7 @@ def _date(text: str | None) -> str | None:
     return f"{text[:4]}-{text[4:6]}-{text[6:]}"
 
 
-def _chart(scan: Analysed, bundle: Bundle) -> str:
+def _chart(scan: Analysed, shown: Shown, bundle: Bundle) -> str:
     threshold = bundle.rule.threshold(ANY)
     placed = scan.slices[0].position_mm is not None
     together = bundle.rule.scan_rule == "noisy_or"
@@ -243,10 +247,12 @@ def _chart(scan: Analysed, bundle: Bundle) -> str:
         else f"Red dashes: threshold of “any”, {shown_threshold(threshold)}."
     )
     gaps = " Tinted: no slice was judged here." if scan.breaks and placed else ""
+    marked = [index for index, one in enumerate(shown.view.slices) if one.marks]
+    ticks = " Ticks on top: marked slices." if marked else ""
     return (
-        f"<figure>{probability_chart(scan, None if together else threshold)}"
+        f"<figure>{probability_chart(scan, None if together else threshold, marked)}"
         f'<figcaption>{"".join(map(_key, CLASSES))}<span class="note">Probability of each slice. '
-        f"{meaning}{gaps}</span></figcaption></figure>"
+        f"{meaning}{ticks}{gaps}</span></figcaption></figure>"
     )
 
 

@@ -25,13 +25,7 @@ from ichlite.labels import ANY, NAMES
 from ichlite.records import SliceHeader, image_name
 from ichlite.write.chart import places
 from ichlite.write.escaping import printable
-from ichlite.write.marked import (
-    MarkedPlace,
-    likeliest_subtype,
-    marked_cells,
-    marked_places,
-    side_of,
-)
+from ichlite.write.marked import MarkedPlace, marked_cells, marked_places
 from ichlite.write.pictures import pictures_of
 from ichlite.write.pixels import LEVELS, pack_maps
 
@@ -49,6 +43,20 @@ JUMP_APART_MM = 12.0
 """Two jumps to one bleed would be one jump too many."""
 
 
+class MarkView(Document, frozen=True, kw_only=True):
+    """What a lesion map marks in one slice, of one place.
+
+    Attributes:
+        cells: How many.
+        side: Of the patient, where the place is; None where that is not known.
+        at: Row and column of their middle, as shares of the map.
+    """
+
+    cells: int
+    side: str | None
+    at: tuple[float, float]
+
+
 class SliceView(Document, frozen=True, kw_only=True):
     """What is said of one slice.
 
@@ -57,9 +65,7 @@ class SliceView(Document, frozen=True, kw_only=True):
         position_mm: Along the slice normal; None where unknown.
         place: On the chart's axis, 0 at its left end, 100 at its right.
         probabilities: Of `any` and each subtype.
-        cells: Places of a lesion map that say blood; None of an activation map.
-        side: Of the patient, where these are (`marked.side_of`); None where there are none, or the
-            sides are not known.
+        marks: What the lesion map marks in it; None of an activation map.
         subtype: The most likely one of the slice.
     """
 
@@ -67,9 +73,23 @@ class SliceView(Document, frozen=True, kw_only=True):
     position_mm: float | None
     place: float
     probabilities: Mapping[str, float]
-    cells: int | None
-    side: str | None
+    marks: tuple[MarkView, ...] | None
     subtype: str
+
+
+class JumpView(Document, frozen=True, kw_only=True):
+    """A slice to look at first.
+
+    Attributes:
+        slice: Its index.
+        cells: Of the place to look at in it; None of a slice without a mark.
+        side, subtype: Of that place, as `marked.MarkedPlace` has them.
+    """
+
+    slice: int
+    cells: int | None = None
+    side: str | None = None
+    subtype: str | None = None
 
 
 class PixelView(Document, frozen=True, kw_only=True):
@@ -120,8 +140,8 @@ class StudyView(Document, frozen=True, kw_only=True):
 
     Attributes:
         slices: Feet to head.
-        jumps: Indices of the slices to look at first: those with the largest marks in the lesion
-            map, or, without any, of the highest `any`; each of another place.
+        jumps: The slices to look at first: one for each marked place, the largest first, then more
+            of these; where nothing is marked, those of the highest `any`.
         marks: Letters at the left, right, top and bottom of a picture; None where the orientation
             of the picture is not known.
         head: Top, bottom, left and right of the head, of the square of the maps: 0 to 1.
@@ -129,7 +149,7 @@ class StudyView(Document, frozen=True, kw_only=True):
     """
 
     slices: tuple[SliceView, ...]
-    jumps: tuple[int, ...]
+    jumps: tuple[JumpView, ...]
     windows: tuple[WindowView, ...]
     map: MapView
     marks: tuple[str, str, str, str] | None
@@ -176,10 +196,9 @@ def show_study(scan: Analysed, bundle: Bundle, *, native: bool = True) -> Shown:
     pictures = pictures_of(scan, scan.hu, native=native)
     maps = _maps(scan.activation_maps, bundle, scan)
     marked = marked_cells(scan)
-    cells = None if marked is None else marked.sum(axis=(1, 2)).tolist()
-    sides: list[str | None] = [None] * len(maps)
+    found = None
     if marked is not None:
-        sides = [side_of(one, pictures.head, pictures.marks) for one in marked]
+        found = marked_places(scan, marked, pictures.head, pictures.marks)
     packed_maps = pack_maps(maps)
     view = StudyView(
         slices=tuple(
@@ -188,13 +207,12 @@ def show_study(scan: Analysed, bundle: Bundle, *, native: bool = True) -> Shown:
                 position_mm=scores.position_mm,
                 place=place,
                 probabilities=scores.probabilities,
-                cells=None if cells is None else cells[index],
-                side=sides[index],
-                subtype=likeliest_subtype(scan, index, index),
+                marks=None if found is None else _marks_in(index, found, maps.shape),
+                subtype=max(NAMES, key=lambda name: scores.probabilities[name]),
             )
             for index, (scores, place) in enumerate(zip(scan.slices, places(scan), strict=True))
         ),
-        jumps=jumps_of(scan, cells),
+        jumps=jumps_of(scan, found or ()),
         windows=tuple(
             WindowView(name=one.name, centre_hu=one.centre_hu, width_hu=one.width_hu)
             for one in VIEWER_WINDOWS
@@ -203,7 +221,7 @@ def show_study(scan: Analysed, bundle: Bundle, *, native: bool = True) -> Shown:
             kind=bundle.map.kind,
             rows=maps.shape[1],
             columns=maps.shape[2],
-            level=0.0 if marked is None else LESION_LEVEL,
+            level=0.0 if found is None else LESION_LEVEL,
         ),
         marks=pictures.marks,
         head=pictures.head,
@@ -217,12 +235,26 @@ def show_study(scan: Analysed, bundle: Bundle, *, native: bool = True) -> Shown:
             bytes=(*map(len, pictures.packed), len(packed_maps)),
         ),
     )
-    return Shown(
-        view,
-        b"".join([*pictures.packed, packed_maps]),
-        pictures.headers,
-        None if marked is None else marked_places(scan, marked, pictures.head, pictures.marks),
-    )
+    return Shown(view, b"".join([*pictures.packed, packed_maps]), pictures.headers, found)
+
+
+def _marks_in(
+    index: int, found: Sequence[MarkedPlace], shape: tuple[int, ...]
+) -> tuple[MarkView, ...]:
+    """Return the marks of one slice, the largest first."""
+    marks = [
+        MarkView(
+            cells=place.cells[index - place.first],
+            side=place.side,
+            at=(
+                place.centres[index - place.first][0] / shape[1],
+                place.centres[index - place.first][1] / shape[2],
+            ),
+        )
+        for place in found
+        if place.first <= index <= place.last
+    ]
+    return tuple(sorted(marks, key=lambda mark: -mark.cells))
 
 
 def _maps(logits: NDArray[np.float32], bundle: Bundle, scan: Analysed) -> NDArray[np.float64]:
@@ -240,18 +272,20 @@ def _maps(logits: NDArray[np.float32], bundle: Bundle, scan: Analysed) -> NDArra
     return np.asarray(shown / np.maximum(strongest, np.finfo(float).tiny))
 
 
-def jumps_of(scan: Analysed, cells: Sequence[int] | None) -> tuple[int, ...]:
-    """Return the slices to look at first, none beside another.
+def jumps_of(scan: Analysed, found: Sequence[MarkedPlace]) -> tuple[JumpView, ...]:
+    """Return the slices to look at first.
 
-    Those with marks in the lesion map, the largest first; where none has, the highest `any`.
-    Slices without a position are taken for neighbours of those that are next to them in order.
+    One for each marked place, the largest first: of its slices that have at least half of its
+    largest mark, the one of the highest `any`. Then more slices of these places, none beside
+    another. Where nothing is marked, the highest `any`. Slices without a position are taken for
+    neighbours of those that are next to them in order.
 
     Args:
         scan: The result.
-        cells: Of each slice, places of its lesion map that say blood; None without a lesion map.
+        found: Where its lesion map marks blood, the largest place first.
     """
-    count = len(scan.slices)
-    positions = [scores.position_mm for scores in scan.slices]
+    scores = [one.probabilities[ANY] for one in scan.slices]
+    positions = [one.position_mm for one in scan.slices]
 
     def apart(one: int, other: int) -> bool:
         a, b = positions[one], positions[other]
@@ -259,14 +293,27 @@ def jumps_of(scan: Analysed, cells: Sequence[int] | None) -> tuple[int, ...]:
             return abs(one - other) > 1
         return abs(a - b) >= JUMP_APART_MM
 
-    sizes = [0] * count if cells is None else cells
-    order = sorted(
-        (index for index in range(count) if sizes[index] or not any(sizes)),
-        key=lambda i: (-sizes[i], -scan.slices[i].probabilities[ANY], i),
-    )
-    most = MOST_JUMPS if any(sizes) else MOST_UNMARKED_JUMPS
-    chosen: list[int] = []
-    for index in order:
-        if len(chosen) < most and all(apart(index, other) for other in chosen):
-            chosen.append(index)
+    def jump(place: MarkedPlace, index: int) -> JumpView:
+        cells = place.cells[index - place.first]
+        return JumpView(slice=index, cells=cells, side=place.side, subtype=place.subtype)
+
+    chosen: list[JumpView] = []
+    for place in found[:MOST_JUMPS]:
+        half = max(place.cells) / 2
+        large = [place.first + at for at, cells in enumerate(place.cells) if cells >= half]
+        chosen.append(jump(place, max(large, key=lambda index: (scores[index], -index))))
+    more = [
+        jump(place, index)
+        for place in found
+        for index in sorted(
+            range(place.first, place.last + 1), key=lambda i: -place.cells[i - place.first]
+        )
+    ]
+    most = MOST_JUMPS
+    if not found:
+        order = sorted(range(len(scores)), key=lambda index: (-scores[index], index))
+        more, most = [JumpView(slice=index) for index in order], MOST_UNMARKED_JUMPS
+    for one in more:
+        if len(chosen) < most and all(apart(one.slice, other.slice) for other in chosen):
+            chosen.append(one)
     return tuple(chosen)

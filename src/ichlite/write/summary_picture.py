@@ -20,7 +20,7 @@ from ichlite.infer.results import Analysed, ScanResult, shown_threshold
 from ichlite.labels import ANY, NAMES, SUBTYPES
 from ichlite.write.dicom_object import ascii_text
 from ichlite.write.findings import Finding, findings_of
-from ichlite.write.marked import marked_cells
+from ichlite.write.marked import marked_cells, marked_places
 from ichlite.write.pictures import Pictures, picture_of, pictures_of
 from ichlite.write.result_text import (
     call_lines,
@@ -172,7 +172,9 @@ def _slices(page: Image.Image, scan: Analysed) -> None:
     pictures = pictures_of(scan, scan.hu, native=False)
     left, top = WIDTH - _MARGIN - 2 * _SIDE - _GAP, _MARGIN
     marked = marked_cells(scan)
-    first = jumps_of(scan, None if marked is None else marked.sum(axis=(1, 2)).tolist())
+    head, sides = pictures.head, pictures.marks
+    found = () if marked is None else marked_places(scan, marked, head, sides)
+    first = [jump.slice for jump in jumps_of(scan, found)]
     for number, index in enumerate(first[:MOST_PICTURES]):
         down, right = divmod(number, 2)
         place = (left + right * (_SIDE + _GAP), top + down * (_SIDE + _GAP + 70))

@@ -148,9 +148,13 @@ export function fit(pixels, stage, zoom, move) {
   };
 }
 
+/** Share of the stage that the head fills: beside it is room for the letters of the sides. */
+const FILLED = 0.93;
+
 /** Returns the zoom and the move by which a box of the whole picture fills the stage. */
 export function around(box, stage) {
-  const zoom = Math.max(1, Math.min(3, stage.width / box.width, stage.height / box.height));
+  const most = FILLED * Math.min(stage.width / box.width, stage.height / box.height);
+  const zoom = Math.max(1, Math.min(3, most));
   return {
     zoom,
     move: {

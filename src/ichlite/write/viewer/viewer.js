@@ -41,7 +41,7 @@ export class Viewer {
     this.move = { x: 0, y: 0 };
     this.pointers = new Map();
     this.wheeled = 0;
-    this.index = view.jumps[0];
+    this.index = view.jumps[0].slice;
     this.jumped = 0;
     this.fillMarks();
     this.fillControls();
@@ -94,34 +94,35 @@ export class Viewer {
 
   fillJumps() {
     const jumps = this.find(".jumps");
-    for (const index of this.view.jumps) {
+    this.view.jumps.forEach((jump, at) => {
       const button = document.createElement("button");
       button.type = "button";
-      button.value = index;
-      const [kind, ...where] = this.finding(index);
-      button.appendChild(document.createElement("b")).textContent = `${index + 1}: ${kind}`;
+      button.value = at;
+      const [kind, ...where] = this.finding(jump);
+      button.appendChild(document.createElement("b")).textContent = `${jump.slice + 1}: ${kind}`;
       button.appendChild(document.createTextNode(where.join(", ")));
-      button.addEventListener("click", () => this.show(index));
+      button.addEventListener("click", () => this.jumpTo(at));
       jumps.appendChild(button);
+    });
+  }
+
+  /** Returns what the place to look at in a slice is most like, and where and how large it is. */
+  finding(jump) {
+    if (jump.cells === null) {
+      return [`any ${this.view.slices[jump.slice].probabilities.any.toFixed(2)}`, "no mark"];
     }
+    return [jump.subtype || "unclear kind", ...this.marked(jump)];
   }
 
-  /** Returns what a slice shows, most likely, and where and how large its mark is. */
-  finding(index) {
-    const slice = this.view.slices[index];
-    if (!slice.cells) return [`any ${slice.probabilities.any.toFixed(2)}`, "no mark"];
-    return [slice.subtype, ...this.marked(slice)];
-  }
-
-  /** Returns on which side a slice is marked, and how much of it. */
-  marked(slice) {
+  /** Returns on which side a mark is, and how large it is. */
+  marked(mark) {
     const { rows, columns } = this.view.map;
     const { row_mm, column_mm } = this.view.pixels;
     const side = Math.max(this.view.pixels.rows, this.view.pixels.columns);
-    const cm2 = (slice.cells * row_mm * column_mm * side * side) / (rows * columns * 100);
+    const cm2 = (mark.cells * row_mm * column_mm * side * side) / (rows * columns * 100);
     const size =
-      row_mm && column_mm ? `≈ ${cm2.toFixed(cm2 < 10 ? 1 : 0)} cm²` : `${slice.cells} cells`;
-    return slice.side ? [slice.side, size] : [size];
+      row_mm && column_mm ? `≈ ${cm2.toFixed(cm2 < 10 ? 1 : 0)} cm²` : `${mark.cells} cells`;
+    return mark.side ? [mark.side, size] : [size];
   }
 
   fillScores() {
@@ -223,18 +224,25 @@ export class Viewer {
     this.draw();
   }
 
-  setZoom(zoom, at) {
+  /** Zooms, and leaves a place where it is: that of the pointer, else the largest mark. */
+  setZoom(zoom, at = this.markFromMiddle()) {
     const before = this.zoom;
     this.zoom = clamp(zoom, 1, MOST_ZOOM);
     const share = this.zoom / before;
-    if (at) {
-      // The place under the pointer stays where it is.
-      this.move.x = at.x - share * (at.x - this.move.x);
-      this.move.y = at.y - share * (at.y - this.move.y);
-    } else {
-      this.move = { x: share * this.move.x, y: share * this.move.y };
-    }
+    this.move.x = at.x - share * (at.x - this.move.x);
+    this.move.y = at.y - share * (at.y - this.move.y);
     this.draw();
+  }
+
+  /** Returns where the largest mark of the slice is, from the middle of the stage; else that. */
+  markFromMiddle() {
+    const [mark] = this.view.slices[this.index].marks || [];
+    if (!mark || !this.find(".overlay .shown").checked) return { x: 0, y: 0 };
+    const square = this.pictures.square(this.box);
+    return {
+      x: square.x + mark.at[1] * square.width - this.size.width / 2,
+      y: square.y + mark.at[0] * square.height - this.size.height / 2,
+    };
   }
 
   /** Makes the head as large as the stage allows. */
@@ -270,7 +278,9 @@ export class Viewer {
     const rest = (parseFloat(screen) || window.innerHeight) - SPACE_BELOW;
     const inPage = rest - top - window.scrollY;
     const inSection = rest - (top - box(this.section).top);
-    style.setProperty("--fit", `${Math.round(inPage >= LEAST_HEIGHT ? inPage : inSection)}px`);
+    // Who followed a link to the scan has the page scrolled to it.
+    const isAtTop = inPage >= LEAST_HEIGHT && location.hash === "";
+    style.setProperty("--fit", `${Math.round(isAtTop ? inPage : inSection)}px`);
   }
 
   /** Fits the canvas to its place on the page, in pixels of the screen. */
@@ -343,19 +353,22 @@ export class Viewer {
     const scores = ["any", slice.subtype].map(
       (name) => `${name} ${slice.probabilities[name].toFixed(2)}`,
     );
-    if (slice.cells !== null) {
-      const here = slice.cells ? `marked here: ${this.marked(slice).join(", ")}` : "no mark here";
-      this.say(".here", here);
+    if (slice.marks) {
+      const here = slice.marks.map((mark) => this.marked(mark).join(" ")).join("; ");
+      this.say(".here", here ? `marked here: ${here}` : "no mark here");
     }
-    const jumped = this.view.jumps.indexOf(this.index);
-    if (jumped >= 0) this.jumped = jumped;
+    if (this.view.jumps[this.jumped].slice !== this.index) {
+      const jumped = this.view.jumps.findIndex((jump) => jump.slice === this.index);
+      if (jumped >= 0) this.jumped = jumped;
+    }
     this.say(".corner.slice", [`${this.index + 1} / ${count}`, where, scores[0]].join("\n"));
     this.cursor.style.left = `${slice.place}%`;
     const words = `Slice ${this.index + 1} of ${count}: ${scores.join(", ")}`;
     this.chart.setAttribute("aria-valuenow", this.index + 1);
     this.chart.setAttribute("aria-valuetext", words);
     for (const button of this.section.querySelectorAll(".jumps button")) {
-      button.setAttribute("aria-pressed", Number(button.value) === this.index);
+      const jump = this.view.jumps[button.value];
+      button.setAttribute("aria-pressed", jump.slice === this.index);
     }
     clearTimeout(this.saying);
     this.saying = setTimeout(() => this.say(".said", words), 300);
@@ -365,9 +378,14 @@ export class Viewer {
   /** Shows the next or previous of the slices to look at first, counted from the last of them. */
   jump(step) {
     const { jumps } = this.view;
-    const isThere = jumps[this.jumped] === this.index;
+    const isThere = jumps[this.jumped].slice === this.index;
     const next = isThere || step > 0 ? this.jumped + step : this.jumped;
-    this.show(jumps[(next + jumps.length) % jumps.length]);
+    this.jumpTo((next + jumps.length) % jumps.length);
+  }
+
+  jumpTo(at) {
+    this.jumped = at;
+    this.show(this.view.jumps[at].slice);
   }
 
   scrollTo(event) {
@@ -514,7 +532,8 @@ export class Viewer {
     const side = { width: PRINT_SIDE, height: PRINT_SIDE };
     const { zoom, move } = this.headIn(side);
     const box = fit(this.view.pixels, side, zoom, move);
-    for (const index of this.view.jumps.slice(0, PRINTED)) {
+    for (const jump of this.view.jumps.slice(0, PRINTED)) {
+      const index = jump.slice;
       const pair = document.createElement("figure");
       for (const opacity of [null, 0.25]) {
         const canvas = pair.appendChild(canvasOf(PRINT_SIDE, PRINT_SIDE));
@@ -525,7 +544,7 @@ export class Viewer {
       const caption = document.createElement("figcaption");
       const marks = this.view.marks ? `; left in the picture: ${this.view.marks[0]}` : "";
       caption.textContent =
-        `slice ${index + 1} of ${this.view.slices.length}: ${this.finding(index).join(", ")}; ` +
+        `slice ${index + 1} of ${this.view.slices.length}: ${this.finding(jump).join(", ")}; ` +
         `level ${this.level}, width ${this.width} HU${marks}`;
       pair.appendChild(caption);
       figure.appendChild(pair);
