@@ -219,6 +219,7 @@ def test_wheel_keys_and_drag_scroll_between_feet_and_head(viewer):
 
 def drag(viewer, x, y, button="left"):
     stage = viewer.find(".stage")
+    viewer.run("arguments[0].scrollIntoView({block: 'center'})", stage)
     pointer = {"left": 0, "middle": 1, "right": 2}[button]
     actions = ActionBuilder(viewer.browser)
     actions.pointer_action.move_to(stage).pointer_down(pointer)

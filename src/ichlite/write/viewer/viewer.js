@@ -184,8 +184,9 @@ export class Viewer {
         else if (button.value === "in") this.setZoom(1.25 * this.zoom);
         else if (button.value === "out") this.setZoom(this.zoom / 1.25);
         else {
+          this.zoom = 1;
           this.move = { x: 0, y: 0 };
-          this.setZoom(1);
+          this.draw();
         }
       });
     }
