@@ -97,5 +97,7 @@ def test_a_point_lies_in_the_file_where_the_map_saw_it(tmp_path, shape, upside_d
     assert abs(other.row - (row + 0.5)) > 2 * one_cell
     assert strongest_point(replace(scan, has_lesion_map=False), ANY, 0) is None
     assert strongest_point(replace(scan, activation_maps=None), ANY, 0) is None
+    bone = replace(scan, hu=np.full((1, 256, 256), 999, np.int16))
+    assert strongest_point(bone, ANY, 0) is None
     gone = replace(scan, slices=(replace(scan.slices[0], file=str(tmp_path / "gone")),))
     assert strongest_point(gone, ANY, 0) is None

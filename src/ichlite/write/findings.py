@@ -118,7 +118,8 @@ def strongest_point(scan: Analysed, name: str, index: int) -> Point | None:
         index: Of the slice.
 
     Returns:
-        None without a lesion map, or where the file can no longer be read.
+        None without a lesion map, where the slice shows bone and air alone, or where the file can
+        no longer be read.
     """
     maps, scores = scan.lesion_map, scan.slices[index]
     header = next(
@@ -133,6 +134,8 @@ def strongest_point(scan: Analysed, name: str, index: int) -> Point | None:
         return None
     values = maps[index].max(axis=-1) if name == ANY else maps[index][..., NAMES.index(name)]
     cell = np.unravel_index(int(values.argmax()), values.shape)
+    if values[cell] == 0:  # bone and air alone
+        return None
     # The map lies over the square that holds the picture in its middle, the face up.
     side = max(header.rows, header.columns)
     rows, columns = values.shape
