@@ -27,6 +27,7 @@ def made(windows: np.ndarray, folder: Path) -> list[Contender]:
     return list(architecture_contenders("sfcn_depthwise", ["litert"], windows, folder))
 
 
+@pytest.mark.long
 def test_the_signal_does_not_die(windows: np.ndarray, tmp_path: Path) -> None:
     exact, quantised = made(windows, tmp_path)
     assert [exact.precision, quantised.precision] == ["float32", "int8"]

@@ -23,6 +23,8 @@ from ichlite.infer.pipeline import read_paths
 from ichlite.labels import CLASSES
 from ichlite.records import SkippedFile
 
+pytestmark = pytest.mark.long
+
 STUDIES = 12
 
 
@@ -69,7 +71,6 @@ def compare_with_read(archive: Path, out: Path) -> None:
     assert skipped == [(file.file, file.reason) for file in expected.skipped]
 
 
-@pytest.mark.long
 def test_a_worker_that_is_killed_costs_nothing(archive: Path, cluster: str, tmp_path: Path) -> None:
     out = tmp_path / "scores"
     killed: list[int] = []
@@ -106,7 +107,6 @@ def test_a_worker_that_is_killed_costs_nothing(archive: Path, cluster: str, tmp_
             score_archive(archive, out, there, force=True)
 
 
-@pytest.mark.long
 def test_the_command_prints_one_document(
     ichlite: Callable[..., Any],
     archive: Path,

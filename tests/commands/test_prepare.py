@@ -28,6 +28,7 @@ def phantom_studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.mark.long
 def test_phantom_studies_become_a_store(
     ichlite: Ichlite, phantom_studies: Path, tmp_path: Path
 ) -> None:

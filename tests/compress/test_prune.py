@@ -21,6 +21,7 @@ from ichlite.models import build, light_fcn
 IMAGES = np.random.default_rng(1).random((2, 64, 64, 3), np.float32)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "blocks"), [("light_fcn", 5), ("sfcn_depthwise", 4), ("mobilenet_v2", 16)]
 )

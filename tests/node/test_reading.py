@@ -118,6 +118,7 @@ def test_what_was_acknowledged_survives_a_kill_and_is_read(tmp_path):
         assert not store.exists()
 
 
+@pytest.mark.long
 def test_a_reading_yields_to_what_a_scanner_sends(tmp_path):
     files = _head(tmp_path / "head")
     with running_node(tmp_path / "node") as node:

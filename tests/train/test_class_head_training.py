@@ -32,6 +32,7 @@ def test_a_head_learns_any_and_the_subtypes(kind: str) -> None:
         assert (ill[:, None] > well).mean() > 0.95
 
 
+@pytest.mark.long
 def test_a_seed_says_it_all() -> None:
     table = telling()
     one, same, other = (

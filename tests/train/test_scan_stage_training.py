@@ -51,6 +51,7 @@ def test_a_seed_says_it_all() -> None:
     assert np.abs(one.scans - other.scans).max() > 1e-4
 
 
+@pytest.mark.long
 def test_scores_do_not_depend_on_company() -> None:
     table = made_features(scans=5)
     model = fit_scan_stage(QUICK, [table])

@@ -103,6 +103,7 @@ def test_no_patient_is_named_where_none_should_be(node, study):
     assert b"CANARY" not in fault.value.read()
 
 
+@pytest.mark.long
 def test_add_user_says_what_is_wrong(node):
     done = add_user(node.folder, "eva", "short\n", "--password-stdin")
     assert done.returncode == 2
