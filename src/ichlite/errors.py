@@ -76,10 +76,15 @@ class UnknownName(UsageError):
 
 
 def check_name(kind: str, name: str, choices: Collection[str]) -> None:
-    """Check that a name is in its table.
+    """Check that a name is one of those that exist.
+
+    Args:
+        kind: What it names, such as `loss`.
+        name: The name.
+        choices: All that exist.
 
     Raises:
-        UnknownName: It is not.
+        UnknownName: There is none of that name; lists the choices.
     """
     if name not in choices:
         raise UnknownName(kind, name, list(choices))

@@ -65,6 +65,10 @@ def test_thresholds_are_those_of_the_operating_point_and_a_finding_points_if_pre
         assert {one.point for one in found} == {None}
 
 
+def point_of(scan, name):
+    return strongest_point(scan, name, 0, scan.lesion_map)
+
+
 @pytest.mark.parametrize("shape", [(128, 128), (512, 512), (96, 160), (160, 97)])
 @pytest.mark.parametrize("upside_down", [False, True])
 def test_a_point_lies_in_the_file_where_the_map_saw_it(tmp_path, shape, upside_down):
@@ -89,15 +93,15 @@ def test_a_point_lies_in_the_file_where_the_map_saw_it(tmp_path, shape, upside_d
     )
     one_cell = max(shape) / CELLS
     for name in ("subdural", ANY):
-        point = strongest_point(scan, name, 0)
+        point = point_of(scan, name)
         assert abs(point.row - (row + 0.5)) <= one_cell
         assert abs(point.column - (column + 0.5)) <= one_cell
         assert point.value > 0.7
-    other = strongest_point(scan, "epidural", 0)
+    other = point_of(scan, "epidural")
     assert abs(other.row - (row + 0.5)) > 2 * one_cell
-    assert strongest_point(replace(scan, has_lesion_map=False), ANY, 0) is None
-    assert strongest_point(replace(scan, activation_maps=None), ANY, 0) is None
+    assert point_of(replace(scan, has_lesion_map=False), ANY) is None
+    assert point_of(replace(scan, activation_maps=None), ANY) is None
     bone = replace(scan, hu=np.full((1, 256, 256), 999, np.int16))
-    assert strongest_point(bone, ANY, 0) is None
+    assert point_of(bone, ANY) is None
     gone = replace(scan, slices=(replace(scan.slices[0], file=str(tmp_path / "gone")),))
-    assert strongest_point(gone, ANY, 0) is None
+    assert point_of(gone, ANY) is None

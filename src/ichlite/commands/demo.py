@@ -12,7 +12,7 @@ from ichlite.commands.options import PlainJson
 EPILOG = "Example: ichlite demo --out demo-report"
 
 REPORT_FILE = "report.html"
-LOOK = "Open it in a browser: each head opens at its largest lesion; the wheel scrolls."
+LOOK = "Open it in a browser: each head opens at its largest mark; the wheel scrolls."
 """What to look at, once the page is written."""
 
 

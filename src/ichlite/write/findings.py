@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ichlite.ct.header import read_headers
 from ichlite.ct.tensor import is_upside_down
@@ -63,6 +64,7 @@ def findings_of(scan: Analysed, bundle: Bundle) -> tuple[Finding, ...]:
         bundle: The bundle that judged it.
     """
     thresholds = bundle.at(scan.operating_point).rule.thresholds
+    maps = scan.lesion_map if scan.urgent else None  # nothing is present in another
     found: list[Finding] = []
     for name in CLASSES:
         index = int(np.argmax([one.probabilities[name] for one in scan.slices]))
@@ -74,7 +76,7 @@ def findings_of(scan: Analysed, bundle: Bundle) -> tuple[Finding, ...]:
                 probability=scan.scan[name],
                 threshold=thresholds[name],
                 slice_index=index,
-                point=strongest_point(scan, name, index) if presence == "present" else None,
+                point=strongest_point(scan, name, index, maps) if presence == "present" else None,
             )
         )
     return tuple(found)
@@ -109,19 +111,22 @@ def presence_of(scan: Analysed, name: str, threshold: float) -> Presence:
     return "absent"
 
 
-def strongest_point(scan: Analysed, name: str, index: int) -> Point | None:
+def strongest_point(
+    scan: Analysed, name: str, index: int, maps: NDArray[np.float32] | None
+) -> Point | None:
     """Return the strongest place of a slice's lesion map, in pixels of its file.
 
     Args:
         scan: The result.
         name: `any`, for the strongest of all subtypes, or a subtype's.
         index: Of the slice.
+        maps: `scan.lesion_map`.
 
     Returns:
         None without a lesion map, where the slice shows bone and air alone, or where the file can
         no longer be read.
     """
-    maps, scores = scan.lesion_map, scan.slices[index]
+    scores = scan.slices[index]
     header = next(
         (
             one

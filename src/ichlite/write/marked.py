@@ -69,12 +69,6 @@ class MarkedPlace:
         return ", ".join(filter(None, [where, self.side, kind]))
 
 
-def marked_cells(scan: Analysed) -> NDArray[np.bool_] | None:
-    """Return where a scan's lesion map marks blood, (slice, row, column); None without one."""
-    values = scan.lesion_map
-    return None if values is None else values.max(axis=-1) >= LESION_LEVEL
-
-
 def side_of(marked: NDArray[np.bool_], head: Box, marks: Marks | None) -> str | None:
     """Return on which side of the patient marked cells are.
 
@@ -101,31 +95,28 @@ def side_of(marked: NDArray[np.bool_], head: Box, marks: Marks | None) -> str | 
 
 
 def marked_places(
-    scan: Analysed, marked: NDArray[np.bool_], head: Box, marks: Marks | None
+    scan: Analysed, lesion_map: NDArray[np.float32], head: Box, marks: Marks | None
 ) -> tuple[MarkedPlace, ...]:
-    """Return the places where blood is marked, the largest first.
+    """Return the places where a lesion map marks blood, the largest first.
 
     Args:
         scan: The result.
-        marked: (slice, row, column), as `marked_cells` gives it.
+        lesion_map: (slice, row, column, subtype), its `Analysed.lesion_map`.
         head: As in `side_of`.
         marks: The same.
     """
+    marked = lesion_map.max(axis=-1) >= LESION_LEVEL
     found = [_place(scan, cells, marked.shape, head, marks) for cells in _touching(scan, marked)]
     return tuple(sorted(found, key=lambda place: -sum(place.cells)))
 
 
 def marked_words(places: Sequence[MarkedPlace]) -> str:
-    """Return what the marked places are, the largest first.
+    """Return what the marked places are, of which there is one at least, the largest first.
 
     Example:
         >>> marked_words([MarkedPlace(7, (4, 9), ((3.0, 4.0),) * 2, "left", "subdural")])
         'slices 8 to 9, left, most like subdural.'
-        >>> marked_words([])
-        'no place.'
     """
-    if not places:
-        return "no place."
     told = "; ".join(place.words() for place in places[:MOST_TOLD])
     rest = len(places) - MOST_TOLD
     more = f"; {rest} smaller place{'s' * (rest > 1)}" if rest > 0 else ""

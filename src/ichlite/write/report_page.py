@@ -30,14 +30,13 @@ from ichlite.infer.results import (
 )
 from ichlite.labels import ANY, NAMES, SUBTYPES
 from ichlite.records import SliceHeader, image_name
+from ichlite.write.call import badge, meter
 from ichlite.write.escaping import html_text
 from ichlite.write.section import (
-    badge,
     definitions,
     hide_identifiers,
     identity,
     items,
-    meter,
     place,
     scan_section,
 )

@@ -12,8 +12,6 @@ import math
 from collections.abc import Collection, Container, Iterable, Sequence
 from itertools import pairwise
 
-from msgspec import UNSET
-
 from ichlite.contracts.codec import to_json_value
 from ichlite.ct.image_checks import COMPRESSED_SYNTAXES
 from ichlite.ct.stack import slice_normal
@@ -21,22 +19,18 @@ from ichlite.infer.bundle import Bundle
 from ichlite.infer.heatmap import LESION_LEVEL
 from ichlite.infer.results import (
     Analysed,
-    NotAnalysed,
     ScanResult,
     shown_any,
     shown_threshold,
-    verdict,
 )
 from ichlite.labels import ANY, CLASSES, SUBTYPES
 from ichlite.records import SliceHeader, image_name
+from ichlite.write.call import decision, meter, record_line
 from ichlite.write.chart import probability_chart
 from ichlite.write.escaping import html_text, unicode_document
 from ichlite.write.marked import marked_words
 from ichlite.write.study_view import MapView, PixelView, Shown, StudyView
 from ichlite.write.triage import common_folder, remarks
-
-STRICTEST = "high_specificity"
-"""Operating point that the fewest scans reach."""
 
 _SWATCHES = {ANY: "var(--any)", **{subtype.name: subtype.colour for subtype in SUBTYPES}}
 
@@ -66,7 +60,7 @@ def scan_section(
         [
             f'<p class="decision">{meter(scan)}{decision(scan, bundle)}</p>',
             _marked(scan, shown),
-            _record(bundle),
+            record_line(bundle),
             definitions("who", identity(scan, first)) if identifiers else "",
             f'<ul class="remarks">{items(lines)}</ul>' if lines else "",
             '<div class="reading"><div class="screen"><p class="still">',
@@ -81,40 +75,6 @@ def scan_section(
     )
 
 
-def decision(scan: Analysed, bundle: Bundle) -> str:
-    """Return a scan's call, and what it was decided by, in words."""
-    point = html_text(scan.operating_point.replace("_", " "))
-    reached = scan.scan[ANY] >= scan.threshold
-    total = f"<b>{shown_any(scan.scan[ANY], scan.threshold)}</b>"
-    call = "" if scan.not_cleared or scan.urgent else " That is no all-clear."
-    if scan.urgent is None:
-        call = " It is not cleared, for the reason below."
-    elif is_borderline(scan, bundle):
-        strict = shown_threshold(bundle.operating_points[STRICTEST][ANY])
-        call = f" Borderline: at “{STRICTEST.replace('_', ' ')}” it is urgent from {strict} on."
-    return (
-        f"Any haemorrhage in this scan: {total}, {'over' if reached else 'under'} the threshold of "
-        f"{shown_threshold(scan.threshold)} (operating point “{point}”).{call}"
-    )
-
-
-def is_borderline(scan: ScanResult, bundle: Bundle) -> bool:
-    """Return whether a scan is urgent, and would not be at the strictest operating point."""
-    strict = bundle.operating_points.get(STRICTEST, {}).get(ANY)
-    return (
-        isinstance(scan, Analysed)
-        and bool(scan.urgent)
-        and strict is not None
-        and scan.scan[ANY] < strict
-    )
-
-
-def meter(scan: Analysed) -> str:
-    """Return a bar of a scan's `any` with a mark at the threshold, for the eye alone."""
-    values = f"--p:{scan.scan[ANY]:.3f};--t:{scan.threshold:.3f}"
-    return f'<span class="meter" style="{values}" aria-hidden="true"></span>'
-
-
 def _marked(scan: Analysed, shown: Shown) -> str:
     """Return where the lesion map marks blood, in words."""
     if shown.marked is None:
@@ -124,53 +84,19 @@ def _marked(scan: Analysed, shown: Shown) -> str:
     return f"<p>{html_text(said)}</p>"
 
 
-def _record(bundle: Bundle) -> str:
-    """Return what the operating point did on scans that the model never saw, where it is known."""
-    evidence = bundle.manifest.decision.evidence
-    if evidence is UNSET:
-        return ""
-    points = evidence.points.items()
-    point = next((one for name, one in points if name == bundle.operating_point), None)
-    if point is None:
-        return ""
-    found, cleared = point.nested.sensitivity, point.nested.specificity
-    return (
-        f'<p class="record">On {evidence.data.scans} scans that the model had not seen, a '
-        f"threshold chosen like this flagged {found.value:.0%} of those that bleed "
-        f"({found.low:.0%} to {found.high:.0%}) and {1 - cleared.value:.0%} of the others "
-        f"({1 - cleared.high:.0%} to {1 - cleared.low:.0%}).</p>"
-    )
-
-
-def badge(scan: ScanResult, bundle: Bundle) -> str:
-    """Return a result's place in the triage as a coloured word, never colour alone."""
-    words = verdict(scan)
-    if is_borderline(scan, bundle):
-        return f'<span class="badge urgent borderline">{words}, borderline</span>'
-    if isinstance(scan, NotAnalysed):
-        look = "none"
-    elif scan.urgent:
-        look = "urgent"
-    else:
-        look = "uncleared" if scan.urgent is None else "unflagged"
-    forced = " forced" if words.endswith("forced") else ""
-    return f'<span class="badge {look}{forced}">{words}</span>'
-
-
 def place(scan: ScanResult, shared: Container[str] = (), *, folders: int | None = None) -> str:
     """Return the place of a result's files, escaped, free to wrap after each folder.
 
     Args:
         scan: The result.
         shared: As in `triage.common_folder`.
-        folders: At most so many from its end; None: all.
+        folders: At most so many from its end, 1 or more; None: all.
     """
-    whole = common_folder(scan, shared)
-    parts = whole.split("/")
-    short = folders is not None and len(parts) > folders
-    return html_text("/".join(["…", *parts[-(folders or 1) :]]) if short else whole).replace(
-        "/", "/<wbr>"
-    )
+    named = common_folder(scan, shared)
+    parts = named.split("/")
+    if folders is not None and len(parts) > folders:
+        named = "/".join(["…", *parts[-folders:]])
+    return html_text(named).replace("/", "/<wbr>")
 
 
 def items(lines: Iterable[str]) -> str:
@@ -202,6 +128,7 @@ def hide_identifiers(line: str, scan: ScanResult) -> str:
     """Return a line about a scan without its UIDs.
 
     Example:
+        >>> from ichlite.infer.results import NotAnalysed
         >>> one = NotAnalysed(study="1.2.3", series="1.2.4", files=(), reasons=("a chest",))
         >>> hide_identifiers("series 1.2.4 cannot be one head CT", one)
         'series … cannot be one head CT'

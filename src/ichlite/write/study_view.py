@@ -25,7 +25,7 @@ from ichlite.labels import ANY, NAMES
 from ichlite.records import SliceHeader, image_name
 from ichlite.write.chart import places
 from ichlite.write.escaping import printable
-from ichlite.write.marked import MarkedPlace, marked_cells, marked_places
+from ichlite.write.marked import MarkedPlace, marked_places
 from ichlite.write.pictures import pictures_of
 from ichlite.write.pixels import LEVELS, pack_maps
 
@@ -194,11 +194,13 @@ def show_study(scan: Analysed, bundle: Bundle, *, native: bool = True) -> Shown:
             "no report on a scan without pixels", remedy="read it with keep_pixels=True"
         )
     pictures = pictures_of(scan, scan.hu, native=native)
-    maps = _maps(scan.activation_maps, bundle, scan)
-    marked = marked_cells(scan)
-    found = None
-    if marked is not None:
-        found = marked_places(scan, marked, pictures.head, pictures.marks)
+    lesion_map = scan.lesion_map
+    if lesion_map is None:
+        found, maps = None, _relative_maps(scan.activation_maps, bundle, scan)
+    else:
+        found = marked_places(scan, lesion_map, pictures.head, pictures.marks)
+        # At each place the subtype that is strongest there.
+        maps = np.asarray(lesion_map.max(axis=-1), np.float64)
     packed_maps = pack_maps(maps)
     view = StudyView(
         slices=tuple(
@@ -257,14 +259,10 @@ def _marks_in(
     return tuple(sorted(marks, key=lambda mark: -mark.cells))
 
 
-def _maps(logits: NDArray[np.float32], bundle: Bundle, scan: Analysed) -> NDArray[np.float64]:
-    """Return each slice's map in [0, 1].
-
-    A lesion map shows at each place the subtype that is strongest there; an activation map the
-    slice's leading subtype, relative to its own strongest place.
-    """
-    if scan.lesion_map is not None:
-        return np.asarray(scan.lesion_map.max(axis=-1), np.float64)
+def _relative_maps(
+    logits: NDArray[np.float32], bundle: Bundle, scan: Analysed
+) -> NDArray[np.float64]:
+    """Return each slice's activation map: its leading subtype, relative to its strongest place."""
     table = [[scores.probabilities[name] for name in NAMES] for scores in scan.slices]
     leading = np.argmax(table, axis=1)[:, None, None, None]
     shown = np.take_along_axis(calibrate(logits, bundle.calibration), leading, axis=-1)[..., 0]

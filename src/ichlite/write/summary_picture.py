@@ -20,7 +20,7 @@ from ichlite.infer.results import Analysed, ScanResult, shown_threshold
 from ichlite.labels import ANY, NAMES, SUBTYPES
 from ichlite.write.dicom_object import ascii_text
 from ichlite.write.findings import Finding, findings_of
-from ichlite.write.marked import marked_cells, marked_places
+from ichlite.write.marked import marked_places
 from ichlite.write.pictures import Pictures, picture_of, pictures_of
 from ichlite.write.result_text import (
     call_lines,
@@ -171,19 +171,19 @@ def _slices(page: Image.Image, scan: Analysed) -> None:
         raise UsageError("no picture of a scan without pixels", remedy="read it with keep_pixels")
     pictures = pictures_of(scan, scan.hu, native=False)
     left, top = WIDTH - _MARGIN - 2 * _SIDE - _GAP, _MARGIN
-    marked = marked_cells(scan)
-    head, sides = pictures.head, pictures.marks
-    found = () if marked is None else marked_places(scan, marked, head, sides)
+    lesions, head, sides = scan.lesion_map, pictures.head, pictures.marks
+    found = () if lesions is None else marked_places(scan, lesions, head, sides)
     first = [jump.slice for jump in jumps_of(scan, found)]
     for number, index in enumerate(first[:MOST_PICTURES]):
         down, right = divmod(number, 2)
         place = (left + right * (_SIDE + _GAP), top + down * (_SIDE + _GAP + 70))
-        page.paste(_slice(scan, scan.hu[index], index, pictures), place)
+        cells = None if lesions is None else lesions[index]
+        page.paste(_slice(scan.hu[index], cells, index, pictures), place)
         _caption(ImageDraw.Draw(page), scan, index, place)
 
 
 def _slice(
-    scan: Analysed, judged: NDArray[np.int16], index: int, pictures: Pictures
+    judged: NDArray[np.int16], cells: NDArray[np.float32] | None, index: int, pictures: Pictures
 ) -> Image.Image:
     """Return a slice in the brain window, with the outline of its lesion map."""
     headers = pictures.headers
@@ -194,9 +194,8 @@ def _slice(
     whole.paste(Image.fromarray(_grey(hu, BRAIN)), offset)
     box = _square(pictures, side)
     picture = whole.resize((_SIDE, _SIDE), Image.Resampling.LANCZOS, box=box).convert("RGB")
-    lesions = scan.lesion_map
-    if lesions is not None:
-        _outline(picture, lesions[index], tuple(one / side for one in box))
+    if cells is not None:
+        _outline(picture, cells, tuple(one / side for one in box))
     draw = ImageDraw.Draw(picture)
     if pictures.marks is not None:
         _marks(draw, pictures.marks)
