@@ -32,8 +32,8 @@ def decision(scan: Analysed, bundle: Bundle) -> str:
         strict = shown_threshold(bundle.operating_points[STRICTEST][ANY])
         call = f" Borderline: at “{STRICTEST.replace('_', ' ')}” it is urgent from {strict} on."
     return (
-        f"Probability of any haemorrhage in this scan: {total}, {'over' if reached else 'under'} the threshold of "
-        f"{shown_threshold(scan.threshold)} (operating point “{point}”).{call}"
+        f"Probability of any haemorrhage in this scan: {total}, {'over' if reached else 'under'} "
+        f"the threshold of {shown_threshold(scan.threshold)} (operating point “{point}”).{call}"
     )
 
 
