@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from tests.cluster.conftest import kill_worker
-from tests.dicom_files import UID_ROOT, write_head_series
+from tests.dicom_files import UID_ROOT, write_enhanced, write_head_series
 
 from ichlite.cluster.ray_archive import Archive, Study, group
 from ichlite.cluster.ray_score import MOST_TRIES, TRIES, Scorer, begin_try, score_archive
@@ -30,7 +31,7 @@ STUDIES = 12
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Studies in folders of their own, one of a chest, one of a part of a head; a stray file."""
+    """Studies in folders; one in a zip archive, one in one file; of a chest, a part of a head."""
     root = tmp_path_factory.mktemp("archive")
     for number in range(STUDIES):
         slices = 3 if number in (5, 6) else 24
@@ -39,6 +40,10 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
             PatientID=f"patient {number}", BodyPartExamined="CHEST" if number == 5 else "HEAD",
         )  # fmt: skip
     (root / "case 1" / "notes.txt").write_text("no image")
+    shutil.make_archive(str(root / "case 2"), "zip", root, "case 2")
+    write_enhanced(root / "case 3.dcm", sorted((root / "case 3").iterdir()))
+    for packed in (2, 3):
+        shutil.rmtree(root / f"case {packed}")
     return root
 
 
@@ -54,7 +59,7 @@ def compare_with_read(archive: Path, out: Path) -> None:
     slices = table(out, "slices")
     assert len(studies) == len(expected.studies) == STUDIES
     assert len(slices) == sum(len(scan.slices) for scan in expected.studies)
-    by_file = {row["file"]: row for row in slices}
+    by_file = {(row["file"], row["frame"]): row for row in slices}
     assert len(by_file) == len(slices)
     for scan in expected.studies:
         row = studies[scan.series]
@@ -65,8 +70,9 @@ def compare_with_read(archive: Path, out: Path) -> None:
         assert row["not_cleared"] == list(scan.not_cleared)
         assert {name: row[name] for name in CLASSES} == (scan.scan or dict.fromkeys(CLASSES))
         for one in scan.slices:
-            assert by_file[one.file]["position_mm"] == one.position_mm
-            assert {name: by_file[one.file][name] for name in CLASSES} == dict(one.probabilities)
+            row = by_file[one.file, one.frame]
+            assert row["position_mm"] == one.position_mm
+            assert {name: row[name] for name in CLASSES} == dict(one.probabilities)
     skipped = [(r["file"], r["reasons"][0]) for r in table(out, "studies") if r["file"]]
     assert skipped == [(file.file, file.reason) for file in expected.skipped]
 

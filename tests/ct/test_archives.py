@@ -14,7 +14,7 @@ from ichlite.ct.header import read_headers
 from ichlite.ct.hounsfield import read_stored
 from ichlite.ct.series import find_series
 from ichlite.ct.tensor import read_volume
-from ichlite.errors import UnreadableFile
+from ichlite.errors import InputError, UnreadableFile
 
 COUNT = 12
 
@@ -170,6 +170,18 @@ def test_damage_anywhere_is_noticed_or_harmless(head, tmp_path, data):
             except UnreadableFile:
                 continue
             np.testing.assert_array_equal(stored, read_stored(plain[header.instance_uid]))
+
+
+def test_members_are_read_by_their_paths(head, tmp_path):
+    path = packed(tmp_path / "head.zip", sorted(head.iterdir()))
+    ((whole,), _), ((series,), _) = (
+        find_series([path]),
+        find_series([f"{path}/scan/IM{index:04d}" for index in range(COUNT)]),
+    )
+    assert (series.files, series.positions_mm) == (whole.files, whole.positions_mm)
+    for gone in (f"{path}/scan/none", f"{path}/scan", f"{sorted(head.iterdir())[0]}/x"):
+        with pytest.raises(InputError, match="does not exist"):
+            find_series([gone])
 
 
 def test_a_path_into_nothing_is_a_reason(head, tmp_path):

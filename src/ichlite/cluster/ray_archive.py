@@ -7,11 +7,16 @@ import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ichlite.errors import InputError
-from ichlite.records import SkippedFile
+from ichlite.records import SkippedFile, SliceHeader
+
+if TYPE_CHECKING:
+    from ichlite.ct.header import Refusal
 
 FILES_A_TASK = 256
 
@@ -22,7 +27,8 @@ class Study:
 
     Attributes:
         uid: StudyInstanceUID; of a series that mixes studies, the first of them.
-        files: Its files, as `ichlite read` would name them; damaged ones that belong to it, too.
+        files: Its files and members of zip archives, as `ichlite read` names them; damaged ones
+            that belong to it, too.
     """
 
     uid: str
@@ -114,19 +120,24 @@ def group(headers: Iterable[dict[str, Any]], skipped: Sequence[SkippedFile] = ()
 
 
 def _headers(row: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return a row for each file name; `reason` is empty where the header was read."""
-    from ichlite.ct.header import Refusal, read_headers
+    """Return a row for each file or member; `reason` is empty where the header was read."""
+    from ichlite.ct.series import read_images
 
-    rows = []
-    for name in row["names"]:
-        images = read_headers(os.fsdecode(name))  # of one series, where there are several
-        found = next((one for one in images if not isinstance(one, Refusal)), images[0])
-        if isinstance(found, Refusal):
-            ids = {"study": "", "series": found.lost_from_series or "", "patient": ""}
-            said = {"reason": found.reason, "may_be_ct": found.may_be_ct}
-            rows.append({"name": name, **said, **ids})
-        else:
-            ids = {"study": found.study_uid, "series": found.series_uid}
-            said = {"reason": "", "may_be_ct": True}
-            rows.append({"name": name, "patient": found.patient_id, **said, **ids})
-    return rows
+    return [
+        _row(path, list(images))
+        for name in row["names"]
+        for path, images in groupby(read_images(os.fsdecode(name)), attrgetter("path"))
+    ]
+
+
+def _row(path: str, images: Sequence[SliceHeader | Refusal]) -> dict[str, Any]:
+    """Return the row of a file whose images, or frames, are of one series."""
+    from ichlite.ct.header import Refusal
+
+    name = os.fsencode(path)
+    found = next((one for one in images if not isinstance(one, Refusal)), images[0])
+    if isinstance(found, Refusal):
+        ids = {"study": "", "series": found.lost_from_series or "", "patient": ""}
+        return {"name": name, "reason": found.reason, "may_be_ct": found.may_be_ct, **ids}
+    ids = {"study": found.study_uid, "series": found.series_uid, "patient": found.patient_id}
+    return {"name": name, "reason": "", "may_be_ct": True, **ids}

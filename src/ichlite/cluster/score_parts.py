@@ -32,7 +32,7 @@ SKIPPED = "skipped"
 _PROBABILITIES = [(name, pa.float64()) for name in CLASSES]
 SLICE_SCHEMA = pa.schema(
     [("file", pa.string()), ("study", pa.string()), ("series", pa.string()),
-     ("position_mm", pa.float64()), *_PROBABILITIES]
+     ("position_mm", pa.float64()), *_PROBABILITIES, ("frame", pa.int64())]
 )  # fmt: skip
 STUDY_SCHEMA = pa.schema(
     [("study", pa.string()), ("series", pa.string()), ("status", pa.string()),
@@ -140,7 +140,9 @@ def _write(path: Path, rows: list[Row], schema: pa.Schema) -> None:
 def _slice_rows(scan: ScanResult) -> list[Row]:
     ids = {"study": scan.study, "series": scan.series}
     return [
-        {"file": one.file, "position_mm": one.position_mm, **ids, **one.probabilities}
+        dict(
+            file=one.file, frame=one.frame, position_mm=one.position_mm, **ids, **one.probabilities
+        )
         for one in scan.slices
     ]
 

@@ -128,6 +128,15 @@ def list_members(path: str) -> Iterator[tuple[str, str | None]]:
         yield f"{path}/{one.filename}", "two members have this name" if twice else _fault(one)
 
 
+def is_member(path: str) -> bool:
+    """Return whether a path names a member of a zip archive."""
+    try:
+        archive, name = _divided(path)
+        return name in _opened(archive).NameToInfo
+    except (UnreadableFile, OSError):
+        return False
+
+
 def open_member(path: str) -> Member:
     """Open a member of a zip archive.
 

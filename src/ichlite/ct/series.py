@@ -12,7 +12,7 @@ from dataclasses import replace
 from itertools import chain, compress
 from operator import not_
 
-from ichlite.ct.archives import list_members
+from ichlite.ct.archives import is_member, list_members
 from ichlite.ct.concatenation import missing_parts
 from ichlite.ct.elements import open_data
 from ichlite.ct.header import ZIP, Refusal, is_localizer, read_headers
@@ -35,7 +35,8 @@ def find_series(
     their folders. Every file is in exactly one series or in one `SkippedFile`.
 
     Args:
-        paths: Files of any name; folders are searched to any depth, links to folders not followed.
+        paths: Files of any name, zip archives and members of them; folders are searched to any
+            depth, links to folders not followed.
 
     Returns:
         The series by StudyInstanceUID and SeriesInstanceUID, slices feet to head; the skipped files
@@ -51,7 +52,7 @@ def find_series(
     by_series: dict[str, list[SliceHeader]] = defaultdict(list)
     lost: dict[str, list[SkippedFile]] = defaultdict(list)
     skipped = unread
-    for outcome in chain.from_iterable(map(_images, files)):
+    for outcome in chain.from_iterable(map(read_images, files)):
         if isinstance(outcome, Refusal):
             skipped.append(
                 SkippedFile(outcome.path, outcome.reason, outcome.may_be_ct, outcome.frame)
@@ -73,8 +74,8 @@ def find_series(
     return tuple(found), tuple(sorted(_merged(skipped), key=lambda one: (one.file, one.reason)))
 
 
-def _images(path: str) -> Iterator[SliceHeader | Refusal]:
-    """Yield the headers of the slices in a file, or in the files in a zip archive."""
+def read_images(path: str) -> Iterator[SliceHeader | Refusal]:
+    """Yield the header of each slice in a file, or in the files of a zip archive; or why not."""
     found = read_headers(path)
     if not isinstance(found[0], Refusal) or found[0].code != ZIP:
         yield from found
@@ -138,7 +139,8 @@ def _is_folder(path: str) -> bool:
         with suppress(FileNotFoundError):  # a dangling link is listed, then skipped
             return stat.S_ISDIR(os.stat(path).st_mode)  # noqa: PTH116  as given, not tidied
     except (FileNotFoundError, NotADirectoryError):
-        raise InputError(f"{path} does not exist", expected="a file or folder") from None
+        if not is_member(path):
+            raise InputError(f"{path} does not exist", expected="a file or folder") from None
     except OSError as error:
         raise InputError(f"file or folder cannot be opened: {error.strerror}: {path}") from None
     except ValueError:  # a NUL in the name

@@ -18,6 +18,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ichlite.ct.archives import is_member
 from ichlite.ct.series import find_series
 from ichlite.errors import SeriesError
 from ichlite.infer.bundle import Bundle
@@ -247,7 +248,7 @@ def _findable(paths: Sequence[str]) -> tuple[list[str], tuple[SkippedFile, ...]]
     """Return the paths that have files in them, and why each other one is skipped."""
     kept, skipped = [], []
     for path in paths:
-        if not os.path.lexists(path):
+        if not os.path.lexists(path) and not is_member(path):
             skipped.append(SkippedFile(path, "does not exist", may_be_ct=True))
         elif Path(path).is_dir() and not any(files for _, _, files in os.walk(path)):
             skipped.append(SkippedFile(path, "an empty folder: no files to read", may_be_ct=True))
