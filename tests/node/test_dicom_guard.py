@@ -133,6 +133,34 @@ def test_nonsense_in_place_of_a_pdu_ends_the_connection(tmp_path):
             assert sender.send_c_echo().Status == 0
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(struct.pack(">LBB", 9, 1, 3) + b"abc", id="longer than the PDU"),
+        pytest.param(struct.pack(">LB", 1, 1), id="without a control byte"),
+        pytest.param(struct.pack(">LBB", 2 + 8, 1, 3) + bytes(8), id="no command"),
+    ],
+)
+def test_data_that_are_none_end_their_association_alone(data, tmp_path):
+    with port(tmp_path / "store") as opened, association(opened) as other:
+        with association(opened) as sender:
+            sender.dul.socket.send(struct.pack(">BBL", 4, 0, len(data)) + data)
+            _wait_until(lambda: not sender.is_established)
+        assert other.send_c_echo().Status == 0
+
+
+@given(st.lists(st.tuples(st.integers(0, 255), st.binary(min_size=1, max_size=20)), max_size=4))
+def test_data_values_are_what_was_sent_or_refused(values):
+    sent = [struct.pack(">LB", 1 + len(value), context) + value for context, value in values]
+    whole = b"".join(sent)
+    found = [(context, bytes(one)) for context, one in dicom_guard.data_values(bytearray(whole))]
+    assert found == values
+    ends = {sum(map(len, sent[:count])) for count in range(len(sent) + 1)}
+    for cut in set(range(len(whole))) - ends:
+        with pytest.raises(ValueError, match="cut short"):
+            list(dicom_guard.data_values(bytearray(whole[:cut])))
+
+
 @given(
     number=st.integers(0, 0xFFFF),
     status=st.sampled_from([0, 0x0110, 0xA700, 0xA900, 0xB000, 0xC000]),

@@ -4,7 +4,8 @@ pynetdicom trusts the declared length of a PDU and waits for ever for its bytes:
 declares 300 MB makes the process hold them, before anybody asked who it is. Here a PDU has a
 largest length and a deadline, an instance a largest size, and connections an upper bound; a
 handshake of TLS waits in a thread of its own, not in the one that accepts. And two threads of each
-association would look for work a thousand times a second; here they wait for it.
+association would look for work a thousand times a second, and see it a millisecond late; here they
+wait for it.
 
 This leans on names of pynetdicom 3.0 that it does not promise; its version is pinned, and
 `tests/node/test_dicom_guard.py` fails when they change.
@@ -16,8 +17,9 @@ import queue
 import select
 import socket
 import struct
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from ipaddress import ip_address
 from socketserver import TCPServer
@@ -26,6 +28,7 @@ from typing import Any
 from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.dul import DULServiceProvider
 from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
@@ -44,35 +47,55 @@ MOST_WAITING_MESSAGES = 4
 """On one association; a sender waits for each answer unless more was agreed on."""
 
 WAIT_SECONDS = 0.02
-"""At most, for a message or bytes: so much later an abort or release is seen."""
+"""At most, for a message, an answer or bytes: so much later an abort or release is seen."""
+_POLL_SECONDS = 0.001
+"""Between two looks where there is nothing to wait for."""
 
-_CHUNK_BYTES = 1 << 16
+_PDU_HEADER_BYTES = 6
+_LEAST_VALUE_BYTES = 2  # number of the context, control byte
+_DATA, _DATA_TRANSFER = b"\4", "Sta6"
+"""Type of a P-DATA-TF PDU, and the state of an association that takes it (DICOM PS3.8, 9.2, 9.3)"""
 
 
 class GuardedSocket(AssociationSocket):
     """A socket of which a PDU is read with a largest length and a deadline."""
 
-    max_instance_bytes = 1 << 28
-    instance_bytes = 0
+    max_instance_bytes: int
+    instance_bytes: int
     """Read since the last message was complete."""
-    answering = False
-    """Whether a message is complete and its answer is not sent: then there is something to send
-    soon, which waiting for what comes would hold up."""
+    answered: threading.Event
+    """Clear while a message is complete and its answer is not yet to be sent."""
+    unread: bytearray
+    """Header of a PDU, which the next call is to read again; empty where there is none."""
+
+    def guard(self, max_instance_bytes: int) -> None:
+        """Begin to guard a socket that pynetdicom made: making one anew would announce it twice."""
+        self.max_instance_bytes = max_instance_bytes
+        self.instance_bytes = 0
+        self.answered = threading.Event()
+        self.answered.set()
+        self.unread = bytearray()
 
     @property
     def ready(self) -> bool:
-        """Whether there is something to read; waits a moment for it where nothing is to be sent."""
+        """Whether there is something to read; waits a moment for it, or for an answer to send."""
         if self.socket is None or not self._is_connected:
+            time.sleep(_POLL_SECONDS)
             return False
-        if self.assoc.is_established and not self.answering:
+        if not self.answered.is_set():
+            if super().ready:
+                return True
+            self.answered.wait(WAIT_SECONDS)
+        else:
+            wait_s = WAIT_SECONDS if self.assoc.is_established else _POLL_SECONDS
             with suppress(OSError, ValueError):  # closed meanwhile, which the base class notes
-                select.select([self.socket], [], [], WAIT_SECONDS)
+                select.select([self.socket], [], [], wait_s)
         return super().ready
 
     def message_ended(self) -> None:
         """Note that a message is complete: the bytes of the next are counted anew."""
         self.instance_bytes = 0
-        self.answering = True
+        self.answered.clear()
 
     def recv(self, nr_bytes: int) -> bytearray:
         """Read a number of bytes.
@@ -80,6 +103,9 @@ class GuardedSocket(AssociationSocket):
         Raises:
             OSError: They are too many, or do not come in time; the connection is then closed.
         """
+        if self.unread:
+            received, self.unread = self.unread, bytearray()
+            return received
         self.instance_bytes += nr_bytes
         if nr_bytes > MAX_PDU_BYTES:
             self._give_up(f"a PDU of {nr_bytes} bytes; at most {MAX_PDU_BYTES} are read")
@@ -90,18 +116,19 @@ class GuardedSocket(AssociationSocket):
         connection = self.socket
         if connection is None:
             raise ConnectionError("the connection is closed")
-        received = bytearray()
+        received = bytearray(nr_bytes)
+        left = memoryview(received)
         until = time.monotonic() + PDU_SECONDS
-        while len(received) < nr_bytes:
-            left = until - time.monotonic()
-            if left <= 0:
+        while left:
+            left_s = until - time.monotonic()
+            if left_s <= 0:
                 self._give_up(f"a PDU that took longer than {PDU_SECONDS:g} s")
-            connection.settimeout(min(left, READ_SECONDS))
-            piece = connection.recv(min(nr_bytes - len(received), _CHUNK_BYTES))
-            if not piece:
+            connection.settimeout(min(left_s, READ_SECONDS))
+            count = connection.recv_into(left)
+            if not count:
                 self._peer_left()
-                break
-            received += piece
+                return received[: nr_bytes - len(left)]
+            left = left[count:]
         return received
 
     def _peer_left(self) -> None:
@@ -123,6 +150,66 @@ class GuardedSocket(AssociationSocket):
         raise ConnectionAbortedError(why)
 
 
+class DirectData(DULServiceProvider):
+    """The connection of an association, whose data go straight to the message that they are of.
+
+    The base class copies each byte seven times on its way there, and asks its state machine what to
+    do with each PDU.
+    """
+
+    def _read_pdu_data(self) -> None:
+        connection: Any = self.socket
+        if self.state_machine.current_state != _DATA_TRANSFER:
+            super()._read_pdu_data()
+            return
+        try:
+            header = connection.recv(_PDU_HEADER_BYTES)
+            if header[:1] != _DATA:
+                connection.unread = header
+                super()._read_pdu_data()
+                return
+            length = int.from_bytes(header[2:], "big")
+            received = connection.recv(length)
+        except OSError:
+            received = header = bytearray()
+        if len(header) < _PDU_HEADER_BYTES or len(received) < length:
+            self.event_queue.put("Evt17")  # the connection is closed
+            return
+        try:
+            data = P_DATA()
+            values: list[Any] = data.presentation_data_value_list
+            values.extend(data_values(received))
+        except ValueError:
+            self.event_queue.put("Evt19")  # not a PDU
+            return
+        self.assoc.dimse.receive_primitive(data)
+
+
+def data_values(received: bytearray) -> Iterator[tuple[int, memoryview]]:
+    r"""Yield each presentation data value of a P-DATA-TF PDU: its context's number, and itself.
+
+    Args:
+        received: The PDU without its header. What is yielded is a view of it.
+
+    Raises:
+        ValueError: It is cut short, or a value has no control byte.
+
+    Source:
+        DICOM PS3.8 section 9.3.5.
+
+    Example:
+        >>> [(number, bytes(value)) for number, value in data_values(bytearray(b"\0\0\0\3\1\2a"))]
+        [(1, b'\x02a')]
+    """
+    view = memoryview(received)
+    while view:
+        length = int.from_bytes(view[:4], "big")
+        if length < _LEAST_VALUE_BYTES or len(view) < 4 + length:
+            raise ValueError("a presentation data value is cut short")
+        yield view[4], view[5 : 4 + length]
+        view = view[4 + length :]
+
+
 class WaitingMessages(DIMSEServiceProvider):
     """The messages of an association, of which the next is waited for."""
 
@@ -140,12 +227,12 @@ class WaitingMessages(DIMSEServiceProvider):
         if not isinstance(primitive, C_STORE) or primitive.MessageIDBeingRespondedTo is None:
             super().send_msg(primitive, context_id)
             return
-        connection: Any = self.assoc.dul.socket
-        if connection is not None:
-            connection.answering = False
         data = P_DATA()
         data.presentation_data_value_list.append((context_id, b"\3" + store_answer(primitive)))
         self.dul.send_pdu(data)
+        connection: Any = self.assoc.dul.socket
+        if connection is not None:
+            connection.answered.set()
 
 
 def store_answer(answer: C_STORE) -> bytes:
@@ -202,8 +289,11 @@ class GuardedHandler(RequestHandler):
     def _create_association(self) -> Association:
         association = super()._create_association()
         guarded: Any = association.dul.socket
-        guarded.__class__ = GuardedSocket  # making one anew would announce the connection twice
-        guarded.max_instance_bytes = self.server.settings.max_instance_bytes
+        guarded.__class__ = GuardedSocket
+        guarded.guard(self.server.settings.max_instance_bytes)
+        layer: Any = association.dul
+        layer.__class__ = DirectData
+        layer._run_loop_delay = 0  # the socket waits
         messages: Any = association.dimse
         messages.__class__ = WaitingMessages
         return association

@@ -239,7 +239,7 @@ def _message_ended(event: Event) -> None:
 def _answer_sent(event: Event) -> None:
     connection: Any = event.assoc.dul.socket
     if connection is not None:
-        connection.answering = False
+        connection.answered.set()
 
 
 def _file_pieces(event: Event) -> Iterator[bytes | memoryview]:
