@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pynetdicom.dimse_messages import C_STORE_RSP
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.sop_class import CTImageStorage
 from tests.node.test_dicom_server import association, port
@@ -159,20 +158,3 @@ def test_data_values_are_what_was_sent_or_refused(values):
     for cut in set(range(len(whole))) - ends:
         with pytest.raises(ValueError, match="cut short"):
             list(dicom_guard.data_values(bytearray(whole[:cut])))
-
-
-@given(
-    number=st.integers(0, 0xFFFF),
-    status=st.sampled_from([0, 0x0110, 0xA700, 0xA900, 0xB000, 0xC000]),
-    uids=st.tuples(*[st.from_regex(r"[12](\.[1-9][0-9]{0,9}){1,5}", fullmatch=True)] * 2),
-)
-def test_answers_are_those_that_pynetdicom_writes(number, status, uids):
-    answer = C_STORE()
-    answer.MessageID = answer.MessageIDBeingRespondedTo = number
-    answer.AffectedSOPClassUID, answer.AffectedSOPInstanceUID = uids
-    answer.Status = status
-    message = C_STORE_RSP()
-    message.primitive_to_message(answer)
-    (data,) = message.encode_msg(1, 16_382)
-    written = data.presentation_data_value_list[0][1]
-    assert written == b"\3" + dicom_guard.store_answer(answer)

@@ -29,18 +29,19 @@ from ichlite.native_output import STDERR, STDOUT, native_output_held
 
 SEED = 0
 MEASURED = ("float32", "int8")
-"""Precisions that architectures are set beside each other in; a bundle may have another."""
+"""Precisions in which every architecture is measured; a bundle may have another one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one model costs.
+    """Parameters, operations and file size of one model.
 
     Attributes:
         name: Key of `models.MODELS`.
         params: Weights and running statistics, as Keras counts.
         flops_256: Floating-point operations of one 256x256 slice, a multiply-add being 2.
-        tflite_float32_bytes: Of the converter's own float32 file; of `lesion_fcn` with its map.
+        tflite_float32_bytes: Bytes of the float32 `.tflite` file as converted; for `lesion_fcn` it
+            includes the lesion map.
     """
 
     name: str
@@ -50,10 +51,13 @@ class Cost:
 
 
 def cost(name: str) -> Cost:
-    """Count what a model costs.
+    """Count the parameters, floating-point operations and file size of an untrained model.
 
     Args:
         name: Key of `models.MODELS`.
+
+    Returns:
+        The counts; operations are those of one 256x256 slice.
 
     Raises:
         UnknownName: No such model.
@@ -66,13 +70,14 @@ def cost(name: str) -> Cost:
 def architecture_contenders(
     name: str, runtimes: Sequence[str], slices: NDArray[np.float32], folder: Path
 ) -> Iterator[Contender]:
-    """Write an architecture's files: each precision, for each runtime that has it.
+    """Write an untrained architecture as model files and yield each with a runtime to time it.
 
     Args:
         name: Key of `models.MODELS`.
         runtimes: Keys of `RUNTIMES`.
-        slices: (slice, 256, 256, 3) windows, for those statistics and to calibrate int8 with.
-        folder: Where the files go.
+        slices: (slice, 256, 256, 3) float32 windows in [0, 1], which set batch normalisation's
+            running statistics and calibrate int8.
+        folder: Existing folder that the model files are written to.
 
     Raises:
         UnknownName: No such model.

@@ -45,7 +45,7 @@ from ichlite.samples import GE_HEAD
 
 
 class Ratios(TypedDict):
-    """Ratios of the times of an entry and of the reference, or of another entry."""
+    """Ratios of one entry's inference times to those of the reference or of another entry."""
 
     ratio: float
     ratio_quartiles: tuple[float, float, float]
@@ -54,17 +54,18 @@ class Ratios(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to measure.
+    """What one run of `ichlite bench` measures.
 
     Attributes:
-        bundle: The model of the scan, and the first one measured alone.
-        name: Under which it is listed.
+        bundle: Bundle whose model reads the sample scan and is the first one timed alone.
+        name: Name that the bundle is listed under.
         architectures: Keys of `models.MODELS`, measured with random weights.
         runtimes: Keys of `RUNTIMES`.
         threads: Numbers of threads.
-        runs: Inferences timed for each entry.
-        scan_runs: Readings of the sample study.
-        with_roofline: Set LightFCN's time against the machine's limits; it is an architecture.
+        runs: Inferences timed for each combination of model, runtime and thread count.
+        scan_runs: Number of times that the sample study is read.
+        with_roofline: Whether LightFCN's time is compared with the machine's peak rates;
+            `architectures` must then include it.
     """
 
     bundle: Bundle
@@ -78,11 +79,14 @@ class Plan:
 
 
 def bench_document(plan: Plan, advance: Advance = lambda _: None) -> BenchDocument:
-    """Measure what a plan asks for.
+    """Run every measurement of a benchmark plan and return the results as one document.
 
     Args:
         plan: What to measure.
-        advance: Called with 1 whenever the work is a step further on.
+        advance: Progress callback, called with 1 after each unit of work.
+
+    Returns:
+        The document that `ichlite bench --json` prints.
 
     Raises:
         IchliteError: A model cannot be converted or run, runtimes do not agree, or the sample study
@@ -124,7 +128,10 @@ def bench_document(plan: Plan, advance: Advance = lambda _: None) -> BenchDocume
 
 
 def run_entries(timings: Sequence[Timing]) -> tuple[RunEntry, ...]:
-    """Return `runs`, one entry a timing; what cannot be told is None."""
+    """Return the `runs` entries of the benchmark document, one for each timing.
+
+    Facts that cannot be determined, such as FLOPs of an unknown architecture, are None.
+    """
     files = {one: _file_facts(one) for one in {timing.contender for timing in timings}}
     return tuple(
         RunEntry(
@@ -148,11 +155,11 @@ def run_entries(timings: Sequence[Timing]) -> tuple[RunEntry, ...]:
 
 
 def comparisons(timings: Sequence[Timing], bundle: str | None = None) -> Comparisons:
-    """Return ratios of medians of the same rounds on one thread, with quartiles of the rounds.
+    """Return speed ratios between models timed on one thread, with quartiles over the rounds.
 
     Args:
-        timings: Of one run.
-        bundle: The name of the bundle among them.
+        timings: Timings of one benchmark run.
+        bundle: Name under which the bundle is listed among the timings; None if it is not timed.
 
     Returns:
         `litert_to_fastest_runtime`: LightFCN float32, LiteRT over the quickest of the runtimes
@@ -176,11 +183,16 @@ def comparisons(timings: Sequence[Timing], bundle: str | None = None) -> Compari
 
 
 def ratio_of(times_ms: Floats, of_ms: Floats) -> Ratios:
-    """Return the ratio of the medians of two (round, inference) times of the same rounds.
+    """Return how many times longer one model's inferences take than another's.
+
+    Args:
+        times_ms: (round, inference) float64 milliseconds of the first model.
+        of_ms: (round, inference) float64 milliseconds of the other model in the same rounds.
 
     Returns:
-        `ratio`; `ratio_quartiles`, the three of the rounds' own ratios, which drift leaves alone;
-        and `ratio_of_quickest`, of the quickest inferences, which another job's load leaves alone.
+        `ratio`, of the medians of all inferences; `ratio_quartiles`, the three quartiles of the
+        ratios of each round, which slow drift of the machine does not affect; `ratio_of_quickest`,
+        of the quickest inferences, which load from other jobs hardly affects.
 
     Example:
         >>> ratio_of(np.array([[2.0, 2.0], [7.0, 7.0]]), np.array([[1.0, 1.0], [2.0, 2.0]]))

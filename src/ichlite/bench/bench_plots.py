@@ -37,8 +37,8 @@ def plot_bench(document: BenchDocument, path: Path) -> Path:
     """Plot the times of every model and runtime, and the stages of a scan.
 
     Args:
-        document: Of `bench_document.bench_document`.
-        path: Of the picture.
+        document: Document returned by `bench_document.bench_document`.
+        path: File that the picture is written to.
 
     Returns:
         The path.
@@ -121,11 +121,11 @@ def _grid_of_times(axes: Any, label: str) -> None:
 
 
 def plot_roofline(found: Roofline, path: Path) -> Path:
-    """Plot the machine's limits, each layer below them, and the model.
+    """Plot a roofline: the machine's peak rates, each layer of the model, and the whole model.
 
     Args:
-        found: `roofline` of the document.
-        path: Of the picture.
+        found: The `roofline` part of a benchmark document.
+        path: File that the picture is written to.
 
     Returns:
         The path.

@@ -107,7 +107,7 @@ FRONT_NAMES = {"min_ms": "time", "bytes": "size", "zstd_bytes": "zstd size", "fl
 
 
 def bench_markdown(document: BenchDocument) -> str:
-    """Return tables of models beside each other, the scan's stages, and the roofline."""
+    """Return a benchmark document as Markdown: model timings, stages of a scan, roofline."""
     protocol, scan, load = document.protocol, document.scan, document.load_average
     runs = [
         {**structs.asdict(run), "quartiles": _range(run), "mflops": run.flops and run.flops / 1e6}
@@ -165,7 +165,10 @@ def bench_markdown(document: BenchDocument) -> str:
 
 
 def pareto_markdown(document: ParetoDocument) -> str:
-    """Return a row a bundle, fastest first, the shipped one in bold, and the rule."""
+    """Return a Pareto comparison as a Markdown table with one row for each bundle.
+
+    The fastest bundle comes first, the one to ship is in bold, and the rule that chose it follows.
+    """
     rows = [
         {
             **structs.asdict(one),
@@ -191,7 +194,12 @@ class _Unknown:
 
 
 def markdown_table(titles: str, cells: str, rows: Iterable[Mapping[str, object]]) -> str:
-    """Return a padded Markdown table: words to the left, numbers to the right, None as nothing.
+    """Return a padded Markdown table; words are left-aligned, numbers right-aligned, None is blank.
+
+    Args:
+        titles: Column titles, separated by " | ".
+        cells: Format string of each column, separated by " | "; one with ":" is right-aligned.
+        rows: Values of each row by the names that `cells` uses.
 
     Example:
         >>> print(markdown_table("name | count", "{name} | {n:,}", [{"name": "a", "n": 1000}]))

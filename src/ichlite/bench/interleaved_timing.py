@@ -28,32 +28,33 @@ from ichlite.infer.decision import sigmoid
 from ichlite.samples import GE_HEAD, Sample
 
 TURN = 10
-"""Inferences timed in one turn; one more goes before them, untimed."""
+"""Timed inferences in one turn of a model; one untimed inference precedes them."""
 STARTS = 3
-"""Processes started for each entry; what a start takes is the median of them."""
+"""Fresh processes started for each entry, of whose start-up times the median is reported."""
 REFERENCE = ("light_fcn", "float32", LITERT)
-"""What ratios are of, on one thread, where it is among what is measured."""
+"""Model, precision and runtime that others are compared with, on one thread, if it is measured."""
 AGREEMENT = 1e-4
-"""Largest difference of a probability between runtimes that are given the same weights."""
+"""Largest difference allowed between probabilities of two runtimes with the same weights."""
 
 Advance = Callable[[int], None]
-"""Called with 1 whenever the work is a step further on."""
+"""Progress callback, called with 1 after each unit of work."""
 Entry = tuple[Contender, int]
-"""What is run, and on how many threads."""
+"""A model file with its runtime, and the number of threads that it runs on."""
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """What was measured of one contender on so many threads.
+    """Times measured for one model file in one runtime, on one number of threads.
 
     Attributes:
-        contender: What.
-        threads: Of the runtime.
-        start: Medians of `STARTS` fresh processes.
-        difference: Largest of a probability to LiteRT's with the same weights; None where not told.
-        times_ms: (round, inference) float64 milliseconds, warm.
-        reference_ms: (round, inference) of the reference in the same rounds.
+        contender: The model file and its runtime.
+        threads: Threads that the runtime used.
+        start: Median start-up times and memory over `STARTS` fresh processes.
+        difference: Largest difference of a probability from LiteRT's with the same weights; None
+            for LiteRT itself or where LiteRT was not run.
+        times_ms: (round, inference) float64 milliseconds of warm inferences.
+        reference_ms: (round, inference) float64 milliseconds of the reference in the same rounds.
     """
 
     contender: Contender
@@ -64,12 +65,23 @@ class Timing:
     reference_ms: Floats
 
     def percentile_ms(self, percent: float) -> float:
-        """Return the milliseconds that so many per cent of the inferences did not exceed."""
+        """Return a percentile of the inference times in milliseconds.
+
+        Args:
+            percent: Percentile, 0 to 100.
+        """
         return float(np.percentile(self.times_ms, percent))
 
 
 def sample_windows(sample: Sample = GE_HEAD, every: int = 4) -> NDArray[np.float32]:
-    """Return every so-many-th slice of a sample study as (slice, 256, 256, 3) windows.
+    """Return regularly spaced slices of a sample study as model input.
+
+    Args:
+        sample: Sample study whose slices are read.
+        every: Step between slices: 4 takes every fourth.
+
+    Returns:
+        (slice, 256, 256, 3) float32 windows in [0, 1].
 
     Example:
         >>> sample_windows(every=14).shape
@@ -87,10 +99,10 @@ def measure(
     runs: int,
     advance: Advance = lambda _: None,
 ) -> list[Timing]:
-    """Time models turn by turn, on each number of threads.
+    """Time models in alternation, so that all meet the same machine load, for each thread count.
 
     Args:
-        contenders: At least one.
+        contenders: At least one model file with its runtime.
         windows: (slice, 256, 256, 3) float32 in [0, 1]. Runtimes must agree on all of them before
             anything is timed; what is timed is the first.
         threads: Numbers of threads, each measured in rounds of its own, the reference on one
@@ -102,7 +114,8 @@ def measure(
         Timings by thread count, in the order of `contenders`.
 
     Raises:
-        IchliteError: A runtime cannot load or run its model, or says something else than LiteRT.
+        IchliteError: A runtime cannot load or run its model, or its probabilities differ from
+            LiteRT's by more than `AGREEMENT`.
     """
     reference = reference_of(contenders), 1
     turn = min(runs, TURN)
@@ -141,13 +154,15 @@ def differences_to_litert(logits: Mapping[Entry, Floats]) -> dict[Entry, float |
     """Return how far each entry's probabilities are from LiteRT's with the same weights.
 
     Args:
-        logits: (slice, 5) of each entry.
+        logits: (slice, 5) float64 logits of each entry on the same slices.
 
     Returns:
-        The largest difference of each; None of LiteRT itself, and without LiteRT's of that model.
+        Largest absolute difference of a probability for each entry; None for LiteRT itself and
+        where LiteRT did not run the same model.
 
     Raises:
-        IchliteError: One is above `AGREEMENT`, so times would be of different networks.
+        IchliteError: A difference is above `AGREEMENT`: the runtimes do not compute the same
+            network.
     """
     of_litert = {one.key[:2]: said for (one, _), said in logits.items() if one.runtime == LITERT}
     found: dict[Entry, float | None] = dict.fromkeys(logits)
@@ -169,16 +184,17 @@ def differences_to_litert(logits: Mapping[Entry, Floats]) -> dict[Entry, float |
 def turn_by_turn(
     turns: Sequence[Callable[[int], list[float]]], rounds: int, turn: int, advance: Advance
 ) -> list[Floats]:
-    """Give each worker a turn in every round, which each time begins with another of them.
+    """Time several workers in alternation, each round starting with another one.
 
     Args:
-        turns: `Worker.times_ms` of each.
+        turns: Functions, such as `Worker.times_ms`, that time so many inferences and return
+            milliseconds.
         rounds: Number of rounds.
-        turn: Inferences of a turn.
-        advance: Called after each turn.
+        turn: Inferences in one turn.
+        advance: Progress callback, called with 1 after each turn.
 
     Returns:
-        (round, inference) milliseconds of each worker.
+        (round, inference) float64 milliseconds of each worker.
     """
     times_ms = [np.empty((rounds, turn)) for _ in turns]
     for number in range(rounds):

@@ -14,14 +14,14 @@ from ichlite.contracts.bench import Machine
 from ichlite.infer.reader import usable_cores
 
 PACKAGES = ("ai-edge-litert", "numpy", "pydicom")
-"""Those whose versions belong to every figure."""
+"""Packages whose versions are always reported with a measurement."""
 
 
 def describe_machine(packages: Iterable[str] = ()) -> Machine:
-    """Return the facts that a measured time needs beside it.
+    """Describe the processor, cores, system and package versions to report with a measured time.
 
     Args:
-        packages: Whose versions are listed, too, where they are installed.
+        packages: Further packages whose versions are listed where they are installed.
 
     Example:
         >>> describe_machine().cores > 0

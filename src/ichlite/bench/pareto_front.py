@@ -25,8 +25,8 @@ from ichlite.infer.bundle import MANIFEST_FILE, Bundle, bundle_folder
 from ichlite.labels import NAMES
 
 TIE = 0.05
-"""Share of the time below which two bundles are equally fast: one model in two files differs by
-nearly as much, by where its memory happens to lie."""
+"""Relative time difference below which two bundles count as equally fast: the same model in two
+files differs by nearly as much, depending on where its memory lies."""
 COSTS = ("min_ms", "bytes", "zstd_bytes", "flops")
 RULE = (
     "among bundles whose test ROC AUC is within the gate of the reference, the one with the "
@@ -35,13 +35,14 @@ RULE = (
 
 
 class Facts(Document, frozen=True, kw_only=True):
-    """What a bundle's manifest says of it.
+    """Name, test accuracy and cost of a bundle, as stated in its manifest.
 
     Attributes:
-        name, architecture, precision: Texts.
-        store_hash: Of the store that it was judged on.
-        auc: Test ROC AUC of each subtype and `mean`; a subtype's is None where undefined.
-        bytes, zstd_bytes, flops, params: Of the model.
+        name, architecture, precision: Name of the bundle, of its model and of its number format.
+        store_hash: Hash of the store that the bundle was evaluated on.
+        auc: ROC AUC on the test split for each subtype and for `mean`; None where undefined.
+        bytes, zstd_bytes, flops, params: Bytes of the model file, plain and packed with zstd;
+            floating-point operations of a 256x256 slice; parameters.
     """
 
     name: str
@@ -56,29 +57,40 @@ class Facts(Document, frozen=True, kw_only=True):
 
     @property
     def mean_auc(self) -> float:
-        """The mean over subtypes, which is always defined."""
+        """Mean test ROC AUC over the subtypes."""
         return self.auc[MEAN] or 0.0
 
 
 class Point(Facts, frozen=True, kw_only=True):
-    """A bundle, with the quickest and the median time of a slice on one thread."""
+    """Stated accuracy and cost of a bundle, with its measured time for a slice on one thread.
+
+    Attributes:
+        min_ms, p50_ms: Quickest and median inference, milliseconds.
+    """
 
     min_ms: float
     p50_ms: float
 
     def cost(self, name: str) -> float:
-        """Return one of `COSTS`."""
+        """Return one cost of the bundle.
+
+        Args:
+            name: One of `COSTS`.
+
+        Returns:
+            Milliseconds, bytes or floating-point operations, as the name says.
+        """
         return float(structs.asdict(self)[name])
 
 
 class ParetoEntry(Point, frozen=True, kw_only=True):
-    """A bundle beside the others.
+    """One bundle compared with the reference and with all other bundles.
 
     Attributes:
-        speedup: Time of the reference over its own.
-        mean_drop: Mean ROC AUC that it lost against the reference.
-        passes: Whether the gate lets it.
-        fronts: Of `COSTS`, those by which no other beats it.
+        speedup: Quickest time of the reference divided by that of this bundle.
+        mean_drop: Mean ROC AUC of the reference minus that of this bundle.
+        passes: Whether the accuracy loss is within the gate.
+        fronts: Those of `COSTS` for which no other bundle is both cheaper and at least as accurate.
     """
 
     speedup: float
@@ -88,16 +100,16 @@ class ParetoEntry(Point, frozen=True, kw_only=True):
 
 
 class ParetoDocument(Document, frozen=True, kw_only=True):
-    """What `ichlite pareto --json` prints.
+    """Document that `ichlite pareto --json` prints.
 
     Attributes:
-        date, machine: Of the measurement.
-        reference: Name of the bundle that none may fall behind.
-        gate: How far.
-        rule: By which one is shipped.
-        shipped: Its name.
-        undefined: Subtypes of which the gate says nothing.
-        bundles: As given.
+        date, machine: When (ISO 8601, UTC) and on which machine the times were measured.
+        reference: Name of the bundle whose accuracy the others are held to.
+        gate: Largest loss of ROC AUC against the reference that is allowed.
+        rule: Rule, in words, by which the bundle to ship is chosen.
+        shipped: Name of the bundle that the rule chooses.
+        undefined: Subtypes whose ROC AUC is undefined, so that the gate cannot check them.
+        bundles: All bundles, in the order given.
     """
 
     date: str
@@ -111,9 +123,15 @@ class ParetoDocument(Document, frozen=True, kw_only=True):
 
 
 def bundles_in(paths: Sequence[Path]) -> list[Path]:
-    """Return bundles, and for folders the bundles in them at any depth, sorted in each folder.
+    """Return the folders of all bundles named by paths, each a bundle or a folder that holds some.
 
     Hidden folders are passed over: a bundle that is being written is in one.
+
+    Args:
+        paths: Bundle folders, or folders that are searched for bundles at any depth.
+
+    Returns:
+        Bundle folders in the order of `paths`, sorted within each.
     """
     found: list[Path] = []
     for path in map(bundle_folder, paths):
@@ -129,15 +147,15 @@ def bundles_in(paths: Sequence[Path]) -> list[Path]:
 def measure_bundles(
     bundles: Sequence[Bundle], *, runs: int, advance: Advance = lambda _: None
 ) -> list[Point]:
-    """Time bundles turn by turn, and put beside it what their manifests say of the test split.
+    """Time bundles in alternation, and combine the times with the accuracy their manifests state.
 
     Args:
         bundles: Made from one store by `ichlite compress`.
-        runs: Inferences timed of each.
-        advance: Called with 1 whenever the work is a step further on.
+        runs: Inferences timed for each bundle.
+        advance: Progress callback, called with 1 after each unit of work.
 
     Raises:
-        BundleError: A manifest that does not say what is compared.
+        BundleError: A manifest lacks a value that is compared.
         UsageError: Fewer than two bundles, one name twice, or bundles of different stores.
         IchliteError: A model cannot be run.
     """
@@ -165,13 +183,13 @@ def measure_bundles(
 
 
 def facts_of(bundle: Bundle) -> Facts:
-    """Return what a bundle's manifest says of what is compared.
+    """Return the accuracy and costs that a bundle's manifest states.
 
     Reading needs none of it, so `load_bundle` does not ask; a bundle from elsewhere, or of an older
     ichlite, may lack it.
 
     Raises:
-        BundleError: Something is missing or undefined.
+        BundleError: A value that is compared is missing or undefined.
     """
     manifest = bundle.manifest
     cost, metrics, training = manifest.cost, manifest.metrics, manifest.training
@@ -202,7 +220,12 @@ def facts_of(bundle: Bundle) -> Facts:
 
 
 def on_front(points: Sequence[Point], cost: str) -> set[str]:
-    """Return the names of the points that no other beats in AUC and one of `COSTS`."""
+    """Return the names of the bundles on the Pareto front of mean ROC AUC against one cost.
+
+    Args:
+        points: Bundles to compare.
+        cost: One of `COSTS`.
+    """
     rated = [(one.name, one.mean_auc, one.cost(cost)) for one in points]
     return {
         name
@@ -220,7 +243,13 @@ def passing(points: Sequence[Point], reference: Point, gate: Gate) -> list[Point
 
 
 def ship(points: Sequence[Point], reference: Point, gate: Gate) -> Point:
-    """Return the point to ship by `RULE`: the reference, one of the points, if no other passes."""
+    """Return the bundle to ship by `RULE`: the fastest that passes the gate, the smallest of ties.
+
+    Args:
+        points: Bundles to choose from, the reference among them.
+        reference: Bundle whose accuracy the others are held to; chosen if no other passes.
+        gate: Largest loss of ROC AUC against the reference that is allowed.
+    """
     good = passing(points, reference, gate)
     fastest = min(one.min_ms for one in good)
     tied = [one for one in good if one.min_ms <= fastest * (1 + TIE)]
@@ -231,9 +260,9 @@ def pareto_document(points: Sequence[Point], reference: Point, gate: Gate) -> Pa
     """Return the document of `ichlite pareto --json`.
 
     Args:
-        points: What was measured; the reference is one of them.
-        reference: What none may fall behind.
-        gate: How far.
+        points: Measured bundles, the reference among them.
+        reference: Bundle whose accuracy the others are held to.
+        gate: Largest loss of ROC AUC against the reference that is allowed.
     """
     good = passing(points, reference, gate)
     fronts = {cost: on_front(points, cost) for cost in COSTS}

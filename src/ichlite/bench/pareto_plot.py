@@ -20,15 +20,20 @@ PANELS = (
 )
 SHIPPED, PASSING, FAILING = "#B00020", "#0b6e99", "#a9b0b7"
 DEPTH = 3
-"""Bundles that lost more than so many times what the gate allows are triangles at the edge."""
+"""Multiple of the gate's limit beyond which a bundle is drawn as a triangle at the lower edge."""
 EDGE = 0.04
-"""Share of the height that is kept for those."""
+"""Share of the axis height reserved for the triangles at the lower edge."""
 Place = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
 class AucScale:
-    """From the least AUC that is drawn where it is, and a strip for those below it, to the best."""
+    """Vertical axis of a Pareto plot, with a strip at the bottom for bundles below its range.
+
+    Attributes:
+        least: Lowest ROC AUC that is drawn at its true height.
+        best: Highest ROC AUC.
+    """
 
     least: float
     best: float
@@ -42,22 +47,22 @@ class AucScale:
 
     @property
     def limits(self) -> Place:
-        """AUC at the bottom and at the top."""
+        """ROC AUC at the bottom and at the top of the axis."""
         span = max(self.best - self.least, 0.001)
         return self.least - 3 * EDGE * span, self.best + EDGE * span
 
     def height(self, auc: float) -> float:
-        """Return where an AUC is drawn; below the least, in the strip."""
+        """Return the height at which a ROC AUC is drawn: below `least`, in the bottom strip."""
         bottom, top = self.limits
         return auc if auc >= self.least else bottom + EDGE * (top - bottom)
 
 
 def plot_pareto(document: ParetoDocument, path: Path) -> Path:
-    """Plot mean ROC AUC against time, size, packed size and FLOPs, with fronts.
+    """Plot mean ROC AUC against time, file size, packed size and FLOPs, with the Pareto fronts.
 
     Args:
-        document: Of `ichlite pareto`.
-        path: Of the picture.
+        document: Document of `ichlite pareto`.
+        path: File that the picture is written to.
 
     Returns:
         The path.

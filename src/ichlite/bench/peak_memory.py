@@ -42,7 +42,7 @@ def peak_of(*words: str | Path) -> float | None:
     """Run an `ichlite` command and return its peak memory in MB of 10^6 bytes.
 
     Args:
-        words: Of the command.
+        words: Words of the command line after `ichlite`.
 
     Returns:
         The peak; None where the system does not say.
@@ -69,7 +69,7 @@ def peak_of(*words: str | Path) -> float | None:
 
 
 def main() -> None:
-    """Run the command of this process' words with its stdout dropped; print the peak."""
+    """Run the `ichlite` command on this process's command line and print its peak memory in MB."""
     sys.argv[0] = "ichlite"
     code: object = 0
     with open(os.devnull, "w", encoding="utf-8") as nowhere, redirect_stdout(nowhere):  # noqa: PTH123

@@ -32,20 +32,21 @@ from ichlite.contracts.bench import Bandwidth, LayerBound, Roofline
 from ichlite.contracts.codec import document_text, read_document
 
 SIDES = (256, 384, 512, 768, 1024)
-"""Of the matrices."""
+"""Rows and columns of the square matrices whose product is timed."""
 WORKING_SETS = tuple(2**power for power in range(17, 29))
-"""Bytes of all arrays together, 128 KiB to 256 MiB."""
+"""Total bytes of the arrays that bandwidth is measured on, 128 KiB to 256 MiB."""
 SECONDS_EACH, LEAST_TRIES = 0.15, 5
 """Each piece of work is tried so long, but at least so often."""
 
 
 @dataclass(frozen=True, slots=True)
 class Peaks:
-    """What one thread of a machine reaches.
+    """Peak arithmetic rate and memory bandwidths that one thread of a machine reaches.
 
     Attributes:
         flops_per_s: float32 operations a second.
-        bandwidths: (bytes of the working set, bytes a second), ascending; never faster when larger.
+        bandwidths: (bytes of the working set, bytes per second), by ascending working set;
+            bandwidth never rises with size.
     """
 
     flops_per_s: float
@@ -53,11 +54,14 @@ class Peaks:
 
     @property
     def memory_bytes_per_s(self) -> float:
-        """Bandwidth of the largest working set."""
+        """Bandwidth of main memory: that of the largest working set, bytes per second."""
         return self.bandwidths[-1][1]
 
     def bandwidth(self, working_set_bytes: int) -> float:
-        """Return the bytes a second of the smallest measured working set not below this one.
+        """Return the bandwidth, in bytes per second, available to a working set of this size.
+
+        It is that of the smallest measured working set that is at least as large, else of the
+        largest.
 
         Example:
             >>> Peaks(1.0, ((1000, 9.0), (2000, 3.0))).bandwidth(1500)
@@ -67,7 +71,7 @@ class Peaks:
         return next(fitting, self.memory_bytes_per_s)
 
     def best_with(self, other: Peaks) -> Peaks:
-        """Return the higher one of everything, of two measurements of one machine."""
+        """Return the higher value of each peak from two measurements of the same machine."""
         return Peaks(
             max(self.flops_per_s, other.flops_per_s),
             tuple(
@@ -83,15 +87,15 @@ def roofline(
     """Compare a model's time on one thread with the least that the machine's peak rates allow.
 
     Args:
-        contender: The model.
-        layers: Of the model.
-        peaks: Of the machine.
-        p50_ms: Median inference.
-        min_ms: Quickest inference.
+        contender: The model file and its runtime.
+        layers: Operations and bytes of each layer of the model.
+        peaks: Measured peak rates of the machine.
+        p50_ms: Median time of an inference, milliseconds.
+        min_ms: Quickest inference, milliseconds.
 
     Returns:
-        What `ichlite bench` says of it. `share` is the bound over the median,
-        `share_of_quickest` over the quickest inference, on which a shared machine weighs less.
+        The `roofline` part of the benchmark document. `share` is the bound over the median,
+        `share_of_quickest` over the quickest inference, which load from other jobs affects less.
     """
     bounds = tuple(_bound(layer, peaks) for layer in layers)
     bound_ms = sum(one.bound_ms for one in bounds)
@@ -138,7 +142,7 @@ def _bound(layer: Layer, peaks: Peaks) -> LayerBound:
 
 
 def measured_peaks() -> Peaks:
-    """Measure the peaks of one thread, in a process of its own (5 s)."""
+    """Measure the peak rates of one thread in a process of its own, which takes about 5 s."""
     # BLAS reads how many threads it may take when numpy is imported.
     single = {f"{library}_NUM_THREADS": "1" for library in ("OPENBLAS", "OMP", "MKL")}
     done = subprocess.run(
@@ -152,7 +156,7 @@ def measured_peaks() -> Peaks:
 
 
 def flops_per_s() -> float:
-    """Measure the best rate of a square float32 matrix product."""
+    """Measure the highest rate of a square float32 matrix product, in operations per second."""
     best = 0.0
     for side in SIDES:
         a = np.random.default_rng(0).random((side, side), np.float32)
@@ -162,7 +166,11 @@ def flops_per_s() -> float:
 
 
 def bytes_per_s(working_set_bytes: int) -> float:
-    """Measure the better rate of copying and adding arrays that are so large together."""
+    """Measure memory bandwidth, the higher of copying and adding arrays, in bytes per second.
+
+    Args:
+        working_set_bytes: Bytes of all arrays together.
+    """
     a, b = (np.ones(working_set_bytes // 8, np.float32) for _ in range(2))
     copied = 2 * a.nbytes / quickest_s(lambda: np.copyto(a, b))
     a, b, c = (np.ones(working_set_bytes // 12, np.float32) for _ in range(3))
@@ -171,14 +179,19 @@ def bytes_per_s(working_set_bytes: int) -> float:
 
 
 def quickest_s(work: Callable[[], object], timer: Callable[[], float] = perf_counter) -> float:
-    """Return the seconds of the quickest of many tries."""
+    """Return the time, in seconds, of the quickest of many runs of a function.
+
+    Args:
+        work: Function to time.
+        timer: Clock that returns seconds.
+    """
     best = min(repeat(work, timer=timer, number=1, repeat=LEAST_TRIES))
     more = LEAST_TRIES + int(SECONDS_EACH / best)
     return min(repeat(work, timer=timer, number=1, repeat=more))
 
 
 def main() -> None:
-    """Measure; print `Peaks` as JSON."""
+    """Measure the peak rates of this process and print them as a JSON form of `Peaks`."""
     rates = [bytes_per_s(size) for size in WORKING_SETS]
     # What is reached on a large working set is reached on a small one; a dip is another's doing.
     never_slower = np.maximum.accumulate(rates[::-1])[::-1].tolist()

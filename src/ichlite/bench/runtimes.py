@@ -23,7 +23,7 @@ LITERT = "litert"
 
 
 class Listed(TypedDict):
-    """The first columns of every list."""
+    """Columns that identify a timed model in every list: its name, precision and runtime."""
 
     model: str
     precision: str
@@ -35,9 +35,10 @@ class Contender:
     """A model file and the runtime that is to run it.
 
     Attributes:
-        model, precision, runtime: As they are listed.
-        path: What the runtime loads.
-        params, flops: Of the architecture; None where not known.
+        model, precision, runtime: Names that identify the entry in lists of results.
+        path: Model file that the runtime loads.
+        params, flops: Parameters, and floating-point operations of a 256x256 slice; None where
+            unknown.
     """
 
     model: str
@@ -53,12 +54,18 @@ class Contender:
         return self.model, self.precision, self.runtime
 
     def listed(self) -> Listed:
-        """Return the first columns of every list."""
+        """Return the columns that identify this entry in every list."""
         return {"model": self.model, "precision": self.precision, "runtime": self.runtime}
 
 
 def bundle_contender(bundle: Bundle, name: str, runtime: str) -> Contender:
-    """Return a bundle, under the name it is to have in the list, for a runtime to run."""
+    """Return the model file of a bundle as an entry to be timed.
+
+    Args:
+        bundle: Bundle whose model is timed.
+        name: Name that it is listed under.
+        runtime: Key of `RUNTIMES`.
+    """
     cost = bundle.manifest.cost
     return Contender(
         name,
@@ -72,11 +79,11 @@ def bundle_contender(bundle: Bundle, name: str, runtime: str) -> Contender:
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """A loaded model.
+    """A model loaded into a runtime, ready to be timed.
 
     Attributes:
-        put: Puts windows (1, 256, 256, 3) float32 in [0, 1] where the model reads them.
-        invoke: Runs the model on what was put there, and nothing else.
+        put: Copies windows (1, 256, 256, 3) float32 in [0, 1] to the model's input.
+        invoke: Runs the model on the windows last put, without copying anything.
         outputs: Returns all outputs of the last invocation, each (1, …) float32.
     """
 
@@ -171,16 +178,16 @@ def _keras(path: Path, threads: int) -> Engine:
 
 @dataclass(frozen=True, slots=True)
 class RuntimeKind:
-    """A runtime that can be asked for.
+    """A runtime that models can be timed with, and what it needs.
 
     Attributes:
-        load: Loads a model file for so many threads.
-        modules: What is imported before loading is timed.
-        needs: Packages, as they are imported, to make its model file and to run it.
-        packages: Whose versions belong to a result.
-        extra: The dependency group to install; None: always there.
-        suffix: Of the model file it reads.
-        precisions: Those whose results agree with LiteRT's.
+        load: Loads a model file for a number of threads.
+        modules: Modules that are imported before the time to load a model is measured.
+        needs: Modules needed to make a model file for the runtime and to run it.
+        packages: Packages whose versions are reported with a result.
+        extra: Optional dependency group that installs the runtime; None if it is always installed.
+        suffix: File name suffix of its model files.
+        precisions: Precisions in which its probabilities agree with LiteRT's.
     """
 
     load: Callable[[Path, int], Engine]

@@ -34,24 +34,25 @@ from ichlite.records import HeadVolume
 from ichlite.samples import PHANTOM_BLEED
 
 DEFAULT_RUNS = 25
-"""Turns of limit, one thread, two threads and stages, so that all meet the same neighbours."""
+"""Rounds of timing; each measures the lower limit, one thread, two threads and the stages."""
 SHIPPED_RUNS = 3
-"""Turns of the stages over the study as it came."""
+"""Rounds in which the stages are timed on the study's original, not rewritten files."""
 RUNS_PER_SYNTAX = 5
-"""For so many turns one reading in each transfer syntax."""
+"""Rounds of timing for each single reading in every transfer syntax."""
 READ_SLICES = 36
-"""Slices of the scan of which the memory of `ichlite read` is told."""
+"""Slices of the scan on which the peak memory of `ichlite read` is reported."""
 
 
 def bench_scan(bundle: Bundle, study: Sequence[Path], runs: int = DEFAULT_RUNS) -> ScanEntry:
-    """Time the reading of a study, warm, a slice.
+    """Time the warm reading of a study, in milliseconds per slice, overall and by stage.
 
     The study is written out as uncompressed files of 16 bits first, as scanners send it.
 
     Args:
-        bundle: The model.
+        bundle: Bundle whose model reads the study.
         study: DICOM files of one series.
-        runs: Turns of limit, one thread, two threads and stages.
+        runs: Rounds of timing; each measures the lower limit, one thread, two threads and the
+            stages.
 
     Returns:
         The `scan` entry of `ichlite bench --json`. `peak_rss_mb` is that of `ichlite read` on the
@@ -101,13 +102,18 @@ def bench_scan(bundle: Bundle, study: Sequence[Path], runs: int = DEFAULT_RUNS) 
 def set_against_limit(
     slices: int, limits_ms: Sequence[float], ones_ms: Sequence[float], twos_ms: Sequence[float]
 ) -> dict[str, float]:
-    """Compare readings on one and on two threads with their limit: medians, and the quickest.
+    """Compare reading times with their lower limit, as medians and for the quickest runs.
+
+    The limit is the time to read the bytes of each file and run the model on it, and nothing else.
 
     Args:
-        slices: Of the study.
-        limits_ms: Milliseconds of the limit, each turn.
-        ones_ms: Of reading on one thread.
-        twos_ms: Of reading on two threads.
+        slices: Number of slices of the study.
+        limits_ms: Milliseconds of the lower limit in each round.
+        ones_ms: Milliseconds of reading the study on one thread in each round.
+        twos_ms: Milliseconds of reading the study on two threads in each round.
+
+    Returns:
+        Milliseconds per slice, and ratios of reading time to limit, by their keys in the document.
     """
     limit_ms, one_ms, two_ms = (median(times) / slices for times in (limits_ms, ones_ms, twos_ms))
     return {
@@ -121,10 +127,14 @@ def set_against_limit(
 
 
 def write_uncompressed(study: Iterable[Path], folder: Path) -> list[Path]:
-    """Write DICOM files to a folder as explicit little endian; return the new files.
+    """Write DICOM files to a folder in Explicit VR Little Endian; return the new files.
+
+    Args:
+        study: DICOM files to convert.
+        folder: Existing folder for the copies.
 
     Raises:
-        InputError: No files.
+        InputError: `study` names no file.
     """
     from pydicom import dcmread
     from pydicom.uid import ExplicitVRLittleEndian
@@ -145,14 +155,14 @@ def write_uncompressed(study: Iterable[Path], folder: Path) -> list[Path]:
 
 
 def stage_times_ms(paths: Iterable[Path | str], runtime: Runtime) -> dict[str, float]:
-    """Run the stages one after the other, each over the whole study.
+    """Time each stage of reading separately over a whole study.
 
     Args:
-        paths: Of one series.
-        runtime: Of the model.
+        paths: DICOM files of one series.
+        runtime: Runtime with the model loaded.
 
     Returns:
-        Milliseconds a slice of each stage, in order.
+        Milliseconds per slice of each stage, in the order in which the stages run.
     """
     times_ms: dict[str, float] = {}
 

@@ -37,7 +37,7 @@ PLAIN_SYNTAXES = (
     *(uid.ExplicitVRLittleEndian, uid.ImplicitVRLittleEndian, uid.ExplicitVRBigEndian),
     uid.DeflatedExplicitVRLittleEndian,
 )
-"""Without codestreams; the first is what the others are set against."""
+"""Uncompressed transfer syntaxes; the others are compared with the first."""
 
 LIGHT_SYNTAXES: dict[uid.UID, tuple[str, dict[str, Any]]] = {
     uid.RLELossless: (RLE, {}),
@@ -46,8 +46,9 @@ LIGHT_SYNTAXES: dict[uid.UID, tuple[str, dict[str, Any]]] = {
     uid.JPEG2000Lossless: (JPEG_2000, {}),
     uid.JPEG2000: (JPEG_2000, {"j2k_cr": [10]}),
 }
-"""Transfer syntaxes that pydicom writes by the light half's packages: their kind of codestream, and
-how much is lost in those that lose: 2 stored values at most, nine tenths of the bytes."""
+"""Transfer syntaxes that pydicom encodes with ichlite's basic dependencies: the kind of codestream
+and the encoder's options. Lossy ones change stored values by at most 2, or save nine tenths of the
+bytes."""
 
 FAST_SYNTAXES: dict[uid.UID, tuple[str, dict[str, Any]]] = {
     uid.JPEGLosslessSV1: (JPEG, {"lossless": True, "predictor": 1, "bitspersample": 16}),
@@ -55,19 +56,19 @@ FAST_SYNTAXES: dict[uid.UID, tuple[str, dict[str, Any]]] = {
     uid.HTJ2KLossless: (JPEG_2000, {"reversible": True}),
     uid.HTJ2K: (JPEG_2000, {"reversible": False, "level": 0.001}),
 }
-"""Those that imagecodecs writes: their kind, and how."""
+"""Transfer syntaxes that imagecodecs encodes: the kind of codestream and the encoder's options."""
 
 
 def bench_syntaxes(
     one: Reader, two: Reader, study: Sequence[Path], turns: int
 ) -> tuple[SyntaxEntry, ...]:
-    """Time the reading of a study in every transfer syntax that can be written, turn by turn.
+    """Time the reading of a study in each transfer syntax that can be written, in alternation.
 
     Args:
-        one: A reader on one thread.
-        two: A reader of the same bundle on two.
+        one: Reader that uses one thread.
+        two: Reader of the same bundle that uses two threads.
         study: Uncompressed files, explicit little endian, of a series that is analysed.
-        turns: Readings of each, of which the quickest counts.
+        turns: Times that each version of the study is read; the quickest counts.
 
     Returns:
         The `syntaxes` of `ichlite bench --json`: an entry for each syntax and package that decodes

@@ -20,12 +20,12 @@ class Layer:
 
     Attributes:
         number: Place in the graph, from 0.
-        kind: As the format calls it, such as `CONV_2D`.
-        output_shape: Of its output, batch first.
+        kind: Operator name of the TFLite schema, such as `CONV_2D`.
+        output_shape: Shape of the output tensor, batch first.
         flops: Floating-point operations, a multiply-add being 2.
-        input_bytes: Of the maps it reads.
-        weight_bytes: Of the constants it reads.
-        output_bytes: Of the map it writes.
+        input_bytes: Bytes of the feature maps that the operator reads.
+        weight_bytes: Bytes of the constants that the operator reads.
+        output_bytes: Bytes of the feature map that the operator writes.
     """
 
     number: int
@@ -38,7 +38,7 @@ class Layer:
 
     @property
     def bytes(self) -> int:
-        """Bytes that it must move when each is moved once: its working set, too."""
+        """Bytes moved when each tensor is moved once, which is also the operator's working set."""
         return self.input_bytes + self.weight_bytes + self.output_bytes
 
 
@@ -46,7 +46,7 @@ def layers_of(content: bytes) -> tuple[Layer, ...]:
     """Return the operators of a `.tflite` file in the order in which they run.
 
     Args:
-        content: One subgraph, float32.
+        content: Bytes of a float32 `.tflite` file with one subgraph.
 
     Raises:
         InputError: An operator whose operations cannot be counted.
@@ -80,7 +80,7 @@ def arena_bytes(content: bytes) -> int:
     read` uses, the maps lie in a workspace that cannot be seen; `rss_growth_mb` has that.
 
     Args:
-        content: Of a `.tflite` file of one subgraph.
+        content: Bytes of a `.tflite` file of one subgraph.
 
     Example:
         >>> from ichlite.infer.bundle import load_bundle

@@ -32,13 +32,14 @@ from ichlite.errors import IchliteError
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What a fresh process says of loading its model.
+    """Time and memory that a fresh process needed to load its model and run it once.
 
     Attributes:
-        init_ms: From the runtime, imported, to a model whose memory is allocated.
-        first_ms: Of the first inference.
-        rss_growth_mb: Memory that the two took; None where the system does not say.
-        peak_rss_mb: Of the whole process until then, Python, numpy and runtime included.
+        init_ms: Milliseconds from the imported runtime to a model with allocated memory.
+        first_ms: Milliseconds of the first inference.
+        rss_growth_mb: Resident memory added by loading and the first inference, MB; None where
+            unknown.
+        peak_rss_mb: Peak resident memory of the process until then, MB; None where unknown.
     """
 
     init_ms: float
@@ -48,11 +49,11 @@ class Start:
 
 
 class Worker:
-    """A process that has loaded a model, seen from outside.
+    """Handle on a child process that has loaded a model and times inferences on request.
 
     Attributes:
-        start: What its start took.
-        logits: (slice, 5) float64, of every slice that it was started with.
+        start: Time and memory of loading the model and of the first inference.
+        logits: (slice, 5) float64 logits of every slice that the process was started with.
     """
 
     def __init__(self, name: str, process: subprocess.Popen[str], errors: IO[str]) -> None:
@@ -62,7 +63,14 @@ class Worker:
         self.logits: NDArray[np.float64] = np.array(logits)
 
     def times_ms(self, number: int) -> list[float]:
-        """Return the milliseconds of so many warm inferences."""
+        """Time warm inferences in the child process.
+
+        Args:
+            number: Number of inferences.
+
+        Returns:
+            Milliseconds of each inference.
+        """
         with suppress(BrokenPipeError):  # why it has gone is said by `_answer`
             print(number, file=self._process.stdin, flush=True)
         return list(self._answer())
@@ -79,12 +87,12 @@ class Worker:
 
 @contextmanager
 def started(contender: Contender, threads: int, slices: Path) -> Iterator[Worker]:
-    """Start a process that loads a model and runs it once; end it with the block.
+    """Start a process that loads a model and runs it once; stop it when the context ends.
 
     Args:
-        contender: What to run.
-        threads: Of the runtime.
-        slices: `.npy` of windows (slice, 256, 256, 3) float32.
+        contender: Model file and the runtime to load it with.
+        threads: Threads of the runtime.
+        slices: `.npy` file of windows (slice, 256, 256, 3) float32 in [0, 1].
 
     Raises:
         IchliteError: The runtime cannot load or run the model.

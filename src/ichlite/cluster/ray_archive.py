@@ -36,18 +36,18 @@ class Study:
 
     @property
     def digest(self) -> str:
-        """Hash of the files' names: another one means that the study has other files."""
+        """Hash of the file names; it changes when files are added to or removed from the study."""
         return hashlib.sha256(b"\0".join(map(os.fsencode, self.files))).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """The studies of a folder, and what else it holds.
+    """Studies found in a folder, with the files that belong to none.
 
     Attributes:
-        studies: Sorted by UID.
-        skipped: Files of no study, each with its reason.
-        warnings: Folders that mix patients.
+        studies: Studies, sorted by StudyInstanceUID.
+        skipped: Files that belong to no study, each with its reason.
+        warnings: One line for each folder that mixes patients.
     """
 
     studies: tuple[Study, ...]
@@ -59,7 +59,7 @@ def find_studies(folder: Path) -> Archive:
     """Find the studies of a folder, reading headers by tasks on the connected Ray cluster.
 
     Args:
-        folder: Seen under the same path by every machine.
+        folder: Archive folder, under a path that is the same on every machine.
 
     Raises:
         InputError: No such folder, or no files in it.
@@ -82,9 +82,13 @@ def find_studies(folder: Path) -> Archive:
 
 
 def group(headers: Iterable[dict[str, Any]], skipped: Sequence[SkippedFile] = ()) -> Archive:
-    """Group header rows, as `_headers` gives them in any order, into the studies of an archive.
+    """Group file headers into studies.
 
     A series is never divided, so each is judged as `ichlite read` judges it in the whole archive.
+
+    Args:
+        headers: One row for each file, in any order: its name, UIDs and, if refused, the reason.
+        skipped: Files that were skipped before their headers were read.
     """
     files: dict[str, list[str]] = defaultdict(list)
     study_of: dict[str, str] = {}

@@ -23,10 +23,12 @@ from ichlite.errors import IchliteError, StoreError
 
 @contextmanager
 def ray_engine(address: str) -> Iterator[Engine]:
-    """Provide an engine for `data.prepare_store`, which connects when it is first given work.
+    """Provide an engine for `data.prepare_store` that works on a Ray cluster.
+
+    It connects when it is first given work, and disconnects when the context ends.
 
     Args:
-        address: See `session.session`.
+        address: Address of the cluster, as in `session.session`.
     """
     with ExitStack() as connection:
 

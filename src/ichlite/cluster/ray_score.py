@@ -31,7 +31,7 @@ from ichlite.write.escaping import unicode_text
 ORDER_FILE = "score.json"
 TRIES = "tries"
 MOST_TRIES = 3
-"""Processes that may die over one study before it counts as one that cannot be read."""
+"""Processes that may die while reading one study before the study counts as unreadable."""
 MOST_STUDIES_A_PART = 32
 PARTS_A_PROCESS = 4
 
@@ -46,13 +46,14 @@ def score_archive(
     on_found: Callable[[int], None] = lambda _: None,
     on_studies: Callable[[int], None] = lambda _: None,
 ) -> ScoreSummary:
-    """Read every study of an archive that was not read before, within a `session`.
+    """Read with a bundle every study of an archive that was not read before, on a Ray cluster.
 
     Args:
         archive: Folder of studies; every machine sees it, and `out`, under the same path.
-        out: Made when missing: data sets `slices` and `studies`.
-        cluster: The session's.
-        bundle: Folder; None for the embedded one.
+        out: Output folder, made when missing; it receives the Parquet data sets `slices` and
+            `studies`.
+        cluster: Cluster that `session` is connected to.
+        bundle: Bundle folder; None for the embedded bundle.
         force: Whether to judge series that the input check refuses.
         on_found: Called with the number of studies to read.
         on_studies: Called with the number of studies read since the last call.
@@ -101,10 +102,10 @@ def score_archive(
 
 
 class Scorer:
-    """A reader that each process makes once, to call with a few studies at a time.
+    """Callable that reads a few studies at a time; each Ray process makes one and keeps its model.
 
     Args:
-        bundle: Folder; None for the embedded one.
+        bundle: Bundle folder; None for the embedded bundle.
         out: Folder that parts are written to.
         force: Whether to judge series that the input check refuses.
     """
@@ -139,7 +140,15 @@ def _unread(bundle: Bundle, study: Study, reason: str) -> ReadResult:
 
 
 def begin_try(out: Path, study: Study) -> int:
-    """Note that a process begins on a study, which it may not survive; return which try this is."""
+    """Record that a process starts to read a study, and return how many have started so far.
+
+    Args:
+        out: Output folder of the scores.
+        study: Study that is about to be read.
+
+    Returns:
+        Number of this attempt, from 1; earlier ones died if the study is not done.
+    """
     name = hashlib.sha256(study.uid.encode("utf-8", "surrogateescape")).hexdigest()[:24]
     note = out / TRIES / name
     note.parent.mkdir(exist_ok=True)

@@ -26,7 +26,7 @@ from ichlite.train.recipe import Recipe
 
 FOLDER = "ray"
 ORDER = "order"
-"""Key of what a group trains in its configuration."""
+"""Configuration key under which a group of training processes finds its `TrainOrder`."""
 DONE_FILE = "done.json"
 STOP_FILE = "stop.json"
 MOST_RESTARTS = 20
@@ -36,7 +36,7 @@ GPU_PLATFORM = "cuda"
 
 @dataclass(frozen=True, slots=True)
 class TrainOrder:
-    """What a group of processes trains, and on which `platform` of JAX; paths are absolute."""
+    """Training run that a group of processes carries out together; all paths are absolute."""
 
     recipe: Recipe
     stores: tuple[Path, ...]
@@ -76,20 +76,26 @@ def train_on_cluster(
     all_patients: bool = False,
     init: Path | None = None,
 ) -> Outcome:
-    """Train on a cluster, or go on training, within a `session`.
+    """Train one run on all workers of a Ray cluster, or resume it, within a `session`.
 
     Args:
-        recipe: How; its batch is that of all workers together.
-        stores: Prepared; every machine sees them, `folder` and `init` under the same path.
-        folder: Run folder, as of `ichlite train`.
-        cluster: The session's. Where it has a GPU for each worker, each gets one.
-        workers: Processes, one a GPU or core.
-        fold: Patients to leave out.
-        all_patients: Whether every real patient trains.
-        init: Checkpoint to start from.
+        recipe: Arguments of the run; its batch size is that of all workers together.
+        stores: Folders of the prepared stores; every machine sees them, `folder` and `init` under
+            the same path.
+        folder: Run folder, as written by `ichlite train`.
+        cluster: Cluster that `session` is connected to. If it has a GPU for each worker, each gets
+            one.
+        workers: Number of training processes, each on one GPU or core.
+        fold: Fold of patients that is held out for testing; None for the stores' own splits.
+        all_patients: Whether every real patient is used for training.
+        init: Checkpoint to start from; None for random weights.
+
+    Returns:
+        How the training ended.
 
     Raises:
-        UsageError: The cluster or the batch cannot be shared so.
+        UsageError: The cluster has too few cores or GPUs, or the batch cannot be divided among
+            workers.
         IchliteError: Training failed for a reason that trying again does not remove.
     """
     from ray.train import FailureConfig, RunConfig, ScalingConfig
@@ -145,13 +151,13 @@ def train_on_cluster(
 
 
 def work(config: Mapping[str, TrainOrder]) -> None:
-    """Join the other processes of a group, and fit.
+    """Join the other processes of a group and train; entry point of each Ray Train worker.
 
     Args:
-        config: The order, under `ORDER`.
+        config: Configuration of Ray Train: the `TrainOrder` under `ORDER`.
 
     Raises:
-        Exception: Whatever ended it; Ray Train starts a new group.
+        Exception: Whatever ended the training; Ray Train then starts a new group.
     """
     import ray.train
     from ray.train.collective import barrier

@@ -26,9 +26,9 @@ from ichlite.write.escaping import unicode_document
 SLICES = "slices"
 STUDIES = "studies"
 WHOLE = "[!.]*.parquet"
-"""Files that are not being written: a part that Ray gave to two processes may still be, by one."""
+"""Pattern of finished part files; one that another process is still writing begins with a dot."""
 SKIPPED = "skipped"
-"""Name of the part with the files of no study, and the status of a file that was not read."""
+"""Name of the part that lists files of no study, and the status of a file that was not read."""
 _PROBABILITIES = [(name, pa.float64()) for name in CLASSES]
 SLICE_SCHEMA = pa.schema(
     [("file", pa.string()), ("study", pa.string()), ("series", pa.string()),
@@ -46,11 +46,11 @@ STUDY_SCHEMA = pa.schema(
 
 
 Row = dict[str, object]
-"""A row as it is written: column of its schema → value."""
+"""One row to be written: values by column name of the schema."""
 
 
 class StudyRow(Document, frozen=True, kw_only=True):
-    """What is read again of a row of `studies`; what a series, or a skipped file, lacks is None."""
+    """One row read back from the data set `studies`; None where it has no value."""
 
     study: str | None
     series: str | None
@@ -65,24 +65,24 @@ class StudyRow(Document, frozen=True, kw_only=True):
 
     @property
     def counts(self) -> bool:
-        """Whether it may be a head CT, or a slice of one; where nobody knows, it may."""
+        """Whether this may be a head CT or a slice of one; true where it is unknown."""
         return self.may_be_ct is not False
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A study and what was said of it."""
+    """A study and the result of reading it."""
 
     study: Study
     result: ReadResult
 
 
 def write_part(out: Path, reads: Sequence[Read]) -> None:
-    """Write the rows of some studies' results, `slices` first.
+    """Write the results of some studies as Parquet files, the rows of `slices` before `studies`.
 
     Args:
-        out: Folder that `begin` has prepared.
-        reads: At least one.
+        out: Output folder that `begin` has prepared.
+        reads: At least one study with its result.
     """
     slices: list[Row] = []
     studies: list[Row] = []
@@ -99,7 +99,7 @@ def write_part(out: Path, reads: Sequence[Read]) -> None:
 
 
 def write_skipped(out: Path, skipped: Sequence[SkippedFile]) -> None:
-    """Write the files of no study to `studies`, in place of an earlier run's."""
+    """Write the files that belong to no study to `studies`, in place of an earlier list."""
     path = out / STUDIES / f"{SKIPPED}.parquet"
     if skipped:
         _write(path, [_skipped_row(file) for file in skipped], STUDY_SCHEMA)
@@ -108,9 +108,15 @@ def write_skipped(out: Path, skipped: Sequence[SkippedFile]) -> None:
 
 
 def begin(out: Path) -> dict[str, str]:
-    """Return the studies that are done, each with the digest of its files' names.
+    """Prepare an output folder and return the studies that are already done.
 
-    Makes the folders, and removes what a killed run left half: slices whose study is not done.
+    Makes the folders, and removes what an interrupted run left: slices whose study is not done.
+
+    Args:
+        out: Output folder of the scores.
+
+    Returns:
+        StudyInstanceUID of each finished study, with the digest of its file names.
     """
     for name in (SLICES, STUDIES):
         (out / name).mkdir(parents=True, exist_ok=True)
@@ -123,7 +129,7 @@ def begin(out: Path) -> dict[str, str]:
 
 
 def read_studies(out: Path) -> list[StudyRow]:
-    """Read the rows of `studies`."""
+    """Read all rows of the data set `studies` in an output folder."""
     columns = list(StudyRow.__struct_fields__)
     return [
         convert(row, StudyRow)

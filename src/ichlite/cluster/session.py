@@ -27,7 +27,7 @@ LOCAL = "local"
 AUTO = "auto"
 ANSWER_SECONDS = 15.0
 LOCAL_STORE_BYTES = 200_000_000
-"""Ray's shared memory of a local cluster: what ichlite passes around is small."""
+"""Bytes of Ray's shared memory on a local cluster; ichlite passes little between processes."""
 SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     # Future defaults of Ray, taken now: without them each is announced on stderr.
@@ -70,7 +70,7 @@ def session(address: str = LOCAL, *, cpus: int | None = None) -> Iterator[Cluste
         cpus: Cores of a local cluster; None: all that this process may use.
 
     Yields:
-        What there is to work with.
+        Size of the connected cluster.
 
     Raises:
         MissingExtra: Ray is not installed.
@@ -131,7 +131,16 @@ def find_head(address: str) -> tuple[str, int]:
 
 
 def answers(host: str, port: int, *, seconds: float = ANSWER_SECONDS) -> bool:
-    """Return whether what listens at a port speaks HTTP/2, as a head node does."""
+    """Return whether the server at a port speaks HTTP/2, as the head node of a Ray cluster does.
+
+    Args:
+        host: Host name or address.
+        port: TCP port.
+        seconds: Time to wait for an answer.
+
+    Returns:
+        Also true, without a test, where Ray's TLS is switched on and the port accepts connections.
+    """
     try:
         with socket.create_connection((host, port), seconds) as line:
             if os.environ.get("RAY_USE_TLS") == "1":

@@ -55,7 +55,13 @@ def check_folder(folder: Path) -> None:
 
 @contextmanager
 def filled(folder: Path) -> Iterator[Path]:
-    """Give a folder to fill, which replaces the bundle's when all went well, and goes if not.
+    """Provide a temporary folder that replaces a bundle's on success and is removed on failure.
+
+    Args:
+        folder: The bundle's folder; a bundle that is already there is replaced as a whole.
+
+    Yields:
+        The temporary folder to write the bundle's files into.
 
     Raises:
         UsageError, IchliteError: See `check_folder`.

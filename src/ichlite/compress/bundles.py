@@ -25,18 +25,19 @@ from ichlite.train.run_manifest import recipe_hash
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Which bundles to make, and how.
+    """Which bundles `make_bundles` writes, where, and how the model is compressed first.
 
     Attributes:
-        out: The bundle's folder; of several bundles, the folder that theirs go into.
+        out: Folder of the bundle; if several are made, the folder that theirs are made in.
         precisions: Names of `quantize.PRECISIONS`, each once.
-        shrinking, tuning, gate: What is done to the model, how it is fine-tuned, what it may lose.
-        every_step: Whether to make bundles after each step, not after the last alone.
-        name: Name of the bundle; of several, what tells them apart is added. None: the
-            architecture's.
-        decisions: Calibration and operating points from scores out of fold; None: from the
-            validation split.
-        force: Whether a bundle that is there is replaced.
+        shrinking, tuning, gate: Compression steps, fine-tuning settings, and the largest loss of
+            ROC AUC that is allowed.
+        every_step: Whether a bundle is made after each compression step instead of only the last.
+        name: Name of the bundle; with several, step and precision are appended. None: the
+            architecture's name.
+        decisions: Calibration and operating points computed from out-of-fold scores; None: computed
+            from the validation split.
+        force: Whether an existing bundle is replaced.
     """
 
     out: Path
@@ -77,11 +78,11 @@ class Order:
         return self.every_step or len(self.precisions) > 1
 
     def check_folders(self) -> None:
-        """Refuse what cannot be written, before hours of work.
+        """Check, before hours of work, that every bundle asked for can be written.
 
         Raises:
-            UsageError: See `check_folder`; or a bundle is there and is not to be replaced, or
-                where a folder of bundles is to be.
+            UsageError: See `check_folder`; or a bundle exists and `force` is not set, or one stands
+                where a folder of bundles is to be made.
             IchliteError: See `check_folder`.
         """
         for step in self.shrinking.steps if self.every_step else ("",):
@@ -101,22 +102,45 @@ class Order:
                         )
 
     def folder(self, step: str, precision: str) -> Path:
-        """Return where the bundle of a step (empty: the last) and precision goes."""
+        """Return the folder of the bundle made after a compression step in one precision.
+
+        Args:
+            step: Name of the step; empty for the last.
+            precision: One of `precisions`.
+        """
         words = [step] * self.every_step + [precision] * (len(self.precisions) > 1)
         return self.out.joinpath(*words)
 
     def label(self, architecture: str, step: str, precision: str) -> str:
-        """Return the name of the bundle of a step and precision."""
+        """Return the name of the bundle made after a compression step in one precision.
+
+        Args:
+            architecture: Name of the model's architecture.
+            step: Name of the step; empty for the last.
+            precision: One of `precisions`.
+        """
         if self.name is not None and not self.several:
             return self.name
         return "-".join([self.name or architecture, *[step] * self.every_step, precision])
 
     def done(self, step: str) -> Shrinking:
-        """Return what was done to the model by the end of a step (empty: the last)."""
+        """Return the compression that a model has undergone by the end of a step.
+
+        Args:
+            step: Name of the step; empty for the last.
+        """
         return self.shrinking.until(step)
 
     def command(self, step: str, precision: str, label: str, teacher: Path | None) -> str:
-        """Return the command that makes the bundle of a step and precision, and no other."""
+        """Return the `ichlite compress` command that makes one bundle of this order alone.
+
+        Args:
+            step: Name of the step; empty for the last.
+            precision: One of `precisions`.
+            label: Name of the bundle.
+            teacher: Run folder or `.keras` file of the teacher; None if the model is its own
+                teacher.
+        """
         words = ["ichlite", "compress", "RUN", "STORE", "OUT", "--precision", precision]
         words += settings_words(self.done(step), self.tuning, self.gate)
         words += [] if teacher is None else ["--teacher", teacher_name(teacher)]
@@ -127,11 +151,11 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A bundle that was not written.
+    """A bundle that was not written because it could not be made or failed the accuracy gate.
 
     Attributes:
-        path: Where it would be.
-        fault: Why it is not.
+        path: Folder that it would have been written to.
+        fault: Error that says why it was not written.
     """
 
     path: Path
@@ -149,24 +173,24 @@ def make_bundles(
     on_step: Callable[[int, float], None] = lambda _step, _loss: None,
     on_bundle: Callable[[Exported], None] = lambda _: None,
 ) -> tuple[list[Exported], list[Refused]]:
-    """Shrink the model step by step, and write what passes the gate.
+    """Compress a model step by step, and write each bundle that passes the accuracy gate.
 
     Args:
-        order: What to make.
-        source: What to make it from.
-        store: Store that the source was trained on.
-        teacher: Model to learn from; None: the model as it was.
-        teacher_path: Where the teacher lies, for the manifest.
-        report: Called with one line a stage.
-        on_step: See `fine_tune`.
+        order: Bundles to make, and how.
+        source: Trained model with its manifest and recipe.
+        store: Store that the model was trained on.
+        teacher: Model that the compressed one learns from; None: the model before compression.
+        teacher_path: Run folder or `.keras` file of the teacher, for the manifest.
+        report: Called with one line of text at each stage.
+        on_step: Called after each fine-tuning step with its number, from 1, and its loss.
         on_bundle: Called with each bundle as soon as it is written.
 
     Returns:
-        What was written, and what was refused; a bundle that is refused stops no other.
+        The bundles that were written, and those that were refused; a refusal stops no other bundle.
 
     Raises:
-        UsageError, InputError, IchliteError: The steps themselves cannot be done, or the decisions
-            come from models of another recipe.
+        UsageError, InputError, IchliteError: A compression step fails, or the decisions come from
+            models of another recipe.
     """
     order.check_folders()
     _check_decisions(order.decisions, source)

@@ -50,7 +50,7 @@ CREDITS: Mapping[str, str] = {
     "Commons Attribution 4.0. Greys were turned into Hounsfield units, air and bone filled in, "
     "slices resized.",
 }
-"""What is owed wherever a model goes that was trained on a set."""
+"""Credit that must accompany any model trained on a data set, by kind of data set."""
 
 
 def model_card(
@@ -64,10 +64,10 @@ def model_card(
 
     Args:
         manifest: Manifest of the bundle.
-        training: Manifest of the run that trained its model.
-        metrics: Evaluation on the test split.
-        gate: What compression cost.
-        parity: How far the file is from the Keras model.
+        training: Manifest of the run that trained the model.
+        metrics: Evaluation of the bundle on the test split, by slice.
+        gate: ROC AUC on the validation split before and after compression.
+        parity: Differences between the bundle's outputs and those of the Keras model.
     """
     data, recipe = training.data, training.recipe
     images = data.images
@@ -195,7 +195,7 @@ def _share(value: float | None, digits: int = 3) -> str:
 
 
 def decision_lines(decision: DecisionSpec) -> list[str]:
-    """Return the lines on the operating points of a decision; none without evidence."""
+    """Return the Markdown lines on a bundle's operating points; none where it has no evidence."""
     if decision.evidence is UNSET:
         return []
     data, points = decision.evidence.data, decision.evidence.points

@@ -28,20 +28,21 @@ CARRIERS = (
     keras.layers.ReLU,
     keras.layers.ZeroPadding2D,
 )
-"""Layers whose output's channels are their input's, one for one; a depthwise one may make more."""
+"""Keras layers whose output channels correspond one to one to their input channels; a depthwise
+convolution may have several outputs for each."""
 
 
 @dataclass(eq=False, slots=True)
 class Group:
-    """Layers that share channels.
+    """Set of layers that must keep or lose the same channels together.
 
     Attributes:
-        makers: Convolutions whose filters are these channels.
-        carriers: What hands them on, and may have weights for each.
-        readers: Convolutions and dense layers whose inputs they are.
-        added: Whether maps of the group are summed.
-        fixed: Whether something else needs them as they are: the model's input or output, or a
-            layer of another kind.
+        makers: Convolutions whose filters produce the channels.
+        carriers: Layers that pass the channels on, and may have weights for each.
+        readers: Convolutions and dense layers that take the channels as input.
+        added: Whether feature maps of the group are summed, as in a residual stream.
+        fixed: Whether the channels cannot be removed, because they are the model's input or output
+            or reach a layer of another kind.
     """
 
     makers: list[Any] = field(default_factory=list)
@@ -52,11 +53,11 @@ class Group:
 
     @property
     def width(self) -> int:
-        """Count of channels."""
+        """Number of channels."""
         return int(self.makers[0].filters)
 
     def take_in(self, other: Group) -> None:
-        """Make the other group's layers this one's."""
+        """Merge another group into this one."""
         self.makers += other.makers
         self.carriers += other.carriers
         self.readers += other.readers
@@ -65,7 +66,7 @@ class Group:
 
 
 def expansions(model: keras.Model) -> tuple[Group, ...]:
-    """Return the inner channels of each expansion block of a functional model, in order.
+    """Return the channels inside each expansion block of a functional model, in order.
 
     Example:
         >>> from ichlite.models import light_fcn

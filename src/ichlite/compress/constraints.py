@@ -17,19 +17,24 @@ from ichlite.compress.fold import CONVOLUTIONS
 from ichlite.compress.settings import Shrinking
 
 RAMP = 0.6
-"""Share of the steps over which sparsity grows; the rest recovers at the final sparsity."""
+"""Share of the training steps over which sparsity grows; in the rest it stays constant."""
 FIXED = (-1.0, 0.0, 1.0)
-"""Centroids that every layer has and that do not move."""
+"""Centroids that every layer has and that never move."""
 _ITERATIONS = 25
 _SAME = 1e-5
 """Values of a channel that are nearer than this are one: float32 keeps them only so far."""
 
 
 class Constraint(Protocol):
-    """A form that weights are held to."""
+    """Condition, such as sparsity, that weights are made to satisfy after every training step."""
 
     def apply(self, step: int, total: int) -> None:
-        """Bring the weights back into form after a step, from 1, of a total."""
+        """Change the weights so that they satisfy the condition.
+
+        Args:
+            step: Number of the training step just taken, from 1.
+            total: Training steps in all.
+        """
 
 
 def kernels_of(model: keras.Model) -> list[Any]:
@@ -42,7 +47,7 @@ def kernels_of(model: keras.Model) -> list[Any]:
 
 
 def channel_axis(kernel: NDArray[Any]) -> tuple[int, ...]:
-    """Return the axes of a kernel within one output channel, over which LiteRT has one scale.
+    """Return the axes of a kernel over which LiteRT shares one scale: all but the output channel.
 
     Depthwise kernels are (row, column, channel, 1), others (…, in, out).
     """
@@ -51,15 +56,15 @@ def channel_axis(kernel: NDArray[Any]) -> tuple[int, ...]:
 
 
 class Sparsity:
-    """Hold the smallest weights of each larger kernel at zero, a growing share of them.
+    """Constraint that sets the smallest weights of each large kernel to zero, a growing share.
 
     The share grows as 1 - (1 - t)^3 (Zhu & Gupta 2017), so that most go early, while there is time
     to recover. Kernels of few weights, as most depthwise ones, stay dense: nothing is gained.
 
     Args:
-        model: Folded.
-        share: Share of each kernel's weights in the end; at least 0, below 1.
-        smallest: Kernels with fewer weights stay as they are.
+        model: Model without batch normalisation (see `fold`).
+        share: Final share of each kernel's weights that are zero, in [0, 1).
+        smallest: Kernels with fewer weights than this stay dense.
 
     Raises:
         UsageError: A share out of range.
@@ -71,7 +76,12 @@ class Sparsity:
         self._kernels = [one for one in kernels_of(model) if np.prod(one.shape) >= smallest]
 
     def apply(self, step: int, total: int) -> None:
-        """Set the smallest weights to zero, as many as this step asks for."""
+        """Set the smallest weights of each kernel to zero, as many as the step requires.
+
+        Args:
+            step: Number of the training step just taken, from 1.
+            total: Training steps in all.
+        """
         grown = min(1.0, step / max(1.0, RAMP * total))
         share = self.share * (1.0 - (1.0 - grown) ** 3)
         for kernel in self._kernels:
@@ -84,7 +94,7 @@ class Sparsity:
 
 
 class Clusters:
-    """Hold the weights of a layer to few values, each channel up to its own scale.
+    """Constraint that limits a layer's weights to few distinct values, times a channel's scale.
 
     A channel's weights are its scale times one of the layer's centroids in [-1, 1]. The centroids
     -1, 0 and 1 are always there: a channel's largest weight is at 1 or -1, so int8 quantization,
@@ -92,8 +102,9 @@ class Clusters:
     and a weight that was pruned stays zero.
 
     Args:
-        model: Folded; its weights are assigned to centroids now and keep them.
-        count: Centroids of a layer, 4 to 64.
+        model: Model without batch normalisation (see `fold`); its weights are assigned to centroids
+            at once and keep them.
+        count: Number of centroids of a layer, 4 to 64.
 
     Raises:
         UsageError: A count out of range.
@@ -106,7 +117,7 @@ class Clusters:
         self.apply(0, 1)
 
     def apply(self, step: int, total: int) -> None:
-        """Draw each layer's weights to the nearest of the form that their centroids allow."""
+        """Project each layer's weights to the nearest values that its centroids allow."""
         del step, total
         for layer in self._layers:
             layer.project()
@@ -144,9 +155,13 @@ class _Shared:
 def cluster(unit: NDArray[np.float64], count: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Cluster values in [-1, 1] by Lloyd's iterations, starting from evenly spaced quantiles.
 
+    Args:
+        unit: Values in [-1, 1], of any shape.
+        count: Largest number of centroids, at least 4.
+
     Returns:
-        At most `count` centroids, with -1, 0 and 1, which do not move, among them; and the place of
-        each value's centroid.
+        The centroids, ascending, with -1, 0 and 1, which do not move, among them; and for each
+        value the index of its centroid.
 
     Example:
         >>> centroids, place = cluster(np.array([-1.0, 0.0, 0.31, 0.29, 1.0]), 4)
@@ -187,6 +202,12 @@ def _fit_scale(
 
 
 def apply_all(constraints: Sequence[Constraint], step: int, total: int) -> None:
-    """Apply each constraint in turn, after a step of a total."""
+    """Apply each constraint in turn after a training step.
+
+    Args:
+        constraints: Constraints to apply.
+        step: Number of the training step just taken, from 1.
+        total: Training steps in all.
+    """
     for constraint in constraints:
         constraint.apply(step, total)

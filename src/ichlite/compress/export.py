@@ -69,19 +69,20 @@ if TYPE_CHECKING:
     from ichlite.data.store import Store
 
 CALIBRATION_IMAGES = 512
-"""How many slices of the training split the int8 ranges come from."""
+"""Number of slices of the training split from which int8 ranges are calibrated."""
 PARITY_IMAGES = 512
-"""On how many slices of the validation split, at most, the file is compared with its model."""
+"""Largest number of validation slices on which the file is compared with the Keras model."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """A bundle that was written.
+    """A bundle that was written, with the results of its evaluation.
 
     Attributes:
-        path: The folder.
-        manifest: As written.
-        cost, gate, parity, metrics: Parts of the manifest, which a bundle of ours always has.
+        path: Folder of the bundle.
+        manifest: Manifest as written.
+        cost, gate, parity, metrics: Sections of the manifest that bundles written by ichlite always
+            have.
     """
 
     path: Path
@@ -94,17 +95,17 @@ class Exported:
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """How a model becomes a bundle, and what is said of it there.
+    """Settings for writing a model as a bundle, and facts to record in its manifest.
 
     Attributes:
-        precision: One of `PRECISIONS`.
+        precision: One of `quantize.PRECISIONS`.
         name: Name of the bundle; None: model and precision.
-        seed: Seed of the choice of calibration slices.
-        gate: How much ROC AUC it may lose; None: as much as it does.
-        compression: What was done to the model before.
-        command: Command that made it.
-        decisions: Calibration, rule and operating points from scores out of fold; None: from the
-            `validation` split.
+        seed: Random seed for the choice of calibration slices.
+        gate: Largest loss of ROC AUC allowed; None: no limit.
+        compression: Compression that the model has undergone, for the manifest; None for none.
+        command: Command that made the bundle, for the manifest.
+        decisions: Calibration, decision rule and operating points from out-of-fold scores; None:
+            from the `validation` split.
     """
 
     precision: str
@@ -126,25 +127,25 @@ def export(
     reference: Mapping[str, float | None] | None = None,
     report: Callable[[str], None] = lambda _: None,
 ) -> Exported:
-    """Convert, calibrate, measure, and write the bundle.
+    """Convert a trained model, calibrate and evaluate it, and write it as a bundle.
 
     Args:
         model: Trained, with layers `features` and `logits`.
         store: At the run's brain level. Its `train` split gives the int8 ranges, `validation`
             calibration and thresholds, `test` the metrics of the model card.
         folder: Must not exist, or be a bundle that will be replaced.
-        training: The run's manifest; kept in the bundle.
-        asked: How it becomes a bundle.
-        reference: ROC AUCs (`reference_auc`) that the bundle must not fall behind; None: those of
+        training: Manifest of the training run; a copy is kept in the bundle.
+        asked: Settings of the export.
+        reference: ROC AUCs, as of `reference_auc`, from which the loss is counted; None: those of
             `model`.
-        report: Called with one line a stage.
+        report: Called with one line of text at each stage.
 
     Returns:
-        What was written.
+        The bundle as written.
 
     Raises:
-        UsageError: The folder holds something else.
-        IchliteError: The bundle fails the gate; then nothing is written.
+        UsageError: The folder holds something other than a bundle.
+        IchliteError: The bundle fails the accuracy gate; then nothing is written.
     """
     precision = check_precision(asked.precision)
     check_folder(folder)
@@ -235,9 +236,17 @@ def reference_auc(model: keras.Model, store: Store) -> dict[str, float | None]:
 
 
 def calibration_rows(store: Store, count: int, seed: int) -> NDArray[np.int64]:
-    """Draw rows of the training split for int8's ranges, half of them bleeding, if so many do.
+    """Draw slices of the training split for int8 calibration, up to half of them with blood.
 
-    Ranges must cover what blood looks like; an even draw would show hardly any.
+    Ranges must cover what blood looks like, which few slices of a random draw would show.
+
+    Args:
+        store: Store to draw from.
+        count: Number of slices; fewer if the split has fewer.
+        seed: Random seed.
+
+    Returns:
+        Row numbers, ascending.
     """
     rows = split_rows(store, "train")
     rng = np.random.default_rng(seed)

@@ -23,17 +23,22 @@ _TINY = 1e-8
 
 
 class FakeQuant(keras.layers.Layer):  # type: ignore[misc]
-    """A feature map rounded to 256 steps between the ends of its running range."""
+    """Layer that rounds a feature map to the 256 levels of int8, over a running range."""
 
     def build(self, shape: Any) -> None:
-        """Make the running range, empty at first."""
+        """Create the two weights that hold the running range, both 0 at first."""
         del shape
         self.low = self.add_weight(shape=(), initializer="zeros", trainable=False, name="low")
         self.high = self.add_weight(shape=(), initializer="zeros", trainable=False, name="high")
         self.built = True
 
     def call(self, x: Any, training: bool = False) -> Any:
-        """Round the map; in training, move the range first."""
+        """Return the feature map rounded to int8 levels.
+
+        Args:
+            x: Feature map of any shape.
+            training: Whether the running range is first updated from this map.
+        """
         if training:
             # The first batch sets the range; it grows at once and shrinks slowly.
             self._follow(self.low, ops.minimum(ops.min(x), 0.0), ops.minimum)
@@ -50,7 +55,7 @@ class FakeQuant(keras.layers.Layer):  # type: ignore[misc]
 
 
 class FakeQuantConv2D(keras.layers.Conv2D):  # type: ignore[misc]
-    """A convolution whose kernel is rounded to int8 steps, a scale an output channel."""
+    """Convolution whose kernel is rounded to int8 levels, with one scale per output channel."""
 
     def convolution_op(self, inputs: Any, kernel: Any) -> Any:
         """Convolve with the rounded kernel."""
@@ -58,7 +63,7 @@ class FakeQuantConv2D(keras.layers.Conv2D):  # type: ignore[misc]
 
 
 class FakeQuantDepthwiseConv2D(keras.layers.DepthwiseConv2D):  # type: ignore[misc]
-    """A depthwise convolution whose kernel is rounded to int8 steps, a scale a channel."""
+    """Depthwise convolution whose kernel is rounded to int8 levels, with one scale per channel."""
 
     def call(self, inputs: Any) -> Any:
         """Convolve with the rounded kernel, and add the bias."""
@@ -73,7 +78,7 @@ class FakeQuantDepthwiseConv2D(keras.layers.DepthwiseConv2D):  # type: ignore[mi
 
 
 class FakeQuantDense(keras.layers.Dense):  # type: ignore[misc]
-    """A dense layer, which the file has as a convolution, rounded like one."""
+    """Dense layer whose kernel is rounded to int8 levels, as the convolution it is exported as."""
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Multiply by the rounded kernel, and add the bias."""
@@ -82,20 +87,25 @@ class FakeQuantDense(keras.layers.Dense):  # type: ignore[misc]
 
 
 def fake_kernel(kernel: Any, axes: tuple[int, ...]) -> Any:
-    """Round a kernel to 255 symmetric steps a channel, whose axes are given."""
+    """Round a kernel to 255 symmetric levels per channel, with a straight-through gradient.
+
+    Args:
+        kernel: Float kernel of any shape.
+        axes: Axes that share one scale: all but the output channel's.
+    """
     largest = ops.max(ops.abs(kernel), axis=axes, keepdims=True)
     step = ops.maximum(largest / WEIGHT_STEPS, _TINY)
     return _straight_through(ops.round(kernel / step) * step, kernel)
 
 
 def quantization_aware(folded: keras.Model) -> keras.Model:
-    """Return a model of the same weights that rounds where the int8 file will round.
+    """Return a model of the same weights that rounds where int8 inference will round.
 
     Feature maps are rounded after the windows, after each ReLU and addition, and after each
     convolution that no ReLU follows; pooling picks values that are rounded already.
 
     Args:
-        folded: Functional, without batch normalisation (`fold`).
+        folded: Functional model without batch normalisation (see `fold`).
 
     Returns:
         A model of the same input and output; `take_weights` brings its weights back.
@@ -124,7 +134,12 @@ def quantization_aware(folded: keras.Model) -> keras.Model:
 
 
 def take_weights(model: keras.Model, source: keras.Model) -> None:
-    """Give the layers of a model the weights of those of the same names in another."""
+    """Copy weights from another model into the layers that have the same names.
+
+    Args:
+        model: Model whose layers receive the weights.
+        source: Model whose weights are copied.
+    """
     names = {layer.name for layer in source.layers}
     for layer in model.layers:
         if layer.name in names:

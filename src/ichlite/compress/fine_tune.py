@@ -35,7 +35,7 @@ from ichlite.train.setup import (
 
 
 def teacher_name(path: Path) -> str:
-    """Return what to call a run folder, or a `.keras` file in one, without the path to it.
+    """Return a short name of a run folder or of a `.keras` file in one, without its location.
 
     Example:
         >>> teacher_name(Path("/home/me/runs/sfcn/best.keras"))
@@ -45,16 +45,16 @@ def teacher_name(path: Path) -> str:
 
 
 class Taught(keras.Model):  # type: ignore[misc]
-    """A student that learns from its own compiled losses and from a teacher's answers.
+    """Keras model that trains a student on its own compiled losses and on a teacher's outputs.
 
     `keras.distillation` knows no sample weights and wants the same outputs of both.
 
     Args:
-        student: Model that learns, compiled.
+        student: Compiled model to be trained.
         teacher: Model of the same input and slice logits; its lesion map, if it has one, teaches
             that of the student.
-        tuning: Says how the two weigh, and the temperature.
-        map_weight: Weight of the map's loss against that of the logits.
+        tuning: Settings: weight of the teacher, and temperature.
+        map_weight: Weight of the lesion map's loss relative to that of the logits; 0 for none.
     """
 
     def __init__(
@@ -69,13 +69,13 @@ class Taught(keras.Model):  # type: ignore[misc]
         self.teacher.trainable = False
 
     def call(self, images: Any, training: bool | None = None) -> Any:
-        """Answer as the student does."""
+        """Return the student's outputs."""
         return self.student(images, training=training)
 
     def compute_loss(
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None, training: bool = True
     ) -> Any:
-        """Weigh the student's own loss and its distance from the teacher."""
+        """Return the weighted sum of the student's own loss and its distance from the teacher."""
         own = self.student.compute_loss(x, y, y_pred, sample_weight, training)
         wanted, share = self.teacher(x, training=False), self.tuning.teacher_weight
         distance = answers_loss(slice_logits(wanted), slice_logits(y_pred), self.tuning.temperature)
@@ -85,7 +85,12 @@ class Taught(keras.Model):  # type: ignore[misc]
 
 
 def answers_loss(wanted: Any, found: Any, temperature: float) -> Any:
-    """Return the cross-entropy of logits (batch, 5) to a teacher's, a subtype at a time.
+    """Return the distillation loss of a student's logits against a teacher's: a scalar.
+
+    Args:
+        wanted: (batch, 5) logits of the teacher.
+        found: (batch, 5) logits of the student.
+        temperature: Number that both logits are divided by; above 0.
 
     Source:
         Hinton et al. 2015, with a sigmoid an output, since any number of subtypes may be present;
@@ -97,9 +102,14 @@ def answers_loss(wanted: Any, found: Any, temperature: float) -> Any:
 
 
 def map_distance(wanted: Any, found: Any) -> Any:
-    """Return the cross-entropy of map logits (batch, h, w, 5) to a teacher's.
+    """Return the distillation loss of a student's lesion map against a teacher's: a scalar.
 
-    Cells weigh with what either claims: most have no blood, and both know.
+    Cells are weighted by the sum of both probabilities, since most cells have no blood in either
+    map.
+
+    Args:
+        wanted: (batch, h, w, 5) map logits of the teacher.
+        found: (batch, h, w, 5) map logits of the student.
     """
     taught = ops.sigmoid(wanted)
     weight = ops.stop_gradient(taught + ops.sigmoid(found))
@@ -120,13 +130,14 @@ def fine_tune(
     """Train the model in place, holding its weights to the constraints after every step.
 
     Args:
-        model: From windows (batch, 256, 256, 3) to logits, and perhaps a lesion map.
+        model: Model from windows (batch, 256, 256, 3) in [0, 1] to logits (batch, 5), with or
+            without a lesion map.
         store: Store whose `train` split trains.
-        recipe: Recipe of the run that made the model: its loss and whether it augments are used.
-        tuning: How to fine-tune.
+        recipe: Recipe of the run that made the model; its losses and whether it augments are used.
+        tuning: Fine-tuning settings.
         teacher: Model of the same input to learn from; None: labels alone.
-        constraints: What is applied, in turn, after each step.
-        on_step: Called with the step, from 1, and its loss.
+        constraints: Conditions on the weights that are applied, in turn, after each step.
+        on_step: Called after each step with its number, from 1, and its loss.
 
     Raises:
         IchliteError: The loss became infinite or undefined.

@@ -22,7 +22,8 @@ from ichlite.models.outputs import LOGITS
 
 IDENTIFIER = b"TFL3"
 ALIGNMENT = 16
-"""Bytes; the TFLite schema forces it on weight buffers, which Python's packer forgets."""
+"""Alignment of weight buffers in bytes, as the TFLite schema requires; Python's flatbuffer builder
+ignores it."""
 WINDOWS = "windows"
 WORD_BYTES = 4
 
@@ -35,8 +36,9 @@ def tidy(content: bytes, map_name: str = CAM) -> bytes:
     convolution gets a fourth, which counts for nothing.
 
     Args:
-        content: One subgraph, two outputs: logits (1, 5) and map (1, h, w, 5).
-        map_name: Name of the map.
+        content: Bytes of a `.tflite` file with one subgraph and two outputs: logits (1, 5) and map
+            (1, h, w, 5).
+        map_name: Name that the map output is given.
 
     Returns:
         The file's bytes; the same bytes for the same input.
@@ -63,11 +65,11 @@ def tidy(content: bytes, map_name: str = CAM) -> bytes:
 
 
 def repacked(model: Any, size: int) -> bytes:
-    """Return the bytes of a file's object form (`schema_py_generated.ModelT`).
+    """Return the bytes of a `.tflite` file from its object form.
 
     Args:
-        model: The object form.
-        size: Bytes that it will need, about.
+        model: Object form of the file (`schema_py_generated.ModelT`).
+        size: Approximate size of the file in bytes, which sets the first buffer.
     """
     builder = _AlignedBuilder(size)
     builder.Finish(model.Pack(builder), file_identifier=IDENTIFIER)

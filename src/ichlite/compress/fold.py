@@ -72,12 +72,12 @@ def _pairs(model: keras.Model) -> list[tuple[Any, Any]]:
 
 
 def parents_of(layer: Any) -> list[Any]:
-    """Return the nodes that a layer of a functional model reads."""
+    """Return the graph nodes whose outputs a layer of a functional model takes as input."""
     return list(layer._inbound_nodes[0].parent_nodes)
 
 
 def readers_of(model: keras.Model, layer: Any) -> list[Any]:
-    """Return the layers of a functional model that read one of its layers."""
+    """Return the layers of a functional model that take the output of one layer as input."""
     own = {id(node) for nodes in model._nodes_by_depth.values() for node in nodes}
     return [node.operation for node in layer._outbound_nodes if id(node) in own]
 

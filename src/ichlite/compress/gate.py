@@ -11,7 +11,7 @@ from ichlite.errors import IchliteError
 from ichlite.labels import NAMES
 
 FAILED = "gate"
-"""`code` of the error that says that a model lost too much."""
+"""`code` of the error raised when a model fails the accuracy gate."""
 REMEDY = (
     "compress less, fine-tune longer (--steps), train with int8's rounding (--qat), or allow more "
     "(--max-auc-drop for the mean, --max-subtype-drop for a subtype)"
@@ -20,11 +20,11 @@ REMEDY = (
 
 @dataclass(frozen=True, slots=True)
 class Drops:
-    """What compression cost.
+    """ROC AUC of a model before and after compression, and the differences.
 
     Attributes:
-        before, after: ROC AUC of each subtype and `mean`; None where undefined.
-        drops: Before less after; below 0 where it gained, None where undefined.
+        before, after: ROC AUC of each subtype and of `mean`; None where undefined.
+        drops: ROC AUC before minus after; negative where it improved, None where undefined.
     """
 
     before: Mapping[str, float | None]
@@ -32,7 +32,7 @@ class Drops:
 
     @property
     def drops(self) -> dict[str, float | None]:
-        """What each subtype, and then `mean`, lost."""
+        """Loss of ROC AUC for each subtype, and then for `mean`; None where undefined."""
         found: dict[str, float | None] = {}
         for name in (*NAMES, MEAN):
             before, after = self.before[name], self.after[name]
@@ -41,11 +41,11 @@ class Drops:
 
     @property
     def undefined(self) -> list[str]:
-        """Subtypes that nothing is known of: no positives, or nothing else, to judge by."""
+        """Subtypes whose loss is undefined, for lack of positive or of negative slices."""
         return [name for name in NAMES if self.drops[name] is None]
 
     def result(self, gate: Gate) -> GateResult:
-        """Return the drops as a manifest has them, with the gate that they passed."""
+        """Return the losses as recorded in a manifest, together with the gate's limits."""
         return GateResult(
             split="validation",
             max_mean_drop=gate.max_mean_drop,
@@ -58,10 +58,15 @@ class Drops:
 
 
 def check(name: str, drops: Drops, gate: Gate) -> None:
-    """Refuse a bundle that lost more than it may.
+    """Raise an error if compression cost a model more ROC AUC than the gate allows.
+
+    Args:
+        name: Name of the bundle, for the error message.
+        drops: ROC AUC before and after compression.
+        gate: Largest losses allowed.
 
     Raises:
-        IchliteError: It cost more; or no mean is defined, so nothing is known.
+        IchliteError: A loss is above its limit, or the mean ROC AUC is undefined.
 
     Example:
         >>> same = dict.fromkeys((*NAMES, MEAN), 0.9)
@@ -96,7 +101,7 @@ the mean, --max-subtype-drop for a subtype)
 
 
 def lost_too_much(drops: Drops, gate: Gate) -> list[str]:
-    """Return the subtypes, or `mean`, that lost more than they may."""
+    """Return the subtypes, and `mean`, whose loss of ROC AUC is above the gate's limit."""
     return [
         name for name, drop in drops.drops.items() if drop is not None and drop > gate.limit(name)
     ]

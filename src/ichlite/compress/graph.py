@@ -31,15 +31,16 @@ def with_map(model: keras.Model) -> keras.Model:
     """Build the graph to export, of one slice, with outputs `logits` and `lesion_map` or `cam`.
 
     Args:
-        model: With a layer `features` (last feature map) and a dense layer on its pool: `logits`,
-            or `pooled_logits` in a model with a lesion map.
+        model: Model with a layer `features` (last feature map) and a dense layer on its global
+            average: `logits`, or `pooled_logits` in a model with a lesion map.
 
     Returns:
-        A model from (1, 256, 256, 3) to {"logits": (1, 5), "cam": (1, h, w, 5)}, logits the mean of
-        cam; with a lesion map to {"logits", "lesion_map"}, both as the model has them.
+        A model from windows (1, 256, 256, 3) to {"logits": (1, 5), "cam": (1, h, w, 5)}, where
+        logits are the mean of the class activation map `cam`; or, of a model with a lesion map, to
+        {"logits", "lesion_map"} as that model computes them.
 
     Raises:
-        InputError: The model has no such layers.
+        InputError: The model lacks these layers.
     """
     check_layers(model)
     windows = keras.Input(batch_shape=(1, GRID, GRID, CHANNELS), name="windows")
@@ -66,10 +67,10 @@ def _pooled(dense: Any, features: Any) -> tuple[Any, Any]:
 
 
 def check_layers(model: keras.Model) -> None:
-    """Refuse a model that cannot be exported.
+    """Raise an error if a model lacks the layers that export needs.
 
     Raises:
-        InputError: It lacks the layers named, or is no functional model.
+        InputError: A layer is missing, or the model is Sequential instead of functional.
     """
     names = {layer.name for layer in model.layers}
     if not {FEATURES, LOGITS} <= names:
@@ -87,7 +88,11 @@ def check_layers(model: keras.Model) -> None:
 
 
 def freeze(model: keras.Model) -> Any:
-    """Return a model of fixed input shape as a TensorFlow function with weights as constants."""
+    """Return a model as a TensorFlow graph function with its weights as constants.
+
+    Args:
+        model: Model of fixed input shape.
+    """
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 

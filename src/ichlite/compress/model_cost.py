@@ -18,7 +18,7 @@ GZIP_LEVEL, ZSTD_LEVEL = 9, 19
 
 
 def model_cost(model: keras.Model, content: bytes) -> Cost:
-    """Return the cost of a model and of the file that was made of it.
+    """Return the parameters and operations of a model, and the size of its `.tflite` file.
 
     Args:
         model: Model of any input and batch size; operations are counted for one 256x256 slice.
@@ -29,7 +29,7 @@ def model_cost(model: keras.Model, content: bytes) -> Cost:
 
 
 def one_slice(model: keras.Model, size: int) -> keras.Model:
-    """Return a model of any batch size as one of a single slice of `size` x `size` pixels."""
+    """Return a model with its input fixed to a batch of one slice of `size` x `size` pixels."""
     import keras
 
     from ichlite.models.blocks import CHANNELS
@@ -63,7 +63,7 @@ def flops(model: keras.Model) -> int:
 
 
 class Sizes(TypedDict):
-    """Bytes of a file as it is, and packed; None where the package to pack with is missing."""
+    """Size of a file in bytes, plain and compressed; None where the packer is not installed."""
 
     bytes: int
     gzip_bytes: int

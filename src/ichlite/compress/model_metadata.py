@@ -29,7 +29,7 @@ from ichlite.labels import NAMES
 
 OURS = "ichlite"
 STANDARD = "TFLITE_METADATA"
-"""Names of the two entries among the file's metadata."""
+"""Names of the two metadata entries in a `.tflite` file: TensorFlow Lite's own, and ichlite's."""
 
 _IDENTIFIER = b"M001"
 _PARSER = "1.0.0"
@@ -43,15 +43,15 @@ _WORDS = (
 
 
 def described(manifest: BundleManifest, content: bytes) -> tuple[BundleManifest, bytes]:
-    """Describe a model file in its manifest, and in the file itself.
+    """Write the descriptions of a model's tensors into its manifest and into the `.tflite` file.
 
     Args:
-        manifest: Of a bundle; its input and output need not be described yet.
-        content: Its model file.
+        manifest: Manifest of the bundle; its input and output need not be described yet.
+        content: Bytes of the bundle's `.tflite` file.
 
     Returns:
-        The manifest with the file's tensors and the steps, but not the file's new hash; the file
-        with signature and metadata.
+        The manifest with tensors and processing steps described, but still with the old file hash;
+        and the file's bytes with signature and metadata.
     """
     windows, logits, map_tensor = Runtime(bundle_of(Path(), manifest, content)).tensors
     manifest = structs.replace(
@@ -63,11 +63,11 @@ def described(manifest: BundleManifest, content: bytes) -> tuple[BundleManifest,
 
 
 def with_metadata(content: bytes, manifest: BundleManifest) -> bytes:
-    """Return a model file with a signature and metadata; what it had of these is replaced.
+    """Return a `.tflite` file with a new signature and metadata in place of any it had.
 
     Args:
-        content: One subgraph, whose tensors the manifest describes.
-        manifest: Of the bundle; its input and output are described.
+        content: Bytes of a `.tflite` file with one subgraph, whose tensors the manifest describes.
+        manifest: Manifest of the bundle, with input and output described.
 
     Returns:
         The file's bytes; the same bytes for the same input.

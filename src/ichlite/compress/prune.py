@@ -26,7 +26,7 @@ from ichlite.compress.settings import check_shares
 from ichlite.errors import InputError, UsageError
 
 MULTIPLE = 8
-"""Channels are kept in such groups: the kernels of LiteRT work on so many at a time."""
+"""Channels are kept in multiples of this, since LiteRT's kernels process that many at a time."""
 CRITERION = "expected energy that a channel adds to what reads it"
 
 
@@ -35,7 +35,7 @@ def prune_channels(
     keep: Sequence[float] | None = None,
     keep_width: float | None = None,
 ) -> keras.Model:
-    """Keep the strongest share of the channels inside blocks, between them, or both.
+    """Remove the weakest channels inside a model's blocks, between them, or both.
 
     Early blocks, whose maps are large, take most of the time; late ones hold most of the weights.
     The channels between the blocks are read and written by all of them.
@@ -48,11 +48,11 @@ def prune_channels(
         keep_width: Share of the channels between blocks, the same way. None: all of them.
 
     Returns:
-        A new model of the same layers, narrower; to be fine-tuned.
+        A new, narrower model with the same layers, which needs fine-tuning.
 
     Raises:
-        UsageError: A share out of range, or a count of shares that is neither.
-        InputError: The model has no such channels.
+        UsageError: A share is out of range, or there is neither one share nor one for each block.
+        InputError: The model has no channels of that kind to remove.
     """
     shares = check_shares(keep, keep_width)
     kept = []
@@ -125,10 +125,13 @@ def _strongest(group: Group, keep: float) -> NDArray[np.int64]:
 
 
 def strengths(group: Group) -> NDArray[np.float64]:
-    """Return each channel's share in the energy of its readers, summed over them: (channel,).
+    """Return the importance of each channel of a group to the layers that read it: (channel,).
 
     A channel's energy in a reader's output is the expected mean square of the channel there times
     the squared length of the reader's weights for it; a reader's shares sum to 1.
+
+    Args:
+        group: Layers that share the channels.
     """
     total = np.zeros(group.width)
     for reader in group.readers:
@@ -141,9 +144,15 @@ def strengths(group: Group) -> NDArray[np.float64]:
 
 
 def energy_of(layer: Any) -> NDArray[np.float64] | float:
-    """Return the expected mean square of each channel of a layer's output; 1 where it is not known.
+    """Return the expected mean square of each channel of a layer's output; 1 where unknown.
 
     The parts of a sum are taken as independent; pools and paddings are taken to change nothing.
+
+    Args:
+        layer: Layer of a functional model.
+
+    Returns:
+        (channel,) float64, or one number for all channels.
     """
     if isinstance(layer, keras.layers.Add):
         return sum(energy_of(node.operation) for node in parents_of(layer))
@@ -159,11 +168,14 @@ def energy_of(layer: Any) -> NDArray[np.float64] | float:
 
 
 def rectified_energy(mean: NDArray[np.float64], sigma: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the mean square of the positive parts of normal variables.
+    """Return the mean square of rectified normal variables, E[max(x, 0)^2].
 
     Args:
-        mean: (channel,).
+        mean: (channel,) means.
         sigma: (channel,) standard deviation, at least 0.
+
+    Returns:
+        (channel,) float64.
 
     Example:
         >>> rectified_energy(np.array([0.0, 2.0]), np.array([1.0, 0.0])).tolist()

@@ -69,7 +69,7 @@ def to_tflite(
 
 
 def check_precision(precision: str) -> Precision:
-    """Return the precision that a name stands for.
+    """Check the name of a precision and return it.
 
     Raises:
         UnknownName: No such precision.

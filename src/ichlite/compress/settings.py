@@ -19,7 +19,7 @@ from ichlite.train.recipe import MOST_SEED
 
 SHRINKING, TUNING, ACCURACY = "What to do to the model", "Fine-tuning", "Accuracy"
 PRUNED, SPARSE, CLUSTERED, ROUNDED = "pruned", "sparse", "clustered", "rounded"
-"""Names of the steps, in order."""
+"""Names of the compression steps, in the order in which they are done."""
 MOST_CLUSTERS = 64
 MOST_STEPS = 10_000_000
 MEAN = "mean"
@@ -63,17 +63,17 @@ class Shrinking:
 
     @property
     def changes(self) -> bool:
-        """Whether there is anything to do."""
+        """Whether any compression was asked for."""
         return self != Shrinking()
 
     @property
     def prunes(self) -> bool:
-        """Whether channels are taken out."""
+        """Whether channels are removed."""
         return self.keep_channels is not None or self.keep_width is not None
 
     @property
     def steps(self) -> tuple[str, ...]:
-        """Names of what `shrink_by_steps` does, in order; it fine-tunes once in each."""
+        """Names of the compression steps in order, each followed by one fine-tuning."""
         rounding_alone = self.quantization_aware and (self.sparsity, self.clusters) == (None, None)
         asked = {
             PRUNED: self.prunes,
@@ -84,17 +84,25 @@ class Shrinking:
         return tuple(name for name, wanted in asked.items() if wanted)
 
     def until(self, step: str) -> Shrinking:
-        """Return what is done by the end of one of the steps."""
+        """Return the part of this compression that is done by the end of a step.
+
+        Args:
+            step: One of `steps`, or empty for the last.
+        """
         if step == PRUNED:
             return Shrinking(self.keep_channels, self.keep_width)
         return replace(self, clusters=None) if step == SPARSE else self
 
 
 def check_shares(keep: Sequence[float] | None, keep_width: float | None) -> list[float]:
-    """Return all shares of channels to keep, inside blocks and between them.
+    """Check the shares of channels to keep, and return them as one list.
+
+    Args:
+        keep: Shares inside blocks, one for all or one for each; None to keep all.
+        keep_width: Share of the channels between blocks; None to keep all.
 
     Raises:
-        UsageError: None is given, one out of range, or all of them 1.
+        UsageError: No share is given, one is not in (0, 1], or all are 1.
     """
     shares = [*(keep or ()), *([] if keep_width is None else [keep_width])]
     if not shares or not all(0 < share <= 1 for share in shares) or min(shares) == 1:
@@ -150,7 +158,7 @@ class Tuning:
 
     @property
     def total(self) -> int:
-        """Number of steps of one fine-tuning, crops and frames together."""
+        """Number of steps of one fine-tuning, on crops and on full slices together."""
         return self.crop_steps + self.steps
 
 
@@ -174,12 +182,12 @@ class Gate:
         check_settings(self)
 
     def limit(self, name: str) -> float:
-        """Return the most that a subtype, or `mean`, may lose."""
+        """Return the largest loss of ROC AUC allowed for a subtype or for `mean`."""
         return self.max_mean_drop if name == MEAN else self.max_subtype_drop
 
 
 def settings_words(*records: Shrinking | Tuning | Gate) -> list[str]:
-    """Return the options of `ichlite compress` that are not the default.
+    """Return the command-line options of `ichlite compress` that differ from their defaults.
 
     Example:
         >>> settings_words(Shrinking((0.25,), 0.5, clusters=32), Tuning(steps=9), Gate(0.01))[:6]

@@ -26,12 +26,12 @@ from ichlite.train.recipe import Recipe
 def compression_spec(
     shrinking: Shrinking, tuning: Tuning, teacher: Path | None
 ) -> CompressionSpec | None:
-    """Return what was done, as a manifest has it; None where nothing was.
+    """Return a description of the compression for a manifest; None where there was none.
 
     Args:
-        shrinking: What.
-        tuning: How it was fine-tuned.
-        teacher: Where the teacher lies; None: it was the model as it was.
+        shrinking: Compression that was done.
+        tuning: Fine-tuning settings that were used.
+        teacher: Run folder or `.keras` file of the teacher; None: the model before compression.
     """
     if not shrinking.changes:
         return None
@@ -54,21 +54,21 @@ def shrink_by_steps(
     report: Callable[[str], None] = lambda _: None,
     on_step: Callable[[int, float], None] = lambda _step, _loss: None,
 ) -> Iterator[tuple[str, keras.Model]]:
-    """Shrink a model step by step, and fine-tune after each step.
+    """Compress a model step by step, with fine-tuning after each step.
 
     Args:
-        model: Trained; it is not changed.
+        model: Trained model; it is not changed.
         store: Store to fine-tune on.
         recipe: Recipe of the run that made the model.
-        shrinking: What to do.
-        tuning: How to fine-tune, each time.
-        teacher: Model to learn from; None: the model as it was.
-        report: Called with one line a step.
-        on_step: See `fine_tune`.
+        shrinking: Compression steps to do.
+        tuning: Settings of each fine-tuning.
+        teacher: Model that the compressed one learns from; None: the model before compression.
+        report: Called with one line of text at each step.
+        on_step: Called after each fine-tuning step with its number, from 1, and its loss.
 
     Yields:
-        After each step its name, such as `pruned`, and the model as it is then, to be used before
-        the next is asked for; nothing if nothing was asked for.
+        After each step its name, such as `pruned`, and the model at that stage, which must be used
+        before the next is asked for. Nothing if no compression was asked for.
 
     Raises:
         UsageError: A share out of range.

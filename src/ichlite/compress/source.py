@@ -22,12 +22,13 @@ from ichlite.train.run_manifest import FILE, read_manifest
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A trained model, and what made it.
+    """A trained model to compress, with the manifest and the recipe of its run.
 
     Attributes:
-        model: From windows (batch, 256, 256, 3) to logits.
-        training: The run's manifest.
-        recipe: What the manifest says that it was trained with.
+        model: Model from windows (batch, 256, 256, 3) to logits (batch, 5), with or without a
+            lesion map.
+        training: Manifest of the run.
+        recipe: Recipe that the manifest states.
     """
 
     model: keras.Model
@@ -36,15 +37,15 @@ class Source:
 
 
 def open_stores_of(path: Path, stores: Sequence[Path]) -> Store:
-    """Return the stores that a run was trained on as one, their splits as the run had them.
+    """Open the stores that a run was trained on as one store, with the splits that the run used.
 
     Args:
         path: A run folder, or a `.keras` file in one.
         stores: Folders of its stores, in the order of the run.
 
     Raises:
-        InputError, UsageError: No run there.
-        StoreError: One is no store, or they cannot be joined.
+        InputError, UsageError: There is no run, or its manifest is damaged.
+        StoreError: A folder is no store, or the stores cannot be joined.
     """
     data = _manifest_of(path).data
     fold = data.fold
@@ -56,11 +57,15 @@ def open_stores_of(path: Path, stores: Sequence[Path]) -> Store:
 
 
 def open_source(path: Path, store: Store) -> Source:
-    """Open what compression starts from: a run folder, or a `.keras` file in one, and its store.
+    """Open the trained model that compression starts from, and check it against its store.
+
+    Args:
+        path: A run folder, or a `.keras` file in one.
+        store: Store that the run was trained on, as `open_stores_of` opens it.
 
     Raises:
-        InputError: No model or not one of ichlite's; no manifest beside it, one that was changed
-            by hand, or one of another store, whose test slices may have trained the model.
+        InputError: There is no model of ichlite; or the manifest is missing, was edited, or names
+            another store, whose test slices may have trained the model.
         UsageError: The manifest is damaged.
     """
     training = _manifest_of(path)
@@ -93,10 +98,14 @@ def _manifest_of(path: Path) -> RunManifest:
 
 
 def open_teacher(path: Path, student: keras.Model) -> keras.Model:
-    """Load the model that teaches a student: one of the same input and slice logits.
+    """Load a teacher and check that its input and slice logits match those of the student.
+
+    Args:
+        path: A run folder, or a `.keras` file.
+        student: Model that will learn from it.
 
     Raises:
-        InputError: No model, or one of another input or output.
+        InputError: There is no model, or its input or output differs from the student's.
     """
     teacher = load(path)
     # A run without crops takes frames alone, one with crops any size: either may teach on frames.

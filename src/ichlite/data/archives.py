@@ -36,7 +36,7 @@ _DAMAGE = (
 
 
 def archives_in(root: Path) -> list[Path]:
-    """Return the archives of a folder that holds archives and tables alone; else none."""
+    """Return the archives in a folder that holds no sub-folders; an empty list if it has any."""
     entries = sorted(root.iterdir())
     if any(entry.is_dir() for entry in entries):
         return []
@@ -51,15 +51,16 @@ def unpack(archives: list[Path], out: Path, key: str, progress: Callable[[int, i
     Args:
         archives: The archives of one folder.
         out: Folder that `unpacked` is made in.
-        key: Inventory key of the data set's files; what was unpacked for another is removed.
+        key: Inventory key of the data set's files (`prepare_store.inventory_key`); files unpacked
+            for another key are removed first.
         progress: Called with (archives done, archives in all).
 
     Returns:
-        The folder `unpacked`.
+        The folder `unpacked` in `out`.
 
     Raises:
         InputError: An archive is damaged, locked, or would write outside of the folder.
-        StoreError: `unpacked` is there and not ours.
+        StoreError: `unpacked` exists and was not made by ichlite.
     """
     target, ledger = out / FOLDER, out / LEDGER
     whole = _ledger(ledger)
@@ -90,7 +91,11 @@ def unpack(archives: list[Path], out: Path, key: str, progress: Callable[[int, i
 
 
 def remove_unpacked(out: Path) -> None:
-    """Remove what `unpack` made in a folder; nothing else."""
+    """Remove the files that `unpack` wrote to a folder, and nothing else.
+
+    Args:
+        out: Folder that `unpack` was given.
+    """
     if (out / LEDGER).exists():
         shutil.rmtree(out / FOLDER, ignore_errors=True)
         (out / LEDGER).unlink()
@@ -119,11 +124,15 @@ def _unpack_one(archive: Path, target: Path) -> None:
 
 
 def extract_tar(tar: tarfile.TarFile, target: Path) -> None:
-    """Extract an archive to a folder; no member is put anywhere else.
+    """Extract a tar archive to a folder, refusing members that would be written elsewhere.
+
+    Args:
+        tar: Open archive.
+        target: Folder to extract to.
 
     Raises:
-        tarfile.TarError: A member would be, or is a link or device where this Python (before
-            3.11.4, as in Debian 12) cannot tell harmless ones.
+        tarfile.TarError: A member lies outside the folder; or, on Python before 3.11.4, is a link
+            or a device.
     """
     if hasattr(tarfile, "data_filter"):
         tar.extractall(target, filter="data")

@@ -75,17 +75,17 @@ KINDS: Mapping[str, tuple[Action, str]] = MappingProxyType(
         "duplicate_pixels_other_labels": ("noted", "the same pixels with different labels"),
     }
 )
-"""The action on each fault and what the fault is, by its name."""
+"""Action taken on each kind of fault, and a description of the fault, by the kind's name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One case of a fault.
+    """One fault found in a data set.
 
     Attributes:
-        kind: Key of `KINDS`.
-        item: What it is about: a file, an image, a series, a patient.
-        detail: One line more, or empty.
+        kind: Kind of fault, a key of `KINDS`.
+        item: Name of the file, image, series or patient concerned.
+        detail: One line of detail, or empty.
 
     Raises:
         UnknownName: The kind is not in `KINDS`.
@@ -104,12 +104,12 @@ class Finding:
 
     @property
     def action(self) -> Action:
-        """The action that is taken on it."""
+        """Action that is taken on this kind of fault."""
         return KINDS[self.kind][0]
 
 
 def counts_by_action(findings: Iterable[Finding]) -> dict[str, dict[str, int]]:
-    """Count findings by action and kind; every action is there, of kinds those that occurred.
+    """Count findings by action and kind; all actions are listed, but only kinds that occurred.
 
     Example:
         >>> counts_by_action([Finding("signed_12_bit", "a")])["quarantined"]
@@ -124,7 +124,11 @@ def counts_by_action(findings: Iterable[Finding]) -> dict[str, dict[str, int]]:
 
 
 def find_duplicates(rows: Sequence[StoreRow], pixels: Sequence[str]) -> list[Finding]:
-    """Return a finding for each group of equal slices, constant ones aside.
+    """Return one finding for each group of slices with identical pixels, except constant slices.
+
+    Args:
+        rows: Rows of the slices.
+        pixels: `rows.pixel_sha256` of each slice, in the same order.
 
     Example:
         >>> row = StoreRow("a", "p", "s", "t", None, (0,) * 5, None, "train")
@@ -151,7 +155,7 @@ def find_duplicates(rows: Sequence[StoreRow], pixels: Sequence[str]) -> list[Fin
 
 
 def shared_series(rows: Sequence[StoreRow]) -> list[Finding]:
-    """Return a finding for each series that stands under several patients.
+    """Return one finding for each series that is listed under more than one patient.
 
     Example:
         >>> one = StoreRow("a", "p", "s", "t", None, (0,) * 5, None, "train")
@@ -174,15 +178,16 @@ def shared_series(rows: Sequence[StoreRow]) -> list[Finding]:
 
 
 def audit_markdown(facts: Mapping[str, object], findings: Sequence[Finding], table: str) -> str:
-    """Return the audit report of a data set.
+    """Return the audit report of a data set as Markdown.
 
     Args:
-        facts: Value of each named fact, shown as it is.
-        findings: All of them; of each kind the first `NAMED` are shown, the rest is in the CSV.
-        table: Table 1 as Markdown.
+        facts: Values by name, shown as text at the top.
+        findings: All findings; the first `NAMED` of each kind are listed, and the CSV file has the
+            rest.
+        table: Table 1 (images by split), as Markdown.
 
     Returns:
-        Markdown.
+        The report.
     """
     lines = ["# Audit", "", "| | |", "|---|---|"]
     lines += [f"| {_cell(name)} | {_cell(str(value))} |" for name, value in facts.items()]

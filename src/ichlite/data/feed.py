@@ -23,14 +23,14 @@ from ichlite.errors import StoreError, check_name
 T = TypeVar("T")
 
 AHEAD = 3
-"""Results prepared ahead; a batch of 64 full frames is 50 MB."""
+"""Results that are prepared ahead; a batch of 64 full slices takes 50 MB."""
 
 
 def to_windows(hu: NDArray[np.int16]) -> NDArray[np.float32]:
-    """Turn full frames or crops into the windows that a model takes.
+    """Convert full slices or crops from HU to the three windows that a model takes.
 
-    Image by image, which stays in the cache and is a third faster than the batch at once, and
-    gives the same bits.
+    Images are converted one by one, which stays in the cache and is a third faster than the whole
+    batch at once, with the same result.
 
     Args:
         hu: (image, row, column) int16 HU.
@@ -46,9 +46,13 @@ def to_windows(hu: NDArray[np.int16]) -> NDArray[np.float32]:
 
 
 def split_rows(store: Store, split: str) -> NDArray[np.int64]:
-    """Return the row numbers of a split, ascending.
+    """Return the row numbers of a split of a store, ascending.
 
     Row numbers rather than a smaller store: its pixels would not fit in memory.
+
+    Args:
+        store: Store to look in.
+        split: `train`, `validation` or `test`.
 
     Raises:
         UnknownName: There is no such split.
@@ -68,12 +72,12 @@ def split_rows(store: Store, split: str) -> NDArray[np.int64]:
 def ahead(
     make: Callable[[int], T], steps: range, *, depth: int = AHEAD, threads: int = 1
 ) -> Iterator[T]:
-    """Yield a function's result for each step in order, made ahead in other threads.
+    """Yield a function's result for each step in order, computed ahead in background threads.
 
     Args:
-        make: Called once for each step, by several threads at a time if there are.
-        steps: Numbers of the steps.
-        depth: Results kept ready or in the making, beside one a further thread.
+        make: Function of the step number; with several threads it is called concurrently.
+        steps: Step numbers.
+        depth: Results that are ready or in progress, in addition to one for each thread.
         threads: Number of threads.
 
     Yields:

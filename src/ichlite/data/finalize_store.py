@@ -39,11 +39,15 @@ AUDIT_FILE = "audit.md"
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A choice of split: a preset of `split.PRESETS`, and the seed of its draw.
+    """A choice of split: a preset and the seed of its random draw.
+
+    Attributes:
+        preset: Key of `split.PRESETS`.
+        seed: Random seed, at least 0.
 
     Raises:
         UnknownName: No such preset.
-        UsageError: A seed below 0.
+        UsageError: The seed is below 0.
     """
 
     preset: str
@@ -65,20 +69,20 @@ class _Kept:
 
 
 def finish_store(out: Path, index: Index, choice: Choice, key: str) -> dict[str, Any]:
-    """Finish a store whose parts are all made: split, index, audit and description.
+    """Finish a store whose parts are written: draw the split, write index, audit, description.
 
     Args:
         out: The store's folder.
-        index: Images that the parts were made of.
-        choice: The split.
-        key: Inventory key of the files that all came from.
+        index: Images of the data set, as read, that the parts were made from.
+        choice: Split to draw.
+        key: Inventory key of the source files (`prepare_store.inventory_key`).
 
     Returns:
-        `store.json`, which is written last.
+        The contents of `store.json`, which is written last.
 
     Raises:
-        InputError: No image is left.
-        UsageError: The split is to be as given, and the set gives none.
+        InputError: No image could be read.
+        UsageError: The split prescribed by the data set is asked for, and it prescribes none.
     """
     kept, findings = _collect(out, index)
     splits, moved = _splits(kept, index, choice)

@@ -24,11 +24,11 @@ from ichlite.data.store import Store
 from ichlite.errors import InputError
 
 TRAINING_FILE = "train.json"
-"""The training manifest beside a checkpoint."""
+"""File name of the training manifest beside a checkpoint."""
 NAMED_KINDS = ("rsna", "cq500", "ct-ich")
-"""Kinds of stores whose patients have the same names wherever the data set is prepared."""
+"""Kinds of data set whose patients have the same names wherever the set is prepared."""
 MOST_IN_BUNDLE = 2000
-"""Most patients; of more, a bundle holds the hash of the fingerprint alone."""
+"""Largest number of patients whose hashes a bundle holds; for more it holds one hash of all."""
 
 _BYTES = 6
 """Size of a hash: a hundred thousand people meet as many by chance once in 28 thousand times."""
@@ -36,11 +36,11 @@ _BYTES = 6
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """Hashes of the patients and series of a training split.
+    """Hashes by which patients and series of a training split can be recognised.
 
     Attributes:
         patients: Number of patients.
-        names: Hashes of their names, where names say who they are.
+        names: Hashes of the patients' names, for data sets whose names are the same everywhere.
         series: One hash for each series: that of its slice with the smallest pixel hash.
     """
 
@@ -49,7 +49,7 @@ class Fingerprint:
     series: frozenset[int]
 
     def packed(self) -> FingerprintText:
-        """Return it as a manifest has it; hashes are sorted, six bytes each, in one base64 text."""
+        """Return the fingerprint as text for a manifest: sorted six-byte hashes in base64."""
         names, series = _packed(self.names), _packed(self.series)
         digest = hashlib.sha256(f"{self.patients}\n{names}\n{series}".encode()).hexdigest()
         return FingerprintText(patients=self.patients, names=names, series=series, sha256=digest)
@@ -60,12 +60,12 @@ class Fingerprint:
         patients: Iterable[str],
         pixels: Iterable[str],
     ) -> tuple[str, ...]:
-        """Return the patients of a data set who are in the fingerprint, sorted.
+        """Return the names of patients of a data set who are in this fingerprint, sorted.
 
         Args:
-            kinds: (image,) kind of the data set that the image is of.
-            patients: (image,) names.
-            pixels: (image,) `rows.pixel_sha256`; a constant slice says nothing.
+            kinds: (image,) kind of the data set that each image is from.
+            patients: (image,) patient names.
+            pixels: (image,) `rows.pixel_sha256` of each image; constant slices are ignored.
         """
         found: set[str] = set()
         named: set[tuple[str, str]] = set()
@@ -79,14 +79,15 @@ class Fingerprint:
 
 
 def of_run(store: Store, init: Path | None = None) -> Fingerprint:
-    """Return the fingerprint of whom a run trains on, and of whom its start was trained on.
+    """Return the fingerprint of a run's training patients and of those of its checkpoint.
 
     Args:
-        store: Store that it trains on.
-        init: Checkpoint that it starts from; the manifest beside it says who trained that.
+        store: Store that the run trains on.
+        init: Checkpoint that the run starts from, with its manifest beside it; None for random
+            weights.
 
     Raises:
-        InputError: The fingerprint of that manifest was changed.
+        InputError: The fingerprint in that manifest was altered.
     """
     own = fingerprint(store)
     try:
@@ -102,7 +103,12 @@ def of_run(store: Store, init: Path | None = None) -> Fingerprint:
 
 
 def fingerprint(store: Store, split: str = "train") -> Fingerprint:
-    """Return the fingerprint of a split of one store, or of several that were joined."""
+    """Return the fingerprint of the patients and series in one split of a store.
+
+    Args:
+        store: One store, or several that were joined.
+        split: Name of the split.
+    """
     kinds = [str(meta.get("kind")) for meta in metas_of(store)]
     patients: set[tuple[str, str]] = set()
     smallest: dict[tuple[int, str], str] = {}
@@ -126,10 +132,10 @@ def fingerprint(store: Store, split: str = "train") -> Fingerprint:
 
 
 def read_fingerprint(training: RunManifest) -> Fingerprint | None:
-    """Read the fingerprint of a training manifest; None when it holds none, or its hash alone.
+    """Read the fingerprint from a training manifest; None if it holds none, or only its hash.
 
     Raises:
-        InputError: It was changed.
+        InputError: The fingerprint does not match its hash.
     """
     said = training.fingerprint
     if said is UNSET or said.names is None or said.series is None:
@@ -147,7 +153,7 @@ def read_fingerprint(training: RunManifest) -> Fingerprint | None:
 
 
 def for_bundle(training: RunManifest) -> RunManifest:
-    """Return a training manifest as a bundle keeps it: of many patients, their hash alone."""
+    """Return a training manifest for a bundle, with a large fingerprint cut to its hash."""
     said = training.fingerprint
     if said is UNSET or said.patients <= MOST_IN_BUNDLE:
         return training

@@ -19,19 +19,20 @@ from ichlite.data.store_parts import CellArray, Element, RowArray
 from ichlite.errors import StoreError, UsageError
 
 IMPLANT = "implant"
-"""Kind of stores whose heads are those of patients of another store."""
+"""Kind of store with implanted bleeds, whose heads are those of patients of another store."""
 GENERATED = ("phantom", IMPLANT)
-"""Kinds of store whose patients are made, or are those of another store."""
+"""Kinds of store with synthetic bleeds: patients are generated, or those of another store."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """The patients that a run leaves out, to be judged on them.
+    """One fold of a cross-validation: the patients that a run leaves out and is tested on.
 
     Attributes:
-        number: From 1.
-        of: Folds in all.
-        seed: Seed of the draw of patients; runs of one cross-validation share it.
+        number: Number of the fold, from 1.
+        of: Number of folds.
+        seed: Random seed of the assignment of patients to folds, the same for all runs of one
+            cross-validation.
     """
 
     number: int
@@ -47,10 +48,14 @@ class Fold:
 
     @classmethod
     def parse(cls, text: str, seed: int = 0) -> Fold:
-        """Return the fold that `K/N` names.
+        """Return the fold that text such as `2/5` names.
+
+        Args:
+            text: `K/N`, fold K of N.
+            seed: Random seed of the assignment of patients to folds.
 
         Raises:
-            UsageError: It is not of that form.
+            UsageError: The text is not of that form.
 
         Example:
             >>> Fold.parse("2/5")
@@ -68,16 +73,16 @@ class Fold:
 def open_stores(
     paths: Sequence[Path], fold: Fold | None = None, *, all_patients: bool = False
 ) -> Store:
-    """Return the stores of these folders as one, their splits as asked for.
+    """Open prepared stores as one store, with a fold held out or all patients in training.
 
     Args:
         paths: Folders of the stores.
-        fold: Patients to leave out; see `hold_out`.
-        all_patients: Whether every real patient trains; see `train_on_all`.
+        fold: Fold of patients to hold out, see `hold_out`; None for the stores' own splits.
+        all_patients: Whether every real patient is moved to training, see `train_on_all`.
 
     Raises:
-        UsageError: A fold is left out, and all patients are to train.
-        StoreError: One is no store, or they cannot be joined or folded.
+        UsageError: Both a fold and `all_patients` are given.
+        StoreError: A folder is no store, or the stores cannot be joined or divided into folds.
     """
     if fold is not None and all_patients:
         raise UsageError("--fold leaves patients out, so it cannot be combined with --all-patients")
@@ -104,7 +109,7 @@ class _Joined(RowArray[Element]):
 
 
 class JoinedCells(_Joined[np.uint8], CellArray):
-    """The lesion cells of several stores as one array; `stored` where any of them has some."""
+    """Lesion cells of several stores as one array; `stored` is true if any store has some."""
 
     def __init__(self, arrays: Sequence[CellArray]) -> None:
         super().__init__(arrays)
@@ -112,19 +117,19 @@ class JoinedCells(_Joined[np.uint8], CellArray):
 
 
 def join_stores(stores: Sequence[Store]) -> Store:
-    """Return one store with the rows of all, each store's in turn; a single store is itself.
+    """Return one store with the rows of several, in order; a single store is returned unchanged.
 
     Patients keep their names, so that a patient of two stores is one patient.
 
     Args:
-        stores: At least one; of slices with labels of slices.
+        stores: At least one store with labels of slices.
 
     Returns:
-        The joined store. Its `meta` names the stores, its `origin` says whose each row is.
+        The joined store. Its `meta` lists the stores; its `origin` is the store number of each row.
 
     Raises:
-        StoreError: The same store twice, labels of scans, or a patient or slice that trains in
-            one store and validates or tests in another.
+        StoreError: A store is given twice or has labels of scans, or a patient or slice is in
+            training in one store and in validation or test in another.
     """
     if len(stores) == 1:
         return stores[0]
@@ -173,7 +178,7 @@ def join_stores(stores: Sequence[Store]) -> Store:
 
 
 def hold_out(store: Store, fold: Fold) -> Store:
-    """Return the store with one fold of its patients to test on, and the others to train on.
+    """Return a store with one fold of its patients as test split and the others as training split.
 
     Folds are drawn over the patients of real scans, stratified by what bleeds they have; phantoms
     keep their splits. Implants are left out with the patient whose head they are in. Patients
@@ -181,7 +186,7 @@ def hold_out(store: Store, fold: Fold) -> Store:
 
     Args:
         store: One store, or several that were joined.
-        fold: Which.
+        fold: Fold to hold out.
 
     Returns:
         The store with other splits: real patients of the fold `test`, all other real ones `train`.
@@ -219,10 +224,10 @@ def hold_out(store: Store, fold: Fold) -> Store:
 
 
 def train_on_all(store: Store) -> Store:
-    """Return the store with every patient of real scans to train on; phantoms keep their splits.
+    """Return a store with every patient of real scans in the training split.
 
-    For the model that is shipped, which cross-validation has judged: nobody is left to test on.
-    Implants that do not train are in heads that do, so they neither validate nor test.
+    Used for the model that is shipped, which cross-validation has judged. Phantoms keep their
+    splits; implants that do not train become unused, as their heads train.
     """
     kinds, real = _kinds_and_real(store)
     split = np.where(real, "train", _any_split(store.split))
@@ -246,7 +251,7 @@ def _kinds_and_real(store: Store) -> tuple[NDArray[np.str_], NDArray[np.bool_]]:
 
 
 def metas_of(store: Store) -> Sequence[dict[str, Any]]:
-    """Return the description of each store that was joined; of a single store its own."""
+    """Return the `store.json` contents of each store that was joined, or of a single store."""
     found: Sequence[dict[str, Any]] = store.meta.get("stores") or [
         dict(store.meta, name=store.path.name)
     ]

@@ -23,12 +23,12 @@ LEVELS_FILE = "brain-levels.json"
 
 
 class LevelledSlices(RowArray[np.int16]):
-    """The slices of a store, each shifted so that its scan's brain comes to one level.
+    """Slices of a store, each shifted in HU so that the brain of its scan has a given level.
 
     Args:
-        slices: The store's slices.
-        levels_hu: (N,) float32 brain level of each slice's scan; NaN leaves it as it is.
-        wanted_hu: The level to bring it to.
+        slices: (N, 256, 256) int16 HU, the slices as stored.
+        levels_hu: (N,) float32 brain level of each slice's scan; NaN leaves the slice unchanged.
+        wanted_hu: Brain level that all scans are brought to.
     """
 
     def __init__(
@@ -38,15 +38,19 @@ class LevelledSlices(RowArray[np.int16]):
         self.shape, self.dtype = slices.shape, slices.dtype
 
     def item(self, row: int) -> NDArray[np.int16]:
-        """Return the HU of one slice, shifted."""
+        """Return the shifted HU of one slice, (256, 256) int16."""
         level = float(self.levels_hu[row])
         return at_level(self.slices[row], None if np.isnan(level) else level, self.wanted_hu)
 
 
 def levelled(store: Store, wanted_hu: float | None) -> Store:
-    """Return the store with each scan's brain brought to a level; as it was written where None.
+    """Return a store whose scans are all shifted to one brain level.
 
-    Levels are measured once and kept beside each store, if its folder can be written.
+    Levels are measured once and kept in each store's folder, if it can be written.
+
+    Args:
+        store: Store to shift.
+        wanted_hu: Brain level in HU; None returns the slices as they were written.
     """
     slices = store.hu.slices if isinstance(store.hu, LevelledSlices) else store.hu
     if wanted_hu is None:

@@ -37,7 +37,14 @@ _NIFTI_SLICE = re.compile(r"(?P<file>.+\.nii(\.gz)?)#(?P<slice>\d+)")
 
 @dataclass(frozen=True, slots=True)
 class PartTask:
-    """The part to make: `number` in `folder`, of `sources` below `root`, in this order."""
+    """Description of one part of a store to be made from source files.
+
+    Attributes:
+        folder: Folder that the part is written to.
+        number: Number of the part, from 0.
+        root: Folder of the data set.
+        sources: Sources relative to `root`, in the order of the part's slices.
+    """
 
     folder: Path
     number: int
@@ -47,12 +54,12 @@ class PartTask:
 
 @dataclass(frozen=True, slots=True)
 class PixelResult:
-    """The outcome of reading one source.
+    """Outcome of reading one source.
 
     Attributes:
         source_sha256: SHA-256 of the file's bytes; empty when it could not be read.
-        pixel_sha256: See `rows.pixel_sha256`; None when the source gave no slice.
-        findings: (kind, detail) of `audit.KINDS`.
+        pixel_sha256: `rows.pixel_sha256` of the slice; None when the source gave none.
+        findings: Pairs of a kind, a key of `audit.KINDS`, and a detail.
     """
 
     source_sha256: str
@@ -61,14 +68,22 @@ class PixelResult:
 
 
 def result_path(folder: Path, number: int) -> Path:
-    """Return the file that says a part is done, and with what result."""
+    """Return the path of the file whose presence shows that a part is finished.
+
+    Args:
+        folder: Folder of the parts.
+        number: Number of the part, from 0.
+    """
     return folder / f"{number:05d}.json"
 
 
 def make_part(task: PartTask) -> int:
-    """Make a part unless it is whole, and return the number of its sources.
+    """Write one part of a store from its sources, unless it is finished already.
 
-    Slices that could be read stand in the part's file in the order of their sources, without gaps.
+    Slices that could be read are stored in the order of their sources, without gaps.
+
+    Returns:
+        The number of sources of the part.
     """
     if is_whole(task.folder, task.number):
         return len(task.sources)
@@ -88,7 +103,7 @@ def make_part(task: PartTask) -> int:
 
 
 def is_whole(folder: Path, number: int) -> bool:
-    """Return whether a part and its results are there, and the part as long as it was written."""
+    """Return whether a part is finished: its results are there and its file has the size noted."""
     try:
         wanted = json.loads(result_path(folder, number).read_bytes())["bytes"]
         return not wanted or part_path(folder, number).stat().st_size == wanted
@@ -97,13 +112,21 @@ def is_whole(folder: Path, number: int) -> bool:
 
 
 def read_results(folder: Path, number: int) -> list[PixelResult]:
-    """Read what `make_part` wrote about a part."""
+    """Return the outcome of each source of a part, as `make_part` wrote it."""
     lines = json.loads(result_path(folder, number).read_text(encoding="utf-8"))["sources"]
     return [PixelResult(**one | {"findings": tuple(map(tuple, one["findings"]))}) for one in lines]
 
 
 def read_source(root: Path, source: str) -> tuple[PixelResult, NDArray[np.int16] | None]:
-    """Read a source below the data set's folder: its outcome, and (256, 256) int16 HU or None."""
+    """Read one source of a data set to HU on the 256x256 grid.
+
+    Args:
+        root: Folder of the data set.
+        source: Source relative to `root`, as in `StoreRow.source`.
+
+    Returns:
+        The outcome, and the slice as (256, 256) int16 HU, or None if it cannot be read.
+    """
     path = root / source
     findings: tuple[tuple[str, str], ...] = ()
     whole = path.exists()  # a file of that very name is a file

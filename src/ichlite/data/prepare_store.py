@@ -35,7 +35,7 @@ from ichlite.data.workers import Engine, in_this_process
 from ichlite.errors import InputError, StoreError, check_name
 
 PLAN_FILE = "plan.jsonl.gz"
-"""What a reader found, which a resumed run need not ask again, and the key of the files it read."""
+"""File with the images that a reader found, so that a resumed run need not read headers again."""
 PLAN_SCHEMA = "ichlite-plan/2"
 READERS: Mapping[str, tuple[Reader, str]] = MappingProxyType(
     {
@@ -46,21 +46,21 @@ READERS: Mapping[str, tuple[Reader, str]] = MappingProxyType(
         "phantom": (folder.read_phantom, "given"),
     }
 )
-"""The reader of each kind of data set, and the split it gets when none is asked for."""
+"""Reader of each kind of data set, and the preset of the split used when none is asked for."""
 
 Report = Callable[[str, int, int], None]
-"""A function that is called with a stage's name, what is done of it, and what it has in all."""
+"""Progress callback, called with the name of a stage, items done, and items in all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """The outcome of a preparation.
+    """Outcome of preparing a data set.
 
     Attributes:
-        description: `store.json`.
-        done: Images whose parts were made this time; 0 when all was there.
-        seconds: Time taken, from the first file to the finished store.
-        unchanged: Whether the store was there, with this very split.
+        description: Contents of `store.json`.
+        done: Number of images whose parts were made in this run; 0 when all were there.
+        seconds: Time taken, in seconds.
+        unchanged: Whether the store was already finished with the same split.
     """
 
     description: Mapping[str, Any]
@@ -79,24 +79,26 @@ def prepare_store(
     engine: Engine = in_this_process,
     report: Report = lambda _stage, _done, _total: None,
 ) -> Prepared:
-    """Prepare a data set, or go on preparing it; where all is done, do nothing.
+    """Prepare a data set as a store, or resume an interrupted preparation.
 
     Args:
         kind: Key of `READERS`.
-        root: The data set's folder, or one of its archives and tables, which are unpacked.
-        out: The store's folder; not inside `root`.
-        preset: Key of `split.PRESETS`; None: that of `READERS`. Another preset or seed than last
-            time splits anew without reading a pixel.
-        seed: Seed of the split.
-        engine: Reads headers and pixels.
-        report: Shows progress.
+        root: Folder of the data set, or of its archives and tables; archives are unpacked into
+            `out`.
+        out: Folder of the store; not inside `root`.
+        preset: Key of `split.PRESETS`; None: the usual one in `READERS`. Changing preset or seed
+            draws the split anew without reading pixels again.
+        seed: Random seed of the split.
+        engine: Applies functions to headers and pixels, in this process or in others.
+        report: Progress callback.
 
     Returns:
-        The store's description, and what was done.
+        The store's description, and how much work was done.
 
     Raises:
         UnknownName: No such kind or preset.
-        UsageError: `out` lies inside `root`, or the set gives no split and `given` is asked for.
+        UsageError: `out` lies inside `root`, or the split `given` is asked for and the set
+            prescribes none.
         InputError: The folder is not such a data set, or no image of it can be read.
         StoreError: `out` holds something else.
         OSError: `out` cannot be written.
@@ -201,7 +203,11 @@ def _make_parts(out: Path, index: Index, engine: Engine, report: Report) -> int:
 
 
 def inventory_key(root: Path, kind: str) -> str:
-    """Return the SHA-256 over the name, size and time of change of each file of a data set.
+    """Return a SHA-256 over the names, sizes and modification times of the files of a data set.
+
+    Args:
+        root: Folder of the data set.
+        kind: Kind of data set, which is hashed too.
 
     Raises:
         InputError: The folder is not there or cannot be listed.
@@ -215,7 +221,13 @@ def inventory_key(root: Path, kind: str) -> str:
 
 
 def write_plan(folder: Path, index: Index, key: str) -> None:
-    """Write an index, and the key of the files it was read from, whole or not at all."""
+    """Write the images that a reader found, and the key of the files read, in one atomic step.
+
+    Args:
+        folder: Folder of the store.
+        index: Images and findings of the data set.
+        key: Inventory key of the data set's files.
+    """
     head = {
         "schema": PLAN_SCHEMA,
         "key": key,
@@ -233,15 +245,15 @@ def write_plan(folder: Path, index: Index, key: str) -> None:
 
 
 def read_plan(folder: Path, root: Path, key: str) -> Index | None:
-    """Read the plan of a store's folder; None when there is none.
+    """Read back what `write_plan` wrote to a store's folder; None if nothing was written.
 
     Args:
-        folder: The store's folder.
-        root: The data set, or where it was unpacked.
+        folder: Folder of the store.
+        root: Folder of the data set, or of its unpacked files.
         key: Inventory key of its files as they are now.
 
     Raises:
-        StoreError: The plan is of other files, or cannot be read.
+        StoreError: The plan was made from other files, or cannot be read.
     """
     path = folder / PLAN_FILE
     if not path.exists():

@@ -19,7 +19,8 @@ from ichlite.labels import CLASSES, NAMES
 INDEX_FILE = "index.csv"
 SPLITS = ("train", "validation", "test")
 UNUSED = "unused"
-"""Split of images that the chosen split leaves out, such as patients without any bleed."""
+"""Split of images that are neither trained nor tested on, such as patients without a bleed under a
+preset that leaves them out."""
 SIDES = (*SPLITS, UNUSED)
 
 COLUMNS: tuple[str, ...] = (
@@ -27,26 +28,28 @@ COLUMNS: tuple[str, ...] = (
     "lesion_row", "lesion_column", "split", "source", "source_sha256", "pixel_sha256",
 )  # fmt: skip
 CONSTANT = "constant"
-"""Stands in place of the pixel hash of a slice of one value (air above a head)."""
+"""Prefix that replaces the pixel hash of a slice whose pixels all have one value, such as air above
+the head."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoreRow:
-    """An image and what is known of it: the line of `index.csv`, and what a reader finds for it.
+    """One image with its labels and origin: a row of `index.csv`.
 
     Attributes:
         image: Unique name within the data set.
-        patient, study, series: Names of whom it shows and where it came from.
+        patient, study, series: Names of the patient, study and series that the image belongs to.
         position_mm: Position along the slice normal, feet to head; None when unknown.
         labels: 0 or 1 for each subtype, in the order of `labels.NAMES`.
         lesion: (row, column) of the largest bleed in 256-grid pixels; None when there is none or
             it is not known.
-        split: `train`, `validation`, `test` or `unused`. Of a reader: what the data set prescribes,
-            which holds under `--split given`; `unused` for all images of a patient who is never
-            trained or tested on, whatever the split; else None.
-        any: 0 or 1: any bleed; None: the largest of `labels`.
-        source: File that it was read from, below the data set's folder, with `/`; slice k (from 0)
-            of a NIfTI volume is `ct_scans/049.nii#k`, a picture of a CT window `1.jpg#hu=-20:100`.
+        split: `train`, `validation`, `test` or `unused`. From a reader it is the split that the
+            data set prescribes, which holds under `--split given`; `unused` for all images of a
+            patient who is never trained or tested on, whatever the split; else None.
+        any: 0 or 1, any haemorrhage; None: the largest of `labels`.
+        source: File that the image is read from, relative to the data set's folder, with `/`; slice
+            k (from 0) of a NIfTI volume is `ct_scans/049.nii#k`, a picture of a CT window
+            `1.jpg#hu=-20:100`.
         source_sha256: SHA-256 of that file's bytes; empty until they are read.
     """
 
@@ -64,7 +67,7 @@ class StoreRow:
 
     @property
     def bleeds(self) -> int:
-        """0 or 1: any bleed."""
+        """1 if the image shows any haemorrhage, else 0."""
         return max(self.labels) if self.any is None else self.any
 
     def order(self) -> tuple[str, str, str, float, str]:
@@ -75,8 +78,12 @@ class StoreRow:
     def cells(self, slot: int, pixel_sha256: str) -> list[str]:
         """Return the row as the text cells of `index.csv`.
 
+        Args:
+            slot: Number of the slice, counted through the store's parts from 0.
+            pixel_sha256: Pixel hash of the slice, as `rows.pixel_sha256` returns it.
+
         Raises:
-            StoreError: Labels or split do not fit.
+            StoreError: The number of labels is wrong, or the split is missing or unknown.
         """
         if len(self.labels) != len(NAMES) or self.split is None or self.split not in SIDES:
             raise StoreError(
@@ -94,7 +101,10 @@ class StoreRow:
 
 
 def pixel_sha256(hu: NDArray[np.int16]) -> str:
-    """Return the SHA-256 of a slice's HU, little-endian; of a constant slice its value instead.
+    """Return the SHA-256 of a slice's pixels; for a constant slice, text with its value instead.
+
+    Args:
+        hu: Slice of HU, hashed as little-endian int16.
 
     Example:
         >>> pixel_sha256(np.full((256, 256), -1024, np.int16))
@@ -107,19 +117,24 @@ def pixel_sha256(hu: NDArray[np.int16]) -> str:
 
 
 def write_index(folder: Path, rows: Iterable[list[str]]) -> str:
-    """Write `index.csv` from the cells of its rows, whole or not at all; return its SHA-256."""
+    """Write `index.csv` in one atomic step and return its SHA-256.
+
+    Args:
+        folder: Folder of the store.
+        rows: Cells of each row, as `StoreRow.cells` returns them.
+    """
     write_csv(folder / INDEX_FILE, COLUMNS, rows)
     return index_hash(folder)
 
 
 def index_hash(folder: Path) -> str:
-    """Return the SHA-256 of a store's `index.csv`, which names the hash of every slice."""
+    """Return the SHA-256 of a store's `index.csv`, which contains the pixel hash of every slice."""
     with (folder / INDEX_FILE).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_index(folder: Path) -> dict[str, list[str]]:
-    """Read the cells of each column of `index.csv`, by name of `COLUMNS`.
+    """Read `index.csv` as a list of cells for each column, by column name.
 
     Raises:
         StoreError: It is missing or has other columns.

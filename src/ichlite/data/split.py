@@ -15,7 +15,7 @@ from ichlite.data.stratify import deal
 from ichlite.errors import StoreError, UsageError, check_name
 
 PAPER_PATIENTS = (6122, 765, 765)
-"""Train, validation and test in the paper's Table 1, of patients with a bleed."""
+"""Patients with a bleed in the train, validation and test split of the paper's Table 1."""
 
 _PIXELS = "a slice that patient {} shares"
 
@@ -30,10 +30,17 @@ PRESETS: Mapping[str, str] = {
 def groups_of(
     patients: Sequence[str], series: Sequence[str], pixels: Sequence[str]
 ) -> dict[str, str]:
-    """Return the group of each patient, named by its first.
+    """Group patients who share a series or identical slices, so that no split separates them.
 
-    Patients who share a series or a slice's pixels are one group. Constant slices (air
-    above a head) link nobody.
+    Constant slices, such as air above a head, link nobody.
+
+    Args:
+        patients: (image,) patient names.
+        series: (image,) series names.
+        pixels: (image,) `rows.pixel_sha256`.
+
+    Returns:
+        Group of each patient, named after the first patient in it, by name.
 
     Example:
         >>> groups_of(["a", "b", "c"], ["1", "2", "3"], ["x", "x", "y"])
@@ -65,7 +72,15 @@ def _links(series: str, pixel: str) -> list[tuple[str, str]]:
 def patient_labels(
     patients: Sequence[str], any_bleed: Sequence[int], labels: Sequence[Sequence[int]]
 ) -> dict[str, tuple[int, ...]]:
-    """Return the highest `any` and subtypes of each patient's images.
+    """Return the labels of each patient: the highest of each label over the patient's images.
+
+    Args:
+        patients: (image,) patient names.
+        any_bleed: (image,) 0 or 1 for any haemorrhage.
+        labels: (image, subtype) 0 or 1.
+
+    Returns:
+        Any haemorrhage, then each subtype, for each patient.
 
     Example:
         >>> patient_labels(["a", "a", "b"], [0, 1, 0], [(0, 0), (0, 1), (0, 0)])
@@ -81,7 +96,7 @@ def patient_labels(
 def split_patients(
     groups: Mapping[str, str], labels: Mapping[str, Sequence[int]], *, preset: str, seed: int
 ) -> dict[str, str]:
-    """Split patients so that each subtype, and no bleed, is on every side in proportion.
+    """Split patients so that each subtype, and absence of bleeds, is spread in proportion.
 
     Args:
         groups: Group of each patient, as `groups_of` gives them.
@@ -127,7 +142,7 @@ def split_patients(
 def fold_patients(
     groups: Mapping[str, str], labels: Mapping[str, Sequence[int]], folds: int, seed: int
 ) -> dict[str, int]:
-    """Deal patients to folds so that each subtype, and no bleed, is in every fold alike.
+    """Assign patients to folds so that each subtype, and absence of bleeds, is spread evenly.
 
     Args:
         groups: Group of each patient, as `groups_of` gives them; a group is never divided.
@@ -169,7 +184,13 @@ def _members(groups: Mapping[str, str]) -> dict[str, list[str]]:
 def check_leakage(
     patients: Sequence[str], series: Sequence[str], pixels: Sequence[str], splits: Sequence[str]
 ) -> None:
-    """Raise unless each patient, series and slice is on one side alone.
+    """Raise an error if a patient, a series or identical pixels are in more than one split.
+
+    Args:
+        patients: (image,) patient names.
+        series: (image,) series names.
+        pixels: (image,) `rows.pixel_sha256`.
+        splits: (image,) names of splits; `unused` images are ignored.
 
     Raises:
         StoreError: A patient, a series or the same pixels in two of train, validation and test.
@@ -195,6 +216,11 @@ def check_leakage(
 
 
 def split_hash(patients: Iterable[str], splits: Iterable[str]) -> str:
-    """Return the SHA-256 over who is where, in whatever order."""
+    """Return a SHA-256 of the assignment of patients to splits, which their order does not affect.
+
+    Args:
+        patients: (image,) or (patient,) names.
+        splits: Split of each, in the same order.
+    """
     pairs = sorted(set(zip(map(str, patients), map(str, splits), strict=True)))
     return hashlib.sha256("\n".join(f"{p}\t{s}" for p, s in pairs).encode()).hexdigest()

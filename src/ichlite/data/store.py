@@ -30,21 +30,23 @@ TEXTS = ("image", "patient", "study", "series", "pixel_sha256", "split")
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """A prepared store.
+    """A prepared store: labelled slices with their split, read from disk when indexed.
 
     Attributes:
-        path: The folder; of joined stores the first.
-        folders: Folders of all stores that were joined, in order; else `path` alone.
+        path: Folder of the store; of joined stores, that of the first.
+        folders: Folders of all joined stores, in order; else `path` alone.
         hu: (N, 256, 256) int16 HU, read when indexed.
         labels: (N, 5) uint8, columns as `labels.NAMES`.
-        any: (N,) uint8, any bleed.
+        any: (N,) uint8, 1 for any haemorrhage.
         image, patient, study, series, split, pixel_sha256: (N,) text.
         position_mm: (N,) float32, NaN where unknown.
-        lesion: (N, 2) float32 row and column, NaN where none.
-        lesion_cells: (N, 32, 32) uint8, read when indexed; see `store_parts.LesionCells`.
+        lesion: (N, 2) float32 row and column of the largest bleed in pixels of the 256 grid; NaN
+            where there is none or it is unknown.
+        lesion_cells: (N, 32, 32) uint8 cells that hold a bleed, read when indexed; see
+            `store_parts.LesionCells`.
         cells_known: (N,) bool: whether a slice's bleeds were outlined, or it has none.
-        origin: (N,) number of the store that a row is of; 0 unless stores were joined.
-        meta: `store.json`.
+        origin: (N,) number of the joined store that each row is from; 0 in a single store.
+        meta: Contents of `store.json`.
     """
 
     path: Path
@@ -70,17 +72,21 @@ class Store:
 
     @property
     def hash(self) -> str:
-        """The hash that `store.json` states."""
+        """Hash of the store's index, as stated in `store.json`."""
         return str(self.meta["hash"])
 
     @property
     def label_level(self) -> str:
-        """`slice`, or `scan` where a slice has the labels of its scan."""
+        """`slice` if labels describe each slice, `scan` if they describe its whole scan."""
         return str(self.meta.get("label_level", "slice"))
 
     @property
     def hu_range(self) -> tuple[int, int] | None:
-        """Lowest and highest HU that every slice has as measured, else filled in; None: all are."""
+        """Lowest and highest HU that were measured in every slice; None if there is no limit.
+
+        Values beyond the range are filled in, in stores that were made from pictures of one CT
+        window.
+        """
         stores = self.meta.get("stores") or [self.meta]
         known = [one["hu_range"] for one in stores if one.get("hu_range")]
         if not known:
@@ -89,7 +95,10 @@ class Store:
 
     @classmethod
     def open(cls, path: Path) -> Store:
-        """Return the store at `path`; slices are read, and checked, when they are used.
+        """Open the store in a folder; slices are read, and checked against their hashes, when used.
+
+        Args:
+            path: Folder of the store.
 
         Raises:
             StoreError: It is missing, incomplete, changed since it was written, or its split leaks.
@@ -140,6 +149,9 @@ class Store:
     def rows(self, split: str) -> NDArray[np.int64]:
         """Return the row numbers of a split, ascending.
 
+        Args:
+            split: `train`, `validation`, `test` or `unused`.
+
         Raises:
             StoreError: There is no such split.
         """
@@ -148,17 +160,20 @@ class Store:
         return np.flatnonzero(self.split == split).astype(np.int64)
 
     def verify(self) -> None:
-        """Read every slice, and so compare its hash.
+        """Read every slice and compare it with its hash.
 
         Raises:
-            StoreError: A slice cannot be read, or is another than when it was written.
+            StoreError: A slice cannot be read, or has changed since it was written.
         """
         for row in range(len(self)):
             self.hu[row]
 
 
 def read_meta(path: Path) -> dict[str, Any]:
-    """Read the `store.json` of a store's folder.
+    """Read the contents of `store.json` in a store's folder.
+
+    Args:
+        path: Folder of the store.
 
     Raises:
         StoreError: The folder is no store, or one of another schema.

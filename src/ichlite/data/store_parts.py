@@ -25,13 +25,13 @@ from ichlite.data.rows import pixel_sha256
 from ichlite.errors import StoreError
 
 PART_IMAGES = 512
-"""Slices of one file: 25 MB, and two seconds of work to make again after a kill."""
+"""Slices in one file: 25 MB, which take two seconds to make again after an interruption."""
 
 CELLS = 32
-"""Rows and columns of a slice's lesion cells; one is 8x8 pixels of the grid."""
+"""Rows and columns of a slice's grid of lesion cells; one cell covers 8x8 pixels."""
 
 LEAST_COVERED = 1 / 8
-"""Share of a cell that a bleed must cover."""
+"""Share of a cell that a bleed must cover for the cell to be set."""
 
 OPEN_FILES = 256
 _HU, _CELLS = "hu", "lesion_cells"
@@ -40,14 +40,19 @@ Element = TypeVar("Element", bound=np.generic)
 
 
 def part_path(folder: Path, number: int) -> Path:
-    """Return the file of a part, numbered from 0."""
+    """Return the path of a store's part, an HDF5 file.
+
+    Args:
+        folder: Folder of the parts.
+        number: Number of the part, from 0.
+    """
     return folder / f"{number:05d}.h5"
 
 
 def write_part(
     path: Path, hu: NDArray[np.int16], lesion_cells: NDArray[np.uint8] | None = None
 ) -> None:
-    """Write slices to one file, whole or not at all.
+    """Write slices to one HDF5 file in one atomic step.
 
     Args:
         path: The file; its folder exists.
@@ -81,7 +86,7 @@ class RowArray(ABC, Generic[Element]):
     """An array whose items are read one by one when they are indexed.
 
     Attributes:
-        shape: (N, …), of the whole array.
+        shape: (N, …), shape of the whole array.
         dtype: Type of an element.
     """
 
@@ -90,7 +95,11 @@ class RowArray(ABC, Generic[Element]):
 
     @abstractmethod
     def item(self, row: int) -> NDArray[Element]:
-        """Return one item, (…)."""
+        """Return one item of the array, read from disk.
+
+        Args:
+            row: Index of the item along the first axis.
+        """
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -107,14 +116,14 @@ class RowArray(ABC, Generic[Element]):
 
 
 SliceArray = RowArray[np.int16]
-"""(N, 256, 256) int16 HU."""
+"""Array (N, 256, 256) of int16 HU whose slices are read when indexed."""
 
 
 class CellArray(RowArray[np.uint8]):
-    """An array (N, 32, 32) of uint8 lesion cells; see `LesionCells`.
+    """Array (N, 32, 32) of uint8 lesion cells, read when indexed; see `LesionCells`.
 
     Attributes:
-        stored: Whether any bleed was outlined.
+        stored: Whether any bleed was outlined, so that cells can be set.
     """
 
     stored: bool
@@ -158,7 +167,11 @@ class Slices(RowArray[np.int16]):
         return Slices, (self.folder, self.slots, self.pixel_sha256)  # no open files, no lock
 
     def item(self, row: int) -> NDArray[np.int16]:
-        """Return the HU of one slice, compared with their hash."""
+        """Return the HU of one slice, (256, 256) int16, after comparing it with its hash.
+
+        Raises:
+            StoreError: The slice cannot be read, or has changed.
+        """
         hu: NDArray[np.int16] = self.read(row, _HU)
         if not self._checked[row]:
             if pixel_sha256(hu) != self.pixel_sha256[row]:
@@ -171,7 +184,15 @@ class Slices(RowArray[np.int16]):
         return hu
 
     def read(self, row: int, dataset: str) -> NDArray[Any]:
-        """Return what a data set of the parts has for a row, unchecked."""
+        """Return the values of an HDF5 data set for one row, without comparing hashes.
+
+        Args:
+            row: Row of the store.
+            dataset: Name of the data set in the part's file.
+
+        Raises:
+            StoreError: The file cannot be read.
+        """
         number, place = divmod(int(self.slots[row]), PART_IMAGES)
         with self._lock:
             try:
@@ -201,7 +222,7 @@ class Slices(RowArray[np.int16]):
 
 
 class LesionCells(CellArray):
-    """The cells of each slice that hold a bleed, as one read-only array in the order of rows.
+    """Grid cells of each slice that hold a bleed, as one read-only array in the order of rows.
 
     Bit k of a cell is set where subtype k of `labels.NAMES` covers enough of its 8x8 pixels.
 
@@ -220,7 +241,7 @@ class LesionCells(CellArray):
         self.dtype = np.dtype(np.uint8)
 
     def item(self, row: int) -> NDArray[np.uint8]:
-        """Return the cells of one slice."""
+        """Return the lesion cells of one slice, (32, 32) uint8; bit k stands for subtype k."""
         if self.stored:
             return self.slices.read(row, _CELLS)
         return np.zeros((CELLS, CELLS), np.uint8)

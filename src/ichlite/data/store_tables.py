@@ -34,7 +34,12 @@ _UNKNOWN = ("",) * len(CLASSES)
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """A study of the tables; labels in the order of `CLASSES`, None when no table has them."""
+    """One study listed in tables, without images.
+
+    Attributes:
+        patient: Name of the patient.
+        labels: 0 or 1 for each of `CLASSES`; None when no table has labels of the study.
+    """
 
     patient: str
     labels: tuple[int, ...] | None
@@ -42,11 +47,11 @@ class Study:
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """The studies that the tables name.
+    """Studies listed in a folder of tables.
 
     Attributes:
         names: Names of the tables that were read.
-        studies: By StudyInstanceUID.
+        studies: Studies by StudyInstanceUID.
         slices: Number of rows in tables with one row for each slice.
         findings: Rows and studies that are left out: contradictions, missing patients or labels.
     """
@@ -59,13 +64,13 @@ class Tables:
 
 @dataclass(frozen=True, slots=True)
 class Dealt:
-    """The split of the patients of some tables.
+    """Split of the patients listed in tables, with its Table 1.
 
     Attributes:
-        tables: The tables.
-        split: Split of each patient.
-        preset, seed: The choice that made the split.
-        table: Table 1, of studies.
+        tables: Tables that list the patients.
+        split: `train`, `validation`, `test` or `unused` for each patient.
+        preset, seed: Preset and random seed that the split was drawn with.
+        table: Table 1, counted over studies.
         unlabelled: Number of studies without labels.
     """
 
@@ -77,7 +82,7 @@ class Dealt:
     unlabelled: int
 
     def as_json(self) -> dict[str, Any]:
-        """Return the numbers as a JSON-able document."""
+        """Return counts, split and Table 1 as a JSON-serialisable dict."""
         return {
             "tables": list(self.tables.names),
             "studies": len(self.tables.studies),
@@ -101,10 +106,13 @@ class Dealt:
 
 
 def read_tables(root: Path) -> Tables:
-    """Read the studies and patients of a folder of tables, or of one table.
+    """Read studies, patients and labels from CSV tables.
+
+    Args:
+        root: One table, or a folder with tables (`*.csv`, `*.csv.gz`).
 
     Raises:
-        InputError: No table with the columns `KEYS`, or one that cannot be read.
+        InputError: No table has the columns `KEYS`, or one cannot be read.
     """
     files = [root] if root.is_file() else sorted([*root.glob("*.csv"), *root.glob("*.csv.gz")])
     patients: dict[str, str] = {}
@@ -156,13 +164,14 @@ def read_tables(root: Path) -> Tables:
 
 
 def split_tables(tables: Tables, *, preset: str, seed: int, out: Path | None = None) -> Dealt:
-    """Split the patients of tables, prove that nobody is on two sides, and write it if asked.
+    """Split the patients listed in tables, check that no patient is on two sides, and write a CSV.
 
     Args:
-        tables: The tables, as `read_tables` gives them.
+        tables: Tables as `read_tables` returns them.
         preset: `paper`, `all` or `test`.
-        seed: Seed of the split.
-        out: CSV to write: study, patient, split, `any`, subtypes (empty where not known).
+        seed: Random seed of the split.
+        out: CSV file to write, with columns study, patient, split, `any` and subtypes (empty where
+            unknown); None for no file.
 
     Raises:
         StoreError: The split leaks, which would be a fault of ours.

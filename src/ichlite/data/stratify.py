@@ -18,21 +18,21 @@ def deal(
     *,
     seed: int,
 ) -> dict[str, int]:
-    """Deal groups to sides by iterative stratification: the rarest label first.
+    """Assign groups of patients to sides by iterative stratification, the rarest label first.
 
-    A label goes to the side that wants most patients with it; of those that want as many, to the
-    one that wants the group's other labels, too. Where a label has enough patients, every side
-    wants one. Groups of several are dealt before single patients, so that these fill sides up.
+    A label goes to the side that lacks most patients with it; among equals, to the one that also
+    lacks the group's other labels. If a label has enough patients, every side gets one. Groups of
+    several patients are assigned before single ones, so that single patients fill the sides up.
 
     Args:
-        members: The patients of each group.
-        labels: 0 or 1 for each label of a patient, the first for any of them. Patients without any
-            are spread too, and so are those who are not in here, whose labels are not known.
-        rooms: Number of patients that each side takes; together as many as there are.
-        seed: Seed of the order of groups, and of sides that want equally much.
+        members: Patients in each group.
+        labels: 0 or 1 for each label of a patient, any haemorrhage first. Patients without any
+            label set are spread too, and so are those who are not listed, whose labels are unknown.
+        rooms: Number of patients that each side takes; their sum is the number of patients.
+        seed: Random seed for the order of groups and for ties between sides.
 
     Returns:
-        The number of each group's side. A side exceeds its room only for a group that fits none.
+        Number of the side of each group. A side exceeds its room only for a group that fits none.
 
     Source:
         Sechidis, Tsoumakas and Vlahavas, On the stratification of multi-label data, ECML PKDD

@@ -28,11 +28,12 @@ ROWS: tuple[tuple[str, str], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Table1:
-    """The counts of Table 1 by row and split.
+    """Counts of patients, studies and positives for each split, as in the paper's Table 1.
 
     Attributes:
-        counts: Count by split and key of `ROWS`; `unused` stands there when it is not empty.
-        unit: What is counted as positive: `slice`, or `scan` where labels are of the scan.
+        counts: Counts by split, then by key of `ROWS`; split `unused` is present if it is not
+            empty.
+        unit: What is counted as positive: `slice`, or `scan` where labels describe whole scans.
     """
 
     counts: dict[str, dict[str, int]]
@@ -65,14 +66,14 @@ def table1(
     *,
     unit: str = "slice",
 ) -> Table1:
-    """Count Table 1 over images.
+    """Count Table 1 over the images of a data set.
 
     Args:
-        patients: (image,) names.
-        studies: (image,) names.
-        splits: (image,) of `rows.SPLITS` and `unused`.
-        labels: (image, 5) 0/1.
-        any_bleed: (image,) 0/1.
+        patients: (image,) names of patients.
+        studies: (image,) names of studies.
+        splits: (image,) names of splits: one of `rows.SPLITS`, or `unused`.
+        labels: (image, 5) 0 or 1 for each subtype.
+        any_bleed: (image,) 0 or 1 for any haemorrhage.
         unit: `slice`; `scan`: labels are the same for all images of a study, and each study
             counts once.
 

@@ -36,11 +36,15 @@ _SPECK = 1e-4
 _SOURCE = re.compile(r"(?P<file>.+)#hu=(?P<low>-?\d+):(?P<high>-?\d+)")
 
 HuRange = tuple[int, int]
-"""Lowest and highest HU that are known."""
+"""Lowest and highest HU of a window."""
 
 
 def picture_source(file: str, window_hu: HuRange) -> str:
-    """Return the source that names a picture and the window that it shows.
+    """Return the text that names a picture of one CT window as the source of a slice.
+
+    Args:
+        file: Path of the picture, relative to the data set's folder.
+        window_hu: Lowest and highest HU that the picture shows.
 
     Example:
         >>> picture_source("brain/1.jpg", (-20, 100))
@@ -50,7 +54,7 @@ def picture_source(file: str, window_hu: HuRange) -> str:
 
 
 def parse_picture_source(source: str) -> tuple[str, HuRange] | None:
-    """Return the file and the window that `picture_source` was given, or None for other sources.
+    """Return file and window from the text that `picture_source` made; None for other sources.
 
     Example:
         >>> parse_picture_source("brain/1.jpg#hu=-20:100")
@@ -61,7 +65,7 @@ def parse_picture_source(source: str) -> tuple[str, HuRange] | None:
 
 
 def hu_of_grey(grey: NDArray[np.uint8], window_hu: HuRange) -> NDArray[np.int16]:
-    """Turn a picture of one CT window into HU, with air around the head and bone filled in.
+    """Convert a picture of one CT window to HU, with air around the head and bone filled in.
 
     Black that touches the frame becomes `AIR_HU`, with the specks that JPEG leaves in it; white
     becomes `BONE_HU`, with the dips of its ringing. Black inside of the head (sinuses, fat) is at
@@ -90,10 +94,10 @@ def hu_of_grey(grey: NDArray[np.uint8], window_hu: HuRange) -> NDArray[np.int16]
 
 @contextmanager
 def open_picture(path: Path) -> Iterator[Image.Image]:
-    """Open a JPEG picture, pixels unread.
+    """Open a JPEG picture without decoding its pixels, as a context manager.
 
     Raises:
-        UnreadableFile: It is no JPEG picture, damaged or cut short.
+        UnreadableFile: The file is no JPEG picture, is damaged or is cut short.
     """
     from PIL import Image
 

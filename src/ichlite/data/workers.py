@@ -21,10 +21,10 @@ _PARENT_CHECK_S = 1.0
 
 
 class Engine(Protocol):
-    """A way to apply a function to items: this process, several, or a Ray cluster.
+    """Protocol of callables that map a function over items: here, in processes, or with Ray.
 
-    The function is importable by name and each item can be pickled; results come in the order of
-    the items, and what computes them changes nothing but the time.
+    The function must be importable by name, and items must be picklable. Results come in the order
+    of items, and do not depend on where they are computed.
     """
 
     def __call__(
@@ -34,7 +34,7 @@ class Engine(Protocol):
 
 
 def in_this_process(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """Apply a function to each item right here; an `Engine`.
+    """Apply a function to each item in this process; the simplest `Engine`.
 
     Example:
         >>> list(in_this_process(abs, [-1, 2]))
@@ -45,10 +45,13 @@ def in_this_process(function: Callable[[Item], Result], items: Iterable[Item]) -
 
 @contextmanager
 def local_engine(processes: int) -> Iterator[Engine]:
-    """Provide an engine of this machine's processes, which start when they are first needed.
+    """Provide an engine that works in processes of this machine, started when first needed.
 
     Args:
-        processes: Number of processes; 1 is this very process.
+        processes: Number of processes; 1 uses the calling process.
+
+    Yields:
+        The engine, usable until the context ends.
 
     Raises:
         UsageError: Fewer than one process.
@@ -80,7 +83,12 @@ def local_engine(processes: int) -> Iterator[Engine]:
 def in_processes(
     function: Callable[[Item], Result], items: Iterable[Item], processes: int
 ) -> Iterator[Result]:
-    """Apply a function to each item in an engine of its own; see `local_engine`.
+    """Apply a function to each item in several processes, and yield the results in order.
+
+    Args:
+        function: Function that is importable by name.
+        items: Picklable items.
+        processes: Number of processes; 1 uses the calling process.
 
     Example:
         >>> list(in_processes(abs, [-1, 2], 1))

@@ -23,18 +23,18 @@ from ichlite.errors import StoreError
 
 
 class StoreWriter:
-    """A context manager that writes a store image by image; the store is whole or absent.
+    """Context manager that writes a store image by image, so that it is complete or absent.
 
     Args:
-        path: Folder to make; must not exist, or be empty.
+        path: Folder to make; it must not exist, or be empty.
         kind: Kind of store, such as `phantom`.
-        seed: Seed of the generator.
-        generator: Anything JSON-able that says how it was made.
+        seed: Random seed of the generator, for `store.json`.
+        generator: JSON-serialisable description of how the images were made.
         hu_range: Lowest and highest HU that are known, as in `Store.hu_range`; None: all are.
 
     Attributes:
         images: Number of images written so far.
-        hash: Hash of the finished store, as in `store.json`; empty before.
+        hash: Hash of the finished store, as in `store.json`; empty until then.
 
     Raises:
         StoreError: `path` holds something already.
@@ -80,12 +80,12 @@ class StoreWriter:
 
         Args:
             hu: (n, 256, 256) int16 HU.
-            rows: n rows, in the same order.
-            lesion_cells: (n, 32, 32) uint8, same order; see `store_parts.LesionCells`. A store has
-                them of all of its images or of none.
+            rows: n rows, in the same order as `hu`.
+            lesion_cells: (n, 32, 32) uint8, in the same order; see `store_parts.LesionCells`. A
+                store has cells of all of its images or of none.
 
         Raises:
-            StoreError: Shapes, type or labels do not fit.
+            StoreError: Shape, dtype or labels are wrong.
         """
         if hu.shape != (len(rows), GRID, GRID) or hu.dtype != np.int16:
             raise StoreError(

@@ -30,18 +30,19 @@ MODELS: Mapping[str, Callable[..., keras.Model]] = {
 
 
 def build(name: str, **hyperparameters: Any) -> keras.Model:
-    """Build the untrained model of a name.
+    """Build the untrained model of an architecture.
 
     Args:
         name: Key of `MODELS`.
-        hyperparameters: Passed on to the architecture's function.
+        hyperparameters: Keyword arguments of the architecture's function.
 
     Returns:
         A model from windows in [0, 1], (batch, size, size, 3), to logits (batch, 5); `lesion_fcn`
-        gives a dict of them and its lesion map (`outputs.slice_logits` takes the logits of either).
+        returns a dict of logits and lesion map (`outputs.slice_logits` extracts the logits of
+        either).
 
     Raises:
-        UnknownName: No such model; lists the choices.
+        UnknownName: No such model; the message lists the choices.
 
     Example:
         >>> build("light_fcn", size=128).output_shape

@@ -18,22 +18,23 @@ from ichlite.labels import NAMES
 from ichlite.models.blocks import standardised
 
 HIDDEN = 8
-"""Rank of the mix of classes."""
+"""Rank of the low-rank layer that mixes the class logits of the correlated head."""
 
 
 def class_head(
     kind: str, mean: NDArray[floating[Any]], spread: NDArray[floating[Any]]
 ) -> keras.Model:
-    """Return an untrained class head.
+    """Return an untrained class head, a small classifier on a slice's pooled features.
 
     Args:
         kind: `independent`, `correlated` or `hierarchical`.
-        mean: (channel,) of each feature over the slices that it will be trained on.
-        spread: (channel,) standard deviation of each.
+        mean: (channel,) mean of each feature over the training slices.
+        spread: (channel,) standard deviation of each feature over the training slices.
 
     Returns:
-        A model from features (slice, channel) to log probabilities and log complements
-        (slice, 6, 2), any bleed first; any is never below a subtype.
+        A model from features (slice, channel) to (slice, 6, 2): log of the probability and of its
+        complement for any haemorrhage, then each subtype. Any haemorrhage is never less probable
+        than a subtype.
 
     Raises:
         UnknownName: No such kind.

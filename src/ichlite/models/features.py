@@ -24,14 +24,14 @@ from ichlite.models.saved import predict_batches
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SliceFeatures:
-    """Table of slices as a network sees them, with their labels; every column is (slice, …).
+    """Table of a network's outputs and labels for slices; every column is (slice, …).
 
     Attributes:
-        image, patient, series, split: Text, as in the store.
-        position_mm: Along the slice normal; NaN where unknown.
-        labels: (slice, 6) 0/1: any bleed, then `labels.NAMES`.
-        features: (slice, 64) float32, means over the last feature map.
-        logits: (slice, 5) float32.
+        image, patient, series, split: Names, as in the store.
+        position_mm: Position along the slice normal, mm; NaN where unknown.
+        labels: (slice, 6) 0 or 1: any haemorrhage, then `labels.NAMES`.
+        features: (slice, 64) float32, global averages of the last feature map.
+        logits: (slice, 5) float32 slice logits.
         map_maxima: (slice, 5) float32, largest logit of each subtype's lesion map; (slice, 0) for a
             network without one.
     """
@@ -50,7 +50,11 @@ class SliceFeatures:
         return len(self.image)
 
     def take(self, rows: NDArray[Any]) -> SliceFeatures:
-        """Return the table of some rows: a mask, or their numbers."""
+        """Return the table of some of the rows.
+
+        Args:
+            rows: (slice,) bool mask, or row numbers.
+        """
         return SliceFeatures(*(getattr(self, field.name)[rows] for field in fields(self)))
 
     def scans(self) -> list[NDArray[np.int64]]:
@@ -60,17 +64,17 @@ class SliceFeatures:
         return np.split(order, edges) if len(self) else []
 
     def write(self, path: Path) -> None:
-        """Write the table as `.npz`."""
+        """Write the table to an `.npz` file; missing folders are made."""
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("wb") as file:
             np.savez(file, **{field.name: getattr(self, field.name) for field in fields(self)})
 
     @classmethod
     def read(cls, path: Path) -> SliceFeatures:
-        """Read what `write` wrote.
+        """Read a table that `write` wrote to an `.npz` file.
 
         Raises:
-            InputError: It is no such file.
+            InputError: The file cannot be read as such a table.
         """
         try:
             with path.open("rb") as stream, np.load(stream) as file:
@@ -85,7 +89,7 @@ class SliceFeatures:
 
 
 def join_features(tables: Sequence[SliceFeatures]) -> SliceFeatures:
-    """Return one table with the rows of all, each table's in turn."""
+    """Concatenate the rows of several tables into one."""
     return SliceFeatures(
         *(
             np.concatenate([getattr(table, field.name) for table in tables])
@@ -97,7 +101,13 @@ def join_features(tables: Sequence[SliceFeatures]) -> SliceFeatures:
 def moments(
     parts: Sequence[NDArray[np.floating[Any]]],
 ) -> tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]:
-    """Return mean and standard deviation of each channel, each part (row, channel) weighing alike.
+    """Return mean and standard deviation of each channel, with equal weight for each array.
+
+    Args:
+        parts: Arrays (row, channel) of the same channels.
+
+    Returns:
+        (channel,) mean and (channel,) standard deviation.
 
     Example:
         >>> moments([np.zeros((1, 1)), np.full((9, 1), 2.0)])
@@ -108,12 +118,12 @@ def moments(
 
 
 def features_of(model: keras.Model, store: Store, rows: NDArray[np.int64]) -> SliceFeatures:
-    """Compute the features of the rows of a store.
+    """Run a network on slices of a store and return its features, logits and map maxima.
 
     Args:
-        model: With a layer named `features`, its last feature map, as all of `models` have.
-        store: At the brain level that the network was trained at.
-        rows: Row numbers.
+        model: Network with a layer named `features`, its last feature map, as all of `models` have.
+        store: Store at the brain level that the network was trained at (`levels.levelled`).
+        rows: Row numbers of the slices, at least one.
 
     Raises:
         InputError: No slices, or the network has no layer of that name.

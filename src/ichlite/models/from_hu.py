@@ -16,7 +16,7 @@ from ichlite.ct.windows import PAPER_WINDOWS
 
 
 class Windows(keras.layers.Layer):  # type: ignore[misc]
-    """Layer from int16 HU (batch, row, column) to float32 windows (..., 3) in [0, 1].
+    """Keras layer that converts HU (batch, row, column) to three windows (…, 3), float32 in [0, 1].
 
     Example:
         >>> hu = np.array([[[0, 40], [80, 3071]]], np.int16)
@@ -31,21 +31,25 @@ class Windows(keras.layers.Layer):  # type: ignore[misc]
         self.high_hu = np.array([window.high_hu for window in PAPER_WINDOWS], np.float32)
 
     def call(self, hu: Any) -> Any:
-        """Apply the windows to HU."""
+        """Return the three windows of HU slices.
+
+        Args:
+            hu: (batch, row, column) HU.
+        """
         x = ops.expand_dims(ops.cast(hu, "float32"), -1)
         x = ops.minimum(ops.maximum(x, self.low_hu), self.high_hu)
         return (x - self.low_hu) / (self.high_hu - self.low_hu)
 
 
 def from_hu(model: keras.Model) -> keras.Model:
-    """Wrap a model that takes windows into one that takes HU, with the very same weights.
+    """Wrap a model of windows as a model of HU that shares its weights.
 
     Args:
-        model: Takes windows (batch, size, size, 3).
+        model: Model of windows (batch, size, size, 3).
 
     Returns:
-        A model that takes int16 HU (batch, size, size) and gives the same. It is for training and
-        scoring; save the inner one.
+        A model from int16 HU (batch, size, size) to the same outputs. It serves training and
+        scoring; save the wrapped model instead.
 
     Example:
         >>> from ichlite.models import light_fcn

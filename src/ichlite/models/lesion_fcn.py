@@ -14,11 +14,11 @@ from ichlite.models.light_fcn import light_body
 from ichlite.models.outputs import LESION_MAP, LOGITS, MAP_GAIN, POOLED_LOGITS
 
 MAP_BLOCK = 3
-"""The map reads this block before its halving, the fourth: an eighth of the input's side."""
+"""Block, from 1, whose output before pooling the map reads: an eighth of the input's side."""
 CELL_PIXELS = 2**MAP_BLOCK
 """Side of a map cell in pixels of the input."""
 RARE = -4.0
-"""First bias of the map: a cell with blood is a rare one, so that no cell claims any at first."""
+"""Initial bias of the map's logits, so low that no cell claims blood before training."""
 
 
 def lesion_fcn(
@@ -40,7 +40,7 @@ def lesion_fcn(
         width: Channels between blocks (the linear bottleneck).
         head_width: Channels of the last feature map.
         dropout: Share of pooled features dropped in training.
-        bn_momentum: Of the running statistics of batch normalisation.
+        bn_momentum: Momentum of batch normalisation's running statistics.
         size: Side of the input in pixels; None takes any multiple of the last feature's side.
 
     Returns:

@@ -30,7 +30,7 @@ def light_fcn(
         width: Channels between blocks (the linear bottleneck).
         head_width: Channels of the last feature map.
         dropout: Share of pooled features dropped in training.
-        bn_momentum: Of the running statistics of batch normalisation.
+        bn_momentum: Momentum of batch normalisation's running statistics.
         size: Side of the input in pixels; None takes any size.
 
     Returns:
@@ -60,7 +60,7 @@ def light_body(
         expansions: Channels inside each block.
         width: Channels between blocks.
         head_width: Channels of the last feature map.
-        momentum: Of the running statistics of batch normalisation.
+        momentum: Momentum of batch normalisation's running statistics.
 
     Returns:
         Each block's output before its halving, sides size / 2, size / 4 …, then the last feature
@@ -77,7 +77,14 @@ def light_body(
 
 
 def expansion_block(x: Any, expansion: int, *, momentum: float, name: str) -> Any:
-    """Expand a feature map 1x1, filter it depthwise 3x3, project it 1x1, and add it to itself."""
+    """Apply an inverted residual block: 1x1 expansion, 3x3 depthwise, 1x1 projection, addition.
+
+    Args:
+        x: Feature map (batch, row, column, channel); the output has the same shape.
+        expansion: Channels inside the block.
+        momentum: Momentum of batch normalisation's running statistics.
+        name: Prefix of the layers' names.
+    """
     width = x.shape[-1]
     y = conv_bn(x, expansion, 1, momentum=momentum, name=f"{name}_expand")
     y = relu(y, f"{name}_expand_relu")

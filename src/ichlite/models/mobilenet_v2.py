@@ -19,7 +19,7 @@ def mobilenet_v2(
     Args:
         width_multiplier: Scales every channel count (the paper's alpha).
         dropout: Share of pooled features dropped in training.
-        bn_momentum: Of the running statistics of batch normalisation (Keras' own is 0.999).
+        bn_momentum: Momentum of batch normalisation's running statistics (Keras' default is 0.999).
         size: Side of the input in pixels; None takes any size.
 
     Returns:

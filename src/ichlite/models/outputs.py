@@ -7,13 +7,13 @@ from typing import Any
 import keras
 
 FEATURES, LOGITS, LESION_MAP = "features", "logits", "lesion_map"
-"""Layers that export looks for; the last two are keys of a model with a lesion map."""
+"""Names of layers that export needs; the last two are also output keys of a model with a map."""
 POOLED_LOGITS, MAP_GAIN = "pooled_logits", "map_gain"
-"""Layers of a model with a lesion map: what its slice logits are made of."""
+"""Names of the layers from which a model with a lesion map computes its slice logits."""
 
 
 def slice_logits(outputs: Any) -> Any:
-    """Return the slice logits (batch, 5) among a model's outputs, whether it has a map or not.
+    """Return the slice logits (batch, 5) from a model's outputs, with or without a lesion map.
 
     Example:
         >>> slice_logits({"logits": 1, "lesion_map": 2}), slice_logits(1)
@@ -23,5 +23,5 @@ def slice_logits(outputs: Any) -> Any:
 
 
 def has_lesion_map(model: keras.Model) -> bool:
-    """Return whether the model gives a lesion map beside its logits."""
+    """Return whether a model outputs a lesion map in addition to its logits."""
     return isinstance(model.output, dict) and LESION_MAP in model.output

@@ -24,7 +24,7 @@ from ichlite.models.lesion_fcn import subtype_gain
 from ichlite.models.outputs import slice_logits
 
 BEST = "best.keras"
-"""In a run folder: the epoch with the best validation score."""
+"""File in a run folder with the model of the epoch with the best validation score."""
 BATCH = 64
 _OLD_GAIN = "ichlite>SubtypeGain"
 """What older files of `lesion_fcn` call a layer that was not Keras' own."""
@@ -34,11 +34,11 @@ def load(path: Path, *, compiled: bool = False) -> keras.Model:
     """Load the model of a `.keras` file, or the best one of a run folder.
 
     Args:
-        path: File or folder.
-        compiled: With its loss and optimiser, to train on.
+        path: A `.keras` or `.h5` file, or a run folder.
+        compiled: Whether loss and optimiser are loaded too, to continue training.
 
     Raises:
-        InputError: No such file, or not a Keras model.
+        InputError: There is no such file, or it is not a Keras model.
     """
     if path.is_dir():
         path = path / BEST
@@ -65,11 +65,14 @@ def load(path: Path, *, compiled: bool = False) -> keras.Model:
 
 @contextmanager
 def in_stock_layers(path: Path) -> Iterator[Path]:
-    """Lend a file of a model that asks for nothing but Keras: itself, or an older one translated.
+    """Provide a model file that needs only Keras' own layers, translating an older one if needed.
 
     Args:
-        path: A `.keras` or `.h5` file; `subtype_gain` takes the place of the layer of ichlite's own
-            that `lesion_fcn` once had, with its weights and what the optimiser knows of them.
+        path: A `.keras` or `.h5` file. If it has the custom layer that `lesion_fcn` once used, that
+            layer is replaced by `subtype_gain`, with its weights and optimiser state.
+
+    Yields:
+        The file itself, or a temporary translated copy.
     """
     if _OLD_GAIN.encode() not in path.read_bytes():
         yield path
@@ -91,18 +94,27 @@ def in_stock_layers(path: Path) -> Iterator[Path]:
 
 
 def predict(model: keras.Model, store: Store, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Return a model's logits (image, 5) for rows of a store, as `predict_batches` takes them."""
+    """Return a model's slice logits (row, 5) float32 for rows of a store.
+
+    Args:
+        model: Model of windows, or of HU (`from_hu`).
+        store: Store that holds the slices.
+        rows: Row numbers.
+    """
     logits = [np.asarray(slice_logits(outputs)) for outputs in predict_batches(model, store, rows)]
     return np.concatenate([np.empty((0, len(NAMES)), np.float32), *logits])
 
 
 def predict_batches(model: keras.Model, store: Store, rows: NDArray[np.int64]) -> Iterator[Any]:
-    """Yield a model's outputs for the rows of a store, batch by batch, in its own structure.
+    """Yield a model's outputs for rows of a store, batch by batch.
 
     Args:
-        model: Takes windows, or HU (`from_hu`).
-        store: Holds the slices.
+        model: Model of windows, or of HU (`from_hu`).
+        store: Store that holds the slices.
         rows: Row numbers.
+
+    Yields:
+        Outputs of each batch as NumPy arrays, in the structure that the model returns.
     """
     takes_hu = len(model.input_shape) == 3
     parts = [rows[first : first + BATCH] for first in range(0, len(rows), BATCH)]

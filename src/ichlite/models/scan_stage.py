@@ -26,24 +26,25 @@ SLICES, MASK, SLICE_LOGITS, SCAN_LOGITS = "slices", "mask", "slice_logits", "sca
 
 USUAL_SPACING_MM = 5.0
 LEAST_SPACING_MM = 0.1
-"""Slices at the same position count as this far apart, so that the logarithm is finite."""
+"""Least distance assumed between slices, so that the logarithm of equal positions is finite."""
 GAP = 1.5
-"""A neighbour further away than this many median spacings is beyond a gap."""
+"""A distance above this many median spacings counts as a gap between slices."""
 GEOMETRY = 5
-"""Columns of `slice_geometry`."""
+"""Number of columns that `slice_geometry` returns."""
 
 _ABSENT = -1e9
 
 
 def slice_geometry(position_mm: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-    """Describe where the slices of one scan lie along the head.
+    """Describe the position and spacing of the slices of one scan as model input.
 
     Args:
-        position_mm: (slice,) ascending; any NaN, and the slices count as evenly spaced.
+        position_mm: (slice,) positions in mm, ascending; if any is NaN, even spacing is assumed.
 
     Returns:
-        (slice, 5) float32: place from -1 (the lowest slice) to 1; logarithms of the distances to
-        the slices below and above, over 5 mm; 1 where a gap, or the end, is below, and above.
+        (slice, 5) float32: position from -1 (the lowest slice) to 1; logarithms of the distances to
+        the slices below and above, in units of 5 mm; 1 where a gap or the end of the scan lies
+        below, and where one lies above.
 
     Example:
         >>> slice_geometry(np.array([0.0, 5.0, 10.0, 25.0]))[2].round(1)
@@ -69,18 +70,19 @@ def slice_geometry(position_mm: NDArray[np.floating[Any]]) -> NDArray[np.float32
 
 
 def slice_inputs(table: SliceFeatures, scan: NDArray[np.int64], use: SliceInputs) -> NDArray[Any]:
-    """Return what a scan stage takes of each slice of a scan.
+    """Return the input of a scan stage for each slice of a scan.
 
     Args:
-        table: Holds the slices.
-        scan: Their row numbers, by position.
-        use: `logits`: logits, maxima of the lesion map and geometry; `features`: the 64 too.
+        table: Features of the slices.
+        scan: (slice,) row numbers of the scan, by position.
+        use: `logits`: logits, maxima of the lesion map and geometry; `features`: pooled features
+            too.
 
     Returns:
         (slice, channel) float32, the five logits first.
 
     Raises:
-        UnknownName: No such inputs.
+        UnknownName: `use` is neither.
     """
     check_name("inputs of a scan stage", use, get_args(SliceInputs))
     columns = [table.logits[scan], table.map_maxima[scan], slice_geometry(table.position_mm[scan])]
@@ -93,19 +95,19 @@ def scan_stage(
     kind: str, mean: NDArray[np.floating[Any]], spread: NDArray[np.floating[Any]], *,
     width: int = 32, dropout: float = 0.2,
 ) -> keras.Model:  # fmt: skip
-    """Return an untrained scan stage.
+    """Return an untrained scan stage, a network over the slices of a scan.
 
     Args:
         kind: `temporal_conv`, `gru`, or `no_neighbours` to compare them with.
-        mean: (channel,) of each input over the slices that it will be trained on.
-        spread: (channel,) standard deviation of each.
-        width: Channels of its inner maps.
-        dropout: Share of the first inner map that is dropped in training.
+        mean: (channel,) mean of each input over the training slices.
+        spread: (channel,) standard deviation of each input over the training slices.
+        width: Channels of its hidden layers.
+        dropout: Share of the first hidden layer that is dropped in training.
 
     Returns:
         A model from `slices` (scan, slice, channel) and `mask` (scan, slice, 1), 1 for a slice and
-        0 for what fills up a shorter scan, to `slice_logits` (scan, slice, 5) and `scan_logits`
-        (scan, 6), any bleed first. Any number of slices from three on, filled up.
+        0 for padding, to `slice_logits` (scan, slice, 5) and `scan_logits` (scan, 6), any
+        haemorrhage first. The number of slices, with padding, is 3 or more.
 
     Raises:
         UnknownName: No such kind.

@@ -23,7 +23,7 @@ def sfcn(
         widths: Channels of each 3x3 convolution.
         head_width: Channels of the last feature map.
         dropout: Share of pooled features dropped in training.
-        bn_momentum: Of the running statistics of batch normalisation.
+        bn_momentum: Momentum of batch normalisation's running statistics.
         size: Side of the input in pixels; None takes any size.
 
     Returns:
@@ -61,7 +61,7 @@ def sfcn_depthwise(
         widths: Channels after each separable convolution.
         head_width: Channels of the last feature map.
         dropout: Share of pooled features dropped in training.
-        bn_momentum: Of the running statistics of batch normalisation.
+        bn_momentum: Momentum of batch normalisation's running statistics.
         size: Side of the input in pixels; None takes any size.
 
     Returns:

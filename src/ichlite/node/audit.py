@@ -13,13 +13,14 @@ START = "0" * 64
 
 @dataclass(frozen=True, slots=True)
 class AuditCheck:
-    """What a verification found.
+    """Result of verifying the audit log's hash chain.
 
     Attributes:
-        rows: Of the log.
-        last_hash: Covers the whole log: kept elsewhere, it proves later that nothing was rewritten.
-        broken_at: Number of the first row that does not follow from those before it; None if all
-            do.
+        rows: Number of rows that were read.
+        last_hash: Hash of the last good row, which covers all before it; a copy kept elsewhere
+            proves later that nothing was rewritten.
+        broken_at: Number of the first row whose hash does not follow from those before it; None if
+            all do.
     """
 
     rows: int
@@ -28,12 +29,12 @@ class AuditCheck:
 
 
 def append(connection: sqlite3.Connection, actor: str, action: str, **details: object) -> None:
-    """Append a row, in the caller's transaction.
+    """Append a row to the audit log within the caller's transaction.
 
     Args:
-        connection: Of the writer.
-        actor: Who: a user, a sender's AE title, or `node`.
-        action: What, such as `study.queued`.
+        connection: Writing connection to the node's database.
+        actor: Who acted: a user, a sender's AE title, or `node`.
+        action: What was done, such as `study.queued`.
         details: UIDs, counts and reasons; never a patient's name or ID.
     """
     last = connection.execute("SELECT number, hash FROM audit ORDER BY number DESC LIMIT 1")
@@ -45,7 +46,11 @@ def append(connection: sqlite3.Connection, actor: str, action: str, **details: o
 
 
 def verify(connection: sqlite3.Connection) -> AuditCheck:
-    """Return whether every row follows from those before it, and none is missing."""
+    """Verify that each row of the audit log follows from those before it and none is missing.
+
+    Args:
+        connection: Connection to the node's database.
+    """
     before, count = START, 0
     for *row, said in connection.execute(
         "SELECT number, at, actor, action, details, hash FROM audit ORDER BY number"

@@ -32,13 +32,13 @@ _CHUNK_BYTES = 1 << 20
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a backup holds.
+    """Contents list of a backup.
 
     Attributes:
-        ichlite: Version that made it.
-        made_at: s since 1970.
-        studies, instances: How many.
-        files: SHA-256 of every file but this one, by its path in the backup.
+        ichlite: Version of ichlite that made it.
+        made_at: Time it was made, s since 1970.
+        studies, instances: Number of studies and of DICOM instances.
+        files: SHA-256 of every file except the manifest, by path within the backup.
     """
 
     ichlite: str
@@ -54,18 +54,21 @@ Advance = Callable[[int], None]
 def back_up(
     folder: Path, out: Path, *, link: bool = False, advance: Advance = lambda _: None
 ) -> Manifest:
-    """Copy the store of a node, which may run meanwhile.
+    """Copy a node's settings, database and files to a new folder while the node may be running.
 
     Args:
-        folder: Of the node.
-        out: New folder; it appears when the backup is whole.
-        link: Make hard links of the instances where the file system can: quick, and without space
-            of their own, but no help when the disk fails.
-        advance: Called with the number of files that were copied.
+        folder: Folder of the node.
+        out: New folder for the backup; it appears only when complete.
+        link: Whether to hard-link instances instead of copying them where the file system allows:
+            quick and without extra space, but no protection against disk failure.
+        advance: Progress callback, called with the number of files just copied.
+
+    Returns:
+        The backup's contents list.
 
     Raises:
-        StoreError: A file is missing or damaged; or something is in the folder.
-        IchliteError: The folder cannot be written.
+        StoreError: A file is missing or damaged, or `out` is not empty.
+        IchliteError: `out` cannot be written.
     """
     settings = read_settings(folder)
     place = store_folder(folder, settings)
@@ -108,17 +111,20 @@ def back_up(
 
 
 def restore(backup: Path, folder: Path, *, advance: Advance = lambda _: None) -> Manifest:
-    """Make a node of a backup: every file is compared with the digest that the backup names.
+    """Create a node from a backup, checking each file against its SHA-256 in the manifest.
 
     Args:
         backup: Folder that `back_up` made.
-        folder: New folder of the node.
-        advance: Called with the number of files that were copied.
+        folder: New folder for the node.
+        advance: Progress callback, called with the number of files just copied.
+
+    Returns:
+        The backup's contents list.
 
     Raises:
-        StoreError: It is no backup, something in it is missing or damaged, or something is in the
-            folder of the node.
-        IchliteError: The folder cannot be written.
+        StoreError: `backup` is no backup, a file in it is missing or damaged, or `folder` is not
+            empty.
+        IchliteError: `folder` cannot be written.
     """
     try:
         manifest = msgspec.json.decode((backup / MANIFEST).read_bytes(), type=Manifest)

@@ -34,13 +34,14 @@ _CONFINE_SECONDS = 60
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """What one check found.
+    """Result of one check of a node.
 
     Attributes:
-        check: Its name.
-        ok: Whether all is well.
-        says: In a line.
-        must: Whether the node is at fault when it is not; else it is weaker than it could be.
+        check: Name of the check.
+        ok: Whether the check passed.
+        says: One line that describes the result.
+        must: Whether a failure means that the node is faulty, rather than less protected than it
+            could be.
     """
 
     check: str
@@ -53,14 +54,14 @@ Advance = Callable[[int], None]
 
 
 def check_node(folder: Path, advance: Advance = lambda _: None) -> Iterator[Finding]:
-    """Check a node, which may run meanwhile, and yield what is found.
+    """Run every check on a node, which may be running, and yield each result.
 
     Args:
-        folder: Of the node.
-        advance: Called with the number of files that were compared.
+        folder: Folder of the node.
+        advance: Progress callback, called with the number of files just compared.
 
     Raises:
-        UsageError: There is no node, or its settings are wrong.
+        UsageError: The folder holds no node, or its settings are invalid.
     """
     settings = read_settings(folder)
     place = store_folder(folder, settings)

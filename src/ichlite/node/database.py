@@ -26,14 +26,15 @@ _MOST_IN_A_COMMIT = 64
 
 
 class Database:
-    """The tables of a node.
+    """SQLite database of a node, with many readers and one writer thread.
 
     Args:
-        folder: Of the store; it and the file are made, and brought to the newest schema, if needed.
+        folder: Folder of the store; folder and database are made, and migrated to the newest
+            schema, if needed.
 
     Raises:
         IchliteError: The folder cannot be made.
-        StoreError: The file is damaged, or was written by a later version.
+        StoreError: The database is damaged, or was written by a later version.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -50,16 +51,16 @@ class Database:
         self._writer.start()
 
     def close(self) -> None:
-        """Write what is waiting and close; what comes later raises."""
+        """Finish pending writes and close the database; later writes raise an error."""
         self._work.put(None)
         self._writer.join()
 
     def write(self, work: Work[T]) -> T:
-        """Do work on the tables in a transaction; return what it returns when that is durable.
+        """Run a function in a write transaction, and return its result once the change is durable.
 
         Args:
-            work: Called in another thread with a connection; must not commit. What it raises undoes
-                it, and is raised here.
+            work: Function that is called in the writer thread with a connection; it must not
+                commit. An exception in it rolls its changes back and is raised here.
 
         Raises:
             sqlite3.Error: The disk is full, or fails.
@@ -70,7 +71,7 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
-        """Yield a connection of this thread's own that only reads, at one state of the tables."""
+        """Yield this thread's read-only connection to one consistent state of the database."""
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = _connect(self.path)

@@ -16,7 +16,7 @@ from ichlite.node import audit
 from ichlite.node.settings import OutboxSettings
 
 NOTICE = ""
-"""In place of a file name, where a target is told that a study is urgent."""
+"""Value in place of a file name for a delivery that is a notice of an urgent study."""
 FIRST_PAUSE_S = 2.0
 
 _MOST_AT_ONCE = 1000
@@ -24,16 +24,17 @@ _MOST_AT_ONCE = 1000
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """What one target gets of one reading.
+    """One queued delivery: a result file for a peer, or a notice for a webhook or e-mail.
 
     Attributes:
-        number: Of its row.
-        target: Name of the peer or hook.
-        file: DICOM file below the folder of results; None for a notice.
-        study_uid, version, any_probability, finished_at: Of the reading.
-        attempts: Before this one.
-        waited_s: While attempts failed and the node ran.
-        tried_at: When it was queued or last tried.
+        number: Number of the delivery's row.
+        target: Name of the peer, webhook or e-mail target.
+        file: DICOM file relative to the folder of results; None for a notice.
+        study_uid, version, any_probability, finished_at: Study, version, probability of any
+            haemorrhage and time of completion (s since 1970) of the reading.
+        attempts: Number of earlier attempts.
+        waited_s: Seconds spent waiting after failed attempts while the node ran.
+        tried_at: Time when it was queued or last tried, s since 1970.
     """
 
     number: int
@@ -51,7 +52,15 @@ class Parcel:
 def add(
     tables: sqlite3.Connection, reading_id: int, target: str, files: Iterable[str], now: float
 ) -> None:
-    """Queue what a target gets of a reading; what is queued already stays as it is."""
+    """Queue deliveries of a reading to one target; those already queued stay unchanged.
+
+    Args:
+        tables: Writing connection to the node's database.
+        reading_id: Row of the reading.
+        target: Name of the peer, webhook or e-mail target.
+        files: Files relative to the folder of results, or `NOTICE`.
+        now: s since 1970.
+    """
     tables.executemany(
         "INSERT INTO delivery (reading_id, peer, file, state, next_at, tried_at) "
         "VALUES (?, ?, ?, 'waiting', ?, ?) ON CONFLICT DO NOTHING",
@@ -62,11 +71,17 @@ def add(
 def due(
     tables: sqlite3.Connection, target: str, now: float, settings: OutboxSettings
 ) -> tuple[Parcel, ...]:
-    """Return what to send to a target now, urgent studies first; nothing when none of it is due.
+    """Return the deliveries to send to a target now, urgent studies first; none if none is due.
 
-    When something is due, all that waits because the target could not be reached is tried too; what
-    the target refused has pauses of its own. A time that lies too far ahead is of a clock that was
-    set back.
+    Once one is due, all that wait because the target was unreachable are tried too; those that the
+    target refused keep their own pauses. A due time too far ahead stems from a clock that was set
+    back, and counts as due.
+
+    Args:
+        tables: Connection to the node's database.
+        target: Name of the peer, webhook or e-mail target.
+        now: s since 1970.
+        settings: Settings of the outbox, for the longest pause.
     """
     soonest = now + settings.longest_pause_s
     rows = tables.execute(
@@ -97,7 +112,13 @@ def due(
 
 
 def sent(tables: sqlite3.Connection, parcel: Parcel, now: float) -> None:
-    """Note that a target has a parcel, also where a later version superseded it meanwhile."""
+    """Mark a delivery as sent, even if a later version superseded it meanwhile.
+
+    Args:
+        tables: Writing connection to the node's database.
+        parcel: Delivery that the target has received.
+        now: s since 1970.
+    """
     tables.execute(
         "UPDATE delivery SET state = 'sent', attempts = attempts + 1, tried_at = ?, fault = '' "
         "WHERE id = ?",
@@ -115,15 +136,15 @@ def failed(
     now: float,
     settings: OutboxSettings,
 ) -> int:
-    """Note that parcels could not be sent; return how many of them are now dead.
+    """Record that deliveries failed, and return how many have now been given up.
 
     Args:
-        tables: Of the writer.
-        parcels: For one target.
-        why: In words, without patient data.
-        refused: Whether the target refused them; else it could not be reached.
+        tables: Writing connection to the node's database.
+        parcels: Deliveries to one target.
+        why: Reason in words, without patient data.
+        refused: Whether the target refused them; otherwise it could not be reached.
         now: s since 1970.
-        settings: Pauses.
+        settings: Settings of the outbox, for pauses and the time after which to give up.
     """
     dead = 0
     for parcel in parcels:
@@ -147,9 +168,13 @@ def failed(
 
 
 def pause_s(attempts: int, longest_s: float) -> float:
-    """Return how long to wait after one more attempt failed: twice as long each time.
+    """Return how many seconds to wait after a failed attempt: twice as long each time.
 
-    A fifth of it is drawn, so that what failed together is not tried together for ever.
+    Up to a fifth is subtracted at random, so that deliveries that failed together spread out.
+
+    Args:
+        attempts: Number of attempts before the one that failed.
+        longest_s: Longest pause, seconds.
 
     Example:
         >>> 1.6 <= pause_s(0, 600) <= 2 and 12.8 <= pause_s(3, 600) <= 16
@@ -168,14 +193,14 @@ def retry_dead(
     target: str | None = None,
     delivery: int | None = None,
 ) -> int:
-    """Let what is dead be tried again from now; return how much.
+    """Queue deliveries that were given up to be tried again now, and return their number.
 
     Args:
-        tables: Of the writer.
+        tables: Writing connection to the node's database.
         now: s since 1970.
-        actor: Who asked for it.
-        target: Of one peer or hook alone.
-        delivery: This one alone, by its number.
+        actor: Who asked for it, for the audit log.
+        target: Name of a peer or hook to limit this to; None for all.
+        delivery: Number of a single delivery to limit this to; None for all.
     """
     count = tables.execute(
         "UPDATE delivery SET state = 'waiting', attempts = 0, waited_s = 0, refused = 0, "
@@ -189,7 +214,12 @@ def retry_dead(
 
 
 def bury_unknown(tables: sqlite3.Connection, targets: Iterable[str]) -> int:
-    """Make dead what waits for a target that the settings no longer have; return how much."""
+    """Give up deliveries to targets that are no longer in the settings, and return their number.
+
+    Args:
+        tables: Writing connection to the node's database.
+        targets: Names of all targets in the settings.
+    """
     known = set(targets)
     waiting = tables.execute("SELECT DISTINCT peer FROM delivery WHERE state = 'waiting'")
     gone = [row["peer"] for row in waiting if row["peer"] not in known]

@@ -16,7 +16,6 @@ from __future__ import annotations
 import queue
 import select
 import socket
-import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -26,13 +25,12 @@ from socketserver import TCPServer
 from typing import Any
 
 from pynetdicom.association import Association
-from pynetdicom.dimse import DIMSEServiceProvider
-from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
 
+from ichlite.node.dicom_stores import WAIT_SECONDS, Store, serve_stores
 from ichlite.node.settings import DicomSettings, networks
 
 MAX_PDU_BYTES = 1 << 20
@@ -46,8 +44,6 @@ SPARE_CONNECTIONS = 8
 MOST_WAITING_MESSAGES = 4
 """On one association; a sender waits for each answer unless more was agreed on."""
 
-WAIT_SECONDS = 0.02
-"""At most, for a message, an answer or bytes: so much later an abort or release is seen."""
 _POLL_SECONDS = 0.001
 """Between two looks where there is nothing to wait for."""
 
@@ -210,55 +206,6 @@ def data_values(received: bytearray) -> Iterator[tuple[int, memoryview]]:
         view = view[4 + length :]
 
 
-class WaitingMessages(DIMSEServiceProvider):
-    """The messages of an association, of which the next is waited for."""
-
-    def get_msg(self, block: bool = False) -> Any:
-        """Return the next message, and its context, when it is there or after a moment."""
-        with suppress(queue.Empty):
-            return self.msg_queue.get(timeout=self.dimse_timeout if block else WAIT_SECONDS)
-        return None, None
-
-    def send_msg(self, primitive: Any, context_id: int) -> None:
-        """Send a message; the answer to C-STORE without the data sets that the base class builds.
-
-        Those took a sixth of the time of an instance. `EVT_DIMSE_SENT` is not triggered for it.
-        """
-        if not isinstance(primitive, C_STORE) or primitive.MessageIDBeingRespondedTo is None:
-            super().send_msg(primitive, context_id)
-            return
-        data = P_DATA()
-        data.presentation_data_value_list.append((context_id, b"\3" + store_answer(primitive)))
-        self.dul.send_pdu(data)
-        connection: Any = self.assoc.dul.socket
-        if connection is not None:
-            connection.answered.set()
-
-
-def store_answer(answer: C_STORE) -> bytes:
-    """Return the command set of an answer to C-STORE, in implicit little endian.
-
-    Source:
-        DICOM PS3.7 table 9.3-2.
-    """
-    numbers = {
-        0x0100: 0x8001,  # C-STORE-RSP
-        0x0120: answer.MessageIDBeingRespondedTo,
-        0x0800: 0x0101,  # no data set
-        0x0900: answer.Status,
-    }
-    uids = {0x0002: answer.AffectedSOPClassUID, 0x1000: answer.AffectedSOPInstanceUID}
-    values = {element: struct.pack("<H", number) for element, number in numbers.items()}
-    for element, uid in uids.items():
-        text = str(uid or "").encode("latin-1", "replace")
-        values[element] = text + b"\0" * (len(text) % 2)
-    body = b"".join(
-        struct.pack("<HHL", 0, element, len(value)) + value
-        for element, value in sorted(values.items())
-    )
-    return struct.pack("<HHLL", 0, 0, 4, len(body)) + body
-
-
 class SharedContexts(list[PresentationContext]):
     """The presentation contexts that the port accepts, as one list that all associations share.
 
@@ -294,8 +241,7 @@ class GuardedHandler(RequestHandler):
         layer: Any = association.dul
         layer.__class__ = DirectData
         layer._run_loop_delay = 0  # the socket waits
-        messages: Any = association.dimse
-        messages.__class__ = WaitingMessages
+        serve_stores(association, self.server.store)
         return association
 
 
@@ -305,9 +251,15 @@ class GuardedServer(ThreadedAssociationServer):
     request_queue_size = 128
 
     def __init__(
-        self, *args: Any, settings: DicomSettings, refused: Callable[[str, str], None], **names: Any
+        self,
+        *args: Any,
+        settings: DicomSettings,
+        store: Store,
+        refused: Callable[[str, str], None],
+        **names: Any,
     ) -> None:
         self.settings = settings
+        self.store = store
         self._networks = networks(settings.allow_hosts)
         self._refused = refused
         names["request_handler"] = GuardedHandler

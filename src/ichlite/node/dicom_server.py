@@ -13,7 +13,6 @@ import structlog
 from pydicom.dataset import Dataset
 from pydicom.uid import PYDICOM_ROOT_UID, JPEGBaseline8Bit
 from pynetdicom import AE, StoragePresentationContexts, _config, evt
-from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     ModalityPerformedProcedureStep,
     Verification,
@@ -26,11 +25,13 @@ from ichlite.errors import IchliteError, UnreadableFile
 from ichlite.node import audit
 from ichlite.node.database import Database
 from ichlite.node.dicom_guard import GuardedServer
+from ichlite.node.dicom_stores import StoreRequest
 from ichlite.node.intake import Intake, Mismatch, complete_now
 from ichlite.node.settings import DicomSettings
 from ichlite.node.store import NoSpace
 
 if TYPE_CHECKING:
+    from pynetdicom.association import Association
     from pynetdicom.events import Event
 
 SUCCESS = 0x0000
@@ -113,7 +114,6 @@ class DicomServer:
         entity.add_supported_context(Verification)
         entity.add_supported_context(ModalityPerformedProcedureStep)
         handlers: list[Any] = [
-            (evt.EVT_C_STORE, self._store),
             (evt.EVT_DIMSE_RECV, _message_ended),
             (evt.EVT_DIMSE_SENT, _answer_sent),
             (evt.EVT_N_CREATE, self._step_began),
@@ -130,6 +130,7 @@ class DicomServer:
                 ssl_context=tls_context(self._settings),
                 server_class=GuardedServer,
                 settings=self._settings,
+                store=self._store,
                 refused=self._refused,
             )
             return cast("GuardedServer", server)
@@ -140,14 +141,14 @@ class DicomServer:
                 remedy="stop what listens there, or change [dicom] port",
             ) from None
 
-    def _store(self, event: Event) -> int:
+    def _store(self, association: Association, request: StoreRequest) -> int:
         """Handle a C-STORE request: success only when the instance is durable."""
-        request = event.request
-        assert isinstance(request, C_STORE)  # noqa: S101  by the event that it is bound to
-        source = _caller(event)
-        announced = (str(request.AffectedSOPClassUID), str(request.AffectedSOPInstanceUID))
+        source = _caller(association)
+        announced = (request.class_uid, request.instance_uid)
         try:
-            taken = self._intake.take(_file_pieces(event), source, expected=announced)
+            taken = self._intake.take(
+                _file_pieces(association, request), source, expected=announced
+            )
         except IchliteError as error:
             status = next((code for kind, code in REFUSALS if isinstance(error, kind)), CANNOT_NOW)
             # The kind alone: an error quotes what it found, which may be anything of a patient.
@@ -157,7 +158,7 @@ class DicomServer:
         except Exception as error:  # noqa: BLE001  a fault here must not tell the sender "stored"
             _log.error("instance not stored", source=source, why=type(error).__name__)
             return CANNOT_NOW
-        key = id(event.assoc)
+        key = id(association)
         self._studies[key].add(taken.header.study_uid)
         self._counts[key] += 1
         return SUCCESS
@@ -181,7 +182,7 @@ class DicomServer:
         return SUCCESS, Dataset()
 
     def _accepted(self, event: Event) -> None:
-        _log.info("association accepted", source=_caller(event), host=_host(event))
+        _log.info("association accepted", source=_caller(event.assoc), host=_host(event))
 
     def _rejected(self, event: Event) -> None:
         self._refused(_host(event), "association rejected")
@@ -192,14 +193,14 @@ class DicomServer:
     def _released(self, event: Event) -> None:
         studies = sorted(self._studies[id(event.assoc)])
         if studies:
-            self._intake.sender_left(_caller(event), studies)
+            self._intake.sender_left(_caller(event.assoc), studies)
 
     def _closed(self, event: Event) -> None:
         studies = self._studies.pop(id(event.assoc), set())
         count = self._counts.pop(id(event.assoc), 0)
         if not count:
             return
-        source, host = _caller(event), _host(event)
+        source, host = _caller(event.assoc), _host(event)
         _log.info("association ended", source=source, instances=count, studies=len(studies))
         self._database.write(
             lambda tables: audit.append(
@@ -242,15 +243,12 @@ def _answer_sent(event: Event) -> None:
         connection.answered.set()
 
 
-def _file_pieces(event: Event) -> Iterator[bytes | memoryview]:
+def _file_pieces(association: Association, request: StoreRequest) -> Iterator[bytes | memoryview]:
     """Yield the instance as a DICOM file: what the network carries has no file header."""
-    request: Any = event.request
-    yield file_header(
-        str(request.AffectedSOPClassUID),
-        str(request.AffectedSOPInstanceUID),
-        str(event.context.transfer_syntax),
-    )
-    yield request.DataSet.getbuffer()
+    context = association._accepted_cx[request.context_id]
+    (syntax,) = context.transfer_syntax
+    yield file_header(request.class_uid, request.instance_uid, str(syntax))
+    yield request.data.getbuffer()
 
 
 def file_header(class_uid: str, instance_uid: str, transfer_syntax_uid: str) -> bytes:
@@ -278,8 +276,8 @@ def _uid_element(number: int, uid: str) -> bytes:
     return struct.pack("<HH2sH", 2, number, b"UI", len(value)) + value
 
 
-def _caller(event: Event) -> str:
-    return str(event.assoc.requestor.ae_title).strip() or "unknown"
+def _caller(association: Association) -> str:
+    return str(association.requestor.ae_title).strip() or "unknown"
 
 
 def _host(event: Event) -> str:

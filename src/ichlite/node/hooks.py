@@ -30,13 +30,16 @@ _SMTP_SECONDS = 30
 
 
 def hook_names(settings: Settings) -> tuple[str, ...]:
-    """Return the names under which notices wait, none of which a peer can have."""
+    """Return the names under which notices are queued for webhooks and e-mail.
+
+    They contain a colon, so that no peer can have the same name.
+    """
     names = tuple(_webhook_name(hook) for hook in settings.webhook)
     return (*names, *([f"{EMAIL}: {settings.email.host}"] if settings.email else []))
 
 
 def hook_senders(settings: Settings) -> dict[str, Send]:
-    """Return what sends notices, by the names under which they wait."""
+    """Return the function that sends notices to each webhook and e-mail target, by target name."""
     senders: list[Send] = [_webhook_sender(hook, settings) for hook in settings.webhook]
     if settings.email is not None:
         senders.append(_email_sender(settings.email, settings))
@@ -44,9 +47,9 @@ def hook_senders(settings: Settings) -> dict[str, Send]:
 
 
 def notice(parcel: Parcel, settings: Settings) -> dict[str, Any]:
-    """Return what a notice says: never a name, an ID or a date of the patient.
+    """Return the content of a notice of an urgent study, without name, ID or dates of the patient.
 
-    Its `id` is the same however often it is sent, and another for each reading and target.
+    Its `id` stays the same when it is sent again, and differs for each reading and target.
     """
     identity = f"{settings.dicom.aet}\n{parcel.target}\n{parcel.study_uid}\n{parcel.version}"
     return {
@@ -62,13 +65,13 @@ def notice(parcel: Parcel, settings: Settings) -> dict[str, Any]:
 
 
 def signature(secret: str, identity: str, at: int, body: bytes) -> str:
-    """Return the `webhook-signature` of a body.
+    """Return the `webhook-signature` header for a notice, which proves its origin.
 
     Args:
-        secret: `whsec_` and the key in base64.
-        identity: `webhook-id`.
-        at: `webhook-timestamp`, s since 1970.
-        body: As it is sent.
+        secret: `whsec_` followed by the key in base64.
+        identity: Value of the header `webhook-id`.
+        at: Value of the header `webhook-timestamp`, s since 1970.
+        body: Body of the request, exactly as sent.
 
     Source:
         Standard Webhooks 1.0, "Signature scheme": HMAC-SHA256 over `id.timestamp.body`.

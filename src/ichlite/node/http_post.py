@@ -12,13 +12,13 @@ from ichlite import __version__
 from ichlite.node.outbox import Unreachable
 
 SECONDS = 30.0
-"""For a connection, and for each piece of the answer."""
+"""Time-out, in seconds, for connecting and for each piece of the answer."""
 MOST_ANSWER_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a server said."""
+    """Status and body of an HTTP response."""
 
     status: int
     body: bytes
@@ -32,17 +32,18 @@ def request(
     *,
     authorities: str | None = None,
 ) -> Answer:
-    """Make a request and return the answer, whatever its status.
+    """Make one HTTP request and return the response, whatever its status.
 
     Args:
-        method: Such as `POST`.
-        url: With `http` or `https`.
-        body: To send.
-        headers: To send.
-        authorities: PEM file of authorities to trust in place of the system's.
+        method: HTTP method, such as `POST`.
+        url: Address, with scheme `http` or `https`.
+        body: Body to send; None for none.
+        headers: Headers to send.
+        authorities: PEM file of certificate authorities to trust in place of the system's.
 
     Raises:
-        Unreachable: There is no answer; or a redirect, which might lead results elsewhere.
+        Unreachable: There is no answer, or a redirect, which is not followed because it might lead
+            results elsewhere.
     """
     place = urlsplit(url)
     host = place.hostname or ""

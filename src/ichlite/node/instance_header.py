@@ -36,13 +36,14 @@ _DIRECTORY = "1.2.840.10008.1.3.10"
 
 @dataclass(frozen=True, slots=True)
 class InstanceHeader:
-    """What an instance says of itself.
+    """Header values under which the node files a DICOM instance.
 
     Attributes:
-        study_uid, series_uid, uid, class_uid: UIDs, of digits and dots alone.
-        priority: 2 for STAT, 1 for HIGH (RequestedProcedurePriority), else 0.
+        study_uid, series_uid, uid, class_uid: StudyInstanceUID, SeriesInstanceUID, SOPInstanceUID
+            and SOPClassUID, of digits and dots only.
+        priority: From RequestedProcedurePriority: 2 for STAT, 1 for HIGH, else 0.
         patient_name, patient_id, study_date, accession, description, series_description: Printable
-            text, cut after 200 characters; empty where it says nothing.
+            text of at most 200 characters; empty if absent.
     """
 
     study_uid: str
@@ -59,12 +60,13 @@ class InstanceHeader:
 
 
 def read_instance_header(path: Path) -> InstanceHeader:
-    """Read the header of a file.
+    """Read the header of a DICOM file, without its pixels.
 
-    Damaged pixels are no reason to refuse: the reading says what is wrong with a slice.
+    Damaged pixels are no reason to refuse a file: reading the study reports what is wrong with a
+    slice.
 
     Raises:
-        UnreadableFile: It is not DICOM, is deflated, or has no valid UIDs.
+        UnreadableFile: It is not DICOM, uses the deflated transfer syntax, or has no valid UIDs.
     """
     with FileIO(path) as file:
         size = path.stat().st_size

@@ -18,10 +18,10 @@ _PREAMBLE = bytes(PREAMBLE_BYTES)
 
 
 class Mismatch(UnreadableFile):
-    """What is in a file is not what the sender said that it would be.
+    """Error: a file holds another instance or study than the sender announced.
 
     Attributes:
-        header: What it says of itself.
+        header: Header of the file that was received.
     """
 
     header: InstanceHeader
@@ -29,11 +29,11 @@ class Mismatch(UnreadableFile):
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """An instance that is durable.
+    """A received DICOM instance that is now stored durably.
 
     Attributes:
-        header: What it says of itself.
-        new: Whether it was not there before, byte for byte.
+        header: Header of the instance.
+        new: Whether the node did not have it yet, byte for byte.
     """
 
     header: InstanceHeader
@@ -41,10 +41,10 @@ class Taken:
 
 
 class Intake:
-    """The one door of the node.
+    """Entry point through which every received DICOM instance is checked and stored.
 
     Args:
-        database, store, settings: Of the node.
+        database, store, settings: Database, file store and settings of the node.
     """
 
     def __init__(self, database: Database, store: FileStore, settings: Settings) -> None:
@@ -61,19 +61,22 @@ class Intake:
         expected: tuple[str, str] | None = None,
         study: str | None = None,
     ) -> Taken:
-        """Take one DICOM file; return when it would survive a power cut.
+        """Receive one DICOM file, and return once it would survive a power failure.
 
         Args:
-            pieces: The file, in order; its 128-byte preamble is replaced by zeros.
-            source: Who sent it: an AE title, or such as `upload`.
-            coming: Bytes that are expected.
-            expected: SOP class and instance UID that the sender announced.
-            study: UID of the one study that is taken here; None for any.
+            pieces: Bytes of the file, in order; its 128-byte preamble is replaced by zeros.
+            source: Sender: a calling AE title, or a word such as `upload`.
+            coming: Number of bytes expected, to check free space; 0 if unknown.
+            expected: SOP Class UID and SOP Instance UID that the sender announced; None for any.
+            study: StudyInstanceUID that the file must have; None for any.
+
+        Returns:
+            Header of the instance, and whether it is new.
 
         Raises:
             UnreadableFile: It is not DICOM, or has no valid UIDs.
-            Mismatch: It is another than announced.
-            NoSpace: The disk is full but for the reserve.
+            Mismatch: Its UIDs differ from `expected` or `study`.
+            NoSpace: The disk is full except for the reserve.
         """
         with self._store.arriving(without_preamble(pieces), coming) as part:
             header = read_instance_header(part.path)
@@ -93,9 +96,14 @@ class Intake:
                 raise
 
     def sender_left(self, source: str, studies: Sequence[str]) -> None:
-        """Note that a sender released its association after sending these studies.
+        """Record that a sender released its association after sending some studies.
 
-        One whose protocol is known and that has all its series is complete at once.
+        If the settings list the series of the sender's protocol (`complete_after`), a study that
+        has all of them is complete at once.
+
+        Args:
+            source: Calling AE title of the sender.
+            studies: StudyInstanceUIDs of the studies that it sent.
         """
         wanted = next(
             (set(s.complete_after) for s in self._settings.source if s.aet == source), None
@@ -117,7 +125,12 @@ class Intake:
 
 
 def complete_now(connection: sqlite3.Connection, study_uid: str) -> bool:
-    """Let a study that waits for its quiet time be complete now; return whether it is known."""
+    """Make a study that waits for further instances complete now; return whether it is known.
+
+    Args:
+        connection: Writing connection to the node's database.
+        study_uid: StudyInstanceUID.
+    """
     connection.execute(
         "UPDATE study SET due_at = 0 WHERE uid = ? AND due_at IS NOT NULL", (study_uid,)
     )
@@ -126,7 +139,10 @@ def complete_now(connection: sqlite3.Connection, study_uid: str) -> bool:
 
 
 def without_preamble(pieces: Iterable[bytes | memoryview]) -> Iterable[bytes | memoryview]:
-    """Yield a file with zeros for its preamble, in which another kind of file could hide.
+    """Yield a DICOM file with its 128-byte preamble zeroed, in which another file could hide.
+
+    Args:
+        pieces: Bytes of the file, in order.
 
     Source:
         CVE-2019-11687.

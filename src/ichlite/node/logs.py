@@ -16,11 +16,11 @@ FIELDS = frozenset(
     | {"studies", "study", "version", "parked", "parts_removed", "readings_queued_again"}
     | {"peer", "file", "attempt", "user", "path", "port", "seconds", "count", "folder", "state"}
 )
-"""All that may stand in a line: everything else is dropped."""
+"""Names of the fields that a log line may have; all others are dropped."""
 
 
 def set_up_logs() -> None:
-    """Send all logs of this process to stderr, as JSON lines."""
+    """Configure all logging of this process to write JSON lines to stderr, without patient data."""
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)  # it prints data sets
     logging.getLogger("pydicom").setLevel(logging.CRITICAL)
     warnings.simplefilter("ignore")  # pydicom's quote what a file says
@@ -52,7 +52,12 @@ class _Lines:
 def allowed_fields(
     logger: Any, method: str, fields: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
-    """Return the fields of a line that are known to hold no patient data.
+    """Return only those fields of a log line that cannot hold patient data (a structlog processor).
+
+    Args:
+        logger: Ignored.
+        method: Ignored.
+        fields: Fields of the line by name.
 
     Example:
         >>> allowed_fields(None, "info", {"event": "sent", "patient_name": "Doe^Jane"})

@@ -24,16 +24,16 @@ from ichlite.node.settings import OutboxSettings
 
 LOOK_EVERY_S = 0.5
 DRAIN_S = 10.0
-"""For what is due when the node is told to stop."""
+"""Seconds spent on sending what is due after the node is told to stop."""
 LONGEST_CALL_S = 30.0
-"""To a target that has stopped to answer; then the node ends without it."""
+"""Further seconds to wait for a target that stopped answering before the node ends without it."""
 
 _log = structlog.get_logger("outbox")
 
 Answers: TypeAlias = Generator[tuple[Parcel, str | None], None, None]
-"""Each parcel after it was tried: None where the target has it, else why it refused it."""
+"""Generator of parcels after each attempt, with None if the target has it, else why it refused."""
 Send: TypeAlias = Callable[[tuple[Parcel, ...]], Answers]
-"""Sends parcels in order; raises `Unreachable` when the rest need not be tried now."""
+"""Function that sends parcels in order; it raises `Unreachable` if the rest cannot be tried now."""
 
 
 class Unreachable(IchliteError):
@@ -41,12 +41,12 @@ class Unreachable(IchliteError):
 
 
 class Outbox:
-    """The sending threads of a node.
+    """Threads that send queued deliveries, one for each target.
 
     Args:
-        database: Of the node.
-        settings: Pauses.
-        targets: What sends to each peer and hook, by its name.
+        database: Database of the node.
+        settings: Settings of the outbox: pauses, and when to give up.
+        targets: Function that sends to each peer and hook, by its name.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Outbox:
         ]
 
     def close(self) -> None:
-        """Send what is due once more, for a while, and end; the rest is sent at the next start."""
+        """Send what is due within a time limit, then stop; the rest is sent after a restart."""
         self._until = time.monotonic() + DRAIN_S
         for thread in self._threads:
             thread.end()

@@ -26,20 +26,20 @@ from ichlite.node.outbox import Answers, Send, Unreachable
 from ichlite.node.settings import DicomSettings, PeerSettings
 
 DUPLICATE = 0x0111
-"""The peer has the instance already: as good as sent."""
+"""C-STORE status of a peer that already has the instance, which counts as sent."""
 PROCESSING_FAILURE = 0x0110
-"""Stands for a failure without a reason."""
+"""DICOM status used for a failure for which no reason was given."""
 ACSE_SECONDS, DIMSE_SECONDS = 10, 60
 _MOST_CONTEXTS = 128
 
 
 def peer_sender(peer: PeerSettings, dicom: DicomSettings, results: Path) -> Send:
-    """Return what sends result files to a peer.
+    """Return the function that sends result files to a peer, by C-STORE or STOW-RS.
 
     Args:
         peer: Settings of the peer.
-        dicom: Settings of this node, for its AE title and certificate.
-        results: Folder that files of parcels are below.
+        dicom: DICOM settings of this node, for its AE title and certificate.
+        results: Folder that the files of parcels are relative to.
     """
 
     def store(parcels: tuple[Parcel, ...]) -> Answers:
@@ -58,10 +58,18 @@ def peer_sender(peer: PeerSettings, dicom: DicomSettings, results: Path) -> Send
 def send_files(
     peer: PeerSettings, dicom: DicomSettings, files: Sequence[Path]
 ) -> Iterator[tuple[Path, str | None]]:
-    """Send files over one association; yield each, and why the peer refused it or None.
+    """Send DICOM files to a peer over one association by C-STORE.
+
+    Args:
+        peer: Settings of the peer.
+        dicom: DICOM settings of this node, for its AE title and certificate.
+        files: DICOM files.
+
+    Yields:
+        Each file, with None if the peer stored it, else why it was not sent or was refused.
 
     Raises:
-        Unreachable: There is no association, or it was lost.
+        Unreachable: No association can be made, or it was lost.
     """
     contexts: dict[tuple[str, str], PresentationContext] = {}
     for path in files:
@@ -81,10 +89,14 @@ def send_files(
 
 
 def echo(peer: PeerSettings, dicom: DicomSettings) -> None:
-    """Ask a peer by C-ECHO, or by HTTP where it gets results so, whether it is there.
+    """Check that a peer answers, by C-ECHO or, if it receives results over DICOMweb, by HTTP.
+
+    Args:
+        peer: Settings of the peer.
+        dicom: DICOM settings of this node, for its AE title and certificate.
 
     Raises:
-        Unreachable: It does not answer, or not as it should.
+        Unreachable: The peer does not answer, or answers with an error.
     """
     if peer.stow_url is not None:
         # A body that holds nothing: a server of STOW-RS refuses it, one that is none says 404.
@@ -102,7 +114,15 @@ def echo(peer: PeerSettings, dicom: DicomSettings) -> None:
 def associated(
     peer: PeerSettings, dicom: DicomSettings, contexts: list[PresentationContext]
 ) -> Iterator[Association]:
-    """Yield an association with a peer and release it at the end.
+    """Provide an association with a peer and release it when the context ends.
+
+    Args:
+        peer: Settings of the peer.
+        dicom: DICOM settings of this node, for its AE title and certificate.
+        contexts: Presentation contexts to propose.
+
+    Yields:
+        The established association.
 
     Raises:
         Unreachable: The peer cannot be reached or rejects it.
@@ -133,14 +153,14 @@ def associated(
 
 
 class AwaitedAnswers(DIMSEServiceProvider):
-    """Messages of an association that only asks: its own thread leaves the answers alone.
+    """DIMSE provider of a requesting association, whose background thread leaves answers alone.
 
-    pynetdicom 3.0 pauses that thread for a request; where it was about to go on just then, it takes
-    the answer and drops it, and the request waits for it in vain until its time-out.
+    pynetdicom 3.0 pauses that thread during a request; if it was just about to continue, it takes
+    the answer and drops it, and the request waits until its time-out.
     """
 
     def get_msg(self, block: bool = False) -> Any:
-        """Return the next message when it was waited for, and none otherwise."""
+        """Return the next message if the caller blocks for it, otherwise (None, None)."""
         return super().get_msg(block) if block else (None, None)
 
 
@@ -152,15 +172,18 @@ def associate(
     contexts: list[PresentationContext] | None = None,
     **secured: Any,
 ) -> Association:
-    """Ask a peer for an association, on which no answer is lost; the caller looks how it went.
+    """Request an association with a peer; the caller checks whether it was established.
 
     Args:
-        entity: That asks.
-        host: Of the peer.
-        port: Of the peer.
-        aet: Of the peer.
-        contexts: Asked for; None: those of the entity.
-        secured: How TLS is spoken, as pynetdicom takes it.
+        entity: Application entity that requests the association.
+        host: Host name or address of the peer.
+        port: TCP port of the peer.
+        aet: AE title of the peer.
+        contexts: Presentation contexts to propose; None for those of `entity`.
+        secured: TLS options as `pynetdicom.AE.associate` takes them.
+
+    Returns:
+        The association, which never loses answers to its requests.
     """
     association = entity.associate(host, port, contexts, ae_title=aet, **secured)
     messages: Any = association.dimse

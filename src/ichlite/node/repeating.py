@@ -13,14 +13,14 @@ _log = structlog.get_logger("node")
 
 
 class Repeated:
-    """A thread that works, pauses, and works again.
+    """Thread that calls a function again and again, with a pause between calls.
 
     Args:
-        name: Of the thread.
-        work: Called again and again. A fault that it raises, such as of a full disk, is logged; the
-            pause then doubles, up to a minute.
-        every_s: Pause between two calls.
-        once_more: Whether it is called a last time when it is told to end.
+        name: Name of the thread, for logs.
+        work: Function to call. An exception, such as for a full disk, is logged, and doubles the
+            pause, up to a minute.
+        every_s: Pause between two calls, seconds.
+        once_more: Whether the function is called a last time after `end`.
     """
 
     def __init__(
@@ -35,11 +35,11 @@ class Repeated:
         self._thread.start()
 
     def end(self) -> None:
-        """Tell it to end; it does so after the call that runs."""
+        """Ask the thread to end after its current call."""
         self._stop.set()
 
     def join(self, seconds: float) -> None:
-        """Wait until it has ended, at most so long."""
+        """Wait until the thread has ended, for at most this many seconds."""
         self._thread.join(seconds)
 
     def _run(self) -> None:

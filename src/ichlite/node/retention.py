@@ -25,7 +25,7 @@ from ichlite.node.store import FileStore, sync
 
 EVERY_S = 3600.0
 YOUNG_S = 3600.0
-"""A file so young may belong to an instance that is just being taken in."""
+"""Age in seconds below which a file may belong to an instance that is still being received."""
 _AT_ONCE = 50
 _DAY_S = 86_400
 _LOCK = ".files"
@@ -34,11 +34,12 @@ _log = structlog.get_logger("retention")
 
 
 class Retention:
-    """A thread that deletes what is old, every hour.
+    """Thread that deletes old studies and unused files every hour.
 
     Args:
-        database, store: Of the node.
-        days: Age of studies, counted from the last instance and from the end of the reading.
+        database, store: Database and file store of the node.
+        days: Age in days beyond which studies are deleted, counted from their last instance and the
+            end of their reading; 0 keeps all.
     """
 
     def __init__(self, database: Database, store: FileStore, days: float) -> None:
@@ -48,12 +49,12 @@ class Retention:
         self._thread = Repeated("retention", self.delete, EVERY_S)
 
     def close(self) -> None:
-        """End after what is being deleted now."""
+        """Stop the thread after the deletion in progress."""
         self._thread.end()
         self._thread.join(30)
 
     def delete(self) -> None:
-        """Delete what is old; then sweep."""
+        """Delete studies beyond the retention period, then files that no database row names."""
         if self._days:
             before = time.time() - self._days * _DAY_S
             while count := self._database.write(lambda tables: delete_studies(tables, before)):
@@ -77,7 +78,12 @@ ORDER BY study.last_at LIMIT ?2
 
 
 def delete_studies(tables: sqlite3.Connection, before: float) -> int:
-    """Delete the rows of some old studies that were read and reported; return how many."""
+    """Delete the rows of some studies that are old, read and reported; return their number.
+
+    Args:
+        tables: Writing connection to the node's database.
+        before: Time, s since 1970, before which a study counts as old.
+    """
     old = tables.execute(_OLD, (before, _AT_ONCE)).fetchall()
     for study in old:
         tables.execute("DELETE FROM study WHERE id = ?", (study["id"],))
@@ -89,10 +95,15 @@ def delete_studies(tables: sqlite3.Connection, before: float) -> int:
 
 
 def sweep(database: Database, store: FileStore) -> int:
-    """Remove files and folders of results that no row names and that are not young.
+    """Remove instance files and result folders that no database row names and that are not recent.
+
+    Args:
+        database: Database of the node.
+        store: File store of the node.
 
     Returns:
-        How many; 0 while a backup is being made, which needs those of the rows that it copied.
+        Number removed; 0 while a backup is being made, which needs files named by the rows it
+        copied.
     """
     removed = 0
     with files_held(store.folder, alone=True) as held:
@@ -110,11 +121,12 @@ def sweep(database: Database, store: FileStore) -> int:
 
 @contextmanager
 def files_held(store: Path, *, alone: bool) -> Iterator[bool]:
-    """Keep the files of a store from being swept meanwhile; yield whether that could be had.
+    """Hold a lock that keeps a store's files from being swept; yield whether it was obtained.
 
     Args:
         store: Folder of the store.
-        alone: For the sweep, which gives way at once; else, for a backup, wait for it to end.
+        alone: True for the sweep, which gives up at once if a backup holds the lock; False for a
+            backup, which waits for a sweep to end.
     """
     with (store / _LOCK).open("a") as file:
         try:

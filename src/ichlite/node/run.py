@@ -33,21 +33,34 @@ _log = structlog.get_logger("node")
 
 
 def store_folder(folder: Path, settings: Settings) -> Path:
-    """Return the folder of a node's store."""
+    """Return the folder of a node's store, as its settings name it.
+
+    Args:
+        folder: Folder of the node.
+        settings: Settings of the node.
+    """
     return folder / settings.store.path
 
 
 def open_database(folder: Path, settings: Settings) -> Database:
-    """Open the tables of a node; the caller closes them."""
+    """Open the database of a node; the caller must close it.
+
+    Args:
+        folder: Folder of the node.
+        settings: Settings of the node.
+    """
     return Database(store_folder(folder, settings))
 
 
 def run_node(folder: Path) -> None:
-    """Run the node of a folder until SIGTERM or Ctrl-C; print one line when its ports listen.
+    """Run a node until SIGTERM or Ctrl-C; print one line once its ports are open.
+
+    Args:
+        folder: Folder of the node.
 
     Raises:
-        UsageError: There is no node, or its settings are wrong.
-        StoreError: Another process runs it, or its store is damaged.
+        UsageError: The folder holds no node, or its settings are invalid.
+        StoreError: Another process runs the node, or its store is damaged.
         IchliteError: A port cannot be opened.
     """
     settings = read_settings(folder)

@@ -33,15 +33,15 @@ LARGEST_FILE_BYTES = 1 << 30
 
 
 def confine(folder: Path, memory_mb: int, seconds: float) -> tuple[str, ...]:
-    """Confine this process for good.
+    """Permanently restrict this process: one folder to write, no network, limited memory and time.
 
     Args:
-        folder: The one place where it may write.
-        memory_mb: Of address space, MiB.
-        seconds: Of processor time.
+        folder: The only folder in which the process may still write.
+        memory_mb: Largest address space, MiB.
+        seconds: Largest processor time, seconds.
 
     Returns:
-        Protections that this kernel does not give, in words; empty when all hold.
+        One line for each protection that this kernel does not support; empty when all apply.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)  # no reading outlives its node

@@ -19,13 +19,13 @@ EVERYWHERE = ("0.0.0.0", "::", "")  # noqa: S104  as it may stand in node.toml
 
 
 class Sent(msgspec.Struct, frozen=True):
-    """What came of sending a folder.
+    """Result of sending a folder of DICOM files to the node.
 
     Attributes:
-        aet, port: Who was called, and where.
-        sent: Files that the node acknowledged.
-        refused: Why, by file.
-        skipped: Files that are no DICOM.
+        aet, port: AE title and port that the files were sent to.
+        sent: Number of files that the node acknowledged.
+        refused: Reason for each file that was refused, by file.
+        skipped: Files that are not DICOM.
     """
 
     aet: str
@@ -36,7 +36,7 @@ class Sent(msgspec.Struct, frozen=True):
 
     @property
     def reasons(self) -> Counter[str]:
-        """How often each reason was given."""
+        """Number of refused files for each reason."""
         return Counter(self.refused.values())
 
 
@@ -47,16 +47,16 @@ def send_test(
     port: int | None = None,
     advance: Callable[[int], None] = lambda _: None,
 ) -> Sent:
-    """Send every DICOM file below a folder to the node, after a C-ECHO.
+    """Send every DICOM file below a folder to a node on this machine, after a C-ECHO.
 
     Args:
-        folder: Of the node, which runs.
+        folder: Folder of the node, which must be running.
         files_of: Folder with the files to send.
-        port: Where the node listens, if its settings leave that open.
-        advance: Called with the number of files that were sent.
+        port: Port that the node listens on, if its settings leave it open (0).
+        advance: Progress callback, called with the number of files just sent.
 
     Raises:
-        UsageError: There is nothing to send, or nobody knows the port.
+        UsageError: There is nothing to send, or the port is unknown.
         Unreachable: The node does not answer.
     """
     settings = read_settings(folder).dicom

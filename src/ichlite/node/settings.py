@@ -38,19 +38,20 @@ EmailAddress = Annotated[str, Meta(pattern=_EMAIL_ADDRESS)]
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A table of `node.toml`: a key that it does not know is an error, for it may be mistyped."""
+    """Base class for tables of `node.toml`; unknown keys are errors, since they may be misspelt."""
 
 
 class DicomSettings(Record, frozen=True):
-    """What the DICOM port is and who may speak to it.
+    """Settings of the DICOM port, and of who may connect to it.
 
     Attributes:
         host, port: Where to listen; port 0 takes a free one.
         aet: This node's AE title; calls to another are rejected.
-        allow_aets: Calling AE titles that are let in; empty for all.
-        allow_hosts: Addresses or networks (`192.168.1.0/24`) that are let in; empty for all.
-        max_associations: At once; one more is rejected, and the sender tries again.
-        max_instance_bytes: Largest instance that is taken.
+        allow_aets: Calling AE titles that are accepted; empty for all.
+        allow_hosts: Addresses or networks (`192.168.1.0/24`) that are accepted; empty for all.
+        max_associations: Largest number of simultaneous associations; further ones are rejected,
+            and the sender tries again.
+        max_instance_bytes: Largest instance that is accepted, bytes.
         tls_certificate, tls_key: PEM files; both or none.
         tls_authorities: PEM file; senders must then hold a certificate signed by one of these.
     """
@@ -68,11 +69,12 @@ class DicomSettings(Record, frozen=True):
 
 
 class HttpSettings(Record, frozen=True):
-    """Where the web page and DICOMweb are served; the loopback unless the site says otherwise.
+    """Settings of the port for web pages and DICOMweb; by default only this machine can connect.
 
     Attributes:
         host, port: Where to listen; port 0 takes a free one.
-        behind_https: Whether a proxy in front of it speaks HTTPS: cookies are then for HTTPS alone.
+        behind_https: Whether a proxy in front of the node provides HTTPS; cookies are then sent
+            over HTTPS only.
     """
 
     host: str = "127.0.0.1"
@@ -81,19 +83,23 @@ class HttpSettings(Record, frozen=True):
 
 
 class StudySettings(Record, frozen=True):
-    """When a study is taken for complete: nothing came for it for `quiet_s` seconds."""
+    """When a study counts as complete.
+
+    Attributes:
+        quiet_s: Seconds without a new instance after which it does.
+    """
 
     quiet_s: PositiveSeconds = 60
 
 
 class SourceSettings(Record, frozen=True):
-    """What is known of one sender.
+    """Settings for one sender of studies.
 
     Attributes:
-        aet: Its AE title.
-        quiet_s: As in `[study]`, for this sender.
-        complete_after: Series descriptions of its protocol: once the study has each of them and the
-            association is released, it is complete at once. Empty when that is not known.
+        aet: Calling AE title of the sender.
+        quiet_s: As in `[study]`, for this sender; None for the same.
+        complete_after: SeriesDescriptions of the sender's protocol: a study that has all of them is
+            complete as soon as the association is released. Empty if unknown.
     """
 
     aet: AeTitle
@@ -102,12 +108,13 @@ class SourceSettings(Record, frozen=True):
 
 
 class StoreSettings(Record, frozen=True):
-    """Where studies are kept, and for how long.
+    """Where studies are stored, and for how long.
 
     Attributes:
         path: Folder; relative to that of `node.toml`.
-        reserve_bytes: Free space that is never used: what would touch it is refused.
-        retention_days: Studies older than this, read and reported, are deleted; 0 keeps all.
+        reserve_bytes: Free disk space that is never used; instances that would use it are refused.
+        retention_days: Studies older than this that were read and reported are deleted; 0 keeps
+            all.
     """
 
     path: str = "store"
@@ -120,9 +127,10 @@ class PeerSettings(Record, frozen=True):
 
     Attributes:
         name: Unique name, without a colon.
-        aet, host, port: For C-STORE.
-        stow_url: For DICOMweb in place of C-STORE: the address of its `/studies`.
-        authorization: Value of the `Authorization` header for it, such as `Basic …`.
+        aet, host, port: AE title, host and port for C-STORE.
+        stow_url: Address of the DICOMweb resource `/studies`, to send by STOW-RS instead of
+            C-STORE.
+        authorization: Value of the `Authorization` header for STOW-RS, such as `Basic …`.
         tls: Whether C-STORE goes over TLS, with this node's certificate if it has one.
         tls_authorities: PEM file of the authorities to trust in place of the system's.
     """
@@ -138,12 +146,12 @@ class PeerSettings(Record, frozen=True):
 
 
 class OutboxSettings(Record, frozen=True):
-    """How long sending is tried.
+    """How long sending a result is tried.
 
     Attributes:
-        longest_pause_s: Pauses double after each attempt up to this.
-        dead_after_s: What could not be sent for so long is a dead letter, until somebody has it
-            tried again.
+        longest_pause_s: Longest pause between attempts, seconds; pauses double up to it.
+        dead_after_s: Seconds of failed attempts after which a delivery is given up until someone
+            retries it.
     """
 
     longest_pause_s: PositiveSeconds = 600
@@ -151,12 +159,12 @@ class OutboxSettings(Record, frozen=True):
 
 
 class WebhookSettings(Record, frozen=True):
-    """A program that is told of urgent studies.
+    """A web service that is notified of urgent studies.
 
     Attributes:
         name: Unique name.
-        url: Where a notice is posted to.
-        secret: `whsec_` and 24 to 64 bytes in base64, by which notices are signed.
+        url: Address that notices are posted to.
+        secret: `whsec_` and 24 to 64 bytes in base64, the key that signs notices.
         authorities: PEM file of the authorities to trust in place of the system's.
     """
 
@@ -167,13 +175,13 @@ class WebhookSettings(Record, frozen=True):
 
 
 class EmailSettings(Record, frozen=True):
-    """Who is told of urgent studies by e-mail, and how.
+    """Mail server and addresses for notices of urgent studies.
 
     Attributes:
-        host, port: Of the mail server.
-        security: `starttls`, `tls`, or `none`.
-        user, password: For the mail server; both or none.
-        sender, to: Addresses.
+        host, port: Host and port of the mail server.
+        security: Encryption: `starttls`, `tls`, or `none`.
+        user, password: Login for the mail server; both or none.
+        sender, to: Address of the sender, and those of the recipients.
     """
 
     host: str
@@ -186,12 +194,13 @@ class EmailSettings(Record, frozen=True):
 
 
 class ReadSettings(Record, frozen=True):
-    """How studies are read.
+    """Settings for reading studies with the model.
 
     Attributes:
-        bundle: Folder of the model; None for the embedded one.
-        operating_point: The bundle's thresholds to decide by.
-        child_memory_mb, child_seconds: Limits of the process that reads one study.
+        bundle: Folder of the bundle; None for the embedded one.
+        operating_point: Name of the operating point whose thresholds decide.
+        child_memory_mb, child_seconds: Memory (MiB) and time (seconds) allowed for the process that
+            reads one study.
     """
 
     bundle: str | None = None
@@ -201,11 +210,11 @@ class ReadSettings(Record, frozen=True):
 
 
 class WatchSettings(Record, frozen=True):
-    """A folder whose files are taken in.
+    """A folder from which DICOM files are taken in.
 
     Attributes:
-        folder: Files that stand in it unchanged for `settle_s` are taken in and removed; those that
-            are refused move to its sub-folder `refused`.
+        folder: Folder; files unchanged for `settle_s` seconds are taken in and removed, and refused
+            ones are moved to its sub-folder `refused`.
     """
 
     folder: str
@@ -213,12 +222,12 @@ class WatchSettings(Record, frozen=True):
 
     @property
     def source(self) -> str:
-        """What its studies name as their sender."""
+        """Name of the folder as sender of its studies."""
         return f"folder {PurePath(self.folder).name}"
 
 
 class Settings(Record, frozen=True):
-    """All of `node.toml`, and the folder that it is in."""
+    """All settings of a node, as in `node.toml`."""
 
     dicom: DicomSettings = DicomSettings()
     http: HttpSettings = HttpSettings()
@@ -233,7 +242,11 @@ class Settings(Record, frozen=True):
     email: EmailSettings | None = None
 
     def quiet_s(self, aet: str) -> float:
-        """Return after how many quiet seconds a study of a sender is complete."""
+        """Return the seconds without new instances after which a study of a sender is complete.
+
+        Args:
+            aet: Calling AE title of the sender.
+        """
         for source in self.source:
             if source.aet == aet and source.quiet_s is not None:
                 return source.quiet_s
@@ -241,10 +254,13 @@ class Settings(Record, frozen=True):
 
 
 def networks(hosts: tuple[str, ...]) -> tuple[IPv4Network | IPv6Network, ...]:
-    """Return addresses and networks as networks.
+    """Convert IP addresses and CIDR networks to network objects.
+
+    Args:
+        hosts: Addresses such as `192.168.1.7`, or networks such as `10.0.0.0/8`.
 
     Raises:
-        UsageError: One is neither.
+        UsageError: A text is neither.
 
     Example:
         >>> networks(("192.168.1.7", "10.0.0.0/8"))
@@ -261,10 +277,13 @@ def networks(hosts: tuple[str, ...]) -> tuple[IPv4Network | IPv6Network, ...]:
 
 
 def read_settings(folder: Path) -> Settings:
-    """Return the settings of the node in a folder.
+    """Read the settings of the node in a folder from its `node.toml`.
+
+    Args:
+        folder: Folder of the node.
 
     Raises:
-        UsageError: There is no `node.toml`, or it says something that no node can be.
+        UsageError: There is no `node.toml`, or its content is invalid.
     """
     path = folder / FILE
     try:
@@ -312,8 +331,14 @@ def write_initial_settings(
 ) -> None:
     """Write the `node.toml` of a new node.
 
+    Args:
+        folder: Folder of the node; made when missing.
+        dicom_port: Port for DICOM.
+        http_port: Port for web pages and DICOMweb.
+        aet: AE title of the node.
+
     Raises:
-        UsageError: One is there, or a value is out of range.
+        UsageError: The folder already holds a node, or a value is out of range.
         IchliteError: The folder cannot be written.
     """
     path = folder / FILE

@@ -17,12 +17,18 @@ _PART = ".part"
 
 
 class NoSpace(IchliteError):
-    """The disk is full but for the reserve; it may have space again later."""
+    """Error: storing a file would use disk space kept in reserve; it may succeed later."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A file that is on disk and has no place in the store yet."""
+    """A received file that is on disk but not yet at its final place in the store.
+
+    Attributes:
+        path: Temporary path of the file.
+        digest: SHA-256 of its content, hexadecimal.
+        size: Size in bytes.
+    """
 
     path: Path
     digest: str
@@ -30,11 +36,11 @@ class Part:
 
 
 class FileStore:
-    """The files of a node's store.
+    """Instance and result files of a node, instances named by their SHA-256.
 
     Args:
-        folder: Of the store.
-        reserve_bytes: Free space that stays free.
+        folder: Folder of the store.
+        reserve_bytes: Disk space that must stay free.
     """
 
     def __init__(self, folder: Path, reserve_bytes: int) -> None:
@@ -51,24 +57,35 @@ class FileStore:
             sync(place)
 
     def has_space(self, coming: int = 0) -> bool:
-        """Return whether so many bytes more leave the reserve untouched."""
+        """Return whether the disk can take more bytes without using the reserve.
+
+        Args:
+            coming: Number of bytes to be written.
+        """
         found = os.statvfs(self.folder)
         return found.f_bavail * found.f_frsize - coming >= self.reserve_bytes
 
     def path(self, digest: str) -> Path:
-        """Return where the instance of a digest is kept."""
+        """Return the path of an instance file.
+
+        Args:
+            digest: SHA-256 of the file, hexadecimal.
+        """
         return self.folder / instance_path(digest)
 
     @contextmanager
     def arriving(self, pieces: Iterable[bytes | memoryview], coming: int = 0) -> Iterator[Part]:
-        """Write what arrives to disk; yield it, and drop it unless it was kept.
+        """Write a received file to disk and yield it; delete it at the end unless it was kept.
 
         Args:
-            pieces: Of the file, in order.
-            coming: Bytes that are expected.
+            pieces: Bytes of the file, in order.
+            coming: Number of bytes expected, to check free space; 0 if unknown.
+
+        Yields:
+            The file, synced to disk, to pass to `keep`.
 
         Raises:
-            NoSpace: The disk is full but for the reserve.
+            NoSpace: The disk is full except for the reserve.
         """
         if not self.has_space(coming):
             raise self._no_space()
@@ -91,17 +108,17 @@ class FileStore:
                 path.unlink()
 
     def keep(self, part: Part) -> Path:
-        """Give a part its place; return it when the name, too, would survive a power cut."""
+        """Move a received file to its final place, and return its path once that is durable."""
         place = self.path(part.digest)
         part.path.replace(place)
         sync(place.parent)
         return place
 
     def sweep(self, known: frozenset[str]) -> int:
-        """Remove what a killed node left half written or not yet in the database; return how many.
+        """Remove files that an interrupted run left incomplete or unrecorded; return their number.
 
         Args:
-            known: Digests of the instances that the database has.
+            known: SHA-256 digests of the instances in the database.
         """
         removed = 0
         for path in self.incoming.iterdir():
@@ -125,12 +142,16 @@ class FileStore:
 
 
 def instance_path(digest: str) -> Path:
-    """Return where the instance of a digest is kept, below the folder of a store."""
+    """Return the path of an instance file, relative to the store's folder.
+
+    Args:
+        digest: SHA-256 of the file, hexadecimal.
+    """
     return Path("instances", digest[:2], f"{digest}.dcm")
 
 
 def sync(folder: Path) -> None:
-    """Wait until the names in a folder are on disk."""
+    """Sync a folder to disk, so that new names in it survive a power failure."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -13,20 +13,22 @@ from ichlite.node import audit, deliveries
 from ichlite.node.settings import PeerSettings
 
 MOST_DEATHS = 2
-"""Of the child that reads a study; then it is parked."""
+"""Times that the process reading a study may die before the study is parked."""
 MOST_CLAIMS = 10
-"""Readings that were begun and never ended, because the whole node died; then it is parked."""
+"""Times that a reading may be begun and not ended, because the node died, before it is parked."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A reading that this node does now.
+    """A reading that this node has taken from the queue.
 
     Attributes:
-        reading_id, study_uid, version: Which.
-        queued_at: When it was queued, s since 1970: the time that its objects say.
-        digests: Of the instances, the last that came of each.
-        inputs: SHA-256 over them.
+        reading_id, study_uid, version: Row of the reading, StudyInstanceUID, and version of the
+            study.
+        queued_at: Time it was queued, s since 1970, which its DICOM objects state.
+        digests: SHA-256 of each instance file; of an instance that was sent again with other bytes,
+            the last.
+        inputs: SHA-256 over all digests.
     """
 
     reading_id: int
@@ -39,16 +41,18 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What the reading of a study came to.
+    """Result of reading a study.
 
     Attributes:
         status: `analysed` or `not_analysed`.
-        urgent, complete, any_probability: As in the `read` document; None without an answer.
-        reasons: Why it was not analysed, or is not cleared.
-        bundle, settings: What decided: name and version, and a hash over all that counts.
-        folder: Of its files, below that of results.
-        objects: Files in it that peers get.
-        brain_level_hu, noise_hu: Of the scan that was judged, as the page on drift shows them.
+        urgent, complete, any_probability: As in the `read` document; None without a result.
+        reasons: Reasons why the study was not analysed, or is not cleared.
+        bundle, settings: Name and version of the bundle, and a hash of all settings that affect the
+            result.
+        folder: Folder of the result files, relative to the folder of results.
+        objects: File names of the DICOM objects that are sent to peers.
+        brain_level_hu, noise_hu: Brain level and noise of the scan that was judged, HU; None if not
+            measured.
     """
 
     status: str
@@ -65,9 +69,14 @@ class Outcome:
 
 
 def queue_due(connection: sqlite3.Connection, now: float) -> int:
-    """Queue a new version of each study whose quiet time is over; return how many.
+    """Queue a new version of each study that is due for reading, and return their number.
 
-    One that is queued already takes what came meanwhile; one that runs is queued when it has ended.
+    A study that is queued already includes instances that came meanwhile; one that is being read is
+    queued when that has ended.
+
+    Args:
+        connection: Writing connection to the node's database.
+        now: s since 1970.
     """
     due = connection.execute(
         "SELECT id, uid, version, state FROM study WHERE due_at <= ? AND state != 'running'", (now,)
@@ -90,7 +99,11 @@ def queue_due(connection: sqlite3.Connection, now: float) -> int:
 
 
 def recover(connection: sqlite3.Connection) -> int:
-    """Queue again what a node that died was reading, or park it; return how many."""
+    """Requeue or park the readings that a crashed node had begun; return their number.
+
+    Args:
+        connection: Writing connection to the node's database.
+    """
     running = connection.execute(
         "SELECT reading.id, study_id, claims FROM reading WHERE state = 'running'"
     ).fetchall()
@@ -103,7 +116,12 @@ def recover(connection: sqlite3.Connection) -> int:
 
 
 def put_back(connection: sqlite3.Connection, reading: Claim) -> None:
-    """Queue a reading again that the node itself could not do, such as on a full disk."""
+    """Requeue a reading that failed because of the node itself, such as on a full disk.
+
+    Args:
+        connection: Writing connection to the node's database.
+        reading: Reading that could not be done; the attempt is not counted.
+    """
     connection.execute(
         "UPDATE reading SET claims = claims - 1 WHERE id = ? AND state = 'running'",
         (reading.reading_id,),
@@ -112,9 +130,14 @@ def put_back(connection: sqlite3.Connection, reading: Claim) -> None:
 
 
 def claim(connection: sqlite3.Connection, now: float) -> Claim | None:
-    """Begin the reading that is most urgent, then waits longest; None when there is none.
+    """Take the most urgent, then the oldest, reading from the queue; None if it is empty.
 
-    Urgent is what its order calls so, and what an earlier version found so.
+    A study is urgent if its RequestedProcedurePriority says so, or an earlier version was found
+    urgent.
+
+    Args:
+        connection: Writing connection to the node's database.
+        now: s since 1970.
     """
     row = connection.execute(
         "SELECT reading.id, study_id, study.uid, reading.version, queued_at FROM reading "
@@ -148,15 +171,15 @@ def finish(
     now: float,
     hooks: tuple[str, ...] = (),
 ) -> None:
-    """Keep a reading's outcome, mark earlier versions superseded, and queue what is sent of it.
+    """Record the outcome of a reading, supersede earlier versions, and queue deliveries.
 
     Args:
-        connection: Of the writer.
-        reading: What was read.
-        outcome: What came of it.
-        peers: Get the objects.
+        connection: Writing connection to the node's database.
+        reading: Reading that has ended.
+        outcome: Result of the reading.
+        peers: Peers that the result's DICOM objects are sent to.
         now: s since 1970.
-        hooks: Names of those that get a notice of an urgent study.
+        hooks: Names of webhooks and e-mail targets that are notified if the study is urgent.
     """
     study_id = _end(connection, reading.reading_id, "done", now)
     connection.execute(
@@ -191,10 +214,16 @@ def finish(
 
 
 def child_died(connection: sqlite3.Connection, reading: Claim, why: str, now: float) -> bool:
-    """Note that the child that read a study died; queue it once more, or park it.
+    """Record that the process reading a study died; requeue the study once, or park it.
+
+    Args:
+        connection: Writing connection to the node's database.
+        reading: Reading that the process was doing.
+        why: Cause in words, for the audit log.
+        now: s since 1970.
 
     Returns:
-        Whether it is parked.
+        Whether the study is now parked.
     """
     connection.execute("UPDATE reading SET deaths = deaths + 1 WHERE id = ?", (reading.reading_id,))
     (deaths,) = connection.execute(
@@ -211,7 +240,14 @@ def child_died(connection: sqlite3.Connection, reading: Claim, why: str, now: fl
 
 
 def park(connection: sqlite3.Connection, reading_id: int, why: str, now: float = 0) -> None:
-    """Set a reading aside with its reason; the queue goes on."""
+    """Set a reading aside with its reason, so that the queue goes on.
+
+    Args:
+        connection: Writing connection to the node's database.
+        reading_id: Row of the reading.
+        why: Reason in words.
+        now: s since 1970.
+    """
     _end(connection, reading_id, "parked", now)
     connection.execute(
         "UPDATE reading SET reasons = ? WHERE id = ?", (json.dumps([why]), reading_id)
@@ -219,7 +255,13 @@ def park(connection: sqlite3.Connection, reading_id: int, why: str, now: float =
 
 
 def retry_parked(connection: sqlite3.Connection, study_uid: str, now: float) -> bool:
-    """Let a parked study be read again, as a new version; return whether it was parked."""
+    """Make a parked study due for reading again as a new version; return whether it was parked.
+
+    Args:
+        connection: Writing connection to the node's database.
+        study_uid: StudyInstanceUID.
+        now: s since 1970.
+    """
     changed = connection.execute(
         "UPDATE study SET state = 'received', due_at = ? WHERE uid = ? AND state = 'parked'",
         (now, study_uid),
@@ -263,7 +305,7 @@ ORDER BY study.id
 
 
 def status_counts(connection: sqlite3.Connection) -> tuple[dict[str, int], dict[str, int]]:
-    """Return how many studies are in each state, and how many deliveries."""
+    """Return the number of studies in each state, and the number of deliveries in each state."""
     states = dict.fromkeys(("received", "queued", "running", "done", "parked"), 0)
     states |= dict(
         connection.execute("SELECT state, count(*) FROM study GROUP BY state").fetchall()
@@ -276,7 +318,7 @@ def status_counts(connection: sqlite3.Connection) -> tuple[dict[str, int], dict[
 
 
 def status_document(connection: sqlite3.Connection) -> dict[str, Any]:
-    """Return what `ichlite node status --json` prints: keys may be added, never renamed."""
+    """Return the document of `ichlite node status --json`; keys may be added but never renamed."""
     states, outbox = status_counts(connection)
     studies = []
     for row in connection.execute(_STATUS):
@@ -289,6 +331,13 @@ def status_document(connection: sqlite3.Connection) -> dict[str, Any]:
 
 
 def result_folder(study_uid: str, version: int) -> Path:
-    """Return where the files of a reading are, below the folder of results; no UID names a path."""
+    """Return the folder of a reading's files, relative to the folder of results.
+
+    Its name is a hash of the UID, so that no text from a DICOM file becomes part of a path.
+
+    Args:
+        study_uid: StudyInstanceUID.
+        version: Version of the study.
+    """
     name = hashlib.sha256(study_uid.encode()).hexdigest()[:32]
     return Path(name[:2]) / name / str(version)

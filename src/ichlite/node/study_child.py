@@ -22,22 +22,22 @@ if TYPE_CHECKING:
     from ichlite.infer.results import ScanResult
 
 NICENESS = 10
-"""Of a reading: what a scanner sends is taken first."""
+"""Niceness of a reading process, so that receiving instances has priority."""
 
 OUTCOME, DOCUMENT, PAGE = "outcome.json", "reading.json", "report.html"
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
-    """What to read, and where to write.
+    """Task for a reading process: a study to read, a folder to write to, and limits.
 
     Attributes:
-        folder: To write to; nothing else may be written.
-        store: Folder that `files` are relative to: documents then name no place of this machine.
-        files: DICOM files of one study.
-        bundle, operating_point: As in `[read]` of the settings.
-        memory_mb, seconds: Limits.
-        at: Time that the objects say, s since 1970.
-        inputs: SHA-256 over the files, from which UIDs of objects are derived.
+        folder: Folder for the results, the only one the process may write to.
+        store: Folder that `files` are relative to, so that documents name no path of this machine.
+        files: DICOM files of one study, relative to `store`.
+        bundle, operating_point: As in `[read]` of the node's settings.
+        memory_mb, seconds: Limits of address space (MiB) and processor time (seconds).
+        at: Time that the DICOM objects state, s since 1970.
+        inputs: SHA-256 over the files, from which UIDs of the DICOM objects are derived.
     """
 
     folder: str
@@ -52,11 +52,12 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChildOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of it; see `studies.Outcome`.
+    """Result that a reading process writes for the node; fields as in `studies.Outcome`.
 
     Attributes:
-        unprotected: Protections that the kernel did not give.
-        brain_level_hu, noise_hu: Of the scan that was judged.
+        unprotected: One line for each protection that the kernel does not support.
+        brain_level_hu, noise_hu: Brain level and noise of the scan that was judged, HU; None if not
+            measured.
     """
 
     status: str
@@ -73,7 +74,7 @@ class ChildOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def main() -> None:
-    """Do the task that stands on stdin."""
+    """Read the study that a `Task` on stdin describes, and write the outcome to its folder."""
     with suppress(OSError):  # a filter of system calls may forbid it, and it is no protection
         os.nice(NICENESS)
     task = msgspec.json.decode(sys.stdin.buffer.read(), type=Task)

@@ -25,8 +25,8 @@ from ichlite.node.store import NoSpace
 REFUSED = "refused"
 LOOK_EVERY_S = 1.0
 EMPTY_FOLDER_S = 3600.0
-"""So long after its last change an empty sub-folder goes; sooner, its writer may be about to use
-it."""
+"""Seconds after which an unchanged empty sub-folder is removed; its writer may still need a newer
+one."""
 
 _CHUNK_BYTES = 1 << 20
 _SECONDS_A_ROUND = 5.0
@@ -40,16 +40,16 @@ class _Changed(Exception):
 
 
 class WatchedFolder:
-    """A thread that takes in what stands in a folder.
+    """Thread that takes in the DICOM files that others put into a folder.
 
     Args:
-        intake: Of the node.
+        intake: Intake of the node.
         watch: Settings of the folder.
-        dicom: For the largest instance that is taken.
-        node_folder: That a relative folder is relative to.
+        dicom: DICOM settings of the node, for the largest instance accepted.
+        node_folder: Folder of the node, which a relative path of the watched folder starts from.
 
     Raises:
-        IchliteError: The folder cannot be made.
+        IchliteError: The watched folder cannot be made.
     """
 
     def __init__(
@@ -68,12 +68,12 @@ class WatchedFolder:
         self._thread = Repeated(watch.source, self.look, min(LOOK_EVERY_S, watch.settle_s))
 
     def close(self) -> None:
-        """End after the files of this round."""
+        """Stop the thread after the files of the current round."""
         self._thread.end()
         self._thread.join(2 * _SECONDS_A_ROUND)
 
     def look(self) -> None:
-        """Take in what has stood still; forget what is gone."""
+        """Take in files that have stopped changing, and forget files that are gone."""
         until = time.monotonic() + _SECONDS_A_ROUND
         there: dict[Path, tuple[tuple[int, int, int], float]] = {}
         settled = []

@@ -24,18 +24,18 @@ from ichlite.node.study_child import OUTCOME, ChildOutcome, Task
 
 LOOK_EVERY_S = 0.25
 ROOM_BYTES = 64 << 20
-"""That a reading may need beyond the reserve, for its result and while it runs."""
+"""Free bytes that a reading needs beyond the reserve, for its result and while it runs."""
 DRAIN_S = 20.0
-"""For a reading that runs when the node is told to stop."""
+"""Seconds that a running reading is given to finish when the node is told to stop."""
 
 _log = structlog.get_logger("worker")
 
 
 class Worker:
-    """The reading thread of a node.
+    """Thread that reads queued studies, one at a time, each in a confined process.
 
     Args:
-        database, store, settings: Of the node.
+        database, store, settings: Database, file store and settings of the node.
     """
 
     def __init__(self, database: Database, store: FileStore, settings: Settings) -> None:
@@ -52,11 +52,11 @@ class Worker:
 
     @property
     def alive(self) -> bool:
-        """Whether the thread that reads lives."""
+        """Whether the reading thread is alive."""
         return self._thread.is_alive()
 
     def close(self) -> None:
-        """End after the reading that runs, or kill it after a while: it is queued again."""
+        """Stop after the current reading; kill it if it takes too long, and it is queued again."""
         self._stop.set()
         self._thread.join(DRAIN_S)
         child = self._child

@@ -19,7 +19,7 @@ HEAD_GRID = Grid((140, 249, 197), (-174.0, -134.0, -98.0), (2.0, 1.0, 1.0))
 """Whole head and neck: 2 mm along z (slices are 2.5 mm and more), 1 mm in plane."""
 
 BRAIN_BOX: Box = (slice(50, 131), slice(24, 214), slice(22, 175))
-"""Where the cranial cavity lies in HEAD_GRID."""
+"""Voxels of HEAD_GRID, as slices along (z, y, x), that contain the cranial cavity."""
 
 COARSE = 4
 """In-plane voxels per knot of the brain displacement field."""
@@ -27,14 +27,14 @@ COARSE = 4
 
 @dataclass(frozen=True, slots=True)
 class Atlas:
-    """Template head; all arrays (z, y, x).
+    """Template head: tissue maps and distances, as arrays (z, y, x) on HEAD_GRID or BRAIN_BOX.
 
     Attributes:
         cavity_mm: Signed distance to the inner table over HEAD_GRID, negative inside, float32 mm.
         grey, white: Tissue fractions over BRAIN_BOX, [0, 1].
-        ventricle: 1 inside the ventricles, soft edge, over BRAIN_BOX.
-        ventricle_push: (3, coarse z, y, x) unit vectors (z, y, x) away from the ventricles, times
-            a decay with distance; over BRAIN_BOX.
+        ventricle: Share of ventricle in each voxel, [0, 1], over BRAIN_BOX.
+        ventricle_push: (3, coarse z, y, x) unit vectors (z, y, x) away from the ventricles, times a
+            weight that decays with distance; over BRAIN_BOX.
         inward: (3, coarse z, y, x) unit vectors (z, y, x) into the cavity; over BRAIN_BOX.
     """
 
@@ -52,7 +52,7 @@ class Atlas:
 
 
 def box_grid(grid: Grid, box: Box) -> Grid:
-    """Return the grid of a box of `grid`."""
+    """Return the grid of the voxels of `grid` that lie in a box."""
     depth, rows, columns = (b.stop - b.start for b in box)
     z, y, x = (
         o + b.start * s for o, b, s in zip(grid.origin_mm, box, grid.spacing_mm, strict=True)
@@ -90,7 +90,17 @@ def _load_map(name: str) -> Float:
 def signed_distance(
     mask: NDArray[np.bool_], spacing: tuple[float, ...], sigma_mm: float = 1.0
 ) -> Float:
-    """Return the signed distance to the edge of `mask`, negative inside, mm."""
+    """Return the signed distance in mm to the edge of a mask, negative inside.
+
+    Args:
+        mask: (z, y, x) bool.
+        spacing: Distance between voxel centres along each axis, mm.
+        sigma_mm: Standard deviation of the Gaussian that smooths the distances in plane; half along
+            z.
+
+    Returns:
+        (z, y, x) float32.
+    """
     from scipy import ndimage
 
     outside = ndimage.distance_transform_edt(~mask, sampling=spacing)
@@ -168,7 +178,11 @@ def _coarse_gradient(distance: Float, sigma: float) -> Float:
 
 
 def coarse_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:
-    """Return the knots of the displacement field that covers `shape` (2, 4 and 4 voxels apart)."""
+    """Return the number of knots, along (z, y, x), of the displacement field over an array.
+
+    Args:
+        shape: Voxels along (z, y, x); knots are 2, 4 and 4 voxels apart.
+    """
     return (shape[0] // 2 + 1, shape[1] // COARSE + 1, shape[2] // COARSE + 1)
 
 
@@ -180,7 +194,7 @@ def _coarse_index(shape: tuple[int, ...]) -> tuple[NDArray[np.float64], ...]:
 
 @lru_cache(maxsize=1)
 def load_atlas() -> Atlas:
-    """Return the template head; takes seconds once in a process, then is kept.
+    """Return the template head, which is built on the first call and then kept in memory.
 
     Raises:
         MissingExtra: nilearn is not installed.
@@ -203,11 +217,14 @@ def load_atlas() -> Atlas:
 
 
 def atlas_of(cavity: NDArray[np.bool_], ventricle: Float) -> Atlas:
-    """Return another head over the template's grid, its tissue not told apart (grey, white 0).
+    """Build an atlas of a real head on the template's grid, without maps of grey and white matter.
 
     Args:
-        cavity: Inside the inner table, over BRAIN_BOX.
-        ventricle: Share of ventricle, over BRAIN_BOX.
+        cavity: (z, y, x) bool over BRAIN_BOX, inside the inner table.
+        ventricle: Share of ventricle, [0, 1], over BRAIN_BOX.
+
+    Returns:
+        The atlas, with `grey` and `white` 0 everywhere.
     """
     inside = signed_distance(cavity, HEAD_GRID.spacing_mm)
     everywhere = np.full(HEAD_GRID.shape, inside.max(), np.float32)

@@ -12,15 +12,15 @@ from ichlite.phantom.fields import Point
 
 @dataclass(frozen=True, slots=True)
 class Surface:
-    """Blood that collects between inner table and brain.
+    """Plan of an epidural or subdural haematoma between inner table and brain.
 
     Attributes:
         subtype: `epidural` or `subdural`.
-        direction: Unit vector (x, y, z) from CENTRE to its middle.
-        widths: Half-widths as tangents along the two directions across it (around the head, up).
-        thickness_mm: At its thickest.
+        direction: Unit vector (x, y, z) from `bleeds.CENTRE` to its middle.
+        widths: Half-widths, as tangents of angles, around the head and upwards.
+        thickness_mm: Largest thickness.
         power: Profile (1 - a²)^power: 1 a lens, 0.35 a crescent.
-        hu: Of the blood; 12-30 chronic, 30-42 subacute, 50-80 acute.
+        hu: HU of the blood; 12-30 chronic, 30-42 subacute, 50-80 acute.
         sediment: HU gained towards the back (layering), or mixed density by noise.
     """
 
@@ -35,14 +35,14 @@ class Surface:
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """A thin subdural along the falx or the tentorium.
+    """Plan of a thin subdural haematoma along the falx or the tentorium.
 
     Attributes:
         place: `falx` or `tentorium`.
         side: -1 left, 1 right of the midline.
-        thickness_mm: Across the sheet.
-        span: From back to front, y mm.
-        hu: Of the blood.
+        thickness_mm: Thickness across the sheet.
+        span: Range of y that it covers, from back to front, mm.
+        hu: HU of the blood.
     """
 
     place: str
@@ -54,14 +54,15 @@ class Sheet:
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """A parenchymal bleed.
+    """Plan of a parenchymal haemorrhage.
 
     Attributes:
-        centre, radii, turn_deg: An ellipsoid, turned about z.
-        rough: How far its edge departs from that, share of the smallest radius.
-        hu: Of the clot.
-        oedema_mm: Width of the dark rim.
-        mass: How much of its radius it pushes the brain aside.
+        centre, radii, turn_deg: Ellipsoid: centre and radii (x, y, z) in mm, and rotation about z
+            in degrees.
+        rough: Deviation of its edge from the ellipsoid, as a share of the smallest radius.
+        hu: HU of the clot.
+        oedema_mm: Width of the dark rim of oedema.
+        mass: Distance by which it pushes the brain aside, as a share of its radius.
     """
 
     centre: Point
@@ -75,13 +76,13 @@ class Blob:
 
 @dataclass(frozen=True, slots=True)
 class Sulcal:
-    """Subarachnoid blood around a centre: density falls with distance.
+    """Plan of subarachnoid blood around a centre, denser towards it.
 
     Attributes:
-        centre, reach: Middle and half-widths (x, y, z).
-        hu: Of the blood.
-        fill: Share of the fluid that it replaces at the centre.
-        patchy: How uneven that is.
+        centre, reach: Centre and half-widths, (x, y, z) mm.
+        hu: HU of the blood.
+        fill: Share of the fluid that blood replaces at the centre.
+        patchy: Strength of the random variation of that share.
     """
 
     centre: Point
@@ -93,13 +94,13 @@ class Sulcal:
 
 @dataclass(frozen=True, slots=True)
 class Ventricular:
-    """Blood in the ventricles: the part behind a level, or a whole chamber.
+    """Plan of blood in the ventricles: a layer behind a level, or a whole chamber.
 
     Attributes:
-        chambers: Of `left`, `right`, `third`, `fourth`.
-        level: Blood lies behind this y, mm (the patient lies on the back).
-        cast: Blood fills the chamber instead.
-        hu: Of the blood.
+        chambers: Chambers with blood: `left`, `right`, `third`, `fourth`.
+        level: y in mm behind which blood lies (the patient lies on the back).
+        cast: Whether blood fills the chambers instead.
+        hu: HU of the blood.
     """
 
     chambers: tuple[str, ...]
@@ -113,8 +114,8 @@ class BleedPlan:
     """All bleeds of one subject.
 
     Attributes:
-        widen_mm: How far the ventricles widen because blood blocks them.
-        names: Subtypes of the bleeds.
+        widen_mm: Distance by which ventricle walls move outwards because blood blocks the outflow.
+        names: Names of the subtypes that are present.
     """
 
     surfaces: tuple[Surface, ...] = ()

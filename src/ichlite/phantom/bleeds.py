@@ -17,11 +17,19 @@ from ichlite.phantom.brain_tissue import Brain, Displacement
 from ichlite.phantom.fields import Float, Grid, Point, ellipsoid, smooth_noise, step
 
 CENTRE: Point = (0.0, -18.0, 8.0)
-"""From here the directions of surface bleeds are counted, (x, y, z) mm."""
+"""Point (x, y, z), mm, from which the directions of surface bleeds are counted."""
 
 
 def surface_thickness(atlas: Atlas, surface: Surface) -> Float:
-    """Return the thickness (mm) of a surface collection over BRAIN_BOX, 0 where there is none."""
+    """Return the thickness map of a surface haematoma over BRAIN_BOX, mm; 0 elsewhere.
+
+    Args:
+        atlas: Head that the haematoma lies in.
+        surface: Plan of the haematoma.
+
+    Returns:
+        (z, y, x) float32.
+    """
     z, y, x = atlas.brain_grid.mesh_mm()
     d = np.asarray(surface.direction, np.float32)
     around = np.array([-d[1], d[0], 0], np.float32)
@@ -40,7 +48,16 @@ def surface_thickness(atlas: Atlas, surface: Surface) -> Float:
 
 
 def displace(plan: BleedPlan, atlas: Atlas, displacement: Displacement) -> list[Float]:
-    """Add the plan's mass effect to `displacement`; return each surface's thickness map."""
+    """Add the mass effect of a plan's bleeds to a displacement field.
+
+    Args:
+        plan: Bleeds of the subject.
+        atlas: Head that the bleeds lie in.
+        displacement: Field that is changed in place.
+
+    Returns:
+        Thickness map, over BRAIN_BOX in mm, of each surface haematoma.
+    """
     displacement.widen_ventricles(plan.widen_mm)
     maps = []
     for surface in plan.surfaces:
@@ -58,17 +75,17 @@ def displace(plan: BleedPlan, atlas: Atlas, displacement: Displacement) -> list[
 
 
 class Blood:
-    """Painter of a plan into a brain.
+    """Painter of planned bleeds into a brain's HU.
 
     Args:
-        brain: Changed in place (`hu`).
-        displacement: Of that brain.
+        brain: Brain, whose `hu` is changed in place.
+        displacement: Displacement field of that brain.
         rng: Source of randomness.
 
     Attributes:
         weight: Share of blood in each voxel, [0, 1], over BRAIN_BOX, by subtype name.
-        front_mm: How far in front each voxel lies for a patient on the back.
-        septum_mm: Half of the gap between the lateral ventricles.
+        front_mm: Height of each voxel towards the front, mm, for a patient on the back.
+        septum_mm: Half-width of the septum between the lateral ventricles, mm.
     """
 
     def __init__(self, brain: Brain, displacement: Displacement, rng: np.random.Generator) -> None:
@@ -81,7 +98,12 @@ class Blood:
         self.mottle = smooth_noise(rng, brain.grid.shape, brain.grid.spacing_mm, 7.0)
 
     def paint(self, plan: BleedPlan, thickness: list[Float]) -> None:
-        """Paint every bleed of the plan."""
+        """Paint every bleed of a plan.
+
+        Args:
+            plan: Bleeds of the subject.
+            thickness: Thickness map of each surface haematoma, as `displace` returns them.
+        """
         for blob in plan.blobs:
             self._blob(blob)
         for sulcal in plan.sulcal:
@@ -184,12 +206,15 @@ class Blood:
 
 
 def chambers_of(bleed: Ventricular, grid: Grid, septum_mm: float = 3.0) -> NDArray[np.bool_]:
-    """Return which voxels lie where the bleed's chambers are, in their walls or not.
+    """Return the voxels in the regions of a bleed's ventricular chambers, walls included.
 
     Args:
-        bleed: Names the chambers.
-        grid: In template coordinates.
-        septum_mm: Half of what is left out between the lateral ventricles.
+        bleed: Plan that names the chambers.
+        grid: Grid in template coordinates.
+        septum_mm: Half-width of the gap left between the lateral ventricles, mm.
+
+    Returns:
+        (z, y, x) bool.
     """
     z, y, x = grid.mesh_mm()
     chamber = np.zeros(grid.shape, bool)
@@ -206,11 +231,11 @@ def chambers_of(bleed: Ventricular, grid: Grid, septum_mm: float = 3.0) -> NDArr
 
 
 def falx_floor_mm(y: Float) -> Float:
-    """Return how far down (z mm) the falx reaches at each y: high in front, low behind."""
+    """Return the height (z, mm) of the lower edge of the falx at each y (mm)."""
     arch = 34 - 0.006 * (y + 10) ** 2 - np.clip(-(y + 35), 0, 80) * 0.35
     return np.where(y > 20, np.maximum(arch - 1.1 * (y - 20), -8), arch).astype(np.float32)
 
 
 def tentorium_mm(x: Float, y: Float) -> Float:
-    """Return the height (z mm) of the tentorium over (x, y)."""
+    """Return the height (z, mm) of the tentorium at each x and y (mm)."""
     return (4 - 0.42 * np.abs(x) - 0.22 * np.clip(-(y + 42), 0, 80)).astype(np.float32)

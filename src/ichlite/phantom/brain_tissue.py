@@ -15,12 +15,12 @@ from ichlite.phantom.fields import Float, Grid, Point, smooth_noise, step, upsam
 
 @dataclass(frozen=True, slots=True)
 class BrainTraits:
-    """Traits in which brains differ; HU before the scanner's own offset.
+    """Individual traits of a brain; HU exclude the scanner's own offset.
 
     Attributes:
-        grey_hu, white_hu, csf_hu: Tissue values.
-        ventricle_mm: How far the ventricle walls stand out from the template's.
-        atrophy: Share of cortex given to the sulci, about -0.1 (young, tight) to 0.45.
+        grey_hu, white_hu, csf_hu: HU of grey matter, white matter and cerebrospinal fluid.
+        ventricle_mm: Distance of the ventricle walls outwards from the template's, mm.
+        atrophy: Share of cortex replaced by sulci, from about -0.1 (young, tight) to 0.45.
         matter_change: Depth of white-matter hypodensity (leukoaraiosis), HU.
     """
 
@@ -33,7 +33,7 @@ class BrainTraits:
 
 
 def draw_brain_traits(rng: np.random.Generator) -> BrainTraits:
-    """Return the traits of a random adult."""
+    """Draw the brain traits of a random adult."""
     old = rng.beta(1.3, 1.3)
     atrophy = -0.05 + 0.62 * old**1.3 + rng.normal(0, 0.06)
     ventricle = -1.2 + 4.2 * old**1.5 + rng.normal(0, 0.8)
@@ -52,10 +52,10 @@ def draw_brain_traits(rng: np.random.Generator) -> BrainTraits:
 
 
 class Displacement:
-    """Smooth field of how far the brain moved, mm, (3, coarse z, y, x) in order (z, y, x).
+    """Smooth field of the brain's displacement from the template, mm.
 
     Args:
-        atlas: The template.
+        atlas: Template head.
     """
 
     def __init__(self, atlas: Atlas) -> None:
@@ -70,17 +70,28 @@ class Displacement:
         self.mesh = np.meshgrid(*axes, indexing="ij")
 
     def widen_ventricles(self, mm: float) -> None:
-        """Push the ventricle walls out by `mm` (in, when negative)."""
+        """Move the ventricle walls outwards by a distance in mm; inwards if negative."""
         self.field += np.float32(mm) * self.atlas.ventricle_push
 
     def wobble(self, rng: np.random.Generator, mm: float) -> None:
-        """Add a random smooth shift of about `mm`, so that no two sulci lie alike."""
+        """Add a random smooth displacement, so that no two brains have the same sulci.
+
+        Args:
+            rng: Source of randomness.
+            mm: Typical size of the displacement.
+        """
         shape = self.field.shape[1:]
         for axis in range(3):
             self.field[axis] += np.float32(mm) * smooth_noise(rng, shape, (4.0, 4.0, 4.0), 26.0)
 
     def push_from(self, centre: Point, radius_mm: float, share: float) -> None:
-        """Push tissue radially away from a mass of `radius_mm` at `centre` (x, y, z)."""
+        """Push tissue radially away from a mass.
+
+        Args:
+            centre: Centre of the mass, (x, y, z) mm.
+            radius_mm: Radius of the mass.
+            share: Displacement at the edge of the mass, as a share of its radius.
+        """
         z, y, x = self.mesh
         gap = np.stack([z - centre[2], y - centre[1], x - centre[0]])
         distance = np.sqrt((gap**2).sum(0)) + 1e-3
@@ -92,7 +103,12 @@ class Displacement:
         self.field += (share * radius_mm * size / distance * gap).astype(np.float32)
 
     def push_inward(self, thickness_mm: Float, reach_mm: float) -> None:
-        """Push the brain in from the inner table by `thickness_mm` (over BRAIN_BOX)."""
+        """Push the brain inwards from the inner table.
+
+        Args:
+            thickness_mm: Displacement at the inner table, over BRAIN_BOX.
+            reach_mm: Depth over which the displacement decays to 1/e.
+        """
         knots = self.field.shape[1:]
         index = [
             np.linspace(0, n - 1, k).round().astype(int)
@@ -104,13 +120,18 @@ class Displacement:
         self.field += self.atlas.inward * size
 
     def shift_midline(self, side: float, mm: float) -> None:
-        """Shift deep structures sideways by `mm` towards `side` (-1 left, 1 right)."""
+        """Shift deep structures sideways.
+
+        Args:
+            side: Direction: -1 left, 1 right.
+            mm: Distance at the centre.
+        """
         z, y, x = self.mesh
         size = np.exp(-((x / 32) ** 2) - ((y + 5) / 45) ** 2 - ((z - 12) / 28) ** 2)
         self.field[2] += np.float32(side * mm) * size.astype(np.float32)
 
     def at(self, point: Point) -> Point:
-        """Return where a template point (x, y, z) lies after the displacement."""
+        """Return the place (x, y, z), mm, to which a template point is displaced."""
         knots = self.field.shape[1:]
         grid, zyx = self.grid, reversed(point)
         axes = zip(zyx, grid.origin_mm, grid.spacing_mm, grid.shape, knots, strict=True)
@@ -122,12 +143,12 @@ class Displacement:
 
 @dataclass(frozen=True, slots=True)
 class Brain:
-    """Brain of one subject over BRAIN_BOX.
+    """Tissue fractions and HU of one subject's brain over BRAIN_BOX.
 
     Attributes:
-        grid: Of the arrays.
-        grey, white, ventricle: Fractions in [0, 1]; what is left in the cavity is CSF.
-        depth_mm: Distance in from the inner table, negative outside the cavity.
+        grid: Grid of the arrays.
+        grey, white, ventricle: Fractions in [0, 1]; the rest of the cavity is cerebrospinal fluid.
+        depth_mm: Depth below the inner table; negative outside the cavity.
         hu: HU of brain and CSF.
     """
 
@@ -140,7 +161,7 @@ class Brain:
 
     @property
     def csf(self) -> Float:
-        """Return the fraction of fluid outside the ventricles."""
+        """Return the fraction of cerebrospinal fluid outside the ventricles, [0, 1]."""
         return np.asarray(np.clip(1 - self.grey - self.white - self.ventricle, 0, 1))
 
 
@@ -166,7 +187,14 @@ def _moved(displacement: Displacement, maps: tuple[Float, ...], share: float = 1
 def grow_brain(
     atlas: Atlas, traits: BrainTraits, displacement: Displacement, rng: np.random.Generator
 ) -> Brain:
-    """Return the subject's brain: template moved, sulci widened, HU filled in."""
+    """Build a subject's brain from the template: displaced, with atrophy, and with HU filled in.
+
+    Args:
+        atlas: Template head.
+        traits: Traits of the subject.
+        displacement: Displacement field of the subject.
+        rng: Source of randomness.
+    """
     grid = atlas.brain_grid
     grey, white, ventricle = _moved(displacement, (atlas.grey, atlas.white, atlas.ventricle))
     if traits.ventricle_mm > 0:  # a wide push folds the narrow ventricles: keep what was fluid

@@ -20,11 +20,11 @@ Box = tuple[slice, slice, slice]
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Regular grid of voxels.
+    """Regular grid of voxels in a coordinate system of millimetres.
 
     Attributes:
         shape: Voxels along (z, y, x).
-        origin_mm: Centre of voxel (0, 0, 0), (z, y, x).
+        origin_mm: Coordinates (z, y, x) of the centre of voxel (0, 0, 0).
         spacing_mm: Distance between centres, (z, y, x).
 
     Example:
@@ -46,14 +46,23 @@ class Grid:
         return z, y, x
 
     def mesh_mm(self, box: Box | None = None) -> tuple[Float, Float, Float]:
-        """Return open (broadcastable) coordinate arrays z, y, x of a box, mm."""
+        """Return coordinate arrays z, y, x in mm that broadcast against each other.
+
+        Args:
+            box: Voxels to return them for, as slices along (z, y, x); None for all.
+        """
         z, y, x = self.axes_mm()
         if box is not None:
             z, y, x = z[box[0]], y[box[1]], x[box[2]]
         return z[:, None, None], y[None, :, None], x[None, None, :]
 
     def box(self, centre: Point, reach: Point) -> Box:
-        """Return the slices of voxels within `reach` (x, y, z mm) of `centre` (x, y, z mm)."""
+        """Return the voxels around a point, as slices along (z, y, x), cut at the edge of the grid.
+
+        Args:
+            centre: Point (x, y, z), mm.
+            reach: Half-widths of the box, (x, y, z) mm.
+        """
         slices = []
         for axis, (c, r) in enumerate(zip(reversed(centre), reversed(reach), strict=True)):
             low = int(np.floor((c - r - self.origin_mm[axis]) / self.spacing_mm[axis]))
@@ -82,9 +91,14 @@ def _taps(n: int, knots: int, smooth: bool) -> tuple[tuple[NDArray[np.intp], Flo
 
 
 def upsample(coarse: Float, shape: tuple[int, ...], *, smooth: bool = False) -> Float:
-    """Return `coarse` (any rank) spread over an array of `shape`, linear or B-spline.
+    """Interpolate a coarse array to a larger shape, linearly or by B-splines.
 
-    Plain sums, no matrix product: the bytes do not depend on the number of threads.
+    Results do not depend on the number of threads, since plain sums are used, no matrix product.
+
+    Args:
+        coarse: Float array of any rank.
+        shape: Shape of the result, of the same rank.
+        smooth: Whether to use B-splines instead of linear interpolation.
 
     Example:
         >>> upsample(np.array([0.0, 1.0], np.float32), (3,)).tolist()
@@ -108,11 +122,11 @@ def upsample(coarse: Float, shape: tuple[int, ...], *, smooth: bool = False) -> 
 def smooth_noise(
     rng: np.random.Generator, shape: tuple[int, ...], spacing_mm: tuple[float, ...], scale_mm: float
 ) -> Float:
-    """Return a smooth Gaussian field of about unit variance with bumps of `scale_mm`.
+    """Return a smooth random field of about unit variance.
 
     Args:
         rng: Source of randomness.
-        shape: Of the result.
+        shape: Shape of the result.
         spacing_mm: Voxel size along each axis.
         scale_mm: Distance between the knots of the field.
     """
@@ -137,14 +151,17 @@ def step(distance: NDArray[np.floating[Any]], width: float = 1.0) -> Float:
 def ellipsoid(
     grid: Grid, centre: Point, radii: Point, *, turn_deg: float = 0.0, margin: float = 1.0
 ) -> tuple[Box, Float]:
-    """Return a box and the signed distance (mm, about) to an ellipsoid there, negative inside.
+    """Return the signed distance to an ellipsoid in a box around it, approximately, in mm.
 
     Args:
-        grid: Where.
-        centre: (x, y, z) mm.
-        radii: (x, y, z) mm.
-        turn_deg: Rotation about z.
+        grid: Grid on which the distance is computed.
+        centre: Centre of the ellipsoid, (x, y, z) mm.
+        radii: Radii along (x, y, z), mm.
+        turn_deg: Rotation about z, degrees.
         margin: Extra reach of the box beyond the surface, mm.
+
+    Returns:
+        The box, as slices along (z, y, x), and the distance in it, negative inside.
     """
     reach = max(radii[0], radii[1]) if turn_deg else 0.0
     box = grid.box(
@@ -161,7 +178,17 @@ def ellipsoid(
 
 
 def capsule(grid: Grid, start: Point, end: Point, radius: float) -> tuple[Box, Float]:
-    """Return a box and the signed distance (mm) to a round-ended rod, negative inside."""
+    """Return the signed distance in mm to a rod with round ends, in a box around it.
+
+    Args:
+        grid: Grid on which the distance is computed.
+        start: One end of the rod's axis, (x, y, z) mm.
+        end: Other end of the axis, (x, y, z) mm.
+        radius: Radius in mm.
+
+    Returns:
+        The box, as slices along (z, y, x), and the distance in it, negative inside.
+    """
     p, q = np.asarray(start, np.float32), np.asarray(end, np.float32)
     centre, half = (p + q) / 2, np.abs(q - p) / 2 + np.float32(radius + 1)
     box = grid.box(
@@ -182,6 +209,13 @@ def capsule(grid: Grid, start: Point, end: Point, radius: float) -> tuple[Box, F
 
 
 def blend(hu: Float, box: Box, weight: Float, value: float | Float) -> None:
-    """Mix `value` into `hu[box]` in place, by `weight` in [0, 1]."""
+    """Mix a value into HU in place.
+
+    Args:
+        hu: (z, y, x) float32 HU.
+        box: Voxels to change, as slices along (z, y, x).
+        weight: Share of the new value in each voxel of the box, [0, 1].
+        value: HU to mix in.
+    """
     target = hu[box]
     target += weight * (value - target)

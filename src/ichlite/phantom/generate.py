@@ -21,17 +21,17 @@ Progress = Callable[[int, int], None]
 SMALLEST_GRID, LARGEST_GRID = 32, 1024
 
 GENERATOR_VERSION = 2
-"""Raised when the same seed would give other bytes."""
+"""Version of the generator, raised whenever the same seed would give other images."""
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """Counts of what was generated.
+    """Counts of generated images, patients and positive slices.
 
     Attributes:
-        images, patients: Counts.
-        positives: Slices with any blood and with each subtype.
-        store_hash: Of a store; None for DICOM.
+        images, patients: Number of images and of patients.
+        positives: Number of slices with any haemorrhage and with each subtype.
+        store_hash: Hash of the store; None for DICOM.
     """
 
     images: int
@@ -41,7 +41,7 @@ class Made:
 
 
 class Tally:
-    """Counter of subjects as they come."""
+    """Running counts of generated subjects."""
 
     def __init__(self) -> None:
         self.images = 0
@@ -49,7 +49,11 @@ class Tally:
         self.positives = dict.fromkeys(CLASSES, 0)
 
     def add(self, labels: NDArray[np.uint8]) -> None:
-        """Count one subject by its labels, (slice, 5)."""
+        """Count one subject.
+
+        Args:
+            labels: (slice, 5) labels of its slices, 0 or 1.
+        """
         self.images += len(labels)
         self.patients += 1
         self.positives[ANY] += int(labels.any(1).sum())
@@ -57,19 +61,19 @@ class Tally:
             self.positives[name] += int(count)
 
     def made(self, store_hash: str | None = None) -> Made:
-        """Return the counts."""
+        """Return the counts so far, with the hash of the finished store if there is one."""
         return Made(self.images, self.patients, self.positives, store_hash)
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Order of phantoms to generate.
+    """Specification of the phantoms to generate.
 
     Attributes:
         subjects: Number of patients.
         seed: Random seed; the same one, with the same balance and grid, gives the same images.
         balance: Mix of bleeds, `paper` or `training`; see `plans.BALANCES`.
-        grid: Rows, and columns, of an image.
+        grid: Rows, and columns, of an image in pixels.
     """
 
     subjects: int
@@ -78,12 +82,16 @@ class Order:
     grid: int = 256
 
     def subject(self, index: int) -> Subject:
-        """Return subject `index`."""
+        """Generate one subject of this order.
+
+        Args:
+            index: Number of the subject, from 0.
+        """
         return generate_subject(self.seed, index, mix_named(self.balance), grid=self.grid)
 
 
 def split_of(seed: int, index: int) -> str:
-    """Return the split (80/10/10) of a subject, fixed by seed and index.
+    """Return the split of a phantom subject, drawn 80/10/10 from seed and index.
 
     Example:
         >>> [split_of(0, k) for k in range(10)].count("train") in (8,)
@@ -94,7 +102,11 @@ def split_of(seed: int, index: int) -> str:
 
 
 def patient_name(seed: int, index: int) -> str:
-    """Return the patient's name.
+    """Return the name of a phantom patient.
+
+    Args:
+        seed: Random seed of the set.
+        index: Number of the subject, from 0.
 
     Example:
         >>> patient_name(3, 12)
@@ -126,10 +138,16 @@ def store_rows(subject: Subject, seed: int) -> list[StoreRow]:
 
 
 def check_counts(what: str, count: int, processes: int, seed: int) -> None:
-    """Refuse an order of nothing, by nobody, or with a negative seed.
+    """Raise an error if a count or a seed is out of range.
+
+    Args:
+        what: What is to be made, such as `subjects`, for the message.
+        count: How many are to be made.
+        processes: Number of processes.
+        seed: Random seed.
 
     Raises:
-        UsageError: A count below one, or a seed below zero.
+        UsageError: A count is below one, or the seed is negative.
     """
     for name, number in ((what, count), ("processes", processes)):
         if number < 1:
@@ -139,10 +157,15 @@ def check_counts(what: str, count: int, processes: int, seed: int) -> None:
 
 
 def subjects_of(order: Order, processes: int = 1) -> Iterator[Subject]:
-    """Yield the subjects of an order, by index, made by `processes` processes.
+    """Generate the subjects of an order in several processes, and yield them by index.
+
+    Args:
+        order: Specification of the phantoms.
+        processes: Number of processes; it does not change the images.
 
     Raises:
-        UsageError: Counts below one, a negative seed, a matrix out of range, an unknown balance.
+        UsageError: A count is below one, the seed negative, the grid out of range, or the balance
+            unknown.
         StoreError: A worker process died.
     """
     check_counts("subjects", order.subjects, processes, order.seed)
@@ -159,12 +182,12 @@ def subjects_of(order: Order, processes: int = 1) -> Iterator[Subject]:
 def write_store(
     path: Path, order: Order, *, processes: int = 1, progress: Progress | None = None
 ) -> Made:
-    """Generate a store of phantoms.
+    """Generate phantoms as a prepared store.
 
     Args:
         path: Folder to make.
         order: What to generate; its grid must be 256.
-        processes: Worker processes; changes no byte.
+        processes: Number of processes; it does not change the store.
         progress: Called with (subjects done, subjects in all).
 
     Returns:

@@ -44,15 +44,15 @@ _FACE = np.array(
 
 @dataclass(frozen=True, slots=True)
 class SkullTraits:
-    """Traits in which skulls differ: thicknesses, mm, and what the cavities hold.
+    """Individual traits of a skull and scalp; thicknesses in mm.
 
     Attributes:
-        skull_mm: Mean thickness of the vault.
-        scalp_mm: Skin and fat over it.
+        skull_mm: Mean thickness of the skull vault.
+        scalp_mm: Thickness of skin and fat over the skull.
         bumps_mm: Unevenness of the inner table (hyperostosis at the upper end).
-        sinus_fluid: Share of the sinuses and mastoids that is opaque.
-        fat: Where soft tissue turns to fat, in units of the texture's spread.
-        swelling: Scalp haematoma: centre (x, y, z) on the vault and height, mm.
+        sinus_fluid: Probability that a sinus or mastoid is opaque, 0 to 1.
+        fat: Threshold of the soft-tissue texture beyond which it is fat, in units of its spread.
+        swelling: Scalp haematoma: centre (x, y, z) on the vault and height, mm; None for none.
     """
 
     skull_mm: float
@@ -64,7 +64,12 @@ class SkullTraits:
 
 
 def draw_skull_traits(rng: np.random.Generator, blow: Point | None = None) -> SkullTraits:
-    """Return the traits of a random adult; `blow` is the direction of an injury, if any."""
+    """Draw the skull traits of a random adult.
+
+    Args:
+        rng: Source of randomness.
+        blow: Direction (x, y, z) of an injury, where a scalp haematoma is likely; None for none.
+    """
     swelling = None
     if rng.random() < (0.6 if blow else 0.15):
         a, h = rng.uniform(-1.4, 1.4), rng.uniform(-0.2, 0.9)
@@ -86,17 +91,17 @@ def draw_skull_traits(rng: np.random.Generator, blow: Point | None = None) -> Sk
 
 
 class HeadBuilder:
-    """Builder of one head, shape by shape.
+    """Builder of the HU of one head without its brain, structure by structure.
 
     Args:
-        atlas: The template.
-        traits: Of this head.
+        atlas: Template head.
+        traits: Traits of this head's skull.
         rng: Source of randomness.
 
     Attributes:
         hu: (z, y, x) float32 HU over HEAD_GRID.
-        inner_mm: Signed distance to this head's inner table, negative inside.
-        outer_mm: Signed distance to the outer table.
+        inner_mm: Signed distance to this head's inner table, negative inside, mm.
+        outer_mm: Signed distance to the outer table, negative inside, mm.
     """
 
     def __init__(self, atlas: Atlas, traits: SkullTraits, rng: np.random.Generator) -> None:
@@ -262,7 +267,12 @@ class HeadBuilder:
             self._shape(*capsule(HEAD_GRID, start, apex, 1.8), 45.0)
 
     def spine(self, cord_hu: float, csf_hu: float) -> None:
-        """Paint vertebrae around the canal, and cord and fluid in it."""
+        """Paint the vertebrae, and spinal cord and fluid in their canal.
+
+        Args:
+            cord_hu: HU of the spinal cord.
+            csf_hu: HU of the fluid.
+        """
         z, y, x = HEAD_GRID.mesh_mm()
         ring = step(-self.inner_mm, 1.0) * step(self.inner_mm - 5, 1.0) * step(z + 66, 4.0)
         gaps = upsample(
@@ -281,6 +291,6 @@ class HeadBuilder:
         self.hu += canal * (csf_hu + cord * (cord_hu - csf_hu) - self.hu)
 
     def insert(self, brain: Brain) -> None:
-        """Put the brain into the cavity."""
+        """Put a brain into the cranial cavity."""
         inside = step(self.inner_mm[BRAIN_BOX], 1.2)
         blend(self.hu, BRAIN_BOX, inside, brain.hu)

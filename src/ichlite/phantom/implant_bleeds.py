@@ -26,13 +26,13 @@ from ichlite.phantom.scanner import noise_like
 from ichlite.phantom.subject import label_slice, slice_cells
 
 PLAN_BRAIN_HU = 32.0
-"""Level of the brain that the HU of plans go with."""
+"""Brain level, HU, that the HU in bleed plans are relative to."""
 
 DEPTHS = 5
-"""Heights averaged over a slice's thickness."""
+"""Number of heights averaged over a slice's thickness."""
 
 FALX_MM = 5.0
-"""Thickest blood along the falx."""
+"""Largest thickness of blood along the falx, mm."""
 
 SUBDURAL_FLOOR_DEG = -20.0
 """Lowest edge of a subdural, as an angle at `bleeds.CENTRE`."""
@@ -41,10 +41,10 @@ SEPTUM_MM = 0.5
 """Half of the wall between the lateral ventricles: the head's own one shows."""
 
 FAINT = (0.6, 1.05)
-"""Range of the contrast of blood against brain, of that of phantoms: measured on real bleeds."""
+"""Range of the factor on the contrast of blood against brain, measured on real bleeds."""
 
 BLOB_BLUR_PX = 0.8
-"""Blur of the edge of a clot in tissue, which soaks into it."""
+"""Blur of a clot's edge in tissue, in pixels, because blood soaks into it."""
 
 _IN_FLUID = ("subarachnoid", "intraventricular")
 _LEAST_SHARE = 0.01
@@ -54,15 +54,15 @@ _LEAST_HU = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Implanted:
-    """Real scan with blood that was put in.
+    """A real scan with implanted blood.
 
     Attributes:
         hu: (slice, 256, 256) int16 HU.
         labels: (slice, 5) uint8, columns as `labels.NAMES`.
         lesion: (slice, 2) float32 row and column of the largest bleed; NaN where none.
         lesion_cells: (slice, 32, 32) uint8; see `data.store_parts.LesionCells`.
-        shares: Share of blood, [0, 1], (slice, 256, 256) float32, by subtype.
-        plan: The bleeds.
+        shares: Share of blood in each pixel, [0, 1], (slice, 256, 256) float32, by subtype.
+        plan: Bleeds that were implanted, adapted to the head.
     """
 
     hu: NDArray[np.int16]
@@ -135,12 +135,16 @@ class _Layers(Blood):
 
 
 def settle(plan: BleedPlan, head: RealHead) -> BleedPlan:
-    """Return the plan as it fits the head: what cannot be put truly is changed or left out.
+    """Adapt a plan of bleeds to a real head: change or leave out what would not look true.
 
-    A level of blood has as much of the head's ventricles behind it as it has of the template's.
-    Blood in sulci is dense enough to be seen in slices of 5 mm. The tentorium hardly shows in such
-    slices, so that there are no sheets on it; sheets on the falx push nothing aside, so that they
-    are thin. Subdurals keep above the hollows of the skull base, which they would fill.
+    A fluid level has as much of the head's ventricles behind it as it has of the template's. Blood
+    in sulci is dense enough to be seen in slices of 5 mm. There are no sheets on the tentorium,
+    which hardly shows in such slices; sheets on the falx are thin, since they push nothing aside.
+    Subdurals stay above the hollows of the skull base, which they would fill.
+
+    Args:
+        plan: Bleeds, as drawn for the template.
+        head: Measured head.
     """
     template = load_atlas()
     grid = template.brain_grid
@@ -199,16 +203,17 @@ def _raised(surface: Surface) -> Surface:
 def implant(
     head: RealHead, plan: BleedPlan, rng: np.random.Generator, hu_range: HuRange | None = None
 ) -> Implanted:
-    """Return the scan of a head with the bleeds of a plan in it.
+    """Implant the bleeds of a plan into a real scan.
 
     Args:
-        head: Without blood.
-        plan: Drawn as for a phantom.
+        head: Measured head without blood.
+        plan: Bleeds, as drawn for a phantom.
         rng: Source of randomness.
-        hu_range: Lowest and highest HU that the source knows; brighter becomes bone, as there.
+        hu_range: Lowest and highest HU that the source measured; brighter pixels become bone, as in
+            the source. None for all.
 
     Returns:
-        The scan; slices that no bleed reaches or pushes keep every bit.
+        The scan; slices that no bleed reaches or displaces are unchanged.
     """
     plan = settle(plan, head)
     displacement = Displacement(head.atlas)

@@ -20,7 +20,7 @@ from ichlite.phantom.plans import Mix, draw_plan, mix_named
 from ichlite.phantom.real_head import RealHead, measure_head
 
 IMPLANT_VERSION = 1
-"""Raised when the same seed would give other bytes."""
+"""Version of the implanting, raised whenever the same seed would give other images."""
 
 ALL = "all"
 _TRIES = 8
@@ -28,12 +28,12 @@ _TRIES = 8
 
 @dataclass(frozen=True, slots=True)
 class ImplantOrder:
-    """Order of scans with implanted bleeds to make.
+    """Specification of the scans with implanted bleeds to make.
 
     Attributes:
         source: Folder of the store that the heads come from.
         scans: Number of scans with blood to make.
-        seed: Random seed of heads, bleeds and where they lie.
+        seed: Random seed for the choice of heads, of bleeds and of their places.
         split: Split whose heads are taken: `train`, `validation`, `test` or `all`.
         balance: Mix of bleeds, `paper` or `training`; see `plans.BALANCES`.
     """
@@ -45,13 +45,13 @@ class ImplantOrder:
     balance: str = "training"
 
     def mix(self) -> Mix:
-        """Return the mix without its patients without blood."""
+        """Return the mix of bleeds without its entry for patients without blood."""
         return tuple(entry for entry in mix_named(self.balance) if entry[0])
 
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """Series that takes no blood, and why."""
+    """A series that no blood can be implanted in, and why."""
 
     series: str
     reason: str
@@ -73,15 +73,15 @@ def _opened(path: Path) -> Store:
 
 
 def quiet_series(store: Store, split: str = ALL) -> list[NDArray[np.int64]]:
-    """Return the rows, feet to head, of each series in which no slice bleeds, by name.
+    """Return the rows of each series without any haemorrhage, feet to head, sorted by name.
 
     Args:
-        store: With labels of slices, of real scans or phantoms.
-        split: Whose series; `all` for every split but `unused`.
+        store: Store of real scans or phantoms, with labels of slices.
+        split: Split to take series from; `all` for every split but `unused`.
 
     Raises:
         UnknownName: There is no such split.
-        StoreError: The store cannot say what is free of blood, or nothing in it is.
+        StoreError: The store's labels do not tell which slices are free of blood, or no series is.
     """
     if split not in (ALL, *SPLITS):
         raise UnknownName("split", split, [ALL, *SPLITS])
@@ -110,18 +110,18 @@ def quiet_series(store: Store, split: str = ALL) -> list[NDArray[np.int64]]:
 def implant_series(
     store: Store, rows: NDArray[np.int64], order: ImplantOrder, series: int, numbers: range
 ) -> list[Implanted]:
-    """Return scans of one series with blood put in.
+    """Implant bleeds into one series, once for each number.
 
     Args:
-        store: Holds the series.
-        rows: Of the series, feet to head.
-        order: Seed and mix.
+        store: Store that holds the series.
+        rows: Row numbers of the series, feet to head.
+        order: Specification of the scans, for seed and mix.
         series: Number of the series within the store.
-        numbers: Of the scans within the series; each has its own plan.
+        numbers: Numbers of the scans to make of this series; each has its own plan of bleeds.
 
     Raises:
-        StoreError: The series has blood of its own.
-        SeriesError: Its skull was not found.
+        StoreError: The series shows blood already.
+        SeriesError: Its skull cannot be found.
     """
     if store.any[rows].any():
         raise StoreError(
@@ -161,7 +161,14 @@ def _make(job: _Job) -> list[Implanted] | str:
 def implant_rows(
     store: Store, rows: NDArray[np.int64], made: Implanted, tag: str
 ) -> list[StoreRow]:
-    """Return the store rows of an implanted scan: patient and split are those of the head."""
+    """Return the store rows of an implanted scan; patient and split stay those of the head.
+
+    Args:
+        store: Store that the head is from.
+        rows: Row numbers of the head's series, feet to head.
+        made: Implanted scan.
+        tag: Suffix for the names of images, study and series.
+    """
     return [
         StoreRow(
             image=f"{store.image[row]}-{tag}",
@@ -182,12 +189,12 @@ def implant_rows(
 def write_implants(
     path: Path, order: ImplantOrder, *, processes: int = 1, progress: Progress | None = None
 ) -> tuple[Made, tuple[LeftOut, ...]]:
-    """Make a store of implanted scans.
+    """Make a store of real scans with implanted bleeds.
 
     Args:
         path: Folder to make.
         order: What to make.
-        processes: Worker processes; changes no byte.
+        processes: Number of processes; it does not change the store.
         progress: Called with (scans done, scans in all).
 
     Returns:

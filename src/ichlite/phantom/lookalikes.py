@@ -24,7 +24,7 @@ _VESSELS: tuple[tuple[Point, Point, float], ...] = (
 
 
 def membranes(brain: Brain, rng: np.random.Generator) -> None:
-    """Paint falx, tentorium and dural sinuses into `brain.hu`."""
+    """Paint falx, tentorium and dural sinuses into a brain's HU, in place."""
     z, y, x = brain.grid.mesh_mm()
     depth, hu = brain.depth_mm, brain.hu
     wave = smooth_noise(rng, brain.grid.shape, brain.grid.spacing_mm, 22.0)
@@ -50,7 +50,7 @@ def membranes(brain: Brain, rng: np.random.Generator) -> None:
 
 
 def vessels(brain: Brain, displacement: Displacement, rng: np.random.Generator) -> None:
-    """Paint the arteries of the skull base into `brain.hu`."""
+    """Paint the arteries of the skull base into a brain's HU, in place."""
     value = rng.uniform(40, 56)
     for side in (-1.0, 1.0):
         for start, end, radius in _VESSELS:
@@ -121,7 +121,7 @@ class _Chalk:
 
 
 def calcifications(brain: Brain, displacement: Displacement, rng: np.random.Generator) -> None:
-    """Paint calcified choroid plexus, pineal, basal ganglia and falx into `brain.hu`."""
+    """Paint calcified choroid plexus, pineal, basal ganglia and falx into a brain's HU."""
     chalk = _Chalk(brain, displacement, rng)
     if rng.random() < 0.75:
         chalk.plexus()
@@ -139,7 +139,7 @@ def calcifications(brain: Brain, displacement: Displacement, rng: np.random.Gene
 
 
 def old_lesions(brain: Brain, rng: np.random.Generator) -> None:
-    """Paint, now and then, infarcts, cavities and masses without blood into `brain.hu`."""
+    """Paint, at random, infarcts, cavities and masses without blood into a brain's HU."""
     tissue = np.clip(brain.grey + brain.white, 0, 1)
     for chance, low, high, size in ((0.22, -14, -6, 26), (0.12, -28, -20, 18), (0.08, 4, 14, 11)):
         if rng.random() > chance:
@@ -162,7 +162,11 @@ def old_lesions(brain: Brain, rng: np.random.Generator) -> None:
 
 
 def operated(head: HeadBuilder, displacement: Displacement, rng: np.random.Generator) -> bool:
-    """Paint traces of an operation into `head.hu`; return whether there is metal to streak."""
+    """Paint traces of an operation, such as a shunt, into a head's HU, in place.
+
+    Returns:
+        Whether metal was added, which causes streaks.
+    """
     side = float(rng.choice([-1.0, 1.0]))
     kind = rng.random()
     if kind < 0.5:  # shunt or drain through a burr hole into a ventricle
@@ -203,6 +207,6 @@ def operated(head: HeadBuilder, displacement: Displacement, rng: np.random.Gener
 
 
 def sinus_edge(head: HeadBuilder) -> None:
-    """Paint the faint dura that lines the inner table into `head.hu`."""
+    """Paint the faint dura along the inner table into a head's HU, in place."""
     inner = head.inner_mm[BRAIN_BOX]
     blend(head.hu, BRAIN_BOX, 0.8 * step(np.abs(inner + 0.6) - 0.6, 0.8), 50.0)

@@ -67,14 +67,24 @@ def mix_named(name: str) -> Mix:
 
 
 def draw_plan(rng: np.random.Generator, mix: Mix) -> BleedPlan:
-    """Return the bleeds of a random subject, drawn from `mix`."""
+    """Draw the bleeds of a random subject from a mix of subtypes.
+
+    Args:
+        rng: Source of randomness.
+        mix: Combinations of subtypes with their frequencies.
+    """
     shares = np.array([share for _, share in mix])
     names = mix[int(rng.choice(len(mix), p=shares / shares.sum()))][0]
     return plan_of(rng, names)
 
 
 def plan_of(rng: np.random.Generator, names: tuple[str, ...]) -> BleedPlan:
-    """Return a random plan with exactly these subtypes."""
+    """Draw a random plan of bleeds with exactly these subtypes.
+
+    Args:
+        rng: Source of randomness.
+        names: Names of the subtypes.
+    """
     side = float(rng.choice([-1.0, 1.0]))
     surfaces: list[Surface] = []
     sheets: list[Sheet] = []

@@ -26,7 +26,7 @@ from ichlite.phantom.real_skull import BONE_HU, PIXEL_MM, Skull, find_skull
 from ichlite.phantom.view import Camera
 
 FLUID_BELOW_BRAIN_HU = 26.0
-"""How much darker than the median of a brain its fluid is."""
+"""Difference in HU between the median of a brain and its fluid."""
 
 _RIM_MM = 1.5
 _WIDEST_MM = 11.0
@@ -35,20 +35,20 @@ _WIDEST_MM = 11.0
 
 @dataclass(frozen=True, slots=True)
 class RealHead:
-    """Measured scan of a head without blood; volumes are (slice, 256, 256).
+    """Measurements of a real scan of a head without blood; volumes are (slice, 256, 256).
 
     Attributes:
-        hu: int16, as it came.
-        skull: Cavity, positions, and how the template lies over them.
-        soft: float32 HU where bone and its rim are replaced by the nearest brain.
-        fluid: Share of cerebrospinal fluid, ventricles too, [0, 1].
-        ventricle: The part of it in ventricles.
-        sulcal: The part of it in sulci and cisterns.
+        hu: int16 HU of the scan.
+        skull: Cranial cavity, slice positions, and alignment with the template.
+        soft: float32 HU, with bone and its rim replaced by the nearest brain.
+        fluid: Share of cerebrospinal fluid, ventricles included, [0, 1].
+        ventricle: Share of fluid in the ventricles, [0, 1].
+        sulcal: Share of fluid in sulci and cisterns, [0, 1].
         local: HU of the brain around each pixel, without its fluid.
         level: Median HU of the deep brain.
-        noise: (slice,) spread of the pixel noise, HU.
-        grain: Of the noise, as in `scanner.Physics`.
-        atlas: The head over the template's grid.
+        noise: (slice,) standard deviation of the pixel noise, HU.
+        grain: Texture of the noise, as in `scanner.Physics`.
+        atlas: The head on the template's grid.
     """
 
     hu: NDArray[np.int16]
@@ -64,11 +64,19 @@ class RealHead:
     atlas: Atlas
 
     def index(self, z_mm: float, stride: int = 1) -> Float:
-        """Return HEAD_GRID voxel coordinates (3, rows, columns) of the plane at `z_mm`."""
+        """Return HEAD_GRID voxel coordinates of a plane of the scan.
+
+        Args:
+            z_mm: Position of the plane along the scan axis.
+            stride: Step between pixels.
+
+        Returns:
+            (3, rows, columns).
+        """
         return Camera(self.skull.view).index(z_mm - self.skull.view.shift_mm[0], stride)
 
     def scan_mm(self) -> tuple[Float, Float, Float]:
-        """Return the place in the scan, (z, y, x) mm, of each voxel of BRAIN_BOX."""
+        """Return the scan coordinates (z, y, x), mm, of each voxel of BRAIN_BOX."""
         z, y, x = self.atlas.brain_grid.mesh_mm()
         back = np.linalg.inv(self.skull.view.turn).astype(np.float32)
         scan = (
@@ -79,14 +87,14 @@ class RealHead:
 
 
 def measure_head(hu: NDArray[np.int16], position_mm: NDArray[np.floating]) -> RealHead:
-    """Measure a head.
+    """Measure skull, fluid, brain level and noise of a head without blood.
 
     Args:
         hu: (slice, 256, 256) int16 HU, feet to head, front in row 0.
-        position_mm: (slice,) ascending.
+        position_mm: (slice,) positions along the scan axis, ascending.
 
     Raises:
-        SeriesError: No closed skull, or none that the template fits.
+        SeriesError: There is no closed skull, or the template fits none.
     """
     skull = find_skull(hu, position_mm)
     deep = skull.edge_mm < -6

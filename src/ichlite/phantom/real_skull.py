@@ -14,10 +14,10 @@ from ichlite.phantom.fields import Float
 from ichlite.phantom.view import View, turn_of
 
 BONE_HU = 98
-"""Bone from here on: what is brighter is clipped in sources that know -20 to 100 HU alone."""
+"""HU from which a pixel is bone; sources that measure only -20 to 100 HU clip brighter ones."""
 
 PIXEL_MM = 250 / 256
-"""Side of a pixel of the 256 grid where no header says it: a field of view of 250 mm."""
+"""Pixel size on the 256 grid, for a field of view of 250 mm, where no header states it."""
 
 WORST_FIT_MM = 4.0
 _FAR_MM = 12.0
@@ -31,15 +31,15 @@ _LEAST_SLICES = 8
 
 @dataclass(frozen=True, slots=True)
 class Skull:
-    """Place of a real head's cranial cavity.
+    """Cranial cavity of a real head, and its alignment with the template.
 
     Attributes:
         cavity: (slice, 256, 256) bool: inside the inner table.
         edge_mm: (slice, 256, 256) float32 distance to the inner table in the plane of the slice,
             negative inside, mm.
         position_mm: (slice,) along the scan axis, feet to head, 0 at the middle of the cavity.
-        view: Lays the template over the scan.
-        fit_mm: Mean distance between the two inner tables.
+        view: Transformation that aligns the template with the scan.
+        fit_mm: Mean distance between the inner tables of head and template.
     """
 
     cavity: NDArray[np.bool_]
@@ -50,14 +50,14 @@ class Skull:
 
 
 def find_skull(hu: NDArray[np.int16], position_mm: NDArray[np.floating]) -> Skull:
-    """Find the skull of a scan.
+    """Find the cranial cavity of a scan and align the template with it.
 
     Args:
         hu: (slice, 256, 256) int16 HU, feet to head, front in row 0.
-        position_mm: (slice,) along the scan axis, ascending.
+        position_mm: (slice,) positions along the scan axis, ascending.
 
     Raises:
-        SeriesError: No closed skull, or none that the template fits.
+        SeriesError: There is no closed skull, or the template fits none.
     """
     cavity = find_cavity(hu)
     slices = np.flatnonzero(cavity.any((1, 2)))
@@ -81,10 +81,13 @@ def find_skull(hu: NDArray[np.int16], position_mm: NDArray[np.floating]) -> Skul
 
 
 def find_cavity(hu: NDArray[np.int16]) -> NDArray[np.bool_]:
-    """Return where the brain and its fluid are: (slice, 256, 256) bool.
+    """Find the cranial cavity of a scan: brain and fluid, (slice, 256, 256) bool.
 
     A cavity is soft tissue that bone encloses in its slice; from the widest slice on, up and down,
     it must lie over or under the cavity of the slice before.
+
+    Args:
+        hu: (slice, 256, 256) int16 HU, feet to head, front in row 0.
     """
     from scipy import ndimage
 

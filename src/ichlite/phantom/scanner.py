@@ -14,19 +14,19 @@ from ichlite.phantom.view import View
 
 @dataclass(frozen=True, slots=True)
 class Physics:
-    """Effects that one scanner and protocol add to the truth; HU unless said.
+    """Image effects of one scanner and protocol; in HU unless stated otherwise.
 
     Attributes:
-        offset: Added to everything that is not air.
-        noise: Spread at the middle of the head.
+        offset: HU added to everything except air.
+        noise: Standard deviation of the noise at the middle of the head.
         grain: Apodisation of the noise spectrum, cycles a pixel.
-        blur_px: Of the reconstruction kernel.
+        blur_px: Standard deviation of the reconstruction kernel's blur, pixels.
         sharpen: Edge enhancement, share of the unsharp mask.
         cupping, cupping_px: Brightening beside bone and its decay length: a steep and a wide part.
         streak: Strength of the dark bands between dense bones.
-        table: 0 none, 1 a wide arc, 2 a U-shaped head rest.
-        padding: Value outside the scan circle, None for no circle.
-        tremor_px: Shift of a second, fainter image (motion), 0 for none.
+        table: Table in the image: 0 none, 1 a wide arc, 2 a U-shaped head rest.
+        padding: Value outside the scan circle; None for no circle.
+        tremor_px: Shift, in pixels, of a second, fainter image (motion); 0 for none.
     """
 
     offset: float
@@ -43,7 +43,7 @@ class Physics:
 
 
 def draw_physics(rng: np.random.Generator) -> Physics:
-    """Return a random scanner and protocol."""
+    """Draw a random scanner and protocol."""
     return Physics(
         offset=rng.uniform(-9.0, 3.0),
         noise=rng.uniform(1.9, 6.2),
@@ -60,7 +60,16 @@ def draw_physics(rng: np.random.Generator) -> Physics:
 
 
 def noise_like(rng: np.random.Generator, n: int, grain: float) -> Float:
-    """Return unit-variance noise with a filtered-backprojection-like spectrum."""
+    """Return noise of unit variance with a spectrum like that of filtered back-projection.
+
+    Args:
+        rng: Source of randomness.
+        n: Rows and columns.
+        grain: Apodisation of the spectrum, cycles per pixel.
+
+    Returns:
+        (n, n) float32.
+    """
     from scipy import fft
 
     fy = np.abs(fft.fftfreq(n)).astype(np.float32)[:, None]
@@ -87,10 +96,11 @@ def _grains() -> tuple[Float, Float]:
 
 
 def grain_of(likeness: float) -> float:
-    """Return the grain of noise whose neighbours in a row correlate by `likeness`.
+    """Return the noise texture (`Physics.grain`) that gives a correlation between neighbours.
 
     Args:
-        likeness: Correlation of pixels side by side, after subtraction of a 2 px Gaussian blur.
+        likeness: Correlation of horizontally adjacent pixels, after subtraction of a 2 px Gaussian
+            blur.
 
     Example:
         >>> 0.12 <= grain_of(0.5) < grain_of(0.1) <= 0.45
@@ -116,11 +126,11 @@ def _table(n: int, kind: int, pixel_mm: float, lift: float) -> Float:
 
 
 class Scanner:
-    """Scanner that turns true slices into scanned ones.
+    """Simulated scanner that adds the effects of `Physics` to slices of true HU.
 
     Args:
-        physics: Scanner and protocol.
-        view: For pixel sizes.
+        physics: Effects of scanner and protocol.
+        view: Geometry of the scan, for pixel sizes.
         rng: Source of randomness.
     """
 
@@ -138,7 +148,12 @@ class Scanner:
         self.outside = r > n / 2
 
     def scan(self, true: Float, metal: bool = False) -> NDArray[np.int16]:
-        """Return one scanned slice, int16 HU in [-1024, 3071]."""
+        """Return one scanned slice, int16 HU in [-1024, 3071].
+
+        Args:
+            true: (row, column) float32 true HU, at the view's resolution.
+            metal: Whether there is metal that causes streaks.
+        """
         from scipy import ndimage
 
         physics, rng = self.physics, self.rng

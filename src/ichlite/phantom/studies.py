@@ -48,17 +48,17 @@ def write_studies(
     compress: bool = False,
     progress: Progress | None = None,
 ) -> Made:
-    """Generate DICOM studies of phantoms.
+    """Generate phantoms as DICOM studies with a label table.
 
     Args:
         path: Folder to make: `PHANTOM-…/001.dcm …` and `labels.csv`, lesion positions in pixels.
-        order: What to generate.
-        processes: Worker processes; changes no byte.
-        compress: Lossless JPEG 2000.
+        order: Specification of the phantoms.
+        processes: Number of processes; it does not change the files.
+        compress: Whether to write lossless JPEG 2000 instead of uncompressed pixels.
         progress: Called with (subjects done, subjects in all).
 
     Returns:
-        Counts.
+        Counts of images, patients and positives.
 
     Raises:
         StoreError: `path` holds something already.
@@ -106,7 +106,7 @@ def _write_subject(part: Path, subject: Subject, seed: int, compress: bool) -> l
 
 
 def uid_of(*parts: object) -> str:
-    """Return a UID under 2.25 that depends on `parts` alone (DICOM PS3.5 section B.2).
+    """Return a UID under 2.25 derived from the given values (DICOM PS3.5 section B.2).
 
     Example:
         >>> uid_of("study", 1, 2) == uid_of("study", 1, 2) != uid_of("study", 1, 3)
@@ -121,7 +121,7 @@ def images_of(subject: Subject, patient: str, *, compress: bool = False) -> Iter
 
     Args:
         subject: The scanned phantom.
-        patient: PatientID; UIDs follow from it, the matrix and the pixels.
+        patient: PatientID; UIDs are derived from it, from the matrix and from the pixels.
         compress: Lossless JPEG 2000 instead of native pixels.
     """
     digest = hashlib.sha256(subject.hu.tobytes()).hexdigest()

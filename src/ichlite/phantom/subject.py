@@ -24,25 +24,25 @@ from ichlite.phantom.scanner import Scanner, draw_physics
 from ichlite.phantom.view import Camera, View, draw_view
 
 SEEN = 0.38
-"""Share of blood above which a pixel counts as blood for the label."""
+"""Share of blood above which a pixel counts as blood when labels are computed."""
 
 LABEL_MM2 = 25.0
-"""Area of blood that makes a slice positive."""
+"""Area of blood, mm², that makes a slice positive."""
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Scanned phantom.
+    """A generated phantom: scanned slices, labels and geometry.
 
     Attributes:
-        index: Number within the seed.
+        index: Number of the subject within its seed.
         hu: (slice, row, column) int16 HU, feet to head.
         labels: (slice, 5) uint8, columns as `labels.NAMES`.
         lesion: (slice, 2) float32 row and column of the largest bleed, in pixels; NaN where none.
         lesion_cells: (slice, 32, 32) uint8; see `data.store_parts.LesionCells`.
-        position_mm: (slice,) float32.
-        view: The geometry.
-        plan: The bleeds.
+        position_mm: (slice,) float32 positions along the scan axis.
+        view: Geometry of the scan.
+        plan: Bleeds of the subject.
     """
 
     index: int
@@ -61,8 +61,8 @@ def label_slice(
     """Return the five labels of a slice and the (row, column) of its largest bleed.
 
     Args:
-        blood: Share of visible blood, [0, 1], (row, column), by subtype.
-        pixel_mm: Of those maps.
+        blood: Share of visible blood in each pixel, [0, 1], (row, column), by subtype.
+        pixel_mm: Pixel size of those maps.
 
     Returns:
         (5,) uint8, and the position in pixels of those maps, None when no label is set.
@@ -101,8 +101,8 @@ def slice_cells(blood: dict[str, Float], labels: NDArray[np.uint8], side: int) -
 
     Args:
         blood: Share of visible blood, [0, 1], (side, side), by subtype.
-        labels: (5,), from `label_slice`.
-        side: Rows = columns of those maps; a multiple of 32.
+        labels: (5,) labels of the slice, from `label_slice`.
+        side: Rows and columns of those maps, a multiple of 32.
     """
     if not labels.any():
         return np.zeros((CELLS, CELLS), np.uint8)
@@ -117,13 +117,13 @@ def _blow(plan: BleedPlan) -> tuple[float, float, float] | None:
 
 
 def generate_subject(seed: int, index: int, mix: Mix, *, grid: int = 256) -> Subject:
-    """Return subject `index` of `seed`.
+    """Generate one phantom subject, determined by seed and index.
 
     Args:
-        seed: Of the whole set.
-        index: From 0.
-        mix: Which bleeds how often; see `plans.BALANCES`.
-        grid: Rows = columns: 256 for stores, 512 for DICOM.
+        seed: Random seed of the whole set.
+        index: Number of the subject, from 0.
+        mix: Combinations of subtypes with their frequencies; see `plans.BALANCES`.
+        grid: Rows and columns of the images: 256 for stores, 512 for DICOM.
 
     Returns:
         The scanned subject.

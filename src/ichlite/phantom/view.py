@@ -14,19 +14,20 @@ from ichlite.phantom.atlas import BRAIN_BOX, HEAD_GRID
 from ichlite.phantom.fields import Float, upsample
 
 Z_SAMPLES = 3
-"""Depths averaged over a slice's thickness."""
+"""Number of heights averaged over a slice's thickness."""
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Place of the head in the scan.
+    """Position of the head in the scanner, and geometry of the slices.
 
     Attributes:
-        pixel_mm: Of the grid that is rendered.
-        grid: Rows = columns.
-        first_mm, spacing_mm, thickness_mm, slices: Along the scan axis, feet to head.
-        turn: (3, 3) rotation and scaling from scan to template, axes (z, y, x).
-        shift_mm: Head's offset in the frame, (z, y, x).
+        pixel_mm: Pixel size of the rendered slices.
+        grid: Rows and columns of the rendered slices.
+        first_mm, spacing_mm, thickness_mm, slices: Position of the first slice along the scan axis,
+            slice spacing, slice thickness, and number of slices, feet to head.
+        turn: (3, 3) rotation and scaling from scan to template coordinates, axes (z, y, x).
+        shift_mm: Offset of the head in the scan, (z, y, x).
         bend: (3, kz, ky, kx) smooth deformation, mm, over ±130 mm.
     """
 
@@ -42,7 +43,15 @@ class View:
 
 
 def turn_of(angles: NDArray[np.float64], scale: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return a view's `turn` by its angles about x, y, z, in radians, and its scales."""
+    """Return the matrix `View.turn` of rotation angles and scales.
+
+    Args:
+        angles: (3,) rotations about x, y and z, radians.
+        scale: (3,) scales along z, y and x.
+
+    Returns:
+        (3, 3) matrix, axes (z, y, x).
+    """
     cx, cy, cz = np.cos(angles)
     sx, sy, sz = np.sin(angles)
     about_x = np.array([[cx, -sx, 0], [sx, cx, 0], [0, 0, 1]])
@@ -52,7 +61,12 @@ def turn_of(angles: NDArray[np.float64], scale: NDArray[np.float64]) -> NDArray[
 
 
 def draw_view(rng: np.random.Generator, grid: int) -> View:
-    """Return a random patient position and slice plan for a `grid` x `grid` matrix."""
+    """Draw a random patient position and slice geometry.
+
+    Args:
+        rng: Source of randomness.
+        grid: Rows and columns of the slices.
+    """
     angles = np.deg2rad([rng.normal(-2, 9), rng.normal(0, 4), rng.normal(0, 6)])
     size = rng.normal(0.925, 0.035)
     aspect = rng.normal(1, 0.035)
@@ -83,10 +97,10 @@ def draw_view(rng: np.random.Generator, grid: int) -> View:
 
 
 class Camera:
-    """Camera that samples volumes along the slices of a view.
+    """Sampler of head volumes along the slices of a view.
 
     Args:
-        view: The geometry.
+        view: Geometry of the scan.
     """
 
     def __init__(self, view: View) -> None:
@@ -96,7 +110,15 @@ class Camera:
         self.x_mm = self.y_mm.copy()  # column 0 is the patient's right, +x in MNI
 
     def index(self, z_mm: float, stride: int = 1) -> Float:
-        """Return HEAD_GRID voxel coordinates (3, rows, columns) of the plane at `z_mm`."""
+        """Return HEAD_GRID voxel coordinates of a plane of the scan.
+
+        Args:
+            z_mm: Position of the plane along the scan axis.
+            stride: Step between pixels.
+
+        Returns:
+            (3, rows, columns).
+        """
         view = self.view
         y = self.y_mm[::stride][:, None] - np.float32(view.shift_mm[1])
         x = self.x_mm[::stride][None, :] - np.float32(view.shift_mm[2])
@@ -118,7 +140,11 @@ class Camera:
         return out
 
     def depths(self, position: int) -> NDArray[np.float64]:
-        """Return the heights (mm) that a slice averages over."""
+        """Return the heights, in mm, that are averaged for a slice.
+
+        Args:
+            position: Number of the slice, from 0 at the feet.
+        """
         view = self.view
         middle = view.first_mm + position * view.spacing_mm
         steps = (np.arange(Z_SAMPLES) + 0.5) / Z_SAMPLES - 0.5
@@ -127,7 +153,13 @@ class Camera:
     def expose(
         self, position: int, hu: Float, weights: dict[str, Float]
     ) -> tuple[Float, dict[str, Float]]:
-        """Return one slice of the head and of each weight map (at half the resolution)."""
+        """Return one slice of the head, and of each weight map at half the resolution.
+
+        Args:
+            position: Number of the slice, from 0 at the feet.
+            hu: (z, y, x) float32 HU over HEAD_GRID.
+            weights: Weight maps over BRAIN_BOX, by name.
+        """
         from scipy import ndimage
 
         image = np.zeros((self.view.grid, self.view.grid), np.float32)

@@ -24,12 +24,12 @@ _VARIES = "E"
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Layers that are drawn as one box.
+    """Consecutive layers of a model that are drawn as one box.
 
     Attributes:
-        name: What the layers' names share.
-        steps: What happens, in order, such as `Conv 1x1, 64 · BN · ReLU`.
-        shape: Of the output, without the batch.
+        name: Common prefix of the layers' names.
+        steps: Operations in order, such as `Conv 1x1, 64 · BN · ReLU`.
+        shape: Shape of the output, without the batch axis.
         residual: Whether the input is added to the output.
     """
 
@@ -58,7 +58,7 @@ def stages(model: keras.Model) -> tuple[Stage, ...]:
 
 
 def shared_steps(blocks: Sequence[Stage]) -> tuple[str, ...]:
-    """Return the steps of stages of one kind, with E where their widths differ.
+    """Return the steps that similar stages have in common, with E where their widths differ.
 
     Example:
         >>> a = Stage("a", ("Conv 1x1, 8 · BN", "Add"), (4, 4, 2), True)
@@ -70,7 +70,16 @@ def shared_steps(blocks: Sequence[Stage]) -> tuple[str, ...]:
 
 
 def draw_architecture(model: keras.Model, path: Path, title: str) -> Path:
-    """Draw Figure 1 of a model: all stages in a row, and below it the inside of residual ones."""
+    """Draw Figure 1 for a model: its stages in a row, and the inside of a residual block below.
+
+    Args:
+        model: Model whose layers are named `stage_part`.
+        path: File that the picture is written to.
+        title: Name of the model in the heading.
+
+    Returns:
+        The path.
+    """
     found = stages(model)
     blocks = [stage for stage in found if stage.residual]
     with styled(13, 5.6 if blocks else 3.4) as figure:

@@ -36,13 +36,13 @@ NO_TIME = "no time was left to begin it"
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a planned run.
+    """State of a planned training run after a reproduction.
 
     Attributes:
-        run: Which.
-        state: `finished before`; `measured before`: its scores are there, its run folder is not;
-            `trained`; `not run`; `failed`.
-        reason: Of a failure, or why it was not run; else empty.
+        run: The planned run.
+        state: `finished before`; `measured before`, if its scores exist but its run folder does
+            not; `trained`; `not run`; or `failed`.
+        reason: Why it failed or was not run; else empty.
     """
 
     run: PlannedRun
@@ -51,19 +51,20 @@ class Outcome:
 
     @property
     def finished(self) -> bool:
-        """Whether it has left scores, or a model to score with."""
+        """Whether the run has left scores, or a model to compute them with."""
         return self.state in {"finished before", "measured before", "trained"}
 
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """What a reproduction trains and tests on.
+    """Stores, checkpoints and folds that the runs of a reproduction use.
 
     Attributes:
         store: The stores, joined, with their own splits.
-        name: Of their folders, for the manifests.
-        inits: Checkpoint that a model's runs start from; other models start from random weights.
-        folds: Of the patients, each tested on in turn; empty: the store's own splits.
+        name: Names of their folders, for the manifests.
+        inits: Checkpoint that the runs of a model start from, by model; others start from random
+            weights.
+        folds: Folds of the patients, each tested on in turn; empty: the stores' own splits.
     """
 
     store: Store
@@ -73,7 +74,7 @@ class Data:
     _of_fold: dict[Fold, Store] = field(default_factory=dict, repr=False, compare=False)
 
     def of(self, fold: Fold | None) -> Store:
-        """Return the store with the splits of a run on that fold."""
+        """Return the store with the splits of one fold; with its own splits for None."""
         if fold is None:
             return self.store
         if fold not in self._of_fold:
@@ -81,9 +82,9 @@ class Data:
         return self._of_fold[fold]
 
     def pooled(self) -> Store:
-        """Return the store whose test split is all slices that any of the folds is tested on.
+        """Return the store with a test split of all slices that any fold is tested on.
 
-        The rest is unused. Without folds it is the store itself.
+        All other slices are `unused`. Without folds it is the store itself.
         """
         if not self.folds:
             return self.store
@@ -91,16 +92,16 @@ class Data:
         return replace(self.store, split=np.where(tested, "test", UNUSED))
 
     def manifest_of(self, run: PlannedRun) -> RunManifest:
-        """Return the manifest that a run begins with."""
+        """Return the manifest with which a run begins."""
         init = self.inits.get(run.group.model)
         return describe(run.recipe, self.of(run.fold), store_name=self.name, init=init)
 
 
 def check_out(out: Path) -> None:
-    """Check that a folder is a reproduction's, new or empty.
+    """Raise an error if a folder holds anything other than a reproduction.
 
     Raises:
-        UsageError: It holds something else, which the report could overwrite; or is a file.
+        UsageError: The folder holds other files, which the report could overwrite, or is a file.
         IchliteError: It cannot be written.
     """
     check_folder(out)
@@ -113,13 +114,13 @@ def check_out(out: Path) -> None:
 
 
 def check_runs(runs: Sequence[PlannedRun], data: Data, out: Path, *, train: bool = True) -> None:
-    """Check that runs can be trained, and that those begun or measured are the same runs.
+    """Raise an error if runs cannot be trained, or differ from runs of the same name in the folder.
 
     Args:
-        runs: As planned.
-        data: To train and to test on.
+        runs: Planned runs.
+        data: Data to train and test on.
         out: Folder of the reproduction.
-        train: Whether runs that are not finished will be trained: then their losses must fit.
+        train: Whether unfinished runs will be trained, so that their losses must suit the data.
 
     Raises:
         UsageError: The store's labels are of scans; or a folder or a result is of a run with
@@ -172,7 +173,13 @@ def _state(run: PlannedRun, out: Path) -> State:
 
 
 def steps_to_do(runs: Sequence[PlannedRun], data: Data, out: Path) -> int:
-    """Count the optimiser steps of runs that are not finished, for a progress bar."""
+    """Count the optimiser steps of all unfinished runs, for a progress bar.
+
+    Args:
+        runs: Planned runs.
+        data: Data to train on.
+        out: Folder of the reproduction.
+    """
     return sum(
         run.recipe.total_steps(len(split_rows(data.of(run.fold), "train")))
         for run in runs
@@ -192,26 +199,26 @@ def train_runs(
     on_step: Callable[[], None] = lambda: None,
     on_epoch: Callable[[PlannedRun, Row], None] = lambda _run, _row: None,
 ) -> tuple[Outcome, ...]:
-    """Train what is not finished, in the order given, and keep the scores of each finished run.
+    """Train all unfinished runs in order, and store the scores of each finished run.
 
     A run that fails does not stop the others.
 
     Args:
-        runs: As planned.
-        data: To train and to test on.
-        out: Its `runs/` gets a folder a run, its `results/` the scores.
-        train: False: only score what is finished.
-        stop_after_s: From so many seconds on no run is begun; None: all of them are.
+        runs: Planned runs.
+        data: Data to train and test on.
+        out: Folder of the reproduction; run folders go to its `runs/`, scores to its `results/`.
+        train: Whether to train; False only scores what is finished.
+        stop_after_s: Seconds after which no further run is begun; None for no limit.
         device_count: Devices to train on; None: all that the backend can use.
         on_run: Called before a run is trained.
         on_step: Called after each step.
         on_epoch: Called after each epoch with its row of the history.
 
     Returns:
-        What became of each run.
+        State of each run.
 
     Raises:
-        UsageError: A folder holds another run, or the recipe cannot be.
+        UsageError: A folder holds another run, or a recipe is invalid.
         KeyboardInterrupt: After Ctrl-C or SIGTERM, with the run saved.
     """
 

@@ -20,7 +20,7 @@ from ichlite.reproduce.published import name_of
 from ichlite.train.recipe import Recipe
 
 LEAST_PATIENTS = 10
-"""Of a test split; from fewer, redraws of patients tell too little of other patients."""
+"""Number of test patients below which resampling them says too little of other patients."""
 RUNS_HEADER: tuple[str, ...] = (
     "Run", "State", "Judged epoch", "Test ROC AUC %", "Validation ROC AUC %", "Hours", "Images/s",
     "Waiting for batches %",
@@ -34,7 +34,12 @@ _JUDGED: Mapping[str, str] = {
 
 
 def data_warning(store: Store, name: str) -> str:
-    """Say what numbers that were measured on a store of this name can be compared with."""
+    """Return a sentence on what results measured on a store can be compared with.
+
+    Args:
+        store: Store that was used.
+        name: Name of the store.
+    """
     kinds = [str(meta.get("kind")) for meta in metas_of(store)]
     here = f"“{name}”, {len(store):,} slices of kind {' and '.join(kinds)}"
     if kinds == ["rsna"]:
@@ -51,7 +56,7 @@ def data_warning(store: Store, name: str) -> str:
 
 
 def patients_caution(store: Store) -> str:
-    """Say what to know of intervals where the test split has few patients; else nothing."""
+    """Return a caution for the report if the test split has few patients; else an empty text."""
     count = len(np.unique(np.asarray(store.patient)[store.rows("test")]))
     if count >= LEAST_PATIENTS:
         return ""
@@ -65,7 +70,15 @@ def patients_caution(store: Store) -> str:
 def command_of(
     data: Data, base: Recipe, grid: Grid, *, draws: int, seeds_of: Mapping[str, int]
 ) -> str:
-    """Return the shell command that asks for a grid on these data."""
+    """Return the shell command that asks for a grid of runs.
+
+    Args:
+        data: Data of the reproduction.
+        base: Recipe that all runs share.
+        grid: Planned runs.
+        draws: Resamplings of patients for intervals.
+        seeds_of: Largest number of seeds of each model that has a limit.
+    """
     folds = data.folds
     words = ["ichlite", "reproduce", data.name, "OUT", "--seeds", str(len(grid.seeds))]
     options: dict[str, tuple[object, object]] = {
@@ -99,7 +112,15 @@ def facts_of(
     command: str,
     draws: int,
 ) -> tuple[tuple[str, str], ...]:
-    """Return what a reader has to know, each fact with its name; arguments as of `make_report`."""
+    """Return the facts, as name and text, that a reader of the report needs.
+
+    Args:
+        outcomes: States of all planned runs.
+        measured: Results of the finished runs.
+        data: Data of the reproduction.
+        command: Command that makes this reproduction.
+        draws: Resamplings of patients for intervals.
+    """
     finished = sum(outcome.finished for outcome in outcomes)
     documents = [piece.document for piece in measured.pieces.values()]
     hours = sum(document.training.hours for document in documents)
@@ -130,7 +151,7 @@ def facts_of(
 def runs_table(
     outcomes: Sequence[Outcome], pieces: Mapping[str, Piece]
 ) -> tuple[tuple[str, ...], ...]:
-    """Return a header and one row a planned run: what became of it, and its main numbers."""
+    """Return a table of all planned runs: a header, then state and main numbers of each."""
     rows = [RUNS_HEADER]
     for outcome in outcomes:
         state = f"{outcome.state}: {outcome.reason}" if outcome.reason else outcome.state

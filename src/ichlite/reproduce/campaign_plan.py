@@ -15,19 +15,19 @@ from ichlite.train.recipe import Recipe
 PAPER_MODELS: tuple[str, ...] = ("mobilenet_v2", "sfcn", "sfcn_depthwise", "light_fcn")
 PAPER_LOSSES: tuple[str, ...] = ("bce", "focal", "ldam")
 MODEL_LOSS = "bce"
-"""With which the models are compared."""
+"""Loss with which models are compared."""
 LOSS_MODEL = "light_fcn"
-"""With which the losses are compared."""
+"""Model with which losses are compared."""
 QUICKEST_FIRST: tuple[str, ...] = ("light_fcn", "sfcn_depthwise", "mobilenet_v2", "sfcn")
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Group:
-    """What is compared: one model with one loss, over several seeds.
+    """Runs that differ in seed only: one model with one loss.
 
     Attributes:
         model, loss: Keys of `models.MODELS` and `losses.LOSSES`.
-        epochs: Of full frames.
+        epochs: Epochs on full slices.
     """
 
     model: str
@@ -47,7 +47,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class PlannedRun:
-    """One training run: its group, the whole recipe, and the patients that it leaves out."""
+    """One planned training run: its group, its recipe, and the fold of patients held out."""
 
     group: Group
     recipe: Recipe
@@ -67,12 +67,12 @@ class PlannedRun:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """The runs of the paper's tables.
+    """Planned runs of the paper's comparisons.
 
     Attributes:
         models: Groups of Tables 2, 3 and 4, in the paper's order.
         losses: Groups of Table 5.
-        seeds: Of every group.
+        seeds: Random seeds of each group.
         runs: All runs, each once, in the order in which they are trained.
     """
 
@@ -99,14 +99,14 @@ def paper_grid(
     slow ones, each with all its folds, so that a grid that is not finished tells something.
 
     Args:
-        base: What all runs share; its model, loss, epochs and seed are replaced.
+        base: Recipe that all runs share, except for model, loss, epochs and seed.
         models: Keys of `models.MODELS`; all with BCE.
         losses: Keys of `losses.LOSSES`; all with LightFCN.
-        seeds: At least one, each once.
-        folds: Each a run of its own, to be judged together; empty: the store's test split.
-        seeds_of: How many of the seeds a model's runs have at most.
-        model_epochs: Of the comparison of models.
-        loss_epochs: Of the comparison of losses.
+        seeds: Random seeds, each different; at least one.
+        folds: Folds to hold out, each in a run of its own; empty: the store's own splits.
+        seeds_of: Largest number of seeds for some models.
+        model_epochs: Epochs in the comparison of models.
+        loss_epochs: Epochs in the comparison of losses.
 
     Returns:
         The grid; a run that both comparisons need is there once.

@@ -37,7 +37,7 @@ _SUFFIXES: Mapping[str, str] = {".svg": "image/svg+xml", ".png": "image/png"}
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A figure: its file, a title and what to know of it."""
+    """One figure of the report: its file, title and caption."""
 
     path: Path
     title: str
@@ -45,7 +45,7 @@ class Picture:
 
     @property
     def data_url(self) -> str:
-        """The picture itself, to stand in a page."""
+        """The picture as a `data:` URL, for embedding in a web page."""
         content = b64encode(self.path.read_bytes()).decode("ascii")
         return f"data:{_SUFFIXES[self.path.suffix]};base64,{content}"
 
@@ -53,14 +53,14 @@ class Picture:
 def draw_pictures(
     summary: Summary, costs: Costs, store: Store, name: str, figures: Path
 ) -> tuple[Picture, ...]:
-    """Draw Figures 1 and 2 and the plots into a folder.
+    """Draw Figures 1 and 2 and the plots of a reproduction into a folder.
 
     Args:
         summary: Scores of models and losses.
-        costs: Of models.
-        store: Its test split gives the slices of Figure 2.
-        name: Of the data, for captions.
-        figures: The folder; must exist.
+        costs: Costs of the models.
+        store: Store whose test split gives the slices of Figure 2.
+        name: Name of the data, for captions.
+        figures: Existing folder for the pictures.
     """
     chosen = choose_examples(store)
     images = ", ".join(
@@ -106,13 +106,13 @@ def draw_pictures(
 def plot_groups(
     groups: Mapping[str, GroupResults], number: int, auc_metric: str, path: Path
 ) -> Path:
-    """Plot a panel a metric: the seeds, their mean with its interval, and the published number.
+    """Plot one panel per metric, with each seed, their mean and interval, and the published value.
 
     Args:
-        groups: By name.
-        number: Of the table with the published numbers.
-        auc_metric: Which metric that table's AUC is.
-        path: Of the picture.
+        groups: Results of each group, by name.
+        number: Number of the paper's table with the published values.
+        auc_metric: Metric that the column AUC of that table holds.
+        path: File that the picture is written to.
 
     Returns:
         The path.
@@ -146,7 +146,12 @@ def plot_groups(
 
 
 def plot_subtypes(summary: Summary, path: Path) -> Path:
-    """Plot sensitivity and balanced accuracy by subtype as bars, published ones hatched."""
+    """Plot sensitivity and balanced accuracy by subtype as bars, with published values hatched.
+
+    Args:
+        summary: Scores of the models.
+        path: File that the picture is written to.
+    """
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
@@ -175,7 +180,13 @@ def plot_subtypes(summary: Summary, path: Path) -> Path:
 
 
 def plot_costs(summary: Summary, costs: Costs, path: Path) -> Path:
-    """Plot balanced accuracy against time and against file size."""
+    """Plot balanced accuracy of the models against inference time and against file size.
+
+    Args:
+        summary: Scores of the models.
+        costs: Costs of the models.
+        path: File that the picture is written to.
+    """
     panels = (
         ("latency_float32_ms", "time", 1.0, "Time a slice, ms (ours: this machine, paper: Pi 4B)"),
         ("tflite_float32_bytes", "size", 1e6, "Size of the float32 .tflite file, MB"),

@@ -62,18 +62,18 @@ DIFFERENCE_HEADER: tuple[str, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was done and found.
+    """Contents of the report on a reproduction.
 
     Attributes:
-        warning: Of the data, for the top of every page.
-        caution: Of the few patients that were judged on, likewise; empty where they are enough.
-        facts: Name and words, for the reader.
-        tables: The paper's five.
+        warning: What the results can be compared with, for the top of every page.
+        caution: Caution about few test patients, likewise; empty if there are enough.
+        facts: Name and text of each fact on data, command and runs.
+        tables: The paper's five tables, measured again.
         pictures: Figures 1 and 2, and the plots.
-        judged: The claims here.
-        beside: The claims of other reproductions, to be shown beside these.
-        differences: Pairs of losses, then pairs of models.
-        runs: Header and one row a run.
+        judged: Judged claims of the paper, on this data.
+        beside: Judged claims of other reproductions, shown for comparison.
+        differences: Differences between pairs of losses, then of models.
+        runs: Header, then one row for each run.
     """
 
     warning: str
@@ -97,16 +97,16 @@ def make_report(
     draws: int,
     beside: Sequence[Judged] = (),
 ) -> Report:
-    """Gather everything that was measured in a report; its figures are drawn on the way.
+    """Assemble the report on a reproduction, and draw its figures.
 
     Args:
-        outcomes: Of all planned runs.
-        measured: Those that are finished.
-        data: That was trained and tested on.
+        outcomes: States of all planned runs.
+        measured: Results of the finished runs.
+        data: Data of the reproduction.
         figures: Folder for the pictures; made when missing.
-        command: That makes all this.
-        draws: Redraws of patients.
-        beside: Claims of other reproductions.
+        command: Command that makes this reproduction.
+        draws: Resamplings of patients for intervals.
+        beside: Judged claims of other reproductions.
     """
     figures.mkdir(parents=True, exist_ok=True)
     summary, costs = measured.summary, measured.costs
@@ -125,16 +125,16 @@ def make_report(
 
 
 def judge_results(folder: Path, *, draws: int, rsna: RsnaCounts | None = None) -> Judged:
-    """Judge another reproduction by today's rules, from its `results/` alone.
+    """Judge the paper's claims by the results of another reproduction, using the current rules.
 
     Args:
-        folder: Of the reproduction.
-        draws: Redraws of patients.
-        rsna: Counts of RSNA 2019, where the folder has none.
+        folder: Folder of that reproduction; only its `results/` is read.
+        draws: Resamplings of patients for intervals.
+        rsna: Counts of RSNA 2019, used if the folder has none.
 
     Raises:
-        UsageError: It has no results.
-        InputError: They are damaged.
+        UsageError: The folder has no results.
+        InputError: A result is damaged.
     """
     results = folder / RESULTS
     found = results_of(read_pieces(results), draws=draws)
@@ -154,10 +154,11 @@ def write_report(report: Report, out: Path) -> tuple[Path, ...]:
 
     Args:
         report: With its pictures on disk below the folder.
-        out: The folder; must exist.
+        out: Existing folder to write to.
 
     Returns:
-        report.md, report.html, claims.md, tables/table1.csv to table5.csv and the pictures.
+        The files written: report.md, report.html, claims.md, tables/table1.csv to table5.csv,
+        pictures.
 
     Raises:
         IchliteError: A file cannot be written.
@@ -174,11 +175,11 @@ def write_report(report: Report, out: Path) -> tuple[Path, ...]:
 
 
 def difference_rows(found: Sequence[Difference], *, few_patients: bool) -> list[list[str]]:
-    """Return a header and one row a difference, in percentage points.
+    """Return a table of differences in percentage points: a header, then one row for each.
 
     Args:
-        found: Pairs.
-        few_patients: Too few to tell anything from redraws of them.
+        found: Differences between pairs of groups.
+        few_patients: Whether there are too few patients for conclusions from resampling them.
     """
 
     def beyond(interval: Interval | None, too_few: str = "") -> str:

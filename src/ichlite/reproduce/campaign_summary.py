@@ -29,11 +29,11 @@ WORDS: Mapping[str, str] = {
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
 }
-"""What each metric is called in a sentence."""
+"""Name of each metric within a sentence, by key."""
 
 
 def title_of(metric: str) -> str:
-    """Return what a metric is called where a title begins.
+    """Return the name of a metric, capitalised for the start of a title.
 
     Example:
         >>> title_of("roc_auc"), title_of("balanced_accuracy")
@@ -44,12 +44,12 @@ def title_of(metric: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Statistic:
-    """One metric of one group.
+    """One metric of one group of runs, over its seeds.
 
     Attributes:
-        mean: Over seeds; None where undefined or not run.
-        interval: 95 % over redrawn patients, of the mean over seeds.
-        by_seed: One number a seed where it is defined.
+        mean: Mean over seeds; None where undefined or not run.
+        interval: 95 % interval of that mean over resampled patients; None without resampling.
+        by_seed: Value of each seed for which it is defined.
     """
 
     mean: float | None
@@ -62,11 +62,11 @@ NOT_RUN = Statistic(None, None, ())
 
 @dataclass(frozen=True, slots=True)
 class GroupResults:
-    """The finished runs of one group.
+    """Results of the finished runs of one group.
 
     Attributes:
         group: Model, loss and epochs.
-        results: By ascending seed; empty when none was run.
+        results: Results by ascending seed; empty if none was run.
     """
 
     group: Group
@@ -78,7 +78,12 @@ class GroupResults:
         return tuple(result.seed for result in self.results)
 
     def statistic(self, row: str, metric: str) -> Statistic:
-        """Return a metric of a subtype, or of `mean`, over the seeds."""
+        """Return one metric of the group, over its seeds.
+
+        Args:
+            row: Name of a subtype, or `mean`.
+            metric: Key of the metric.
+        """
         values = [result.value(row, metric) for result in self.results]
         defined = tuple(value for value in values if value is not None)
         if not defined:
@@ -89,7 +94,15 @@ class GroupResults:
         )
 
     def draws(self, row: str, metric: str) -> NDArray[np.float64] | None:
-        """Return the mean over seeds in each redraw of patients (draw,); None without redraws."""
+        """Return a metric's mean over seeds in each resampling of patients; None without any.
+
+        Args:
+            row: Name of a subtype, or `mean`.
+            metric: Key of the metric.
+
+        Returns:
+            (draw,) float64.
+        """
         drawn = [result.draws for result in self.results if result.draws is not None]
         if metric not in METRICS or not drawn or len(drawn) < len(self.results):
             return None
@@ -104,10 +117,10 @@ class Difference:
     """Difference between two groups of runs in one metric, averaged over the subtypes.
 
     Attributes:
-        first, second: Names of what is compared: models or losses.
-        metric: Key.
-        seeds: What the seeds say.
-        patients: 95 % interval of the difference over redrawn patients, both groups on the same.
+        first, second: Names of the two models or losses; the second is subtracted.
+        metric: Key of the metric.
+        seeds: Difference of the means, with an interval over seeds.
+        patients: 95 % interval of the difference over resampled patients, the same for both groups.
     """
 
     first: str
@@ -119,11 +132,11 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Everything that was measured, group by group.
+    """Results of a reproduction, by group.
 
     Attributes:
-        models: Groups of Tables 2 and 3 by name of the model.
-        losses: Groups of Table 5 by name of the loss.
+        models: Groups of Tables 2 and 3, by name of the model.
+        losses: Groups of Table 5, by name of the loss.
     """
 
     models: Mapping[str, GroupResults]
@@ -140,7 +153,7 @@ class Summary:
 
 
 class KeptGroup(Document, frozen=True, kw_only=True):
-    """Of a group in `results/summary.json`, what tells its runs: the epochs."""
+    """Entry of a group in `results/summary.json`, of which only the epochs are read."""
 
     epochs: int
 
@@ -154,13 +167,13 @@ class KeptGroups(Document, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Everything that the tables and claims are made of.
+    """All results that tables and claims are made from.
 
     Attributes:
-        pieces: What is kept of each run, by its name.
-        summary: The groups.
-        costs: Of the paper's four models and of others in the grid, from `costs.measured_costs`.
-        rsna: Studies of RSNA 2019; None where neither the store nor tables tell.
+        pieces: Stored results of each run, by its name.
+        summary: Results by group of runs.
+        costs: Costs of the paper's four models, and of others in the grid.
+        rsna: Counts of the studies of RSNA 2019; None if they are unknown.
     """
 
     pieces: Mapping[str, Piece]
@@ -178,15 +191,15 @@ def measure_all(
     draws: int,
     rsna_tables: Path | None = None,
 ) -> Measured:
-    """Measure a reproduction; `results/` gets the costs, the counts of RSNA 2019 and a summary.
+    """Evaluate the finished runs of a reproduction, and write costs and summary to `results/`.
 
     Args:
-        outcomes: Those that are finished are measured.
-        grid: They belong to.
-        store: That was trained on.
-        out: With `results/`.
-        draws: Redraws of patients.
-        rsna_tables: Folder of tables with RSNA 2019's studies.
+        outcomes: States of all planned runs; finished ones are evaluated.
+        grid: Grid that the runs belong to.
+        store: Store that was trained on.
+        out: Folder of the reproduction.
+        draws: Resamplings of patients for intervals.
+        rsna_tables: Folder of tables of the studies of RSNA 2019; None for none.
     """
     results = out / RESULTS
     results.mkdir(parents=True, exist_ok=True)
@@ -201,7 +214,7 @@ def measure_all(
 
 
 def summarise_runs(results: Iterable[Result], grid: Grid) -> Summary:
-    """Group results by the grid that they belong to; groups that were not run are empty."""
+    """Group results by the planned groups; a group that was not run is empty."""
     by_seed = sorted(results, key=lambda one: one.seed)
 
     def gathered(group: Group) -> GroupResults:
@@ -214,7 +227,7 @@ def summarise_runs(results: Iterable[Result], grid: Grid) -> Summary:
 
 
 def grid_of(kept: KeptGroups) -> Grid:
-    """Return the groups of another reproduction, without their runs."""
+    """Return the groups of another reproduction as a grid without runs."""
     return Grid(
         tuple(Group(name, MODEL_LOSS, one.epochs) for name, one in kept.models.items()),
         tuple(Group(LOSS_MODEL, name, one.epochs) for name, one in kept.losses.items()),
@@ -226,7 +239,14 @@ def grid_of(kept: KeptGroups) -> Grid:
 def differences(
     groups: Mapping[str, GroupResults], metrics: Sequence[str] = METRICS
 ) -> tuple[Difference, ...]:
-    """Compare every pair of groups in every metric of the mean; pairs without runs are left out."""
+    """Return the difference of each pair of groups in each metric, averaged over the subtypes.
+
+    Pairs of which one was not run are left out.
+
+    Args:
+        groups: Results of each group, by name.
+        metrics: Keys of the metrics.
+    """
     pairs = ((metric, pair) for metric in metrics for pair in combinations(groups, 2))
     found = (difference(groups, *pair, metric) for metric, pair in pairs)
     return tuple(one for one in found if one is not None)
@@ -235,13 +255,17 @@ def differences(
 def difference(
     groups: Mapping[str, GroupResults], first: str, second: str, metric: str
 ) -> Difference | None:
-    """Compare two groups by name in a metric of the mean; None when one was not run.
+    """Return the difference of two groups in a metric, averaged over the subtypes.
 
     Args:
-        groups: By name; how much seeds differ is taken from all of them.
-        first: Name of one.
-        second: Name of the one that is taken from it.
-        metric: Key.
+        groups: Results of each group, by name; the variance between seeds is pooled over all of
+            them.
+        first: Name of the one group.
+        second: Name of the group that is subtracted.
+        metric: Key of the metric.
+
+    Returns:
+        The difference; None if one of the groups was not run.
     """
     if first not in groups or second not in groups:
         return None
@@ -258,7 +282,7 @@ def difference(
 
 
 def as_document(summary: Summary) -> dict[str, object]:
-    """Return a summary as JSON has it: mean over seeds, interval and each seed's number."""
+    """Return a summary for JSON: each metric's mean over seeds, interval and values by seed."""
     return {
         kind: {
             name: {

@@ -10,7 +10,7 @@ from ichlite.evaluate.intervals import Interval
 Unit = Literal["count", "flops", "percent", "bytes", "ms"]
 NOT_RUN = "not run"
 FAR = 2.0
-"""From this factor on, two numbers are compared by it and not in per cent."""
+"""Ratio from which two numbers are compared as a factor instead of in per cent."""
 CSV_HEADER: tuple[str, ...] = (
     "table", "row", "column", "unit", "value", "low_95", "high_95", "seeds", "published",
     "difference", "note",
@@ -19,16 +19,16 @@ CSV_HEADER: tuple[str, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One number beside the paper's.
+    """One measured number together with the paper's.
 
     Attributes:
-        value: Measured here, mean over seeds; None: not run, or undefined.
-        unit: Of value, interval and published.
-        interval: 95 % over patients.
-        seeds: Over which the value is the mean; 0 where seeds play no part.
-        published: In the paper; None where it has no such cell.
-        note: Beside the number.
-        missing: Said in the place of a value that is None.
+        value: Mean over seeds of the measured number; None if it was not run, or is undefined.
+        unit: Unit of value, interval and published number.
+        interval: 95 % interval over patients.
+        seeds: Number of seeds that were averaged; 0 where seeds play no part.
+        published: Number in the paper; None if it has no such cell.
+        note: Remark shown beside the number.
+        missing: Text shown instead of a value that is None.
     """
 
     value: float | None
@@ -41,7 +41,7 @@ class Cell:
 
     @property
     def value_text(self) -> str:
-        """The measured number, or why there is none.
+        """Text of the measured number, or the reason why there is none.
 
         Example:
             >>> Cell(91.234, "percent").value_text, Cell(None, "ms").value_text
@@ -51,17 +51,17 @@ class Cell:
 
     @property
     def interval_text(self) -> str:
-        """The interval; empty when there is none."""
+        """Text of the interval; empty when there is none."""
         return " to ".join(number_text(end, self.unit) for end in self.interval or ())
 
     @property
     def published_text(self) -> str:
-        """The published number; empty when there is none."""
+        """Text of the published number; empty when there is none."""
         return number_text(self.published, self.unit)
 
     @property
     def difference_text(self) -> str:
-        """The difference in points where the unit is per cent; else in per cent, or as a factor.
+        """Text of the difference: in points for per cent, else in per cent or as a factor.
 
         Example:
             >>> Cell(92.0, "percent", published=90.5).difference_text
@@ -83,12 +83,12 @@ class Table:
     """A table of the paper, measured again.
 
     Attributes:
-        number: In the paper.
+        number: Number of the table in the paper.
         title: What it shows.
-        row_titles: Of the leading columns with words.
-        columns: Titles of the columns with cells.
-        rows: Words and cells of each row.
-        notes: Below the table.
+        row_titles: Titles of the leading columns, which hold words.
+        columns: Titles of the columns that hold numbers.
+        rows: Words and numbers of each row.
+        notes: Notes below the table.
     """
 
     number: int
@@ -100,7 +100,12 @@ class Table:
 
 
 def number_text(value: float | None, unit: Unit, missing: str = "") -> str:
-    """Return a number with its unit, as precise as it is worth; or what is said where it is None.
+    """Return a number as text with its unit, rounded sensibly.
+
+    Args:
+        value: Number; None for a missing one.
+        unit: Unit of the number.
+        missing: Text for a missing number.
 
     Example:
         >>> number_text(316632, "bytes"), number_text(187862789, "flops")
@@ -120,7 +125,7 @@ def number_text(value: float | None, unit: Unit, missing: str = "") -> str:
 
 
 def csv_rows(table: Table) -> list[list[str]]:
-    """Return a header and one row a cell, numbers in full."""
+    """Return a table for CSV: a header, then one row for each cell, with unrounded numbers."""
 
     def full(value: float | None) -> str:
         return "" if value is None else f"{value:.10g}"

@@ -43,11 +43,11 @@ from ichlite.reproduce.verdicts import (
 
 LIGHT = LOSS_MODEL
 STATE_OF_THE_ART: tuple[str, ...] = ("mobilenet_v2", "sfcn")
-"""What the paper compares LightFCN with."""
+"""Models that the paper compares LightFCN with."""
 FILES = ("h5_adam_bytes", "saved_model_bytes")
-"""Kinds of file whose size the paper may mean."""
+"""Kinds of model file whose size the paper may state."""
 CLOSE = 0.1
-"""A tenth: a file size that is nearer than this to the stated one is that size."""
+"""Largest relative difference from a stated file size at which a size counts as equal."""
 _NUMBERS = {"small": f"{SMALL * 100:g}", "margin": f"{MARGIN * 100:g}", "close": f"{CLOSE:.0%}"}
 _TIME_WARNING = (
     "Measured on the machine named in Table 4, on one thread, not on the paper's Raspberry Pi 4B."
@@ -60,14 +60,14 @@ _NOT_COUNTED = Judgement(
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One statement of a result, judged.
+    """One claim of the paper, with the verdict on it.
 
     Attributes:
         key: Stable name.
-        section: Of the paper.
+        section: Section of the paper.
         sentence: Quoted as short as needed, or paraphrased.
-        rule: When it holds.
-        verdict, evidence, patients: As of a `Judgement`.
+        rule: Rule, in words, that decides whether it holds.
+        verdict, evidence, patients: As in a `verdicts.Judgement`.
     """
 
     key: str
@@ -80,7 +80,7 @@ class Claim:
 
     @property
     def others_words(self) -> str:
-        """What a told verdict is for other patients; empty where they play no part."""
+        """Words on whether a clear verdict extends to other patients; empty if not applicable."""
         if self.patients is None or self.verdict == UNTOLD:
             return ""
         same = self.patients == self.verdict
@@ -89,10 +89,10 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """The claims on one set of data.
+    """All claims of the paper, judged on one set of data.
 
     Attributes:
-        name: Of the data, in a few words.
+        name: Short name of the data.
         claims: In the order of the paper's sections.
     """
 
@@ -101,13 +101,13 @@ class Judged:
 
     @property
     def counts(self) -> Mapping[Verdict, int]:
-        """How many claims have each verdict."""
+        """Number of claims with each verdict."""
         found = Counter(claim.verdict for claim in self.claims)
         return {verdict: found[verdict] for verdict in VERDICTS}
 
     @property
     def counts_words(self) -> str:
-        """The same in words.
+        """Number of claims with each verdict, in words.
 
         Example:
             >>> Judged("nothing", ()).counts_words
@@ -118,12 +118,12 @@ class Judged:
 
 
 def judge(summary: Summary, costs: Costs, rsna: RsnaCounts | None) -> Judged:
-    """Judge every claim.
+    """Judge every claim of the paper by the measured results.
 
     Args:
-        summary: Measured runs.
-        costs: From `costs.measured_costs`.
-        rsna: Studies of RSNA 2019; None where they were not counted.
+        summary: Results by group of runs.
+        costs: Costs of the models, from `costs.measured_costs`.
+        rsna: Counts of the studies of RSNA 2019; None if unknown.
     """
     name, rarest, data = _measured_on(summary)
     performance = {**_of_models(summary.models, rarest), **_of_losses(summary.losses)}

@@ -33,26 +33,28 @@ from ichlite.reproduce.kept_runs import read_kept
 
 SCHEMA: Literal["ichlite-reproduce-costs/1"] = "ichlite-reproduce-costs/1"
 SIZES = (256, 224)
-"""Sides of the input: ours, and the one for which MobileNetV2's published FLOPs are known."""
+"""Input sides, in pixels, for which FLOPs are counted: ichlite's, and that of MobileNetV2's
+published FLOPs."""
 TURNS = 100
 
 
 class Latency(Document, frozen=True):
-    """Milliseconds of an inference: the median, and what 95 % do not exceed."""
+    """Median and 95th percentile of inference times, milliseconds."""
 
     p50: float
     p95: float
 
 
 class Costs(Document, frozen=True, kw_only=True):
-    """What models cost, as `costs.json` has it.
+    """Measured costs of models, the contents of `costs.json`.
 
     Attributes:
-        ichlite, machine, runtime: Of the measurement.
-        load_average: Of the machine before it; None where the system does not say.
-        turns: Inferences timed, a model.
-        models: Name → cost → amount.
-        counterparts: Likewise, of LightFCN without its projections, and with wide ones.
+        ichlite, machine, runtime: Version of ichlite, machine and runtime of the measurement.
+        load_average: Load of the machine before the measurement; None where the system does not
+            say.
+        turns: Number of timed inferences for each model.
+        models: Costs of each model, by name of the cost.
+        counterparts: FLOPs of variants of LightFCN, without projections and with wide ones.
     """
 
     schema: Literal["ichlite-reproduce-costs/1"] = SCHEMA
@@ -65,7 +67,12 @@ class Costs(Document, frozen=True, kw_only=True):
     counterparts: Mapping[str, Mapping[str, int | float]] | UnsetType = UNSET
 
     def value(self, name: str, key: str) -> float | None:
-        """Return a model's cost by key; of times, the median. None where it was not measured."""
+        """Return one cost of a model, the median for times; None if it was not measured.
+
+        Args:
+            name: Key of `models.MODELS`.
+            key: Name of the cost.
+        """
         found = self.models.get(name, {}).get(key)
         return found.p50 if isinstance(found, Latency) else found
 
@@ -75,12 +82,12 @@ def measured_costs(names: Sequence[str], path: Path, *, turns: int = TURNS) -> C
 
     Args:
         names: Keys of `models.MODELS`.
-        path: Of costs.json.
-        turns: Inferences timed, a model.
+        path: File `costs.json`.
+        turns: Number of timed inferences for each model.
 
     Returns:
-        The costs, on disk, too. On another backend than TensorFlow, which alone makes `.tflite`
-        files, no models, and nothing on disk: the same command on TensorFlow measures them.
+        The costs, which are also written to `path`. On backends other than TensorFlow, which alone
+        makes `.tflite` files, costs without models, and nothing is written.
 
     Raises:
         UnknownName: No such model.
@@ -135,7 +142,12 @@ def _wide_fcn(*, project: bool) -> keras.Model:
 
 
 def measure_costs(names: Sequence[str], *, turns: int = TURNS) -> Costs:
-    """Measure the costs of models now (a minute for the paper's four)."""
+    """Measure the costs of models, which takes a minute for the paper's four.
+
+    Args:
+        names: Keys of `models.MODELS`.
+        turns: Number of timed inferences for each model.
+    """
     models: dict[str, dict[str, int | float | Latency]] = {}
     for name in names:
         counted = cost(name)
@@ -171,9 +183,12 @@ def measure_costs(names: Sequence[str], *, turns: int = TURNS) -> Costs:
 
 
 def saved_bytes(name: str) -> dict[str, int]:
-    """Return the bytes of a model saved with Adam's state, as an HDF5 file and as a SavedModel.
+    """Return the size in bytes of a model saved with Adam's state, as HDF5 and as SavedModel.
 
-    The paper does not say what the sizes of its Table 2 are of; these come nearest.
+    The paper does not say which files the sizes in its Table 2 are of; these come nearest.
+
+    Args:
+        name: Key of `models.MODELS`.
     """
     import tensorflow as tf
 

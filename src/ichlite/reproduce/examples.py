@@ -24,12 +24,12 @@ RULE = (
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One chosen slice.
+    """Slice chosen to illustrate one subtype.
 
     Attributes:
-        subtype: Key.
-        row: In the store; None where no slice has the subtype.
-        alone: Whether it is the slice's only subtype.
+        subtype: Name of the subtype.
+        row: Row number in the store; None where no slice has the subtype.
+        alone: Whether the slice shows no other subtype.
     """
 
     subtype: str
@@ -38,7 +38,7 @@ class Example:
 
 
 def choose_examples(store: Store) -> tuple[Example, ...]:
-    """Choose an example of each subtype by `RULE`; the same store gives the same ones."""
+    """Choose one example slice of each subtype by `RULE`, always the same for the same store."""
     labels = np.asarray(store.labels)
     in_test = np.asarray(store.split) == "test"
     single = labels.sum(axis=1) == 1
@@ -52,7 +52,16 @@ def choose_examples(store: Store) -> tuple[Example, ...]:
 
 
 def draw_examples(store: Store, examples: Sequence[Example], path: Path) -> Path:
-    """Draw Figure 2: each example in the brain window, and below it as the model takes it."""
+    """Draw Figure 2: each example slice in the brain window, and below it as the model's input.
+
+    Args:
+        store: Store that holds the slices.
+        examples: Example of each subtype.
+        path: File that the picture is written to.
+
+    Returns:
+        The path.
+    """
     with styled(11, 4.9) as figure:
         figure.get_layout_engine().set(hspace=0.01, h_pad=0.02, wspace=0.01)
         axes = figure.subplots(2, len(examples), squeeze=False)

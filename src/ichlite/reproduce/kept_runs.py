@@ -38,22 +38,22 @@ from ichlite.train.run_manifest import read_manifest
 
 SCHEMA: Literal["ichlite-reproduce/2"] = "ichlite-reproduce/2"
 MEASURED = "ichlite-reproduce/1"
-"""Of runs that left metrics and their redraws in the place of scores."""
+"""Schema of older runs, which stored metrics and their resamplings instead of scores."""
 RESULTS = "results"
-"""Folder of the results, below that of a reproduction."""
+"""Sub-folder of a reproduction that holds the results."""
 CROPS = "crops"
-"""Phase of the history's row before the first epoch of full frames."""
+"""Phase named in the history's row for the training on crops."""
 T = TypeVar("T")
 
 
 class Metrics(Document, frozen=True, kw_only=True):
-    """Metrics of the slices that a seed's models were tested on.
+    """Metrics of one seed's models on the slices they were tested on.
 
     Attributes:
-        slices, patients: How many.
-        all_negative_accuracy: Mean accuracy of answering no to everything.
-        mean: Over the subtypes.
-        per_class: Subtype → metrics.
+        slices, patients: Number of slices and of patients.
+        all_negative_accuracy: Mean accuracy of calling every slice negative.
+        mean: Metrics averaged over the subtypes.
+        per_class: Metrics of each subtype.
     """
 
     slices: Count
@@ -64,15 +64,15 @@ class Metrics(Document, frozen=True, kw_only=True):
 
 
 class Training(Document, frozen=True, kw_only=True):
-    """What the history of a run tells.
+    """Duration and speed of a training run, from its history.
 
     Attributes:
-        epochs: Of full frames.
+        epochs: Number of epochs on full slices.
         judged_epoch: After which the weights that are judged were saved; `crops` when none of full
             frames surpassed the steps on crops before them; unset where it was not noted.
-        seconds, hours: With each epoch's validation, without what an interrupt lost.
-        images_per_s: Median of the epochs.
-        wait_share: Of the time, in which no batch was ready for the device; None: not noted.
+        seconds, hours: Training time, validation included, work lost by interrupts excluded.
+        images_per_s: Training images per second, the median over epochs.
+        wait_share: Share of the time in which the device waited for a batch; None if not recorded.
     """
 
     epochs: Count
@@ -84,7 +84,7 @@ class Training(Document, frozen=True, kw_only=True):
 
 
 class Scored(Document, frozen=True, kw_only=True):
-    """How many slices were scored, where, and for how long."""
+    """Record of how many slices were scored, on which machine and for how long."""
 
     slices: Count
     machine: Machine
@@ -92,7 +92,7 @@ class Scored(Document, frozen=True, kw_only=True):
 
 
 class Inputs(Document, frozen=True, kw_only=True):
-    """The model and the store that the scores are of; `draws` of a run of `MEASURED` alone."""
+    """Hashes of the model and the store that scores were computed from."""
 
     best_sha256: str
     store_hash: str
@@ -100,15 +100,16 @@ class Inputs(Document, frozen=True, kw_only=True):
 
 
 class KeptRun(Document, frozen=True, kw_only=True):
-    """The document that is kept of a run.
+    """Document stored for each run of a reproduction.
 
     Attributes:
-        run: Name of its folder.
-        train: Its manifest.
-        training: What its history tells.
-        test: Metrics of a run of `MEASURED`; of later ones they are computed from the scores.
-        scored: Of later runs.
-        inputs: What was scored.
+        run: Name of the run's folder.
+        train: Manifest of the run.
+        training: Duration and speed of the training.
+        test: Metrics, in documents of the schema `MEASURED` only; later they are computed from
+            scores.
+        scored: How scores were computed; unset in documents of that schema.
+        inputs: Hashes of the model and the store that were scored.
     """
 
     schema: Literal["ichlite-reproduce/1", "ichlite-reproduce/2"]
@@ -128,12 +129,12 @@ class KeptRun(Document, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scores:
-    """What a model says of the slices that it was tested on.
+    """A model's logits for the slices it was tested on, with their labels.
 
     Attributes:
-        image, patient: (slice,) names.
-        labels: (slice, 5) 0/1.
-        logits: (slice, 5).
+        image, patient: (slice,) names of images and patients.
+        labels: (slice, 5) labels, 0 or 1.
+        logits: (slice, 5) float32 logits.
     """
 
     image: NDArray[np.str_]
@@ -144,12 +145,12 @@ class Scores:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Piece:
-    """What is kept of one run.
+    """Everything stored of one run.
 
     Attributes:
-        document: `{run}.json`.
-        scores: None of a run of the schema `MEASURED`, whose metrics are in the document.
-        draws: Of such a run: (draw, row, metric), or None.
+        document: Contents of `{run}.json`.
+        scores: Scores; None for a run of the schema `MEASURED`, whose metrics are in the document.
+        draws: For such a run, resampled metrics (draw, row, metric), or None.
     """
 
     document: KeptRun
@@ -158,7 +159,7 @@ class Piece:
 
     @property
     def fold_count(self) -> int | None:
-        """How many folds there are; None of a run on a store's own splits."""
+        """Number of folds of the cross-validation; None for a run on a store's own splits."""
         fold = self.document.train.data.fold
         return None if fold is None else fold.of
 
@@ -171,33 +172,33 @@ class Piece:
 
 
 def identity_of(train: RunManifest) -> tuple[Group, int]:
-    """Return the group and the seed of a run, which its folds have in common.
+    """Return the group and the seed of a run, which all its folds share.
 
     Raises:
-        ContractError: The manifest does not tell.
+        ContractError: The manifest lacks them.
     """
     seed = convert_document(int, train.recipe.get("seed"))
     return convert_document(Group, dict(train.recipe)), seed
 
 
 def is_finished(folder: Path) -> bool:
-    """Tell whether the run of a folder was trained to its end."""
+    """Return whether the run in a folder was trained to its end."""
     manifest = read_manifest(folder)
     ended = manifest is not None and manifest.result is not UNSET
     return ended and (folder / BEST).is_file()
 
 
 def score_run(run: PlannedRun, folder: Path, store: Store, target: Path) -> None:
-    """Keep what a finished run says of its test split, unless the same is kept already.
+    """Score the test split with a finished run's model and store the result, unless that is done.
 
     Args:
-        run: Which.
-        folder: With best.keras, history.csv and train.json.
-        store: Its `test` split is scored.
-        target: Folder of the results; made when missing.
+        run: The planned run.
+        folder: Run folder, with best.keras, history.csv and train.json.
+        store: Store whose `test` split is scored.
+        target: Folder for the results; made when missing.
 
     Raises:
-        InputError: best.keras is no model; or what is kept is damaged.
+        InputError: best.keras is no model, or a stored result is damaged.
         StoreError: The test split is empty.
     """
     inputs = Inputs(
@@ -244,10 +245,13 @@ def score_run(run: PlannedRun, folder: Path, store: Store, target: Path) -> None
 
 
 def read_piece(path: Path) -> Piece | None:
-    """Read what is kept of a run, `{run}.json`; None when that is nothing, or not whole.
+    """Read the stored result of a run; None if there is none, or it is incomplete.
+
+    Args:
+        path: File `{run}.json`.
 
     Raises:
-        InputError: It, or the file of its scores, is damaged.
+        InputError: The file, or the file of scores beside it, is damaged.
     """
     document, beside = read_kept(KeptRun, path), path.with_suffix(".npz")
     if document is None or not beside.is_file():
@@ -267,24 +271,24 @@ def read_piece(path: Path) -> Piece | None:
 
 
 def read_pieces(folder: Path) -> list[Piece]:
-    """Read everything that is kept in a folder of results.
+    """Read all stored results of runs in a folder.
 
     Raises:
-        InputError: Something in it is damaged.
+        InputError: A file is damaged.
     """
     found = (read_piece(path) for path in sorted(folder.glob("*-s*.json")))
     return [piece for piece in found if piece is not None]
 
 
 def read_kept(kind: type[T], path: Path) -> T | None:
-    """Read a JSON document of `results/`; None when there is no file.
+    """Read a JSON document of a known type; None when there is no file.
 
     Args:
         kind: Type of the document.
         path: Its file.
 
     Raises:
-        InputError: It is another document, or none.
+        InputError: The file is no such document.
     """
     try:
         return read_document(kind, path.read_bytes()) if path.is_file() else None
@@ -299,18 +303,18 @@ def _damaged(path: Path, fault: Exception) -> InputError:
 
 
 def result_path(out: Path, run: PlannedRun) -> Path:
-    """Return where the result of a run stands in the folder of a reproduction."""
+    """Return the path of a run's stored result in the folder of a reproduction."""
     return out / RESULTS / f"{run.name}.json"
 
 
 def training_facts(
     history: Sequence[Mapping[str, str]], judged_step: int | None = None
 ) -> Training:
-    """Return what the rows of history.csv tell.
+    """Return duration and speed of a training run from the rows of its history.
 
     Args:
         history: Rows of history.csv.
-        judged_step: After which the weights that are judged were saved.
+        judged_step: Step after which the evaluated weights were saved; None if unknown.
 
     Example:
         >>> training_facts([{"seconds": "1800", "images_per_s": "50", "epoch": "1"}]).hours

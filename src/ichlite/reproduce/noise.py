@@ -25,11 +25,11 @@ TEST = (
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A difference and what the seeds say of it.
+    """Difference between two groups of runs, with its interval over seeds.
 
     Attributes:
         difference: Mean of the first minus mean of the second (or minus a fixed number).
-        interval: 95 % over seeds; None with fewer than two seeds on a side.
+        interval: 95 % interval over seeds; None with fewer than two seeds on a side.
     """
 
     difference: float
@@ -44,12 +44,13 @@ def compare(
     """Compare the scores of one group's seeds with those of another, or with a fixed number.
 
     Args:
-        first: One score a seed.
-        second: Likewise, or a fixed number; it is taken from the first.
-        others: Scores of further groups, for how much seeds differ.
+        first: Score of each seed.
+        second: Score of each seed of the other group, or a fixed number; it is subtracted.
+        others: Scores of further groups, which contribute to the estimate of the variance between
+            seeds.
 
     Returns:
-        None when a side has no scores.
+        The difference and its interval; None when a side has no scores.
 
     Source:
         Fisher's least significant difference: Student's interval with the variance within groups;
@@ -79,12 +80,12 @@ def compare(
 
 
 def told(interval: Interval | None, *, least: float = 0.0, most: float = 0.0) -> bool | None:
-    """Tell from an interval whether something is above a number; None where it cannot be told.
+    """Decide from an interval whether a quantity is above a limit; None where that is open.
 
     Args:
-        interval: None: unknown.
-        least: All of the interval above this: True.
-        most: All of the interval below this: False.
+        interval: Interval of the quantity; None if unknown.
+        least: Returns True if the whole interval is above this.
+        most: Returns False if the whole interval is below this.
 
     Example:
         >>> told((0.01, 0.03)), told((-0.02, 0.005)), told((-0.02, 0.005), most=0.01)
@@ -96,7 +97,7 @@ def told(interval: Interval | None, *, least: float = 0.0, most: float = 0.0) ->
 
 
 def points(interval: Interval) -> str:
-    """Return an interval of shares in percentage points.
+    """Return an interval of shares as text in percentage points.
 
     Example:
         >>> points((-0.01, 0.025))

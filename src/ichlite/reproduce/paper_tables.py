@@ -25,13 +25,13 @@ _SHARE = 100.0
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of Tables 2 to 5.
+    """One column of Tables 2 to 5.
 
     Attributes:
-        title: Above it.
-        key: Of a metric, or of a model's costs where the unit is none of metrics.
+        title: Title of the column.
+        key: Key of a metric, or of a cost where the unit is not per cent.
         published: Key of the paper's column; None where the paper has none.
-        unit: Of the numbers.
+        unit: Unit of the numbers.
     """
 
     title: str
@@ -73,7 +73,14 @@ _AUC_IS_ROC = _metrics("roc_auc", "ROC AUC %", "balanced_accuracy")
 def all_tables(
     summary: Summary, costs: Costs, store: Store, folds: Sequence[Store] = ()
 ) -> tuple[Table, ...]:
-    """Make the five tables from what was measured, and the store or the stores of all folds."""
+    """Build the paper's five tables from the measured results.
+
+    Args:
+        summary: Results by group of runs.
+        costs: Costs of the models.
+        store: Store whose splits are counted in Table 1.
+        folds: The store with the splits of each fold; empty without folds.
+    """
     return (
         table_1(store, folds),
         table_2(summary, costs),
@@ -84,11 +91,13 @@ def all_tables(
 
 
 def table_1(store: Store, folds: Sequence[Store] = ()) -> Table:
-    """Count patients, slices and positives a split: Table 1.
+    """Build Table 1: patients, slices and positives of each split.
 
     Args:
-        store: With the splits to count; of folds, what they are tested on as its test split.
-        folds: The store with the splits of each fold, whose means are shown but for the test split.
+        store: Store with the splits to count; with folds, its test split is all that they are
+            tested on.
+        folds: The store with the splits of each fold; train and validation counts are means over
+            them.
     """
     published = TABLES[1]
     counted = table_of_store(store)
@@ -130,26 +139,26 @@ def table_1(store: Store, folds: Sequence[Store] = ()) -> Table:
 
 
 def table_2(summary: Summary, costs: Costs) -> Table:
-    """Set the way from SFCN to LightFCN, the mean over subtypes, beside Table 2."""
+    """Build Table 2: mean scores and sizes of the models from SFCN to LightFCN."""
     names = _with_others(("sfcn", "sfcn_depthwise", "light_fcn"), summary.models)
     columns = (*_AUC_IS_BALANCED, *_FILES)
     return _beside(2, ("Model",), names, columns, summary.models, costs, _baselines(summary))
 
 
 def table_3(summary: Summary) -> Table:
-    """Set three architectures, subtype by subtype, and their means beside Table 3."""
+    """Build Table 3: scores of three architectures by subtype, and their means."""
     rows = list(product(("mobilenet_v2", "sfcn", "light_fcn"), (*NAMES, MEAN)))
     titles = ("Model", "Subtype")
     return _beside(3, titles, rows, _AUC_IS_BALANCED, summary.models, None, _baselines(summary))
 
 
 def table_4(costs: Costs) -> Table:
-    """Set bytes, milliseconds, parameters and FLOPs beside Table 4."""
+    """Build Table 4: bytes, milliseconds, parameters and FLOPs of the models."""
     return _beside(4, ("Model",), _with_others(PAPER_MODELS, ()), _COSTS, None, costs)
 
 
 def table_5(summary: Summary) -> Table:
-    """Set the losses, the mean over subtypes, beside Table 5."""
+    """Build Table 5: mean scores of the losses."""
     names = _with_others(PAPER_LOSSES, summary.losses)
     return _beside(5, ("Loss",), names, _AUC_IS_ROC, summary.losses, None, _baselines(summary))
 

@@ -17,13 +17,13 @@ Row = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class PublishedTable:
-    """One table as printed.
+    """Numbers of one table as printed in the paper.
 
     Attributes:
-        title: What it shows, in our words.
+        title: What the table shows, not quoted.
         columns: Keys of the columns, in the paper's order.
-        rows: The numbers of each row, in the order of `columns`.
-        notes: What to know of them.
+        rows: Numbers of each row, in the order of `columns`.
+        notes: Remarks on the numbers.
     """
 
     title: str
@@ -47,13 +47,13 @@ class PublishedTable:
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """A sentence that states a result.
+    """A sentence of the paper that states a result, with the rule to judge it.
 
     Attributes:
-        section: Of the paper.
+        section: Section of the paper.
         sentence: Quoted as short as needed, or paraphrased.
-        rule: When it holds; names in braces stand for `RULES` and for numbers.
-        stated: Its numbers.
+        rule: Rule that decides whether it holds; names in braces stand for `RULES` and numbers.
+        stated: Numbers that the sentence states.
     """
 
     section: str
@@ -63,7 +63,7 @@ class Sentence:
 
 
 def name_of(key: str) -> str:
-    """Return the paper's name of one of our keys; the key, where the paper has none.
+    """Return the paper's name for a model or loss; the key itself if the paper has none.
 
     Example:
         >>> name_of("ldam")

@@ -23,23 +23,23 @@ from ichlite.reproduce.kept_runs import Metrics, Piece, identity_of
 
 MEAN = "mean"
 ROWS: tuple[str, ...] = (*NAMES, MEAN)
-"""Of the redraws, in order."""
+"""Rows of the resampled metrics, in order."""
 THRESHOLD = 0.5
-"""As the paper's: a probability of at least this is called positive."""
+"""Probability from which a slice is called positive, as in the paper."""
 DRAWS_SEED = 0
-"""Of the redraws of patients; one for all runs, so that they are compared draw by draw."""
+"""Random seed for resampling patients, the same for all runs so that they can be compared."""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One seed, measured.
+    """Metrics of one seed, pooled over its folds.
 
     Attributes:
-        run: Its name, without a fold.
-        train: What trained it; of folds, the positives of all.
-        test: Metrics.
-        draws: (draw, row, metric) of `evaluate.intervals.redraw`, rows as `ROWS`; None when nothing
-            was redrawn.
+        run: Name of the run, without a fold.
+        train: Manifest of the run; with folds, the positives of all.
+        test: Metrics on the slices tested on.
+        draws: Resampled metrics (draw, row, metric) of `evaluate.intervals.redraw`, rows as `ROWS`;
+            None without resampling.
     """
 
     run: str
@@ -49,27 +49,32 @@ class Result:
 
     @property
     def group(self) -> Group:
-        """Model, loss and epochs."""
+        """Model, loss and epochs of the run."""
         return identity_of(self.train)[0]
 
     @property
     def seed(self) -> int:
-        """Seed of the training runs."""
+        """Random seed of the training runs."""
         return identity_of(self.train)[1]
 
     def value(self, row: str, metric: str) -> float | None:
-        """Return a metric of a subtype, or of `mean`, on the slices tested on."""
+        """Return one metric on the slices tested on; None where undefined.
+
+        Args:
+            row: Name of a subtype, or `mean`.
+            metric: Key of the metric.
+        """
         part = self.test.mean if row == MEAN else self.test.per_class[row]
         found: float | None = getattr(part, metric)
         return found
 
 
 def results_of(pieces: Iterable[Piece], *, draws: int) -> tuple[Result, ...]:
-    """Pool the folds of each seed and measure them; a seed without all its folds is left out.
+    """Pool the folds of each seed and compute metrics; a seed that lacks a fold is left out.
 
     Args:
-        pieces: Of any seeds and groups.
-        draws: Redraws of the patients tested on; 0: no intervals.
+        pieces: Stored results of runs, of any seeds and groups.
+        draws: Resamplings of the test patients for intervals; 0 for none.
     """
     of_seed: dict[tuple[Group, int], list[Piece]] = {}
     for piece in pieces:

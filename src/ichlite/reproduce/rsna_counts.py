@@ -16,13 +16,13 @@ from ichlite.reproduce.kept_runs import read_kept
 
 @dataclass(frozen=True, slots=True)
 class RsnaCounts:
-    """What is known of RSNA 2019's studies.
+    """Counts of the studies and patients of RSNA 2019.
 
     Attributes:
-        source: Where they were counted.
-        studies, patients: All of them.
-        positive_studies, positive_patients: Of these with blood; at least so many.
-        unlabelled_studies: Whose labels are not known, so that they may add to the positive ones.
+        source: Name of the store or tables they were counted in.
+        studies, patients: Number of all studies and patients.
+        positive_studies, positive_patients: Number of those known to have a haemorrhage.
+        unlabelled_studies: Number of studies with unknown labels, which may be positive too.
     """
 
     source: str
@@ -34,18 +34,18 @@ class RsnaCounts:
 
 
 def rsna_counts(store: Store, tables: Path | None, kept: Path) -> RsnaCounts | None:
-    """Count in tables where they are given, else in a store of RSNA 2019, else take what is kept.
+    """Count the studies of RSNA 2019 in tables, else in a store of it, else use stored counts.
 
     Args:
         store: Of any kind.
-        tables: As `ichlite prepare tables` takes them.
-        kept: File of the counts, written when they were counted in tables.
-
-    Raises:
-        InputError: No table of studies there; or what is kept is damaged.
+        tables: Folder or file that `ichlite prepare tables` accepts; None for none.
+        kept: File of stored counts, written when tables were counted.
 
     Returns:
-        None where none of the three tells.
+        The counts; None if none of the three is available.
+
+    Raises:
+        InputError: `tables` has no table of studies, or the stored counts are damaged.
     """
     if tables is not None:
         read = read_tables(tables)

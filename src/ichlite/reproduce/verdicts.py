@@ -27,7 +27,7 @@ HOW = (
     "patients says what holds for other patients, too. Counts, bytes and times are compared as "
     "they are."
 )
-"""The rule of all claims on performance."""
+"""Rule, in words, that applies to all claims on performance."""
 MARGIN = 0.02
 """Two percentage points: a model that loses less performs "similarly"."""
 SMALL = 0.01
@@ -41,17 +41,17 @@ COSTS: Mapping[str, tuple[Unit, str]] = {
     "saved_model_bytes": ("bytes", "SavedModel folder with Adam's state"),
     "latency_float32_ms": ("ms", "time a slice, float32"),
 }
-"""What claims are made of: each key of a model's costs with its unit and words."""
+"""Unit and words for each cost that claims are about, by key."""
 
 
 class Judgement(NamedTuple):
-    """A verdict and the numbers that it comes from.
+    """Verdict on a statement, with the numbers it is based on.
 
     Attributes:
-        verdict: Over the seeds, on the patients that were tested on.
-        evidence: Lines with the numbers.
-        patients: The same over redrawn patients: what it is worth for others; None where patients
-            play no part, or were not redrawn.
+        verdict: Verdict over the seeds, on the test patients.
+        evidence: Lines of text with the numbers.
+        patients: Verdict over resampled patients, which says whether it extends to others; None
+            where patients play no part, or were not resampled.
     """
 
     verdict: Verdict
@@ -59,12 +59,15 @@ class Judgement(NamedTuple):
     patients: Verdict | None = None
 
     def with_line(self, line: str) -> Judgement:
-        """Return the judgement with a further line of evidence."""
+        """Return the judgement with one more line of evidence."""
         return self._replace(evidence=(*self.evidence, line))
 
 
 def together(parts: Sequence[bool | None]) -> Verdict:
-    """Return the verdict on all parts, each of them true, false, or None where it is not told.
+    """Combine the truth of several conditions into the verdict on all of them.
+
+    Args:
+        parts: True, False, or None where it is unknown, for each condition.
 
     Example:
         >>> together([True, None, False]), together([True, None]), together([True])
@@ -84,15 +87,15 @@ def above(
     least: float = 0.0,
     most: float = SMALL,
 ) -> Judgement:
-    """Judge whether one group is above all others in a metric of the mean.
+    """Judge whether one group scores higher than all others in a metric.
 
     Args:
-        groups: By name.
-        first: Said to be above.
-        others: Said to be below.
-        metric: Of the mean over subtypes.
-        least: As of `told`, for each difference.
-        most: Likewise.
+        groups: Results of each group, by name.
+        first: Name of the group claimed to be higher.
+        others: Names of the groups claimed to be lower.
+        metric: Key of a metric, averaged over the subtypes.
+        least: Difference above which the claim holds, as in `noise.told`.
+        most: Difference below which the claim fails, as in `noise.told`.
     """
     intervals, evidence = [], []
     for other in others:
@@ -104,14 +107,20 @@ def above(
 
 
 def not_worse(groups: Mapping[str, GroupResults], first: str, others: Sequence[str]) -> Judgement:
-    """Judge whether one group is at most `MARGIN` below all others, in all of `PERFORMANCE`."""
+    """Judge whether one group is at most `MARGIN` below all others in every performance metric.
+
+    Args:
+        groups: Results of each group, by name.
+        first: Name of the group.
+        others: Names of the groups it is compared with.
+    """
     return all_of([
         above(groups, first, others, metric, least=-MARGIN, most=-MARGIN) for metric in PERFORMANCE
     ])  # fmt: skip
 
 
 def all_of(found: Sequence[Judgement]) -> Judgement:
-    """Judge whether all of what was judged holds.
+    """Combine several judgements into one on whether all of them hold.
 
     Example:
         >>> all_of([Judgement(HOLDS, ("a",)), Judgement(UNTOLD, ("b",))]).verdict
@@ -134,14 +143,14 @@ def sensitivity_above(
     *,
     sign: int = 1,
 ) -> Judgement:
-    """Judge, run by run, whether a model's sensitivity for one subtype is above that for others.
+    """Judge whether a model's sensitivity for one subtype is higher than for other subtypes.
 
     Args:
-        groups: Models by name.
-        name: Of the model.
-        subtype: Claimed to be above the others.
+        groups: Results of each model, by name.
+        name: Name of the model.
+        subtype: Subtype claimed to have the higher sensitivity.
         rivals: Lists of other subtypes; the claim must hold against the mean of each list.
-        sign: 1: claimed to be above; -1: below.
+        sign: 1 if it is claimed to be higher; -1 if lower.
     """
     if absent := _not_run(groups, name):
         return Judgement(UNTOLD, (absent,))
@@ -174,7 +183,15 @@ def _gaps(group: GroupResults, subtype: str, rival: Sequence[str], sign: int) ->
 def above_number(
     groups: Mapping[str, GroupResults], name: str, metric: str, fixed: float, what: str
 ) -> Judgement:
-    """Judge whether a group's mean is above a fixed number."""
+    """Judge whether a group's mean score is above a fixed number.
+
+    Args:
+        groups: Results of each group, by name.
+        name: Name of the group.
+        metric: Key of a metric, averaged over the subtypes.
+        fixed: Number to exceed.
+        what: What the number is of, for the evidence.
+    """
     statistic = groups[name].statistic(MEAN, metric)
     rest = [groups[one].statistic(MEAN, metric).by_seed for one in groups if one != name]
     found = compare(statistic.by_seed, fixed, rest)
@@ -188,7 +205,14 @@ def above_number(
 
 
 def smaller(costs: Costs, key: str, first: str, others: Sequence[str]) -> Judgement:
-    """Judge whether one model's cost is below that of all others: a count, so without noise."""
+    """Judge whether one cost of a model, measured without noise, is below that of all others.
+
+    Args:
+        costs: Costs of the models.
+        key: Name of the cost.
+        first: Model claimed to be cheaper.
+        others: Models that it is compared with.
+    """
     own, *rest = (costs.value(name, key) for name in (first, *others))
     parts = [None if own is None or one is None else own < one for one in rest]
     shown = ", ".join(
@@ -199,7 +223,15 @@ def smaller(costs: Costs, key: str, first: str, others: Sequence[str]) -> Judgem
 
 
 def factor(costs: Costs, key: str, larger: str, lesser: str, stated: float) -> Judgement:
-    """Judge whether two models' costs have a ratio that, rounded, is at least as stated."""
+    """Judge whether the rounded ratio of two models' costs is at least as large as stated.
+
+    Args:
+        costs: Costs of the models.
+        key: Name of the cost.
+        larger: Model claimed to cost more.
+        lesser: Model claimed to cost less.
+        stated: Ratio that the paper states.
+    """
     top, bottom = costs.value(larger, key), costs.value(lesser, key)
     if top is None or not bottom:
         return Judgement(UNTOLD, (f"{COSTS[key][1]}: not measured",))
@@ -212,7 +244,7 @@ def factor(costs: Costs, key: str, larger: str, lesser: str, stated: float) -> J
 
 
 def percent(value: float | None) -> str:
-    """Return a share in per cent.
+    """Return a share, 0 to 1, as text in per cent.
 
     Example:
         >>> percent(0.6534), percent(None)

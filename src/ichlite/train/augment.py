@@ -17,26 +17,27 @@ from ichlite.labels import NAMES
 _NOISE_SIDE = 1448
 _NOISE_SAMPLES = 1 << 21
 AIR_HU, BONE_HU = -1000, 900
-"""HU of air and bone where an archive kept those of one window alone."""
+"""HU given to air and bone where only the HU of one CT window were kept."""
 _WINDOW_HU = (-20, 98)
 """HU that such a window shows; above, JPEG noise hides what is bone."""
 _COARSE = 4
 CELL_COVERED = 0.3
-"""Share of a moved cell that must come from cells with a bleed."""
+"""Share of a cell, after a move, that must come from cells with a bleed for it to be set."""
 
 
 @dataclass(frozen=True, slots=True)
 class Strength:
-    """Limits of how far slices are changed.
+    """Largest changes that augmentation makes to a slice.
 
     Attributes:
-        shift_pixels, rotation_degrees, zoom: Largest move, either way.
-        affine_share: Share of slices that are turned and zoomed, and not just shifted.
+        shift_pixels, rotation_degrees, zoom: Largest shift (pixels), rotation (degrees) and
+            relative zoom, either way.
+        affine_share: Share of slices that are rotated and zoomed rather than only shifted.
         offset_hu: Largest shift of all HU, either way.
-        gain: Lowest and highest contrast about `pivot_hu`.
-        pivot_hu: HU that contrast leaves as it is.
-        noise_hu: Largest standard deviation of added noise.
-        scanner: Whether kernel, grain of the noise and range of known HU vary, too.
+        gain: Lowest and highest factor on contrast, about `pivot_hu`.
+        pivot_hu: HU that a change of contrast leaves unchanged.
+        noise_hu: Largest standard deviation of added noise, HU.
+        scanner: Whether reconstruction kernel, noise texture and range of known HU vary too.
     """
 
     shift_pixels: int
@@ -52,13 +53,13 @@ class Strength:
 
 MILD = Strength(12, 12.0, 0.10, 0.35, 8.0, (0.95, 1.05), 40.0, 4.0, scanner=False)
 SCANNERS = Strength(12, 20.0, 0.20, 1.0, 3.0, (0.85, 1.20), 30.0, 6.0, scanner=True)
-"""Differences as between hospitals, for scans that were brought to one brain level."""
+"""Changes as large as differences between hospitals, for scans shifted to one brain level."""
 
 
 class Augmenter:
-    """Flip slices left to right, move them, and change HU offset, contrast and noise.
+    """Random augmentation of slices: flip, shift, rotation, zoom, HU offset, contrast and noise.
 
-    A pool of noise is drawn once: fresh Gaussian noise for every pixel would cost more than the
+    A pool of noise is drawn once: fresh Gaussian noise for every pixel would take longer than the
     rest of the input pipeline together.
 
     Example:
@@ -130,7 +131,14 @@ class Augmenter:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A flip, then a turn and zoom about the centre, then a shift, all in pixels of the slice."""
+    """Geometric change of a slice: flip, then rotation and zoom about the centre, then shift.
+
+    Attributes:
+        flip: Whether left and right are swapped.
+        degrees: Rotation, degrees.
+        zoom: Factor of magnification.
+        down, right: Shift in pixels; whole numbers where there is no rotation or zoom.
+    """
 
     flip: bool
     degrees: float
@@ -139,7 +147,14 @@ class Move:
     right: float
 
     def slice(self, hu: NDArray[np.int16]) -> NDArray[np.int16]:
-        """Return a (row, column) slice moved, air around; by whole pixels where not turned."""
+        """Apply the move to a slice, filling in air.
+
+        Args:
+            hu: (row, column) int16 HU.
+
+        Returns:
+            (row, column) int16 HU; without rotation and zoom, pixels keep their values.
+        """
         if self.flip:
             hu = hu[:, ::-1]
         if self.degrees == 0 and self.zoom == 1:
@@ -147,7 +162,14 @@ class Move:
         return np.rint(self._affine(hu, 1, HU_MIN)).astype(np.int16)
 
     def cells(self, cells: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return lesion cells, each 8x8 pixels of the slice, moved with it."""
+        """Apply the move to a slice's lesion cells.
+
+        Args:
+            cells: (row / 8, column / 8) uint8, bit k set where subtype k is.
+
+        Returns:
+            An array like `cells`.
+        """
         if self.flip:
             cells = cells[:, ::-1]
         moved = np.zeros_like(cells)
@@ -183,7 +205,12 @@ class Move:
 
 
 def draw_move(strength: Strength, rng: np.random.Generator) -> Move:
-    """Return a move: flipped or not, and shifted, sometimes also turned and zoomed."""
+    """Draw a random move: perhaps a flip, and a shift, in some cases with rotation and zoom.
+
+    Args:
+        strength: Largest changes.
+        rng: Source of randomness.
+    """
     flip = bool(rng.random() < 0.5)
     reach = strength.shift_pixels
     if rng.random() < strength.affine_share:
@@ -218,12 +245,13 @@ def shift(hu: NDArray[np.int16], down: int, right: int) -> NDArray[np.int16]:
 
 
 def of_one_window(hu: NDArray[np.int16]) -> NDArray[np.int16]:
-    """Return a slice as it is read from a picture of one window (-20 to 98 HU): the rest filled in.
+    """Return a slice as if it had been read from a picture of one CT window (-20 to 98 HU).
 
-    Brighter is bone; darker is air where it reaches the frame, and else the window's lower end.
+    Brighter pixels become bone; darker ones air if they connect to the frame, else the window's
+    lower end.
 
     Args:
-        hu: (row, column) int16, HU; rows and columns are a multiple of 4.
+        hu: (row, column) int16 HU; numbers of rows and columns are multiples of 4.
 
     Returns:
         A new array like `hu`.

@@ -28,13 +28,13 @@ _CHANGE = 2
 
 
 class Batch(NamedTuple):
-    """Images and truth that one optimiser step learns from.
+    """Images and labels of one optimiser step.
 
     Attributes:
         images: Windows (batch, size, size, 3) float32 in [0, 1], or (batch, size, size) int16 HU.
         labels: (batch, 5) float32, 0 or 1.
-        cells: (batch, size / 8, size / 8) uint8, as `data.store_parts.LesionCells`.
-        known: (batch,) float32, 0 where nobody outlined the bleeds of a slice, else 1.
+        cells: (batch, size / 8, size / 8) uint8 lesion cells; see `data.store_parts.LesionCells`.
+        known: (batch,) float32, 1 where the bleeds of a slice were outlined or it has none, else 0.
     """
 
     images: NDArray[np.float32] | NDArray[np.int16]
@@ -44,20 +44,22 @@ class Batch(NamedTuple):
 
 
 class Batches:
-    """Batches of the training split of a store, by the number of the step.
+    """Training batches of a store, computed from seed and step number.
 
     Args:
         store: A prepared store, or several that were joined.
-        recipe: Batch size, shares, crops, augmentation, seed, where windows are made.
-        share: Number of this process and of all that train together: each makes its part of every
-            batch, and the parts in order are the batch that one process would make.
+        recipe: Arguments of the run: batch size, shares, crops, augmentation, seed, where windows
+            are computed.
+        share: Number of this process, from 0, and number of processes that train together; each
+            makes its part of every batch, and the parts in order equal the batch of a single
+            process.
 
     Attributes:
         rows: Row number in the store of each training image.
         labels: (image, 5) uint8.
 
     Raises:
-        StoreError: The split is empty, or the labels are of scans.
+        StoreError: The training split is empty, or labels describe whole scans.
     """
 
     def __init__(self, store: Store, recipe: Recipe, *, share: tuple[int, int] = (0, 1)) -> None:
@@ -91,7 +93,11 @@ class Batches:
         )
 
     def step(self, step: int) -> Batch:
-        """Return the batch of an optimiser step, from 0, or this process's part of it."""
+        """Return the batch of an optimiser step, or this process's part of it.
+
+        Args:
+            step: Number of the step, from 0.
+        """
         rng = np.random.default_rng([self.recipe.seed, _CHANGE, step])
         if self._crops is not None and step < self.recipe.crop_steps:
             hu, cells, images = self._crops.batch(
@@ -115,7 +121,14 @@ class Batches:
         )
 
     def images(self, step: int) -> NDArray[np.int64]:
-        """Return the training images of a full-frame step, from 0, ascending."""
+        """Return the training images of a step on full slices, ascending.
+
+        Args:
+            step: Number of the step, from 0 at the first after those on crops.
+
+        Returns:
+            Indices into `rows`.
+        """
         return self._draw.images(step)
 
     def _own(self, batch: NDArray[AnyNumber]) -> NDArray[AnyNumber]:

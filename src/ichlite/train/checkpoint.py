@@ -23,16 +23,16 @@ from ichlite.models.saved import in_stock_layers, load
 
 LAST = "last.keras"
 SUMS_FILE = "ichlite-epoch.json"
-"""Member of a checkpoint in the middle of an epoch; Keras does not look at it."""
+"""File in a checkpoint saved in mid-epoch that holds the epoch's loss so far; Keras ignores it."""
 
 
 @dataclass
 class EpochSums:
-    """Sum of the known losses of an epoch that has not ended.
+    """Running sum of the losses in an unfinished epoch.
 
     Attributes:
-        steps: Steps whose losses are known.
-        loss: Sum of their losses.
+        steps: Number of steps whose loss is known.
+        loss: Sum of these losses.
     """
 
     steps: int = 0
@@ -44,12 +44,18 @@ class EpochSums:
             self.steps, self.loss = self.steps + 1, self.loss + loss
 
     def mean(self) -> float:
-        """Return the mean loss of a step."""
+        """Return the mean loss per step; at least one loss must be known."""
         return self.loss / self.steps
 
 
 def save(model: keras.Model, path: Path, sums: EpochSums | None = None) -> None:
-    """Write a model, and the sums of the epoch it is in, to one file, whole or not at all."""
+    """Save a model, and the loss sums of an unfinished epoch, to one file in one atomic step.
+
+    Args:
+        model: Compiled model; its optimiser state is saved too.
+        path: `.keras` file.
+        sums: Loss sums of the epoch; None at its end.
+    """
     with replacing(path) as part:
         model.save(part)
         if sums is not None:
@@ -58,7 +64,7 @@ def save(model: keras.Model, path: Path, sums: EpochSums | None = None) -> None:
 
 
 def sums_of(path: Path) -> EpochSums:
-    """Return the sums that a checkpoint was saved with; zero if it was without."""
+    """Return the loss sums saved in a checkpoint; zero if it has none."""
     with ZipFile(path) as archive:
         if SUMS_FILE not in archive.namelist():
             return EpochSums()
@@ -66,13 +72,17 @@ def sums_of(path: Path) -> EpochSums:
 
 
 def resume(path: Path, model: keras.Model) -> None:
-    """Give a model, as its run began, the weights and the optimiser of a checkpoint of that run.
+    """Load weights and optimiser state of a checkpoint into the model of the same run.
 
-    A Keras file holds no state of random numbers, but dropout draws once a step from the seed that
-    it began with: so it goes on with the numbers that it would have had.
+    A Keras file holds no random state, but dropout draws once a step from the seed it began with,
+    so a resumed run draws the numbers that an uninterrupted one would.
+
+    Args:
+        path: Checkpoint, a `.keras` file.
+        model: Compiled model as it was when the run began.
 
     Raises:
-        InputError: The file is damaged, or of another model.
+        InputError: The file is damaged, or is of another model.
     """
     try:
         model.optimizer.build(model.trainable_variables)
@@ -96,16 +106,20 @@ _ALSO_CALLED = {"pooled_logits": "logits"}
 
 
 def start_from(model: keras.Model, init: Path) -> tuple[str, ...]:
-    """Copy the weights of a checkpoint into a model, layer by layer.
+    """Copy the weights of a checkpoint into a model, matching layers by name.
 
     A LightFCN may start a model with a lesion map of the same widths, whose other layers then keep
     their random weights.
+
+    Args:
+        model: Model that receives the weights.
+        init: Checkpoint: a `.keras` file or a run folder.
 
     Returns:
         Names of the layers that the checkpoint has no weights for.
 
     Raises:
-        UsageError: Another architecture.
+        UsageError: The checkpoint is of another architecture.
     """
     begun = {layer.name: layer.get_weights() for layer in load(init).layers if layer.weights}
     new, taken = [], set()
@@ -135,7 +149,7 @@ def _other(model: keras.Model, init: Path, found: str, expected: str) -> UsageEr
 
 @contextmanager
 def averaged(model: keras.Model) -> Iterator[None]:
-    """Lend a model the optimiser's averaged weights, if it keeps any, instead of its own."""
+    """Temporarily give a model its optimiser's averaged weights, if the optimiser keeps any."""
     if not model.optimizer.use_ema:
         yield
         return

@@ -16,15 +16,15 @@ from ichlite.errors import StoreError
 CELL_PIXELS = GRID // CELLS
 """Side of a lesion cell in pixels of the grid."""
 HEAD_HU = -200
-"""Pixels above this are taken for head."""
+"""HU above which a pixel counts as part of the head."""
 TRIES = 8
-"""Attempts to hit the head before any place is taken (slices above the head are empty)."""
+"""Attempts to place a crop on the head before any place is accepted, as above the head."""
 EDGE_PIXELS = 16
-"""The lesion's centre stays this far inside its crop."""
+"""Least distance, in pixels, from a lesion's centre to the edge of its crop."""
 
 
 class CropSampler:
-    """Draw batches of crops from the training split.
+    """Sampler of random crops from the training split, half of them around lesions.
 
     Args:
         labels: (image, 5) 0/1.
@@ -59,7 +59,7 @@ class CropSampler:
         count: int,
         rng: np.random.Generator,
     ) -> tuple[NDArray[np.int16], NDArray[np.uint8], NDArray[np.int64]]:
-        """Return `count` crops of the store's slices, their lesion cells, and their images.
+        """Draw a batch of crops, with their lesion cells and the images that they are from.
 
         Args:
             hu: (row of the store, row, column) int16, HU.
@@ -67,11 +67,11 @@ class CropSampler:
                 `data.store_parts.LesionCells`.
             rows: The store's row of each training image, in the order of `labels`.
             count: Crops; the first half, rounded up, hold a lesion.
-            rng: Every random number comes from here.
+            rng: Source of all random numbers.
 
         Returns:
-            (count, size, size) int16 HU, (count, size / 8, size / 8) uint8 cells, and the (count,)
-            training images that they are of. A crop with a lesion keeps all labels of its slice.
+            (count, size, size) int16 HU; (count, size / 8, size / 8) uint8 cells; (count,) indices
+            of the training images. A crop with a lesion keeps all labels of its slice.
         """
         wanted = -(-count // 2)
         images = np.concatenate(
@@ -103,7 +103,7 @@ class CropSampler:
 
 
 def corner(shape: tuple[int, ...], row: int, column: int, size: int) -> tuple[int, int]:
-    """Return the top and left of a square about a place, moved into a slice and onto its cells.
+    """Return the top left corner of a square crop around a point, moved inside the slice.
 
     Args:
         shape: Rows and columns of the slice, each at least `size`.

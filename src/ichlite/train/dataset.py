@@ -24,16 +24,17 @@ def open_store(
     """Open a prepared store, or several as one.
 
     Args:
+        fold: `K/N` holds out fold K of N folds of patients for testing; None for the stores' own
+            splits.
+        fold_seed: Random seed of the assignment of patients to folds.
+        all_patients: Whether every patient of real scans is used for training.
         folders: Folders of the stores.
-        fold: `K/N` leaves the Kth of N folds of patients out, to test on.
-        fold_seed: Seed of the draw of folds.
-        all_patients: Whether every patient of real scans trains.
 
     Returns:
         The store.
 
     Raises:
-        UsageError: There is no such fold.
+        UsageError: The text names no fold.
         StoreError: A folder is no store, or the stores cannot be joined or folded.
     """
     held_out = None if fold is None else Fold.parse(fold, fold_seed)
@@ -41,11 +42,11 @@ def open_store(
 
 
 class StoreDataset(keras.utils.PyDataset):  # type: ignore[misc]
-    """Batches of windows and labels of a split, for `model.fit`, `predict` or a loop of one's own.
+    """Keras dataset of windows and labels from one split, for `model.fit`, `predict` or own loops.
 
     A batch is (batch, 256, 256, 3) float32 windows in [0, 1] and (batch, 5) float32 labels, 0 or 1.
-    The training split comes as in `fit`: in the recipe's order, shares and augmentation, but
-    without its crops. Other splits come once, in the order of the store.
+    The training split is delivered as in `fit`, with the recipe's order, shares and augmentation,
+    but without its crops. Other splits come once per epoch, in the order of the store.
 
     Args:
         store: A prepared store.
@@ -91,5 +92,5 @@ class StoreDataset(keras.utils.PyDataset):  # type: ignore[misc]
         return to_windows(self._hu[self._rows[part]]), self.labels[part].astype(np.float32)
 
     def on_epoch_end(self) -> None:
-        """Go on to the images of the next epoch."""
+        """Advance to the images of the next epoch."""
         self._epoch += 1

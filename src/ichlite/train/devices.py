@@ -15,13 +15,14 @@ from ichlite.errors import IchliteError, UsageError
 
 JAX_FLAG = "--xla_gpu_deterministic_ops=true"
 OUT_OF_MEMORY = "out_of_memory"
-"""`code` of the error that says that there is too little of it."""
+"""`code` of the error raised when memory runs out."""
 MOST_LOADERS = 8
-"""Threads that make batches; reading slices takes turns, so that more add nothing."""
+"""Largest number of threads that make batches; since slices are read one at a time, more do not
+help."""
 
 
 def available() -> list[str]:
-    """Return the devices that can share a batch; TensorFlow uses one, even where there are more.
+    """Return the names of the devices that can share a batch; only one with TensorFlow.
 
     Example:
         >>> len(available()) >= 1
@@ -37,14 +38,14 @@ def on_gpu() -> bool:
 
 
 def loaders() -> int:
-    """Return how many threads make batches: one beside a network that fills the cores, or more."""
+    """Return how many threads should make batches: one on a CPU, up to `MOST_LOADERS` for a GPU."""
     from ichlite.infer.reader import usable_cores
 
     return min(usable_cores(), MOST_LOADERS) if on_gpu() else 1
 
 
 def process_share() -> tuple[int, int]:
-    """Return the number of this process, from 0, and of all that train together in JAX.
+    """Return the number of this process, from 0, and of the processes that train together in JAX.
 
     Example:
         >>> process_share()
@@ -58,13 +59,14 @@ def process_share() -> tuple[int, int]:
 
 
 def compute_repeatably() -> None:
-    """Make this process compute so that the same steps on the same machine give the same bits.
+    """Configure this process to compute bit-identical results for the same steps on one machine.
 
     TensorFlow: one operation at a time, each with as many threads as before, and only operations
     that add up in a fixed order. It stays so until the process ends. JAX on a CPU is so anyway.
 
     Raises:
-        UsageError: It is too late, or the backend needs a variable that is set before it starts.
+        UsageError: TensorFlow has started already, or JAX on a GPU lacks a flag that it reads at
+            start.
     """
     if keras.backend.backend() == "jax":
         if on_gpu() and JAX_FLAG not in os.environ.get("XLA_FLAGS", ""):
@@ -93,10 +95,14 @@ def compute_repeatably() -> None:
 
 
 def check_batch_fits(batch_size: int, *, device_windows: bool) -> None:
-    """Refuse a batch that this machine cannot keep while the next ones are made.
+    """Raise an error if this machine's memory cannot hold the batches that are made ahead.
+
+    Args:
+        batch_size: Images in a step, of all processes together.
+        device_windows: Whether batches are HU, with windows computed on the device.
 
     Raises:
-        UsageError: Its images alone take more than the memory of the machine.
+        UsageError: The batches' images alone exceed the machine's memory.
     """
     bytes_each = GRID * GRID * (2 if device_windows else 2 + 4 * len(PAPER_WINDOWS))
     kept = batch_size // process_share()[1] * bytes_each * (AHEAD + loaders())
@@ -112,10 +118,13 @@ def check_batch_fits(batch_size: int, *, device_windows: bool) -> None:
 
 @contextmanager
 def memory_explained(batch_size: int) -> Iterator[None]:
-    """Say in one line when the machine or its device runs out of memory.
+    """Convert out-of-memory errors inside a context to one clear error.
+
+    Args:
+        batch_size: Images in a step, for the message.
 
     Raises:
-        IchliteError: It did; `code` is `OUT_OF_MEMORY`.
+        IchliteError: Memory ran out; `code` is `OUT_OF_MEMORY`.
     """
     try:
         yield
@@ -136,20 +145,20 @@ def memory_explained(batch_size: int) -> Iterator[None]:
 
 @contextmanager
 def spread(devices: int | None, batch_size: int) -> Iterator[list[str]]:
-    """Make models on so many devices, and split each step's batch between them.
+    """Provide a context in which models are trained on several devices that share each batch.
 
-    Batch normalisation takes the statistics of the whole batch, so that the devices together
-    compute what one would.
+    Batch normalisation uses the statistics of the whole batch, so that the devices together compute
+    what one would.
 
     Args:
-        devices: Number of devices; None: all there are.
+        devices: Number of devices; None: all that are available.
         batch_size: Images in a step.
 
     Yields:
         Names of the devices used.
 
     Raises:
-        UsageError: There are not so many, or they do not divide the batch.
+        UsageError: There are fewer devices, or the batch cannot be divided among them.
     """
     names = available()
     count = len(names) if devices is None else devices

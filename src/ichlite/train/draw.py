@@ -18,18 +18,19 @@ _ORDER = 1
 
 
 class Draw:
-    """Images of the training split, by the number of the step.
+    """Random order in which training images are used, with fixed shares of stores and bleeds.
 
     Args:
-        origin: (image,) number of the store that each training image is of.
-        bleeding: (image,) bool, whether it shows a bleed.
+        origin: (image,) number of the store that each training image is from.
+        bleeding: (image,) bool, whether the image shows a bleed.
         count: Images in a step.
-        shares: Share of each store, in order; None: all stores are one group.
-        bleeding_share: Share of bleeding images in what each store gives; None: as they come.
-        seed: Random seed of the orders.
+        shares: Share of each store in a step; None: stores are not distinguished.
+        bleeding_share: Share of bleeding images among those of each store; None: as they occur.
+        seed: Random seed of the order.
 
     Raises:
-        UsageError: Other shares than stores, or shares that leave a group without an image a step.
+        UsageError: There is not one share for each store, or a share is too small for one image a
+            step.
         StoreError: A group has no image.
 
     Example:
@@ -84,7 +85,11 @@ class Draw:
         self.groups.append((members, part))
 
     def images(self, step: int) -> NDArray[np.int64]:
-        """Return the images of a step, from 0, ascending."""
+        """Return the indices of the training images of a step, ascending.
+
+        Args:
+            step: Number of the step, from 0.
+        """
         taken = [
             self._taken(group, step, members, part)
             for group, (members, part) in enumerate(self.groups)
@@ -110,7 +115,11 @@ class Draw:
 
 
 def dealt(count: int, shares: tuple[float, ...]) -> list[int]:
-    """Return whole parts of a count in proportion to shares, by largest remainder.
+    """Divide a count into whole parts in proportion to shares, by the largest-remainder method.
+
+    Args:
+        count: Number to divide.
+        shares: Positive numbers; they need not sum to 1.
 
     Example:
         >>> dealt(32, (0.4, 0.6)), dealt(3, (1.0, 1.0))

@@ -28,7 +28,7 @@ from ichlite.models.scan_stage import (
 )
 
 LEAST_SLICES = 3
-"""A scan stage averages the three highest slices, so that no scan is filled up to fewer."""
+"""Least number of slices in a padded scan, because a scan stage averages the three highest."""
 SCORED_AT_ONCE = 64
 
 Tensors = dict[str, NDArray[np.float32]]
@@ -38,15 +38,15 @@ _Batch = tuple[Any, Any, Any]
 
 @dataclass(frozen=True, slots=True)
 class HeadRecipe:
-    """Arguments of a class head's training; all heads are trained alike.
+    """Arguments for training a class head.
 
     Attributes:
         kind: Key of `models.class_heads.HEADS`.
         seed: Random seed of its weights and of the draw of slices.
         steps: Steps of the optimiser.
-        slices: Slices in a step, drawn from the sources in equal parts.
+        slices: Slices in a step, drawn equally from all sources.
         bleeding_share: Share of them that is drawn from slices with blood.
-        learning_rate: First rate, which falls to 0 along a cosine.
+        learning_rate: Initial learning rate, which decays to 0 along a cosine.
         weight_decay: Weight decay of AdamW.
     """
 
@@ -60,25 +60,30 @@ class HeadRecipe:
 
 
 def head_inputs(table: SliceFeatures) -> NDArray[np.float32]:
-    """Return what a head takes: pooled features, and maxima of the lesion map, if there is one."""
+    """Return the input of a class head: pooled features, then maxima of the lesion map if present.
+
+    Returns:
+        (slice, channel) float32.
+    """
     return np.concatenate([table.features, table.map_maxima], axis=1)
 
 
 def fit_class_head(recipe: HeadRecipe, sources: Sequence[SliceFeatures]) -> keras.Model:
-    """Train a class head.
+    """Train a class head on slices' features.
 
-    Only the hierarchical head has an output of its own for any bleed, so only there it is trained.
+    Only the hierarchical head has its own output for any haemorrhage, so only there it is trained.
 
     Args:
         recipe: Arguments of the training.
-        sources: Slices of real scans, of phantoms …; each gives the same share of every step.
+        sources: Tables of slices, such as real scans and phantoms; each contributes equally to
+            every step.
 
     Returns:
         The trained model.
 
     Raises:
         UnknownName: No such kind.
-        InputError: A source without bleeding slices, or with nothing else.
+        InputError: A source lacks slices with blood, or slices without.
     """
     pools = []
     for table in sources:
@@ -110,25 +115,30 @@ def fit_class_head(recipe: HeadRecipe, sources: Sequence[SliceFeatures]) -> kera
 
 
 def head_logits(model: keras.Model, table: SliceFeatures) -> NDArray[np.float32]:
-    """Return the logits (slice, 6) that a trained head gives, any bleed first."""
+    """Return the logits of a trained class head, (slice, 6), any haemorrhage first.
+
+    Args:
+        model: Trained class head.
+        table: Features of the slices.
+    """
     pairs = np.asarray(model.predict_on_batch(head_inputs(table)), np.float32)
     return np.asarray(pairs[..., 0] - pairs[..., 1])
 
 
 @dataclass(frozen=True, slots=True)
 class StageRecipe:
-    """Arguments of a scan stage's training.
+    """Arguments for training a scan stage.
 
     Attributes:
         kind: Key of `models.scan_stage.STAGES`.
-        use: What it takes of each slice.
+        use: Inputs of each slice: `logits` or `features`; see `models.scan_stage.slice_inputs`.
         seed: Random seed of its weights, of dropout and of the draw of scans.
         steps: Steps of the optimiser.
-        scans: Scans in a step, drawn from the sources in equal parts.
-        learning_rate: First rate, which falls to 0 along a cosine.
+        scans: Scans in a step, drawn equally from all sources.
+        learning_rate: Initial learning rate, which decays to 0 along a cosine.
         weight_decay: Weight decay of AdamW.
-        width: Channels inside.
-        vary: Whether a scan may lose its ends, or every other slice, when it is drawn.
+        width: Channels of the hidden layers.
+        vary: Whether scans are randomly shortened or thinned, as of `vary`, when they are drawn.
     """
 
     kind: str = "temporal_conv"
@@ -165,19 +175,19 @@ class StageScores:
 
 
 def fit_scan_stage(recipe: StageRecipe, sources: Sequence[SliceFeatures]) -> keras.Model:
-    """Train a scan stage.
+    """Train a scan stage on slices' features.
 
     Args:
         recipe: Arguments of the training.
-        sources: Slices of real scans, of phantoms …; each gives the same share of every step. The
-            same scan may stand in several, as several networks see it.
+        sources: Tables of slices, such as real scans and phantoms; each contributes equally to
+            every step. A scan may be in several tables, as seen by several networks.
 
     Returns:
         The trained model.
 
     Raises:
-        UnknownName: No such kind, or inputs.
-        InputError: A source without slices, or networks of different outputs.
+        UnknownName: No such kind of scan stage, or of inputs.
+        InputError: A source has no slices, or the sources are from networks with different outputs.
     """
     widths = {(table.features.shape[1], table.map_maxima.shape[1]) for table in sources}
     if len(widths) != 1 or not all(len(table) for table in sources):
@@ -210,7 +220,13 @@ def fit_scan_stage(recipe: StageRecipe, sources: Sequence[SliceFeatures]) -> ker
 
 
 def score_scan_stage(model: keras.Model, table: SliceFeatures, use: SliceInputs) -> StageScores:
-    """Return what a trained scan stage says of every slice and scan of a table."""
+    """Return a trained scan stage's logits for every slice and scan of a table.
+
+    Args:
+        model: Trained scan stage.
+        table: Features of the slices.
+        use: Inputs that the model was trained with.
+    """
     scans = table.scans()
     slices = np.empty((len(table), len(NAMES)), np.float32)
     found = []
@@ -228,16 +244,17 @@ def score_scan_stage(model: keras.Model, table: SliceFeatures, use: SliceInputs)
 def padded(
     drawn: Sequence[tuple[SliceFeatures, NDArray[np.int64]]], use: SliceInputs, longest: int
 ) -> tuple[Tensors, Tensors]:
-    """Return scans as one batch: inputs and labels, shorter scans filled up with zeros.
+    """Combine scans of different lengths into one batch, padded with zeros.
 
     Args:
-        drawn: Tables and the row numbers of a scan in each, by position.
-        use: What of each slice the scan stage takes.
-        longest: Slices to fill up to.
+        drawn: Table and row numbers, by position, of each scan.
+        use: Inputs of each slice: `logits` or `features`.
+        longest: Number of slices to pad to.
 
     Returns:
-        `slices` (scan, slice, channel) and `mask` (scan, slice, 1); `slice_logits` (scan, slice, 5)
-        and `scan_logits` (scan, 6) 0/1, a scan positive where one of its slices is.
+        Inputs: `slices` (scan, slice, channel) and `mask` (scan, slice, 1), 1 where there is a
+        slice. Labels, 0 or 1: `slice_logits` (scan, slice, 5) and `scan_logits` (scan, 6), where a
+        scan is positive if one of its slices is.
     """
     rows = [slice_inputs(table, scan, use) for table, scan in drawn]
     slices = np.zeros((len(drawn), longest, rows[0].shape[1]), np.float32)
@@ -256,14 +273,14 @@ def padded(
 
 
 def vary(scan: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-    """Return a scan without up to a fifth of it at either end and, once in four, every other slice.
+    """Drop up to a fifth of a scan at each end and, once in four, every other slice.
 
     Args:
-        scan: Row numbers by position.
-        rng: Draws.
+        scan: (slice,) row numbers, by position.
+        rng: Source of randomness.
 
     Returns:
-        At least `LEAST_SLICES` of them, or all where there are no more.
+        The remaining row numbers, at least `LEAST_SLICES`, or all if there are fewer.
     """
     cut = max(0, (len(scan) - LEAST_SLICES) // 5)
     kept = scan[rng.integers(cut + 1) : len(scan) - rng.integers(cut + 1)]
@@ -275,9 +292,16 @@ def vary(scan: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]
 def joined_sources(
     real: Sequence[SliceFeatures], phantoms: Sequence[SliceFeatures]
 ) -> list[SliceFeatures]:
-    """Return real scans as one source and phantoms as another; what is empty is left out.
+    """Join the tables of real scans into one source and those of phantoms into another.
 
-    A scan as several networks see it becomes several scans.
+    A scan in several tables, as seen by several networks, becomes several scans.
+
+    Args:
+        real: Tables of real scans, one for each network.
+        phantoms: Tables of phantoms, likewise.
+
+    Returns:
+        At most two sources; none for a group without tables.
     """
     return [
         join_features(

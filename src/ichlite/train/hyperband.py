@@ -34,7 +34,7 @@ FOLDER = "search"
 RUN = "run"
 NOTE = "note.txt"
 WORST = 0.0
-"""Score of a trial that diverged: it ends last, and its bracket goes on without it."""
+"""Score given to a trial that diverged, so that it is ranked last."""
 POLL_SECONDS = 0.05
 
 
@@ -48,22 +48,24 @@ def search(
     on_step: Callable[[Progress], None] = lambda _: None,
     on_trial: Callable[[Trial], None] = lambda _: None,
 ) -> list[Trial]:
-    """Run the search, or go on with it, alone or in this process's role.
+    """Run a Hyperband search or resume it, alone or as chief or worker among several processes.
 
     Args:
         plan: The search.
         store: Prepared store to train and validate on.
-        out: Its `search` folder holds every trial; shared by chief and workers.
+        out: Folder of the search, shared by chief and workers; its `search` folder holds the
+            trials.
         store_name: Name of the store in manifests.
-        max_trials: Most trials to begin, earlier stretches included; None: all of Hyperband.
+        max_trials: Largest number of trials to begin, those of earlier sessions included; None: all
+            of Hyperband.
         on_step: Called after each step of a trial that runs here.
         on_trial: Called with each trial that ended here.
 
     Returns:
-        Every trial, in the order of their beginning.
+        Every trial, in the order in which they began.
 
     Raises:
-        IchliteError: A trial failed for a reason that every trial would.
+        IchliteError: A trial failed for a reason that affects every trial.
     """
     with _keras_tuner_quiet():
         with redirect_stdout(io.StringIO()):  # "Reloading Tuner from …"
@@ -223,11 +225,11 @@ class _Tuner(keras_tuner.Tuner):  # type: ignore[misc]
 
 
 def go_on_from(before: Path, folder: Path, asked: RunManifest) -> None:
-    """Copy the folder of a shorter run to that of a longer one that has got that far.
+    """Copy a finished shorter run as the start of a longer run.
 
     Args:
-        before: A finished run of the same recipe with fewer epochs.
-        folder: Made, whole or not at all; left alone when it is there.
+        before: Folder of a finished run of the same recipe with fewer epochs.
+        folder: Folder of the longer run, made in one atomic step; unchanged if it exists.
         asked: Manifest of the longer run.
     """
     if folder.exists():

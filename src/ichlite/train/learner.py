@@ -25,26 +25,26 @@ from ichlite.train.recipe import Recipe
 from ichlite.train.setup import compile_model, training_arguments
 
 DIVERGED = "diverged"
-"""`code` of the error that says that the loss became infinite or undefined."""
+"""`code` of the error raised when the loss becomes infinite or undefined."""
 _EXACT = ("pooled_logits", "map_gain")
 """Layers that always compute in float32, as those that give outputs do."""
 LAG = 4
-"""Steps that the host may be ahead of a JAX device; divergence is found so much later."""
+"""Steps by which the host may run ahead of a JAX device; divergence is noticed that much later."""
 
 
 class Learner:
-    """A model in training: its loss at each step, its precision, and where windows are made.
+    """Model in training: takes optimiser steps, with the recipe's losses and precision.
 
     Args:
-        model: As `setup.prepare_model` gives it: of windows, float32, with its optimiser. It is
-            what is saved, so it is left as it is.
+        model: Model from `setup.prepare_model`, float32, with its optimiser. It is the one that is
+            saved, so its structure is not changed.
         recipe: Arguments of the run.
-        losses: As `setup.losses_of` gives them.
+        losses: Losses by name, from `setup.losses_of`.
         total: Optimiser steps of the whole run.
 
     Attributes:
-        outer: The model that takes batches as the recipe makes them, of the layers of `model`, and
-            is compiled with the loss. For scoring within `plain`.
+        outer: Compiled model, of the same layers as `model`, that takes batches as the recipe makes
+            them (windows or HU). Use it for scoring within `plain`.
     """
 
     def __init__(
@@ -72,17 +72,21 @@ class Learner:
 
     @property
     def iterations(self) -> int:
-        """Return the optimiser steps that the model had when it was made or loaded."""
+        """Return the number of optimiser steps that the model had when it was made or loaded."""
         return int(self._model.optimizer.iterations)
 
     def put(self, batch: Batch) -> Any:
-        """Return a batch on the device, so that its copy and other steps overlap."""
+        """Copy a batch to the device in advance, so that copying overlaps with computing."""
         if keras.backend.backend() != "jax":
             return batch
         return _to_devices(batch, self._distribution)
 
     def step(self, step: int, batch: Any) -> list[float]:
-        """Take a step, from 0, on its batch; return the losses that became known, oldest first.
+        """Take an optimiser step and return the losses that became known meanwhile, oldest first.
+
+        Args:
+            step: Number of the step, from 0.
+            batch: Batch from `put`.
 
         Raises:
             IchliteError: A loss is infinite or undefined.
@@ -97,7 +101,7 @@ class Learner:
         return self._known(self._lag)
 
     def finish(self) -> list[float]:
-        """Wait for the device, and return the losses not yet told.
+        """Wait for the device and return the remaining losses, oldest first.
 
         Raises:
             IchliteError: A loss is infinite or undefined.
@@ -106,9 +110,9 @@ class Learner:
 
     @contextmanager
     def plain(self) -> Iterator[keras.Model]:
-        """Lend the model as it is saved and scored: float32, with the weights of the last step.
+        """Provide the model for saving and scoring: in float32, with the weights of the last step.
 
-        All losses must have been told (`finish`).
+        `finish` must have been called before.
         """
         if self._state is not None:
             for variables, values in zip(self._variables(), self._state, strict=True):

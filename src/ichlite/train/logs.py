@@ -24,12 +24,12 @@ COLUMNS: tuple[str, ...] = (
 
 
 class History:
-    """The rows of `history.csv` and their copy in `tensorboard/`.
+    """Table of a run's epochs, written to `history.csv` and, as a copy, to `tensorboard/`.
 
     Args:
         folder: Folder of the run.
-        until_step: Rows of later steps are dropped: a run that resumes from an older checkpoint
-            makes them again.
+        until_step: Rows after this step are dropped, since a run resumed from an older checkpoint
+            writes them again.
     """
 
     def __init__(self, folder: Path, *, until_step: int) -> None:
@@ -41,11 +41,15 @@ class History:
         self._board = Writer(str(folder / "tensorboard"))
 
     def chosen_by(self) -> str | None:
-        """Return the column that chooses an epoch: `AUC`, or `BCE` where that is never defined."""
+        """Return the column by which the best epoch is chosen: `AUC`, or `BCE` if AUC is undefined.
+
+        Returns:
+            None if neither has a value.
+        """
         return next((c for c in (AUC, BCE) if any(map(_has(c), self.rows))), None)
 
     def best_row(self) -> dict[str, str] | None:
-        """Return the row of the best epoch so far, the first of equals; None without scores."""
+        """Return the row of the best epoch so far, the first among equals; None without scores."""
         column = self.chosen_by()
         if column is None:
             return None
@@ -53,10 +57,13 @@ class History:
         return pick(filter(_has(column), self.rows), key=lambda row: float(row[column]))
 
     def chosen(self, keep: str) -> tuple[int, str]:
-        """Return the step of the epoch to keep, and what it is chosen by.
+        """Return the last step of the epoch whose weights are kept, and the criterion.
 
         Args:
             keep: `best` by validation, or `last`; without scores, the last in either case.
+
+        Returns:
+            The step, and the name of the column it was chosen by, or `last`.
         """
         best, column = self.best_row(), self.chosen_by()
         if keep == "last" or best is None or column is None:
@@ -69,7 +76,7 @@ class History:
         return float(row[AUC]) if row is not None and _has(AUC)(row) else None
 
     def add(self, row: Row) -> None:
-        """Add one epoch's row, and write it at once."""
+        """Append an epoch's row and write it to disk at once."""
         self.rows.append({column: _text(row.get(column)) for column in COLUMNS})
         self._write()
         for column in COLUMNS:
@@ -89,7 +96,7 @@ class History:
 
 
 def epoch_line(row: Row) -> str:
-    """Return the line that tells people of an epoch.
+    """Return one line of text that reports an epoch to the user.
 
     Example:
         >>> epoch_line({"epoch": 1, "epochs": 3, "step": 20, "steps": 60, "loss": 0.25,

@@ -26,7 +26,7 @@ from ichlite.option_fields import (
 DATA, OPTIMISATION, AUGMENTATION = "Data", "Optimisation", "Augmentation"
 LOSS, ARCHITECTURE, HARDWARE, OUTPUT = "Loss", "Architecture", "Hardware", "Output"
 PANELS = (DATA, OPTIMISATION, AUGMENTATION, LOSS, ARCHITECTURE, HARDWARE, OUTPUT)
-"""Of `--help`, in their order."""
+"""Panels of the options in `--help`, in their order."""
 
 MOST_SEED = 2**32 - 1
 """NumPy's and Keras' seeds are 32 bits long."""
@@ -35,7 +35,7 @@ TUNED = ("batch_size", "learning_rate", "dropout")
 WIDTHS = ("width", "expansion", "head_width")
 WITH_WIDTHS = ("light_fcn", "lesion_fcn")
 CROP_MULTIPLE = 8
-"""Crops are cut between lesion cells of so many pixels."""
+"""Crop sizes and places are multiples of this many pixels, the side of a lesion cell."""
 BLOCKS = 5
 """Expansion blocks of the paper's LightFCN."""
 _SHARES_TOLERANCE = 0.001
@@ -46,7 +46,7 @@ _WORK_WITH = {
     "beta": ("loss", ("class_balanced", "ldam_drw")),
     "defer_share": ("loss", ("ldam_drw",)),
 }
-"""Arguments that do something beside some values of another one alone."""
+"""Options that only have an effect with certain values of another option."""
 
 
 def _side_of_crops(pixels: int) -> str | None:
@@ -287,10 +287,10 @@ class Recipe:
             )
 
     def check_effects(self) -> None:
-        """Check that everything that was asked for does something beside the rest.
+        """Raise an error if an option was given that has no effect with the others.
 
         Raises:
-            UsageError: An argument other than its default has no effect.
+            UsageError: An option that differs from its default has no effect.
 
         Example:
             >>> Recipe(warmup_steps=50).check_effects()
@@ -310,11 +310,11 @@ class Recipe:
 
     @property
     def kept(self) -> list[int]:
-        """Return the columns of the subtypes that are not left out."""
+        """Return the columns of the subtypes that are trained, those not in `leave_out`."""
         return [i for i, name in enumerate(NAMES) if name not in self.leave_out]
 
     def widths(self) -> dict[str, Any]:
-        """Return the widths as `models.build` takes them, without the architecture's own.
+        """Return the layer widths that were given, as keyword arguments for `models.build`.
 
         Example:
             >>> Recipe(expansion=16).widths()
@@ -327,15 +327,27 @@ class Recipe:
         return widths
 
     def epoch_steps(self, images: int) -> int:
-        """Return the optimiser steps of one epoch of so many training images."""
+        """Return the number of optimiser steps in one epoch.
+
+        Args:
+            images: Number of training images.
+        """
         return self.steps_per_epoch or max(1, -(-images // self.batch_size))
 
     def total_steps(self, images: int) -> int:
-        """Return the optimiser steps of the whole run, crops included, for so many images."""
+        """Return the number of optimiser steps of the whole run, steps on crops included.
+
+        Args:
+            images: Number of training images.
+        """
         return self.crop_steps + self.epochs * self.epoch_steps(images)
 
     def loss_at(self, step: int, total: int) -> str:
-        """Return the loss in force at a step, from 0, of so many: `ldam_drw` begins as `ldam`.
+        """Return the name of the loss that applies at a step; `ldam_drw` begins as `ldam`.
+
+        Args:
+            step: Number of the step, from 0.
+            total: Number of steps of the whole run.
 
         Example:
             >>> recipe = Recipe(loss="ldam_drw", defer_share=0.8)
@@ -346,7 +358,7 @@ class Recipe:
         return "ldam" if deferred else self.loss
 
     def why_no_longer(self) -> str | None:
-        """Return why a run cannot go on to more epochs than it was made for, or None.
+        """Return why a run of this recipe cannot be extended to more epochs; None if it can.
 
         Example:
             >>> Recipe(schedule="cosine").why_no_longer()
@@ -359,7 +371,7 @@ class Recipe:
         return None
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the arguments by name, as a manifest keeps them."""
+        """Return all arguments by name, with tuples as lists, for a manifest."""
         return {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in asdict(self).items()

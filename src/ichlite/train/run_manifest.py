@@ -44,17 +44,18 @@ PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "jax", "numpy")
 def describe(
     recipe: Recipe, store: Store, *, store_name: str, init: Path | None = None, own: str = ""
 ) -> RunManifest:
-    """Return the manifest of a run that begins.
+    """Return the manifest of a run that is about to begin.
 
     Args:
         recipe: The run's arguments.
-        store: What it trains on.
-        store_name: The names of the stores' folders; not their paths, which say nothing elsewhere.
-        init: Checkpoint whose weights the run starts from.
-        own: What of it no command has, such as `model and loss`.
+        store: Store that the run trains on.
+        store_name: Names of the stores' folders, without paths, which mean nothing on other
+            machines.
+        init: Checkpoint whose weights the run starts from; None for random weights.
+        own: Custom parts that no command can name, such as `model and loss`.
 
     Returns:
-        The same inputs give the same `recipe`, `data` and `init_sha256`.
+        The manifest; the same inputs give the same `recipe`, `data` and `init_sha256`.
     """
     labels, split = np.asarray(store.labels), np.asarray(store.split)
     counts = {name: len(store.rows(name)) for name in SPLITS}
@@ -87,13 +88,13 @@ def describe(
 
 
 def recipe_hash(manifest: RunManifest) -> str:
-    """Return 16 hex digits that runs of the same training have in common.
+    """Return 16 hexadecimal digits that identify a recipe and its stores, whatever seed and fold.
 
-    The same arguments but for the seed, and the same stores: the runs of one cross-validation, of
-    all its seeds, and the run on all patients. Where a run starts from may differ between folds.
+    All runs of one cross-validation, of all its seeds, and the run on all patients have the same
+    hash. The checkpoint that a run starts from is not included.
 
     Args:
-        manifest: Manifest of a run; arguments that it lacks have their defaults.
+        manifest: Manifest of a run; arguments that it lacks take their defaults.
     """
     arguments = {**Recipe().as_dict(), **manifest.recipe}
     del arguments["seed"]
@@ -111,9 +112,16 @@ def command(
     chosen: Mapping[str, Any] = MappingProxyType({}),
     own: str = "",
 ) -> str:
-    """Return the shell command that runs a recipe on stores of these names.
+    """Return the shell command that repeats a run.
 
-    What the recipe names of a run's own, a model say, is in Python alone; a comment says so.
+    Custom models and losses exist in Python only; a comment in the command says so.
+
+    Args:
+        recipe: Arguments of the run.
+        store_name: Names of the stores' folders.
+        init: Checkpoint that the run starts from.
+        chosen: Fold and `all_patients`, as in the store's `meta`.
+        own: Custom parts of the run, such as `model`; empty for none.
 
     Example:
         >>> command(Recipe(loss="ldam", augment=True), "phantoms")
@@ -132,15 +140,18 @@ def command(
 
 
 def write_manifest(folder: Path, manifest: RunManifest) -> None:
-    """Write train.json into a folder, whole or not at all."""
+    """Write a manifest to `train.json` in a run folder in one atomic step."""
     write_json(folder / FILE, manifest)
 
 
 def read_manifest(folder: Path) -> RunManifest | None:
-    """Return the manifest in a run folder; None when no run began there.
+    """Read the manifest of a run folder; None if there is none.
+
+    Args:
+        folder: Run folder.
 
     Raises:
-        UsageError: train.json is damaged, or another program's.
+        UsageError: `train.json` is damaged, or was written by another program.
     """
     path = folder / FILE
     if not path.exists():
@@ -156,18 +167,17 @@ def read_manifest(folder: Path) -> RunManifest | None:
 
 
 def begun_in(folder: Path, asked: RunManifest) -> RunManifest | None:
-    """Return the manifest of the run in a folder as the run goes on; None where none began.
+    """Return the manifest with which the run in a folder continues; None if there is no run.
 
-    A run goes on to more epochs where its steps do not depend on how many come after them. Then
-    it has no result any more, and `stretches` says to which lengths it was trained before.
+    A run can be extended to more epochs if its steps do not depend on their number. Its manifest
+    then has no result any more, and `stretches` lists the lengths it was trained to before.
 
     Args:
-        folder: Folder of the run.
-        asked: Manifest of the run that is wanted there.
+        folder: Run folder.
+        asked: Manifest of the run that is asked for.
 
     Raises:
-        UsageError: The run there is another one, its manifest is damaged, or it cannot go on to
-            more epochs.
+        UsageError: The folder holds another run, its manifest is damaged, or it cannot be extended.
     """
     begun = read_manifest(folder)
     if begun is None:
@@ -193,11 +203,11 @@ def begun_in(folder: Path, asked: RunManifest) -> RunManifest | None:
 
 
 def ended(manifest: RunManifest, result: RunResult) -> RunManifest:
-    """Return the manifest of a run that has come to its end.
+    """Return a manifest completed with the result of its run.
 
     Args:
-        manifest: As it was.
-        result: How it ended.
+        manifest: Manifest as the run began.
+        result: Result of the run.
     """
     stretch = Stretch(epochs=manifest.recipe["epochs"], steps=result.steps)
     before = () if manifest.stretches is UNSET else manifest.stretches
@@ -205,10 +215,13 @@ def ended(manifest: RunManifest, result: RunResult) -> RunManifest:
 
 
 def check_run_folder(folder: Path) -> None:
-    """Refuse to train into a folder of something else.
+    """Raise an error if a folder cannot be used for a run because it holds something else.
+
+    Args:
+        folder: Folder to train into; it need not exist.
 
     Raises:
-        UsageError: There are files, and none is a run's manifest; or it is a file.
+        UsageError: The folder has files but no run's manifest, or is a file.
         IchliteError: It cannot be written.
     """
     check_folder(folder)
@@ -225,10 +238,15 @@ def check_run_folder(folder: Path) -> None:
 
 
 def check_same(begun: RunManifest, asked: RunManifest, folder: Path) -> None:
-    """Refuse to go on with a run as another one.
+    """Raise an error if the run in a folder differs from the run that is asked for.
 
-    A run begun before the recipe had some argument was run with what is its default now; what its
-    manifest does not say of the data is taken to be the same.
+    Arguments that the older manifest lacks count as their defaults; facts on the data that it lacks
+    count as equal.
+
+    Args:
+        begun: Manifest of the run in the folder.
+        asked: Manifest of the run that is asked for.
+        folder: Run folder, for the message.
 
     Raises:
         UsageError: They differ in something that would make the resumed run another run.

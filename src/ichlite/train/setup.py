@@ -23,27 +23,27 @@ OwnModel: TypeAlias = keras.Model | Callable[[], keras.Model]
 OwnLoss: TypeAlias = keras.losses.Loss | Callable[[Any, Any], Any]
 
 HEADS = ("logits", "pooled_logits", "map_fine", "map_deep")
-"""Layers of any architecture whose last axis is subtypes."""
+"""Layers of any architecture whose last axis is the subtype."""
 SILENT = -7.0
-"""Logit of a subtype that was left out: a probability below 0.001."""
+"""Logit of a subtype that was left out, a probability below 0.001."""
 FLOOR = 0.01
-"""The cosine schedule ends at this share of the learning rate."""
+"""Final learning rate of the cosine schedule, as a share of the highest."""
 
 
 def prepare_model(recipe: Recipe, total: int, *, own: OwnModel | None = None) -> keras.Model:
-    """Return the untrained model of a recipe, with its optimiser, for images of any size.
+    """Build the untrained model of a recipe, compiled with its optimiser.
 
     Args:
         recipe: Arguments of the run; the same seed gives the same weights.
-        total: Optimiser steps, for the schedule.
-        own: A model, or a function that builds one, in place of the recipe's architecture.
+        total: Optimiser steps of the whole run, for the learning rate schedule.
+        own: Custom model, or a function that builds one, instead of the recipe's architecture.
 
     Returns:
-        The model, compiled without a loss, so that a file of it asks for nothing but Keras.
+        The model, compiled without a loss, so that a saved file needs nothing but Keras.
 
     Raises:
-        UnknownName: No such architecture; lists the choices.
-        UsageError: The own model does not take windows or give logits, or crops are too small.
+        UnknownName: No such architecture; the message lists the choices.
+        UsageError: The custom model does not map windows to logits, or crops are too small.
     """
     keras.utils.set_random_seed(recipe.seed)
     size = None if recipe.crop_steps else GRID
@@ -102,7 +102,14 @@ def _check_crops(model: keras.Model, pixels: int) -> None:
 def compile_model(
     model: keras.Model, optimizer: Any, loss: keras.losses.Loss, recipe: Recipe
 ) -> None:
-    """Compile a model with the loss of its labels and, where it has one, of its lesion map."""
+    """Compile a model with a loss for its logits and, if it has a lesion map, one for the map.
+
+    Args:
+        model: Model to compile.
+        optimizer: Keras optimiser.
+        loss: Loss of the slice logits.
+        recipe: Arguments of the run, for the lesion map's weight and subtypes.
+    """
     fuse_normalization(model)
     if has_lesion_map(model):
         model.compile(
@@ -116,7 +123,11 @@ def compile_model(
 
 
 def training_arguments(model: keras.Model, batch: Batch) -> tuple[Any, ...]:
-    """Return a batch as `train_on_batch` of a compiled model takes it: images, truth, weights."""
+    """Return the arguments of a compiled model's `train_on_batch` for a batch.
+
+    Returns:
+        Images and labels; for a model with a lesion map, dicts of labels and of sample weights.
+    """
     if not has_lesion_map(model):
         return batch.images, batch.labels
     truth = {LOGITS: batch.labels, LESION_MAP: batch.cells}
@@ -126,7 +137,14 @@ def training_arguments(model: keras.Model, batch: Batch) -> tuple[Any, ...]:
 def loss_of(
     recipe: Recipe, name: str, positives: NDArray[np.int64], images: int | None
 ) -> keras.losses.Loss:
-    """Return the loss of this name (`Recipe.loss_at`), for the counts of the training split."""
+    """Return the loss of a name with a recipe's settings.
+
+    Args:
+        recipe: Arguments of the run.
+        name: Key of `losses.LOSSES`.
+        positives: (5,) images of the training split with each subtype.
+        images: Number of images of the training split; None if unknown.
+    """
     return build_loss(
         name,
         positives=positives,
@@ -141,17 +159,17 @@ def loss_of(
 def losses_of(
     recipe: Recipe, labels: NDArray[np.uint8], total: int, *, own: OwnLoss | None = None
 ) -> dict[str, keras.losses.Loss]:
-    """Return every loss that is in force at some step of a run, by its name.
+    """Return every loss that applies at some step of a run, by its name.
 
     Args:
         recipe: Arguments of the run.
-        labels: (image, 5) of the training split.
-        total: Optimiser steps.
-        own: A loss in place of the recipe's: of Keras, or a function of labels and logits.
+        labels: (image, 5) labels of the training split, 0 or 1.
+        total: Optimiser steps of the whole run.
+        own: Custom loss instead of the recipe's: a Keras loss, or a function of labels and logits.
 
     Raises:
-        UnknownName: No such loss; lists the choices.
-        UsageError: The training split has too few positives for it.
+        UnknownName: No such loss; the message lists the choices.
+        UsageError: The training split has too few positives for the loss.
     """
     if own is not None:
         loss = own if isinstance(own, keras.losses.Loss) else _FunctionLoss(own)
@@ -171,7 +189,7 @@ class _FunctionLoss(keras.losses.Loss):  # type: ignore[misc]
 
 
 def name_of(own: Any) -> str:
-    """Return what a manifest calls a model or a loss of one's own.
+    """Return the name of a custom model or loss for a manifest.
 
     Example:
         >>> name_of(keras.losses.BinaryCrossentropy()), name_of(name_of)
@@ -181,9 +199,13 @@ def name_of(own: Any) -> str:
 
 
 def silence(model: keras.Model, left_out: Sequence[str]) -> None:
-    """Set the logits of subtypes that nothing trains to one low number, whatever the image.
+    """Fix the logits of subtypes that are not trained at one low value for all images.
 
-    Random weights would claim them in every other image; no gradient moves these.
+    Random weights would call them positive in every other image, and no gradient would change that.
+
+    Args:
+        model: Model whose output layers are changed in place.
+        left_out: Names of the subtypes.
     """
     numbers = [NAMES.index(name) for name in left_out]
     heads = {*HEADS, *model.output_names}
@@ -196,7 +218,12 @@ def silence(model: keras.Model, left_out: Sequence[str]) -> None:
 
 
 def learning_rate(recipe: Recipe, total: int) -> Any:
-    """Return the learning rate of a run of so many steps, or a Keras schedule of it."""
+    """Return the learning rate of a run, as a number or a Keras schedule.
+
+    Args:
+        recipe: Arguments of the run.
+        total: Optimiser steps of the whole run.
+    """
     if recipe.schedule == "constant":
         return recipe.learning_rate
     warmup = min(recipe.warmup_steps, total - 1)
@@ -210,13 +237,13 @@ def learning_rate(recipe: Recipe, total: int) -> Any:
 
 
 def jit() -> bool | str:
-    """Return whether Keras compiles a step with XLA."""
+    """Return the value of Keras's `jit_compile`: False for TensorFlow, else "auto"."""
     # XLA on CPU TensorFlow is five times slower than its own kernels; JAX needs it.
     return False if keras.backend.backend() == "tensorflow" else "auto"
 
 
 def fuse_normalization(model: keras.Model) -> None:
-    """Let a model's batch normalisations train by TensorFlow's fused kernel: the same, sooner.
+    """Make a model's batch normalisations train with TensorFlow's fused kernel, which is faster.
 
     Keras writes it as seven operations on whole feature maps, which took half of a training step of
     LightFCN on a CPU (docs/log.md). Layers stay plain Keras layers, and so does what is saved.

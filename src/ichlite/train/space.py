@@ -12,9 +12,9 @@ from ichlite.option_fields import check_settings, documented, must, setting
 from ichlite.train.recipe import TUNED, WIDTHS, Recipe
 
 SEARCH = "Search"
-"""Panel of its options."""
+"""Panel of the search's options in `--help`."""
 OBJECTIVE = "validation_mean_roc_auc"
-"""Score of a trial's best epoch, which a search makes as high as possible."""
+"""Score of a trial's best epoch, which a search maximises."""
 WIDTH_CHOICES: Mapping[str, tuple[int, ...]] = {
     "width": (16, 24, 32, 48),
     "expansion": (8, 16, 32, 48),
@@ -56,14 +56,15 @@ class Space:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Arguments of a whole search: the same plan on the same store is the same search.
+    """Arguments of a hyperparameter search; the same plan on the same store is the same search.
 
     Attributes:
-        recipe: Arguments that every trial has in common; its seed is the search's, too.
-        space: Values that differ.
+        recipe: Arguments that all trials share; its seed is that of the search, too.
+        space: Values that trials may take.
         max_epochs: Epochs of the longest trials.
-        factor: One of so many trials goes on to so many times the epochs.
-        iterations: How often the whole of Hyperband is run.
+        factor: Hyperband's reduction factor: one trial in so many continues, for so many times the
+            epochs.
+        iterations: Number of times that all of Hyperband is run.
     """
 
     recipe: Recipe = field(default_factory=Recipe)
@@ -91,7 +92,7 @@ class Plan:
             raise UsageError("--widths", found=self.recipe.model, expected="light_fcn")
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the plan for JSON; two plans are the same search if these are equal."""
+        """Return the plan as a JSON-serialisable dict; equal dicts mean the same search."""
         recipe = {k: v for k, v in self.recipe.as_dict().items() if k not in {"epochs", *TUNED}}
         space = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self.space).items()}
         return {
@@ -103,7 +104,11 @@ class Plan:
         }
 
     def recipe_of(self, values: Mapping[str, Any], epochs: int) -> Recipe:
-        """Return a trial's recipe, rounded so that a command line can say it exactly.
+        """Return the recipe of a trial, with values rounded to what a command line states exactly.
+
+        Args:
+            values: Hyperparameters of the trial by name.
+            epochs: Epochs of the trial.
 
         Example:
             >>> Plan().recipe_of({"learning_rate": 0.00123456, "dropout": 0.251}, 3).learning_rate
@@ -117,7 +122,7 @@ class Plan:
         return replace(self.recipe, epochs=epochs, **chosen)
 
     def size(self) -> tuple[int, int]:
-        """Return the trials and epochs of the whole search, if nothing fails or ends it.
+        """Return the number of trials and of epochs of the whole search, if no trial fails.
 
         Source:
             Li et al., JMLR 18 (2018) 1-52, algorithm 1; KerasTuner's rounding.

@@ -45,12 +45,13 @@ CHECKPOINT_SECONDS = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Progress of a run, after a step.
+    """Progress of a run after an optimiser step.
 
     Attributes:
-        step: Steps done, of `total`.
-        loss: Newest loss that is known: on JAX some steps old, and NaN before the first.
-        images_per_s: Training images a second since the last epoch.
+        step: Number of steps done.
+        loss: Latest known loss; on JAX it is some steps old, and NaN before the first.
+        images_per_s: Training images per second since the last epoch.
+        total: Number of steps of the run.
     """
 
     step: int
@@ -61,15 +62,15 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Outcome of a run.
+    """Outcome of a training run.
 
     Attributes:
-        folder: Folder with best.keras, last.keras, history.csv, tensorboard/, train.json.
-        steps: Optimiser steps done, in all stretches together.
-        best: Highest validation mean AUC; None when it was never defined.
-        resumed_at: Step at which this stretch began.
+        folder: Run folder, with best.keras, last.keras, history.csv, tensorboard/ and train.json.
+        steps: Number of optimiser steps done, earlier sessions included.
+        best: Highest mean ROC AUC on the validation split; None if it was never defined.
+        resumed_at: Step at which this session began.
         best_step: Step after which the weights of best.keras were saved.
-        chosen_by: Column of the history that chose it, or `last`.
+        chosen_by: Column of the history by which that epoch was chosen, or `last`.
     """
 
     folder: Path
@@ -94,25 +95,25 @@ def fit(
     on_step: Callable[[Progress], None] = lambda _: None,
     on_epoch: Callable[[Row], None] = lambda _: None,
 ) -> Run:
-    """Train, or go on training, and leave everything in the folder.
+    """Train a model as a recipe says, or resume training, and write everything to a run folder.
 
     Args:
         recipe: Arguments of the run.
         store: A prepared store: its `train` split trains, its `validation` split chooses the best
             epoch.
         folder: Folder of the run; it is made when missing.
-        model: A model of your own, or a function that builds one, in place of the recipe's: of
-            windows (batch, 256, 256, 3), or of any size where the recipe has crops, to logits
-            (batch, 5). The recipe's dropout, momentum and widths do not matter to it.
-        loss: A loss of your own in place of the recipe's: of Keras, or a function of labels and
-            logits (batch, 5), to (batch,).
+        model: Custom model, or a function that builds one, instead of the recipe's: from windows
+            (batch, 256, 256, 3), or any size if the recipe has crops, to logits (batch, 5). The
+            recipe's dropout, momentum and widths do not apply to it.
+        loss: Custom loss instead of the recipe's: a Keras loss, or a function of labels and logits
+            (batch, 5) that returns (batch,).
         score: Validation score; the best epoch has the highest `mean`, or, where that is never
             defined, the lowest cross-entropy.
         store_name: Name of the store in the manifest.
         init: Checkpoint to start from instead of random weights.
         device_count: Devices of this machine to train on; None: all that the backend can use.
-        on_step: Called after each step.
-        on_epoch: Called with each row of the history.
+        on_step: Called after each step with the progress.
+        on_epoch: Called after each epoch with its row of the history.
 
     Returns:
         The finished run.

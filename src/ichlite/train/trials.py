@@ -11,17 +11,17 @@ from statistics import fmean
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A trial of a search: a line of its table.
+    """One trial of a hyperparameter search: a row of its table.
 
     Attributes:
-        trial: Name.
-        status: As KerasTuner says it: `completed`, `failed` …
-        bracket, round: Of Hyperband.
-        goes_on_from: Name of the shorter trial that it goes on from, if any.
-        epochs, epochs_here: Of its run, and those that it did not take over.
-        batch_size, learning_rate, dropout, width, expansion, head_width: As in its recipe.
-        validation_mean_roc_auc: Score; None where it has none.
-        note: What went wrong.
+        trial: Name of the trial.
+        status: Status that KerasTuner gives it: `completed`, `failed` …
+        bracket, round: Hyperband's bracket and round.
+        goes_on_from: Name of the shorter trial that it continues; None if it starts anew.
+        epochs, epochs_here: Epochs of its run, and how many of these were trained in this trial.
+        batch_size, learning_rate, dropout, width, expansion, head_width: Values in its recipe.
+        validation_mean_roc_auc: Its score; None if it has none.
+        note: What went wrong; empty if nothing did.
     """
 
     trial: str
@@ -45,7 +45,7 @@ COLUMNS = tuple(Trial.__dataclass_fields__)
 
 
 def best_trial(trials: Sequence[Trial]) -> Trial | None:
-    """Return the completed trial with the highest score, the first of equals, if any."""
+    """Return the completed trial with the highest score, the first among equals; else None."""
     completed = [one for one in trials if one.status == "completed"]
     scored = [one for one in completed if one.validation_mean_roc_auc is not None]
     return max(scored, key=lambda one: _number(one.validation_mean_roc_auc), default=None)
@@ -54,10 +54,10 @@ def best_trial(trials: Sequence[Trial]) -> Trial | None:
 def verdict(
     best: Sequence[float | None], defaults: Sequence[float | None], *, epochs: int, trials: int
 ) -> tuple[bool, str]:
-    """Say whether a search found something better than the paper's defaults.
+    """Decide whether a search found better hyperparameters than the paper's defaults.
 
-    With other seeds only they decide: the search's own score is the highest of many on the same
-    images, and so is too high.
+    If there are runs with other seeds, only they decide, because the search's own score is the
+    highest of many on the same images and therefore too high.
 
     Args:
         best: AUC of the best trial's recipe, first with the search's seed, then with others; None
@@ -94,7 +94,7 @@ def verdict(
 
 
 def to_csv(trials: Sequence[Trial]) -> str:
-    """Return trials as comma-separated text with a header."""
+    """Return trials as CSV text with a header."""
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()

@@ -27,7 +27,8 @@ from ichlite.errors import IchliteError, UsageError
 BEST_FILE = "best.json"
 ROLE_VARIABLES = ("KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT")
 LEASH = "ICHLITE_TUNE_LEASH"
-"""Set in the team's processes: their stdin is a pipe that closes when their starter dies."""
+"""Environment variable set in the processes of `run_team`, whose stdin is a pipe that closes when
+their parent dies."""
 HOST = "127.0.0.1"
 RESTARTS = 3
 POLL_SECONDS = 0.2
@@ -35,7 +36,9 @@ END_SECONDS = 30.0
 
 
 def role() -> str:
-    """Return `alone`, `chief` or `worker`, as KerasTuner's three variables say.
+    """Return this process's role in a search: `alone`, `chief` or `worker`.
+
+    It follows from the three environment variables of a distributed KerasTuner search.
 
     Raises:
         UsageError: Only some of the variables are set.
@@ -53,10 +56,13 @@ def role() -> str:
 
 
 def read_best(out: Path) -> dict[str, Any]:
-    """Return the best.json of a finished search.
+    """Read the `best.json` of a finished search.
+
+    Args:
+        out: Folder of the search.
 
     Raises:
-        IchliteError: There is none.
+        IchliteError: There is no such file.
     """
     path = out / BEST_FILE
     if not path.is_file():
@@ -66,13 +72,13 @@ def read_best(out: Path) -> dict[str, Any]:
 
 
 def run_team(words: Sequence[str], workers: int, *, cores: int, say: Callable[[str], None]) -> None:
-    """Start a chief and workers with the same words, and wait until the chief is done.
+    """Run a command as one chief and several workers, and wait until the chief has finished.
 
     Args:
-        words: Command line after `ichlite`.
-        workers: Number of processes that train.
-        cores: Cores to share among them.
-        say: Called with a line for people when a worker had to be started again.
+        words: Words of the command line after `ichlite`.
+        workers: Number of training processes.
+        cores: Processor cores to divide among the workers.
+        say: Called with a line of text when a worker is restarted.
 
     Raises:
         IchliteError: The chief ended without success, or a worker died again and again.
@@ -123,7 +129,7 @@ def run_team(words: Sequence[str], workers: int, *, cores: int, say: Callable[[s
 
 
 def end_with_parent() -> None:
-    """End a process of the team as after Ctrl-C, once its starter is gone, however it went."""
+    """End this process as after Ctrl-C once its parent is gone, if `run_team` started it."""
     if LEASH not in os.environ:
         return
 

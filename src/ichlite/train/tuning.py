@@ -32,7 +32,7 @@ NAMED: Mapping[str, str] = {
     "store_hash": "data",
     "iterations": "--hyperband-iterations",
 }
-"""Keys of tune.json that are called otherwise than the option that sets them."""
+"""Keys of tune.json whose name differs from the option that sets them."""
 
 
 def tune(
@@ -47,25 +47,26 @@ def tune(
     on_trial: Callable[[Trial], None] = lambda _: None,
     say: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any] | None:
-    """Search, compare with the defaults, and write what was found.
+    """Search hyperparameters, compare the best with the paper's defaults, and write the results.
 
     Args:
-        plan: The search.
+        plan: Arguments of the search.
         store: A prepared store.
         out: Folder of the search; it is made when missing.
         store_name: Name of the store in manifests and commands.
-        max_trials: Most trials of the search; None: all of Hyperband.
-        other_seeds: Further seeds that the best and the default recipe are compared with.
-        on_step: Called after each step trained here.
-        on_trial: Called with each trial that ended here.
-        say: Called with a line for people.
+        max_trials: Largest number of trials; None: all of Hyperband.
+        other_seeds: Number of further seeds with which the best recipe is compared with the
+            defaults.
+        on_step: Called after each step trained in this process.
+        on_trial: Called with each trial that ended in this process.
+        say: Called with lines of text that report progress.
 
     Returns:
-        The document of best.json; None for a worker, whose chief writes it.
+        The contents of best.json; None in a worker, whose chief writes it.
 
     Raises:
         UsageError: The folder holds another search.
-        IchliteError: No trial gave a score.
+        IchliteError: No trial has a score.
     """
     _begin(plan, store, out)
     rows = search(

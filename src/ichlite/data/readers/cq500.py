@@ -22,7 +22,7 @@ from ichlite.labels import SUBTYPES
 TABLE = "reads.csv"
 READERS = ("R1", "R2", "R3")
 SIGNS: tuple[str, ...] = ("ICH", *(subtype.abbreviation for subtype in SUBTYPES))
-"""The table's names of any bleed and of the subtypes, in our order."""
+"""Column names in `reads.csv` for any haemorrhage and for each subtype, in ichlite's order."""
 
 COLUMNS = ("name", *(f"{reader}:{sign}" for reader in READERS for sign in SIGNS))
 
@@ -30,15 +30,15 @@ _SCAN = re.compile(r"CQ500[-_ ]?CT[-_ ]?0*(\d+)(?!\d)", re.IGNORECASE)
 
 
 def read(root: Path, progress: Progress, engine: Engine = in_this_process) -> Index:
-    """Read a folder of CQ500.
+    """Read a folder of the CQ500 data set into an index of labelled images.
 
     Args:
         root: Holds `reads.csv` and, at any depth, the folders of the scans.
         progress: Called with (files done, files in all).
-        engine: Reads headers.
+        engine: Applies functions to headers, in this process or in others.
 
     Returns:
-        The images of one series of each labelled scan; findings say what is not in it and why.
+        One series of each labelled scan; findings list what was left out and why.
 
     Raises:
         InputError: No label table, or no scan that it names.
@@ -71,10 +71,10 @@ def read(root: Path, progress: Progress, engine: Engine = in_this_process) -> In
 
 
 def read_majorities(table: Path) -> tuple[dict[str, tuple[int, ...]], list[Finding]]:
-    """Read what most of the three readers say of each scan.
+    """Read the majority label of three readers for each scan of CQ500.
 
     Args:
-        table: `reads.csv`.
+        table: Path of `reads.csv`.
 
     Returns:
         The labels of each scan, such as `CQ500-CT-0`, and findings. Labels are 0 or 1 for `any`

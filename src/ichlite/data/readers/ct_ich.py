@@ -31,18 +31,18 @@ SCANS, MASKS = "ct_scans", "masks"
 
 
 def read(root: Path, progress: Progress, engine: Engine = in_this_process) -> Index:
-    """Read a folder of CT-ICH: the volumes where there are any, else the pictures.
+    """Read PhysioNet CT-ICH of any release: NIfTI volumes where there are any, else pictures.
 
     Args:
-        root: The release, or a folder that holds it alone.
+        root: Folder of the release, or a folder whose sub-folder it is.
         progress: Called with (patients done, patients in all).
-        engine: Reads headers and masks.
+        engine: Applies functions to headers and masks, in this process or in others.
 
     Returns:
-        The labelled slices; findings say what is not in it and why.
+        The labelled slices; findings list what was left out and why.
 
     Raises:
-        InputError: The folder is neither release, or no image of it has a label.
+        InputError: The folder holds no release of CT-ICH, or no image of it has a label.
     """
     folders = [root, *(path for path in sorted(root.glob("*")) if path.is_dir())]
     volumes = any((folder / SCANS).is_dir() for folder in folders)
@@ -52,16 +52,16 @@ def read(root: Path, progress: Progress, engine: Engine = in_this_process) -> In
 
 
 def read_volumes(root: Path, progress: Progress, engine: Engine = in_this_process) -> Index:
-    """Read a folder of CT-ICH v1.3.1.
+    """Read PhysioNet CT-ICH v1.3.1, whose scans are NIfTI volumes.
 
     Args:
         root: Holds the table, `ct_scans/049.nii` … and `masks/049.nii` … (or .nii.gz), or one
             folder that does.
         progress: Called with (volumes done, volumes in all).
-        engine: Reads headers and masks.
+        engine: Applies functions to headers and masks, in this process or in others.
 
     Returns:
-        The labelled slices; findings say what is not in it and why.
+        The labelled slices; findings list what was left out and why.
 
     Raises:
         InputError: No label table, or no volume that the table names.

@@ -39,7 +39,7 @@ SPACING_MM = 5.0
 """Slice thickness that the data descriptor states for all scans."""
 
 UNCHECKED_PATIENTS = frozenset({49})
-"""Whose file numbers, as published, do not confirm that their labels stand on the right slices."""
+"""Patients whose published file numbers cannot confirm that their labels belong to these slices."""
 
 _PICTURE = re.compile(r"(?P<number>\d{1,4})(?P<mask>_HGE_Seg)?\.jpe?g", re.IGNORECASE | re.ASCII)
 _MARKED = 127
@@ -47,16 +47,16 @@ _MARKED = 127
 
 
 def read(root: Path, progress: Progress, engine: Engine = in_this_process) -> Index:
-    """Read a folder of CT-ICH v1.0-1.2.
+    """Read PhysioNet CT-ICH v1.0 to 1.2, whose scans are JPEG pictures of one window.
 
     Args:
         root: Holds the table and `Patients_CT/049/brain/1.jpg` …, masks `1_HGE_Seg.jpg` beside
             them where there are any; or one folder that does.
         progress: Called with (patients done, patients in all).
-        engine: Reads headers and masks.
+        engine: Applies functions to headers and masks, in this process or in others.
 
     Returns:
-        The labelled slices; findings say what is not in it and why.
+        The labelled slices; findings list what was left out and why.
 
     Raises:
         InputError: No label table, no pictures, or none that the table names.

@@ -24,21 +24,21 @@ COLUMNS = ("PatientNumber", "SliceNumber", *(name.capitalize() for name in NAMES
 
 Labels = tuple[int, ...]
 Slice = tuple[int, int]
-"""PatientNumber and SliceNumber."""
+"""PatientNumber and SliceNumber, which together name a slice."""
 SliceLabels = dict[Slice, tuple[Labels, int]]
-"""Subtypes in the order of `labels.NAMES`, and `any`, of each slice."""
+"""Labels of each slice: subtypes in the order of `labels.NAMES`, and any haemorrhage."""
 
 
 def read_slice_labels(table: Path) -> tuple[SliceLabels, dict[int, set[int]], list[Finding]]:
-    """Read the labels of each slice, and which slices the table names at all.
+    """Read the labels of each slice from the table of PhysioNet CT-ICH.
 
     Args:
-        table: The file.
+        table: Path of the CSV file.
 
     Returns:
-        The labels of each slice: subtypes in the order of `labels.NAMES`, and `any`, 1 where
-        No_Hemorrhage is 0 or a subtype is 1; every SliceNumber that the table has of a patient,
-        those whose labels cannot be used too; findings.
+        Three things. Labels of each slice: subtypes in the order of `labels.NAMES`, and `any`, 1
+        where No_Hemorrhage is 0 or a subtype is 1. Every SliceNumber of each patient, also where
+        labels cannot be used. Findings.
 
     Raises:
         InputError: No such file, or another table.
@@ -60,15 +60,15 @@ def read_slice_labels(table: Path) -> tuple[SliceLabels, dict[int, set[int]], li
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """The scan of a patient.
+    """One patient's scan with the labels of its slices.
 
     Attributes:
-        root: The data set.
+        root: Folder of the data set.
         number: PatientNumber.
-        path: File or folder of the scan, below `root`.
-        labels: Labels of its slices that have some.
-        said: Every SliceNumber that the table has of the patient.
-        named: Whether the table names the patient at all.
+        path: File or folder of the scan, inside `root`.
+        labels: Labels of those of its slices that have usable ones.
+        said: Every SliceNumber that the table lists for the patient.
+        named: Whether the table lists the patient.
     """
 
     root: Path
@@ -94,16 +94,16 @@ def read_scans(
     """Read the scans of a release with the labels of its table.
 
     Args:
-        root: The data set.
-        table: The label table.
-        paths: File or folder of each PatientNumber.
-        read_scan: Gives one scan's labelled slices and findings.
-        missing: What to say of a patient without a scan.
+        root: Folder of the data set.
+        table: Path of the label table.
+        paths: File or folder of each patient's scan, by PatientNumber.
+        read_scan: Function that returns one scan's labelled slices and findings.
+        missing: Detail of the finding for a patient in the table who has no scan.
         progress: Called with (scans done, scans in all).
-        engine: Reads the scans.
+        engine: Applies `read_scan` to the scans, in this process or in others.
 
     Returns:
-        All labelled slices; findings, those about the table first.
+        All labelled slices, and findings, those about the table first.
     """
     labels, said, findings = read_slice_labels(table)
     of_patient: dict[int, SliceLabels] = {}
@@ -134,12 +134,12 @@ def read_scans(
 
 
 def patient_name(number: int) -> str:
-    """Return the patient's name in stores, which is that of the release's files."""
+    """Return a patient's name in stores: PatientNumber in three digits, as in file names."""
     return f"{number:03d}"
 
 
 def image_name(key: Slice) -> str:
-    """Return the name of a slice in stores."""
+    """Return a slice's name in stores: PatientNumber and SliceNumber, such as `049-012`."""
     return f"{key[0]:03d}-{key[1]:03d}"
 
 

@@ -26,19 +26,20 @@ from ichlite.records import SliceHeader, Vector3
 Orientation = tuple[float, float, float, float, float, float]
 Place = tuple[Orientation, Vector3]
 CHUNK_FILES = 512
-"""Headers that an engine reads at a time."""
+"""Number of file headers that an engine is given at a time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One CT image of a folder.
+    """Header facts of one CT image found in a folder.
 
     Attributes:
-        source: File below the folder, with `/`.
-        patient, study, series, instance: PatientID and the UIDs, as in the file; the patient may
-            be empty.
-        position_mm: Along the slice normal of its series, feet to head; None when unknown.
-        series_description, contrast_agent, slice_thickness_mm: From the file, None if absent.
+        source: Path of the file relative to the folder, with `/`.
+        patient, study, series, instance: PatientID, StudyInstanceUID, SeriesInstanceUID and
+            SOPInstanceUID; PatientID may be empty.
+        position_mm: Position along the slice normal of its series, feet to head; None when unknown.
+        series_description, contrast_agent, slice_thickness_mm: Values from the header; None if
+            absent.
     """
 
     source: str
@@ -52,10 +53,10 @@ class Found:
     slice_thickness_mm: float | None = None
 
     def labelled(self, image: str, patient: str, labels: Sequence[int]) -> StoreRow:
-        """Return the record of the image.
+        """Return the image as a store row with these labels.
 
         Args:
-            image: Unique name.
+            image: Name for the image, unique in the data set.
             patient: Name of the patient in the data set.
             labels: 0 or 1 for `any`, then for each of `labels.NAMES`.
         """
@@ -83,12 +84,12 @@ def walk(
     Args:
         root: Folder of the data set.
         progress: Called with (files done, files in all).
-        engine: Reads headers.
+        engine: Applies functions to headers, in this process or in others.
         under: Sub-folders of `root` to search, to any depth, links followed.
 
     Returns:
-        Images; findings `not_an_image`, `unreadable_header`, `short_pixel_data`,
-        `unusual_file_name`, `repeated_position` and `unknown_position`.
+        The images, and findings of the kinds `not_an_image`, `unreadable_header`,
+        `short_pixel_data`, `unusual_file_name`, `repeated_position` and `unknown_position`.
 
     Raises:
         InputError: A folder is not there or cannot be listed.
@@ -117,10 +118,15 @@ def walk(
 
 
 def list_files(root: Path, under: str = "") -> Iterator[tuple[str, int, int]]:
-    """Yield (entry below `root`, bytes, time of change in ns), in the order of the names.
+    """Yield relative path, size in bytes and mtime in ns of each file in a folder, by name.
 
-    Links to folders are followed, since large sets are often linked into place; one that leads back
-    to a folder above it is given as an entry. So is whatever is no file: a pipe, a dangling link.
+    Links to folders are followed, since large sets are often linked into place; a link that leads
+    back to a folder above it is listed as an entry itself, and so is anything that is not a file,
+    such as a pipe or a dangling link.
+
+    Args:
+        root: Folder that paths are relative to.
+        under: Sub-folder of `root` to list; empty for all.
 
     Raises:
         InputError: The folder is not there or cannot be listed.

@@ -31,20 +31,20 @@ from ichlite.errors import InputError
 from ichlite.records import SliceHeader
 
 LEAKED_TO = "train"
-"""Where a patient of two given splits goes, so that validation and test stay clean."""
+"""Split given to a patient listed in two splits, so that validation and test stay clean."""
 
 
 def read(root: Path, progress: Progress, engine: Engine = in_this_process) -> Index:
-    """Read a folder with a label table.
+    """Read a folder of DICOM files with a label table into an index of labelled images.
 
     Args:
         root: Holds DICOM files at any depth and, at its top, `labels.csv` or a single `*.csv`, with
             `folder_table.COLUMNS` and any of `folder_table.OPTIONAL`.
         progress: Called with (files done, files in all).
-        engine: Reads headers.
+        engine: Applies functions to headers, in this process or in others.
 
     Returns:
-        Every labelled image; findings say what is not in it and why.
+        Every labelled image; findings list what was left out and why.
 
     Raises:
         InputError: No table or several, paths to both files and folders, an unknown split, a lesion
@@ -54,15 +54,15 @@ def read(root: Path, progress: Progress, engine: Engine = in_this_process) -> In
 
 
 def read_phantom(root: Path, progress: Progress, engine: Engine = in_this_process) -> Index:
-    """Read a folder that `ichlite phantom --format dicom` wrote; its splits are kept.
+    """Read a folder that `ichlite phantom --format dicom` wrote, with its splits.
 
     Args:
         root: Holds `labels.csv` and a folder for each phantom.
         progress: Called with (files done, files in all).
-        engine: Reads headers.
+        engine: Applies functions to headers, in this process or in others.
 
     Returns:
-        Every slice, with its lesion on the 256 grid.
+        Every slice, with lesion positions converted to the 256x256 grid.
 
     Raises:
         InputError: As `read`.
@@ -71,7 +71,7 @@ def read_phantom(root: Path, progress: Progress, engine: Engine = in_this_proces
 
 
 def settle_splits(images: Iterable[StoreRow]) -> tuple[list[StoreRow], list[Finding]]:
-    """Give each patient one split, and note each patient who had two.
+    """Give all images of each patient one split, and report patients listed in two.
 
     A split that is given for some images of a patient holds for all of them.
 

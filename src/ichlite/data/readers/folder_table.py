@@ -18,20 +18,20 @@ COLUMNS = ("path", "patient", *NAMES)
 OPTIONAL = (ANY, "study", "series", "image", "split", "lesion_row", "lesion_column")
 
 PHANTOM_NAMES: Mapping[str, str] = MappingProxyType({"path": "file", "image": "instance"})
-"""Columns of the table that `ichlite phantom` writes, by ours, where they differ."""
+"""Column names in the table that `ichlite phantom` writes, by the standard name they replace."""
 
 SAME_NAMES: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
 class FolderRow:
-    """The row of a path in the table.
+    """One row of a folder's label table, for one path.
 
     Attributes:
         patient: Name; never empty.
         labels: 0 or 1 for each of `labels.NAMES`.
-        any: 0 or 1; as the table says, else the highest of `labels`.
-        study, series, image: Names; empty where the table does not say.
+        any: 0 or 1, any haemorrhage: as the table says, else the highest of `labels`.
+        study, series, image: Names of study, series and image; empty where the table has none.
         split: `train`, `validation`, `test` or None.
         lesion: (row, column) in pixels of the image's own matrix, or None.
     """
@@ -69,16 +69,16 @@ def find_folder_table(root: Path) -> Path:
 def read_folder_table(
     table: Path, names: Mapping[str, str] = SAME_NAMES
 ) -> tuple[dict[str, FolderRow], list[Finding]]:
-    """Read the row of each path, relative and with `/`, and note what cannot be used.
+    """Read a folder's label table: one row for each path, and findings on rows that are unusable.
 
     Args:
-        table: The file.
-        names: The table's columns by ours, where they differ.
+        table: Path of the CSV file.
+        names: Column names in this table, by the standard name that they replace.
 
     Returns:
-        Rows that can be used; findings `path_outside_root`, `missing_patient`, `any_disagrees`,
-        `incomplete_labels`, `duplicate_label_rows` and `conflicting_labels`, the item being the
-        path where there is one.
+        Usable rows by relative path with `/`; and findings `path_outside_root`, `missing_patient`,
+        `any_disagrees`, `incomplete_labels`, `duplicate_label_rows` and `conflicting_labels`, whose
+        item is the path where there is one.
 
     Raises:
         InputError: No such file, another table, an unknown split, half a lesion position.

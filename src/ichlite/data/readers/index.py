@@ -22,16 +22,16 @@ LabelLevel = Literal["slice", "scan"]
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """A data set as its reader found it.
+    """Labelled images and findings of a data set, as its reader found them.
 
     Attributes:
-        kind: `rsna`, `cq500`, `ct-ich`, `csv` or `phantom`.
-        root: The folder that every `source` is below.
-        label_level: Whether labels are of the slice, or of the scan that the slice is in.
-        images: Sorted by `StoreRow.order`; each `image` and each `source` once.
-        findings: What was repaired, left out or noticed while reading, one entry for each case.
-        hu_range: Lowest and highest HU that are known; what lies outside of it is filled in. None
-            where all are.
+        kind: Kind of data set: `rsna`, `cq500`, `ct-ich`, `csv` or `phantom`.
+        root: Folder that every `source` is relative to.
+        label_level: `slice` if labels describe each slice, `scan` if they describe its whole scan.
+        images: Rows sorted by `StoreRow.order`; no `image` and no `source` occurs twice.
+        findings: One entry for each thing repaired, left out or noticed.
+        hu_range: Lowest and highest HU that pixels were measured in; values beyond are filled in.
+            None where all HU are measured.
     """
 
     kind: str
@@ -44,7 +44,7 @@ class Index:
 
 Progress = Callable[[int, int], None]
 Reader = Callable[[Path, Progress, Engine], Index]
-"""Reads a folder, tells progress (files done, files in all), and gives the index.
+"""Function that reads a folder into an `Index`, given a progress callback and an engine.
 
 Headers are read by the engine. Raises InputError when the folder is no such set."""
 
@@ -58,15 +58,15 @@ def assemble(
     expected: str,
     hu_range: tuple[int, int] | None = None,
 ) -> Index:
-    """Make the index of what a reader found.
+    """Build the index of a data set from the images and findings of its reader.
 
     Args:
-        kind: Kind of data set.
-        root: The data set's folder.
+        kind: Kind of data set, such as `rsna`.
+        root: Folder of the data set.
         label_level: `slice` or `scan`.
         images: Records in any order; those that share a name are left out, with a finding.
         findings: Findings so far.
-        expected: What the folder should have held, for the error.
+        expected: What the folder should have held, for the error message.
         hu_range: Lowest and highest HU that are known, as in `Index`.
 
     Returns:

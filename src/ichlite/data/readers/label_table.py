@@ -53,9 +53,9 @@ def read_rows(
     A byte order mark, spaces around cells, empty lines and rows of empty cells are passed over.
 
     Args:
-        path: The file.
-        required: Columns that it must have; others may follow, in any order.
-        kind: What the file should be, for errors.
+        path: Path of the file.
+        required: Columns that the file must have; others may be present, in any order.
+        kind: What the file is meant to be, for error messages.
 
     Yields:
         The row's (last) line number, from 1, and its cells by column.
@@ -92,7 +92,7 @@ def read_rows(
 
 
 def binary(cell: str) -> int | None:
-    """Return the label of a cell, 0 or 1; None when it is neither.
+    """Return the label that the text of a table cell stands for, 0 or 1; None for other text.
 
     Example:
         >>> [binary(cell) for cell in ("0", "1.0", "", "NaN", "2")]
@@ -102,7 +102,7 @@ def binary(cell: str) -> int | None:
 
 
 def is_blank(cell: str) -> bool:
-    """Return whether a cell is empty, or one of the words that programs write for that.
+    """Return whether the text of a table cell is empty or stands for a missing value, such as NaN.
 
     Example:
         >>> is_blank("NaN"), is_blank("0")
@@ -112,7 +112,11 @@ def is_blank(cell: str) -> bool:
 
 
 def labels_of(row: Mapping[str, str], columns: Iterable[str]) -> tuple[int, ...] | None:
-    """Return a row's labels in the order of columns, 0 or 1 each; None when one is neither.
+    """Return the labels, 0 or 1, in some columns of a row; None if one is neither.
+
+    Args:
+        row: Text of each cell by column name.
+        columns: Names of the columns, in the order wanted.
 
     Example:
         >>> labels_of({"a": "1", "b": "0"}, ["b", "a"])
@@ -125,11 +129,11 @@ def labels_of(row: Mapping[str, str], columns: Iterable[str]) -> tuple[int, ...]
 def merge_rows(
     rows: Iterable[tuple[int, Key, Value]], name: Callable[[Key], str] = str
 ) -> tuple[dict[Key, Value], list[Finding]]:
-    """Keep one value for each key, and note keys that stand twice.
+    """Merge rows of the same key, and report keys that occur more than once.
 
     Args:
-        rows: (line number, key, value), in order of the file.
-        name: Turns a key into `Finding.item`.
+        rows: (line number, key, value), in the order of the file.
+        name: Function that turns a key into the item of a finding.
 
     Returns:
         The value of each key in order of first appearance, without keys whose rows differ; a
@@ -166,7 +170,15 @@ def merge_rows(
 
 
 def check_any(item: str, labels: Sequence[int], any_bleed: int) -> list[Finding]:
-    """Return a finding when subtypes and `any` contradict each other; `any` is kept.
+    """Return a finding if a label for any haemorrhage contradicts the labels of the subtypes.
+
+    Args:
+        item: Name of the slice or scan, for the finding.
+        labels: 0 or 1 for each subtype.
+        any_bleed: 0 or 1 for any haemorrhage.
+
+    Returns:
+        One finding `any_disagrees`, or none; the data set keeps the label `any`.
 
     Example:
         >>> [one.detail for one in check_any("scan 1", (0, 0, 0, 0, 1), 0)]

@@ -9,11 +9,11 @@ from ichlite.ct.tensor import GRID
 
 
 def on_grid(row: float, column: float, rows: int, columns: int) -> tuple[float, float]:
-    """Bring a place in a slice's own matrix to the grid that `resize_hu` makes of the slice.
+    """Convert a position in a slice's own matrix to the 256x256 grid of `resize_hu`.
 
     Args:
-        row: In pixels, from 0 at the centre of the first.
-        column: In pixels, likewise.
+        row: Row in pixels; 0 is the centre of the first row.
+        column: Column in pixels; 0 is the centre of the first column.
         rows: Rows of the matrix.
         columns: Columns of the matrix.
 
@@ -33,14 +33,14 @@ def on_grid(row: float, column: float, rows: int, columns: int) -> tuple[float, 
 
 
 def largest_bleed(mask: NDArray[np.bool_]) -> tuple[float, float] | None:
-    """Return a place in the largest bleed of a slice, on the grid.
+    """Return a position inside the largest bleed of a slice, on the 256x256 grid.
 
     Args:
         mask: (row, column) bool, all bleeds of the slice.
 
     Returns:
-        The pixel of the largest connected bleed (diagonals connect) that is nearest to its centre,
-        so that it lies in a crescent too; None without a bleed.
+        (row, column) of that pixel of the largest connected bleed (diagonals connect) which is
+        nearest to its centroid, so that it lies inside a crescent too; None without a bleed.
 
     Example:
         >>> mask = np.zeros((256, 256), bool)

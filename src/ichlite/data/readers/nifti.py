@@ -18,13 +18,13 @@ from ichlite.errors import UnreadableFile
 
 
 def read_nifti_slice(path: Path, k: int) -> NDArray[np.int16]:
-    """Read the HU of one slice on the model's grid.
+    """Read one slice of a NIfTI volume as HU on the 256x256 grid.
 
-    The last volume is kept, so that reading its slices in order decodes it once.
+    The last volume is kept in memory, so that reading its slices in order decodes it once.
 
     Args:
         path: A .nii or .nii.gz file.
-        k: From 0 at the feet.
+        k: Number of the slice, from 0 at the feet.
 
     Returns:
         (256, 256) int16 HU in [-1024, 3071]; scaled by scl_slope and scl_inter, halves round up.
@@ -39,14 +39,14 @@ def read_nifti_slice(path: Path, k: int) -> NDArray[np.int16]:
 
 
 def read_mask_plane(path: Path, k: int, volume: Path) -> NDArray[np.bool_]:
-    """Read where a slice of a volume is marked.
+    """Read one slice of a NIfTI mask.
 
-    A mask's voxels are its volume's, whatever its own affine says.
+    Voxels of the mask are matched to those of its volume, whatever the mask's own affine says.
 
     Args:
-        path: A .nii or .nii.gz file, marked where it is above 0.
-        k: From 0 at the feet, as in `read_nifti_slice`.
-        volume: The volume that the mask was drawn on; it says how both lie.
+        path: A .nii or .nii.gz mask; voxels above 0 are marked.
+        k: Number of the slice, from 0 at the feet, as in `read_nifti_slice`.
+        volume: Volume that the mask was drawn on, whose orientation is used.
 
     Returns:
         (row, column) bool, in the volume's own matrix.

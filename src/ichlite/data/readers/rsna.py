@@ -28,11 +28,11 @@ _ALL_SEEN = (1 << len(CLASSES)) - 1
 
 @dataclass(frozen=True, slots=True)
 class RsnaLabels:
-    """Labels of one file.
+    """Labels read from one RSNA 2019 label file.
 
     Attributes:
-        labels: Labels in the order of `CLASSES` of each image, such as `ID_000259ccf`.
-        findings: Lines that stand twice; images dropped for contradictions or missing classes.
+        labels: Labels of each image, such as `ID_000259ccf`, 0 or 1 in the order of `CLASSES`.
+        findings: Repeated lines, and images left out for contradictory or missing labels.
     """
 
     labels: dict[str, tuple[int, ...]]
@@ -40,16 +40,16 @@ class RsnaLabels:
 
 
 def read(root: Path, progress: Progress, engine: Engine = in_this_process) -> Index:
-    """Read a folder of the RSNA 2019 download.
+    """Read a folder of the RSNA 2019 download into an index of labelled images.
 
     Args:
         root: Holds `stage_2_train.csv` (or `.csv.gz`) and `stage_2_train_images/`, or the images
             anywhere below; or a single folder does, as unzipping leaves it.
         progress: Called with (files done, files in all).
-        engine: Reads headers.
+        engine: Applies functions to headers, in this process or in others.
 
     Returns:
-        Every labelled image with a readable header; findings say what is not in it and why.
+        Every labelled image with a readable header; findings list what was left out and why.
 
     Raises:
         InputError: No label table, or no image that it names.
@@ -109,13 +109,13 @@ def _in_test_images(
 
 
 def read_labels(path: Path) -> RsnaLabels:
-    """Read the labels of each image; repeats are dropped, contradictions reported.
+    """Read the labels of each image from an RSNA 2019 label file.
 
     Args:
         path: `stage_2_train.csv`, or one in its layout, gzipped or not.
 
     Returns:
-        The labels, without the images of a finding that quarantines.
+        The labels, without the images that a finding quarantines.
 
     Raises:
         InputError: No such file, another header, or a line that is no label.

@@ -42,13 +42,13 @@ class _Candidate:
 def choose_series(
     scan: str, images: Sequence[Found], *, folder_named: bool = False
 ) -> tuple[tuple[Found, ...], list[Finding]]:
-    """Choose the images of the one series that stands for a scan, and note the others.
+    """Choose the one series that represents a scan whose label is of the whole scan.
 
     Args:
         scan: Name of the scan, for findings.
-        images: All images that were found of it, in any order.
-        folder_named: Whether folders are named like the series in them, as in CQ500; else only
-            SeriesDescription is looked at.
+        images: All images of the scan, in any order.
+        folder_named: Whether folders are named after the series in them, as in CQ500; otherwise
+            only SeriesDescription is considered.
 
     Returns:
         The chosen images, in the order given; findings `contrast_series`, `series_not_chosen` (one

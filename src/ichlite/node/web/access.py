@@ -22,7 +22,7 @@ from ichlite.node.web.services import Services, services_of
 from ichlite.node.web.users import User, kept_password, user_of_session
 
 Role = Literal["open", "reader", "admin"]
-"""Who may call a route: everybody, all users, or admins."""
+"""Role that a route requires: `open` for everybody, `reader` for any user, `admin` for admins."""
 _MOST_REMEMBERED = 100
 _REMEMBERED_S = 300.0
 
@@ -34,7 +34,7 @@ class _Remembered:
 
 
 class Doorkeeper:
-    """Checks passwords, one at a time, and slows down those who guess."""
+    """Password check that handles one password at a time and delays repeated wrong attempts."""
 
     def __init__(self) -> None:
         self._attempts = Attempts()
@@ -43,10 +43,16 @@ class Doorkeeper:
         self._remembered: OrderedDict[bytes, _Remembered] = OrderedDict()
 
     async def check(self, services: Services, name: str, password: str, host: str) -> User | None:
-        """Return the user whose password this is, None for a wrong one.
+        """Return the user with this name and password; None if either is wrong.
+
+        Args:
+            services: Services of the node.
+            name: User name.
+            password: Password to check.
+            host: Address that the request came from.
 
         Raises:
-            HTTPException: There were too many wrong ones; 429.
+            HTTPException: 429, after too many wrong passwords for this user or from this host.
         """
         now = time.monotonic()
         wait_s = self._attempts.wait_s(name, host, now)
@@ -80,7 +86,7 @@ class Doorkeeper:
 
 
 def cookie_name(services: Services) -> str:
-    """Return the name of the session's cookie."""
+    """Return the name of the session cookie, which depends on whether HTTPS is used."""
     return "__Host-ichlite" if services.settings.http.behind_https else "ichlite"
 
 
@@ -90,10 +96,10 @@ def host_of(request: Request) -> str:
 
 
 async def user_of(request: Request) -> User | None:
-    """Return who calls, None for nobody that is known.
+    """Return the user who sent a request, by its session cookie or password; None if unknown.
 
     Raises:
-        HTTPException: They sent too many wrong passwords.
+        HTTPException: 429, after too many wrong passwords.
     """
     services = services_of(request)
     header = request.headers.get("authorization")
@@ -129,5 +135,10 @@ def _basic(header: str) -> tuple[str, str] | None:
 
 
 def may(user: User | None, role: Role) -> bool:
-    """Return whether somebody may call a route of a role."""
+    """Return whether a user may call a route.
+
+    Args:
+        user: User who calls; None if not logged in.
+        role: Role that the route requires.
+    """
     return role == "open" or (user is not None and (role == "reader" or user.admin))

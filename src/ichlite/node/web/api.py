@@ -20,19 +20,19 @@ from ichlite.node.web.worklist import list_studies
 
 
 async def status(request: Request) -> Response:
-    """Handle GET /api/status."""
+    """Handle GET /api/status: return the node's state as JSON."""
     services = services_of(request)
     return json_reply(await services.read(lambda tables: node_status(tables, services)))
 
 
 async def studies(request: Request) -> Response:
-    """Handle GET /api/studies."""
+    """Handle GET /api/studies: return one page of the worklist as JSON."""
     wanted = wanted_of(request)
     return json_reply(await services_of(request).read(lambda tables: list_studies(tables, wanted)))
 
 
 async def study(request: Request) -> Response:
-    """Handle GET /api/studies/UID."""
+    """Handle GET /api/studies/UID: return everything known of a study as JSON."""
     services, uid, user = services_of(request), uid_of(request), request.state.user.name
     detail = await services.read(lambda tables: study_record.study_detail(tables, uid))
     if detail is None:
@@ -52,7 +52,7 @@ async def reading(request: Request) -> Response:
 
 
 async def complete(request: Request) -> Response:
-    """Handle POST /api/studies/UID/complete."""
+    """Handle POST /api/studies/UID/complete: stop waiting for further instances of a study."""
     uid, user = uid_of(request), request.state.user.name
     return _done(
         await services_of(request).write(lambda tables: study_record.complete(tables, uid, user))
@@ -60,7 +60,7 @@ async def complete(request: Request) -> Response:
 
 
 async def retry(request: Request) -> Response:
-    """Handle POST /api/studies/UID/retry."""
+    """Handle POST /api/studies/UID/retry: read a parked study again."""
     uid, user = uid_of(request), request.state.user.name
     return _done(
         await services_of(request).write(
@@ -70,7 +70,7 @@ async def retry(request: Request) -> Response:
 
 
 async def send_again(request: Request) -> Response:
-    """Handle POST /api/deliveries/N/retry."""
+    """Handle POST /api/deliveries/N/retry: queue a delivery that was given up."""
     number, user = request.path_params["number"], request.state.user.name
     return _done(
         await services_of(request).write(
@@ -80,12 +80,12 @@ async def send_again(request: Request) -> Response:
 
 
 async def drift(request: Request) -> Response:
-    """Handle GET /api/drift."""
+    """Handle GET /api/drift: return weekly statistics of each source as JSON."""
     return json_reply(await find_drift(services_of(request)))
 
 
 async def openapi(request: Request) -> Response:
-    """Handle GET /api/openapi.json."""
+    """Handle GET /api/openapi.json: return the OpenAPI description of this interface."""
     from ichlite.node.web.openapi import openapi_text
 
     del request

@@ -25,7 +25,12 @@ CHALLENGE = {"WWW-Authenticate": 'Basic realm="ichlite", charset="UTF-8"'}
 
 
 def application(services: Services, live: Live) -> ASGIApp:
-    """Return the application of a node."""
+    """Return the node's web application (ASGI), in which every route checks the caller's role.
+
+    Args:
+        services: Services that request handlers use.
+        live: Source of the server-sent events for open pages.
+    """
     by_path: dict[str, dict[str, Handler]] = defaultdict(dict)
     for route in ROUTES:
         by_path[route.path][route.method] = _guarded(route)

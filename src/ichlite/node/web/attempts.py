@@ -10,7 +10,7 @@ _MOST_KEYS = 10_000
 
 
 class Attempts:
-    """Failed logins of the last quarter of an hour.
+    """Record of failed logins in the last quarter of an hour, by user and by host.
 
     Example:
         >>> attempts = Attempts()
@@ -24,14 +24,29 @@ class Attempts:
         self._failures: OrderedDict[tuple[str, str], deque[float]] = OrderedDict()
 
     def wait_s(self, user: str, host: str, now: float) -> float:
-        """Return for how long no password of a user is looked at, or none that a host sends."""
+        """Return for how many seconds passwords for this user, or from this host, are not checked.
+
+        Args:
+            user: User name.
+            host: Address that the request came from.
+            now: Monotonic time, seconds.
+
+        Returns:
+            0 if a password may be checked now.
+        """
         return max(
             self._wait_s(("user", user), MOST_OF_A_USER, now),
             self._wait_s(("host", host), MOST_OF_A_HOST, now),
         )
 
     def failed(self, user: str, host: str, now: float) -> None:
-        """Note a password that was wrong."""
+        """Record a wrong password for a user from a host.
+
+        Args:
+            user: User name.
+            host: Address that the request came from.
+            now: Monotonic time, seconds.
+        """
         for key, most in ((("user", user), MOST_OF_A_USER), (("host", host), MOST_OF_A_HOST)):
             self._failures.setdefault(key, deque(maxlen=most)).append(now)
             self._failures.move_to_end(key)

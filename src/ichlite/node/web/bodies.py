@@ -20,10 +20,10 @@ def content_type(request: Request) -> str:
 
 
 async def read_form(request: Request) -> dict[str, str]:
-    """Return the fields of an urlencoded form.
+    """Read the fields of a URL-encoded form from a request.
 
     Raises:
-        HTTPException: It is too large, of another type, or no form.
+        HTTPException: The body is too large (413), of another media type (415), or malformed.
     """
     if content_type(request) != FORM_TYPE:
         raise HTTPException(415, f"a form is {FORM_TYPE}")
@@ -43,11 +43,15 @@ async def read_form(request: Request) -> dict[str, str]:
 
 
 class TooLarge(ValueError):
-    """More came than is taken."""
+    """Error: a request's body is longer than is accepted."""
 
 
 def pieces_of(request: Request, most_bytes: int) -> Iterator[bytes]:
-    """Yield a request's body as it comes; call it in a worker thread of anyio.
+    """Yield the bytes of a request's body as they arrive; call it in a worker thread of anyio.
+
+    Args:
+        request: Request to read.
+        most_bytes: Largest length of the body.
 
     Raises:
         TooLarge: It is longer than `most_bytes`.

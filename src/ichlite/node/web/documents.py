@@ -13,40 +13,44 @@ from ichlite.contracts.values import Probability
 Uid = Annotated[str, Meta(pattern=r"^[0-9.]{1,64}$")]
 Moment = Annotated[str, Meta(description="ISO 8601, UTC")]
 Group = Literal["urgent", "look", "work", "unflagged"]
-"""Where the worklist shows a study: urgent; to be looked at, as it is not cleared or has no result;
-being received or read; read and not flagged."""
+"""Group of the worklist in which a study is shown: `urgent`; `look`, to be looked at because it is
+not cleared or has no result; `work`, being received or read; `unflagged`, read and not flagged."""
 State = Literal["received", "queued", "running", "done", "parked"]
 VerdictWord = Literal["agree", "disagree", "unsure"]
 Look = Literal["urgent", "uncleared", "none", "work", "unflagged"]
 
 
 class Fault(Document, frozen=True, kw_only=True):
-    """Why something was refused."""
+    """Answer that says why a request was refused.
+
+    Attributes:
+        error: Reason in words.
+    """
 
     error: str
 
 
 class StudyEntry(Document, frozen=True, kw_only=True):
-    """A study of the worklist.
+    """One study in the worklist.
 
     Attributes:
         study: StudyInstanceUID.
-        state: Where it stands.
-        group: Where the worklist shows it.
-        call: Its last result in words.
-        look: How the page shows that.
-        status: Of its last result: `analysed`, `not_analysed`, null without one.
-        urgent, complete, any_probability: Of its last result.
-        reasons: Why it was not analysed or is not cleared.
-        version: That was queued last.
-        read_version: Of its last result; null without one.
-        instances: How many came.
-        source: Who sent it last.
-        priority: 2 for STAT, 1 for HIGH.
-        first_at, last_at: When its first and last instance came.
-        due_at: When it is complete; null where nothing is waited for.
-        read_at: When its last result was there.
-        patient_name, patient_id, study_date, accession, description: As its files say.
+        state: State of its processing, such as `received` or `done`.
+        group: Group of the worklist in which it is shown.
+        call: Its latest result in words.
+        look: Style in which the page shows the result.
+        status: Status of its latest result: `analysed` or `not_analysed`; null without one.
+        urgent, complete, any_probability: From its latest result; null without one.
+        reasons: Reasons why it was not analysed, or is not cleared.
+        version: Version that was queued last.
+        read_version: Version of its latest result; null without one.
+        instances: Number of instances received.
+        source: Sender of its latest instance.
+        priority: From RequestedProcedurePriority: 2 for STAT, 1 for HIGH, else 0.
+        first_at, last_at: Times when its first and its latest instance came.
+        due_at: Time when it counts as complete; null if no instance is waited for.
+        read_at: Time when its latest result was ready.
+        patient_name, patient_id, study_date, accession, description: As stated in its files.
     """
 
     study: str
@@ -79,10 +83,10 @@ class StudyList(Document, frozen=True, kw_only=True):
     """One page of the worklist.
 
     Attributes:
-        research_use_only: Not a medical device.
-        studies: In the order that was asked for.
-        counts: Studies of each group, whatever was asked for.
-        page, pages: Which of how many.
+        research_use_only: Always true: ichlite is not a medical device.
+        studies: Studies of this page, in the order asked for.
+        counts: Number of studies in each group, whatever group was asked for.
+        page, pages: Number of this page, from 1, and number of pages.
     """
 
     research_use_only: Literal[True]
@@ -93,19 +97,20 @@ class StudyList(Document, frozen=True, kw_only=True):
 
 
 class VersionEntry(Document, frozen=True, kw_only=True):
-    """One reading of a study.
+    """One version of a study: a reading of the instances that had come by then.
 
     Attributes:
         version: From 1 on.
-        state: Where it stands.
+        state: State of its processing.
         call, look: As in `StudyEntry`.
-        superseded: Whether a later one counts in its place.
-        any_probability, urgent, complete, status, reasons: Its result.
-        instances: That it read.
-        queued_at, finished_at: When.
-        seconds: That the reading took.
-        bundle, settings, inputs: What decided, and on what: name and hashes.
-        brain_level_hu, noise_hu: Of the scan that was judged.
+        superseded: Whether a later version has replaced it.
+        any_probability, urgent, complete, status, reasons: Result of the reading.
+        instances: Number of instances read.
+        queued_at, finished_at: Times when it was queued and when its result was ready.
+        seconds: Duration of the reading, seconds.
+        bundle, settings, inputs: Name and version of the bundle, hash of the settings, hash of the
+            files read.
+        brain_level_hu, noise_hu: Brain level and noise of the scan that was judged, HU.
     """
 
     version: int
@@ -130,16 +135,16 @@ class VersionEntry(Document, frozen=True, kw_only=True):
 
 
 class DeliveryEntry(Document, frozen=True, kw_only=True):
-    """One file for one peer.
+    """Delivery of one result file to a peer, or of one notice to a webhook or e-mail target.
 
     Attributes:
-        delivery: Its number.
-        study, version: Whose result it is.
-        peer, file: What goes where.
+        delivery: Number of the delivery.
+        study, version: StudyInstanceUID and version of the result.
+        peer, file: Name of the target and of the file; no file name for a notice.
         state: `waiting`, `sent`, `dead` (given up: may be tried again) or `superseded`.
-        attempts: So far.
-        next_at: When it is tried next; null unless it waits.
-        fault: Of the last attempt.
+        attempts: Number of attempts so far.
+        next_at: Time of the next attempt; null unless the delivery is waiting.
+        fault: Reason why the last attempt failed; empty if none did.
     """
 
     delivery: int
@@ -154,7 +159,7 @@ class DeliveryEntry(Document, frozen=True, kw_only=True):
 
 
 class VerdictEntry(Document, frozen=True, kw_only=True):
-    """What a reader thinks of a result."""
+    """A reader's opinion of a result."""
 
     version: int
     reader: str
@@ -164,7 +169,7 @@ class VerdictEntry(Document, frozen=True, kw_only=True):
 
 
 class AuditEntry(Document, frozen=True, kw_only=True):
-    """A row of the audit log."""
+    """One row of the audit log."""
 
     number: int
     at: Moment
@@ -174,7 +179,7 @@ class AuditEntry(Document, frozen=True, kw_only=True):
 
 
 class SeriesEntry(Document, frozen=True, kw_only=True):
-    """What came of one series."""
+    """Instances received of one series."""
 
     series: str
     description: str
@@ -184,7 +189,7 @@ class SeriesEntry(Document, frozen=True, kw_only=True):
 
 
 class StudyDetail(Document, frozen=True, kw_only=True):
-    """All that the node knows of a study."""
+    """Everything the node knows of one study."""
 
     research_use_only: Literal[True]
     study: StudyEntry
@@ -196,16 +201,17 @@ class StudyDetail(Document, frozen=True, kw_only=True):
 
 
 class NodeStatus(Document, frozen=True, kw_only=True):
-    """Where the node stands.
+    """State of the node: its queues, connections and disk space.
 
     Attributes:
-        version: Of ichlite.
-        received, queued, running, done, parked: Studies in each state.
-        outbox: Deliveries in each state.
-        associations: DICOM associations that are open.
-        free_bytes, reserve_bytes: Of the store's disk.
-        takes: Whether there is space to take more.
-        aet: The node's AE title.
+        version: Version of ichlite.
+        received, queued, running, done, parked: Number of studies in each state.
+        outbox: Number of deliveries in each state.
+        associations: Number of open DICOM associations.
+        free_bytes, reserve_bytes: Free space on the store's disk, and how much of it is kept in
+            reserve.
+        takes: Whether there is space for further instances.
+        aet: AE title of the node.
     """
 
     version: str
@@ -223,31 +229,33 @@ class NodeStatus(Document, frozen=True, kw_only=True):
 
 
 class Done(Document, frozen=True, kw_only=True):
-    """What a request did.
+    """Answer to a request for an action.
 
     Attributes:
-        done: Whether there was anything to do: a study that waits for nothing is complete already.
+        done: Whether there was anything to do; false, for instance, for a study that is complete
+            already.
     """
 
     done: bool
 
 
 class Refused(Document, frozen=True, kw_only=True):
-    """A file that was not taken, and why."""
+    """An uploaded file that was refused, with the reason."""
 
     file: str
     reason: str
 
 
 class UploadAnswer(Document, frozen=True, kw_only=True):
-    """What became of an upload.
+    """Result of an upload.
 
     Attributes:
-        stored: Files that were taken.
-        new: Those of them that the node did not have.
-        studies: Of these studies.
-        passed_over: Members of an archive that are no images by their name, such as DICOMDIR.
-        refused: What was not taken.
+        stored: Number of files that were accepted.
+        new: Number of those that the node did not have yet.
+        studies: StudyInstanceUIDs of the accepted files.
+        passed_over: Number of archive members whose name shows that they are no images, such as
+            DICOMDIR.
+        refused: Files that were refused.
     """
 
     stored: int
@@ -258,14 +266,17 @@ class UploadAnswer(Document, frozen=True, kw_only=True):
 
 
 class Ready(Document, frozen=True, kw_only=True):
-    """Whether the node can do its work, and else why not."""
+    """Whether the node can do its work, with the reasons if it cannot."""
 
     ready: bool
     reasons: tuple[str, ...]
 
 
 def moment(seconds: float) -> str:
-    """Return a time as ISO 8601 in UTC.
+    """Return a time as ISO 8601 text in UTC.
+
+    Args:
+        seconds: Time, s since 1970.
 
     Example:
         >>> moment(0.5)
@@ -275,5 +286,5 @@ def moment(seconds: float) -> str:
 
 
 def moment_or_none(seconds: float | None) -> str | None:
-    """Return a time as ISO 8601 in UTC, None where there is none."""
+    """Return a time in s since 1970 as ISO 8601 text in UTC; None for None."""
     return None if seconds is None else moment(seconds)

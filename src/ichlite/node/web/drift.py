@@ -15,16 +15,16 @@ from statistics import median
 from ichlite.contracts.codec import Document
 
 REFERENCE_SCANS = 20
-"""Of a source, the first: its range is theirs."""
+"""Number of a source's first scans from which its reference range is computed."""
 FEWEST_SCANS = 3
-"""In a week, to say that it leaves the range."""
+"""Least number of scans in a week for a warning that the week lies outside the reference range."""
 _LEVEL_MARGIN_HU, _NOISE_MARGIN_HU = 1.0, 0.3
 """Beyond what the first scans had: they may all have been alike."""
 WEEKS = 26
 
 
 class Range(Document, frozen=True, kw_only=True):
-    """From where to where the first scans of a source lay, and some more."""
+    """Reference range of a measurement, from the first scans of a source and a margin."""
 
     low: float
     high: float
@@ -32,15 +32,16 @@ class Range(Document, frozen=True, kw_only=True):
 
 
 class Week(Document, frozen=True, kw_only=True):
-    """What came of one source in one week.
+    """Statistics of one source's studies in one week.
 
     Attributes:
-        week: Its Monday.
-        studies: With a result.
-        urgent, not_analysed, incomplete: Of those.
-        brain_level_hu, noise_hu: Medians; null where none was measured.
-        agree, disagree, unsure: Verdicts of readers.
-        warnings: What left the source's range.
+        week: Date of its Monday, ISO 8601.
+        studies: Number of studies with a result.
+        urgent, not_analysed, incomplete: Number of those studies with this result.
+        brain_level_hu, noise_hu: Median brain level and noise of the scans, HU; null if none was
+            measured.
+        agree, disagree, unsure: Number of readers' verdicts of each kind.
+        warnings: Measurements that left the source's reference range, in words.
     """
 
     week: str
@@ -57,12 +58,13 @@ class Week(Document, frozen=True, kw_only=True):
 
 
 class SourceDrift(Document, frozen=True, kw_only=True):
-    """One source, week by week, the newest first.
+    """Weekly statistics of one source, the newest week first.
 
     Attributes:
-        source: Who sends.
-        level_range, noise_range: Of its first scans; null while there are too few.
-        weeks: Those with studies.
+        source: Name of the sender.
+        level_range, noise_range: Reference ranges of brain level and noise; null while there are
+            too few scans.
+        weeks: Weeks that have studies.
     """
 
     source: str
@@ -72,11 +74,12 @@ class SourceDrift(Document, frozen=True, kw_only=True):
 
 
 class Drift(Document, frozen=True, kw_only=True):
-    """All sources.
+    """Weekly statistics of all sources, to notice changes in the images that the node receives.
 
     Attributes:
-        wanted_level_hu: That the bundle brings each brain to; null where it takes HU as they are.
-        sources: By name.
+        wanted_level_hu: Level to which the bundle shifts each scan's brain, HU; null if it uses HU
+            as they are.
+        sources: Sources, sorted by name.
     """
 
     wanted_level_hu: float | None
@@ -84,7 +87,13 @@ class Drift(Document, frozen=True, kw_only=True):
 
 
 def drift_of(tables: sqlite3.Connection, wanted_level_hu: float | None, now: float) -> Drift:
-    """Return what came of each source in the last half year."""
+    """Return the weekly statistics of each source for the last half year.
+
+    Args:
+        tables: Connection to the node's database.
+        wanted_level_hu: Brain level of the bundle, HU; None if it uses HU as they are.
+        now: s since 1970.
+    """
     rows = tables.execute(
         "SELECT study.source, reading.finished_at, status, urgent, complete, brain_level_hu, "
         "noise_hu, (SELECT group_concat(verdict) FROM verdict WHERE reading_id = reading.id) "
@@ -152,7 +161,11 @@ def _week(
 
 
 def range_of(values: Iterable[float | None], margin: float) -> Range | None:
-    """Return where the first values lay, and a margin more; None while there are too few.
+    """Return the reference range of a measurement; None while there are too few values.
+
+    Args:
+        values: Measurements, oldest first; None is ignored.
+        margin: Amount by which the range exceeds the first values on both sides.
 
     Example:
         >>> range_of([30.0] * 10 + [34.0] * 10 + [90.0], 1.0)
@@ -167,7 +180,10 @@ def range_of(values: Iterable[float | None], margin: float) -> Range | None:
 
 
 def monday(seconds: float) -> str:
-    """Return the Monday of a time's week, in UTC.
+    """Return the date of the Monday of a time's week in UTC, as ISO 8601 text.
+
+    Args:
+        seconds: Time, s since 1970.
 
     Example:
         >>> monday(0)

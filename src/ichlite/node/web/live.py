@@ -23,10 +23,12 @@ MOST_LISTENERS = 60
 
 
 class Live:
-    """Watches the tables for as long as somebody listens.
+    """Source of server-sent events that tell open pages when the database changes.
+
+    The database is watched only while a page listens.
 
     Args:
-        database: Of the node.
+        database: Database of the node.
     """
 
     def __init__(self, database: Database) -> None:
@@ -38,12 +40,16 @@ class Live:
         self._closing = False
 
     def close(self) -> None:
-        """Let all that listen go; may be called from any thread."""
+        """End all event streams; may be called from any thread."""
         self._closing = True
         self._pool.shutdown(wait=False)
 
     async def changes(self, request: Request) -> AsyncIterator[str]:
-        """Yield events until the reader goes, logs out, or the node stops."""
+        """Yield server-sent events until the client disconnects, logs out, or the node stops.
+
+        Args:
+            request: Request of the client that listens.
+        """
         changed = asyncio.Event()
         self._listeners.add(changed)
         try:
@@ -70,7 +76,7 @@ class Live:
             self._listeners.discard(changed)
 
     def is_full(self) -> bool:
-        """Return whether no more may listen."""
+        """Return whether the largest number of listening pages is reached."""
         return len(self._listeners) >= MOST_LISTENERS
 
     async def _look(self) -> None:
@@ -91,7 +97,7 @@ class Live:
 
 
 async def events(request: Request) -> Response:
-    """Handle GET /events."""
+    """Handle GET /events: stream server-sent events about changes to an open page."""
     live: Live = request.app.state.live
     if live.is_full():
         raise HTTPException(503, "too many pages listen")

@@ -20,14 +20,14 @@ _TWICE = "ichlite-login"
 
 
 async def login_page(request: Request) -> Response:
-    """Handle GET /login."""
+    """Handle GET /login: show the login form."""
     if await user_of(request) is not None:
         return RedirectResponse("/", 303)
     return _form(request, 200, "")
 
 
 async def login(request: Request) -> Response:
-    """Handle POST /login."""
+    """Handle POST /login: check name and password, and begin a session."""
     services, form = services_of(request), request.state.form
     sent, twice = form.get("csrf", ""), request.cookies.get(_TWICE, "")
     if not twice or not hmac.compare_digest(sent.encode(), twice.encode()):
@@ -51,7 +51,7 @@ async def login(request: Request) -> Response:
 
 
 async def logout(request: Request) -> Response:
-    """Handle POST /logout."""
+    """Handle POST /logout: end the session."""
     services, user = services_of(request), request.state.user
     token = request.cookies.get(cookie_name(services), "")
     await services.write(lambda tables: end_session(tables, token, user.name))

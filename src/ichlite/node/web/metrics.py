@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
 
 async def health(request: Request) -> Response:
-    """Handle GET /health: the process answers."""
+    """Handle GET /health: answer 200 whenever the process responds."""
     del request
     return PlainTextResponse("ok\n")
 
 
 async def ready(request: Request) -> Response:
-    """Handle GET /ready: the tables can be read, there is space, and the reader lives."""
+    """Handle GET /ready: answer whether database, disk space and reading thread are all right."""
     services = services_of(request)
     reasons = []
     try:
@@ -48,7 +48,7 @@ async def ready(request: Request) -> Response:
 
 
 async def metrics(request: Request) -> Response:
-    """Handle GET /metrics: open to this machine, else for those who have logged in."""
+    """Handle GET /metrics: return Prometheus metrics; other machines must log in."""
     from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 
     services = services_of(request)
@@ -62,7 +62,7 @@ async def metrics(request: Request) -> Response:
 
 
 def node_status(tables: sqlite3.Connection, services: Services) -> NodeStatus:
-    """Return where the node stands."""
+    """Return the state of the node: counts by state, connections and disk space."""
     counts, outbox = status_counts(tables)
     free = os.statvfs(services.store.folder)
     return NodeStatus(

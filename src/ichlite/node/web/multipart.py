@@ -18,20 +18,20 @@ _LINE_BYTES = 256
 
 
 class Malformed(ValueError):
-    """What came is no multipart body, or goes beyond a bound."""
+    """Error: a body is not valid multipart/related, or exceeds a limit."""
 
 
 class PartTooLarge(ValueError):
-    """A part is longer than is taken."""
+    """Error: a part of a multipart body is longer than is accepted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One part of a body.
+    """One part of a multipart/related body.
 
     Attributes:
-        content_type: Its media type, without parameters, in lower case; empty where it says none.
-        body: Its bytes, to be read before the next part is asked for.
+        content_type: Media type of the part in lower case, without parameters; empty if absent.
+        body: Bytes of the part, to be read before the next part is asked for.
     """
 
     content_type: str
@@ -40,14 +40,22 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Related:
-    """What the Content-Type of a multipart/related body says."""
+    """Parameters of a multipart/related Content-Type.
+
+    Attributes:
+        boundary: Boundary between parts.
+        kind: Media type of the parts (`type`).
+    """
 
     boundary: bytes
     kind: str
 
 
 def parse_related(content_type: str) -> Related | None:
-    """Return what a Content-Type says; None where it is no multipart/related with a boundary.
+    """Parse a multipart/related Content-Type; return None for any other or without a boundary.
+
+    Args:
+        content_type: Value of the header.
 
     Example:
         >>> parse_related('multipart/related; type="application/dicom"; boundary=x1')

@@ -24,12 +24,12 @@ _PREFIX = "#/components/schemas/{name}"
 
 @cache
 def openapi_text() -> str:
-    """Return the OpenAPI file."""
+    """Return the OpenAPI description of the JSON interface as JSON text."""
     return json.dumps(openapi_document(), indent=1)
 
 
 def openapi_document() -> dict[str, Any]:
-    """Return the OpenAPI file, version 3.1."""
+    """Return the OpenAPI 3.1 description of the JSON interface as a dict."""
     described = [route for route in ROUTES if route.says is not None]
     kinds = [Fault]
     for route in described:

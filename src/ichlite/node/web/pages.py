@@ -49,7 +49,7 @@ _MORE = 300
 
 
 async def worklist(request: Request) -> Response:
-    """Handle GET /: the worklist, and GET /worklist: its rows alone."""
+    """Handle GET / (the worklist page) and GET /worklist (its rows only)."""
     services = services_of(request)
     wanted = wanted_of(request)
     found, status = await services.read(
@@ -72,7 +72,7 @@ async def worklist(request: Request) -> Response:
 
 
 async def study(request: Request) -> Response:
-    """Handle GET /studies/UID: one study, of its last result or the version that is asked for."""
+    """Handle GET /studies/UID: show a study with its latest result or the version asked for."""
     services = services_of(request)
     uid = uid_of(request)
     detail = await _detail(services, uid)
@@ -105,7 +105,7 @@ async def study(request: Request) -> Response:
 
 
 async def study_state(request: Request) -> Response:
-    """Handle GET /studies/UID/state: what tells an open page that it is no longer the latest."""
+    """Handle GET /studies/UID/state: return state and versions, to detect an outdated page."""
     uid = uid_of(request)
     found = await services_of(request).read(lambda tables: find_study(tables, uid))
     if found is None:
@@ -116,7 +116,7 @@ async def study_state(request: Request) -> Response:
 
 
 async def report(request: Request) -> Response:
-    """Handle GET /studies/UID/versions/N/report: the viewer, in a world of its own."""
+    """Handle GET /studies/UID/versions/N/report: return the viewer page of a reading, isolated."""
     file = result_file(services_of(request), uid_of(request), request.path_params["version"], PAGE)
     if file is None:
         raise HTTPException(404, "this reading has no page")
@@ -125,7 +125,7 @@ async def report(request: Request) -> Response:
 
 
 async def verdict(request: Request) -> Response:
-    """Handle POST /studies/UID/verdict."""
+    """Handle POST /studies/UID/verdict: record a reader's opinion of a result."""
     form, uid = request.state.form, uid_of(request)
     word, version = form.get("verdict"), form.get("version", "")
     if word not in get_args(VerdictWord) or not version.isdigit() or len(version) > 6:
@@ -142,7 +142,7 @@ async def verdict(request: Request) -> Response:
 
 
 async def complete(request: Request) -> Response:
-    """Handle POST /studies/UID/complete."""
+    """Handle POST /studies/UID/complete: stop waiting for further instances of a study."""
     uid = uid_of(request)
     user = request.state.user.name
     known = await services_of(request).write(
@@ -152,7 +152,7 @@ async def complete(request: Request) -> Response:
 
 
 async def retry(request: Request) -> Response:
-    """Handle POST /studies/UID/retry."""
+    """Handle POST /studies/UID/retry: read a parked study again."""
     uid = uid_of(request)
     user = request.state.user.name
     known = await services_of(request).write(
@@ -162,7 +162,7 @@ async def retry(request: Request) -> Response:
 
 
 async def send_again(request: Request) -> Response:
-    """Handle POST /deliveries/N/retry."""
+    """Handle POST /deliveries/N/retry: queue a delivery that was given up."""
     number, user = request.path_params["number"], request.state.user.name
     known = await services_of(request).write(
         lambda tables: study_record.send_again(tables, number, user, time.time())
@@ -173,7 +173,7 @@ async def send_again(request: Request) -> Response:
 
 
 async def queue(request: Request) -> Response:
-    """Handle GET /queue: what waits, is read and is sent, and the peers."""
+    """Handle GET /queue: show readings and deliveries that wait or failed, and the peers."""
     services = services_of(request)
 
     def look(tables: sqlite3.Connection) -> tuple[Any, ...]:
@@ -205,19 +205,19 @@ async def queue(request: Request) -> Response:
 
 
 async def drift(request: Request) -> Response:
-    """Handle GET /drift."""
+    """Handle GET /drift: show weekly statistics of each source."""
     found = await find_drift(services_of(request))
     return page(request, "drift.html", drift=found, title="Drift")
 
 
 async def find_drift(services: Services) -> Drift:
-    """Return what the page on drift shows."""
+    """Return the weekly statistics that the drift page shows."""
     wanted = await services.in_thread(partial(_wanted_level, services.settings))
     return await services.read(lambda tables: drift_of(tables, wanted, time.time()))
 
 
 async def verdicts_csv(request: Request) -> Response:
-    """Handle GET /verdicts.csv."""
+    """Handle GET /verdicts.csv: return all readers' verdicts as CSV."""
     from ichlite.node.web.verdict_table import verdict_table
 
     services, user = services_of(request), request.state.user.name
@@ -228,18 +228,18 @@ async def verdicts_csv(request: Request) -> Response:
 
 
 async def settings(request: Request) -> Response:
-    """Handle GET /settings: read-only, without secrets."""
+    """Handle GET /settings: show the node's settings, read-only and without secrets."""
     found = services_of(request).settings
     return page(request, "settings.html", tables=shown_settings(found), title="Settings")
 
 
 async def upload_page(request: Request) -> Response:
-    """Handle GET /upload."""
+    """Handle GET /upload: show the upload form."""
     return page(request, "upload.html", title="Upload")
 
 
 async def static(request: Request) -> Response:
-    """Handle GET /static/NAME."""
+    """Handle GET /static/NAME: return one of the page's static files."""
     name = request.path_params["name"]
     if name not in STATIC_FILES:
         raise HTTPException(404, "there is no such file")
@@ -248,10 +248,10 @@ async def static(request: Request) -> Response:
 
 
 def wanted_of(request: Request) -> Wanted:
-    """Return what of the worklist a request asks for.
+    """Return which part of the worklist a request asks for, from its query parameters.
 
     Raises:
-        HTTPException: It asks for what there is not.
+        HTTPException: 400, a parameter has no valid value.
     """
     asked = request.query_params
     group, order, number = asked.get("show"), asked.get("sort", "urgency"), asked.get("page", "1")
@@ -268,10 +268,10 @@ def wanted_of(request: Request) -> Wanted:
 
 
 def uid_of(request: Request) -> str:
-    """Return the UID in a request's path.
+    """Return the StudyInstanceUID in a request's path.
 
     Raises:
-        HTTPException: It is none.
+        HTTPException: 404, the text is no UID.
     """
     uid = str(request.path_params["uid"])
     if not UID.fullmatch(uid):
@@ -280,14 +280,21 @@ def uid_of(request: Request) -> str:
 
 
 def result_file(services: Services, uid: str, version: int, name: str) -> Path | None:
-    """Return a file of a reading, None where there is none; no UID names a path."""
+    """Return the path of a result file of a reading; None if there is no such file.
+
+    Args:
+        services: Services of the node.
+        uid: StudyInstanceUID; it is hashed, so that no text from a request becomes part of a path.
+        version: Version of the study.
+        name: Name of the file: `PAGE` or `DOCUMENT`.
+    """
     assert name in (PAGE, DOCUMENT)  # noqa: S101
     file = services.store.results / studies.result_folder(uid, version) / name
     return file if file.is_file() else None
 
 
 def shown_settings(found: Settings) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Return the tables of `node.toml` with their values as text, secrets hidden."""
+    """Return the tables of `node.toml` as text for display, with secrets hidden."""
     shown = []
     for name in found.__struct_fields__:
         value = getattr(found, name)

@@ -16,10 +16,13 @@ _HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 
 
 def hash_password(password: str) -> str:
-    """Return what is kept of a password.
+    """Return the Argon2 hash of a password, to be stored.
+
+    Args:
+        password: Password of `SHORTEST` to `LONGEST` characters.
 
     Raises:
-        UsageError: It is too short or too long.
+        UsageError: The password is too short or too long.
     """
     if not SHORTEST <= len(password) <= LONGEST:
         raise UsageError(
@@ -31,7 +34,12 @@ def hash_password(password: str) -> str:
 
 
 def fits(password: str, kept: str | None) -> bool:
-    """Return whether a password is the one that was kept; it takes as long where none was."""
+    """Return whether a password matches a stored hash, in the same time if there is no hash.
+
+    Args:
+        password: Password to check.
+        kept: Stored hash; None if the user does not exist.
+    """
     try:
         right = _HASHER.verify(kept or _of_nobody(), password[: LONGEST + 1])
     except (Argon2Error, InvalidHashError):

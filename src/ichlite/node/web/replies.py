@@ -21,17 +21,30 @@ TEMPLATES = Path(__file__).with_name("templates")
 
 
 def json_reply(document: Document, status: int = 200) -> Response:
-    """Return a document as an answer."""
+    """Return a document as a JSON response."""
     return Response(msgspec.json.encode(document), status, media_type="application/json")
 
 
 def error_reply(status: int, why: str, headers: dict[str, str] | None = None) -> Response:
-    """Return why something was refused, as JSON."""
+    """Return a JSON response that says why a request was refused.
+
+    Args:
+        status: HTTP status code.
+        why: Reason in words.
+        headers: Further headers of the response.
+    """
     return Response(json.dumps({"error": why}), status, headers, "application/json")
 
 
 def page(request: Request, template: str, status: int = 200, **values: Any) -> Response:
-    """Return a page: every value in it is escaped."""
+    """Render a template as an HTML response; all values are escaped.
+
+    Args:
+        request: Request that is answered, for the user and the current path.
+        template: File name of the template.
+        status: HTTP status code.
+        values: Variables of the template.
+    """
     user = getattr(request.state, "user", None)
     text = (
         environment()
@@ -43,7 +56,7 @@ def page(request: Request, template: str, status: int = 200, **values: Any) -> R
 
 @cache
 def environment() -> Environment:
-    """Return the templates."""
+    """Return the Jinja environment that renders the page templates."""
     made = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True, auto_reload=False,

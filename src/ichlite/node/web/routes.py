@@ -35,15 +35,15 @@ register_url_convertor("number", _SmallNumber())
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One method of one path.
+    """One HTTP method on one path, with its handler and access rules.
 
     Attributes:
-        method, path: Such as `GET`, `/api/studies/{uid}`.
-        handler: Handles it.
-        role: Who may call it.
+        method, path: HTTP method and path, such as `GET` and `/api/studies/{uid}`.
+        handler: Function that handles the request.
+        role: Role that the caller must have.
         kind: `page` for people, who are sent to the login; `program` for programs, who get JSON.
-        says: For the OpenAPI file, where it is described there.
-        form: Whether its body is a form, which carries a token against forgery.
+        says: Description for the OpenAPI file; None if the route is not listed there.
+        form: Whether the body is a form, which must carry a token against request forgery.
     """
 
     method: Literal["GET", "POST"]
@@ -57,14 +57,14 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What the OpenAPI file says of a route.
+    """Description of a route for the OpenAPI file.
 
     Attributes:
-        summary: What it does.
-        answers: Type of the document of a status; a media type in words for what is none.
-        statuses: What else it may answer, each an `Fault`.
-        takes: Media types of its body.
-        query: Names and schemas of its parameters.
+        summary: What the route does.
+        answers: Document type, or media type, of the answer with each status code.
+        statuses: Further status codes, each answered with a `Fault`.
+        takes: Media types accepted as body.
+        query: Schema of each query parameter, by name.
     """
 
     summary: str
@@ -160,4 +160,4 @@ ROUTES: tuple[Route, ...] = (
     _program("POST", "/dicomweb/studies", stow.store_instances, _STOW),
     _program("POST", "/dicomweb/studies/{uid}", stow.store_instances, _STOW),
 )  # fmt: skip
-"""All that is served."""
+"""All routes of the node's web server."""

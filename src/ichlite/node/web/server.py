@@ -31,12 +31,12 @@ _BACKLOG = 128
 
 
 class GuardedProtocol(H11Protocol):
-    """A connection that must send its headers in time, and is closed if there are too many."""
+    """HTTP connection with a deadline for request headers and a limit on open connections."""
 
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin, or close at once."""
+        """Accept a connection, or close it at once if too many are open."""
         super().connection_made(transport)
         if len(self.connections) > MOST_CONNECTIONS:
             transport.abort()
@@ -44,7 +44,7 @@ class GuardedProtocol(H11Protocol):
         self._expect_headers()
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes; the deadline ends with the headers of a request."""
+        """Process received bytes; the deadline ends once a request's headers are complete."""
         if self._deadline is None and self._between_requests():
             self._expect_headers()
         super().data_received(data)
@@ -53,7 +53,7 @@ class GuardedProtocol(H11Protocol):
             self._deadline = None
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End."""
+        """Cancel the deadline when the connection is closed."""
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
@@ -72,25 +72,25 @@ class GuardedProtocol(H11Protocol):
 
 
 def serve_web(services: Services) -> WebServer:
-    """Serve the page of a node; the caller closes it.
+    """Start the web server of a node; the caller must close it.
 
     Raises:
-        IchliteError: The port cannot be had.
+        IchliteError: The port cannot be opened.
     """
     live = Live(services.database)
     return WebServer(application(services, live), services.settings.http, live)
 
 
 class WebServer:
-    """The port of the page, in a thread with an event loop of its own.
+    """Web server of a node, in a thread with its own event loop.
 
     Args:
-        app: To serve.
-        settings: Of the port.
-        live: What pages listen to: it lets them go before the end.
+        app: ASGI application to serve.
+        settings: Host and port to listen on.
+        live: Source of server-sent events, closed before the server stops.
 
     Raises:
-        IchliteError: The port cannot be had.
+        IchliteError: The port cannot be opened.
     """
 
     def __init__(self, app: ASGIApp, settings: HttpSettings, live: Live) -> None:
@@ -113,12 +113,12 @@ class WebServer:
 
     @property
     def address(self) -> str:
-        """Where the page is."""
+        """Address of the web page, such as `http://127.0.0.1:8080`."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.port}"
 
     def close(self) -> None:
-        """Accept no more, end what is being answered, and stop."""
+        """Stop accepting connections, finish the requests in progress, and stop."""
         self._live.close()
         self._server.should_exit = True
         self._thread.join(_DRAIN_S + 5)

@@ -22,17 +22,17 @@ T = TypeVar("T")
 _THREADS = 6
 """That read and write the tables; each holds a connection of its own."""
 MOST_TAKEN_AT_ONCE = 4
-"""Bodies of uploads and STOW requests; what comes meanwhile waits."""
+"""Largest number of upload and STOW-RS bodies received at once; others wait."""
 
 
 @dataclass(frozen=True)
 class Services:
-    """What the handlers of requests need of the node.
+    """Parts of the node that request handlers use, with threads for blocking work.
 
     Attributes:
-        database, store, settings, intake: Of the node.
-        associations: Returns how many DICOM associations are open.
-        working: Returns whether the thread that reads studies lives.
+        database, store, settings, intake: Database, file store, settings and intake of the node.
+        associations: Function that returns the number of open DICOM associations.
+        working: Function that returns whether the thread that reads studies is alive.
     """
 
     database: Database
@@ -48,11 +48,15 @@ class Services:
 
     @cached_property
     def taking(self) -> anyio.CapacityLimiter:
-        """Threads that take in what is sent."""
+        """Limiter for the threads that receive uploads and STOW-RS bodies."""
         return anyio.CapacityLimiter(MOST_TAKEN_AT_ONCE)
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Do work that only reads the tables."""
+        """Run a function on a read-only database connection in a thread, and return its result.
+
+        Args:
+            work: Function of the connection.
+        """
 
         def reading() -> T:
             with self.database.read() as tables:
@@ -61,11 +65,15 @@ class Services:
         return await self.in_thread(reading)
 
     async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Do work that changes the tables; return when the change is durable."""
+        """Run a function in a database write transaction; return its result once that is durable.
+
+        Args:
+            work: Function of the connection; it must not commit.
+        """
         return await self.in_thread(lambda: self.database.write(work))
 
     async def in_thread(self, work: Callable[[], T]) -> T:
-        """Do work that blocks in a thread."""
+        """Run a blocking function in a thread and return its result."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)
 
 

@@ -16,9 +16,9 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 RECEIVE_S = 20.0
-"""For the next bytes of a body."""
+"""Seconds to wait for the next bytes of a request's body."""
 SEND_S = 60.0
-"""For a reader to take what it asked for."""
+"""Seconds to wait for a client to accept part of an answer."""
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -34,13 +34,13 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-"""Of each answer that does not set them itself."""
+"""Security headers of each answer that does not set them itself."""
 
 _log = structlog.get_logger("web")
 
 
 class Shield:
-    """The outermost layer of the application."""
+    """Outermost ASGI middleware: checks and limits requests, and adds security headers."""
 
     def __init__(self, app: ASGIApp, *, behind_https: bool) -> None:
         self._app = app
@@ -88,7 +88,13 @@ class Shield:
 async def within(
     seconds: float, send: Callable[[Message], Awaitable[None]], message: Message
 ) -> None:
-    """Send a message, or give up."""
+    """Send an ASGI message, or raise TimeoutError.
+
+    Args:
+        seconds: Time limit.
+        send: ASGI function to send with.
+        message: ASGI message.
+    """
     await asyncio.wait_for(send(message), seconds)
 
 

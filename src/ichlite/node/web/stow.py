@@ -40,13 +40,14 @@ _log = structlog.get_logger("stow")
 
 @dataclass
 class Answer:
-    """What became of each part.
+    """Outcome of a STOW-RS request, part by part.
 
     Attributes:
-        takings: What was taken.
-        failed: Class UID, instance UID and reason of those that say which they are.
-        others: Reasons of those that do not.
-        fault: Why the rest of the body was not read, and the status that says so.
+        takings: Instances that were stored.
+        failed: SOP Class UID, SOP Instance UID and failure reason of refused instances that could
+            be identified.
+        others: Failure reasons of parts that could not be identified.
+        fault: HTTP status code and reason why the rest of the body was not read; None if all was.
     """
 
     takings: Takings
@@ -56,7 +57,7 @@ class Answer:
 
     @property
     def status(self) -> int:
-        """The status of the whole."""
+        """HTTP status code of the response to the whole request."""
         reasons = [reason for *_, reason in self.failed] + self.others
         if self.fault is not None:
             return self.fault[0]
@@ -67,7 +68,7 @@ class Answer:
         return 507 if set(reasons) == {NO_SPACE} else 409
 
     def document(self) -> dict[str, Any]:
-        """Return the store instances response, as DICOM JSON."""
+        """Return the Store Instances Response as DICOM JSON."""
         found: dict[str, Any] = {}
         if self.fault is not None:
             found["00081196"] = {"vr": "US", "Value": [CANNOT_UNDERSTAND]}
@@ -87,7 +88,7 @@ class Answer:
 
 
 async def store_instances(request: Request) -> Response:
-    """Handle POST /dicomweb/studies and /dicomweb/studies/UID."""
+    """Handle POST /dicomweb/studies and /dicomweb/studies/UID: store instances (STOW-RS)."""
     study = request.path_params.get("uid")
     if study is not None and not _UID.fullmatch(study):
         raise HTTPException(400, "no UID of a study: expected 1 to 64 digits and dots")

@@ -27,7 +27,12 @@ LONGEST_REMARK = 2000
 
 
 def study_detail(tables: sqlite3.Connection, uid: str) -> StudyDetail | None:
-    """Return all that is known of a study, None where it is not known."""
+    """Return everything known of a study; None if it is unknown.
+
+    Args:
+        tables: Connection to the node's database.
+        uid: StudyInstanceUID.
+    """
     study = find_study(tables, uid)
     if study is None:
         return None
@@ -81,13 +86,13 @@ def study_detail(tables: sqlite3.Connection, uid: str) -> StudyDetail | None:
 def deliveries(
     tables: sqlite3.Connection, where: str, values: tuple[object, ...], most: int = 500
 ) -> tuple[DeliveryEntry, ...]:
-    """Return deliveries, the newest first.
+    """Return the deliveries that satisfy an SQL condition, newest first.
 
     Args:
-        tables: To read.
-        where: Condition, written in this program.
-        values: For its question marks.
-        most: Largest number.
+        tables: Connection to the node's database.
+        where: SQL condition, a constant of this program and never input.
+        values: Values for the question marks in `where`.
+        most: Largest number of deliveries.
     """
     rows = tables.execute(
         "SELECT delivery.*, study.uid AS study, reading.version FROM delivery "  # noqa: S608
@@ -120,10 +125,19 @@ def give_verdict(
     remark: str,
     now: float,
 ) -> bool:
-    """Keep what a reader thinks of a result, in place of what they thought before.
+    """Record a reader's opinion of a result, replacing an earlier one of the same reader.
+
+    Args:
+        tables: Writing connection to the node's database.
+        uid: StudyInstanceUID.
+        version: Version of the study.
+        reader: Name of the user.
+        verdict: `agree`, `disagree` or `unsure`.
+        remark: Free text; unprintable characters become spaces, and it is cut at `LONGEST_REMARK`.
+        now: s since 1970.
 
     Returns:
-        Whether there is such a result.
+        Whether the study has a result of that version.
     """
     row = tables.execute(
         "SELECT reading.id FROM reading JOIN study ON study.id = study_id "
@@ -144,7 +158,16 @@ def give_verdict(
 
 
 def complete(tables: sqlite3.Connection, uid: str, user: str) -> bool | None:
-    """Let a study be complete now; return whether it waited, None where it is not known."""
+    """Stop waiting for further instances of a study, so that it is read now.
+
+    Args:
+        tables: Writing connection to the node's database.
+        uid: StudyInstanceUID.
+        user: Name of the user, for the audit log.
+
+    Returns:
+        Whether the study was waiting; None if it is unknown.
+    """
     row = tables.execute("SELECT due_at FROM study WHERE uid = ?", (uid,)).fetchone()
     if row is None:
         return None
@@ -156,7 +179,17 @@ def complete(tables: sqlite3.Connection, uid: str, user: str) -> bool | None:
 
 
 def retry(tables: sqlite3.Connection, uid: str, user: str, now: float) -> bool | None:
-    """Let a parked study be read again; return whether it was parked, None if it is not known."""
+    """Make a parked study due for reading again.
+
+    Args:
+        tables: Writing connection to the node's database.
+        uid: StudyInstanceUID.
+        user: Name of the user, for the audit log.
+        now: s since 1970.
+
+    Returns:
+        Whether the study was parked; None if it is unknown.
+    """
     if tables.execute("SELECT 1 FROM study WHERE uid = ?", (uid,)).fetchone() is None:
         return None
     if not studies.retry_parked(tables, uid, now):
@@ -168,8 +201,14 @@ def retry(tables: sqlite3.Connection, uid: str, user: str, now: float) -> bool |
 def send_again(tables: sqlite3.Connection, delivery: int, user: str, now: float) -> bool | None:
     """Queue a delivery that was given up to be tried again.
 
+    Args:
+        tables: Writing connection to the node's database.
+        delivery: Number of the delivery.
+        user: Name of the user, for the audit log.
+        now: s since 1970.
+
     Returns:
-        Whether it was given up; None: there is no such delivery.
+        Whether it had been given up; None if there is no such delivery.
     """
     if tables.execute("SELECT 1 FROM delivery WHERE id = ?", (delivery,)).fetchone() is None:
         return None

@@ -15,14 +15,14 @@ MOST_BODY_BYTES = 4 << 30
 
 @dataclass
 class Takings:
-    """What one request brought.
+    """Files that one HTTP request brought, and how to store them.
 
     Attributes:
-        services: Of the node.
-        source: Who sent it.
-        user: Who had logged in.
-        study: UID of the one study that is taken; None for any.
-        taken: In order.
+        services: Services of the node.
+        source: Name of the sender, as shown for its studies.
+        user: Name of the user who is logged in.
+        study: StudyInstanceUID that all files must have; None for any.
+        taken: Instances stored so far, in order.
     """
 
     services: Services
@@ -32,10 +32,13 @@ class Takings:
     taken: list[Taken] = field(default_factory=list)
 
     def take(self, pieces: Iterable[bytes]) -> Taken:
-        """Take one file, of which whoever reads it bounds the length.
+        """Store one DICOM file; the caller limits its length.
+
+        Args:
+            pieces: Bytes of the file, in order.
 
         Raises:
-            IchliteError: It is refused.
+            IchliteError: The file is refused.
         """
         found = self.services.intake.take(pieces, self.source, study=self.study)
         self.taken.append(found)
@@ -43,16 +46,16 @@ class Takings:
 
     @property
     def studies(self) -> tuple[str, ...]:
-        """UIDs of the studies that something came for."""
+        """StudyInstanceUIDs of the stored files, sorted."""
         return tuple(sorted({one.header.study_uid for one in self.taken}))
 
     @property
     def new(self) -> int:
-        """How many files the node did not have."""
+        """Number of stored files that the node did not have yet."""
         return sum(one.new for one in self.taken)
 
     def note(self) -> None:
-        """Write down in the audit log what came."""
+        """Record in the audit log which files were stored."""
         if not self.taken:
             return
         self.services.database.write(

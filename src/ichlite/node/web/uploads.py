@@ -23,7 +23,7 @@ from ichlite.node.web.zips import BadArchive, BadMember, members
 SOURCE = "upload"
 DICOM, ZIP = "application/dicom", "application/zip"
 MOST_REFUSED = 500
-"""Listed; more are counted by their absence."""
+"""Largest number of refused files that an answer lists."""
 
 
 @dataclass

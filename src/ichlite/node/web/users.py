@@ -17,12 +17,13 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Somebody who has logged in.
+    """A user who has logged in.
 
     Attributes:
-        name: Unique.
+        name: User name.
         admin: Whether they may see settings, export verdicts and send results again.
-        csrf: What each form of theirs carries; empty where they came with a password.
+        csrf: Token against request forgery that each form must carry; empty for a login by HTTP
+            Basic.
     """
 
     name: str
@@ -32,7 +33,7 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """A session that has begun: the cookie's value, and what its forms carry."""
+    """A new session: the value of its cookie, and the token that its forms must carry."""
 
     token: str
     csrf: str
@@ -41,17 +42,17 @@ class Ticket:
 def add_user(
     connection: sqlite3.Connection, name: str, kept: str, *, admin: bool, now: float
 ) -> bool:
-    """Add a user, or give one that there is another password and role; return whether it is new.
+    """Add a user, or change password and role of an existing one; return whether the user is new.
 
     Args:
-        connection: Of the writer.
-        name: Letters, digits and `. _ @ -`.
-        kept: From `hash_password`.
-        admin: Role.
+        connection: Writing connection to the node's database.
+        name: 1 to 64 letters, digits and `. _ @ -`.
+        kept: Hash of the password, from `hash_password`.
+        admin: Whether the user is an admin.
         now: s since 1970.
 
     Raises:
-        UsageError: Nobody can have this name.
+        UsageError: The name is not allowed.
     """
     if not _NAME.fullmatch(name):
         raise UsageError(
@@ -72,7 +73,13 @@ def add_user(
 
 
 def begin_session(connection: sqlite3.Connection, name: str, now: float) -> Ticket:
-    """Begin a session of a user, and forget those that are over."""
+    """Begin a session for a user, and delete expired sessions.
+
+    Args:
+        connection: Writing connection to the node's database.
+        name: User name.
+        now: s since 1970.
+    """
     ticket = Ticket(secrets.token_urlsafe(32), secrets.token_urlsafe(32))
     connection.execute("DELETE FROM session WHERE expires_at <= ?", (now,))
     connection.execute(
@@ -84,13 +91,25 @@ def begin_session(connection: sqlite3.Connection, name: str, now: float) -> Tick
 
 
 def end_session(connection: sqlite3.Connection, token: str, name: str) -> None:
-    """End a session."""
+    """End a user's session.
+
+    Args:
+        connection: Writing connection to the node's database.
+        token: Value of the session cookie.
+        name: User name, for the audit log.
+    """
     connection.execute("DELETE FROM session WHERE token = ?", (_hash(token),))
     audit.append(connection, name, "user.logged-out")
 
 
 def user_of_session(connection: sqlite3.Connection, token: str, now: float) -> User | None:
-    """Return whose session a cookie is; None for one that is over or never was."""
+    """Return the user of a session; None if it has expired or never existed.
+
+    Args:
+        connection: Connection to the node's database.
+        token: Value of the session cookie.
+        now: s since 1970.
+    """
     row = connection.execute(
         "SELECT name, admin, csrf FROM session JOIN user ON user.name = session.user "
         "WHERE token = ? AND expires_at > ?",
@@ -100,7 +119,7 @@ def user_of_session(connection: sqlite3.Connection, token: str, now: float) -> U
 
 
 def kept_password(connection: sqlite3.Connection, name: str) -> tuple[str | None, bool]:
-    """Return what is kept of a user's password, None for nobody, and whether it is an admin."""
+    """Return the password hash of a user, None if there is no such user, and whether an admin."""
     row = connection.execute("SELECT password, admin FROM user WHERE name = ?", (name,)).fetchone()
     return (None, False) if row is None else (row["password"], bool(row["admin"]))
 

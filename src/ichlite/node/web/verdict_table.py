@@ -16,7 +16,7 @@ COLUMNS = (
 
 
 def verdict_table(tables: sqlite3.Connection) -> str:
-    """Return every verdict with the result that it is about, the oldest first."""
+    """Return all verdicts, each with the result it is about, as CSV text, oldest first."""
     rows = tables.execute(
         "SELECT study.uid AS study, accession, study_date, source, reading.version, superseded, "
         "bundle, settings, status, urgent, complete, any_probability, reader, verdict, remark, at "

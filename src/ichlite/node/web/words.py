@@ -27,7 +27,7 @@ GROUPS = {
         "Below the threshold. That is no all-clear: every study needs a radiologist's reading.",
     ),
 }
-"""Groups of the worklist, in their order: a heading, and what it means."""
+"""Heading and meaning of each group of the worklist, in the order shown."""
 PRIORITIES = {2: "STAT", 1: "high"}
 VERDICTS = {"agree": "I agree", "disagree": "I disagree", "unsure": "I am unsure"}
 DELIVERIES = {
@@ -40,7 +40,7 @@ DELIVERIES = {
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A result in words, and how it looks: a colour never says it alone."""
+    """A result in words, with the style it is shown in; colour is never the only sign."""
 
     words: str
     look: Look
@@ -49,7 +49,7 @@ class Call:
 def call_of(
     status: str | None, *, urgent: bool | None, complete: bool | None, reasons: tuple[str, ...]
 ) -> Call:
-    """Return what a reading says.
+    """Return the words in which the result of a reading is shown.
 
     Args:
         status: `analysed` or `not_analysed`; None without a result.
@@ -77,10 +77,14 @@ def call_of(
 
 
 def shown_probability(value: float, *, urgent: bool | None) -> str:
-    """Return a probability with two decimals that never contradict the call.
+    """Return a probability as text with two decimals that agrees with the call.
 
-    Thresholds are shown rounded up (`infer.results.shown_threshold`): what reaches one is rounded
-    up, too, and what does not down.
+    Thresholds are shown rounded up (`infer.results.shown_threshold`), so a probability that reaches
+    one is rounded up too, and one that does not is rounded down.
+
+    Args:
+        value: Probability, 0 to 1.
+        urgent: Whether it reached its threshold.
 
     Example:
         >>> shown_probability(0.418, urgent=False), shown_probability(0.418, urgent=True)
@@ -91,7 +95,7 @@ def shown_probability(value: float, *, urgent: bool | None) -> str:
 
 
 def shown_date(date: str) -> str:
-    """Return a date of DICOM as people read it.
+    """Return a DICOM date (YYYYMMDD) for display; other text is returned unchanged.
 
     Example:
         >>> shown_date("20260914"), shown_date("soon")
@@ -102,7 +106,7 @@ def shown_date(date: str) -> str:
 
 
 def shown_name(name: str) -> str:
-    """Return a person's name of DICOM as people read it, in each way that it is written.
+    """Return a DICOM person name for display, with all its representations.
 
     Example:
         >>> shown_name("Doe^Jane^^Dr"), shown_name("Yamada^Tarou=山田^太郎")
@@ -114,7 +118,7 @@ def shown_name(name: str) -> str:
 
 
 def shown_file(file: str) -> str:
-    """Return what a file of a result is, as people call it.
+    """Return the kind of a result file in words, such as `report (SR)`.
 
     Example:
         >>> shown_file("a6409e.sr.dcm"), shown_file("")
@@ -125,7 +129,7 @@ def shown_file(file: str) -> str:
 
 
 def shown_bytes(count: float) -> str:
-    """Return a size as people read it.
+    """Return a number of bytes for display, with a unit.
 
     Example:
         >>> shown_bytes(1_500_000)

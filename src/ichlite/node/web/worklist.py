@@ -30,7 +30,7 @@ ORDERS: dict[str, tuple[str, ...]] = {
     "probability": ("coalesce(r.any_probability, -1) DESC",),
     "slices": ("instances DESC",),
 }
-"""What a worklist can be sorted by; ties by the last that came."""
+"""Sort orders of the worklist; ties are sorted by the latest instance."""
 _COLUMNS = f"""SELECT study.*, {_GROUP} AS "group", r.status, r.urgent, r.complete,
     r.any_probability, r.reasons, r.version AS read_version, r.finished_at AS read_at,
     (SELECT count(DISTINCT uid) FROM instance WHERE study_id = study.id) AS instances,
@@ -40,13 +40,13 @@ _COLUMNS = f"""SELECT study.*, {_GROUP} AS "group", r.status, r.urgent, r.comple
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What of the worklist is asked for.
+    """Part of the worklist that is asked for.
 
     Attributes:
-        group: Only this one; None for all.
+        group: Group that is shown; None for all.
         order: A key of `ORDERS`.
-        backwards: Whether the other way round.
-        page: From 1 on.
+        backwards: Whether the order is reversed.
+        page: Number of the page, from 1.
     """
 
     group: Group | None = None
@@ -56,7 +56,12 @@ class Wanted:
 
 
 def list_studies(tables: sqlite3.Connection, wanted: Wanted) -> StudyList:
-    """Return a page of the worklist."""
+    """Return one page of the worklist.
+
+    Args:
+        tables: Connection to the node's database.
+        wanted: Group, order and page that are asked for; a page beyond the last gives the last.
+    """
     counts: dict[Group, int] = dict.fromkeys(get_args(Group), 0)
     counted = tables.execute(f'SELECT {_GROUP} AS "group", count(*) {_FROM} GROUP BY 1')
     counts |= {row[0]: row[1] for row in counted}
@@ -75,13 +80,18 @@ def list_studies(tables: sqlite3.Connection, wanted: Wanted) -> StudyList:
 
 
 def find_study(tables: sqlite3.Connection, uid: str) -> StudyEntry | None:
-    """Return a study, None where it is not known."""
+    """Return the worklist entry of a study; None if the study is unknown.
+
+    Args:
+        tables: Connection to the node's database.
+        uid: StudyInstanceUID.
+    """
     row = tables.execute(f"{_COLUMNS} {_FROM} WHERE study.uid = ?", (uid,)).fetchone()
     return None if row is None else _entry(row)
 
 
 def as_bool(value: int | None) -> bool | None:
-    """Return a column of SQLite that says yes, no or nothing."""
+    """Return an SQLite integer as a bool; None for NULL."""
     return None if value is None else bool(value)
 
 

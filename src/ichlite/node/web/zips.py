@@ -13,7 +13,7 @@ MOST_MEMBERS = 20_000
 MOST_DIRECTORY_BYTES = 16 << 20
 MOST_UNPACKED_BYTES = 8 << 30
 MOST_RATIO = 200
-"""Of unpacked to packed; an image with half its pixels zero has 5."""
+"""Largest ratio of unpacked to packed size that is accepted; an image that is half zeros has 5."""
 _SMALL_BYTES = 1 << 20
 """A member this small may have any ratio."""
 _PIECE_BYTES = 1 << 16
@@ -23,20 +23,20 @@ _PASSED_OVER = ("DICOMDIR", ".DS_STORE", "THUMBS.DB", "AUTORUN.INF")
 
 
 class BadArchive(ValueError):
-    """A file is no archive, or goes beyond a bound."""
+    """Error: a file is no ZIP archive, or exceeds a limit."""
 
 
 class BadMember(ValueError):
-    """A member of an archive cannot be read, or goes beyond a bound."""
+    """Error: a member of a ZIP archive cannot be read, or exceeds a limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A file in an archive.
+    """A file in a ZIP archive.
 
     Attributes:
-        name: As the archive says: for people alone.
-        passed_over: Whether its name says that it is no image.
+        name: Name in the archive, only for display.
+        passed_over: Whether its name shows that it is no image.
     """
 
     name: str
@@ -46,10 +46,10 @@ class Member:
     _most: int
 
     def pieces(self) -> Iterator[bytes]:
-        """Yield its bytes.
+        """Yield the unpacked bytes of the member, piece by piece.
 
         Raises:
-            BadMember: It is encrypted, packed in a way that is not taken, damaged or too large.
+            BadMember: It is encrypted, compressed by an unsupported method, damaged or too large.
         """
         info = self._info
         if info.flag_bits & 1:
@@ -75,14 +75,14 @@ class Member:
 
 
 def members(path: Path, most_bytes: int) -> Iterator[Member]:
-    """Yield the files in an archive.
+    """Yield the files in a ZIP archive.
 
     Args:
-        path: Of the archive.
-        most_bytes: Largest member.
+        path: Path of the archive.
+        most_bytes: Largest unpacked size of a member, bytes.
 
     Raises:
-        BadArchive: It is no archive, too many files, or too large when unpacked.
+        BadArchive: It is no ZIP archive, has too many files, or is too large when unpacked.
     """
     _check_end(path)
     try:

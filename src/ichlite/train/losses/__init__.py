@@ -78,25 +78,25 @@ def build_loss(
     beta: float = 0.9999,
     kept: Sequence[int] = range(len(NAMES)),
 ) -> keras.losses.Loss:
-    """Return the loss of that name, for the counts of the training data.
+    """Return the loss of a name, set up for the label counts of the training data.
 
     Args:
         name: Key of `LOSSES`. `ldam_drw` is LDAM with its weights, the second part of that
             training; its first part is `ldam` (`Recipe.loss_at` says which is when).
         positives: (5,) images of the training split with each subtype.
-        images: All images of the training split; `class_balanced`, `distribution_balanced` and
-            `ldam_drw` need it.
+        images: Number of images in the training split; `class_balanced`, `distribution_balanced`
+            and `ldam_drw` need it.
         gamma: Focusing exponent of the focal loss.
         max_margin: Largest margin of LDAM, in logits.
         beta: Beta of class-balanced weights.
-        kept: Columns of the subtypes that the loss looks at.
+        kept: Columns of the subtypes that contribute to the loss.
 
     Returns:
         A `keras.losses.Loss` to compile a model with.
 
     Raises:
-        UnknownName: No such loss; lists the choices.
-        UsageError: The counts are not enough for this loss.
+        UnknownName: No such loss; the message lists the choices.
+        UsageError: A subtype that the loss must weigh has too few positives or negatives.
 
     Example:
         >>> build_loss("ldam", positives=[16, 1, 1, 1, 1]).margins

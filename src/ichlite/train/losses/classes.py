@@ -211,18 +211,18 @@ class DistributionBalanced(keras.losses.Loss):  # type: ignore[misc]
         )
 
     def get_config(self) -> dict[str, Any]:
-        """Return what builds this loss again."""
+        """Return the configuration from which Keras can rebuild this loss."""
         own = {"positives": self.positives, "images": self.images, "options": self.options}
         return {**super().get_config(), **own}
 
 
 @keras.saving.register_keras_serializable(package="ichlite")
 class KeptSubtypes(keras.losses.Loss):  # type: ignore[misc]
-    """Another loss over some of the subtypes; labels and logits of the others do not matter.
+    """Loss that applies another loss to some of the subtypes and ignores the rest.
 
     Args:
-        loss: Loss of the subtypes that are kept, or its configuration.
-        kept: Their columns.
+        loss: Loss to apply, or its Keras configuration.
+        kept: Columns of the subtypes that contribute.
         name: Name of the loss.
         keras_options: `reduction` and `dtype` of `keras.losses.Loss`.
 
@@ -243,11 +243,11 @@ class KeptSubtypes(keras.losses.Loss):  # type: ignore[misc]
         self.kept = [int(column) for column in kept]
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Return the loss (batch,) over the subtypes that are kept."""
+        """Return the loss (batch,) of labels and logits (batch, 5), from the kept subtypes only."""
         return self.loss.call(columns(y_true, self.kept), columns(y_pred, self.kept))
 
     def get_config(self) -> dict[str, Any]:
-        """Return what builds this loss again."""
+        """Return the configuration from which Keras can rebuild this loss."""
         loss = keras.losses.serialize(self.loss)
         return {**super().get_config(), "loss": loss, "kept": self.kept}
 

@@ -14,7 +14,8 @@ from ichlite.labels import NAMES
 from ichlite.train.losses.tensors import columns
 
 FOCUS = 2.0
-"""Power of its probability that a cell without blood weighs with: the surest are the worst."""
+"""Power of its probability with which a cell without blood is weighted: confident errors weigh
+most."""
 _TINY = 1e-6
 """Added to that weight, so that cells of vanishing probability still have a mean."""
 
@@ -22,18 +23,18 @@ _TINY = 1e-6
 def lesion_map_loss(
     cells: Any, known: Any, map_logits: Any, *, kept: Sequence[int] = range(len(NAMES))
 ) -> Any:
-    """Return the cross-entropy of lesion cells and of others, each a mean of its own.
+    """Return the cross-entropy of a lesion map: a mean over cells with blood, one over others.
 
-    Blood fills about one cell in a hundred, which would drown in one mean. Cells with blood weigh
-    alike. The others weigh with
-    the square of their probability: against a plain mean, the few false ones would hardly count
-    among a thousand easy ones, and the map would be wide.
+    Blood fills about one cell in a hundred, which one common mean would drown. Cells with blood
+    have equal weights. The others are weighted with the square of their probability: in a plain
+    mean, the few false ones would hardly count among a thousand easy ones, and the map would be too
+    wide.
 
     Args:
         cells: (batch, h, w) uint8, bit k set where subtype k of `labels.NAMES` is.
         known: (batch,), 1 where the cells of an image are known, else 0.
         map_logits: (batch, h, w, 5), real.
-        kept: Columns of the subtypes that the loss looks at.
+        kept: Columns of the subtypes that contribute to the loss.
 
     Returns:
         (batch,), at least 0; 0 where the cells are not known.
@@ -68,7 +69,9 @@ def lesion_map_loss(
 
 @keras.saving.register_keras_serializable(package="ichlite")
 class LesionMap(keras.losses.Loss):  # type: ignore[misc]
-    """`lesion_map_loss` to compile a model with; `known` is the sample weight.
+    """Loss of a lesion map, as a Keras loss to compile a model with; see `lesion_map_loss`.
+
+    The sample weight is 1 where the cells of an image are known, else 0.
 
     Example:
         >>> cells, z = np.zeros((1, 1, 1), np.uint8), np.zeros((1, 1, 1, 5), np.float32)
@@ -86,7 +89,7 @@ class LesionMap(keras.losses.Loss):  # type: ignore[misc]
         self.kept = [int(column) for column in kept]
 
     def get_config(self) -> dict[str, Any]:
-        """Return what builds this loss again."""
+        """Return the configuration from which Keras can rebuild this loss."""
         return {**super().get_config(), "kept": self.kept}
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
@@ -96,7 +99,7 @@ class LesionMap(keras.losses.Loss):  # type: ignore[misc]
 
 
 def unpack(cells: Any) -> Any:
-    """Return uint8 masks of subtypes (…) as int32 (…, 5), 0 or 1.
+    """Convert bit masks of subtypes, uint8 (…), to separate labels, int32 (…, 5), 0 or 1.
 
     Example:
         >>> np.asarray(unpack(np.array([5], np.uint8))).tolist()

@@ -13,7 +13,7 @@ from ichlite.train.losses.tensors import constant, pair, remedy
 
 
 def ldam(labels: Any, logits: Any, *, margins: ArrayLike, weights: ArrayLike | None = None) -> Any:
-    """Return the multi-label LDAM loss: cross-entropy of logits moved against the truth.
+    """Return the multi-label LDAM loss: cross-entropy of logits lowered, or raised, by a margin.
 
     Args:
         labels: (batch, 5), 0 or 1.

@@ -15,7 +15,7 @@ from ichlite.labels import NAMES
 
 
 def pair(labels: Any, logits: Any) -> tuple[Any, Any]:
-    """Return labels and logits of any array kind as two float tensors of one shape.
+    """Convert labels and logits of any array kind to two float tensors of one shape.
 
     Raises:
         UsageError: They differ in shape.
@@ -32,10 +32,15 @@ def pair(labels: Any, logits: Any) -> tuple[Any, Any]:
 
 
 def constant(name: str, values: ArrayLike, logits: Any) -> Any:
-    """Return numbers for each subtype, or rows of them, as a tensor of the logits' type.
+    """Convert per-subtype numbers to a tensor of the logits' dtype.
+
+    Args:
+        name: Name of the numbers, for the error message.
+        values: (5,) or (…, 5) numbers.
+        logits: Tensor (batch, 5).
 
     Raises:
-        UsageError: Another number of subtypes than the logits have.
+        UsageError: The last axis has another length than that of the logits.
     """
     numbers = np.asarray(values, dtype=np.float64)
     tensor = ops.convert_to_tensor(numbers, dtype=logits.dtype)
@@ -47,7 +52,7 @@ def constant(name: str, values: ArrayLike, logits: Any) -> Any:
 
 
 def columns(values: Any, kept: Sequence[int]) -> Any:
-    """Return the columns of the last axis with these numbers, in their order.
+    """Select columns of the last axis by number, in the order given.
 
     Example:
         >>> np.asarray(columns([[1, 2, 3]], [2, 0])).tolist()
@@ -59,10 +64,15 @@ def columns(values: Any, kept: Sequence[int]) -> Any:
 
 
 def check_counts(loss: str, positives: ArrayLike, images: int) -> NDArray[np.float64]:
-    """Return the positives of each subtype as float64, if each can be weighed.
+    """Return the positives of each subtype as float64 after checking that weights can be computed.
+
+    Args:
+        loss: Name of the loss, for the error message.
+        positives: (5,) images with each subtype.
+        images: Number of all images.
 
     Raises:
-        UsageError: A subtype is in no image or in all, so that one of its classes is empty.
+        UsageError: A subtype is in no image or in all.
     """
     counts = np.asarray(positives, dtype=np.float64)
     if counts.ndim != 1 or not np.all((counts >= 1) & (counts <= images - 1)):
@@ -75,7 +85,10 @@ def check_counts(loss: str, positives: ArrayLike, images: int) -> NDArray[np.flo
 
 
 def remedy(counts: NDArray[np.float64]) -> str:
-    """Return what to do about subtypes that the training data have too few images of.
+    """Return advice, for an error message, on subtypes with too few images in the training data.
+
+    Args:
+        counts: (5,) images with each subtype.
 
     Example:
         >>> remedy(np.array([0, 9, 9, 9, 9]))
