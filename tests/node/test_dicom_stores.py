@@ -106,7 +106,7 @@ def test_a_command_within_a_data_set_ends_the_association(tmp_path):
         with association(opened) as sender:
             context, command, content = _encoded(tmp_path, sender)
             _send(sender, context, [b"\3" + command, b"\0" + content[:9], b"\3" + command])
-            sender.dul.join(20)
+            sender.join(20)
             assert not sender.is_established
         assert other.send_c_echo().Status == 0
 
