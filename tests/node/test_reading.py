@@ -43,9 +43,10 @@ def _head(folder: Path, **elements: object) -> list[Path]:
     return sorted(folder.iterdir())
 
 
-def test_a_study_is_read_as_read_reads_it(tmp_path):
+def test_a_study_is_read_as_read_reads_it(tmp_path, monkeypatch):
     files = sorted(path for path in Path(SAMPLES[0].folder).iterdir() if path.is_file())
-    with running_node(tmp_path / "node") as node:
+    monkeypatch.chdir(tmp_path)
+    with running_node(Path("node")) as node:  # as a person names it, from the folder above
         send(node, files)
         status = node.wait_for(lambda s: s["done"] == 1)
         assert node.stop() == 0

@@ -129,8 +129,9 @@ class Worker:
         """Return what the child found, or None and how it died."""
         limits = self._settings.read
         instances = self._store.path("").parent.parent
+        folder = str(scratch.resolve())  # the child has a current folder of its own
         task = Task(
-            folder=str(scratch.resolve()),
+            folder=folder,
             store=str(instances.resolve()),
             files=tuple(str(self._store.path(one).relative_to(instances)) for one in claim.digests),
             bundle=limits.bundle,
@@ -141,7 +142,7 @@ class Worker:
             inputs=claim.inputs,
         )
         command = (sys.executable, "-m", "ichlite.node.study_child")
-        environment = {**os.environ, "TMPDIR": str(scratch), "MALLOC_ARENA_MAX": "2"}
+        environment = {**os.environ, "TMPDIR": folder, "MALLOC_ARENA_MAX": "2"}
         with (scratch / "stderr").open("wb") as words:
             self._child = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=words,
