@@ -23,23 +23,26 @@ if TYPE_CHECKING:
 
 MAX_MEMBERS = 100_000
 MAX_MEMBER_BYTES = 1 << 30
-"""Inflated: an enhanced image of 2000 frames of 512x512."""
+"""Most bytes of a member once inflated: an enhanced CT image of 2000 frames of 512x512 pixels."""
 MAX_ARCHIVE_BYTES = 1 << 36
-"""Inflated, of all members together."""
+"""Most bytes of all members of an archive together, once inflated."""
 MAX_RATIO = 200
-"""Inflated over packed, of a member of more than `_SMALL_BYTES`: pixels of CT pack to a half."""
+"""Highest ratio of inflated to packed bytes of a member larger than `_SMALL_BYTES` (64 MiB).
+
+CT pixels pack to about a half; a far higher ratio is a decompression bomb.
+"""
 _SMALL_BYTES = 1 << 26
 _ENCRYPTED = 0x1
 _CHUNK_BYTES = 1 << 16
 
 
 class Member:
-    """An open member of an archive, read as a file is; `size` bytes long.
+    """An open member of a zip archive, read like a binary file.
 
     Args:
-        stream: Of zipfile.
-        size: Bytes, inflated.
-        kept: Whether it stays open after a `with` block.
+        stream: The member as `zipfile.ZipFile.open` returns it.
+        size: Length of the member in bytes, inflated.
+        kept: Whether the member stays open after a `with` block.
     """
 
     def __init__(self, stream: IO[bytes], size: int, *, kept: bool = False) -> None:
@@ -57,7 +60,17 @@ class Member:
             self._stream.close()
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
-        """Go to a byte: forwards by inflating what lies between, backwards from the start."""
+        """Move to a position in the inflated bytes and return it.
+
+        Going forwards inflates what lies between; going backwards inflates from the start again.
+
+        Args:
+            offset: Bytes from where `whence` says.
+            whence: `os.SEEK_SET` (start), `os.SEEK_CUR` (here) or `os.SEEK_END` (end).
+
+        Raises:
+            UnreadableFile: The member is damaged.
+        """
         with _translated():
             if whence == os.SEEK_SET:  # zipfile would inflate 16 MiB at a time
                 for _ in range(self._stream.tell(), offset - _CHUNK_BYTES, _CHUNK_BYTES):
@@ -65,7 +78,7 @@ class Member:
             return self._stream.seek(offset, whence)
 
     def read(self, size: int = -1, /) -> bytes:
-        """Read so many bytes, fewer at the end alone.
+        """Read the next `size` inflated bytes, fewer only at the end; -1 reads all the rest.
 
         Raises:
             UnreadableFile: The member is damaged.
@@ -74,7 +87,11 @@ class Member:
             return self._stream.read(size)
 
     def readinto(self, buffer: memoryview, /) -> int:
-        """Read as many bytes as a buffer holds, fewer at the end alone."""
+        """Fill a buffer with the next bytes; return how many, fewer than it holds only at the end.
+
+        Raises:
+            UnreadableFile: The member is damaged.
+        """
         content = self.read(len(buffer))
         buffer[: len(content)] = content
         return len(content)
@@ -98,17 +115,18 @@ class _translated:  # noqa: N801  a context manager, as those of contextlib are 
 
 
 def list_members(path: str) -> Iterator[tuple[str, str | None]]:
-    """List the files in a zip archive, and why each that may not be read is not.
+    """List the files in a zip archive, with the reason for each one that must not be read.
 
     Args:
-        path: Of the archive.
+        path: Path of the zip archive.
 
     Yields:
-        Path of a member, and a reason in one line, or None where it may be read.
+        The path of a member, `<archive>/<member name>`, and either None, where it may be read, or
+        the reason in one line why not (encrypted, too large, unsafe or repeated name).
 
     Raises:
-        UnreadableFile: The archive is damaged, empty or too large.
-        OSError: It cannot be read.
+        UnreadableFile: The archive is damaged or empty, or has too many members or bytes.
+        OSError: The archive cannot be read.
     """
     members = [one for one in _opened(path).infolist() if not one.is_dir()]
     if not members:
@@ -138,13 +156,14 @@ def is_member(path: str) -> bool:
 
 
 def open_member(path: str) -> Member:
-    """Open a member of a zip archive.
+    """Open a member of a zip archive at its first byte.
 
     Args:
-        path: As `list_members` gave it.
+        path: Path of the member, `<archive>/<member name>`, as `list_members` yields it.
 
     Raises:
-        UnreadableFile: It is not there, may not be read, or is damaged.
+        UnreadableFile: The archive has no such member, or the member must not be read or is
+            damaged.
         OSError: There is no such archive, or it cannot be read.
     """
     archive, name = _divided(path)
@@ -161,10 +180,18 @@ def open_member(path: str) -> Member:
 
 
 def keep_member(path: str) -> Member:
-    """Open a member as `open_member` does, at any place in it; each thread keeps its last one.
+    """Return an open member of a zip archive, at any position; each thread keeps its last one open.
 
-    The frames of an image are read one after the other: each goes on where the last one ended, and
-    does not inflate all before it again.
+    The frames of an image are read one after the other: reading goes on where the last frame ended
+    and does not inflate all before it again. `seek` before reading.
+
+    Args:
+        path: Path of the member, `<archive>/<member name>`.
+
+    Raises:
+        UnreadableFile: The archive has no such member, or the member must not be read or is
+            damaged.
+        OSError: There is no such archive, or it cannot be read.
     """
     archive = _opened(_divided(path)[0])
     if (path, archive) != _LAST.of or _LAST.member is None:

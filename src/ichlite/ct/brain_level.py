@@ -24,14 +24,22 @@ _MIN_BRAIN_CM2 = 30.0
 _MIN_BRAIN_SHARE = 0.85
 _PIXEL_WHEN_UNKNOWN_MM = 0.49
 LEVEL_BLOCKS = 300
-"""Coarse pixels of brain that a slice needs to count for the level; 40 cm² of a usual head."""
+"""Blocks of 4x4 pixels that must be brain for a slice to count for the brain level; about 40 cm²
+of a head of usual size."""
 _STEP_TO_SPREAD = np.pi**0.5 / 2
 """From the mean absolute difference of two pixels to the standard deviation of one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Brain:
-    """The brain inside bone on one slice: its area, and sums over its coarse pixels."""
+    """The brain inside the skull on one slice: its area, and sums for its mean and spread in HU.
+
+    Attributes:
+        area_cm2: Area of the brain.
+        pixels: Number of coarse pixels (means of 4x4 pixels of the 256x256 grid) that are brain.
+        sum_hu: Sum of their HU.
+        sum_hu2: Sum of the squares of their HU.
+    """
 
     area_cm2: float
     pixels: int
@@ -40,16 +48,17 @@ class Brain:
 
 
 def measure_brains(hu: NDArray[np.int16], pixel_mm: float) -> list[Brain | None]:
-    """Measure the brain on each slice of a scan.
+    """Measure the area and HU of the brain inside the skull on each slice of a scan.
 
     All slices at once, because most of the time of one is spent on starting numpy's loops.
 
     Args:
         hu: (slice, 256, 256) int16, HU in [-1024, 3071].
-        pixel_mm: Side of a pixel of that grid.
+        pixel_mm: Side of a pixel of that grid, in mm.
 
     Returns:
-        One entry a slice, None where there is too little brain.
+        One entry for each slice; None where the slice shows less than 30 cm² of brain, or where
+        too much of what bone encloses has other HU than brain.
 
     Example:
         >>> measure_brains(np.full((2, 256, 256), 30, np.int16), 0.9)
@@ -62,12 +71,20 @@ def measure_brains(hu: NDArray[np.int16], pixel_mm: float) -> list[Brain | None]
 
 
 def measure_brain(hu: NDArray[np.int16], pixel_mm: float) -> Brain | None:
-    """Measure the brain on one slice (256, 256), as `measure_brains` does."""
+    """Measure the area and HU of the brain inside the skull on one slice.
+
+    Args:
+        hu: (256, 256) int16, HU in [-1024, 3071].
+        pixel_mm: Side of a pixel of that grid, in mm.
+
+    Returns:
+        The measures, or None where the slice shows too little brain (see `measure_brains`).
+    """
     return measure_brains(hu[np.newaxis], pixel_mm)[0]
 
 
 def brain_level_hu(hu: NDArray[np.int16]) -> float | None:
-    """Return a scan's brain level: the median HU of the brain inside bone, over all of its slices.
+    """Return the median HU of the brain inside the skull, over all slices: the scan's brain level.
 
     Scanners, kernels and beam hardening shift the whole brain by several HU from one scan to the
     next; bleeds are told by their contrast to it.
@@ -91,15 +108,16 @@ def brain_level_hu(hu: NDArray[np.int16]) -> float | None:
 
 
 def brain_noise_hu(hu: NDArray[np.int16]) -> float | None:
-    """Return a scan's noise: the spread, in HU, that neighbouring pixels of its brain have.
+    """Return the noise of a scan: the standard deviation, in HU, estimated in its brain.
 
-    The median over the slices that show enough brain, so that a bleed or metal counts little.
+    It is estimated from the differences of neighbouring pixels, slice by slice; the median over
+    the slices that show enough brain is returned, so that a bleed or metal counts little.
 
     Args:
         hu: (slice, 256, 256) int16, HU in [-1024, 3071].
 
     Returns:
-        The spread in HU; None where no slice shows enough brain.
+        The standard deviation in HU; None where no slice shows enough brain.
 
     Example:
         >>> brain_noise_hu(np.full((2, 256, 256), 30, np.int16)) is None
@@ -119,7 +137,7 @@ def brain_noise_hu(hu: NDArray[np.int16]) -> float | None:
 
 
 def at_level(hu: NDArray[np.int16], level_hu: float | None, wanted_hu: float) -> NDArray[np.int16]:
-    """Return slices shifted by whole HU so that their brain comes to the wanted level.
+    """Shift slices by a whole number of HU so that their brain level becomes the wanted one.
 
     Args:
         hu: (..., row, column) int16, HU in [-1024, 3071].
@@ -141,7 +159,10 @@ def at_level(hu: NDArray[np.int16], level_hu: float | None, wanted_hu: float) ->
 
 
 def grid_pixel_mm(header: SliceHeader) -> float:
-    """Return the side, in mm, that a pixel of the model's grid has for a slice."""
+    """Return the pixel size, in mm, that a slice has once resized to the model's 256x256 grid.
+
+    Where the header has no PixelSpacing, 0.49 mm is taken.
+    """
     spacing = header.pixel_spacing_mm or (_PIXEL_WHEN_UNKNOWN_MM, _PIXEL_WHEN_UNKNOWN_MM)
     return max(header.rows * spacing[0], header.columns * spacing[1]) / 256
 

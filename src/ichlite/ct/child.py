@@ -26,14 +26,15 @@ _DAYS_PER_YEAR = 365.25
 
 
 def child_signs(volume: HeadVolume, *, whole: bool) -> tuple[str, ...]:
-    """Name what says that a head is a child's.
+    """Return the sign, if any, that a scan shows a child: the age in its headers, or a small skull.
 
     Args:
-        volume: A head.
-        whole: Whether the scan covers it; a part of a head has no size.
+        volume: Head CT with its headers and HU.
+        whole: Whether the scan covers the whole head; of a part of it no size is measured.
 
     Returns:
-        One line, by age or else by size, which starts with `child: `; none for an adult.
+        A tuple of one line, which starts with `child: ` and names the age below `ADULT_YEARS` or
+        the skull's cross-section in cm²; empty where nothing says that it is a child.
 
     Source:
         Bushby et al. 1992, Arch. Dis. Child. 67, 1286 (adults); WHO Child Growth Standards 2007
@@ -55,7 +56,14 @@ def child_signs(volume: HeadVolume, *, whole: bool) -> tuple[str, ...]:
 
 
 def age_notes(series: Series) -> tuple[str, ...]:
-    """Name an age that is written but cannot be read, where no date of birth stands for it."""
+    """Return a note for the report where PatientAge is unreadable and no birth date replaces it.
+
+    Args:
+        series: CT series whose headers are looked at.
+
+    Returns:
+        A tuple of one line if that is so for any slice, else empty.
+    """
     if any(_age_by_dates(one) is None and not one.patient_age_readable for one in series.slices):
         return (
             "PatientAge cannot be read; the head is judged as an adult's, unless its size is a "
@@ -84,7 +92,7 @@ def _age_by_dates(header: SliceHeader) -> float | None:
 
 
 def _date(text: str | None) -> date | None:
-    """Parse a DICOM date, `YYYYMMDD`; None for anything else."""
+    """Return a DICOM date, `YYYYMMDD`, as a date; None for anything else."""
     if text is None or len(text) != 8 or not (text.isascii() and text.isdigit()):
         return None
     try:

@@ -55,10 +55,11 @@ def _most_frame_bytes(rows: int, columns: int) -> int:
 
 
 def decode(header: SliceHeader) -> NDArray[np.int16] | NDArray[np.uint16]:
-    """Decode the stored values of a compressed slice (reads the file).
+    """Read and decode the stored values of a slice with compressed pixel data.
 
     Args:
-        header: Of a slice whose transfer syntax is one of `header.COMPRESSED_SYNTAXES`.
+        header: Header of the slice; its transfer syntax is one of
+            `image_checks.COMPRESSED_SYNTAXES`.
 
     Returns:
         (row, column), int16 or uint16 by PixelRepresentation.

@@ -9,17 +9,17 @@ from ichlite.records import Frame, SliceHeader
 
 
 def missing_parts(headers: Sequence[SliceHeader]) -> list[str]:
-    """Name what is missing of the concatenations of a series.
+    """Describe the concatenations (images stored as several files) of a series that lack parts.
 
-    The parts have one SeriesInstanceUID, so they are joined as slices are. A part between two
-    others is told by the numbers of frames, the last one by the number of parts alone: where a
-    file does not say that number, the image is not known to be whole.
+    A part that is missing between two others shows by the frame offsets, one at the end by
+    InConcatenationTotalNumber alone: where no file states that number, the image is not known to
+    be whole and is described too.
 
     Args:
-        headers: Of the slices of one series.
+        headers: Headers of the slices of one series.
 
     Returns:
-        One line for each image that is not whole.
+        One line for each image that is not known to be whole; empty where all are.
 
     Source:
         DICOM PS3.3 C.7.6.16.2.2.4.

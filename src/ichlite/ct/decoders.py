@@ -29,9 +29,9 @@ LIGHT_PACKAGES = {
     JPEG_2000: "pylibjpeg-openjpeg",
     RLE: "pillow",
 }
-"""What decodes a kind of codestream in the light half."""
+"""Name of the package that decodes each kind of codestream in a plain installation."""
 FAST_PACKAGE = "imagecodecs"
-"""What decodes all of them in `ichlite[fast]`."""
+"""Name of the package that decodes all kinds of codestream where `ichlite[fast]` is installed."""
 
 _RLE_HEADER_BYTES = 64
 _RLE_PLANES = 2
@@ -49,7 +49,10 @@ _CHOICE = _Choice()
 
 
 def fast_in_use() -> bool:
-    """Return whether `ichlite[fast]` decodes: whether its package can be loaded."""
+    """Return whether pixels are decoded by `imagecodecs`, the package of `ichlite[fast]`.
+
+    So it is where that package can be imported; the answer is kept for the whole process.
+    """
     if _CHOICE.fast is None:
         try:
             import_module(FAST_PACKAGE)
@@ -62,9 +65,9 @@ def fast_in_use() -> bool:
 
 @contextmanager
 def light_half_alone() -> Iterator[None]:
-    """Within the block decode as if `ichlite[fast]` were not installed, in every thread.
+    """Decode without `ichlite[fast]` within a `with` block, in every thread of the process.
 
-    For measurements and tests.
+    For measurements and tests of the decoders of a plain installation.
     """
     before, _CHOICE.fast = _CHOICE.fast, False
     try:
@@ -74,18 +77,20 @@ def light_half_alone() -> Iterator[None]:
 
 
 def decompress(frame: bytes, kind: str) -> NDArray[np.uint16]:
-    """Decompress a frame of more than 8 bits; what it declares must be checked before.
+    """Decompress a JPEG, JPEG-LS or JPEG 2000 frame of one component with more than 8 bits.
+
+    The caller must first check the size that the frame declares, as decoders allocate by it.
 
     Args:
-        frame: A codestream.
-        kind: `JPEG`, `JPEG_LS` or `JPEG_2000`, which may be HTJ2K.
+        frame: The codestream of one frame.
+        kind: `JPEG`, `JPEG_LS` or `JPEG_2000`; the last may be HTJ2K.
 
     Returns:
-        The pixels, row by row, in 16 bits; of signed ones the bit patterns.
+        (rows * columns,) uint16, row by row; signed pixels as their bit patterns.
 
     Raises:
-        Exception: Of the decoder, if it notices that the frame is damaged; JPEG and JPEG 2000 may
-            be damaged and decode all the same.
+        Exception: Any error of the decoder that notices damage; some damaged JPEG and JPEG 2000
+            frames decode without an error.
     """
     return np.frombuffer((_by_fast if fast_in_use() else _by_light_half)(frame, kind), "<u2")
 
@@ -123,8 +128,8 @@ def decode_rle(frame: bytes, rows: int, columns: int) -> NDArray[np.uint16]:
 
     Args:
         frame: The joined fragments of the frame.
-        rows: Of the image.
-        columns: Of the image.
+        rows: Rows of the image.
+        columns: Columns of the image.
 
     Returns:
         (row, column) uint16.

@@ -16,13 +16,16 @@ _CHUNK_BYTES = 1 << 16
 
 
 class Deflated:
-    """An open deflated data set (DICOM PS3.5 annex A.5).
+    """An open deflated DICOM data set, read like a binary file of its inflated bytes.
 
     Args:
-        file: That holds it, open.
-        start: Where the deflated bytes start in the file.
-        owned: Whether the file is closed with this.
-        kept: Whether it stays open after a `with` block.
+        file: Open file that holds the deflated data set.
+        start: Byte of the file at which the deflated data starts.
+        owned: Whether closing this closes `file` too.
+        kept: Whether `file` stays open after a `with` block.
+
+    Source:
+        DICOM PS3.5 annex A.5.
     """
 
     def __init__(
@@ -53,10 +56,13 @@ class Deflated:
             self._file.close()
 
     def measure(self, most: int) -> int:
-        """Return how many bytes there are, by inflating them all once.
+        """Return the length of the data set in inflated bytes, by inflating all of it once.
+
+        Args:
+            most: Most bytes that are allowed.
 
         Raises:
-            UnreadableFile: There are more than allowed, or it is damaged or cut short.
+            UnreadableFile: The data set is longer than `most` bytes, damaged or cut short.
         """
         self.seek(most + 1)
         if self._position > most:
@@ -70,7 +76,17 @@ class Deflated:
         return self._position
 
     def seek(self, offset: int, _whence: int = os.SEEK_SET, /) -> int:
-        """Go to a byte: forwards by inflating what lies between, backwards from the start."""
+        """Move to a position in the inflated bytes and return it, or the end if that comes first.
+
+        Going forwards inflates what lies between; going backwards inflates from the start again.
+
+        Args:
+            offset: Bytes from the start of the data set.
+            _whence: Not used; positions always count from the start.
+
+        Raises:
+            UnreadableFile: The data set is damaged.
+        """
         if offset < self._position:
             self._rewind()
         while self._position < offset:
@@ -79,7 +95,7 @@ class Deflated:
         return self._position
 
     def read(self, size: int = -1, /) -> bytes:
-        """Read so many bytes, fewer at the end alone; all that are left for -1.
+        """Read the next `size` inflated bytes, fewer only at the end; -1 reads all the rest.
 
         Raises:
             UnreadableFile: The data set is damaged.
@@ -92,7 +108,11 @@ class Deflated:
         return b"".join(pieces)
 
     def readinto(self, buffer: memoryview, /) -> int:
-        """Read as many bytes as a buffer holds, fewer at the end alone."""
+        """Fill a buffer with the next bytes; return how many, fewer than it holds only at the end.
+
+        Raises:
+            UnreadableFile: The data set is damaged.
+        """
         content = self.read(len(buffer))
         buffer[: len(content)] = content
         return len(content)
@@ -134,14 +154,27 @@ _LAST = _Last()
 
 
 def last_opened(path: str) -> Deflated | None:
-    """Return the deflated data set of a file if this thread read it last, else nothing."""
+    """Return the deflated data set that this thread opened last, if it is that of a file.
+
+    Args:
+        path: Path of the file.
+
+    Returns:
+        The data set, still open; None where this thread opened another one last, or where the file
+        changed since.
+    """
     return _LAST.opened if _LAST.key is not None and _LAST.key == _key(path) else None
 
 
 def keep(path: str, file: FileIO | Member, start: int) -> Deflated:
-    """Open a deflated data set; of a file it stays open until the thread opens another.
+    """Open the deflated data set of a file and keep it open until the thread opens another.
 
     The frames of an image are read one after the other: each goes on where the last one ended.
+
+    Args:
+        path: Path of the file. The data set of a member of a zip archive is not kept.
+        file: The file, or member of a zip archive, opened.
+        start: Byte at which the deflated data starts.
     """
     key = _key(path)
     opened = Deflated(file, start, owned=True, kept=key is not None)

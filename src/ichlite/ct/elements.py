@@ -68,13 +68,13 @@ have as much as in a zip archive."""
 
 @dataclass(slots=True)
 class Elements:
-    """The wanted elements of one file, and where its pixels are.
+    """The header elements read from one DICOM file, and the place of its pixel data.
 
     Attributes:
         transfer_syntax_uid: From the file meta information; implicit or explicit little endian
             when there is none and the bytes fit.
         big_endian: Byte order of the values.
-        values: Raw values of the wanted tags (group << 16 | element) that are there.
+        values: Raw bytes of each wanted element that the file has, by tag (group << 16 | element).
         pixel_offset, pixel_length: Where the PixelData value starts, in the data set where that is
             deflated, and its declared bytes (None when undefined, that is encapsulated); both None
             when there is no PixelData.
@@ -96,24 +96,24 @@ class Elements:
 
 
 def read_first_bytes(file: ByteSource) -> bytes:
-    """Read the first page of an open file."""
+    """Read the first `PAGE_BYTES` (16 KiB) of an open file, which tell of what kind it is."""
     return file.read(PAGE_BYTES)
 
 
 def read_elements(
     file: ByteSource, first: bytes, size: int, wanted: Collection[int]
 ) -> Elements | None:
-    """Read the wanted elements of an open file.
+    """Read the header elements of an open DICOM file, up to its pixel data.
 
     Args:
         file: Open for reading, without a buffer of its own.
-        first: Its first bytes, as `read_first_bytes` gave them.
-        size: Its bytes.
-        wanted: Tags whose values to keep, sequences excepted.
+        first: First bytes of the file, as `read_first_bytes` gave them.
+        size: Length of the file in bytes.
+        wanted: Tags (group << 16 | element) whose values to keep; sequences are not kept.
 
     Returns:
-        The elements before PixelData; `fault` says why when the walk could not go on. None when the
-        file is not DICOM.
+        The wanted elements before PixelData; `fault` says why where the header could not be read
+        to its end. None when the file is not DICOM.
     """
     elements = Elements(size=size)
     pages = Pages(file, first, size)
@@ -133,7 +133,12 @@ def read_elements(
 
 
 def open_data(path: str, transfer_syntax_uid: str) -> FileIO | Member | Deflated:
-    """Open what `Elements.pixel_offset` counts in: a file, or the data set deflated in it.
+    """Open the bytes in which the offsets of pixel data count: the file, or its inflated data set.
+
+    Args:
+        path: Path of a DICOM file or of a member of a zip archive.
+        transfer_syntax_uid: Transfer syntax of the file; deflated explicit little endian is
+            inflated while it is read.
 
     Raises:
         UnreadableFile: The data set cannot be inflated.

@@ -19,7 +19,8 @@ from ichlite.ct.pages import ITEM, SEQUENCE_END, ByteSource, tag_name
 from ichlite.errors import UnreadableFile
 
 Span = tuple[int, int]
-"""First byte of the first fragment's item, and the byte after the last fragment."""
+"""Place of a fragment or frame in its file: its first byte (that of the item's header), and the
+byte after its last."""
 
 _ITEM_BYTES = 8
 _MARK_BYTES = 4
@@ -31,13 +32,16 @@ _MOST_TABLE_BYTES = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class Fragments:
-    """The fragments of compressed pixel data.
+    """The fragments of encapsulated (compressed) pixel data: their places, and what they start.
 
     Attributes:
-        spans: Where each lies, its item's header included.
-        starts: Whether each begins with the mark of a codestream.
-        table: Offsets of frames that the basic offset table names, from the first fragment's.
-        whole: Whether the mark that ends them was found; else the file is cut short.
+        spans: First byte and byte after the last of each fragment in the file, item header
+            included.
+        starts: For each fragment, whether it begins with the start marker of a JPEG, JPEG-LS or
+            JPEG 2000 codestream.
+        table: The basic offset table: offset of each frame in bytes, from the first fragment's
+            item; empty where there is none.
+        whole: Whether the sequence delimiter was found; if not, the file is cut short.
     """
 
     spans: tuple[Span, ...]
@@ -47,15 +51,16 @@ class Fragments:
 
 
 def find_fragments(file: ByteSource, offset: int, size: int) -> Fragments:
-    """Find the fragments of compressed pixel data.
+    """Find the fragments of encapsulated (compressed) pixel data, without decoding them.
 
     Args:
-        file: Open for reading.
-        offset: Where the value of PixelData starts.
-        size: Bytes of the file.
+        file: Open DICOM file.
+        offset: Byte of the file at which the value of PixelData starts.
+        size: Length of the file in bytes.
 
     Raises:
-        UnreadableFile: What is there is no fragment; or there are far too many.
+        UnreadableFile: Something else stands where a fragment should, or there are more than
+            50,000 fragments.
     """
     spans: list[Span] = []
     starts: list[bool] = []
@@ -90,18 +95,19 @@ def find_fragments(file: ByteSource, offset: int, size: int) -> Fragments:
 
 
 def frame_spans(fragments: Fragments, count: int, *, single: bool) -> list[Span]:
-    """Return where frames lie.
+    """Return the place of each frame of encapsulated pixel data in its file.
 
     Args:
         fragments: As `find_fragments` gave them.
-        count: Frames that the file says it has.
-        single: Whether the transfer syntax has one fragment a frame (RLE).
+        count: NumberOfFrames of the file.
+        single: Whether the transfer syntax has one fragment for each frame (RLE).
 
     Returns:
-        The first frames in their order: all of them, or fewer where the file is cut short.
+        First byte and byte after the last of each frame, in order; fewer than `count` where the
+        file is cut short.
 
     Raises:
-        UnreadableFile: There is another number of frames, or it cannot be told which is which.
+        UnreadableFile: The fragments make another number of frames than `count`.
 
     Example:
         >>> two = Fragments(((8, 20), (20, 30)), (True, False), (0,), whole=True)

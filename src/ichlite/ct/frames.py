@@ -19,12 +19,12 @@ _BODY_PART = TAGS["BodyPartExamined"]
 
 @dataclass(frozen=True, slots=True)
 class FrameSource:
-    """What a frame's header is made of.
+    """One frame of an enhanced CT image: its number, header elements and place of its pixels.
 
     Attributes:
-        frame: Its place.
-        elements: As a slice of its own would have them.
-        layout: Where its pixels are; None where the file is cut off before their end.
+        frame: Number of the frame, and its stack, temporal position and concatenation.
+        elements: Header elements, under the tags that a single-frame CT image has them under.
+        layout: Place and coding of the pixels; None where the file is cut off before their end.
     """
 
     frame: Frame
@@ -33,14 +33,18 @@ class FrameSource:
 
 
 def frame_sources(file: ByteSource, elements: Elements) -> list[FrameSource]:
-    """Return what the header of each frame of an enhanced image is made of.
+    """Split an enhanced (multi-frame) CT image into its frames, without reading their pixels.
 
     Args:
-        file: Open; compressed frames are looked for in it, not read.
-        elements: Of the file, with functional groups; its pixels are greyscale.
+        file: Open file; compressed frames are looked for in it.
+        elements: Header elements of the file with its functional groups; its pixels are greyscale.
+
+    Returns:
+        One entry for each frame, in order.
 
     Raises:
-        UnreadableFile: NumberOfFrames is missing, too large, or not the number of frames.
+        UnreadableFile: NumberOfFrames is missing, too large, or not the number of frames; or the
+            pixel data does not fit the header.
     """
     values = Values(elements)
     count = values.integer_text("NumberOfFrames")

@@ -78,7 +78,12 @@ _UNNAMED = b"unnamed"
 
 
 class Form(NamedTuple):
-    """How elements are written: `<` or `>` for their byte order, and without types."""
+    """Encoding of DICOM elements.
+
+    Attributes:
+        order: Byte order as `struct` writes it: `<` little endian, `>` big endian.
+        implicit: Whether elements have no value representation (implicit VR).
+    """
 
     order: str
     implicit: bool
@@ -86,11 +91,11 @@ class Form(NamedTuple):
 
 @dataclass(slots=True)
 class Groups:
-    """Raw values, by the tags that a slice of its own has them under.
+    """Functional groups of an enhanced image: raw values, by tag of a single-frame CT image.
 
     Attributes:
-        shared: Of all frames.
-        frames: Of each frame.
+        shared: Values that all frames share, by tag (group << 16 | element).
+        frames: Values of each frame, by tag, in order of the frames.
     """
 
     shared: dict[int, bytes] = field(default_factory=dict)
@@ -98,7 +103,10 @@ class Groups:
 
 
 def has_groups(values: Mapping[int, bytes]) -> bool:
-    """Return whether an image with these elements is an enhanced CT image.
+    """Return whether the SOP class is Enhanced CT or Legacy Converted Enhanced CT.
+
+    Args:
+        values: Raw bytes of header elements, by tag (group << 16 | element).
 
     Example:
         >>> has_groups({TAGS["SOPClassUID"]: b"1.2.840.10008.5.1.4.1.1.2.1"})
@@ -109,21 +117,21 @@ def has_groups(values: Mapping[int, bytes]) -> bool:
 
 
 def read_group(pages: Pages, tag: int, start: int, length: int, form: Form, groups: Groups) -> int:
-    """Read one of `GROUP_SEQUENCES` into groups.
+    """Read one sequence of functional groups, or of contrast agents, into `groups`.
 
     Args:
-        pages: Of the file.
-        tag: Of the sequence.
-        start: Of its value.
-        length: Of its value, as declared.
-        form: Of its elements.
-        groups: To fill.
+        pages: Bytes of the data set.
+        tag: Tag of the sequence, one of `GROUP_SEQUENCES`.
+        start: Byte of the data set at which the value of the sequence starts.
+        length: Declared length of the value in bytes, or `UNDEFINED`.
+        form: Byte order of the elements, and whether they are implicit VR.
+        groups: Groups to add the values to; changed.
 
     Returns:
-        Where the sequence ends.
+        The byte after the sequence.
 
     Raises:
-        UnreadableFile: It is damaged, cut short, or has more than `MAX_FRAMES` items.
+        UnreadableFile: The sequence is damaged, cut short, or has more than `MAX_FRAMES` items.
     """
     items, end = _items(pages, start, length, form, _AGENT if tag == CONTRAST_AGENTS else _GROUPS)
     if tag == _PER_FRAME:

@@ -12,10 +12,12 @@ REPEAT_TOLERANCE_MM = 0.01
 """Two slices nearer than this are at one position."""
 
 GAP_RATIO = 1.7
-"""A distance this many times its neighbours' is a gap; one missing slice makes it 2."""
+"""Ratio of a slice distance to those beside it above which slices are missing; one missing slice
+makes it 2."""
 
 MAX_SPACING_MM = 8.0
-"""The widest median spacing of the 2,214 series in the RSNA test table is 6 mm."""
+"""Widest distance of slices, in mm; the widest median spacing of the 2,214 series in the RSNA test
+table is 6 mm."""
 
 WHOLE_REPEAT_SHARE = 0.8
 """When this share of the positions occurs more than once, the series holds two whole scans."""
@@ -37,16 +39,16 @@ def find_gaps(
     thicknesses_mm: Sequence[float | None],
     numbers: Sequence[int | None] = (),
 ) -> tuple[list[str], tuple[int, ...]]:
-    """Find gaps between slices and positions that stand twice, and where they are.
+    """Find gaps between slices, and positions that several slices share.
 
     Args:
-        positions_mm: Along the slice normal, sorted.
-        thicknesses_mm: SliceThickness of the same slices.
+        positions_mm: Position of each slice along the slice normal, in mm, ascending.
+        thicknesses_mm: SliceThickness of the same slices, in mm; None where unknown.
         numbers: InstanceNumber of the same slices; empty when unknown.
 
     Returns:
-        One line for each defect; the indices of the slices whose successor is no neighbour, because
-        tissue lies between them or both lie at one position.
+        Two values: one line for each defect; and the breaks, the indices of the slices whose
+        successor is not adjacent to them, because tissue lies between or both lie at one position.
 
     Example:
         >>> find_gaps([0.0, 5.0, 10.0, 20.0, 25.0], [5.0] * 5)[1]
@@ -71,15 +73,18 @@ def find_gaps(
 def breaks_without(
     positions_mm: Sequence[float], breaks: Sequence[int], kept: Sequence[int]
 ) -> tuple[int, ...]:
-    """Find which slices are no neighbours once some were left out; what was left out is a gap.
+    """Return the breaks between the slices that stay when others are removed from a series.
+
+    A break stands where two slices follow each other that are not adjacent in the head; a removed
+    slice leaves one, unless another slice lies at its position.
 
     Args:
-        positions_mm: Of all slices; empty when unknown.
-        breaks: As `find_gaps` gave them.
+        positions_mm: Position of each slice along the slice normal, in mm; empty when unknown.
+        breaks: Indices of the slices before a break, as `find_gaps` gave them.
         kept: Indices of the slices that stay, ascending.
 
     Returns:
-        Indices into `kept`.
+        Indices into `kept` of the slices before a break.
 
     Example:
         >>> breaks_without([0.0, 5.0, 10.0, 15.0], (), [0, 2, 3])

@@ -13,18 +13,18 @@ _TO_RAS = np.array([-1.0, -1.0, 1.0])
 
 
 def grid_affine(series: Series, cells: int) -> NDArray[np.float64] | None:
-    """Return where the cells of a volume of a series lie, as nibabel and others take it.
+    """Return the affine of a volume in RAS+ (right, front, head) mm, as NIfTI and nibabel use it.
 
-    Slices of a tilted gantry are shifted against each other, which no single affine says: the line
-    from the first slice to the last stands for all.
+    Slices of a tilted gantry are shifted against each other, which no single affine can express:
+    the line from the first slice to the last stands for all.
 
     Args:
-        series: Of the volume, upright.
-        cells: Rows and columns of each slice on the grid, such as 256.
+        series: Series of the volume, upright, as `read_volume` returns it.
+        cells: Rows and columns of each slice on the resized square grid, such as 256.
 
     Returns:
-        (4, 4): index (slice, row, column, 1) → mm to the right, front and head; None where a place,
-        the pixel size or the orientation is not known.
+        (4, 4) float64 that maps an index (slice, row, column, 1) to mm; None where the position of
+        the first or last slice, the pixel size or the orientation is not known.
 
     Source:
         DICOM PS3.3 C.7.6.2.1.1.

@@ -32,7 +32,7 @@ _ARCHIVES: dict[bytes, str] = {
 _ZIP_STARTS = (b"PK\x03\x04", b"PK\x05\x06")
 _ZIP = "zip archive: unpack it first"
 ZIP = "zip"
-"""`Refusal.code` of a zip archive, whose members `archives` reads."""
+"""`Refusal.code` of a zip archive, whose members `ct.archives` reads."""
 _TAR_MAGIC = slice(257, 262)
 OWN_REPORT = "a report of ichlite, no input"
 _OWN_STARTS = (b"study,series,status,urgent,file", b'{\n  "schema": "ichlite-read/')
@@ -42,17 +42,19 @@ _OWN_TITLE = b"<title>ichlite"
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A file, or a frame of one, that gives no slice, and why.
+    """A file, or a frame of one, from which no CT slice can be read, and why.
 
     Attributes:
-        path: As the caller named it.
-        reason: One line.
+        path: Path of the file as the caller gave it.
+        reason: Why, in one line.
         lost_from_series: SeriesInstanceUID of the CT series that lacks a slice because of this
             damaged file; None when nothing is lost (another kind of file) or it is not known.
-        damaged: Whether it claims to be a CT slice that cannot be used, not another kind of file.
-        code: Short name of the fault, as `IchliteError.code`.
-        unopened: Whether it was not looked into: an archive, or no permission.
-        frame: Number of the frame that this is about; None for the whole file.
+        damaged: Whether the file claims to be a CT slice and cannot be used; False for another
+            kind of file.
+        code: Short name of the fault, as `IchliteError.code`; None where it has none.
+        unopened: Whether the content could not be examined: an archive, an empty file, no
+            permission.
+        frame: Number, from 1, of the frame that this is about; None for the whole file.
     """
 
     path: str
@@ -65,19 +67,20 @@ class Refusal:
 
     @property
     def may_be_ct(self) -> bool:
-        """Whether it may be, or hold, a CT slice: it is damaged, or was not looked into."""
+        """Whether a CT slice may be lost with the file: it is damaged, or could not be examined."""
         return self.damaged or self.unopened
 
 
 def read_headers(path: str) -> tuple[SliceHeader | Refusal, ...]:
-    """Read the header of each slice in a file (opens the file once, reads a few pages).
+    """Read the header of each CT slice in a file, without its pixels.
 
     Args:
-        path: An existing file; any name.
+        path: File of any name, or member of a zip archive.
 
     Returns:
-        The headers of its greyscale CT images whose pixels are all there, in their order; why not
-        in the place of others, or of the whole file. At least one.
+        One entry for each frame in order (a single one for a file of one image): its header, or a
+        `Refusal` that says why it is no greyscale CT image with all its pixels. A single `Refusal`
+        where that is true of the whole file.
     """
     try:
         status = os.stat(path)  # noqa: PTH116  as text: a Path for each file would cost more
@@ -94,10 +97,14 @@ def read_headers(path: str) -> tuple[SliceHeader | Refusal, ...]:
 
 
 def read_header(path: str) -> SliceHeader | Refusal:
-    """Read the header of the one slice in a file, as `read_headers` does.
+    """Read the header of a file that holds a single CT slice, without its pixels.
+
+    Args:
+        path: File of any name, or member of a zip archive.
 
     Returns:
-        The header of a single-frame greyscale CT image whose pixels are all there, else why not.
+        The header of a single-frame greyscale CT image whose pixels are all there; else a `Refusal`
+        that says why the file is none, which an enhanced (multi-frame) image gets too.
     """
     first, *others = read_headers(path)
     if others or first.frame is not None:
@@ -173,7 +180,10 @@ def is_localizer(header: SliceHeader) -> bool:
 
 
 def is_own_report(first: bytes) -> bool:
-    """Return whether a file with these first bytes is a report that `ichlite read` wrote.
+    """Return whether the first bytes of a file are those of a report that `ichlite read` wrote.
+
+    Args:
+        first: First bytes of the file, as `elements.read_first_bytes` gave them.
 
     Example:
         >>> is_own_report(b"study,series,status,urgent,file,position_mm")

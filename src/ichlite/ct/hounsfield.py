@@ -12,10 +12,10 @@ from ichlite.errors import HounsfieldError, UnreadableFile
 from ichlite.records import SliceHeader
 
 HU_MIN = -1024
-"""Air, padding, and everything below."""
+"""Lowest value in HU: air and padding; lower values are raised to it."""
 
 HU_MAX = 3071
-"""Densest value that 12 bits hold above -1024; metal above it is cut."""
+"""Highest value in HU, which 12 bits hold from -1024 on; denser metal is lowered to it."""
 
 OFFSET_NOTE = "12-bit values were stored 1000 too low and wrapped; repaired"
 LOSSY_NOTE = "pixels went through lossy compression"
@@ -26,18 +26,18 @@ _AIR_LIKE_HU = -500
 
 
 def read_stored(header: SliceHeader) -> NDArray[np.int16] | NDArray[np.uint16]:
-    """Read the stored values of a slice.
+    """Read, and where necessary decode, the stored pixel values of a slice.
 
     Bits above BitsStored are cut off and the sign is extended.
 
     Args:
-        header: As `find_series` made it; sizes are already checked against the file.
+        header: Header of the slice, from `find_series`.
 
     Returns:
         (row, column), int16 or uint16 by PixelRepresentation.
 
     Raises:
-        UnreadableFile: The file is gone, was changed, or its pixels do not decode.
+        UnreadableFile: The file is gone or was changed, or its pixels do not decode.
     """
     layout = header.layout
     kind = "i2" if layout.pixel_representation else "u2"
@@ -58,18 +58,20 @@ def to_hu(
 ) -> tuple[NDArray[np.int16], str | None]:
     """Convert stored values to Hounsfield units.
 
-    Pixels that are padding become air. Values that were stored 12-bit and 1000 too low, with a
-    wrap at 4096 (BitsStored 12, unsigned, RescaleIntercept above -100), are put right.
+    Padding becomes air. Some scanners store 12-bit values that are 1000 too low and wrap at 4096
+    (BitsStored 12, unsigned, RescaleIntercept above -100): these are repaired.
 
     Args:
         stored: (row, column), int16 or uint16, as `read_stored` gave them; not changed.
-        header: Of the same slice.
+        header: Header of the same slice.
 
     Returns:
-        (row, column) int16 HU in [-1024, 3071]; a note when something was repaired, else None.
+        Two values: (row, column) int16 HU in [-1024, 3071]; and a note on repairs and lossy
+        compression, None where there is nothing to note.
 
     Raises:
-        HounsfieldError: RescaleSlope or RescaleIntercept is missing, or does not lead to HU.
+        HounsfieldError: RescaleSlope or RescaleIntercept is missing or out of range, RescaleType
+            is another unit than HU, or 12-bit values are signed and without an offset.
 
     Source:
         DICOM PS3.3 C.11.1.1.2 (rescale), C.7.5.1.1.2 (padding).

@@ -18,10 +18,10 @@ from ichlite.errors import NotCT, UnreadableFile
 from ichlite.records import PixelLayout
 
 MAX_SIDE = 4096
-"""Pixels a side: twice the largest matrix that CT scanners reconstruct; 32 MiB of pixels."""
+"""Most rows or columns of an image: twice the largest matrix that CT scanners reconstruct."""
 
 MIN_SIDE = 16
-"""Pixels a side, below which there is no image."""
+"""Fewest rows or columns of an image."""
 
 NATIVE_SYNTAXES = frozenset({IMPLICIT_LITTLE, EXPLICIT_LITTLE, EXPLICIT_BIG, DEFLATED_LITTLE})
 
@@ -69,11 +69,15 @@ _OTHER_CLASSES = {
 
 
 def check_kind(values: Values, elements: Elements) -> None:
-    """Raise unless the file says that it is a CT image.
+    """Check by SOP class and modality that a file is a CT image.
+
+    Args:
+        values: Header values of the file.
+        elements: Header elements of the file, for the fault that reading them ended with.
 
     Raises:
-        NotCT: It is something else.
-        UnreadableFile: It does not say what it is.
+        NotCT: The file is something else, such as an MR image or a DICOMDIR.
+        UnreadableFile: The file states neither SOPClassUID nor Modality.
     """
     media_class = values.text("MediaStorageSOPClassUID")
     if media_class == _DICOMDIR_STORAGE:
@@ -93,11 +97,16 @@ def check_kind(values: Values, elements: Elements) -> None:
 
 
 def check_pixels(values: Values, elements: Elements) -> None:
-    """Raise unless the pixels are those of one greyscale CT slice.
+    """Check that the pixels are 16-bit MONOCHROME2, and a single image unless it is Enhanced CT.
+
+    Args:
+        values: Header values of the file.
+        elements: Header elements of the file, with the place of its pixels.
 
     Raises:
-        NotCT: They have colours or 8 bits, as screens have: no slice is lost.
-        UnreadableFile: They may be those of CT, in a form that is not read.
+        NotCT: The image is in colour or has 8 bits, like a screenshot: no CT slice is lost.
+        UnreadableFile: The image may be CT, but its pixels are missing or in a form that is not
+            read.
     """
     samples = values.whole("SamplesPerPixel")
     photometric = values.text("PhotometricInterpretation")
@@ -131,15 +140,16 @@ def check_pixels(values: Values, elements: Elements) -> None:
 
 
 def pixel_layout(values: Values, elements: Elements, frames: int = 1) -> PixelLayout:
-    """Return sizes and coding of the pixels, checked against each other and the file.
+    """Return the place and coding of the pixel data, checked for consistency and file length.
 
     Args:
-        values: Of the file.
-        elements: Of the file.
-        frames: Images in the pixel data.
+        values: Header values of the file.
+        elements: Header elements of the file, with the place of its pixels.
+        frames: Number of frames in the pixel data.
 
     Raises:
-        UnreadableFile: They do not fit together, or are none that are read.
+        UnreadableFile: Sizes or bits contradict each other or the file's length, or the transfer
+            syntax is not supported.
     """
     rows, columns = values.required_whole("Rows"), values.required_whole("Columns")
     if not (MIN_SIDE <= rows <= MAX_SIDE and MIN_SIDE <= columns <= MAX_SIDE):

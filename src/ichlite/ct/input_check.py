@@ -26,8 +26,8 @@ from ichlite.records import HeadVolume, Series, SliceHeader
 
 MIN_SLICES = 10
 COVERAGE_RANGE_MM = (80.0, 280.0)
-"""One of 2,214 series of the RSNA test table is longer (319 mm); a head
-stacked twice is 300 mm and more."""
+"""Shortest and longest head scan, in mm along the slice normal. One of 2,214 series of the RSNA
+test table is longer (319 mm); a head stacked twice is 300 mm and more."""
 
 MAX_TILT_DEGREES = 35.0
 """Gantries tilt to 30 degrees; sagittal and coronal planes lie at 90."""
@@ -36,11 +36,12 @@ KVP_RANGE = (100.0, 140.0)
 FIELD_OF_VIEW_RANGE_MM = (160.0, 350.0)
 
 MIN_BRAIN_CM3 = 250.0
-"""Brain that the coarse measure finds in a whole head: 750-1700 in adults', 0 elsewhere."""
+"""Least volume of brain in a whole head, in cm³; coarsely measured, adults have 750-1700, other
+scans 0."""
 
 MIN_PART_CM3 = 50.0
-"""Brain in a part of a head of which most slices show none: more than one slice of 5 mm can have,
-since a slice of something else may by chance have soft tissue in a ring of bone."""
+"""Least volume of brain, in cm³, for a scan to count as part of a head where most slices show none:
+more than one 5 mm slice can have, since soft tissue may lie in a ring of bone by chance."""
 
 BRAIN_MEAN_RANGE_HU = (12.0, 55.0)
 MIN_BRAIN_SPREAD_HU = 2.5
@@ -60,13 +61,15 @@ _SPACING_WHEN_UNKNOWN_MM = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """The objections to a scan, one line each; none for a whole plain axial head CT.
+    """What the input check objects to in a scan; nothing for a whole, plain, axial head CT.
 
     Attributes:
-        refusals: Why the model may not judge it: it is no such scan, or cannot be told to be one.
-        defects: Why the model's judgement cannot clear it: it is not the whole of one.
-        may_be_head: Whether it may be a head CT of any kind; False for a scout, and for what its
-            headers call another part of the body.
+        refusals: Why the model must not judge the scan, one line each: it is not, or cannot be
+            shown to be, a plain axial head CT.
+        defects: Why the model cannot clear the scan, one line each: it does not cover the whole
+            head.
+        may_be_head: Whether the scan may be a head CT of any kind; False for a scout, and where
+            the headers name another body part.
     """
 
     refusals: tuple[str, ...] = ()
@@ -75,14 +78,14 @@ class Judgement:
 
 
 def judge_series(series: Series) -> Judgement:
-    """Judge a series by its headers.
+    """Check by its headers whether a series is a whole, plain, axial head CT.
 
     Args:
-        series: As `find_series` made it.
+        series: Series from `find_series`.
 
     Returns:
-        Reasons, most basic first. What a header does not say is no reason, except orientation and
-        pixel spacing, without which an image cannot be placed.
+        The objections, most basic first. A missing attribute is no objection, except
+        ImageOrientationPatient and PixelSpacing, without which an image cannot be placed.
     """
     if any(is_localizer(header) for header in series.slices):
         why = "the series is a localizer (scout), not an axial scan"
@@ -119,20 +122,27 @@ def judge_series(series: Series) -> Judgement:
 
 
 def without_lost_slices(volume: HeadVolume) -> HeadVolume:
-    """Leave out the slices of a volume whose pixels were lost, or are those of another slice."""
+    """Remove the slices whose pixels were lost, or repeat those of another slice, from a volume.
+
+    Args:
+        volume: Volume from `read_volume`.
+
+    Returns:
+        The volume without these slices, which are listed with their reasons in `left_out`.
+    """
     shows_brain = partial(_shows_brain, volume.hu, grid_pixel_mm(volume.series.slices[0]))
     return leave_out(volume, repeated_images(volume.hu) | lost_slices(volume.hu, shows_brain))
 
 
 def judge_volume(volume: HeadVolume) -> Judgement:
-    """Judge a volume by its pixels: they must show brain inside bone, with brain's HU.
+    """Check by its pixels whether a volume shows a whole head: enough brain, with its HU, in bone.
 
     Args:
-        volume: As `without_lost_slices` gave it.
+        volume: Volume from `without_lost_slices`.
 
     Returns:
-        A defect for slices that were left out, for each end that lies inside the brain, and for
-        less brain than a head has; refusals when this is no part of a head.
+        The objections: refusals where the pixels show no head; defects for slices that were left
+        out, for each end of the scan that lies inside the brain, and for too little brain.
     """
     count = len(volume.hu)
     step = max(1, math.ceil(count / _MAX_MEASURED_SLICES))

@@ -24,17 +24,17 @@ _SAMPLE = 8
 
 
 def lost_slices(hu: NDArray[np.int16], shows_brain: Callable[[int], bool]) -> dict[int, str]:
-    """Find slices that are of one value, as a whole or in part.
+    """Find slices of which all pixels, or many rows at one end, have a single value: lost pixels.
 
     Only slices with brain both below and above them are named: air above the vertex may be empty.
 
     Args:
         hu: (slice, row, column) int16 HU, feet to head.
-        shows_brain: Tells of the slice at an index whether it shows brain; asked only when a slice
-            is suspected.
+        shows_brain: Function that returns whether the slice at an index shows brain; called only
+            when a slice is suspected.
 
     Returns:
-        Why each cannot be judged, in one line, by its index.
+        Index of each lost slice → why it cannot be judged, in one line.
 
     Example:
         >>> head = np.arange(3 * 64, dtype=np.int16).reshape(3, 8, 8)
@@ -64,13 +64,14 @@ def lost_slices(hu: NDArray[np.int16], shows_brain: Callable[[int], bool]) -> di
 
 
 def repeated_images(hu: NDArray[np.int16]) -> dict[int, str]:
-    """Find slices that show tissue and are alike in every pixel to one below them.
+    """Find slices that show tissue and have exactly the pixels of a slice below them.
 
     Args:
-        hu: (slice, row, column) int16 HU.
+        hu: (slice, row, column) int16 HU, feet to head.
 
     Returns:
-        What each repeats, in one line, by its index; the first of those alike is not among them.
+        Index of each repeated slice → which slice it repeats, in one line; the lowest of the
+        identical slices is not among them.
 
     Example:
         >>> head = np.arange(3 * 64, dtype=np.int16).reshape(3, 8, 8)

@@ -28,21 +28,22 @@ if TYPE_CHECKING:
     from nibabel.nifti1 import Nifti1Image
 
 _AXIAL = ("S", "P", "L")
-"""Where slice, row and column numbers grow: to the head, to the back, to the patient's left."""
+"""Directions in which slice, row and column indices grow: to the head (superior), to the back
+(posterior), to the patient's left."""
 
 SUFFIXES = (".nii", ".nii.gz")
 
 LESION_MAP_TITLE = "ichlite lesion map"
-"""How the description of a lesion map begins, which is no input."""
+"""Start of the NIfTI field `descrip` of lesion maps that ichlite wrote; these are no input."""
 
 AIR_HU = -500.0
-"""What holds nothing below this holds no air, so its values are not HU."""
+"""HU below which a voxel is air; a volume without any such voxel does not hold HU."""
 
 MAX_BYTES = 2**30
-"""Of the voxels as they are stored: 2000 slices of 512x512 pixels with 16 bits."""
+"""Most bytes of a volume's voxels as stored: 2000 slices of 512x512 pixels with 16 bits."""
 
 MAX_OFFSET = 2**24
-"""Of the header and what stands between it and the voxels."""
+"""Most bytes before the voxels: the header and its extensions."""
 
 _HEADER_BYTES = 540
 _EXTENDER_BYTES = 4
@@ -53,13 +54,14 @@ _LONGEST_FAULT = 40
 
 @dataclass(frozen=True, slots=True)
 class NiftiGeometry:
-    """The size of a volume and how it lies, from its header alone.
+    """Size and orientation of a NIfTI volume, turned to axial slices, from its header alone.
 
     Attributes:
-        slices, rows, columns: Size of the axial images.
+        slices, rows, columns: Number of axial slices, and the rows and columns of each.
         positions_mm: Position of each slice along the slice normal, feet to head.
         stored: For each slice, feet to head, its index along the file's own slice axis.
-        stated: Whether the file says how it lies; if not, nibabel's reading of its axes is used.
+        stated: Whether the header states the orientation by a qform or sform code; if not,
+            nibabel's default is used.
         affine: (4, 4): index (slice, row, column, 1) → mm to the right, front and head.
     """
 
@@ -74,11 +76,11 @@ class NiftiGeometry:
 
 @dataclass(frozen=True, slots=True)
 class NiftiVolume:
-    """The values of a volume, feet to head, and what makes HU of them.
+    """Stored voxel values of a NIfTI volume, turned to axial slices, and their scaling.
 
     Attributes:
-        stored: (slice, row, column) numbers as the file has them.
-        slope, intercept: To HU.
+        stored: (slice, row, column) values as the file stores them, feet to head.
+        slope, intercept: HU = stored * slope + intercept.
     """
 
     stored: NDArray[Any]
@@ -86,7 +88,18 @@ class NiftiVolume:
     intercept: float
 
     def plane(self, k: int, path: Path) -> NDArray[np.float64]:
-        """Return the scaled (row, column) values of slice `k`; errors name `path`."""
+        """Return the scaled values of an axial slice.
+
+        Args:
+            k: Index of the slice, from the feet.
+            path: Path of the volume, for messages.
+
+        Returns:
+            (row, column) float64, not rounded or clipped.
+
+        Raises:
+            UnreadableFile: There is no such slice.
+        """
         if not 0 <= k < len(self.stored):
             raise UnreadableFile(
                 f"{path} has no slice {k}", expected=f"0 to {len(self.stored) - 1}"
@@ -95,11 +108,18 @@ class NiftiVolume:
         return np.asarray(plane * self.slope + self.intercept)
 
     def hu(self, k: int, path: Path) -> NDArray[np.int16]:
-        """Return the (row, column) HU of slice `k` in [-1024, 3071]; halves round up.
+        """Return the HU of an axial slice.
+
+        Args:
+            k: Index of the slice, from the feet.
+            path: Path of the volume, for messages.
+
+        Returns:
+            (row, column) int16, HU in [-1024, 3071]; halves round up.
 
         Raises:
             UnreadableFile: There is no such slice.
-            HounsfieldError: A value is no number.
+            HounsfieldError: A value is NaN or infinite.
         """
         values = self.plane(k, path)
         if not np.isfinite(values).all():
@@ -112,7 +132,11 @@ class NiftiVolume:
 
 
 def need_nibabel() -> None:
-    """Raise MissingExtra where nibabel is not installed."""
+    """Check that nibabel is installed.
+
+    Raises:
+        MissingExtra: nibabel is not installed; it comes with `ichlite[nifti]`.
+    """
     try:
         import nibabel  # noqa: F401
     except ModuleNotFoundError:
@@ -120,16 +144,14 @@ def need_nibabel() -> None:
 
 
 def read_nifti_geometry(path: Path) -> NiftiGeometry:
-    """Read the geometry of a volume, and no voxel.
+    """Read size and orientation of a NIfTI volume, without its voxels.
 
     Args:
         path: A .nii or .nii.gz file.
 
-    Returns:
-        Slices, their size and positions.
-
     Raises:
-        UnreadableFile: No NIfTI volume, or an affine that places nothing.
+        UnreadableFile: The file is no NIfTI volume, its header claims more than a scan can have,
+            or its affine is singular.
     """
     with _translated(path):
         image = _load(path)
@@ -157,14 +179,16 @@ def read_nifti_geometry(path: Path) -> NiftiGeometry:
 
 
 def read_nifti_volume(path: Path, like: Path | None = None) -> NiftiVolume:
-    """Read the values of a volume.
+    """Read the voxels of a NIfTI volume, turned to axial slices.
 
     Args:
         path: A .nii or .nii.gz file.
-        like: The volume whose affine says how this one lies; None for its own.
+        like: Another volume of the same shape, such as the scan of a mask, whose affine is used
+            for this one; None for its own affine.
 
     Raises:
-        UnreadableFile: No NIfTI volume, damaged, larger than `MAX_BYTES`, or of another shape.
+        UnreadableFile: The file is no NIfTI volume, is damaged, larger than `MAX_BYTES`, or has
+            another shape than `like`.
     """
     from nibabel.orientations import apply_orientation
 
@@ -187,7 +211,11 @@ def read_nifti_volume(path: Path, like: Path | None = None) -> NiftiVolume:
 
 
 def is_own_lesion_map(path: Path) -> bool:
-    """Return whether a NIfTI file is a lesion map that ichlite wrote; False for what is none."""
+    """Return whether a file is a NIfTI lesion map that ichlite wrote.
+
+    Args:
+        path: A .nii or .nii.gz file; one that cannot be read gives False.
+    """
     try:
         with _translated(path):
             said = bytes(cast("Any", _load(path).header)["descrip"].tobytes())
@@ -197,7 +225,15 @@ def is_own_lesion_map(path: Path) -> bool:
 
 
 def check_type(volume: NiftiVolume, path: Path) -> None:
-    """Raise HounsfieldError when the data type, scaled, cannot hold air."""
+    """Check that the integer type of a volume, after scaling, can hold the HU of air.
+
+    Args:
+        volume: Volume to check; one of floating-point values passes.
+        path: Path of the volume, for messages.
+
+    Raises:
+        HounsfieldError: The lowest value that the type can hold is above `AIR_HU`.
+    """
     kind = volume.stored.dtype
     if kind.kind not in "iu":
         return

@@ -18,7 +18,7 @@ ITEM = 0xFFFEE000
 ITEM_END = 0xFFFEE00D
 SEQUENCE_END = 0xFFFEE0DD
 UNDEFINED = 0xFFFFFFFF
-"""Length of what ends by a mark."""
+"""Declared length of a sequence, item or pixel data that a delimiter ends (PS3.5 section 7.5)."""
 
 # Value representations whose explicit header has two reserved bytes and a 32-bit length (PS3.5
 # table 7.1-1).
@@ -34,17 +34,23 @@ _MAX_DEPTH = 64
 
 
 class ByteSource(Protocol):
-    """What bytes are read from: an open file, or something like one."""
+    """A seekable source of bytes: an open file, a member of a zip archive, a deflated data set."""
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
-        """Go to a byte."""
+        """Move to a position in bytes, as `io.IOBase.seek` does, and return it."""
 
     def read(self, size: int = -1, /) -> bytes:
-        """Read at most so many bytes."""
+        """Read at most `size` bytes; all that are left for -1."""
 
 
 class Pages:
-    """Random access to a file through one buffer of a few pages."""
+    """Random access to the bytes of a DICOM header through one buffer.
+
+    Args:
+        file: Open file, or something like one.
+        first: First bytes of the file, already read.
+        size: Length of the file in bytes.
+    """
 
     def __init__(self, file: ByteSource, first: bytes, size: int) -> None:
         self._file = file
@@ -53,7 +59,15 @@ class Pages:
         self.start = 0
 
     def locate(self, position: int, count: int) -> int:
-        """Return the index in `buffer` of the file's bytes [position, position + count)."""
+        """Load a range of bytes into `buffer`, if it is not there, and return its index in it.
+
+        Args:
+            position: First byte of the range in the file.
+            count: Length of the range in bytes.
+
+        Raises:
+            UnreadableFile: The range reaches beyond the end of the file.
+        """
         if position + count > self.size:
             raise UnreadableFile(
                 "the file is cut short inside its header",
@@ -72,7 +86,17 @@ class Pages:
 
 
 def after_sequence(pages: Pages, position: int, order: str, implicit: bool) -> int:
-    """Find where a sequence of undefined length ends, through nested ones without recursion."""
+    """Return the byte after a sequence of undefined length, skipping nested ones too.
+
+    Args:
+        pages: Bytes of the data set.
+        position: Byte at which the value of the sequence starts.
+        order: Byte order, `<` little endian or `>` big endian.
+        implicit: Whether the elements are implicit VR.
+
+    Raises:
+        UnreadableFile: The sequence is damaged, nested too deeply, or too long.
+    """
     # One entry an open level: whether it is a sequence (of items) or an item (of elements), and
     # whether its elements are implicit (a sequence with VR UN always is, PS3.5 section 6.2.2).
     open_levels: list[tuple[bool, bool]] = [(True, implicit)]
@@ -112,7 +136,21 @@ def after_sequence(pages: Pages, position: int, order: str, implicit: bool) -> i
 def element_header(
     pages: Pages, position: int, order: str, implicit: bool
 ) -> tuple[int, bytes, int, int]:
-    """Return tag, value representation (b"" if implicit), declared length and start of value."""
+    """Parse the header of a DICOM element.
+
+    Args:
+        pages: Bytes of the data set.
+        position: Byte at which the element starts.
+        order: Byte order, `<` little endian or `>` big endian.
+        implicit: Whether the element is implicit VR.
+
+    Returns:
+        Four values: tag (group << 16 | element), value representation (b"" where implicit),
+        declared length of the value in bytes, and the byte at which the value starts.
+
+    Raises:
+        UnreadableFile: The header is damaged or cut short.
+    """
     index = pages.locate(position, 8)
     buffer = pages.buffer
     if implicit:
@@ -132,7 +170,17 @@ def element_header(
 
 
 def read_value(pages: Pages, tag: int, start: int, length: int) -> bytes:
-    """Return the bytes of a value that is no sequence."""
+    """Return the raw value of an element that is no sequence.
+
+    Args:
+        pages: Bytes of the data set.
+        tag: Tag of the element, for messages.
+        start: Byte at which the value starts.
+        length: Length of the value in bytes.
+
+    Raises:
+        UnreadableFile: The value is longer than `MAX_VALUE_BYTES`, or cut short.
+    """
     if length > MAX_VALUE_BYTES:
         raise UnreadableFile(
             f"element {tag_name(tag)} is too long",
@@ -144,10 +192,10 @@ def read_value(pages: Pages, tag: int, start: int, length: int) -> bytes:
 
 
 def is_vr(two_bytes: bytes) -> bool:
-    """Return whether two bytes may be a value representation."""
+    """Return whether two bytes can be a DICOM value representation: two capital letters."""
     return len(two_bytes) == 2 and two_bytes.isalpha() and two_bytes.isupper()
 
 
 def tag_name(tag: int) -> str:
-    """Return a tag as DICOM writes it."""
+    """Format a tag (group << 16 | element) as DICOM writes it, such as `(0028,0010)`."""
     return f"({tag >> 16:04X},{tag & 0xFFFF:04X})"

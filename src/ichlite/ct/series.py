@@ -75,7 +75,14 @@ def find_series(
 
 
 def read_images(path: str) -> Iterator[SliceHeader | Refusal]:
-    """Yield the header of each slice in a file, or in the files of a zip archive; or why not."""
+    """Read the header of each CT slice in a file, or in the members of a zip archive.
+
+    Args:
+        path: File of any name, or member of a zip archive.
+
+    Yields:
+        A header for each CT slice; a `Refusal` that says why for each other file or frame.
+    """
     found = read_headers(path)
     if not isinstance(found[0], Refusal) or found[0].code != ZIP:
         yield from found
@@ -93,9 +100,13 @@ def read_images(path: str) -> Iterator[SliceHeader | Refusal]:
 
 
 def content_hash(header: SliceHeader) -> str:
-    """Hash a slice's header values, the path excepted, and its stored pixels.
+    """Return the SHA-256 (hexadecimal) of a slice's header values and stored pixels.
 
-    Reads the file; one that cannot be read counts as empty.
+    Copies of a slice have one hash, whatever their path. The file is read; where that fails, the
+    header values alone are hashed.
+
+    Args:
+        header: Header of the slice.
     """
     layout = header.layout
     fields = repr(replace(header, path="", layout=replace(layout, offset=0, end=None)))
@@ -115,7 +126,19 @@ def content_hash(header: SliceHeader) -> str:
 def files_below(
     paths: Iterable[str | os.PathLike[str]] | str | os.PathLike[str],
 ) -> tuple[list[str], list[SkippedFile]]:
-    """List each file below paths once, as the caller would name it, and what is no file."""
+    """List the files at and below paths, each file once.
+
+    Args:
+        paths: One file or folder, or several; folders are searched to any depth, links to folders
+            are not followed.
+
+    Returns:
+        Two lists: the paths of the files, sorted; and what was not listed, with reasons: second
+        names of a file or folder, links to folders, and what cannot be opened.
+
+    Raises:
+        InputError: A path does not exist, or cannot be looked at.
+    """
     given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     names: dict[str, str] = {}
     listed: dict[str, str] = {}

@@ -9,11 +9,14 @@ from ichlite.ct.archives import Member, keep_member
 
 
 def open_source(path: str) -> FileIO | Member:
-    """Open a file, or a member of a zip archive, for reading from a place that is gone to first.
+    """Open a file, or a member of a zip archive, for reading; `seek` before the first `read`.
+
+    Args:
+        path: Path of a file, or `<archive>/<member name>`.
 
     Raises:
-        UnreadableFile: The member may not be read, or is damaged.
-        OSError: It cannot be opened.
+        UnreadableFile: The member must not be read, or is damaged.
+        OSError: The file or archive cannot be opened.
     """
     try:
         return FileIO(path)
@@ -22,5 +25,5 @@ def open_source(path: str) -> FileIO | Member:
 
 
 def size_of(source: FileIO | Member) -> int:
-    """Return the bytes of an open file or member."""
+    """Return the length, in bytes, of an open file or member of a zip archive."""
     return source.size if isinstance(source, Member) else os.fstat(source.fileno()).st_size

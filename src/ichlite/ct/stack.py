@@ -27,17 +27,18 @@ def stack_slices(
     order_of_equals: Callable[[SliceHeader], str],
     defects: Sequence[str] = (),
 ) -> Series:
-    """Sort slice headers with one SeriesInstanceUID into their series.
+    """Make a series of the slice headers with one SeriesInstanceUID, sorted feet to head.
 
     Args:
-        headers: At least one, in any order.
-        order_of_equals: Text by which slices are ordered that share position and SOPInstanceUID.
-        defects: Known already; come first.
+        headers: Headers of the slices, at least one, in any order.
+        order_of_equals: Function that returns the text by which slices are ordered that share
+            position and SOPInstanceUID.
+        defects: Defects that are known already, one line each; they come first.
 
     Returns:
-        Slices by position along the slice normal, then by SOPInstanceUID; `faults` names what they
-        do not have in common (see `find_mixtures`), `defects` what keeps them from being a whole
-        scan: gaps, repeated or unknown positions (see `find_gaps`).
+        The series, its slices by position along the slice normal, then by SOPInstanceUID. `faults`
+        describes attributes that the slices do not share (see `find_mixtures`), `defects` what
+        makes the scan incomplete: gaps, repeated or unknown positions (see `find_gaps`).
     """
     found_defects = list(defects)
     known = _positions(headers)
@@ -77,11 +78,14 @@ def stack_slices(
 
 
 def without_slices(series: Series, dropped: Collection[int]) -> Series:
-    """Take slices out of a series by their indices; no other slices become neighbours by it.
+    """Remove slices from a series and mark the gaps that they leave in its `breaks`.
 
     Args:
-        series: As `find_series` made it.
-        dropped: Indices into `series.slices`, not all of them.
+        series: Series from `find_series`.
+        dropped: Indices into `series.slices` of the slices to remove, not all of them.
+
+    Returns:
+        A new series of the other slices, in their order.
     """
     kept = [index for index in range(len(series.slices)) if index not in dropped]
     return replace(
@@ -95,7 +99,13 @@ def without_slices(series: Series, dropped: Collection[int]) -> Series:
 def slice_normal(
     orientation: tuple[float, float, float, float, float, float],
 ) -> NDArray[np.float64]:
-    """Return the unit slice normal, towards the head, of row and column direction cosines.
+    """Return the unit normal of a slice, with its largest component positive (head, for axial).
+
+    Args:
+        orientation: ImageOrientationPatient: direction cosines of a row, then of a column.
+
+    Returns:
+        (3,) float64 in the patient's coordinates; (0, 0, 1) where row and column are parallel.
 
     Source:
         DICOM PS3.3 C.7.6.2.1.1; +x is left, +y back, +z head.
@@ -156,14 +166,18 @@ def _commonest(values: Iterable[_T]) -> _T:
 
 
 def find_mixtures(headers: Sequence[SliceHeader]) -> list[str]:
-    """Find in which things slices with one SeriesInstanceUID must agree and do not.
+    """Describe the attributes in which the slices of one series differ and must not.
 
-    Left free on purpose: AcquisitionNumber, which axial scans count up slice by slice, and
-    SliceThickness, which two-zone scans change. What a header does not say, mixes with nothing,
-    pixel spacing and orientation excepted.
+    These are patient, study, frame of reference, matrix, pixel spacing, orientation, tube voltage,
+    kernel and rescale values. AcquisitionNumber, which axial scans count up slice by slice, and
+    SliceThickness, which two-zone scans change, may differ. A missing value differs from nothing,
+    except for pixel spacing and orientation.
+
+    Args:
+        headers: Headers of the slices with one SeriesInstanceUID.
 
     Returns:
-        One line a mixture, without what could tell who a patient is.
+        One line for each such attribute, without a value that could identify a patient.
     """
     spacings = [header.pixel_spacing_mm for header in headers]
     orientations = [header.image_orientation for header in headers]

@@ -30,11 +30,11 @@ CONTRAST = "contrast"
 
 @dataclass(frozen=True, slots=True)
 class Objection:
-    """Why a series should not stand for its study.
+    """A reason, found in its names, to prefer any other series of the study to a series.
 
     Attributes:
-        kind: `contrast`, or `other`.
-        reason: One phrase.
+        kind: `contrast` where a contrast agent is named, else `other`.
+        reason: The reason as a phrase, such as `named HEAD WITH CONTRAST`.
     """
 
     kind: str
@@ -43,16 +43,17 @@ class Objection:
 
 @dataclass(frozen=True, slots=True)
 class SeriesFacts:
-    """What the choice goes by.
+    """The facts about a series by which the one to read is chosen among those of a study.
 
     Attributes:
-        name: By which series are ordered that are alike in all else.
-        words: Descriptions, and names of folders where these name series.
+        name: Names, such as the UID, by which series are ordered that are equal in all else.
+        words: Descriptions of the series, and names of its folders where these describe it.
         agents: Values of ContrastBolusAgent.
-        slices: How many.
-        thickness_mm: Median SliceThickness, else distance of slices; None when unknown.
-        placed: Whether the place of every slice is known.
-        whole: Whether nothing is known to be missing.
+        slices: Number of slices.
+        thickness_mm: Median SliceThickness in mm, else median distance of slices; None when
+            unknown.
+        placed: Whether the position of every slice is known.
+        whole: Whether no part of the scan is known to be missing.
     """
 
     name: tuple[str, ...]
@@ -87,7 +88,7 @@ class SeriesFacts:
 
     @property
     def rank(self) -> tuple[bool, bool, bool, float, int, tuple[str, ...]]:
-        """The place of the series among those of its study; the lowest is the best."""
+        """Sort key of the series among those of its study; the lowest is the series to read."""
         thick = self.thickness_mm
         far = float("inf") if thick is None else abs(round(thick) - PREFERRED_MM)
         return (
@@ -100,7 +101,10 @@ class SeriesFacts:
         )
 
     def why_after(self, other: SeriesFacts) -> str:
-        """Return why another series was preferred to this one, in a phrase.
+        """Return, as a phrase, why another series of the study was preferred to this one.
+
+        Args:
+            other: Facts about the preferred series.
 
         Example:
             >>> thick, thin = (
@@ -124,7 +128,12 @@ class SeriesFacts:
 
 
 def facts_of(series: Series, *, whole: bool) -> SeriesFacts:
-    """Return what the choice goes by of a series in files."""
+    """Collect the facts about a series by which the one to read of a study is chosen.
+
+    Args:
+        series: Series from `find_series`.
+        whole: Whether no part of the scan is known to be missing.
+    """
     slices = series.slices
     return SeriesFacts(
         name=(series.series_uid,),
@@ -140,12 +149,16 @@ def facts_of(series: Series, *, whole: bool) -> SeriesFacts:
 
 
 def distinct(values: Iterable[str | None]) -> tuple[str, ...]:
-    """Return the texts that are not empty, each once, in their order by letters."""
+    """Return the distinct texts that are neither None nor empty, sorted."""
     return tuple(sorted({value for value in values if value}))
 
 
 def thickness_mm(stated: Iterable[float | None], positions: Iterable[float]) -> float | None:
-    """Return the median of what slices state, else their median distance; None if unknown.
+    """Return the median slice thickness in mm; else the median slice distance; None if unknown.
+
+    Args:
+        stated: SliceThickness of each slice, in mm; None where a slice does not state it.
+        positions: Position of each slice along the slice normal, in mm, in any order.
 
     Example:
         >>> thickness_mm([None, None], [0.0, 5.0, 10.0])

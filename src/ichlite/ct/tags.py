@@ -51,6 +51,6 @@ TAGS: dict[str, int] = {
     "RescaleSlope": 0x00281053,
     "RescaleType": 0x00281054,
 }
-"""Tags (group << 16 | element), by DICOM keyword, of all that a CT slice's header is asked for."""
+"""DICOM keyword → tag (group << 16 | element) of each element that is read from a CT header."""
 
 WANTED = frozenset(TAGS.values())

@@ -33,7 +33,7 @@ GRID = 256
 """Rows and columns of the model's grid."""
 
 MAX_SLICES = 2000
-"""A head at 0.2 mm; more is not one head CT, and 2000 slices already fill 262 MB."""
+"""Most slices of a series: a head at 0.2 mm; 2000 slices fill 262 MB on the grid."""
 
 
 TURNED = "the image was upside down and was turned by 180 degrees"
@@ -44,7 +44,7 @@ Each = Callable[[Callable[[SliceHeader], _Attempt], Iterable[SliceHeader]], Iter
 
 
 def resize_hu(hu: NDArray[np.int16]) -> NDArray[np.int16]:
-    """Resize a slice of any matrix to its exact area averages on the 256x256 grid.
+    """Resize a slice of any matrix to the model's 256x256 grid by exact area averaging.
 
     Halves round up. A slice that is not square is first padded with air to a centred square, so
     that nothing is stretched.
@@ -81,7 +81,7 @@ def resize_hu(hu: NDArray[np.int16]) -> NDArray[np.int16]:
 
 
 def model_input(hu: NDArray[np.int16]) -> NDArray[np.float32]:
-    """Return what the model takes of HU on its grid; training and reading both come here.
+    """Convert HU on the 256x256 grid to the model's three-channel input; training uses it too.
 
     Args:
         hu: (..., 256, 256) int16, HU in [-1024, 3071].
@@ -107,10 +107,13 @@ def model_input(hu: NDArray[np.int16]) -> NDArray[np.float32]:
 
 
 def is_upside_down(header: SliceHeader) -> bool:
-    """Return whether an image is turned by 180 degrees: columns run towards the front.
+    """Return whether an axial image is rotated by 180 degrees, with the face at the bottom.
 
-    So it is where the patient lay on the belly, or the image was turned by hand; the face is at the
-    bottom, and the patient's left on the left.
+    So it is where the patient lay prone, or the image was turned by hand; the patient's left is
+    then on the left.
+
+    Args:
+        header: Header of the slice; without ImageOrientationPatient the answer is False.
 
     Source:
         DICOM PS3.3 C.7.6.2.1.1.
@@ -120,7 +123,11 @@ def is_upside_down(header: SliceHeader) -> bool:
 
 
 def upright(header: SliceHeader) -> SliceHeader:
-    """Return the header of an image that was upside down, as `read_slice` turns it."""
+    """Return a slice's header with orientation and position after `read_slice` turned the image.
+
+    Args:
+        header: Header of the slice; one whose image is not upside down is returned unchanged.
+    """
     if not is_upside_down(header) or header.image_orientation is None:
         return header
     row, column = np.array(header.image_orientation).reshape(2, 3)
@@ -139,17 +146,18 @@ def upright(header: SliceHeader) -> SliceHeader:
 
 
 def read_slice(header: SliceHeader) -> GriddedSlice:
-    """Read the HU of one slice on the model's grid, the face up (reads a file).
+    """Read one slice as HU on the 256x256 grid, the face at the top.
 
     Args:
-        header: As `find_series` made it.
+        header: Header of the slice, from `find_series`.
 
     Returns:
-        (256, 256) int16 HU, and a note when something was repaired, else None.
+        Two values: (256, 256) int16 HU in [-1024, 3071]; and a note on repairs, lossy compression
+        and rotation, None where there is nothing to note.
 
     Raises:
         UnreadableFile: The pixels cannot be read or decoded.
-        HounsfieldError: Their HU are not known.
+        HounsfieldError: The stored values cannot be converted to HU.
     """
     hu, note = to_hu(read_stored(header), header)
     hu = resize_hu(hu)
@@ -160,20 +168,21 @@ def read_slice(header: SliceHeader) -> GriddedSlice:
 
 
 def read_volume(series: Series, each: Each = map) -> HeadVolume:
-    """Read the HU of a series on the model's grid (reads the files).
+    """Read the slices of a series as a volume of HU on the 256x256 grid.
 
     Args:
-        series: As `find_series` made it.
-        each: How slices are read, in order: `map`, or that of a thread pool.
+        series: Series from `find_series`.
+        each: Function that applies another to the slices and yields results in order: `map`, or
+            that of a thread pool.
 
     Returns:
-        The volume of the slices that can be read, with one note for each kind of repair; the others
-        are in its `left_out`, and its series is without them.
+        The volume of the slices that can be read, with one note for each kind of repair. The other
+        slices are listed in its `left_out`, and its series is without them.
 
     Raises:
-        SeriesError: No slices, or more than `MAX_SLICES`.
+        SeriesError: The series has no slices, or more than `MAX_SLICES`.
         UnreadableFile: No slice can be read; the first one's pixels do not decode.
-        HounsfieldError: No slice can be read; the first one's HU are not known.
+        HounsfieldError: No slice can be read; the first one's values cannot be converted to HU.
     """
     if not 0 < len(series.slices) <= MAX_SLICES:
         raise SeriesError(
@@ -199,14 +208,14 @@ def read_volume(series: Series, each: Each = map) -> HeadVolume:
 
 
 def leave_out(volume: HeadVolume, reasons: Mapping[int, str]) -> HeadVolume:
-    """Take slices out of a volume.
+    """Remove slices that cannot be judged from a volume, and list them in its `left_out`.
 
     Args:
-        volume: Of more slices than are taken out.
-        reasons: Why a slice cannot be judged, in one line, by its index.
+        volume: Volume with more slices than are removed.
+        reasons: Index of each slice to remove → why it cannot be judged, in one line.
 
     Returns:
-        The volume without them, their files and reasons in `left_out`.
+        A new volume of the other slices; `volume` itself where `reasons` is empty.
     """
     if not reasons:
         return volume
@@ -241,7 +250,11 @@ def _attempt(header: SliceHeader) -> _Attempt:
 
 
 def summarise_notes(repairs: Counter[str], slices: int) -> tuple[str, ...]:
-    """Return one line for each note, with the count of slices that it is about.
+    """Return one line for each note, with the number of slices that it applies to.
+
+    Args:
+        repairs: Note → number of slices.
+        slices: Number of all slices of the series.
 
     Example:
         >>> summarise_notes(Counter({"lossy": 2}), 34)

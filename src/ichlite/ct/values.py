@@ -23,10 +23,13 @@ _PER_YEAR = {"": 1.0, "D": 365.25, "W": 365.25 / 7, "M": 12.0, "Y": 1.0}
 
 
 class Values:
-    """Typed access, by DICOM keyword, to what `read_elements` found.
+    """Typed access, by DICOM keyword, to the header elements of one file.
+
+    Every method returns None where the file does not have the element, unless it says otherwise,
+    and raises `UnreadableFile` where the value is malformed.
 
     Args:
-        elements: Of one file.
+        elements: Header elements from `read_elements`.
 
     Example:
         >>> values = Values(Elements(values={TAGS["Rows"]: bytes([0, 2]), TAGS["KVP"]: b"120 "}))
@@ -39,7 +42,10 @@ class Values:
         self._big_endian = elements.big_endian
 
     def text(self, keyword: str) -> str | None:
-        """Return text without padding: UTF-8, else Latin-1; it is only shown or compared."""
+        """Return an element as text without padding, decoded as UTF-8, else Latin-1.
+
+        SpecificCharacterSet is not used: the text is only shown or compared.
+        """
         raw = self._values.get(TAGS[keyword])
         if raw is None:
             return None
@@ -50,14 +56,18 @@ class Values:
         return text.strip(" \0\r\n\t") or None
 
     def required_text(self, keyword: str) -> str:
-        """Return text that must be there."""
+        """Return a mandatory element as text.
+
+        Raises:
+            UnreadableFile: The file does not have the element.
+        """
         text = self.text(keyword)
         if text is None:
             raise UnreadableFile(f"no {keyword} in the file")
         return text
 
     def whole(self, keyword: str) -> int | None:
-        """Return a 16-bit unsigned number."""
+        """Return an element of 16-bit unsigned integer type (US)."""
         raw = self._values.get(TAGS[keyword])
         if not raw:
             return None
@@ -68,14 +78,18 @@ class Values:
         return int.from_bytes(raw, "big" if self._big_endian else "little")
 
     def required_whole(self, keyword: str) -> int:
-        """Return a 16-bit unsigned number that must be there."""
+        """Return a mandatory element of 16-bit unsigned integer type (US).
+
+        Raises:
+            UnreadableFile: The file does not have the element, or it is not two bytes long.
+        """
         number = self.whole(keyword)
         if number is None:
             raise UnreadableFile(f"no {keyword} in the file")
         return number
 
     def long(self, keyword: str) -> int | None:
-        """Return a 32-bit unsigned number."""
+        """Return an element of 32-bit unsigned integer type (UL)."""
         raw = self._values.get(TAGS[keyword])
         if not raw:
             return None
@@ -86,14 +100,28 @@ class Values:
         return int.from_bytes(raw, "big" if self._big_endian else "little")
 
     def padding(self, *, signed: bool) -> int | None:
-        """Return PixelPaddingValue, which has the pixels' sign whatever its own type says."""
+        """Return PixelPaddingValue; None where it is missing or not two bytes long.
+
+        Args:
+            signed: Whether pixels are signed (PixelRepresentation 1); the value is read likewise,
+                whatever its own value representation.
+        """
         raw = self._values.get(TAGS["PixelPaddingValue"])
         if not raw or len(raw) != 2:
             return None
         return int.from_bytes(raw, "big" if self._big_endian else "little", signed=signed)
 
     def numbers(self, keyword: str, count: int) -> tuple[float, ...] | None:
-        """Return exactly `count` decimal numbers, none so large that it makes no sense."""
+        """Return an element of `count` decimal numbers (DS), all finite.
+
+        Args:
+            keyword: DICOM keyword of the element.
+            count: Number of values that the element must have.
+
+        Raises:
+            UnreadableFile: The number of values is another, one is not finite, or a length is
+                beyond 100 m.
+        """
         text = self.text(keyword)
         if text is None:
             return None
@@ -111,15 +139,15 @@ class Values:
         return numbers
 
     def number(self, keyword: str) -> float | None:
-        """Return one finite decimal number."""
+        """Return an element of one finite decimal number (DS)."""
         numbers = self.numbers(keyword, 1)
         return None if numbers is None else numbers[0]
 
     def age_years(self, keyword: str) -> float | None:
-        """Return an age in years; None for what is no age: a slice is not lost over it.
+        """Return an age (AS) in years; None where it is missing or malformed.
 
         A bare number, which some devices write, counts as years: else a child would be read as if
-        its age were not said.
+        its age were not known.
 
         Source:
             DICOM PS3.5 table 6.2-1, AS.
@@ -132,7 +160,7 @@ class Values:
         return None if found is None else int(found[1]) / _PER_YEAR[found[2].upper()]
 
     def integer_text(self, keyword: str) -> int | None:
-        """Return one whole number that is written as text."""
+        """Return an element of one integer written as text (IS)."""
         number = self.number(keyword)
         if number is not None and not (number.is_integer() and abs(number) < 2**31):
             raise UnreadableFile(f"{keyword} is not a whole number", found=number)

@@ -16,7 +16,7 @@ class Window:
     """A display window: HU at or below `low_hu` become 0, at or above `high_hu` 1, linear between.
 
     Attributes:
-        name: Field term, as in manifests.
+        name: Name of the window in bundle manifests, such as `brain`.
         centre_hu: Window level, HU.
         width_hu: Window width, HU; positive and even, so that both ends are whole HU.
 
@@ -42,12 +42,12 @@ class Window:
 
     @property
     def low_hu(self) -> int:
-        """HU that becomes 0."""
+        """Lower end of the window in HU, which becomes 0."""
         return self.centre_hu - self.width_hu // 2
 
     @property
     def high_hu(self) -> int:
-        """HU that becomes 1."""
+        """Upper end of the window in HU, which becomes 1."""
         return self.centre_hu + self.width_hu // 2
 
 
@@ -62,14 +62,15 @@ PAPER_WINDOWS: tuple[Window, ...] = (BRAIN, SUBDURAL, SOFT_TISSUE)
 def apply_windows(
     hu: NDArray[np.int16], windows: Sequence[Window], *, out: NDArray[np.float32] | None = None
 ) -> NDArray[np.float32]:
-    """Map HU to one channel a window, each in [0, 1].
+    """Map HU to one channel for each window, with values in [0, 1].
 
     Each element is computed by itself, so a slice gives the same bits alone and in a batch.
 
     Args:
-        hu: Any shape, int16, HU.
-        windows: At least one.
-        out: Where to put the channels: `hu.shape + (len(windows),)`, float32; None: a new array.
+        hu: int16 HU of any shape.
+        windows: Windows to apply, at least one, in channel order.
+        out: Array to write the channels to, `hu.shape + (len(windows),)` float32; None for a new
+            array.
 
     Returns:
         `hu.shape + (len(windows),)`, float32, in [0, 1]; `out`, where it was given.

@@ -48,7 +48,7 @@ _DERIVED = re.compile(
 
 
 def plain_text(text: str) -> str:
-    """Return text in capitals without accents, with blanks for `^`, `_` and dots.
+    """Normalise text for comparison: capitals without accents, blanks for `^`, `_` and dots.
 
     Example:
         >>> plain_text("Schädel^nativ")
@@ -60,7 +60,7 @@ def plain_text(text: str) -> str:
 
 
 def names_head(text: str) -> bool:
-    """Return whether a body part or description is of a head.
+    """Return whether a body part or description names the head, in one of several languages.
 
     Example:
         >>> [names_head(part) for part in ("HEAD^ROUTINE", "Crâne", "CHEST", "THORAX")]
@@ -95,7 +95,7 @@ def hints_at_contrast(text: str) -> bool:
 
 
 def is_agent(text: str) -> bool:
-    """Return whether ContrastBolusAgent names an agent, and does not say that there was none.
+    """Return whether a value of ContrastBolusAgent names an agent; False for `none` and the like.
 
     Example:
         >>> [is_agent(one) for one in ("OMNIPAQUE 350", "none", "ohne KM", "", "C-")]
@@ -106,10 +106,10 @@ def is_agent(text: str) -> bool:
 
 
 def hints_at_sharp_kernel(text: str) -> bool:
-    """Return whether the name of a series speaks of bone or another sharp kernel."""
+    """Return whether the name of a series suggests a bone or another sharp kernel."""
     return _SHARP.search(plain_text(text)) is not None
 
 
 def hints_at_derived(text: str) -> bool:
-    """Return whether the name of a series speaks of images made from slices, or of scouts."""
+    """Return whether the name of a series suggests derived images (3D, MPR, MIP) or a scout."""
     return _DERIVED.search(plain_text(text)) is not None

@@ -34,30 +34,31 @@ MODEL_FILE = "model.tflite"
 MANIFEST_FILE = "manifest.json"
 CARD_FILE = "model-card.md"
 EMBEDDED = Path(__file__).resolve().parents[1] / "assets" / "bundle"
-"""The bundle that is shipped with ichlite."""
+"""Folder of the bundle that is shipped with ichlite."""
 EMBEDDED_WORD = "embedded"
-"""What a command calls it, where there is no such folder."""
+"""Word that stands for the shipped bundle in place of a folder, unless there is such a folder."""
 
 CHANNELS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A model and all that is needed to read with it.
+    """A model with the windows, calibration and thresholds that are needed to read scans with it.
 
     Attributes:
-        name, version: As in the manifest.
-        path: The folder.
-        manifest: The whole manifest.
-        windows: The input channels, in order.
-        calibration: Logits to probabilities.
-        rule: Slices to scan, with the thresholds of `operating_point`.
-        model: The bytes of `model.tflite`, whose hash was checked.
-        operating_points: The threshold of each class, by name of the operating point.
-        operating_point: The one that `rule` decides by.
-        brain_level_hu: Level to which a scan's brain is brought before the model sees it; None
+        name, version: Name and version in the manifest.
+        path: Folder of the bundle.
+        manifest: The whole manifest (`manifest.json`).
+        windows: HU windows of the model's input channels, in order.
+        calibration: Parameters that turn logits into probabilities.
+        rule: How probabilities of slices become those of the scan, with the thresholds of
+            `operating_point`.
+        model: Content of `model.tflite`, whose hash was checked.
+        operating_points: Name of each operating point → threshold of each class, in [0, 1].
+        operating_point: Name of the operating point that `rule` decides by.
+        brain_level_hu: Median HU to which a scan's brain is shifted before the model sees it; None
             for a model that takes HU as they are.
-        map: What the model's second output is.
+        map: Description of the model's second output, an activation or a lesion map.
     """
 
     name: str
@@ -75,14 +76,17 @@ class Bundle:
 
     @property
     def label(self) -> str:
-        """Name and version, as results carry it."""
+        """Name and version in one text, by which results name the bundle."""
         return f"{self.name} {self.version}"
 
     def at(self, operating_point: str) -> Bundle:
-        """Return the bundle set to decide at another of its operating points.
+        """Return a copy of the bundle that decides at another of its operating points.
+
+        Args:
+            operating_point: Name of the operating point, such as `high_sensitivity`.
 
         Raises:
-            UnknownName: The bundle has no such point; the line lists those that it has.
+            UnknownName: The bundle has no such operating point; the message lists those it has.
 
         Example:
             >>> load_bundle().at("balanced").operating_point
@@ -100,9 +104,11 @@ class Bundle:
 
 
 def bundle_folder(path: Path | str | None) -> Path:
-    """Return the folder of a bundle: that of the embedded one for None or the word `embedded`.
+    """Return the folder of a bundle that a path names.
 
-    A folder that has that word for its name is taken itself.
+    Args:
+        path: Folder of a bundle; None, or the word `embedded` where there is no folder of that
+            name, for the bundle that is shipped with ichlite.
 
     Example:
         >>> bundle_folder("embedded") == EMBEDDED
@@ -114,16 +120,17 @@ def bundle_folder(path: Path | str | None) -> Path:
 
 
 def load_bundle(path: Path | str | None = None) -> Bundle:
-    """Return the bundle in a folder, read and checked.
+    """Load a bundle from its folder and check every file by its hash.
 
     Args:
         path: Folder with `manifest.json`; None or `embedded` for the embedded bundle.
 
     Returns:
-        The bundle; every file it lists has the hash it lists.
+        The bundle, at its balanced operating point.
 
     Raises:
-        BundleError: Missing, incomplete, changed, or made for another version of ichlite.
+        BundleError: The bundle is missing, incomplete, changed, or made for another version of
+            ichlite.
 
     Example:
         >>> load_bundle().path == EMBEDDED
@@ -150,15 +157,15 @@ def load_bundle(path: Path | str | None = None) -> Bundle:
 
 
 def bundle_of(folder: Path, manifest: BundleManifest, model: bytes) -> Bundle:
-    """Return the bundle that a manifest and the bytes of a model make.
+    """Make a bundle from its manifest and the content of its model file.
 
     Args:
-        folder: The bundle's, for messages and its other files.
-        manifest: Already checked against the files.
+        folder: Folder of the bundle, for messages and for its other files.
+        manifest: Manifest, already checked against the files.
         model: Content of `model.tflite`.
 
     Raises:
-        UnknownName: A rule that this version does not know.
+        UnknownName: The manifest names a rule that this version does not know.
     """
     windows = manifest.input.windows
     return Bundle(
@@ -177,12 +184,20 @@ def bundle_of(folder: Path, manifest: BundleManifest, model: bytes) -> Bundle:
 
 
 def calibration_of(spec: CalibrationSpec) -> Calibration:
-    """Return the calibration that a manifest describes."""
+    """Convert the calibration of a bundle's manifest to the one that `decide` takes."""
     return Calibration(spec.temperature, spec.bias)
 
 
 def rule_of(spec: DecisionSpec) -> Rule:
-    """Return the rule that a manifest describes, at its balanced operating point."""
+    """Convert the decision rule of a bundle's manifest to the one that `decide` takes.
+
+    Args:
+        spec: Entry `decision` of the manifest.
+
+    Returns:
+        The rule with the thresholds of the balanced operating point; 30 mm of evidence where the
+        manifest does not state it.
+    """
     return Rule(
         neighbour_weights=spec.neighbour_weights,
         any_rule=spec.any_rule,

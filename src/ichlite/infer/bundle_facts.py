@@ -20,7 +20,10 @@ _PACKAGES = ("ai-edge-litert", "numpy", "pydicom", "pillow")
 
 
 def bundle_facts(bundle: Bundle) -> dict[str, dict[str, Any]]:
-    """Return the facts of a bundle by section, ready for JSON.
+    """Return the facts about a bundle and its software as JSON-ready values, by section.
+
+    Args:
+        bundle: Bundle to describe; its model is loaded for the data type of its input.
 
     Example:
         >>> from ichlite.infer.bundle import load_bundle
@@ -73,7 +76,7 @@ def bundle_facts(bundle: Bundle) -> dict[str, dict[str, Any]]:
 
 
 def model_card(bundle: Bundle) -> str:
-    """Return the model card of a bundle, an empty text when it has none."""
+    """Return the Markdown text of a bundle's model card; empty where the bundle has none."""
     if CARD_FILE not in bundle.manifest.files:
         return ""
     return (bundle.path / CARD_FILE).read_text(encoding="utf-8", errors="replace")

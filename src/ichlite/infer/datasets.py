@@ -21,13 +21,20 @@ if TYPE_CHECKING:
 
 @contextmanager
 def as_paths(given: Paths) -> Iterator[list[str]]:
-    """Yield paths, data sets among them written to a folder that is gone afterwards.
+    """Write pydicom data sets to temporary files, so that all inputs are read from paths.
 
     There is one way from bytes to pixels, and so one result, whoever opened the file. The files are
-    named by their place in the list: `dataset-0001` is the first.
+    named by their place in the list: `dataset-0001` is the first. They are deleted at the end of
+    the `with` block.
+
+    Args:
+        given: One path or pydicom data set, or a sequence of them.
+
+    Yields:
+        The paths, in the order given.
 
     Raises:
-        UsageError: One of them is neither a path nor a data set that DICOM can hold.
+        UsageError: An input is neither a path nor a data set that can be written as DICOM.
     """
     several = cast("Sequence[PathOrDataset]", given if _is_list(given) else [given])
     if all(isinstance(one, str | os.PathLike) for one in several):

@@ -27,27 +27,27 @@ from ichlite.errors import InputError, check_name
 from ichlite.labels import ANY, CLASSES, NAMES
 
 TOP_SLICES = 3
-"""Slices that `top3_mean` averages: a bleed of 1 cm shows on two to four 5 mm slices."""
+"""Number of slices that `top3_mean` averages: a bleed of 1 cm shows on two to four 5 mm slices."""
 
 EVIDENCE_MM = 30.0
-"""Head that counts as one piece of evidence: of 5 to 40 mm what calibrates scans best out of fold
-(docs/log.md). It moves probabilities and never the order of scans."""
+"""Length of head that `noisy_or` takes as one piece of evidence, in mm: of 5 to 40 mm what
+calibrates scans best out of fold (docs/log.md). It moves probabilities, not the order of scans."""
 
 HEAD_MM = 120.0
-"""Length of a whole head. A scan that shows less of it is taken by `noisy_or` to look the same in
-the rest: slices that are missing take no evidence away."""
+"""Length of a whole head, in mm. `noisy_or` takes the part that a shorter scan does not show to
+look like the part that it shows: missing slices take no evidence away."""
 
 USUAL_SPACING_MM = 5.0
-"""Length of head that a slice stands for where its place is not known."""
+"""Length of head, in mm, that a slice stands for where its position is not known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """How logits become probabilities, per subtype in the order of `labels.SUBTYPES`.
+    """Parameters of p = sigmoid(logit / temperature + bias), for each subtype.
 
     Attributes:
-        temperature: Positive divisors of the logits.
-        bias: Added after the division.
+        temperature: Positive divisors of the logits, five in the order of `labels.SUBTYPES`.
+        bias: Numbers added after the division, in the same order.
     """
 
     temperature: tuple[float, ...] = (1.0,) * len(NAMES)
@@ -56,7 +56,9 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """How slices become a scan. The default is what told scans apart best out of fold (ADR 20).
+    """How probabilities of slices become those of their scan, and when a scan is positive.
+
+    The default is the rule that told scans apart best out of fold (ADR 20).
 
     Attributes:
         neighbour_weights: Weights of the slices around a slice, itself in the middle; an odd count.
@@ -65,8 +67,8 @@ class Rule:
         scan_rule: `max`: the highest slice; `top3_mean`: mean of the three highest slices;
             `noisy_or`: 1 - product of (1 - p) ** (mm that the slice stands for / `evidence_mm`),
             where what is missing of `HEAD_MM` counts as looking like what is shown.
-        evidence_mm: Head that counts as one piece of evidence, for `noisy_or`; over 0.
-        thresholds: Probability from which a scan counts as positive, of `any` and each subtype.
+        evidence_mm: Length of head that `noisy_or` counts as one piece of evidence; over 0.
+        thresholds: Class (`any` or a subtype) → probability from which a scan is positive for it.
     """
 
     neighbour_weights: tuple[float, ...] = (0.25, 0.5, 0.25)
@@ -81,7 +83,7 @@ class Rule:
 
     @property
     def spec(self) -> RuleSpec:
-        """All but the thresholds, as documents have it."""
+        """The rule without its thresholds, as JSON documents contain it."""
         return RuleSpec(
             neighbour_weights=self.neighbour_weights,
             any_rule=self.any_rule,
@@ -90,7 +92,10 @@ class Rule:
         )
 
     def threshold(self, name: str) -> float:
-        """Return the threshold of `any` or of a subtype.
+        """Return the probability from which a scan is positive for `any` or for a subtype.
+
+        Args:
+            name: `any` or the name of a subtype.
 
         Example:
             >>> Rule(thresholds={"any": 0.3}).threshold("any")
@@ -101,13 +106,13 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What the logits of a scan mean.
+    """Calibrated probabilities of a scan and its slices, and whether the scan is urgent.
 
     Attributes:
-        slices: The smoothed probability of `any` and each subtype, one mapping per slice.
-        scan: The probability of `any` and each subtype.
-        urgent: Scan `any` reaches its threshold. False is no all-clear: whether the slices are a
-            whole head is for the caller to say.
+        slices: For each slice, class (`any` and each subtype) → smoothed probability.
+        scan: Class → probability of the whole scan.
+        urgent: Whether the scan's probability of `any` reaches its threshold. False is no
+            all-clear: the caller must know whether the slices show a whole head.
     """
 
     slices: tuple[Mapping[str, float], ...]
@@ -116,14 +121,14 @@ class Decision:
 
 
 def calibrate(logits: NDArray[np.floating], calibration: Calibration) -> NDArray[np.float64]:
-    """Return the calibrated probabilities of logits.
+    """Convert logits to calibrated probabilities: sigmoid(logit / temperature + bias).
 
     Args:
         logits: (..., 5), subtypes in the order of `labels.SUBTYPES`.
-        calibration: The bundle's.
+        calibration: Temperature and bias of each subtype.
 
     Returns:
-        (..., 5) in [0, 1].
+        (..., 5) float64 in [0, 1].
 
     Raises:
         InputError: A logit is NaN or infinite; it is never read as a negative.
@@ -145,7 +150,7 @@ def calibrate(logits: NDArray[np.floating], calibration: Calibration) -> NDArray
 
 
 def sigmoid(scores: ArrayLike) -> NDArray[np.float64]:
-    """Return 1 / (1 + exp(-score)) of each score, which nothing overflows.
+    """Return the logistic function 1 / (1 + exp(-x)) of each score, without overflow.
 
     Example:
         >>> sigmoid([-1000.0, 0.0, 1000.0]).tolist()
@@ -160,11 +165,12 @@ def sigmoid(scores: ArrayLike) -> NDArray[np.float64]:
 def smooth(
     probabilities: NDArray[np.float64], weights: tuple[float, ...], breaks: Sequence[int] = ()
 ) -> NDArray[np.float64]:
-    """Return the weighted mean of each slice's probabilities and those of its true neighbours.
+    """Smooth probabilities along the scan by a weighted mean over adjacent slices.
 
     Args:
         probabilities: (slice, 5), in order along the slice normal.
-        weights: An odd count, itself in the middle, with a positive middle.
+        weights: Weights of a slice and its neighbours: an odd number of them, the slice's own,
+            which is positive, in the middle.
         breaks: Indices of slices whose successor is not the next slice of the head, ascending: a
             gap lies between them, or both lie at one place. Nothing is averaged across a break.
 
@@ -195,7 +201,7 @@ def any_probability(probabilities: NDArray[np.float64], rule: AnyRule) -> NDArra
 
     Args:
         probabilities: (slice, 5) in [0, 1], of the subtypes.
-        rule: `max` or `noisy_or`, as in `Rule.any_rule`.
+        rule: `max` (the largest subtype) or `noisy_or` (1 - product of 1 - p).
 
     Returns:
         (slice,) in [0, 1].
@@ -214,12 +220,16 @@ def any_probability(probabilities: NDArray[np.float64], rule: AnyRule) -> NDArra
 def scan_probability(
     probabilities: NDArray[np.float64], rule: Rule, extents_mm: NDArray[np.float64] | None = None
 ) -> NDArray[np.float64]:
-    """Return the scan's probability of each class.
+    """Combine the probabilities of a scan's slices into one for the scan, for each class.
 
     Args:
         probabilities: (slice, class) in [0, 1], smoothed.
-        rule: Used are its `scan_rule` and `evidence_mm`.
-        extents_mm: (slice,) head that each slice stands for, from `slice_extents_mm`; None: 5 mm.
+        rule: Rule whose `scan_rule` and `evidence_mm` are used.
+        extents_mm: (slice,) length of head that each slice stands for, from `slice_extents_mm`;
+            None for 5 mm each. Only `noisy_or` uses it.
+
+    Returns:
+        (class,) float64 in [0, 1].
 
     Example:
         >>> column = np.array([[0.1], [0.9], [0.6], [0.3]])
@@ -248,10 +258,11 @@ def slice_extents_mm(
 
     Args:
         positions_mm: (slice,) along the slice normal, ascending; none of them NaN.
-        breaks: As `smooth` takes them. What lies in a gap is nobody's.
+        breaks: Indices of slices before a gap, as `smooth` takes them. No slice stands for what
+            lies in a gap.
 
     Returns:
-        (slice,) mm, over 0. A slice at an end reaches as far beyond as towards its neighbour; one
+        (slice,) mm, over 0. A slice at an end extends as far outwards as towards its neighbour; one
         without a neighbour stands for the median distance of the others, or for 5 mm.
 
     Example:
@@ -276,18 +287,18 @@ def decide(
     breaks: Sequence[int] = (),
     positions_mm: Sequence[float] | NDArray[np.floating] | None = None,
 ) -> Decision:
-    """Return what the logits of one scan mean.
+    """Decide from the logits of a scan's slices: probabilities, and whether the scan is urgent.
 
     Args:
         logits: (slice, 5), slices in order along the slice normal, subtypes in the order of
             `labels.SUBTYPES`.
-        calibration: The bundle's.
-        rule: The bundle's.
-        breaks: Indices of slices whose successor is no neighbour, as `smooth` takes them.
+        calibration: Temperature and bias of each subtype, of the bundle.
+        rule: How slices become a scan, and the thresholds, of the bundle.
+        breaks: Indices of slices whose successor is not adjacent, as `smooth` takes them.
         positions_mm: (slice,) along the slice normal, ascending; None where unknown.
 
     Raises:
-        InputError: No slices, not five subtypes, or a logit that is not finite.
+        InputError: There are no slices, not five subtypes, or a logit is not finite.
 
     Example:
         >>> rule = Rule(thresholds={"any": 0.5})

@@ -16,25 +16,25 @@ from numpy.typing import NDArray
 from ichlite.ct.tensor import GRID
 
 LESION_LEVEL = 0.5
-"""Probability from which a place of a lesion map is shown."""
+"""Probability from which a cell of a lesion map is shown as blood."""
 
 TISSUE_HU = (0, 110)
-"""Water to clotted blood."""
+"""Range of HU, water to clotted blood, of pixels that may be blood."""
 
 LEAST_TISSUE = 0.5
-"""Share of tissue in a cell, below which it is bone or air and no lesion map marks it."""
+"""Share of pixels in `TISSUE_HU` below which a cell is bone or air and is never marked as blood."""
 
 
 def holds_tissue(hu: NDArray[np.int16], rows: int, columns: int) -> NDArray[np.bool_]:
-    """Return which cells of a map hold tissue that may be blood, not bone and air alone.
+    """Return which cells of a lesion map cover tissue that may be blood, not mostly bone or air.
 
     Args:
         hu: (slice, 256, 256) int16 HU.
-        rows: Of the map; they divide 256.
-        columns: The same.
+        rows: Rows of the map; a divisor of 256.
+        columns: Columns of the map; a divisor of 256.
 
     Returns:
-        (slice, rows, columns).
+        (slice, rows, columns) bool.
 
     Example:
         >>> bone = np.full((1, 256, 256), 900, np.int16)
@@ -49,10 +49,10 @@ def holds_tissue(hu: NDArray[np.int16], rows: int, columns: int) -> NDArray[np.b
 
 
 def enlarged(cells: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return a slice's map of one subtype at each pixel of the model's grid.
+    """Enlarge a slice's map of one subtype to the 256x256 grid by bilinear interpolation.
 
     Args:
-        cells: (row, column) float32 in [0, 1].
+        cells: (row, column) float32 in [0, 1], one value for each cell of the map.
 
     Returns:
         (256, 256) float32 in [0, 1], bilinear between the centres of the cells.

@@ -21,7 +21,7 @@ from ichlite.ct.windows import PAPER_WINDOWS
 from ichlite.infer.decision import HEAD_MM, TOP_SLICES, USUAL_SPACING_MM
 
 SIGNATURE = "serving_default"
-"""Key of the one signature of a model file, as converters call it."""
+"""Key of the single signature of a LiteRT model file."""
 
 BRAIN_LEVEL = BrainLevelSpec(
     block=BLOCK,
@@ -31,7 +31,7 @@ BRAIN_LEVEL = BrainLevelSpec(
     brain_to_hu=BRAIN_HU[1],
     least_blocks=LEVEL_BLOCKS,
 )
-"""The numbers of `ct.brain_level.brain_level_hu`."""
+"""Constants of `ct.brain_level.brain_level_hu`, for programs that repeat its steps."""
 
 _HU = (
     "hu = floor(stored * RescaleSlope + RescaleIntercept + 0.5), clipped to [hu_min, hu_max]; "
@@ -76,11 +76,11 @@ _DECISION: Steps = {
 
 
 def describe_input(brain_level_hu: float | None, tensor: TensorSpec | None = None) -> InputSpec:
-    """Return what a model takes, as a manifest has it.
+    """Make the entry `input` of a bundle's manifest: grid, windows and preprocessing steps.
 
     Args:
-        brain_level_hu: Level that scans are brought to; None: HU as they are.
-        tensor: The input of the model file; None: not described yet.
+        brain_level_hu: Median HU that a scan's brain is shifted to; None for HU as they are.
+        tensor: Input tensor of the model file; None to leave tensor and steps out.
 
     Example:
         >>> shape = (1, 256, 256, 3)
@@ -116,12 +116,15 @@ def describe_input(brain_level_hu: float | None, tensor: TensorSpec | None = Non
 
 
 def describe_output(output: OutputSpec, logits: TensorSpec, map_tensor: TensorSpec) -> OutputSpec:
-    """Add to a model's outputs their tensors, and in words the steps from these to calls.
+    """Make the entry `output` of a bundle's manifest: its tensors and the steps to a call.
 
     Args:
-        output: Kind and cells of the map.
-        logits: The tensor (1, 5) of the model file.
-        map_tensor: The tensor of the map.
+        output: Description of the map: its kind, rows and columns.
+        logits: Tensor of the logits, (1, 5), in the model file.
+        map_tensor: Tensor of the map, (1, rows, columns, 5), in the model file.
+
+    Returns:
+        A copy of `output` with the tensors, the signature and the steps in words.
     """
     return structs.replace(
         output, logits=logits, map_tensor=map_tensor, signature=SIGNATURE, steps=_DECISION

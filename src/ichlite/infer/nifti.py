@@ -38,10 +38,10 @@ NOTES = (
     "a NIfTI volume: its values are taken for Hounsfield units",
     "a NIfTI volume: no tube voltage, kernel, contrast or age to check",
 )
-"""What is said of every result of a volume."""
+"""Notes that every result of a NIfTI volume carries."""
 
 LEAST_AIR = 0.01
-"""Share of a head scan's voxels that are air: around 0.5 of a square image."""
+"""Least share of air among a volume's voxels; in a head scan it is around 0.5."""
 
 _RIGHT_ANGLE = 1e-2
 """Cosine up to which rows and columns are perpendicular; the input check has the same."""
@@ -58,7 +58,13 @@ _NO_LAYOUT = PixelLayout("", 0, None, 16, 16, 15, 1)
 def volumes_among(
     skipped: Iterable[SkippedFile],
 ) -> tuple[list[str], tuple[SkippedFile, ...]]:
-    """Part NIfTI volumes, by their names, from other files that are no DICOM images.
+    """Separate NIfTI volumes, known by their file names, from other files that are not DICOM.
+
+    Args:
+        skipped: Files that `find_series` could not use.
+
+    Returns:
+        Two values: paths of the volumes that exist, and the other files.
 
     Example:
         >>> from ichlite.samples import GE_HEAD
@@ -76,7 +82,15 @@ def volumes_among(
 
 
 def read_volumes(paths: Iterable[str]) -> Iterable[HeadVolume | SkippedFile]:
-    """Yield each NIfTI volume, or why it cannot be read; one volume in two files is read once."""
+    """Read NIfTI volumes one after the other; a volume that is in two files is read once.
+
+    Args:
+        paths: Paths of .nii or .nii.gz files.
+
+    Yields:
+        The volume of each file; or a `SkippedFile` that says why it is not read: it is a copy, a
+        lesion map of ichlite, or cannot be read.
+    """
     known: dict[str, str] = {}
     for path in paths:
         try:
@@ -97,18 +111,20 @@ def read_volumes(paths: Iterable[str]) -> Iterable[HeadVolume | SkippedFile]:
 
 
 def read_nifti(path: str) -> HeadVolume:
-    """Read a NIfTI volume on the model's grid.
+    """Read a NIfTI volume as HU on the model's 256x256 grid, as if it were a DICOM series.
 
-    Its study and series UIDs are made of its voxels and their places: the same for the same volume
-    in whatever file, stored in whatever order. Slice k from the feet has the name `PATH#k`.
+    Study and series UIDs are derived from the voxels and their positions: they are the same for the
+    same volume in whatever file, stored in whatever order. Slice k from the feet has the path
+    `PATH#k`.
 
     Args:
         path: A .nii or .nii.gz file.
 
     Raises:
         MissingExtra: nibabel is not installed; it comes with `ichlite[nifti]`.
-        UnreadableFile: No single NIfTI volume, damaged, too large, or without a known orientation.
-        HounsfieldError: Its values cannot be HU.
+        UnreadableFile: The file is not a single NIfTI volume, is damaged or too large, or does not
+            state its orientation.
+        HounsfieldError: The values cannot be HU.
     """
     need_nibabel()
     file = Path(path)

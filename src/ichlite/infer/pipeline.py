@@ -50,15 +50,15 @@ def read_paths(
     operating_point: str | None = None,
     every_series: bool = False,
 ) -> ReadResult:
-    """Return a result for each study under paths, and a reason for each other series and file.
+    """Read all studies in files and folders: a result for each, a reason for all that is not read.
 
     Args:
         paths: A file or folder, or several; folders are searched through all sub-folders. Files
             of DICOM, or NIfTI volumes (.nii, .nii.gz; needs `ichlite[nifti]`). Or pydicom data
             sets, with their pixels.
-        bundle: The model, or its folder; None for the embedded one.
-        force: Judge series that the gate refused; what has no HU, or mixes patients or studies,
-            is still not judged.
+        bundle: Bundle with the model, or its folder; None for the embedded one.
+        force: Judge series that the input check refused; what has no HU, or mixes patients or
+            studies, is still not judged.
         threads: Threads that read files and run the model, no more than there are cores; the
             result is the same for any number.
         keep_pixels: Keep each series' HU and activation maps in its result.
@@ -71,7 +71,7 @@ def read_paths(
         every_series: Read each series by itself, and choose none.
 
     Returns:
-        Results in a stable order, whatever the order and names of the files.
+        Results sorted by study and series UID, whatever the order and names of the files.
 
     Raises:
         UsageError: The bundle has no such operating point.
@@ -106,7 +106,18 @@ def read_with(
     pixels_for_visit: bool = False,
     every_series: bool = False,
 ) -> ReadResult:
-    """Return what `read_paths` does, by a reader that is loaded once for many readings."""
+    """Read all studies as `read_paths` does, with a `Reader` that is kept for many calls.
+
+    Args:
+        reader: Reader with its bundle, operating point and threads.
+        paths: See `read_paths`.
+        force: See `read_paths`.
+        keep_pixels: See `read_paths`.
+        visit: See `read_paths`.
+        progress: See `read_paths`.
+        pixels_for_visit: See `read_paths`.
+        every_series: See `read_paths`.
+    """
     with as_paths(paths) as files:
         findable, skipped = _findable(files)
         found: tuple[Series, ...] = ()
@@ -158,22 +169,22 @@ def read_scan(
     keep_pixels: bool = False,
     operating_point: str | None = None,
 ) -> Analysed:
-    """Return the result of the one readable head CT series of a file or folder.
+    """Read a single head CT scan from a file or folder.
 
     Args:
         path: File or folder; a NIfTI volume; or the pydicom data sets of one study.
-        bundle: The model, or its folder; None for the embedded one.
-        force: Judge the series although the gate objects.
+        bundle: Bundle with the model, or its folder; None for the embedded one.
+        force: Judge the series although the input check refuses it.
         threads: Threads that read files and run the model.
-        keep_pixels: Keep its HU and activation maps in the result.
-        operating_point: As in `read_paths`.
+        keep_pixels: Keep the HU and activation maps in the result.
+        operating_point: See `read_paths`.
 
     Returns:
-        The series' result. `urgent` is None for a scan that is not urgent and cannot be cleared:
-        see its `not_cleared`.
+        The result of the series that was analysed. `urgent` is None for a scan that is not urgent
+        and cannot be cleared: see its `not_cleared`.
 
     Raises:
-        SeriesError: There is no series that was analysed, or more than one.
+        SeriesError: No series could be analysed, or more than one was.
         UsageError: The bundle has no such operating point.
         BundleError: The bundle cannot be used.
 

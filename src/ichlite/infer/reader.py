@@ -30,18 +30,19 @@ NOT_FORCED = "force does not apply: one result cannot stand for two patients or 
 
 
 class Reader:
-    """A bundle made ready to read series after series, on one thread or more.
+    """A reader of CT series: a bundle with its model loaded, on one thread or more.
 
     The result does not depend on the number of threads: each slice is read and judged by itself,
-    by a model of its thread's own.
+    and each thread has a model of its own.
 
     Args:
         bundle: Checked bundle, or the folder of one; None for the embedded one.
         threads: Threads that read files and run the model; never more than there are cores.
-        operating_point: The thresholds to decide by, one of the bundle's.
+        operating_point: Name of the bundle's operating point to decide by; None for the one that
+            the bundle is set to.
 
     Raises:
-        UsageError: No threads, or no such operating point.
+        UsageError: `threads` is less than 1, or the bundle has no such operating point.
         BundleError: The bundle cannot be used.
 
     Example:
@@ -84,17 +85,20 @@ class Reader:
         keep_pixels: bool = False,
         volume: HeadVolume | None = None,
     ) -> ScanResult:
-        """Return the result of a series, or why there is none. Raises nothing for bad input.
+        """Read and judge one CT series; bad input raises nothing.
 
-        A scan that is not the whole of a head, or is a child's, can be urgent and is never cleared:
-        `urgent` is then None, and `not_cleared` says why.
+        A scan that does not show the whole head, or is a child's, can be urgent and is never
+        cleared: where it is not urgent, `urgent` is None. `not_cleared` says why.
 
         Args:
-            series: As `find_series` made it.
-            force: Judge it although the gate objects; the objections stay in `reasons`. Slices of
-                two patients or studies are never judged as one scan.
-            keep_pixels: Keep HU and maps, for a report.
-            volume: The pixels of the series, where they are in no DICOM files; None to read these.
+            series: Series from `find_series`.
+            force: Judge the series although the input check refuses it; the objections stay in
+                `reasons`. Slices of two patients or studies are never judged as one scan.
+            keep_pixels: Keep HU and maps in the result, for a report.
+            volume: HU of the series where it has no DICOM files; None to read the files.
+
+        Returns:
+            The result; `NotAnalysed` with the reasons where the series could not be judged.
         """
         with self._spread.turns():
             return guarded(
@@ -184,7 +188,7 @@ class Reader:
 
 
 def usable_cores() -> int:
-    """Return the number of cores that this process may use."""
+    """Return the number of CPU cores that this process may use, by its affinity where known."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -199,7 +203,15 @@ def _mixes_people(series: Series) -> bool:
 
 
 def guarded(series: Series, work: Callable[[], _T]) -> _T | NotAnalysed:
-    """Return what work on a series gives, or the series as not analysed where it fails."""
+    """Call a function on a series and turn any exception into a `NotAnalysed` result.
+
+    Args:
+        series: Series that the work is on, for the result.
+        work: Function without arguments.
+
+    Returns:
+        What `work` returns; the series as not analysed, with the reason, where it raises.
+    """
     try:
         return work()
     except IchliteError as error:

@@ -45,10 +45,10 @@ class SliceScores:
     """Calibrated probabilities of one slice.
 
     Attributes:
-        file: The path as given.
-        position_mm: Along the slice normal; None when the file does not say.
-        probabilities: In [0, 1], of `any` and each subtype name.
-        frame: Number of the frame in a file of several, from 1; None in a file of its own.
+        file: Path of the file as the caller gave it.
+        position_mm: Position along the slice normal in mm; None when the file does not state it.
+        probabilities: Class (`any` and each subtype) → probability in [0, 1].
+        frame: Number of the frame, from 1, in a multi-frame file; None in a file of one slice.
     """
 
     file: str
@@ -62,23 +62,24 @@ class Analysed:
     """The result of a series that was analysed.
 
     Attributes:
-        study, series: UIDs.
-        files: The files that the result is about; those left out of it are in `left_out`.
+        study, series: StudyInstanceUID and SeriesInstanceUID.
+        files: Paths of the files that were judged; those left out are in `left_out`.
         reasons: Lines for people: what the input check objected to, where it was overruled by
             `force`, then the lines of `not_cleared`; empty for a whole adult head.
-        scan: The scan's probability of `any` and each subtype name.
-        slices: Feet to head.
+        scan: Class (`any` and each subtype) → probability of the whole scan, in [0, 1].
+        slices: Probabilities of each slice, feet to head.
         urgent: True when `any` reaches the threshold; False when it does not and the scan can be
             cleared; None when it does not and the scan cannot be cleared.
         notes: Repairs and remarks, one line each.
         complete: Whether the whole head was judged.
         not_cleared: Why the scan is never "not flagged", one line a reason: `incomplete: …`,
             `child: …`. Empty when a low probability clears it.
-        operating_point, threshold: What `urgent` was decided by.
+        operating_point, threshold: Name of the operating point and its threshold of `any`, in
+            [0, 1], by which `urgent` was decided.
         left_out: Files of the series that were not judged, each with its reason.
         breaks: Gaps, as indices into `slices`: i stands for one between slices i and i + 1, where
             another slice is missing or both lie at one place.
-        logits: (slice, subtype) float32, of the model, before calibration.
+        logits: (slice, subtype) float32, output of the model before calibration.
         hu: The volume that was judged, (slice, row, column) int16 HU; None unless asked for.
         activation_maps: (slice, map row, map column, subtype) float32, logits of the model's
             second output, which is an activation or a lesion map (`contracts.bundle.OutputSpec`);
@@ -123,7 +124,7 @@ class Analysed:
 
     @property
     def spacing_mm(self) -> tuple[float, float, float] | None:
-        """Distances of voxels of `hu` along slice, row and column; None where not known."""
+        """Voxel spacing of `hu` in mm: between slices, rows and columns; None where not known."""
         if self.affine is None:
             return None
         along_slices, down, right = np.linalg.norm(self.affine[:3, :3], axis=0).tolist()
@@ -145,18 +146,27 @@ class Analysed:
         return np.where(tissue[..., None], probabilities, np.float32(0))
 
     def save_html(self, path: str | os.PathLike[str], *, identifiers: bool = False) -> None:
-        """Write a page with a viewer on this scan alone, as `ReadResult.save_html` does."""
+        """Write an HTML report with a viewer of this scan alone.
+
+        Args:
+            path: See `ReadResult.save_html`.
+            identifiers: See `ReadResult.save_html`.
+
+        Raises:
+            UsageError: See `ReadResult.save_html`.
+            IchliteError: The page cannot be written.
+        """
         label = "" if self.model is None else self.model.label
         alone = ReadResult(label, (self,), self.left_out, model=self.model)
         alone.save_html(path, identifiers=identifiers)
 
     def save_lesion_map(self, path: str | os.PathLike[str], subtype: str | None = None) -> None:
-        """Write the lesion map as a NIfTI volume that lies over the head (needs `ichlite[nifti]`).
+        """Write the lesion map as a NIfTI volume in the scan's space (needs `ichlite[nifti]`).
 
         Args:
             path: A .nii or .nii.gz file.
-            subtype: Name of one, for a volume of three axes; None for all five along the fourth, in
-                the order of `ichlite.labels.SUBTYPES`.
+            subtype: Name of a subtype, for a volume of three axes; None for all five along a
+                fourth, in the order of `ichlite.labels.SUBTYPES`.
 
         Raises:
             MissingExtra: nibabel is not installed.
@@ -179,9 +189,10 @@ class NotAnalysed:
     """The result of a series that was not analysed: the reasons why.
 
     Attributes:
-        study, series: UIDs; no series where a whole study could not be read.
-        files: Its files.
-        reasons: Why, one line each; at least one.
+        study, series: StudyInstanceUID and SeriesInstanceUID; `series` is empty where a whole study
+            could not be read.
+        files: Paths of the files of the series.
+        reasons: Why it was not analysed, one line each; at least one.
         notes: Repairs and remarks, one line each.
         read_instead: UID of the series that was read for the study in its place; None where the
             study has no answer.
@@ -200,7 +211,7 @@ class NotAnalysed:
 
     @property
     def status(self) -> Literal["not_analysed", "not_chosen"]:
-        """Whether another series was read in its place."""
+        """`not_chosen` where another series of the study was read instead, else `not_analysed`."""
         return "not_analysed" if self.read_instead is None else "not_chosen"
 
     scan: ClassVar[None] = None
@@ -291,11 +302,11 @@ class ReadResult:
         return pd.DataFrame(rows)
 
     def save_html(self, path: str | os.PathLike[str], *, identifiers: bool = False) -> None:
-        """Write the page with a viewer that `ichlite read --html` writes, whole or not at all.
+        """Write an HTML report with a viewer, as `ichlite read --html` does, whole or not at all.
 
         Args:
-            path: The page; a report of ichlite that is there is replaced.
-            identifiers: Whether to name patients, dates and UIDs in the page.
+            path: File to write; an earlier report of ichlite there is replaced.
+            identifiers: Whether the page names patients, dates and UIDs.
 
         Raises:
             UsageError: The scans were read without `keep_pixels`, the result does not know its
@@ -329,8 +340,11 @@ class ReadResult:
 def by_urgency(studies: Iterable[ScanResult]) -> list[Analysed]:
     """Return the analysed results, most urgent first.
 
-    Urgent before not cleared before not flagged, then by the scan's `any`, ties by study and
-    series.
+    Urgent before not cleared before not flagged; within these by the scan's probability of `any`,
+    highest first, then by study and series UID.
+
+    Args:
+        studies: Results of any kind; those that were not analysed are left out.
     """
     analysed = [scan for scan in studies if isinstance(scan, Analysed)]
     return sorted(
@@ -340,19 +354,19 @@ def by_urgency(studies: Iterable[ScanResult]) -> list[Analysed]:
 
 
 def not_analysed(studies: Iterable[ScanResult]) -> list[NotAnalysed]:
-    """Return the series that have no result and none of another series instead, in their order."""
+    """Return the results of series that were not analysed and have no substitute, in order."""
     return [one for one in studies if isinstance(one, NotAnalysed) and not one.read_instead]
 
 
 def not_chosen(studies: Iterable[ScanResult]) -> list[NotAnalysed]:
-    """Return the series that were not read because another of their study was, in their order."""
+    """Return the results of series in whose place another of the study was read, in order."""
     return [one for one in studies if isinstance(one, NotAnalysed) and one.read_instead]
 
 
 def verdict(scan: ScanResult) -> str:
-    """Return the place of a result in the triage, in words.
+    """Return the triage category of a result in words, such as `urgent` or `not flagged`.
 
-    What was judged although the input check refused it says so: a forced number is no plain one.
+    A scan that was judged by force, although the input check refused it, has `, forced` appended.
 
     Example:
         >>> verdict(NotAnalysed(study="1", series="2", files=(), reasons=("a chest",)))
@@ -371,12 +385,12 @@ def verdict(scan: ScanResult) -> str:
 
 
 def objections(scan: Analysed) -> list[str]:
-    """Return what the gate held against a scan that was judged by force."""
+    """Return the objections of the input check to a scan that was judged by force; else none."""
     return [reason for reason in scan.reasons if reason not in scan.not_cleared]
 
 
 def shown_threshold(threshold: float) -> str:
-    """Return a threshold with two decimals, rounded up; see `shown_any`.
+    """Format a threshold with two decimals, rounded up (see `shown_any` for why).
 
     Example:
         >>> shown_threshold(0.4212), shown_threshold(0.25)
@@ -386,10 +400,14 @@ def shown_threshold(threshold: float) -> str:
 
 
 def shown_any(value: float, threshold: float) -> str:
-    """Return a scan's `any` with two decimals, which never contradict its call.
+    """Format a scan's probability of `any` with two decimals that never contradict its call.
 
-    What reaches the threshold is rounded up, as the threshold is, and what does not down: else
-    0.418 would stand as 0.42 beside "urgent from 0.42 on", and not be flagged.
+    A value that reaches the threshold is rounded up, as the threshold is, others down: else 0.418
+    would be shown as 0.42 beside "urgent from 0.42 on", and not be flagged.
+
+    Args:
+        value: Probability of `any`, in [0, 1].
+        threshold: Threshold of `any`, in [0, 1].
 
     Example:
         >>> shown_any(0.418, 0.42), shown_any(0.423, 0.42)
@@ -401,7 +419,9 @@ def shown_any(value: float, threshold: float) -> str:
 
 
 def reading_of(result: ReadResult) -> Reading:
-    """Return the document of a result: keys may be added to it, never renamed.
+    """Convert a result to the document that `ichlite read --json` prints.
+
+    Keys may be added to the document in later versions, never renamed.
 
     Example:
         >>> reading_of(ReadResult("b 1", (), ())).studies
@@ -422,7 +442,7 @@ def reading_of(result: ReadResult) -> Reading:
 
 
 def entry_of(scan: ScanResult) -> AnalysedEntry | NotAnalysedEntry | NotChosenEntry:
-    """Return the entry of a series in the document of a reading, whose fields it has by name."""
+    """Convert the result of a series to its entry in the document of `ichlite read --json`."""
     if isinstance(scan, NotAnalysed):
         kind = NotChosenEntry if scan.read_instead else NotAnalysedEntry
         return kind(**{name: getattr(scan, name) for name in kind.__struct_fields__})

@@ -24,10 +24,10 @@ from ichlite.labels import NAMES
 from ichlite.native_output import STDERR, native_output_held
 
 WINDOWS_SHAPE = (GRID, GRID, 3)
-"""Shape of one slice as `ct.tensor.model_input` returns it."""
+"""Shape of one slice's windows as `ct.tensor.model_input` returns them."""
 
 INPUT_SHAPES = ((1, *WINDOWS_SHAPE), (1, GRID, GRID, 4))
-"""Input shapes that a model may have: the windows, or these and a channel that it ignores."""
+"""Input shapes that a model may have: three windows, alone or with a channel that it ignores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,11 @@ class Quantization:
 
 
 def quantise(real: NDArray[np.float32], quantization: Quantization) -> NDArray[np.int8]:
-    """Return the nearest int8 values of real ones, halves to even, clipped to [-128, 127].
+    """Quantise real values to the nearest int8, halves to even, clipped to [-128, 127].
+
+    Args:
+        real: float32 of any shape.
+        quantization: Scale and zero point of the stored integers.
 
     Example:
         >>> quantise(np.array([0.0, 0.25, 1.0], np.float32), Quantization(1 / 255, -128)).tolist()
@@ -50,7 +54,11 @@ def quantise(real: NDArray[np.float32], quantization: Quantization) -> NDArray[n
 
 
 def dequantise(stored: NDArray[np.int8], quantization: Quantization) -> NDArray[np.float32]:
-    """Return the real values that int8 values stand for.
+    """Convert stored int8 values to the float32 values that they stand for.
+
+    Args:
+        stored: int8 of any shape.
+        quantization: Scale and zero point of the stored integers.
 
     Example:
         >>> dequantise(np.array([-128, 127], np.int8), Quantization(0.5, 27)).tolist()
@@ -61,15 +69,15 @@ def dequantise(stored: NDArray[np.int8], quantization: Quantization) -> NDArray[
 
 
 def stored_input(x: NDArray[np.float32], details: dict[str, Any]) -> NDArray[Any]:
-    """Return windows as they are to be stored in an input of the model.
+    """Convert windows to the data type and channels of the model's input tensor.
 
     Args:
-        x: (..., 3) float32 in [0, 1].
-        details: The input's, of `Interpreter.get_input_details()`: type, quantization, channels.
+        x: (..., 3) float32 in [0, 1], from `ct.tensor.model_input`.
+        details: Details of the input from `Interpreter.get_input_details()`.
 
     Returns:
-        (..., 3) float32 as it is, or int8; (..., 4) where the model has a channel more, with the
-        stored value of 0 in it.
+        (..., 3), or (..., 4) for a model with a fourth channel, which holds the stored value of 0;
+        float32 as given, or quantised to int8.
     """
     quantization = _quantization(details)
     stored: NDArray[Any] = x if quantization is None else quantise(x, quantization)
@@ -88,11 +96,12 @@ class Runtime:
 
     Args:
         bundle: Checked bundle.
-        threads: CPU threads of one inference.
+        threads: CPU threads of one inference, 1 or more.
 
     Raises:
         BundleError: The model file is no LiteRT model, or has other inputs or outputs than ichlite
             knows or the manifest says.
+        UsageError: `threads` is less than 1.
     """
 
     def __init__(self, bundle: Bundle, threads: int = 1) -> None:
@@ -114,45 +123,56 @@ class Runtime:
 
     @property
     def tensors(self) -> tuple[TensorSpec, TensorSpec, TensorSpec]:
-        """The input, the logits and the map of the model file, as a manifest describes them."""
+        """Descriptions of the model file's tensors: the input, the logits and the map."""
         return _spec(self._input), _spec(self._logits), _spec(self._map)
 
     @property
     def map_shape(self) -> tuple[int, int]:
-        """Rows and columns of the map."""
+        """Rows and columns of the model's map, such as (32, 32)."""
         rows, columns = self._map["shape"][1:3]
         return int(rows), int(columns)
 
     def run(self, x: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return the logits of one slice's windows and their map (`Bundle.map` says which).
+        """Run the model on the windows of one slice.
 
         Args:
             x: (256, 256, 3) float32 in [0, 1], from `ct.tensor.model_input`.
 
         Returns:
-            (5,) float32 logits and (rows, columns, 5) float32 logits of each place.
+            Two values: (5,) float32 logits of the slice, and (rows, columns, 5) float32 logits of
+            the map, an activation or a lesion map (`Bundle.map` says which).
+
+        Raises:
+            UsageError: `x` has another shape or type.
         """
         _check_shape(x, WINDOWS_SHAPE, np.float32)
         self._interpreter.tensor(self._input["index"])()[0] = stored_input(x, self._input)
         return self._invoke()
 
     def run_hu(self, hu: NDArray[np.int16]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return exactly what `run(model_input(hu))` does for a slice in HU, sooner.
+        """Run the model on one slice in HU: the result of `run(model_input(hu))`, but faster.
 
         Args:
             hu: (256, 256) int16, HU in [-1024, 3071].
 
         Returns:
-            (5,) float32 logits and (rows, columns, 5) float32 logits of each place.
+            Two values: (5,) float32 logits of the slice, and (rows, columns, 5) float32 logits of
+            the map.
+
+        Raises:
+            UsageError: `hu` has another shape or type.
         """
         self.load(hu)
         return self._invoke()
 
     def load(self, hu: NDArray[np.int16]) -> None:
-        """Put the windows of a slice into the model's input memory.
+        """Write the windows of a slice into the model's input tensor, without running the model.
 
         Args:
             hu: (256, 256) int16, HU in [-1024, 3071].
+
+        Raises:
+            UsageError: `hu` has another shape or type.
         """
         _check_shape(hu, WINDOWS_SHAPE[:2], np.int16)
         memory = self._interpreter.tensor(self._input["index"])()[0]
@@ -165,7 +185,7 @@ class Runtime:
         np.take(self._table, hu - np.int16(HU_MIN), axis=0, out=memory, mode="clip")
 
     def invoke(self) -> None:
-        """Run the model on what its input memory holds, and nothing else: for measuring."""
+        """Run the model on its input tensor as `load` left it; read no outputs. For timing."""
         self._interpreter.invoke()
 
     def _invoke(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

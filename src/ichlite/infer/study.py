@@ -29,20 +29,21 @@ class _Candidate:
 def read_study(
     reader: Reader, members: Sequence[Series], *, force: bool = False, keep_pixels: bool = False
 ) -> list[ScanResult]:
-    """Read the series of a study, best first, until one answers for it.
+    """Read the series of one study, most suitable first, until one is urgent or complete.
 
-    An answer is a scan that is urgent or whole. An incomplete one stands until a better one is
-    found, with its pixels. What the input check refuses is read by force where nothing else is.
+    An incomplete scan that is not urgent is kept as the study's result only until a better one is
+    found. Series that the input check refuses come last: with `force` they are judged where no
+    other series was.
 
     Args:
-        reader: With the bundle.
+        reader: Reader with its bundle.
         members: All series of the study.
         force: See `Reader.read`.
         keep_pixels: See `Reader.read`.
 
     Returns:
-        One result a series, the answer first: the others were not chosen. Without an answer, why
-        each was not analysed.
+        One result for each series: first that of the series that stands for the study, then the
+        others as not chosen. Where no series was analysed, why for each.
     """
     results: list[ScanResult] = []
     candidates: list[_Candidate] = []

@@ -19,16 +19,16 @@ _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 AT_ONCE = 16
-"""Items that a thread takes at a time; the results of so many per thread are held."""
+"""Number of items that each thread takes at a time, and whose results are held in memory."""
 TURN_S = 0.0005
-"""Seconds that one thread may keep others waiting; Python's own is 0.005."""
+"""Switch interval of threads in seconds while series are read; Python's default is 0.005."""
 
 
 class Spread:
-    """A pool of threads that share out items.
+    """A pool of threads with a `map` that keeps order.
 
     Args:
-        threads: How many; of one, the caller's own does the work.
+        threads: Number of threads; with 1, all work is done in the caller's thread.
 
     Example:
         >>> with Spread(2) as spread:
@@ -54,7 +54,18 @@ class Spread:
             self._pool.shutdown(cancel_futures=True)
 
     def map(self, work: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iterator[_Result]:
-        """Yield results in order, like Python's `map`; of several faults raise the first item's."""
+        """Apply a function to items on the pool's threads.
+
+        Args:
+            work: Function of one item.
+            items: Items to apply it to.
+
+        Yields:
+            The results, in the order of the items, like Python's `map`.
+
+        Raises:
+            Exception: What `work` raised for the first item, in order, for which it failed.
+        """
         if self._pool is None:
             yield from map(work, items)
             return
@@ -70,7 +81,7 @@ class Spread:
 
     @contextmanager
     def turns(self) -> Iterator[None]:
-        """With more than one thread, let threads take turns more often within the block."""
+        """Shorten Python's thread switch interval within a `with` block, if there are threads."""
         if self._pool is None:
             yield
             return

@@ -16,20 +16,23 @@ from ichlite.contracts.bundle import BALANCED, BundleManifest, PointEvidence
 from ichlite.contracts.evaluation import Evaluation, MetricRow
 
 LEAST_ROC_AUC = 0.6
-"""What the lower end of the interval must reach. Chance is 0.5; slices of one patient are alike,
-and an interval that takes them for independent is too narrow, so 0.5 itself would be too little."""
+"""Least lower end of the 95 % interval of the ROC AUC by slice. Chance is 0.5; slices of one
+patient are alike, and an interval that takes them for independent is too narrow."""
 LEAST_SUM = 1.0
-"""What the lower ends of sensitivity and specificity must add up to, by scan: chance is 1."""
+"""Sum that the lower ends of sensitivity and specificity by scan must exceed: chance is 1."""
 
 _Z = 1.959964
 """Standard deviations of a two-sided 95 % interval."""
 
 
 def doubts(manifest: BundleManifest) -> tuple[str, ...]:
-    """Return a line where a manifest does not show that the model is better than chance; else none.
+    """Return a warning where a bundle's figures do not show its model to be better than chance.
 
     Args:
-        manifest: Of a bundle.
+        manifest: Manifest of the bundle, with its evaluation.
+
+    Returns:
+        A tuple of one line; empty where the model is shown to be better than chance.
 
     Example:
         >>> from ichlite.infer.bundle import load_bundle
@@ -53,9 +56,9 @@ def lower_end(roc_auc: float, positives: int, negatives: int) -> float:
     """Return the lower end of the 95 % interval of a ROC AUC of independent cases.
 
     Args:
-        roc_auc: In [0, 1].
-        positives: How many cases bleed, over 0.
-        negatives: How many do not, over 0.
+        roc_auc: Area under the ROC curve, in [0, 1].
+        positives: Number of cases with a bleed, over 0.
+        negatives: Number of cases without, over 0.
 
     Source:
         Hanley and McNeil, Radiology 143 (1982) 29-36.

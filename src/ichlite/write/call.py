@@ -17,11 +17,16 @@ from ichlite.labels import ANY
 from ichlite.write.escaping import html_text
 
 STRICTEST = "high_specificity"
-"""Operating point that the fewest scans reach."""
+"""Name of the operating point with the highest threshold, which the fewest scans reach."""
 
 
 def decision(scan: Analysed, bundle: Bundle) -> str:
-    """Return a scan's call, and what it was decided by, in words."""
+    """Return the HTML sentences with a scan's probability of `any`, its threshold and its call.
+
+    Args:
+        scan: Result of the scan.
+        bundle: Bundle that judged it.
+    """
     point = html_text(scan.operating_point.replace("_", " "))
     reached = scan.scan[ANY] >= scan.threshold
     total = f"<b>{shown_any(scan.scan[ANY], scan.threshold)}</b>"
@@ -38,7 +43,12 @@ def decision(scan: Analysed, bundle: Bundle) -> str:
 
 
 def is_borderline(scan: ScanResult, bundle: Bundle) -> bool:
-    """Return whether a scan is urgent, and would not be at the strictest operating point."""
+    """Return whether a scan is urgent but would not be at the operating point `STRICTEST`.
+
+    Args:
+        scan: Result of the scan; one that was not analysed gives False.
+        bundle: Bundle that judged it, with its operating points.
+    """
     strict = bundle.operating_points.get(STRICTEST, {}).get(ANY)
     return (
         isinstance(scan, Analysed)
@@ -49,13 +59,20 @@ def is_borderline(scan: ScanResult, bundle: Bundle) -> bool:
 
 
 def meter(scan: Analysed) -> str:
-    """Return a bar of a scan's `any` with a mark at the threshold, for the eye alone."""
+    """Return an HTML bar of a scan's probability of `any`, with a mark at its threshold.
+
+    Screen readers skip it: the numbers stand beside it.
+    """
     values = f"--p:{scan.scan[ANY]:.3f};--t:{scan.threshold:.3f}"
     return f'<span class="meter" style="{values}" aria-hidden="true"></span>'
 
 
 def record_line(bundle: Bundle) -> str:
-    """Return what the operating point did on scans that the model never saw, where it is known."""
+    """Return an HTML paragraph with the operating point's sensitivity and false alarms.
+
+    They were measured out of fold, on scans that the model had not seen; the text is empty where
+    the bundle's manifest does not state them.
+    """
     evidence = bundle.manifest.decision.evidence
     if evidence is UNSET:
         return ""
@@ -73,7 +90,12 @@ def record_line(bundle: Bundle) -> str:
 
 
 def badge(scan: ScanResult, bundle: Bundle) -> str:
-    """Return a result's place in the triage as a coloured word, never colour alone."""
+    """Return an HTML badge that names the triage category of a result, in words and by colour.
+
+    Args:
+        scan: Result of the series.
+        bundle: Bundle that judged it, for borderline scans.
+    """
     words = verdict(scan)
     forced = " forced" if words.endswith("forced") else ""
     if isinstance(scan, NotAnalysed):

@@ -9,7 +9,7 @@ from ichlite.infer.results import Analysed
 from ichlite.labels import ANY, CLASSES, SUBTYPES
 
 MOST_DOTS = 90
-"""Scans with more slices than this are drawn as lines alone."""
+"""Most slices of a scan for which each is drawn as a dot; longer scans are drawn as lines alone."""
 
 _MOST_TICKS = 8
 
@@ -22,18 +22,19 @@ Point = tuple[float, float]
 
 
 def places(scan: Analysed) -> list[float]:
-    """Return the place of each slice on the chart's axis, from 0 to 100."""
+    """Return the place of each slice along the chart's axis, in percent of its width."""
     values = _axis(scan)[0]
     x = _scale(min(values), max(values))
     return [round(x(value), 2) for value in values]
 
 
 def probability_chart(scan: Analysed, threshold: float | None, marked: Iterable[int] = ()) -> str:
-    """Draw an analysed scan as an HTML element of any width and height.
+    """Draw the probability of each class along a scan, as an HTML element with an SVG chart.
 
     Args:
-        scan: At least one slice; without positions the slice number stands on the axis.
-        threshold: Threshold of a slice's `any`, in [0, 1], drawn as a dashed line; None: no line.
+        scan: Result with at least one slice; where positions are unknown, slices are evenly spaced.
+        threshold: Threshold of a slice's `any`, in [0, 1], drawn as a dashed line; None for no
+            line.
         marked: Indices of slices that get a tick on top.
     """
     title = _axis(scan)[1]
@@ -81,7 +82,10 @@ def _y(probability: float) -> float:
 
 
 def slice_ticks(count: int) -> list[int]:
-    """Return the numbers of slices that stand on the axis: round ones, eight at most.
+    """Return the slice numbers to label on the chart's axis: round ones, at most eight.
+
+    Args:
+        count: Number of slices of the scan.
 
     Example:
         >>> slice_ticks(36), slice_ticks(3)

@@ -27,15 +27,15 @@ def describe(
     series_number: int,
     at: datetime,
 ) -> None:
-    """Put into an object whose patient and study it is of, and who made it when.
+    """Fill in the patient, study, series, equipment and date attributes of a DICOM result object.
 
     Args:
-        dataset: With its SOPClassUID and Modality.
-        source: What it is about.
-        series_uid: Its series'.
-        instance_uid: Its own.
-        series_number: Its series'.
-        at: When the result was made; nothing else in the object depends on a clock.
+        dataset: Object to fill in, with its SOPClassUID and Modality; changed.
+        source: Patient, study and images that the result is about.
+        series_uid: SeriesInstanceUID of the object.
+        instance_uid: SOPInstanceUID of the object.
+        series_number: SeriesNumber of the object.
+        at: Time at which the result was made; nothing else in the object depends on a clock.
     """
     # What the source says is not for pydicom to judge: it stands as the source has it.
     for keyword in MUST_BE_THERE:
@@ -67,7 +67,12 @@ def _put(dataset: Dataset, keyword: str, value: str) -> None:
 
 
 def file_bytes(dataset: Dataset) -> bytes:
-    """Return an object as a DICOM file: the same bytes for the same object."""
+    """Encode a data set as a DICOM file, explicit little endian; equal data sets give equal bytes.
+
+    Args:
+        dataset: Data set with SOPClassUID and SOPInstanceUID; file meta information and preamble
+            are added to it.
+    """
     meta = FileMetaDataset()
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     meta.MediaStorageSOPClassUID = dataset.SOPClassUID
@@ -80,7 +85,7 @@ def file_bytes(dataset: Dataset) -> bytes:
 
 
 def ascii_text(text: str) -> str:
-    r"""Return text as every character set can say it.
+    r"""Return text in printable ASCII, which every DICOM character set has; others as escapes.
 
     Example:
         >>> ascii_text("“5 mm”, Größe")

@@ -6,7 +6,7 @@ from html import escape
 
 
 def unicode_text(text: str) -> str:
-    r"""Return text as strict Unicode: bytes of a file name that are no UTF-8 as `\xe9`.
+    r"""Return text as valid Unicode; bytes of a file name that are not UTF-8 become `\xe9`.
 
     Example:
         >>> unicode_text("caf\udce9")
@@ -20,9 +20,9 @@ def unicode_text(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    r"""Return text from a file or its name in one line without control characters.
+    r"""Return untrusted text in one line, with blanks in place of control characters.
 
-    A header may hold escape sequences; a terminal would obey them.
+    A header or file name may hold escape sequences, which a terminal would obey.
 
     Example:
         >>> printable("head\x1b[2J")
@@ -32,7 +32,7 @@ def printable(text: str) -> str:
 
 
 def html_text(text: str) -> str:
-    r"""Return text from a file or its name printable and escaped for HTML.
+    r"""Return untrusted text, such as a header value or file name, printable and escaped for HTML.
 
     Example:
         >>> html_text("1 < 2\x1b")
@@ -42,7 +42,7 @@ def html_text(text: str) -> str:
 
 
 def unicode_document(value: object) -> object:
-    r"""Return a JSON-able document with every text in it as strict Unicode.
+    r"""Return a JSON-ready value with every text in it made valid Unicode by `unicode_text`.
 
     Example:
         >>> unicode_document({"files": ["caf\udce9", 1]})

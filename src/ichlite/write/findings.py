@@ -20,11 +20,12 @@ Presence = Literal["present", "absent", "undetermined"]
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A place in an image of the source.
+    """A point in a source image, and the value of the lesion map there.
 
     Attributes:
-        column, row: Pixels from the image's top left corner, the middle of the first being 0.5.
-        value: Probability of the lesion map there, which nothing calibrates.
+        column, row: Pixels from the top left corner of the image, in which the middle of the first
+            pixel is 0.5.
+        value: Probability in the lesion map at the point, in [0, 1], not calibrated.
 
     Source:
         DICOM PS3.3 C.18.6.1.2.
@@ -37,15 +38,15 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a scan says of `any` bleed, or of one subtype.
+    """Whether a scan shows any bleed or one subtype, how likely that is, and where to look.
 
     Attributes:
-        name: `any` or the subtype's.
-        presence: By the operating point; see `presence_of`.
-        probability, threshold: Of the scan.
-        slice_index: The slice where it is most likely.
-        point: The strongest place of that slice's lesion map; None where it is not present, the
-            bundle has no lesion map, or the scan was read without pixels.
+        name: `any` or the name of the subtype.
+        presence: Whether it is present, absent or undetermined; see `presence_of`.
+        probability, threshold: Probability of the scan and its threshold, in [0, 1].
+        slice_index: Index, from the feet, of the slice with the highest probability.
+        point: Point of that slice where its lesion map is strongest; None where the finding is not
+            present, the bundle has no lesion map, or the scan was read without pixels.
     """
 
     name: str
@@ -57,11 +58,13 @@ class Finding:
 
 
 def findings_of(scan: Analysed, bundle: Bundle) -> tuple[Finding, ...]:
-    """Return what a scan says of `any` bleed and of each subtype (reads headers of some files).
+    """Return the findings of a scan: one for any bleed, then one for each subtype.
+
+    Headers of the scan's files are read again for the points.
 
     Args:
-        scan: Read with pixels, if points are wanted.
-        bundle: The bundle that judged it.
+        scan: Result of the scan, read with `keep_pixels` if points are wanted.
+        bundle: Bundle that judged it.
     """
     thresholds = bundle.at(scan.operating_point).rule.thresholds
     maps = scan.lesion_map if scan.urgent else None  # nothing is present in another
@@ -83,7 +86,7 @@ def findings_of(scan: Analysed, bundle: Bundle) -> tuple[Finding, ...]:
 
 
 def presence_of(scan: Analysed, name: str, threshold: float) -> Presence:
-    """Return whether a scan shows a kind of bleed, so that no subtype contradicts the call.
+    """Return whether a bleed is present, absent or undetermined, in accord with the scan's call.
 
     `any` is present where the scan is urgent. It is absent only where the scan can be cleared: not
     where it is incomplete, a child's, or was judged by force. A subtype is present in an urgent
@@ -91,9 +94,9 @@ def presence_of(scan: Analysed, name: str, threshold: float) -> Presence:
     threshold in a scan that is not urgent is undetermined.
 
     Args:
-        scan: The result.
-        name: `any` or the subtype's.
-        threshold: Of that class.
+        scan: Result of the scan.
+        name: `any` or the name of a subtype.
+        threshold: Threshold of that class, in [0, 1].
 
     Example:
         >>> from ichlite.labels import CLASSES
@@ -114,17 +117,17 @@ def presence_of(scan: Analysed, name: str, threshold: float) -> Presence:
 def strongest_point(
     scan: Analysed, name: str, index: int, maps: NDArray[np.float32] | None
 ) -> Point | None:
-    """Return the strongest place of a slice's lesion map, in pixels of its file.
+    """Return the point where a slice's lesion map is strongest, in pixels of the source image.
 
     Args:
-        scan: The result.
-        name: `any`, for the strongest of all subtypes, or a subtype's.
-        index: Of the slice.
-        maps: `scan.lesion_map`.
+        scan: Result of the scan; the header of the slice's file is read again.
+        name: Name of a subtype, or `any` for the strongest of all.
+        index: Index of the slice, from the feet.
+        maps: (slice, map row, map column, 5) float32, `scan.lesion_map`; None where there is none.
 
     Returns:
-        None without a lesion map, where the slice shows bone and air alone, or where the file can
-        no longer be read.
+        The point; None without a lesion map, where the slice shows bone and air alone, or where
+        the file can no longer be read.
     """
     scores = scan.slices[index]
     header = next(

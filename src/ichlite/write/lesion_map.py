@@ -29,11 +29,15 @@ Stack = tuple[NDArray[np.float32], NDArray[np.float64]]
 
 
 class LesionMaps:
-    """A folder of lesion maps, a file a scan, named by its series UID.
+    """A writer of lesion maps into a folder: one .nii.gz file a scan, named by its series UID.
 
     Args:
-        folder: Made with the first map.
-        bundle: The bundle that will judge.
+        folder: Folder to write to; it is made with the first map.
+        bundle: Bundle that judges the scans.
+
+    Attributes:
+        written: Paths of the files that were written.
+        problems: Why the maps of other scans could not be written.
 
     Raises:
         MissingExtra: nibabel is not installed; it comes with `ichlite[nifti]`.
@@ -52,7 +56,11 @@ class LesionMaps:
         self.problems: list[IchliteError] = []
 
     def add(self, scan: ScanResult) -> None:
-        """Write the map of a scan, or note why that cannot be; one not analysed has none."""
+        """Write the lesion map of a scan; where that fails, add the reason to `problems`.
+
+        Args:
+            scan: Result, read with `keep_pixels`; one that was not analysed is ignored.
+        """
         if not isinstance(scan, Analysed):
             return
         try:
@@ -67,7 +75,19 @@ class LesionMaps:
 
 
 def write_lesion_map(scan: Analysed, path: Path, subtype: str | None = None) -> None:
-    """Write a scan's lesion map, whole or not at all; see `Analysed.save_lesion_map`."""
+    """Write a scan's lesion map as a NIfTI volume, whole or not at all.
+
+    Args:
+        scan: Result, read with `keep_pixels` by a bundle with a lesion map.
+        path: A .nii or .nii.gz file.
+        subtype: Name of a subtype, for a volume of three axes; None for all five along a fourth.
+
+    Raises:
+        MissingExtra: nibabel is not installed; it comes with `ichlite[nifti]`.
+        UsageError: There is no lesion map, or the subtype or kind of file is not known.
+        InputError: The position of the scan is not known.
+        IchliteError: The file cannot be written.
+    """
     need_nibabel()
     from nibabel.nifti1 import Nifti1Image
 

@@ -14,10 +14,10 @@ from ichlite.labels import NAMES
 from ichlite.write.pictures import Box, Marks
 
 MOST_TOLD = 3
-"""Places that are told one by one; the others are counted."""
+"""Number of marked places that are described one by one; further ones are counted."""
 
 LEAST_KIND = 0.15
-"""Probability of the likeliest subtype, below which a place is said to be of no clear kind."""
+"""Probability of the likeliest subtype below which a place is described as of no clear kind."""
 
 _MIDDLE = 0.08
 """Share of the head's width beside its middle that counts as neither side."""
@@ -32,15 +32,15 @@ Cell = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class MarkedPlace:
-    """A place where a lesion map marks blood: cells that touch, in a slice or from one to the next.
+    """A connected place that a lesion map marks as blood: touching cells of one or several slices.
 
     Attributes:
-        first: Index of its first slice.
-        cells: In each of its slices.
-        centres: Row and column of their middle in each slice, in cells.
+        first: Index, from the feet, of its first slice.
+        cells: Number of marked cells in each of its slices, from `first` on.
+        centres: Row and column of their centre in each slice, in cells of the map.
         side: `left` or `right` of the patient, `both sides`, or `middle`; None where the sides of
             the picture are not known.
-        subtype: The most likely one, by the probabilities of its slices; None: of no clear kind.
+        subtype: Most likely subtype by the probabilities of its slices; None where none is clear.
     """
 
     first: int
@@ -55,7 +55,7 @@ class MarkedPlace:
         return self.first + len(self.cells) - 1
 
     def words(self) -> str:
-        """Return what is to be said of it.
+        """Describe the place in words: its slices, side and most likely subtype.
 
         Example:
             >>> MarkedPlace(7, (4, 9), ((3.0, 4.0),) * 2, "left", "subdural").words()
@@ -70,10 +70,10 @@ class MarkedPlace:
 
 
 def side_of(marked: NDArray[np.bool_], head: Box, marks: Marks | None) -> str | None:
-    """Return on which side of the patient marked cells are.
+    """Return on which side of the patient the marked cells of a lesion map are.
 
     Args:
-        marked: (slice, row, column) or (row, column).
+        marked: (slice, row, column) or (row, column) bool, whether each cell is marked.
         head: Top, bottom, left and right of the head, as shares of the map.
         marks: Letters of the patient's sides at the left, right, top and bottom of the picture.
 
@@ -97,13 +97,13 @@ def side_of(marked: NDArray[np.bool_], head: Box, marks: Marks | None) -> str | 
 def marked_places(
     scan: Analysed, lesion_map: NDArray[np.float32], head: Box, marks: Marks | None
 ) -> tuple[MarkedPlace, ...]:
-    """Return the places where a lesion map marks blood, the largest first.
+    """Return the connected places that a lesion map marks as blood, the largest first.
 
     Args:
-        scan: The result.
-        lesion_map: (slice, row, column, subtype), its `Analysed.lesion_map`.
-        head: As in `side_of`.
-        marks: The same.
+        scan: Result of the scan.
+        lesion_map: (slice, row, column, subtype) float32 in [0, 1], its `Analysed.lesion_map`.
+        head: See `side_of`.
+        marks: See `side_of`.
     """
     marked = lesion_map.max(axis=-1) >= LESION_LEVEL
     found = [_place(scan, cells, marked.shape, head, marks) for cells in _touching(scan, marked)]
@@ -111,7 +111,10 @@ def marked_places(
 
 
 def marked_words(places: Sequence[MarkedPlace]) -> str:
-    """Return what the marked places are, of which there is one at least, the largest first.
+    """Describe marked places in one sentence; those beyond `MOST_TOLD` are counted only.
+
+    Args:
+        places: Marked places, at least one, the largest first.
 
     Example:
         >>> marked_words([MarkedPlace(7, (4, 9), ((3.0, 4.0),) * 2, "left", "subdural")])

@@ -24,8 +24,8 @@ from ichlite.records import SliceHeader
 from ichlite.write.pixels import pack_slice
 
 MOST_SCAN_BYTES = 4_200_000
-"""Packed pictures of a scan at its own matrix; more of them, and the grid's are shown. In base64
-these are 5.6 MB, so that a page on one study stays under 6 MB."""
+"""Most bytes of a scan's packed pictures at the matrix of its files; a scan that needs more is
+shown on the 256x256 grid. In base64 they are 5.6 MB, so a page on one study is under 6 MB."""
 
 _BRAIN_HU = (0, 80)
 _THIN, _MARGIN = 0.05, 0.05
@@ -37,17 +37,19 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
-    """The pictures of a scan.
+    """The pictures of a scan that a page shows, packed, with their size and orientation.
 
     Attributes:
-        packed: Of each slice, feet to head.
-        native: Whether at the matrix of the files, else on the model's grid.
-        rows, columns: Of each picture.
-        row_mm, column_mm: Distance between rows and between columns; None where unknown.
-        marks: Letters at the left, right, top and bottom; None where they are not known.
+        packed: Packed HU of each slice (see `pixels.pack_slice`), feet to head.
+        native: Whether the pictures have the matrix of the files; else the 256x256 grid.
+        rows, columns: Size of each picture.
+        row_mm, column_mm: Distance between rows and between columns, in mm; None where unknown.
+        marks: Letters of the patient's sides (DICOM PatientOrientation: L, R, A, P, H, F) at the
+            left, right, top and bottom of a picture; None where they are not known.
         head: Top, bottom, left and right of the head, as shares of the square that holds a picture
             in its middle.
-        headers: Of the slices, where all files can still be read and lie alike, else empty.
+        headers: Headers of the slices; empty where a file can no longer be read, or slices differ
+            in size or orientation.
     """
 
     packed: tuple[bytes, ...]
@@ -62,11 +64,12 @@ class Pictures:
 
 
 def pictures_of(scan: Analysed, judged: NDArray[np.int16], *, native: bool) -> Pictures:
-    """Return the pictures of a scan (reads its files again).
+    """Make the pictures of a scan; its files are read again for their full matrix.
 
     Args:
-        scan: The result.
-        judged: (slice, 256, 256) int16 HU that were judged.
+        scan: Result of the scan.
+        judged: (slice, 256, 256) int16 HU that were judged, shown where the files do not give the
+            same or their pictures are too large.
         native: Whether pictures may have the matrix of the files.
     """
     headers = _headers(scan)
@@ -93,11 +96,14 @@ def pictures_of(scan: Analysed, judged: NDArray[np.int16], *, native: bool) -> P
 
 
 def picture_of(header: SliceHeader, judged: NDArray[np.int16]) -> NDArray[np.int16]:
-    """Return the HU of one slice at the matrix of its file, as it was judged (reads the file).
+    """Read one slice at the matrix of its file, turned as it was judged.
 
     Args:
-        header: Of the slice.
-        judged: (256, 256) int16 HU that were judged: returned where the file does not give them.
+        header: Header of the slice.
+        judged: (256, 256) int16 HU that were judged.
+
+    Returns:
+        (row, column) int16 HU; `judged` where the file cannot be read or has other content.
     """
     try:
         hu = _read(header)
@@ -217,7 +223,10 @@ def _marks_along(along_row: Sequence[float], along_column: Sequence[float]) -> M
 
 
 def direction(cosines: Sequence[float]) -> str:
-    """Return the letter of the side of the patient that a direction points to most.
+    """Return the letter of the patient's side (L, R, A, P, H or F) that a direction is nearest to.
+
+    Args:
+        cosines: Direction cosines along x, y and z of the patient's coordinates.
 
     Source:
         DICOM PS3.3 C.7.6.1.1.1.

@@ -22,7 +22,8 @@ LEVELS: tuple[tuple[int, int, int], ...] = (
     (-200, 1, 600),
     (400, 8, 334),
 )
-"""(lowest HU, HU a level, levels) of each range, ascending and without gaps."""
+"""Quantisation of HU for the page: (lowest HU, HU per level, number of levels) of each range,
+ascending and without gaps."""
 
 _DEFLATE = (6, zlib.DEFLATED, 15, 9, zlib.Z_FILTERED)
 """Level 9 takes three times as long for 2 % fewer bytes."""
@@ -38,10 +39,13 @@ def _level_of_hu() -> NDArray[np.int16]:
 
 
 def pack_slice(hu: NDArray[np.int16]) -> bytes:
-    """Return a slice of HU in [-1024, 3071], packed.
+    """Compress a slice of HU for the page: quantise by `LEVELS`, predict, then deflate (zlib).
 
     Args:
-        hu: (row, column) int16.
+        hu: (row, column) int16, HU in [-1024, 3071].
+
+    Returns:
+        The zlib stream of the low and then the high bytes of the differences.
     """
     levels = _LEVEL_OF_HU[hu - np.int16(HU_MIN)]
     around = np.pad(levels, ((1, 0), (1, 0)))
@@ -54,7 +58,11 @@ def pack_slice(hu: NDArray[np.int16]) -> bytes:
 
 
 def pack_maps(probabilities: NDArray[np.floating]) -> bytes:
-    """Return maps of probabilities, packed: a byte each, from 128 on for 0.5 and more."""
+    """Compress maps of probabilities for the page: one byte a value, deflated (zlib).
+
+    Args:
+        probabilities: Array of any shape in [0, 1]; 0.5 and more become bytes of 128 and more.
+    """
     return _deflated(np.minimum(256 * probabilities, 255).astype(np.uint8).tobytes())
 
 

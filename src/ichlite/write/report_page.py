@@ -44,17 +44,17 @@ from ichlite.write.study_view import Shown, show_study
 from ichlite.write.triage import DISCLAIMER, decided_at, shared_folders
 
 OPEN_SKIPPED = 8
-"""The list of skipped files is folded away when it is longer than this."""
+"""Most skipped files for which their list is open at first; a longer list is folded."""
 
 MOST_NATIVE_BYTES = 24_000_000
-"""Packed pictures in a page, beyond which further scans are shown on the model's grid."""
+"""Bytes of packed pictures in a page from which further scans are shown on the 256x256 grid."""
 
 MOST_BYTES = 60_000_000
-"""Packed pictures in a page, beyond which those of the least urgent scan are left out."""
+"""Most bytes of packed pictures in a page; beyond it the least urgent scan loses its pictures."""
 
 ASSETS = Path(__file__).resolve().parent / "viewer"
 SCRIPTS = ("inflate.js", "picture.js", "pictures.js", "viewer.js", "page.js")
-"""The viewer's modules, each of which imports from those before it alone."""
+"""File names of the viewer's JavaScript modules; each imports only from those before it."""
 
 _ANY_RULES = {"max": "the largest subtype", "noisy_or": "1 - ∏(1 - p) over the subtypes"}
 _SCAN_RULES = {
@@ -65,11 +65,11 @@ _SCAN_RULES = {
 
 
 class Report:
-    """An HTML report, filled scan by scan: of each only its packed pictures stay in memory.
+    """An HTML report, filled scan by scan; only packed pictures of each stay in memory.
 
     Args:
-        bundle: The bundle that judged.
-        identifiers: Whether to say who the patients are, and when and as what they were scanned.
+        bundle: Bundle that judged the scans.
+        identifiers: Whether the page names patients, dates, descriptions and UIDs.
 
     Example:
         >>> from ichlite.infer.bundle import load_bundle
@@ -86,10 +86,13 @@ class Report:
         self._scans: list[Analysed] = []
 
     def add(self, scan: ScanResult) -> None:
-        """Add the pictures of a scan to the page; one that was not analysed has none.
+        """Add the pictures of a scan to the report.
+
+        Args:
+            scan: Result, read with `keep_pixels`; one that was not analysed is ignored.
 
         Raises:
-            UsageError: An analysed scan without pixels.
+            UsageError: The scan was analysed and has no pixels.
         """
         if not isinstance(scan, Analysed):
             return
@@ -106,7 +109,11 @@ class Report:
         return sum(len(shown.data) for shown in self._shown.values())
 
     def page(self, result: ReadResult) -> str:
-        """Return the page on the result of all the scans that were added, most urgent first."""
+        """Return the HTML page, most urgent scan first.
+
+        Args:
+            result: Result of the whole reading, whose analysed scans were all added before.
+        """
         analysed = by_urgency(result.studies)
         self._shared = shared_folders(result.studies)
         scans = "".join(
@@ -215,16 +222,20 @@ class Report:
 
 
 def viewer_script() -> str:
-    """Return the viewer's modules as one script that needs no other file.
+    """Return the viewer's JavaScript modules merged into one script that needs no other file.
 
-    An inline module cannot import another; and browsers that know no modules run this, too.
+    An inline module cannot import another, and browsers without modules can run the script, too.
     """
     merged = "\n".join(map(plain_module, SCRIPTS))
     return f'(() => {{\n"use strict";\n{merged}}})();\n'
 
 
 def plain_module(name: str) -> str:
-    """Return a module of the viewer as a script: without imports and exports."""
+    """Return the code of one of the viewer's JavaScript modules without its imports and exports.
+
+    Args:
+        name: File name of the module, one of `SCRIPTS`.
+    """
     alone = re.sub(r"^import [^;]*;\n", "", _asset(name), flags=re.M)
     return re.sub(r"^export ", "", alone, flags=re.M)
 

@@ -22,13 +22,14 @@ COLUMNS = (
     "study", "series", "status", "urgent", "file", "position_mm", *CLASSES, "reason", "complete",
     "operating_point", "threshold", "frame",
 )  # fmt: skip
-"""Of the CSV file of slices."""
+"""Columns of the CSV file of slices."""
 
 STUDY_COLUMNS = (
     "study", "series", "status", "urgent", "file", "call", *CLASSES, "threshold",
     "operating_point", "complete", "slices", "all_series", "reason", "note",
 )  # fmt: skip
-"""Of the CSV file of studies; it begins as the other does, by which both are known as reports."""
+"""Columns of the CSV file of studies; the first five are those of `COLUMNS`, by which both files
+are recognised as reports of ichlite."""
 
 _FORMULA_STARTS = ("=", "+", "-", "@")
 
@@ -38,12 +39,13 @@ def check_outputs(paths: Iterable[str], outputs: Iterable[tuple[str, Path | None
 
     Args:
         paths: Files and folders that will be read.
-        outputs: Option and path, None where the option was not given.
+        outputs: Name of an option and its path, or None where the option was not given.
 
     Raises:
-        UsageError: An output is `-`, one of the inputs, the other output, or a folder; it is there
-            among the inputs and no report of ichlite; its folder is missing.
-        IchliteError: Its folder cannot be written.
+        UsageError: An output is `-`, one of the inputs, another output, or a folder; it would
+            replace a file in an input folder that is no report of ichlite; or its folder is
+            missing.
+        IchliteError: The folder of an output cannot be written.
     """
     inputs = {os.path.realpath(path): path for path in paths}
     taken = {place: f"input {path}" for place, path in inputs.items()}
@@ -71,15 +73,15 @@ def check_outputs(paths: Iterable[str], outputs: Iterable[tuple[str, Path | None
 
 
 def check_output_folder(paths: Iterable[str], folder: Path | None) -> None:
-    """Check, before any work, that files can be written into a folder, which is not read itself.
+    """Check, before any work, that an output folder can be written and is not among the inputs.
 
     Args:
         paths: Files and folders that will be read.
-        folder: Made if it is missing; None where it is not asked for.
+        folder: Output folder, made if it is missing; None where there is none to check.
 
     Raises:
-        UsageError: It is a file, or lies in a folder that is read.
-        IchliteError: It cannot be made or written.
+        UsageError: The folder is a file, or lies in a folder that is read.
+        IchliteError: The folder cannot be made or written.
     """
     if folder is not None:
         for path in paths:
@@ -107,7 +109,12 @@ def _is_report(path: Path) -> bool:
 
 
 def is_input(path: Path, result: ReadResult) -> bool:
-    """Return whether an output is one of the files that a result is about."""
+    """Return whether an output path is one of the files that a result was read from.
+
+    Args:
+        path: Path of the output.
+        result: Result of the reading; earlier reports among its skipped files do not count.
+    """
     there = stat_of(path)
     if there is None or not stat.S_ISREG(there.st_mode):
         return False
@@ -118,15 +125,15 @@ def is_input(path: Path, result: ReadResult) -> bool:
 
 
 def write_report(path: Path, make: Callable[[], str], result: ReadResult) -> None:
-    """Write a report on a result, whole or not at all, unless its place is that of an input.
+    """Write a report to a file, whole or not at all, and never over one of its input files.
 
     Args:
-        path: The report.
-        make: Returns its text; not called where it must not be written.
-        result: What the report is on.
+        path: File to write.
+        make: Function that returns the text of the report; not called where `path` is an input.
+        result: Result that the report is about.
 
     Raises:
-        IchliteError: It is one of the input files, or cannot be written.
+        IchliteError: `path` is one of the input files, or cannot be written.
     """
     if is_input(path, result):
         raise IchliteError(
@@ -136,10 +143,16 @@ def write_report(path: Path, make: Callable[[], str], result: ReadResult) -> Non
 
 
 def to_csv(result: ReadResult) -> str:
-    """Return a result as comma-separated text, probabilities with six decimals.
+    """Format a result as CSV with one row for each slice, probabilities with six decimals.
 
     A series that was not analysed, and a skipped file, has one row with a reason and no
     probabilities: an empty cell is never a negative.
+
+    Args:
+        result: Result of a reading.
+
+    Returns:
+        The text, with the columns `COLUMNS`.
 
     Example:
         >>> print(to_csv(ReadResult("b 1", (), ())), end="")
@@ -163,11 +176,17 @@ def to_csv(result: ReadResult) -> str:
 
 
 def to_studies_csv(result: ReadResult) -> str:
-    """Return a result as comma-separated text with one row a study.
+    """Format a result as CSV with one row for each study.
 
-    The row is that of the series that answers for the study, the most urgent where several were
-    read; without an answer, of the first, with the reasons of all. A file that may be CT and was
-    not read has a row of its own: it may be a study that is missing here.
+    The row is that of the series that was analysed, of the most urgent where there are several;
+    where none was, of the first, with the reasons of all. A file that may be CT and was not read
+    has a row of its own: it may be a study that is missing here.
+
+    Args:
+        result: Result of a reading.
+
+    Returns:
+        The text, with the columns `STUDY_COLUMNS`.
 
     Example:
         >>> print(to_studies_csv(ReadResult("b 1", (), ())), end="")
@@ -246,7 +265,7 @@ def _common(scan: ScanResult) -> dict[str, str]:
 
 
 def safe_cell(text: str) -> str:
-    """Return text from a file or its name printable, and no formula to a spreadsheet.
+    """Return untrusted text printable and so that no spreadsheet takes it for a formula.
 
     Example:
         >>> safe_cell("=1+1")
@@ -258,12 +277,12 @@ def safe_cell(text: str) -> str:
 
 
 def to_json(result: ReadResult) -> str:
-    r"""Return the document of a result as text, in ASCII alone.
+    r"""Format a result as the JSON document of `ichlite read --json`, in ASCII.
 
-    File names may be any bytes; those that are no UTF-8 come out as the text `\xe9`.
+    Bytes of a file name that are not UTF-8 become the text `\xe9`.
 
     Raises:
-        ValueError: A number is NaN or infinite, which JSON cannot say.
+        ValueError: A number is NaN or infinite, which JSON does not have.
     """
     document = unicode_document(result.to_dict())
     return json.dumps(document, indent=2, allow_nan=False) + "\n"

@@ -29,24 +29,24 @@ from ichlite.write.summary_picture import summary_picture
 def write_result_objects(
     scans: Sequence[ScanResult], folder: Path, *, bundle: Bundle, at: datetime
 ) -> tuple[Path, ...]:
-    """Write the objects of the results of one study; return their paths, reports first.
+    """Write the results of one study as DICOM objects: structured reports and secondary captures.
 
     Args:
-        scans: As `read_paths` gives them with `keep_pixels`, or gives them to its `visit`: a scan
-            without pixels has no picture. The files that they name must still be there: SOP
-            instances, patient and study are read from their headers again.
-        folder: Made if it is missing.
-        bundle: The bundle that judged, at the operating point that it judged by.
-        at: When the result was made. The same result and time give the same bytes; the UIDs do
-            not depend on the time.
+        scans: Results of one study, read by `read_paths` with `keep_pixels` or as given to its
+            `visit`. Their files must still be there: patient, study and SOP instances are read
+            from the headers again.
+        folder: Folder to write to, made if it is missing.
+        bundle: Bundle that judged, at the operating point that it judged by.
+        at: Time at which the result was made. The same result and time give the same bytes; the
+            UIDs do not depend on the time.
 
     Returns:
-        `HASH.sr.dcm` and `HASH.sc.dcm` of each scan that was analysed; of the study, if none was.
-        Nothing of series that were not chosen.
+        Paths of a report `HASH.sr.dcm` and a picture `HASH.sc.dcm` for each scan that was analysed;
+        for the study as a whole if none was. Series that were not chosen have none.
 
     Raises:
         MissingExtra: highdicom is not installed; it comes with `ichlite[node]`.
-        UsageError: A scan without pixels.
+        UsageError: An analysed scan has no pixels.
         UnreadableFile: The files of a result can no longer be read.
         IchliteError: The folder cannot be written.
     """
@@ -90,16 +90,16 @@ def _name(uid: str) -> str:
 
 
 class ResultFolder:
-    """The objects of a reading, written scan by scan; what fails does not keep the rest back.
+    """A writer of DICOM result objects into a folder, scan by scan; a failure does not stop others.
 
     Args:
-        folder: Made if it is missing.
-        bundle: The bundle that judges.
-        at: When the reading is made.
+        folder: Folder to write to, made if it is missing.
+        bundle: Bundle that judges the scans.
+        at: Time of the reading, for the dates in the objects.
 
     Attributes:
-        written: Paths, in the order of the results.
-        problems: Results whose objects could not be written, and why.
+        written: Paths of the files that were written, in the order of the results.
+        problems: Why the objects of other results could not be written.
     """
 
     def __init__(self, folder: Path, bundle: Bundle, at: datetime) -> None:
@@ -108,12 +108,16 @@ class ResultFolder:
         self.problems: list[IchliteError] = []
 
     def add(self, scan: ScanResult) -> None:
-        """Write the objects of a scan that was analysed; others wait for `finish`."""
+        """Write the DICOM objects of a scan that was analysed; others are left to `finish`."""
         if isinstance(scan, Analysed):
             self._write([scan])
 
     def finish(self, result: ReadResult) -> None:
-        """Write the objects of each study that has no answer."""
+        """Write the DICOM objects of each study of which no series was analysed.
+
+        Args:
+            result: Result of the whole reading.
+        """
         studies: dict[str, list[ScanResult]] = {}
         for one in not_analysed(result.studies):
             studies.setdefault(one.study, []).append(one)

@@ -23,7 +23,7 @@ UNANSWERED = "Not analysed. This is not a negative."
 
 
 def headline(scan: ScanResult) -> str:
-    """Return a result's call as a headline.
+    """Return the triage category of a result as a headline in capitals.
 
     Example:
         >>> from ichlite.infer.results import NotAnalysed
@@ -34,7 +34,11 @@ def headline(scan: ScanResult) -> str:
 
 
 def call_lines(scan: ScanResult) -> tuple[str, ...]:
-    """Return what a result says, and what it was decided by, one sentence a line."""
+    """Return the sentences that state a result's call, its probability of `any` and its threshold.
+
+    Args:
+        scan: Result of the series; one that was not analysed has the single line `UNANSWERED`.
+    """
     if not isinstance(scan, Analysed):
         return (UNANSWERED,)
     point = scan.operating_point.replace("_", " ")
@@ -53,9 +57,13 @@ def call_lines(scan: ScanResult) -> tuple[str, ...]:
 
 
 def reason_lines(scans: Sequence[ScanResult]) -> tuple[str, ...]:
-    """Return why a scan is not cleared, or a study was not analysed, and remarks.
+    """Return the reasons and remarks of results, without UIDs and paths, each line once.
 
-    Without UIDs, and without the paths of this machine, which are nobody else's business.
+    The reasons say why a scan is not cleared or a study was not analysed. UIDs and local paths are
+    replaced by `…`, as the objects leave this machine.
+
+    Args:
+        scans: One scan that was analysed, or all series of a study of which none was.
     """
     lines: dict[str, None] = {}
     for scan in scans:
@@ -71,7 +79,12 @@ def reason_lines(scans: Sequence[ScanResult]) -> tuple[str, ...]:
 
 
 def finding_line(finding: Finding, scan: Analysed) -> str:
-    """Return what a finding is in one line."""
+    """Describe a finding in one line: probability against threshold, and the slice to look at.
+
+    Args:
+        finding: Finding, from `findings_of`.
+        scan: Result that it is of.
+    """
     reached = finding.probability >= finding.threshold
     compared = (
         f"{four_decimals(finding.probability, up=reached):.4f} "
@@ -86,9 +99,10 @@ def finding_line(finding: Finding, scan: Analysed) -> str:
 
 
 def shown_probability(finding: Finding) -> str:
-    """Return a finding's probability with two decimals, which never contradict its threshold.
+    """Format a finding's probability with two decimals that never contradict its threshold.
 
-    That of `any` is the one of every other report; a subtype's is rounded as usual there, too.
+    That of `any` is formatted as in every other report (`shown_any`); a subtype's is rounded as
+    usual unless that would contradict its threshold.
     """
     usual = f"{finding.probability:.2f}"
     reached = finding.probability >= finding.threshold
@@ -99,12 +113,12 @@ def shown_probability(finding: Finding) -> str:
 
 
 def four_decimals(value: float, *, up: bool) -> float:
-    """Return a number with four decimals.
+    """Round a probability or threshold up or down to four decimals.
 
     Args:
-        value: In [0, 1].
-        up: Round up, as thresholds and what reaches them are; else down: so numbers never
-            contradict what is said of them.
+        value: Number in [0, 1].
+        up: Whether to round up, as thresholds and values that reach them are; else down. So the
+            rounded numbers never contradict the call.
 
     Example:
         >>> four_decimals(0.42121, up=True), four_decimals(0.42129, up=False)

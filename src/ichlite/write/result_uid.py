@@ -22,7 +22,12 @@ _VARIANT = (0b11 << 62, 0b10 << 62)
 
 @dataclass(frozen=True, slots=True)
 class ResultUids:
-    """The UIDs of a result's two objects, and of the series that each is in."""
+    """The UIDs of the two DICOM objects of a result, and of their series.
+
+    Attributes:
+        report_series, report: SeriesInstanceUID and SOPInstanceUID of the structured report.
+        capture_series, capture: SeriesInstanceUID and SOPInstanceUID of the secondary capture.
+    """
 
     report_series: str
     report: str
@@ -31,10 +36,10 @@ class ResultUids:
 
 
 def derived_uid(*parts: str) -> str:
-    """Return the UID that belongs to texts: the same for the same texts, on every machine.
+    """Derive a DICOM UID from texts: the same for the same texts, on every machine.
 
     Args:
-        parts: In order; none runs into the next.
+        parts: Texts in order; ("ab", "c") and ("a", "bc") give different UIDs.
 
     Returns:
         `2.25.` and a UUID as a number, made of the first 128 bits of a SHA-256.
@@ -56,9 +61,9 @@ def derived_uid(*parts: str) -> str:
 
 
 def bundle_sha256(bundle: Bundle) -> str:
-    """Return what tells a bundle from every other: the SHA-256 of its manifest.
+    """Return the SHA-256 (hexadecimal) of a bundle's manifest, which identifies the bundle.
 
-    The manifest has the hash of the model, and all that turns its logits into a call.
+    The manifest holds the hash of the model and all that turns its logits into a call.
 
     Example:
         >>> from ichlite.infer.bundle import load_bundle
@@ -71,16 +76,16 @@ def bundle_sha256(bundle: Bundle) -> str:
 def result_uids(
     scans: Sequence[ScanResult], instances: Iterable[str], bundle: Bundle
 ) -> ResultUids:
-    """Return the UIDs of the objects that say one result.
+    """Derive the UIDs of the DICOM objects of one result.
 
-    They are derived from study, series and instances, the bundle and its operating point, whether
-    there is a call and whether it was forced, and ichlite's version. Slices that come late, or
-    another bundle, make other objects; reading the same again makes the same.
+    They depend on study, series and instances, the bundle and its operating point, whether there is
+    a call and whether it was forced, and ichlite's version. Slices that arrive late, or another
+    bundle, give other UIDs; reading the same again gives the same.
 
     Args:
-        scans: One that was analysed; or all of a study that has no answer.
+        scans: One scan that was analysed, or all series of a study of which none was.
         instances: SOPInstanceUIDs of their images, in any order, a frame as `UID#frame`.
-        bundle: The bundle that judged, or would have.
+        bundle: Bundle that judged, or would have.
     """
     first = scans[0]
     key = (

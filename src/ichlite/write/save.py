@@ -15,7 +15,17 @@ from ichlite.write.result_files import check_outputs, write_report
 def save_page(
     result: ReadResult, path: str | os.PathLike[str], *, identifiers: bool = False
 ) -> None:
-    """Write the page on a result; see `ReadResult.save_html`."""
+    """Write the HTML report of a result to a file, whole or not at all.
+
+    Args:
+        result: Result, read with `keep_pixels`.
+        path: File to write; an earlier report of ichlite there is replaced.
+        identifiers: Whether the page names patients, dates and UIDs.
+
+    Raises:
+        UsageError: See `ReadResult.save_html`.
+        IchliteError: The page cannot be written.
+    """
     if result.model is None:
         raise UsageError(
             "no page on a result that does not know its bundle", remedy="read by read_paths"
@@ -31,7 +41,16 @@ def save_page(
 def save_lesion_map(
     scan: Analysed, path: str | os.PathLike[str], subtype: str | None = None
 ) -> None:
-    """Write the lesion map of a scan; see `Analysed.save_lesion_map`."""
+    """Write the lesion map of a scan as NIfTI, unless the path is that of an input.
+
+    Args:
+        scan: Result, read with `keep_pixels`.
+        path: A .nii or .nii.gz file.
+        subtype: Name of a subtype; None for all five.
+
+    Raises:
+        UsageError: The path must not be written, or see `Analysed.save_lesion_map`, as for others.
+    """
     file = Path(path)
     alone = ReadResult("", (scan,), scan.left_out)
     check_outputs(inputs_of(alone), [("save_lesion_map", file)])
@@ -39,7 +58,10 @@ def save_lesion_map(
 
 
 def inputs_of(result: ReadResult) -> list[str]:
-    """Return the files of a result and the folders that they lie in, in which no other is safe."""
+    """Return the files that a result was read from and their folders, which outputs must respect.
+
+    No file in these folders may be overwritten, except a report of ichlite.
+    """
     files = [file for scan in result.studies for file in scan.files]
     files += [one.file for one in result.skipped]
     return [*files, *dict.fromkeys(str(Path(file).parent) for file in files)]

@@ -30,14 +30,14 @@ def secondary_capture(
     at: datetime,
     is_head: bool,
 ) -> Dataset:
-    """Return a picture of a result as a DICOM object.
+    """Make a DICOM Secondary Capture Image of the summary picture of a result.
 
     Args:
-        picture: (row, column, 3) uint8, from `summary_picture`.
-        source: The files of the result, from `read_source`.
-        uids: From `result_uids`.
-        at: When the result was made.
-        is_head: Whether what was read is known to be a head.
+        picture: (row, column, 3) uint8 RGB, from `summary_picture`.
+        source: Patient, study and images of the result, from `read_source`.
+        uids: UIDs of the object and its series, from `result_uids`.
+        at: Time at which the result was made.
+        is_head: Whether the images are known to show a head, for BodyPartExamined.
     """
     capture = Dataset()
     capture.SOPClassUID = SecondaryCaptureImageStorage

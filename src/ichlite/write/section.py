@@ -43,14 +43,14 @@ def scan_section(
     identifiers: bool = False,
     known: Collection[str] = (),
 ) -> str:
-    """Return what is said and shown of an analysed scan: words, chart, table, and the pictures.
+    """Return the HTML of the report about one analysed scan: call, chart, tables and pictures.
 
     Args:
-        scan: The result.
-        shown: The same, made ready to be shown.
-        bundle: The bundle that judged it.
-        identifiers: Whether to say who the patient is, and when and as what it was scanned.
-        known: Lines that stand elsewhere, and need not be said again.
+        scan: Result of the scan.
+        shown: Pictures, maps and viewer data of the scan, from `show_study`.
+        bundle: Bundle that judged it.
+        identifiers: Whether the section names the patient, dates, descriptions and UIDs.
+        known: Remarks that stand elsewhere in the page and are left out here.
     """
     first = shown.headers[0] if shown.headers else None
     lines = [line for line in remarks(scan) if line not in known]
@@ -85,12 +85,12 @@ def _marked(scan: Analysed, shown: Shown) -> str:
 
 
 def place(scan: ScanResult, shared: Container[str] = (), *, folders: int | None = None) -> str:
-    """Return the place of a result's files, escaped, free to wrap after each folder.
+    """Return the folder of a result's files as HTML that may wrap after each folder name.
 
     Args:
-        scan: The result.
-        shared: As in `triage.common_folder`.
-        folders: At most so many from its end, 1 or more; None: all.
+        scan: Result of the series.
+        shared: Folders of several series; see `triage.common_folder`.
+        folders: Most folder names to show, from the end, 1 or more; None for all.
     """
     named = common_folder(scan, shared)
     parts = named.split("/")
@@ -100,7 +100,7 @@ def place(scan: ScanResult, shared: Container[str] = (), *, folders: int | None 
 
 
 def items(lines: Iterable[str]) -> str:
-    """Return lines from anywhere as escaped list items.
+    """Return lines of untrusted text as escaped HTML list items.
 
     Example:
         >>> items(("1 < 2",))
@@ -110,7 +110,11 @@ def items(lines: Iterable[str]) -> str:
 
 
 def definitions(look: str, pairs: Iterable[tuple[str, str | None]]) -> str:
-    """Return terms and what is known of them as a list, without those of which nothing is.
+    """Return terms and their values as an HTML definition list, without terms of unknown value.
+
+    Args:
+        look: CSS class of the list.
+        pairs: Term and value; a value that is None or empty leaves the term out.
 
     Example:
         >>> definitions("facts", [("kernel", "STD+"), ("tube voltage", None)])
@@ -125,7 +129,7 @@ def definitions(look: str, pairs: Iterable[tuple[str, str | None]]) -> str:
 
 
 def hide_identifiers(line: str, scan: ScanResult) -> str:
-    """Return a line about a scan without its UIDs.
+    """Return a line about a scan with its study and series UIDs replaced by `…`.
 
     Example:
         >>> from ichlite.infer.results import NotAnalysed
@@ -139,7 +143,15 @@ def hide_identifiers(line: str, scan: ScanResult) -> str:
 
 
 def identity(scan: ScanResult, header: SliceHeader | None) -> list[tuple[str, str | None]]:
-    """Return who the patient is, and when and as what the scan was made, as far as is known."""
+    """Return the identifying facts about a scan: patient, dates, descriptions and UIDs.
+
+    Args:
+        scan: Result of the series, for its UIDs.
+        header: Header of one of its slices; None where no file can be read, for the UIDs alone.
+
+    Returns:
+        Pairs of a term and its value; None or empty where the value is not known.
+    """
     uids: list[tuple[str, str | None]] = [("study UID", scan.study), ("series UID", scan.series)]
     if header is None:
         return uids
@@ -317,7 +329,7 @@ def _slice_table(scan: Analysed) -> str:
 
 
 def view_json(view: StudyView) -> str:
-    """Return the viewer's document as JSON that may stand inside of HTML."""
+    """Format the viewer's data as compact JSON that is safe inside an HTML script element."""
     document = unicode_document(to_json_value(view))
     return json.dumps(document, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
 

@@ -32,13 +32,14 @@ STUDY = (
     *("StudyDate", "StudyTime", "AccessionNumber", "ReferringPhysicianName", "StudyID"),
     "StudyDescription",
 )
-"""Attributes of patient and study that results take over, of those of one value without items."""
+"""DICOM keywords of the study's attributes that result objects copy from the source; `PATIENT` has
+those of the patient. None of them is a sequence."""
 
 MUST_BE_THERE = (
     *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime"),
     *("AccessionNumber", "ReferringPhysicianName", "StudyID"),
 )
-"""Of these, those that an object has even where nothing is known (type 2)."""
+"""Those of `PATIENT` and `STUDY` that an object has even where they are not known (type 2)."""
 
 _TAGS = {keyword: tag_for_keyword(keyword) or 0 for keyword in (*PATIENT, *STUDY)}
 _CHARACTER_SET = 0x00080005
@@ -54,14 +55,14 @@ _LONGEST_UID = 64
 
 @dataclass(frozen=True, slots=True)
 class SourceImage:
-    """An image that was read, or that nothing could be read of.
+    """A source image (file or frame) of a result, for references in DICOM objects.
 
     Attributes:
-        file: The path as given.
-        sop_class_uid, instance_uid, series_uid: As in the file.
-        rows, columns: Pixels.
-        frame_of_reference_uid: None where the file does not say.
-        frame: Number of the frame, from 1, in a file of several; None in a file of one.
+        file: Path of the file as the caller gave it.
+        sop_class_uid, instance_uid, series_uid: SOPClassUID, SOPInstanceUID and SeriesInstanceUID.
+        rows, columns: Size of the image in pixels.
+        frame_of_reference_uid: FrameOfReferenceUID; None where the file does not state it.
+        frame: Number of the frame, from 1, in a multi-frame file; None in a file of one image.
     """
 
     file: str
@@ -75,21 +76,21 @@ class SourceImage:
 
     @property
     def key(self) -> str:
-        """What tells it from every other image."""
+        """Unique name of the image: its SOPInstanceUID, with `#frame` for a frame."""
         return self.instance_uid if self.frame is None else f"{self.instance_uid}#{self.frame}"
 
 
 @dataclass(frozen=True, slots=True)
 class SourceStudy:
-    """The images of a result, and the patient and study that they are of.
+    """The source images of a result, and the attributes of their patient and study.
 
     Attributes:
         study_uid: StudyInstanceUID.
-        images: In the order of the results' files, without those of another study.
-        attributes: DICOM keyword → text, without those that are missing or make no sense. Nothing
-            of the patient where the images are of two.
+        images: Images in the order of the results' files, without those of another study.
+        attributes: DICOM keyword → text of `PATIENT` and `STUDY`, without missing and malformed
+            values; without those of the patient where the images are of two patients.
         character_set: SpecificCharacterSet that the text can be written in; empty for ASCII.
-        lossy: Whether pixels of it were compressed with loss at some time.
+        lossy: Whether any image states that it was compressed with loss (LossyImageCompression).
     """
 
     study_uid: str
@@ -100,13 +101,13 @@ class SourceStudy:
 
 
 def read_source(scans: Sequence[ScanResult]) -> SourceStudy:
-    """Return what the objects of a result must say of its source (reads headers again).
+    """Read again from the headers of a result's files what its DICOM objects copy from them.
 
     Args:
         scans: Results of one study.
 
     Raises:
-        UnreadableFile: No file of them can be read any more.
+        UnreadableFile: None of their files can be read any more.
     """
     images: list[SourceImage] = []
     described: Elements | None = None

@@ -88,10 +88,10 @@ _UNCHECKED = Lock()
 
 
 def need_highdicom() -> None:
-    """Raise unless the package that makes the reports is installed.
+    """Check that highdicom, which makes the structured reports, is installed.
 
     Raises:
-        MissingExtra: It comes with `ichlite[node]`.
+        MissingExtra: highdicom is not installed; it comes with `ichlite[node]`.
     """
     from importlib.util import find_spec
 
@@ -107,17 +107,21 @@ def structured_report(
     uids: ResultUids,
     at: datetime,
 ) -> Dataset:
-    """Return the report on a result.
+    """Make a DICOM structured report (Comprehensive SR) of a result.
 
     Args:
-        scans: One that was analysed, read with pixels; or all of a study that has no answer.
-        source: Their files, from `read_source`.
-        bundle: The bundle that judged, or would have.
-        uids: From `result_uids`.
-        at: When the result was made.
+        scans: One scan that was analysed, read with `keep_pixels`; or all series of a study of
+            which none was.
+        source: Patient, study and images of the result, from `read_source`.
+        bundle: Bundle that judged, or would have.
+        uids: UIDs of the object and its series, from `result_uids`.
+        at: Time at which the result was made.
 
     Raises:
         MissingExtra: highdicom is not installed; it comes with `ichlite[node]`.
+
+    Source:
+        DICOM PS3.16 TID 1500 (Measurement Report).
     """
     need_highdicom()
     from highdicom.sr import ComprehensiveSR, MeasurementReport
@@ -163,7 +167,7 @@ def structured_report(
 
 
 def call_of(scan: ScanResult) -> Code:
-    """Return the code of a result's place in the triage.
+    """Return the DICOM code, in the scheme 99ICHLITE, of the triage category of a result.
 
     Example:
         >>> call_of(NotAnalysed(study="1", series="2", files=(), reasons=("a chest",))).value

@@ -35,21 +35,21 @@ VIEWER_WINDOWS: tuple[Window, ...] = (
     Window("stroke", 40, 40),
     Window("bone", 480, 2500),
 )
-"""Windows that a key and a button set; any other is free."""
+"""Display windows that have a key and a button in the viewer; others are set by dragging."""
 
 MOST_JUMPS = 6
 MOST_UNMARKED_JUMPS = 3
 JUMP_APART_MM = 12.0
-"""Two jumps to one bleed would be one jump too many."""
+"""Least distance in mm between two suggested slices, so that they do not show the same bleed."""
 
 
 class MarkView(Document, frozen=True, kw_only=True):
-    """What a lesion map marks in one slice, of one place.
+    """The part of a marked place of the lesion map that lies in one slice.
 
     Attributes:
-        cells: How many.
-        side: Of the patient, where the place is; None where that is not known.
-        at: Row and column of their middle, as shares of the map.
+        cells: Number of marked cells.
+        side: Side of the patient; see `marked.MarkedPlace.side`.
+        at: Row and column of the cells' centre, as shares of the map, in [0, 1].
     """
 
     cells: int
@@ -58,15 +58,15 @@ class MarkView(Document, frozen=True, kw_only=True):
 
 
 class SliceView(Document, frozen=True, kw_only=True):
-    """What is said of one slice.
+    """The data that the viewer shows of one slice.
 
     Attributes:
         file: Name of its file, without folders.
-        position_mm: Along the slice normal; None where unknown.
-        place: On the chart's axis, 0 at its left end, 100 at its right.
-        probabilities: Of `any` and each subtype.
-        marks: What the lesion map marks in it; None of an activation map.
-        subtype: The most likely one of the slice.
+        position_mm: Position along the slice normal in mm; None where unknown.
+        place: Place on the chart's axis, 0 at its left end, 100 at its right.
+        probabilities: Class (`any` and each subtype) → probability in [0, 1].
+        marks: Marked places of the lesion map, the largest first; None for an activation map.
+        subtype: Name of the most likely subtype of the slice.
     """
 
     file: str
@@ -78,12 +78,12 @@ class SliceView(Document, frozen=True, kw_only=True):
 
 
 class JumpView(Document, frozen=True, kw_only=True):
-    """A slice to look at first.
+    """A slice that the viewer suggests to look at first.
 
     Attributes:
-        slice: Its index.
-        cells: Of the place to look at in it; None of a slice without a mark.
-        side, subtype: Of that place, as `marked.MarkedPlace` has them.
+        slice: Index of the slice, from the feet.
+        cells: Number of marked cells of the place to look at in it; None where nothing is marked.
+        side, subtype: Side and subtype of that place; see `marked.MarkedPlace`.
     """
 
     slice: int
@@ -93,14 +93,14 @@ class JumpView(Document, frozen=True, kw_only=True):
 
 
 class PixelView(Document, frozen=True, kw_only=True):
-    """How the pictures are stored.
+    """Size and storage of the pictures of a scan in the page.
 
     Attributes:
-        native: Whether at the matrix of the files, else on the model's grid.
-        rows, columns: Of each picture.
-        row_mm, column_mm: Distance between rows and between columns; None where unknown.
-        levels: As `pixels.LEVELS`.
-        bytes: Of each slice, one after the other, feet to head; then those of the maps.
+        native: Whether the pictures have the matrix of the files; else the 256x256 grid.
+        rows, columns: Size of each picture.
+        row_mm, column_mm: Distance between rows and between columns, in mm; None where unknown.
+        levels: Quantisation of HU; see `pixels.LEVELS`.
+        bytes: Packed length of each slice, feet to head, and then that of the maps.
     """
 
     native: bool
@@ -113,12 +113,12 @@ class PixelView(Document, frozen=True, kw_only=True):
 
 
 class MapView(Document, frozen=True, kw_only=True):
-    """What the overlay is.
+    """Description of the map that the viewer lays over the pictures.
 
     Attributes:
         kind: `lesion` or `activation`.
-        rows, columns: Cells over the square that holds the picture in its middle.
-        level: Value from which it is painted.
+        rows, columns: Number of cells over the square that holds the picture in its middle.
+        level: Value, in [0, 1], from which the map is painted.
     """
 
     kind: str
@@ -128,7 +128,7 @@ class MapView(Document, frozen=True, kw_only=True):
 
 
 class WindowView(Document, frozen=True, kw_only=True):
-    """A window that a button sets."""
+    """A display window that a button of the viewer sets."""
 
     name: str
     centre_hu: int
@@ -136,16 +136,18 @@ class WindowView(Document, frozen=True, kw_only=True):
 
 
 class StudyView(Document, frozen=True, kw_only=True):
-    """All that the viewer shows of a scan.
+    """The JSON document that the viewer shows a scan by, beside the packed pictures.
 
     Attributes:
-        slices: Feet to head.
-        jumps: The slices to look at first: one for each marked place, the largest first, then more
+        slices: Data of each slice, feet to head.
+        jumps: Slices to look at first: one for each marked place, the largest first, then more
             of these; where nothing is marked, those of the highest `any`.
-        marks: Letters at the left, right, top and bottom of a picture; None where the orientation
-            of the picture is not known.
-        head: Top, bottom, left and right of the head, of the square of the maps: 0 to 1.
-        pixels: None where the page was too large for the pictures.
+        windows: Display windows that have a button.
+        map: Description of the overlaid map.
+        marks: Letters of the patient's sides at the left, right, top and bottom of a picture; None
+            where the orientation of the picture is not known.
+        head: Top, bottom, left and right of the head, as shares of the square of the maps.
+        pixels: Size and storage of the pictures; None where the page was too large for them.
     """
 
     slices: tuple[SliceView, ...]
@@ -159,13 +161,13 @@ class StudyView(Document, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A scan made ready to be shown.
+    """All that a page needs to show a scan: the viewer's document and the packed pictures.
 
     Attributes:
-        view: What the viewer needs beside the bytes.
-        data: The packed pictures, then the packed maps.
-        headers: Of its slices, where all files can still be read, else empty.
-        marked: Where the lesion map marks blood, the largest place first; None without one.
+        view: Document of the viewer.
+        data: Packed pictures of the slices, then the packed maps.
+        headers: Headers of the slices; empty where a file can no longer be read.
+        marked: Places that the lesion map marks, the largest first; None without a lesion map.
     """
 
     view: StudyView
@@ -174,17 +176,17 @@ class Shown:
     marked: tuple[MarkedPlace, ...] | None
 
     def without_pictures(self) -> Shown:
-        """Return the same with no pictures in it."""
+        """Return a copy without pictures and maps, for a page that would be too large."""
         return replace(self, view=structs.replace(self.view, pixels=None), data=b"")
 
 
 def show_study(scan: Analysed, bundle: Bundle, *, native: bool = True) -> Shown:
-    """Make an analysed scan with pixels ready to be shown (reads its files again).
+    """Gather what a page needs to show a scan; its files are read again for their full matrix.
 
     Args:
-        scan: Read with `keep_pixels`.
-        bundle: The bundle that judged it.
-        native: Whether pictures may have the matrix of the files; False: the model's grid.
+        scan: Result, read with `keep_pixels`.
+        bundle: Bundle that judged it.
+        native: Whether pictures may have the matrix of the files; False for the 256x256 grid.
 
     Raises:
         UsageError: The scan was read without `keep_pixels`.
@@ -271,16 +273,16 @@ def _relative_maps(
 
 
 def jumps_of(scan: Analysed, found: Sequence[MarkedPlace]) -> tuple[JumpView, ...]:
-    """Return the slices to look at first.
+    """Return the slices of a scan that the viewer suggests to look at first, at most six.
 
     One for each marked place, the largest first: of its slices that have at least half of its
-    largest mark, the one of the highest `any`. Then more slices of these places, none beside
-    another. Where nothing is marked, the highest `any`. Slices without a position are taken for
-    neighbours of those that are next to them in order.
+    largest mark, the one of the highest `any`. Then more slices of these places, at least
+    `JUMP_APART_MM` from those before. Where nothing is marked, up to three slices of the highest
+    `any`. Slices without a position count as adjacent to those next to them in order.
 
     Args:
-        scan: The result.
-        found: Where its lesion map marks blood, the largest place first.
+        scan: Result of the scan.
+        found: Places that its lesion map marks, the largest first.
     """
     scores = [one.probabilities[ANY] for one in scan.slices]
     positions = [one.position_mm for one in scan.slices]

@@ -52,14 +52,15 @@ _FOOT = 62
 
 
 def summary_picture(scans: Sequence[ScanResult], bundle: Bundle) -> NDArray[np.uint8]:
-    """Return the page on a result as an RGB picture.
+    """Draw a result on one page as an RGB picture: call, probabilities and suspicious slices.
 
     Args:
-        scans: One that was analysed, read with pixels; or all of a study that has no answer.
-        bundle: The bundle that judged, or would have.
+        scans: One scan that was analysed, read with `keep_pixels`; or all series of a study of
+            which none was.
+        bundle: Bundle that judged, or would have.
 
     Returns:
-        (1024, 1280, 3) uint8.
+        (1024, 1280, 3) uint8 RGB.
 
     Raises:
         UsageError: The scan was read without pixels.

@@ -30,19 +30,25 @@ if TYPE_CHECKING:
 
 DISCLAIMER = "Research use only. Not a medical device."
 MOST_SKIPPED_LINES = 20
-"""More skipped files than this are counted by reason; `--json` has them all."""
+"""Most skipped files that are listed one by one; more are counted by reason (`--json` has all)."""
 
 _EXAMPLES = 3
 
 
 def remarks(scan: Analysed) -> tuple[str, ...]:
-    """Return what must be said beside the numbers of an analysed scan, one line each."""
+    """Return the remarks on an analysed scan, one line each.
+
+    They are the objections that `force` overruled, why the scan is not cleared, and its notes.
+    """
     forced = (f"judged by force, although {reason}" for reason in objections(scan))
     return (*forced, *scan.not_cleared, *scan.notes)
 
 
 def decided_at(studies: Iterable[Analysed]) -> str:
-    """Return the operating point and threshold of results in words, nothing for no results.
+    """Return in words the operating point and threshold of the first result; empty for none.
+
+    Args:
+        studies: Results of one reading, which share their operating point.
 
     Example:
         >>> decided_at([])
@@ -55,17 +61,22 @@ def decided_at(studies: Iterable[Analysed]) -> str:
 
 
 def shared_folders(studies: Iterable[ScanResult]) -> frozenset[str]:
-    """Return the folders that hold the files of more than one series."""
+    """Return the folders that are the common folder of more than one series.
+
+    Args:
+        studies: Results of all series of a reading.
+    """
     count = Counter(common_folder(one) for one in studies)
     return frozenset(folder for folder, series in count.items() if series > 1)
 
 
 def common_folder(scan: ScanResult, shared: Container[str] = ()) -> str:
-    """Return the folder of a result's files, as the caller named it.
+    """Return the folder that holds a result's files, as the caller named it.
 
     Args:
-        scan: A result.
-        shared: Folders of several series, from `shared_folders`: the first file stands for them.
+        scan: Result of a series; of a single file its own path is returned.
+        shared: Folders of several series, from `shared_folders`: the path of the first file and
+            `…` stand for these.
 
     Example:
         >>> from ichlite.infer.results import NotAnalysed
@@ -85,7 +96,12 @@ def common_folder(scan: ScanResult, shared: Container[str] = ()) -> str:
 
 
 def print_triage(result: ReadResult, console: Console) -> None:
-    """Print the triage list of a result: analysed, not analysed, not chosen, skipped."""
+    """Print the triage list of a result: series by urgency, those not analysed, skipped files.
+
+    Args:
+        result: Result of a reading.
+        console: rich console to print on.
+    """
     from rich.text import Text
 
     analysed = by_urgency(result.studies)
