@@ -17,15 +17,16 @@ from ichlite.infer.decision import Calibration, sigmoid
 from ichlite.labels import NAMES
 
 SLOPE_RANGE = (0.05, 20.0)
-"""Limits of 1 / temperature; a slope at an end says that logits and labels have little to do."""
+"""Limits of a slope, 1 / temperature; a slope at the lower one means that the logits hardly tell
+the labels apart."""
 BIAS_RANGE = (-2000.0, 2000.0)
 SLOPES_ALIKE, BIASES_ALIKE = 300.0, 10.0
-"""Nats lost for log slopes, and biases, that lie 1 from their mean over the subtypes. Chosen by the
-log loss of slices out of fold (docs/log.md)."""
+"""Penalties, in nats, of a log slope and of a bias that lie 1 from their mean over the subtypes.
+Chosen by the log loss of slices out of fold (docs/log.md)."""
 
 
 def fit_calibration(labels: NDArray[np.uint8], logits: NDArray[np.float32]) -> Calibration:
-    """Fit the calibration of a model: p = sigmoid(logit / temperature + bias).
+    """Fit the temperature and bias of each subtype: p = sigmoid(logit / temperature + bias).
 
     A subtype without both classes, or whose logits are one number, keeps temperature 1 and bias 0.
 
@@ -48,12 +49,12 @@ def fit_calibration(labels: NDArray[np.uint8], logits: NDArray[np.float32]) -> C
 def platt(
     labels: NDArray[np.uint8], logits: NDArray[np.floating]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the slope and bias of each column's most likely sigmoid, columns drawn together.
+    """Fit a sigmoid to each column of logits (Platt scaling), shrinking columns to their mean.
 
-    Targets are a little inside 0 and 1, so that separable data, too, have a finite answer.
+    Targets are a little inside 0 and 1, so that separable data, too, have a finite solution.
 
     Args:
-        labels: (image, subtype) 0/1, both in each column.
+        labels: (image, subtype) 0/1, both of which occur in each column.
         logits: (image, subtype), not all equal in any column.
 
     Returns:
@@ -112,12 +113,15 @@ def platt(
 def expected_calibration_error(
     labels: ArrayLike, probabilities: ArrayLike, *, bins: int = 10
 ) -> float:
-    """Return the mean gap of probability and frequency over bins of equal width.
+    """Return the expected calibration error: mean gap between probability and observed frequency.
 
     Args:
         labels: (image,) 0/1.
         probabilities: (image,) in [0, 1].
-        bins: Number of bins.
+        bins: Number of bins of equal width over [0, 1]; each counts by its number of images.
+
+    Returns:
+        Error in [0, 1]; lower is better.
 
     Example:
         >>> expected_calibration_error(np.array([0, 1]), np.array([0.5, 0.5]))

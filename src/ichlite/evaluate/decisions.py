@@ -60,14 +60,15 @@ RULE = (
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
-    """Everything that turns the logits of a shipped model into calls.
+    """Calibration, rule and operating points that turn the logits of a model into calls.
 
     Attributes:
-        calibration: Per subtype (Platt).
-        rule: From slices to scans; its thresholds are those of `balanced`.
-        slice_thresholds: Threshold of a slice for each class (Youden).
-        points: What each operating point does, in the order of `OPERATING_POINTS`.
-        origin: What it all comes from.
+        calibration: Temperature and bias of each subtype (Platt scaling).
+        rule: How slices become a scan, with the thresholds of the operating point `balanced`.
+        slice_thresholds: Class → threshold of a single slice (Youden).
+        points: Operating point → its threshold of `any` and its sensitivity and specificity, in
+            the order of `OPERATING_POINTS`.
+        origin: Scores that all this was chosen by, with their hash.
     """
 
     calibration: Calibration
@@ -77,12 +78,15 @@ class Decisions:
     origin: Origin
 
     def thresholds(self, point: OperatingPointName) -> dict[str, float]:
-        """Return an operating point's threshold of each class."""
+        """Return the scan threshold of each class at an operating point.
+
+        Only that of `any` differs between operating points.
+        """
         return {**self.rule.thresholds, ANY: self.points[point].threshold}
 
     @property
     def specs(self) -> tuple[CalibrationSpec, DecisionSpec]:
-        """`calibration` and `decision`, as the manifest of a bundle has them."""
+        """The entries `calibration` and `decision` for the manifest of a bundle."""
         decision = decision_spec(
             self.rule,
             self.thresholds(BALANCED),
@@ -95,7 +99,12 @@ class Decisions:
 
 
 def calibration_spec(calibration: Calibration, split: str) -> CalibrationSpec:
-    """Return a calibration as a manifest has it, with what it was fitted on."""
+    """Make the entry `calibration` of a bundle's manifest.
+
+    Args:
+        calibration: Temperature and bias of each subtype.
+        split: Name of the split that they were fitted on, or `out of fold`.
+    """
     return CalibrationSpec(temperature=calibration.temperature, bias=calibration.bias, split=split)
 
 
@@ -108,7 +117,17 @@ def decision_spec(
     operating_points: Mapping[OperatingPointName, Mapping[str, float]] | UnsetType = UNSET,
     evidence: Evidence | UnsetType = UNSET,
 ) -> DecisionSpec:
-    """Return a rule, its thresholds and how they were chosen as a manifest has them."""
+    """Make the entry `decision` of a bundle's manifest.
+
+    Args:
+        rule: How slices become a scan; its thresholds are not used.
+        thresholds: Class → threshold of a scan at the operating point `balanced`.
+        slice_thresholds: Class → threshold of a single slice.
+        threshold_rule: How the thresholds were chosen, in words.
+        operating_points: Operating point → thresholds of a scan; unset for `balanced` alone.
+        evidence: Measured sensitivity and specificity of the operating points; unset where they
+            were not measured out of fold.
+    """
     return DecisionSpec(
         **structs.asdict(rule.spec),
         thresholds=thresholds,
@@ -120,7 +139,10 @@ def decision_spec(
 
 
 def decisions_from_files(paths: Sequence[Path]) -> Decisions:
-    """Read the out-of-fold scores of one or several seeds and decide; see `decisions_from_scores`.
+    """Choose calibration, rule and operating points from files of out-of-fold scores.
+
+    Args:
+        paths: Files or folders of scores, one for each seed.
 
     Raises:
         InputError: See `seeds.read_seeds` and `decisions_from_scores`.
@@ -129,13 +151,14 @@ def decisions_from_files(paths: Sequence[Path]) -> Decisions:
 
 
 def decisions_from_scores(seeds: Sequence[Seed]) -> Decisions:
-    """Choose calibration, rule and operating points from scores out of fold.
+    """Choose calibration, rule and operating points from out-of-fold scores.
 
     Args:
-        seeds: Scores of the same folds, from `seeds.read_seeds`.
+        seeds: Scores of one or several seeds on the same folds, from `seeds.read_seeds`.
 
     Returns:
-        The decisions, with what they do on these scores.
+        The decisions, with their sensitivity and specificity: on these scores, and nested, where
+        each fold is judged by what the other folds choose.
 
     Raises:
         InputError: All scans bleed, or none does, in all folds or in all but one.
@@ -273,7 +296,15 @@ def _share(count: float, cases: int) -> Share:
 
 
 def predictive(sensitivity: float, specificity: float, prevalence: float) -> Predictive:
-    """Return the predictive values of a test where so many are ill (Bayes).
+    """Return the positive and negative predictive value of a test at a prevalence (Bayes).
+
+    Args:
+        sensitivity: Sensitivity of the test, in [0, 1].
+        specificity: Specificity of the test, in [0, 1].
+        prevalence: Share of scans with a bleed, in [0, 1].
+
+    Returns:
+        Both values; one is None where no scan is called so.
 
     Example:
         >>> worth = predictive(0.9, 0.9, 0.1)

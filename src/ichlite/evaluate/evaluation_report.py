@@ -29,15 +29,15 @@ TITLES: Mapping[str, str] = {
 
 
 def write_report(folder: Path, summary: Evaluation, judged: Judged) -> tuple[Path, ...]:
-    """Write the files of a report into a folder.
+    """Write an evaluation into a folder as JSON, Markdown, CSV and plots.
 
     Args:
-        folder: Made when missing.
-        summary: From `summary.summarise`.
-        judged: What it was made from, for the curves.
+        folder: Folder to write to, made if it is missing.
+        summary: Evaluation, from `summary.summarise` or `folds.summarise_folds`.
+        judged: Labels and probabilities that the evaluation is of, for the curves.
 
     Returns:
-        The files: metrics.json, metrics.csv, metrics.md, and four plots.
+        Paths of metrics.json, metrics.md, metrics.csv and four plots.
     """
     folder.mkdir(parents=True, exist_ok=True)
     files = {
@@ -61,11 +61,11 @@ def write_report(folder: Path, summary: Evaluation, judged: Judged) -> tuple[Pat
 
 
 def table(part: MetricTable, unit: str) -> list[list[str]]:
-    """Return a table of metrics as text.
+    """Format a table of metrics as rows of text cells.
 
     Args:
-        part: Of slices or of scans.
-        unit: `slice` or `scan`.
+        part: Metrics of slices or of scans.
+        unit: What was measured, `slice` or `scan`, for the first column.
 
     Returns:
         A header and a row for each class, of equal length; an undefined metric is the word
@@ -90,7 +90,7 @@ def _cells(row: MetricRow) -> dict[str, str]:
 
 
 def markdown(summary: Evaluation) -> str:
-    """Return an evaluation as a Markdown page with one table for slices and one for scans."""
+    """Format an evaluation as a Markdown page with one table for slices and one for scans."""
     scans = "" if summary.scan is UNSET else f"{summary.scan.scans:,} scans, "
     parts = [
         f"# {summary.data}",

@@ -47,13 +47,13 @@ NOTES: Mapping[Calibrate, str] = {
 
 @dataclass(frozen=True, slots=True)
 class OutOfFold:
-    """One seed, judged.
+    """Out-of-fold probabilities of one seed, with the thresholds that the other folds chose.
 
     Attributes:
-        judged: Slices by name of their image, scans by series.
-        slice_thresholds, scan_thresholds: For each class the threshold of every case, that of its
-            fold.
-        by_fold: For each fold, then for `slice` and `scan`, the threshold of each class.
+        judged: Labels and probabilities: slices in the order of the table, scans by series UID.
+        slice_thresholds, scan_thresholds: Class → (case,) threshold of every slice or scan, which
+            is that of its fold.
+        by_fold: Fold → `slice` and `scan` → class → threshold.
     """
 
     judged: Judged
@@ -63,10 +63,10 @@ class OutOfFold:
 
 
 def calibrate_named(name: str) -> Calibrate:
-    """Return the way to calibrate that a name stands for.
+    """Check the value of the option `--calibrate`, `cross` or `none`, and return it typed.
 
     Raises:
-        UnknownName: There is none.
+        UnknownName: It is another.
     """
     check_name("--calibrate", name, get_args(Calibrate))
     return cast("Calibrate", name)
@@ -75,16 +75,17 @@ def calibrate_named(name: str) -> Calibrate:
 def judge_out_of_fold(
     table: ScoreTable, *, calibrate: Calibrate = "cross", rule: Rule = STANDARD
 ) -> OutOfFold:
-    """Judge each fold by what the other folds say.
+    """Calibrate each fold, and choose its thresholds, on the other folds; then judge it by them.
 
     Args:
-        table: With at least two folds, each patient in one.
+        table: Scores of at least two folds, each patient in one.
         calibrate: `cross`: Platt's parameters of each fold are fitted on the others; `none`: the
             sigmoid of the raw logits.
-        rule: From slices to scans; its thresholds are not used.
+        rule: How slices become a scan; its thresholds are not used.
 
     Returns:
-        Slices in the order of the table, scans in that of their series.
+        The judged cases of all folds together: slices in the order of the table, scans sorted by
+        series UID.
     """
     scan_names = np.unique(table.series)
     slices, scans = _blank(int(table.by_slice.sum())), _blank(len(scan_names))
@@ -104,7 +105,11 @@ def judge_out_of_fold(
 
 
 def calibration_of(*tables: ScoreTable) -> Calibration:
-    """Fit Platt's parameters on the slices of tables that have labels of their own."""
+    """Fit a calibration (Platt scaling) on the slices of one or several tables of scores.
+
+    Args:
+        tables: Tables of scores; slices that have only the labels of their scan are not used.
+    """
     labels = np.concatenate([table.labels[table.by_slice, 1:] for table in tables])
     logits = np.concatenate([table.logits[table.by_slice] for table in tables])
     return fit_calibration(labels, logits)
@@ -118,18 +123,18 @@ def summarise_folds(
     bootstrap: int = 0,
     seed: int = 0,
 ) -> tuple[Evaluation, list[Judged]]:
-    """Measure pooled folds: each seed, their mean, and their spread.
+    """Evaluate out-of-fold scores of one or several seeds, all folds pooled.
 
     Args:
         seeds: Scores of the same folds, from `seeds.read_seeds`.
         calibrate: See `judge_out_of_fold`.
         rule: See `judge_out_of_fold`.
-        bootstrap: Draws of patients for the 95 % intervals; 0: none.
+        bootstrap: Number of bootstrap draws of patients for the 95 % intervals; 0 for none.
         seed: Random seed of the draws.
 
     Returns:
-        The evaluation, and what each seed says: rows are means over the seeds, with `seed_sd` where
-        there are several; `seeds` has each by itself.
+        Two values: the evaluation, whose rows are means over the seeds, with `seed_sd` where there
+        are several, and whose `seeds` has each by itself; and the judged cases of each seed.
     """
     found = [judge_out_of_fold(one.table, calibrate=calibrate, rule=rule) for one in seeds]
     judged = [one.judged for one in found]

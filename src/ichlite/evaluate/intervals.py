@@ -18,9 +18,9 @@ from ichlite.contracts.evaluation import Interval as Interval
 METRICS: tuple[str, ...] = (
     "roc_auc", "sensitivity", "specificity", "accuracy", "balanced_accuracy",
 )  # fmt: skip
-"""What is measured in every draw."""
+"""Names of the metrics that are measured in every bootstrap draw."""
 LEAST_SHARE = 0.5
-"""Fewer defined draws than this, and the interval is None: it would describe the lucky ones."""
+"""Least share of draws in which a metric must be defined for it to have an interval."""
 DRAWS = 1000
 
 ONE_PATIENT = "all images are of one patient"
@@ -36,16 +36,16 @@ _BLOCK_NUMBERS = 1 << 21
 def draw_patients(
     patients: Sequence[str] | NDArray[np.str_], *, draws: int, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Draw as many patients as there are, with replacement, again and again.
+    """Draw bootstrap samples of patients: as many as there are, with replacement.
 
     Args:
-        patients: (image,) whose image it is.
+        patients: (image,) name of each image's patient.
         draws: Number of draws.
         seed: Random seed of the draws.
 
     Returns:
-        owner (image,), the number of each image's patient, and weights (draw, patient), how often
-        each draw has each patient.
+        Two arrays: owner, (image,) int64, index of each image's patient; and weights, (draw,
+        patient) float64, how often each draw has each patient.
 
     Example:
         >>> owner, weights = draw_patients(["b", "a", "b"], draws=4, seed=0)
@@ -70,19 +70,19 @@ def redraw(
     seed: int = 0,
     threshold: ArrayLike = 0.5,
 ) -> NDArray[np.float32]:
-    """Measure every column again in each redraw of the patients.
+    """Compute the metrics of every column in each of many bootstrap draws of the patients.
 
     Args:
         labels: (image, column) 0/1.
         probabilities: (image, column), higher is more suspicious.
-        patients: (image,) whose image it is.
-        draws: Redraws.
+        patients: (image,) name of each image's patient.
+        draws: Number of draws.
         seed: Random seed of the draws.
         threshold: A probability of at least this is called positive; a number, or one for each
             column, or for each image and column.
 
     Returns:
-        (draw, column, metric), metrics as `METRICS`; NaN where undefined.
+        (draw, column, metric) float32, metrics in the order of `METRICS`; NaN where undefined.
 
     Source:
         Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 13; by cluster as
@@ -107,13 +107,13 @@ def redraw(
 
 
 def with_mean(draws: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Append the mean over the columns that are defined in a draw to its columns.
+    """Append to each bootstrap draw a column with the mean over its columns that are defined.
 
     Args:
-        draws: (draw, column, metric) of `redraw`.
+        draws: (draw, column, metric) float32, from `redraw`.
 
     Returns:
-        (draw, column + 1, metric).
+        (draw, column + 1, metric) float32; NaN where no column is defined.
     """
     values = draws.astype(np.float64)
     defined = ~np.isnan(values)
@@ -123,10 +123,14 @@ def with_mean(draws: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def interval(values: ArrayLike) -> Interval | None:
-    """Return the 2.5th and 97.5th percentile of one number a draw, NaN where undefined.
+    """Return the 95 % interval of a metric from its values in bootstrap draws.
+
+    Args:
+        values: (draw,) value of the metric in each draw; NaN where undefined.
 
     Returns:
-        None when it is undefined in half of the draws, or there are none.
+        The 2.5th and 97.5th percentile; None where the metric is defined in fewer than half of the
+        draws, or there are none.
 
     Example:
         >>> interval([0.0, 1.0, 2.0, float("nan")])
@@ -145,14 +149,16 @@ def interval(values: ArrayLike) -> Interval | None:
 def why_no_interval(
     labels: ArrayLike, patients: Sequence[str] | NDArray[np.str_]
 ) -> dict[str, str]:
-    """Name the metrics that redrawing patients says nothing of, since it cannot vary them.
+    """Return the metrics for which a bootstrap over patients gives no interval, and why.
+
+    That is so where all images, all positives or all negatives are of one patient.
 
     Args:
         labels: (image,) 0/1.
-        patients: (image,) whose image it is.
+        patients: (image,) name of each image's patient.
 
     Returns:
-        The reason for each such metric of `METRICS`.
+        Metric, of `METRICS` → reason; empty where all have an interval.
 
     Example:
         >>> why_no_interval([0, 1, 0], ["a", "a", "b"])["sensitivity"]
@@ -174,11 +180,11 @@ def why_no_interval(
 
 
 def wilson(count: float, cases: int) -> Interval | None:
-    """Return the 95 % interval of a share of independent cases; None without cases.
+    """Return Wilson's 95 % interval of a share of independent cases; None without cases.
 
     Args:
-        count: Cases that count, a whole number unless it is a mean over several models.
-        cases: All cases.
+        count: Number of cases in the share; not a whole number where it is a mean over models.
+        cases: Number of all cases.
 
     Source:
         Wilson, J. Am. Statist. Assoc. 22 (1927) 209-212, without continuity correction.

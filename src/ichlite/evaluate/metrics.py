@@ -59,7 +59,7 @@ def roc_auc(labels: ArrayLike, scores: ArrayLike) -> float | None:
 
 
 def average_precision(labels: ArrayLike, scores: ArrayLike) -> float | None:
-    """Return the precision averaged over the recall steps of all thresholds.
+    """Return the average precision: the mean of precision, weighted by the steps in recall.
 
     Args:
         labels: (image,) 0/1.
@@ -133,15 +133,18 @@ _NEED_NEGATIVES = ("roc_auc", "specificity", "balanced_accuracy")
 def score_class(
     labels: ArrayLike, probabilities: ArrayLike, *, threshold: ArrayLike = 0.5
 ) -> MetricRow:
-    """Compute the metrics of one class.
+    """Compute the metrics of one class, such as ROC AUC, sensitivity and specificity.
 
     Args:
         labels: (image,) 0/1.
-        probabilities: (image,).
-        threshold: A probability of at least this is called positive; one number, or one an image.
+        probabilities: (image,) in [0, 1].
+        threshold: Probability from which an image is called positive; one number, or (image,).
 
     Returns:
-        The metrics.
+        The metrics; one that is undefined is None, with the reason in `undefined`.
+
+    Raises:
+        ValueError: The arrays differ in shape, or a probability is NaN.
 
     Example:
         >>> score_class([0, 1], [0.2, 0.9]).balanced_accuracy
@@ -180,9 +183,13 @@ def score_class(
 
 
 def mean_scores(per_class: Mapping[str, MetricRow]) -> MetricRow:
-    """Return the plain mean of each metric over the subtypes where it is defined.
+    """Return the unweighted mean of each metric over the subtypes for which it is defined.
 
-    A mean over fewer than all subtypes says so in `undefined`.
+    Args:
+        per_class: Subtype → metrics.
+
+    Returns:
+        The means; `undefined` names the subtypes that a mean lacks. `positives` is their sum.
     """
     means: dict[str, float | None] = {}
     undefined = {}
@@ -226,7 +233,7 @@ def validation_auc(
 
 
 def rsna_log_loss(labels: ArrayLike, probabilities: ArrayLike) -> float | None:
-    """Return the challenge's score: log loss weighed 2 for `any` and 1 for each subtype, over 7.
+    """Return the score of the RSNA 2019 challenge: log loss weighted 2/7 for `any`, 1/7 a subtype.
 
     Args:
         labels: (image, 6) 0/1: `any`, then the subtypes.
@@ -250,7 +257,7 @@ def rsna_log_loss(labels: ArrayLike, probabilities: ArrayLike) -> float | None:
 
 
 def all_negative_accuracy(labels: ArrayLike) -> float | None:
-    """Return the mean accuracy of answering no to everything; None without images.
+    """Return the mean accuracy over subtypes of calling every image negative; None without images.
 
     Args:
         labels: (image, subtype) 0/1.

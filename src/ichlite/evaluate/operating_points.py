@@ -12,24 +12,24 @@ from ichlite.evaluate.metrics import roc_curve
 
 RULE = "youden: highest sensitivity + specificity on the validation split"
 FALLBACK = 0.5
-"""Threshold where validation has one class only."""
+"""Threshold of a class whose cases are all positive or all negative."""
 LEAST = 0.95
-"""Least sensitivity of `high_sensitivity`; least specificity of `high_specificity`."""
+"""Least sensitivity of `high_sensitivity`, and least specificity of `high_specificity`."""
 _EQUAL = 1e-12
 
 
 def youden_threshold(labels: ArrayLike, probabilities: ArrayLike) -> float | None:
-    """Return the threshold of highest sensitivity + specificity.
+    """Return the threshold with the highest sum of sensitivity and specificity (Youden).
 
-    It lies half-way between the lowest probability that is called positive and the next lower one,
-    so that neither stands on it. Of equals it is the most sensitive: a miss costs more than a look.
+    It lies half-way between the lowest probability that is called positive and the next lower one.
+    Among equally good thresholds it is the most sensitive one.
 
     Args:
         labels: (case,) 0/1.
         probabilities: (case,) in [0, 1].
 
     Returns:
-        In (0, 1); None when a class is absent.
+        Threshold in (0, 1); None when all cases are positive, or none is.
 
     Source:
         Youden, Cancer 3 (1950) 32-35.
@@ -44,12 +44,12 @@ def youden_threshold(labels: ArrayLike, probabilities: ArrayLike) -> float | Non
 
 @dataclass(frozen=True, slots=True)
 class OperatingThresholds:
-    """Three thresholds of one class, from the most to the least sensitive.
+    """The thresholds of one class at three operating points, from the most to the least sensitive.
 
     Attributes:
-        high_sensitivity: Sensitivity of at least `LEAST`, as specific as that allows.
-        balanced: Youden's.
-        high_specificity: Specificity of at least `LEAST`, as sensitive as that allows.
+        high_sensitivity: Most specific threshold with a sensitivity of at least `LEAST`.
+        balanced: Threshold with the highest sum of both (Youden).
+        high_specificity: Most sensitive threshold with a specificity of at least `LEAST`.
     """
 
     high_sensitivity: float
@@ -58,19 +58,20 @@ class OperatingThresholds:
 
 
 def operating_thresholds(labels: ArrayLike, probabilities: ArrayLike) -> OperatingThresholds | None:
-    """Choose the three operating points of a class.
+    """Choose the thresholds of one class at the three operating points.
 
-    Where Youden's threshold is already more sensitive than `LEAST` (or more specific), it is that
-    of `high_sensitivity` (`high_specificity`), too: the three never change places. A class whose
-    highest probability is 1 and of a negative has no threshold of specificity `LEAST` in [0, 1];
+    They are never out of order: where Youden's threshold is more sensitive (more specific) than
+    that of `high_sensitivity` (`high_specificity`), it takes its place. A class whose highest
+    probability is 1 and of a negative has no threshold of specificity `LEAST` in [0, 1];
     `high_specificity` is 1 then.
 
     Args:
         labels: (case,) 0/1.
-        probabilities: (case,).
+        probabilities: (case,) in [0, 1].
 
     Returns:
-        In [0, 1], each half-way between two probabilities; None when a class is absent.
+        Thresholds in [0, 1], each half-way between two probabilities; None when all cases are
+        positive, or none is.
 
     Example:
         >>> operating_thresholds([0, 1, 0, 1, 1], [0.1, 0.2, 0.3, 0.6, 0.8])
@@ -112,7 +113,11 @@ def _threshold_at(place: int, probabilities: ArrayLike) -> float:
 def thresholds(
     labels: Mapping[str, ArrayLike], probabilities: Mapping[str, ArrayLike]
 ) -> dict[str, float]:
-    """Return the Youden threshold of each class; 0.5 where it has cases of one kind alone.
+    """Return the Youden threshold of each class; 0.5 where its cases have a single label.
+
+    Args:
+        labels: Class → (case,) 0/1.
+        probabilities: Class → (case,) in [0, 1].
 
     Example:
         >>> thresholds({"any": [1, 1]}, {"any": [0.2, 0.3]})

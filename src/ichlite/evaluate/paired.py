@@ -26,20 +26,20 @@ def compare(
     draws: int = DRAWS,
     seed: int = 0,
 ) -> Comparison:
-    """Compare two models, each of one or several seeds, on the same patients.
+    """Compare the ROC AUCs of two models on the same patients by a paired bootstrap.
 
     Args:
-        ours: What each seed of the first model says.
-        theirs: What each seed of the other says; the counts of seeds may differ.
-        model: Name of the other, for the reader.
-        draws: Redraws of the patients, the same for both.
+        ours: Judged cases of the first model, for each of its seeds.
+        theirs: Judged cases of the other model; the numbers of seeds may differ.
+        model: Name of the other model, for the report.
+        draws: Number of bootstrap draws of patients, the same for both models.
         seed: Random seed of the draws.
 
     Returns:
-        The differences of slices and scans, in rows as `summary.ROWS`.
+        The differences, with intervals and p, by slice and by scan for each of `summary.ROWS`.
 
     Raises:
-        InputError: The cases of the two are not the same.
+        InputError: The models were judged on different cases.
 
     Source:
         Two-sided p as in Efron and Tibshirani, An Introduction to the Bootstrap (1993), section

@@ -47,7 +47,11 @@ _STYLE: dict[str, Any] = {
 
 @contextmanager
 def styled(width_in: float, height_in: float) -> Iterator[Any]:
-    """Open a matplotlib figure in the style of all reports, to be drawn on inside the block.
+    """Make a matplotlib figure in the style of all reports, to be drawn on in the `with` block.
+
+    Args:
+        width_in: Width in inches.
+        height_in: Height in inches.
 
     Example:
         >>> with styled(4, 3) as figure:
@@ -61,10 +65,9 @@ def styled(width_in: float, height_in: float) -> Iterator[Any]:
 
 
 def save(figure: Any, path: Path) -> Path:
-    """Save a figure as `.svg` or `.png`; the same figure gives the same bytes.
+    """Save a matplotlib figure as `.svg` or `.png` and return the path.
 
-    Returns:
-        The path.
+    No date or version is written, so the same figure gives the same bytes.
     """
     from matplotlib import rc_context
 
@@ -75,7 +78,7 @@ def save(figure: Any, path: Path) -> Path:
 
 
 def not_run(axes: Any) -> None:
-    """Say on empty axes that there is nothing to draw."""
+    """Write "not run" on matplotlib axes that have nothing to show."""
     axes.text(0.5, 0.5, "not run", transform=axes.transAxes, ha="center", va="center", color=SOFT)
 
 
@@ -83,10 +86,10 @@ def plot_curves(cases: Cases, curve: Curve, path: Path, title: str) -> Path:
     """Save the ROC or precision-recall curves of slices or scans, one a class, and return the path.
 
     Args:
-        cases: Slices or scans.
-        curve: Kind of curve.
-        path: Where the PNG goes.
-        title: Line above the plot.
+        cases: Labels and probabilities of slices or scans.
+        curve: Kind of curve, `roc` or `precision-recall`.
+        path: PNG file to write.
+        title: Title above the plot.
     """
     roc = curve == "roc"
     labels, probabilities = cases.labels_of(), cases.probabilities_of()

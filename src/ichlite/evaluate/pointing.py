@@ -24,11 +24,11 @@ from ichlite.infer.runtime import Runtime
 from ichlite.labels import CLASSES, NAMES
 
 LEAST_ML = 1.0
-"""Smaller bleeds are not asked about."""
+"""Least volume of a bleed, in ml, for it to count in the pointing game."""
 FIELD_MM = 240.0
-"""Side of a slice, which stores do not hold: usual head scans have 220 to 250."""
+"""Assumed field of view of a slice in mm, as stores do not hold it; head scans have 220-250."""
 SPACING_MM = 5.0
-"""Distance of slices where the store gives no positions."""
+"""Assumed distance of slices in mm where the store has no positions."""
 _BITS = np.arange(len(NAMES), dtype=np.uint8)
 _BATCH = 64
 
@@ -36,16 +36,17 @@ _BATCH = 64
 def pointing(
     model: Any, store: Store, rows: NDArray[np.int64], *, least_ml: float = LEAST_ML
 ) -> Pointing | None:
-    """Play the pointing game on a store's bleeding slices whose lesion cells are known.
+    """Play the pointing game: count how often the strongest cell of the map lies on the bleed.
 
     Args:
         model: `Bundle`, or a Keras model with a lesion map.
-        store: With lesion cells.
-        rows: Row numbers.
-        least_ml: Bleeds of less, all slices of a scan together, are left out.
+        store: Store of slices, of which some have outlines of bleeds as lesion cells.
+        rows: (row,) row numbers of the store; slices without a bleed or without known lesion cells
+            are left out.
+        least_ml: Least volume in ml, over all slices of a scan, for a bleed to count.
 
     Returns:
-        The hits of each class; None when no slice can be asked about or the model has no map.
+        The hits of each class; None when no slice has known lesion cells or the model has no map.
     """
     known = rows[(store.any[rows] > 0) & store.cells_known[rows]]
     if not len(known) or not (isinstance(model, Bundle) or _has_map(model)):
@@ -60,15 +61,15 @@ def pointing(
 def point(
     maps: NDArray[np.float32], cells: NDArray[np.uint8]
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
-    """Compare each map's strongest cell with the lesion cells.
+    """Compare the strongest cell of each slice's map with the lesion cells, for each class.
 
     Args:
-        maps: (slice, h, w, 5) float32, logits.
-        cells: (slice, rows, columns) uint8, bit k for subtype k.
+        maps: (slice, map row, map column, 5) float32 logits.
+        cells: (slice, rows, columns) uint8, bit k set where the cell shows subtype k.
 
     Returns:
-        Three (slice, 6) bool, `any` first: the strongest cell is on the bleed; on it or beside it;
-        the slice shows such a bleed.
+        Three (slice, 6) bool, `any` first: whether the strongest cell is on the bleed; whether it
+        is on the bleed or adjacent to it; whether the slice shows such a bleed.
     """
     count, sides = len(maps), np.array(cells.shape[1:])
     lesions = _lesions(cells)
@@ -93,16 +94,25 @@ def hits_by_class(
     """Count how often the map points at the bleed, for `any` and each subtype.
 
     Args:
-        on: (slice, 6) whether it is on the bleed.
-        near: (slice, 6) whether it is on it or beside it.
-        asked: (slice, 6) whether the slice counts for the class.
+        on: (slice, 6) bool, whether the strongest cell is on the bleed.
+        near: (slice, 6) bool, whether it is on the bleed or adjacent to it.
+        asked: (slice, 6) bool, whether the slice counts for the class.
+
+    Returns:
+        Class → hits.
     """
     counts = [part.sum(axis=0).tolist() for part in (asked, asked & on, asked & near)]
     return {name: hits_of(*count) for name, *count in zip(CLASSES, *counts, strict=True)}
 
 
 def hits_of(slices: int, strict: int, tolerant: int) -> Hits:
-    """Return counts of slices with the shares that they are."""
+    """Return counts of the pointing game with their shares and Wilson's 95 % intervals.
+
+    Args:
+        slices: Number of slices that count.
+        strict: Number of these whose strongest cell is on the bleed.
+        tolerant: Number of these whose strongest cell is on the bleed or adjacent to it.
+    """
     return Hits(
         slices=slices,
         strict=strict,
@@ -117,15 +127,15 @@ def hits_of(slices: int, strict: int, tolerant: int) -> Hits:
 def bleed_ml(
     cells: NDArray[np.uint8], series: NDArray[np.str_], positions_mm: NDArray[np.floating]
 ) -> NDArray[np.float64]:
-    """Estimate the volume of each slice's bleeds, over all slices of its scan.
+    """Estimate for each slice the volume of the bleeds of its whole scan, by class.
 
     Args:
-        cells: (slice, rows, columns) uint8, bit k for subtype k.
-        series: (slice,) which scan each is of.
+        cells: (slice, rows, columns) uint8, bit k set where the cell shows subtype k.
+        series: (slice,) name of the scan that each slice is of.
         positions_mm: (slice,) along the slice normal, NaN where unknown.
 
     Returns:
-        (slice, 6) millilitres, `any` first.
+        (slice, 6) float64 in ml, `any` first; slices of one scan have the same values.
 
     Example:
         >>> cells = np.full((1, 32, 32), 1, np.uint8)
@@ -144,7 +154,16 @@ def bleed_ml(
 
 
 def maps_of(model: Any, store: Store, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Return the maps (slice, h, w, 5) of a bundle, or of a Keras model with a lesion map."""
+    """Compute the map of each slice of a store by a bundle or a Keras model with a lesion map.
+
+    Args:
+        model: `Bundle` or `keras.Model`.
+        store: Store of slices.
+        rows: (slice,) row numbers of the store.
+
+    Returns:
+        (slice, map row, map column, 5) float32 logits.
+    """
     if isinstance(model, Bundle):
         runtime = Runtime(model)
         return np.stack([runtime.run_hu(np.asarray(store.hu[row]))[1] for row in rows])
@@ -160,13 +179,13 @@ def maps_of(model: Any, store: Store, rows: NDArray[np.int64]) -> NDArray[np.flo
 
 
 def pointing_lines(found: Pointing) -> list[str]:
-    """Return the Markdown lines that show what `pointing` found."""
+    """Format the hits of the pointing game as Markdown lines: a title and a table."""
     title = f"## Pointing game, bleeds over {found.least_ml:g} ml"
     return ["", title, "", *hit_lines(found.by_class)]
 
 
 def hit_lines(found: Mapping[str, Hits]) -> list[str]:
-    """Return the Markdown table of the hits of each class."""
+    """Format the hits of each class in the pointing game as lines of a Markdown table."""
     lines = [
         "| class | slices | on the bleed (95 %) | on it or beside it (95 %) |",
         "|---|---|---|---|",

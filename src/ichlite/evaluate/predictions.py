@@ -32,12 +32,12 @@ BARE = Rule(neighbour_weights=(1.0,), any_rule="max", scan_rule="max")
 
 @dataclass(frozen=True, slots=True)
 class Cases:
-    """Truth and probability of slices, or of scans, with columns in the order of `CLASSES`.
+    """Labels and probabilities of slices, or of scans, with columns in the order of `CLASSES`.
 
     Attributes:
-        labels: (case, 6) 0/1.
-        probabilities: (case, 6).
-        patients: (case,).
+        labels: (case, 6) uint8, 0/1.
+        probabilities: (case, 6) float64 in [0, 1].
+        patients: (case,) name of each case's patient.
     """
 
     labels: NDArray[np.uint8]
@@ -45,17 +45,22 @@ class Cases:
     patients: NDArray[np.str_]
 
     def labels_of(self) -> dict[str, NDArray[np.uint8]]:
-        """Return the labels (case,) of each class."""
+        """Return class → labels, (case,) 0/1."""
         return {name: self.labels[:, i] for i, name in enumerate(CLASSES)}
 
     def probabilities_of(self) -> dict[str, NDArray[np.float64]]:
-        """Return the probabilities (case,) of each class."""
+        """Return class → probabilities, (case,) in [0, 1]."""
         return {name: self.probabilities[:, i] for i, name in enumerate(CLASSES)}
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What a model says of a data set, by slice and by scan."""
+    """Labels and a model's probabilities for a data set, by slice and by scan.
+
+    Attributes:
+        slices: Slices with labels of their own; none where only scans are labelled.
+        scans: Scans.
+    """
 
     slices: Cases
     scans: Cases
@@ -68,16 +73,17 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """A model with the rules it is judged by.
+    """A model to evaluate, with its calibration, rule and thresholds.
 
     Attributes:
         name: Name of the model.
         model: `Bundle` or `keras.Model`.
-        calibration, rule: From logits to probabilities.
-        slice_thresholds, scan_thresholds: For each class the probability from which a slice, or a
-            scan, counts as positive.
-        training: Manifest of the run that trained it; None where there is none.
-        brain_level_hu: Level that a scan's brain is brought to for it; None: none.
+        calibration, rule: How logits become probabilities of slices, and these those of a scan.
+        slice_thresholds, scan_thresholds: Class → probability from which a slice, or a scan, counts
+            as positive.
+        training: Manifest of the run that trained the model; None where there is none.
+        brain_level_hu: Median HU that a scan's brain is shifted to for the model; None for HU as
+            they are.
     """
 
     name: str
@@ -91,20 +97,23 @@ class Judge:
 
     @property
     def left_out(self) -> tuple[str, ...]:
-        """Subtypes that it was not trained for."""
+        """Names of the subtypes that the model was not trained for."""
         return () if self.training is None else tuple(self.training.recipe.get("leave_out", ()))
 
 
 def load_judge(path: Path, training: RunManifest | None = None) -> Judge:
-    """Return the judge that a bundle folder, run folder or `.keras` file makes.
+    """Load the model of a bundle folder, run folder or `.keras` file for an evaluation.
+
+    A model that is no bundle is not calibrated, has thresholds of 0.5, and its scans are judged by
+    their highest slice.
 
     Args:
-        path: Where the model lies; `embedded` for the bundle that is shipped.
-        training: Manifest of the run, for one that is no bundle.
+        path: Folder or file of the model; `embedded` for the bundle that is shipped.
+        training: Manifest of the run, for a model that is no bundle.
 
     Raises:
-        BundleError: A bundle that is incomplete or changed.
-        InputError: No model there.
+        BundleError: The bundle is incomplete or changed.
+        InputError: There is no model.
     """
     if (bundle_folder(path) / MANIFEST_FILE).exists():
         return bundle_judge(load_bundle(path))
@@ -116,10 +125,10 @@ def load_judge(path: Path, training: RunManifest | None = None) -> Judge:
 
 
 def bundle_judge(bundle: Bundle) -> Judge:
-    """Return the judge that a bundle is, with its calibration, rules and thresholds.
+    """Prepare a bundle for an evaluation, with its own calibration, rule and thresholds.
 
     Raises:
-        BundleError: It has no thresholds for slices.
+        BundleError: The bundle has no thresholds for slices.
     """
     manifest, rule = bundle.manifest, bundle.rule
     of_slices = manifest.decision.slice_thresholds
@@ -137,7 +146,16 @@ def bundle_judge(bundle: Bundle) -> Judge:
 
 
 def logits_of(model: Any, store: Store, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Return the logits (image, 5) that a bundle or Keras model gives for rows of a store."""
+    """Compute the logits of slices of a store by a bundle or Keras model.
+
+    Args:
+        model: `Bundle` or `keras.Model`.
+        store: Store of slices, at the brain level that the model needs.
+        rows: (image,) row numbers of the store.
+
+    Returns:
+        (image, 5) float32, subtypes in the order of `labels.SUBTYPES`.
+    """
     if isinstance(model, Bundle):
         runtime = Runtime(model)
         return np.stack([runtime.run_hu(np.asarray(store.hu[row]))[0] for row in rows])
@@ -147,14 +165,29 @@ def logits_of(model: Any, store: Store, rows: NDArray[np.int64]) -> NDArray[np.f
 
 
 def judge_rows(judge: Judge, store: Store, rows: NDArray[np.int64]) -> Judged:
-    """Judge the slices and scans of a store's rows."""
+    """Compute the probabilities of slices of a store, and of their scans, by a model and its rule.
+
+    Args:
+        judge: Model with its calibration and rule.
+        store: Store of slices with labels.
+        rows: (image,) row numbers of the store.
+    """
     return judge_logits(
         judge_slices(judge, store, rows), store, rows, judge.calibration, judge.rule
     )
 
 
 def judge_slices(judge: Judge, store: Store, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Return the logits (image, 5) of a store's rows, at the judge's brain level."""
+    """Compute the logits of slices of a store, shifted to the brain level that the model needs.
+
+    Args:
+        judge: Model with its brain level.
+        store: Store of slices.
+        rows: (image,) row numbers of the store.
+
+    Returns:
+        (image, 5) float32, subtypes in the order of `labels.SUBTYPES`.
+    """
     return logits_of(judge.model, levelled(store, judge.brain_level_hu), rows)
 
 
@@ -165,18 +198,18 @@ def judge_logits(
     calibration: Calibration,
     rule: Rule,
 ) -> Judged:
-    """Judge slices and scans from the logits of a store's rows.
+    """Compute the probabilities of slices of a store, and of their scans, from logits.
 
     Args:
         logits: (image, 5), in the order of `rows`.
-        store: Says which rows are one series, and in which order.
-        rows: Row numbers.
-        calibration: From logits to probabilities.
-        rule: From slices to scans.
+        store: Store of the slices, with their labels, series and positions.
+        rows: (image,) row numbers of the store.
+        calibration: How logits become probabilities.
+        rule: How slices become a scan.
 
     Returns:
-        Slices in the order of `rows`, none where the store has labels of scans alone; scans by
-        series.
+        Slices in the order of `rows`, none where only scans are labelled in the store; scans sorted
+        by series.
     """
     labels = np.column_stack([store.any[rows], store.labels[rows]]).astype(np.uint8)
     return judge_series(
@@ -202,17 +235,18 @@ def judge_series(
     calibration: Calibration,
     rule: Rule,
 ) -> Judged:
-    """Judge slices and scans from logits, by calibration and rule.
+    """Compute the probabilities of slices and scans from arrays of logits, series and positions.
 
     Args:
-        labels: (image, 6) 0/1, columns as `CLASSES`.
-        logits: (image, 5).
-        patients: (image,) whose image it is.
-        series: (image,) which scan it is of.
-        position_mm: (image,) order within a series; NaN, the last, where unknown.
-        by_slice: (image,) whether the labels are the slice's own, not its scan's.
-        calibration: From logits to probabilities.
-        rule: From slices to scans.
+        labels: (image, 6) 0/1, columns in the order of `CLASSES`.
+        logits: (image, 5), subtypes in the order of `labels.SUBTYPES`.
+        patients: (image,) name of each image's patient.
+        series: (image,) name of the series that each image is of.
+        position_mm: (image,) position along the slice normal, by which a series is ordered; NaN,
+            which comes last, where unknown.
+        by_slice: (image,) bool, whether the labels are the slice's own, not those of its scan.
+        calibration: How logits become probabilities.
+        rule: How slices become a scan.
 
     Returns:
         Slices with labels of their own, in the order given; scans in the order of their series.
@@ -243,7 +277,11 @@ def judge_series(
 def members_of(
     series: NDArray[np.str_], position_mm: NDArray[np.floating[Any]]
 ) -> list[NDArray[np.int64]]:
-    """Return the row numbers of each series, by position; series in the order of their names.
+    """Return the row numbers of each series, ordered by position; series sorted by name.
+
+    Args:
+        series: (row,) name of each row's series.
+        position_mm: (row,) position along the slice normal; NaN comes last.
 
     Example:
         >>> [m.tolist() for m in members_of(np.array(["b", "a", "a"]), np.array([0.0, 9.0, 5.0]))]

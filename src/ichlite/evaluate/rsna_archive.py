@@ -21,15 +21,15 @@ from ichlite.labels import CLASSES
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """A folder of scans, judged.
+    """The judged slices and scans of a folder of DICOM files, and what of it was not judged.
 
     Attributes:
-        judged: Slices and scans with a label.
-        scores: Scores of the slices with a label.
-        unlabelled: Count of files that were read and have no label.
+        judged: Labels and probabilities of the slices and scans with a label.
+        scores: Table of scores of the slices with a label.
+        unlabelled: Number of slices that were read and have no label.
         unread: A line for each file or series that gave no probabilities, with the reason.
         patients: (slice,) PatientID of each slice that was read; empty where its header has none.
-        pixels: (slice,) `rows.pixel_sha256` of each slice that was read.
+        pixels: (slice,) hash of the HU of each slice that was read (`rows.pixel_sha256`).
     """
 
     judged: Judged
@@ -43,12 +43,14 @@ class Archive:
 def judge_archive(bundle: Bundle, folder: Path, labels: RsnaLabels, *, threads: int = 1) -> Archive:
     """Judge the slices and scans of a folder of DICOM files that have labels.
 
-    Every series is judged, whatever the gate thinks, so that no scan is missing from the figures.
+    Every series is judged, also where the input check refuses it, so that no scan is missing from
+    the figures.
 
     Args:
         bundle: Bundle to judge with.
-        folder: Searched with its sub-folders; a file's name without suffix is its image's ID.
-        labels: Labels of each image.
+        folder: Folder, searched with its sub-folders; a file's name without suffix is the ID of
+            its image.
+        labels: Labels of each image, by its ID.
         threads: Threads that read the files.
 
     Returns:

@@ -30,7 +30,8 @@ COLUMNS: tuple[str, ...] = (
     "folds", "recipe",
 )  # fmt: skip
 LEVELS = ("scan", "slice")
-"""What labels may be of: a slice may have those of its scan alone."""
+"""Values of the column `label_level`: `slice` for labels of the slice's own, `scan` for those of
+its scan."""
 
 _NUMBER = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?")
 _FOLD = re.compile(r"0|[1-9]\d{0,3}")
@@ -45,19 +46,20 @@ _PROBABILITIES = slice(17, 23)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoreTable:
-    """A table of slices' scores; every column is (slice, …).
+    """A table of logits, probabilities and labels of slices; every column is (slice, …).
 
     Attributes:
-        image: Unique names.
-        patient, study, series: Whose slice it is; a series is of one patient.
-        position_mm: Along the slice normal; NaN where unknown.
+        image: Unique name of each slice.
+        patient, study, series: Names of its patient, study and series; a series has one patient.
+        position_mm: Position along the slice normal in mm; NaN where unknown.
         fold: Number of the fold that the slice was left out of, as text; empty where none.
         labels: (slice, 6) 0/1, columns as `labels.CLASSES`.
         logits: (slice, 5) of the model, before calibration.
-        probabilities: (slice, 6) as the model is judged: calibrated, smoothed over neighbours.
-        by_slice: Whether the labels are the slice's own, not its scan's.
-        folds: How many folds there are in all, as text; empty where none.
-        recipe: What trained the model (`train.run_manifest.recipe_hash`); empty where unknown.
+        probabilities: (slice, 6) in [0, 1], calibrated and smoothed over neighbours.
+        by_slice: Whether the labels are the slice's own, not those of its scan.
+        folds: Number of folds in all, as text; empty where none.
+        recipe: Hash of the recipe that trained the model (`train.run_manifest.recipe_hash`); empty
+            where unknown.
     """
 
     image: NDArray[np.str_]
@@ -78,15 +80,24 @@ class ScoreTable:
 
     @property
     def fold_numbers(self) -> list[str]:
-        """The folds that there are scores of, by number."""
+        """Numbers, as text, of the folds that the table has scores of, ascending."""
         return sorted({*self.fold.tolist()}, key=lambda fold: int(fold or -1))
 
     def take(self, rows: NDArray[Any]) -> ScoreTable:
-        """Return the table of some rows: a mask, or their numbers."""
+        """Return a table of some of the rows.
+
+        Args:
+            rows: (slice,) bool mask, or row numbers.
+        """
         return ScoreTable(*(getattr(self, field.name)[rows] for field in fields(self)))
 
     def judged(self, calibration: Calibration, rule: Rule) -> Judged:
-        """Judge slices and scans from the logits, by another calibration and rule."""
+        """Compute probabilities of slices and scans from the logits by a calibration and rule.
+
+        Args:
+            calibration: How logits become probabilities.
+            rule: How slices become a scan.
+        """
         return judge_series(
             self.labels,
             self.logits,
@@ -110,17 +121,17 @@ def table_of_store(
     folds: str = "",
     recipe: str = "",
 ) -> ScoreTable:
-    """Return the scores of a store's rows.
+    """Make the table of scores of slices of a store from a model's logits.
 
     Args:
-        store: Says what the rows are.
-        rows: Row numbers.
-        logits: (row, 5).
-        calibration: From logits to the probabilities of the table.
-        rule: From slices to their scans.
-        fold: Number of the fold that the rows were left out of; empty: none.
-        folds: How many folds there are in all; empty: none.
-        recipe: Hash of what trained the model; empty: unknown.
+        store: Store of the slices, with their names, labels and positions.
+        rows: (row,) row numbers of the store.
+        logits: (row, 5), subtypes in the order of `labels.SUBTYPES`.
+        calibration: How logits become the probabilities of the table.
+        rule: How probabilities are smoothed over neighbouring slices.
+        fold: Number of the fold that the slices were left out of; empty for none.
+        folds: Number of folds in all; empty for none.
+        recipe: Hash of the recipe that trained the model; empty where unknown.
     """
     labels = np.column_stack([store.any[rows], store.labels[rows]]).astype(np.uint8)
     series = np.asarray(store.series)[rows].astype(str)
@@ -153,7 +164,15 @@ def table_of_store(
 
 
 def write_scores(path: Path, table: ScoreTable) -> None:
-    """Write a table as CSV, whole or not at all; its numbers read back exactly."""
+    """Write a table of scores as CSV, whole or not at all; its numbers read back exactly.
+
+    Args:
+        path: File to write.
+        table: Scores of slices.
+
+    Raises:
+        IchliteError: The file cannot be written.
+    """
     position = np.where(np.isnan(table.position_mm), "", table.position_mm.astype(str))
     columns = [
         *(table.image, table.patient, table.study, table.series, position, table.fold),
@@ -171,12 +190,15 @@ def write_scores(path: Path, table: ScoreTable) -> None:
 
 
 def read_scores(path: Path) -> ScoreTable:
-    """Read a file of scores; nothing in it is guessed.
+    """Read a CSV file of scores and check every cell.
+
+    Args:
+        path: File that `write_scores` wrote.
 
     Raises:
-        InputError: No such file; other columns; a cell that is no name, number in its range or
-            label; an image that stands there twice; a series of two patients; some slices with a
-            fold and some without.
+        InputError: The file cannot be read, has other columns or no slice; a cell is malformed; an
+            image occurs twice; a series has two patients; recipes or numbers of folds differ; or
+            some slices have a fold and some have none.
     """
     lines: list[list[str]] = []
     try:
@@ -210,14 +232,14 @@ def read_scores(path: Path) -> ScoreTable:
 
 
 def join_scores(tables: Sequence[ScoreTable], name: str) -> ScoreTable:
-    """Join the tables of several folds or splits into one.
+    """Join the tables of scores of several folds or splits into one.
 
     Args:
-        tables: Each image in one of them.
-        name: Name of the whole, for errors.
+        tables: Tables to join, at least one; each image is in only one of them.
+        name: Name of the joined table, for messages.
 
     Raises:
-        InputError: An image in two of them, or what `read_scores` says of a table.
+        InputError: An image is in two tables, or the joined table is invalid (see `read_scores`).
     """
     joined = ScoreTable(
         *(

@@ -15,11 +15,11 @@ from ichlite.evaluate.scores import ScoreTable, join_scores, read_scores
 
 @dataclass(frozen=True, slots=True)
 class Seed:
-    """The out-of-fold scores of one seed, with slices in the order of their names.
+    """The out-of-fold scores of a cross-validation with one random seed.
 
     Attributes:
-        name: Name of the file or folder.
-        table: The scores.
+        name: Name of the file or folder of the scores.
+        table: Scores of all folds, sorted by the name of the image.
     """
 
     name: str
@@ -27,11 +27,14 @@ class Seed:
 
 
 def read_seed(path: Path) -> Seed:
-    """Read the scores of one seed: a file, or a folder with one file a fold.
+    """Read the out-of-fold scores of a cross-validation with one random seed.
+
+    Args:
+        path: CSV file of scores, or folder with one such file for each fold.
 
     Raises:
-        InputError: No file of scores there; a slice without a fold, or scored twice; fewer than two
-            folds, or one missing among them; a patient in two folds.
+        InputError: There is no file of scores; a slice has no fold, or is scored twice; there are
+            fewer than two folds, or one is missing; or a patient is in two folds.
     """
     files = sorted(path.glob("*.csv")) if path.is_dir() else [path]
     if not files:
@@ -43,11 +46,14 @@ def read_seed(path: Path) -> Seed:
 
 
 def read_seeds(paths: Sequence[Path]) -> tuple[Seed, ...]:
-    """Read several seeds of the same folds and recipe.
+    """Read the out-of-fold scores of several random seeds on the same folds and recipe.
+
+    Args:
+        paths: A file or folder of scores for each seed; see `read_seed`.
 
     Raises:
-        InputError: See `read_seed`; or they disagree on slices, labels, folds or recipe; or two are
-            equal.
+        InputError: See `read_seed`; or the seeds differ in slices, labels, folds or recipe; or two
+            have the same scores.
     """
     seeds = tuple(read_seed(path) for path in paths)
     for other in seeds[1:]:
@@ -77,10 +83,14 @@ def read_seeds(paths: Sequence[Path]) -> tuple[Seed, ...]:
 
 
 def check_same_slices(one: Seed, other: Seed) -> None:
-    """Refuse two files that are not of the same slices.
+    """Check that the scores of two seeds are of the same slices, with the same labels.
+
+    Args:
+        one: Scores of a seed.
+        other: Scores to compare with it.
 
     Raises:
-        InputError: They disagree on slices, or on what is true of one.
+        InputError: They differ in slices, labels, patients, series or level of the labels.
     """
     alone = np.setxor1d(one.table.image, other.table.image)
     if len(alone):

@@ -18,14 +18,14 @@ PHANTOM = "phantom"
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """Whose images are evaluated, as far as the data say.
+    """The patients and images of the data that a model is evaluated on.
 
     Attributes:
-        kinds: (image,) kind of data set.
+        kinds: (image,) kind of data set, such as `rsna`.
         patients: (image,) name of the patient.
-        pixels: (image,) `rows.pixel_sha256`.
-        store_hash: Hash of the store, if it is one.
-        split: Split of the store.
+        pixels: (image,) hash of the HU (`rows.pixel_sha256`).
+        store_hash: Hash of the store; None where the data are no store.
+        split: Name of the split of the store; None where the data are no store.
     """
 
     kinds: tuple[str, ...]
@@ -36,7 +36,13 @@ class Evaluated:
 
     @classmethod
     def of_store(cls, store: Store, rows: NDArray[np.int64], split: str) -> Evaluated:
-        """Return what the rows of a store say."""
+        """Collect the patients and images of rows of a store.
+
+        Args:
+            store: Store of slices.
+            rows: (image,) row numbers of the store.
+            split: Name of the split that the rows are.
+        """
         kinds = [str(meta.get("kind")) for meta in metas_of(store)]
         return cls(
             tuple(kinds[place] for place in store.origin[rows]),
@@ -48,7 +54,14 @@ class Evaluated:
 
 
 def seen_patients(training: RunManifest | None, evaluated: Evaluated) -> tuple[str, ...]:
-    """Return the evaluated patients who trained the model, as far as its manifest tells.
+    """Return the evaluated patients whose images were in the training data of the model.
+
+    Args:
+        training: Manifest of the run that trained the model; None where there is none.
+        evaluated: Patients and images that are evaluated.
+
+    Returns:
+        Names of the patients; empty also where the manifest has no fingerprint of its patients.
 
     Raises:
         InputError: The manifest's fingerprint was changed.
@@ -62,15 +75,15 @@ def seen_patients(training: RunManifest | None, evaluated: Evaluated) -> tuple[s
 def seen_warnings(
     model: str, training: RunManifest | None, evaluated: Evaluated
 ) -> tuple[str, ...]:
-    """Return one line when a model's training data are in what it is evaluated on.
+    """Return a warning if a model is, or may be, evaluated on patients that it was trained on.
 
     Args:
-        model: Its name.
-        training: The manifest of the run that trained it; None where there is none.
-        evaluated: The data.
+        model: Name of the model.
+        training: Manifest of the run that trained it; None where there is none.
+        evaluated: Patients and images that are evaluated.
 
     Returns:
-        A line if they are, or if nothing tells; nothing if they are not.
+        A tuple of one line if patients are in both, or if that cannot be told; else empty.
 
     Raises:
         InputError: The manifest's fingerprint was changed.

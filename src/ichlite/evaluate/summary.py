@@ -37,9 +37,9 @@ from ichlite.labels import ANY, CLASSES, NAMES
 MEAN = "mean"
 LEFT_OUT = "left out of training"
 ROWS: tuple[str, ...] = (*CLASSES, MEAN)
-"""Rows of a table; the mean is that of the subtypes."""
+"""Names of the rows of a table of metrics: the classes, and the mean over the subtypes."""
 Thresholds = Mapping[str, ArrayLike]
-"""For each class the probability from which a case counts as positive: a number, or one a case."""
+"""Class → probability from which a case counts as positive: one number, or (case,)."""
 
 
 def summarise(
@@ -52,19 +52,20 @@ def summarise(
     seed: int = 0,
     left_out: Sequence[str] = (),
 ) -> Evaluation:
-    """Compute every number of the report.
+    """Compute all metrics of an evaluation, by slice and by scan.
 
     Args:
-        judged: From `predictions.judge_rows` or `rsna_archive.judge_archive`.
-        data: What was judged, for the reader.
-        slice_thresholds: Threshold of a slice for each class.
-        scan_thresholds: Threshold of a scan for each class.
-        bootstrap: Draws of patients for the 95 % intervals; 0: none.
+        judged: Labels and probabilities, from `predictions.judge_rows` or
+            `rsna_archive.judge_archive`.
+        data: Description of the data, for the report.
+        slice_thresholds: Class → threshold of a slice.
+        scan_thresholds: Class → threshold of a scan.
+        bootstrap: Number of bootstrap draws of patients for the 95 % intervals; 0 for none.
         seed: Random seed of the draws.
         left_out: Subtypes that the model was not trained for; their metrics are None.
 
     Returns:
-        The evaluation, with `thresholds` and with what is said of scans.
+        The evaluation, with the thresholds and the metrics of scans.
     """
     slices, scans = (
         structs.replace(
@@ -97,13 +98,13 @@ def case_table(
     redraws: NDArray[np.float32] | None = None,
     left_out: Sequence[str] = (),
 ) -> MetricTable:
-    """Measure every class, and the mean of the subtypes.
+    """Compute the metrics of slices or of scans, for each class and the mean over the subtypes.
 
     Args:
-        cases: Slices or scans.
-        thresholds: Threshold, or thresholds, of each class.
-        redraws: From `redraw_cases`, for intervals; None: none.
-        left_out: Subtypes that the model was not trained for.
+        cases: Labels and probabilities of slices or scans.
+        thresholds: Class → threshold, one number or (case,).
+        redraws: (draw, row, metric) from `redraw_cases`, for intervals; None for no intervals.
+        left_out: Subtypes that the model was not trained for; their metrics are None.
 
     Returns:
         The table; redrawn, its rows have `intervals` (the ends for each metric, or None),
@@ -128,7 +129,12 @@ def case_table(
 
 
 def table_of(rows: Mapping[str, MetricRow], cases: Cases) -> MetricTable:
-    """Return the table of cases that has these rows, which are as `ROWS`."""
+    """Make a table of metrics from its rows.
+
+    Args:
+        rows: Name of each of `ROWS` → metrics.
+        cases: Cases that they were computed from, for the accuracy of calling all negative.
+    """
     return MetricTable(
         per_class={name: rows[name] for name in NAMES},
         mean=rows[MEAN],
@@ -140,7 +146,19 @@ def table_of(rows: Mapping[str, MetricRow], cases: Cases) -> MetricTable:
 def redraw_cases(
     cases: Cases, thresholds: Thresholds, draws: int, seed: int, left_out: Sequence[str] = ()
 ) -> NDArray[np.float32]:
-    """Return the metrics of each row in each redraw of the patients: (draw, row, metric)."""
+    """Compute the metrics of each class, and their mean, in each bootstrap draw of the patients.
+
+    Args:
+        cases: Labels and probabilities of slices or scans.
+        thresholds: Class → threshold, one number or (case,).
+        draws: Number of draws.
+        seed: Random seed of the draws.
+        left_out: Subtypes that the model was not trained for; their metrics are NaN.
+
+    Returns:
+        (draw, row, metric) float32, rows as `ROWS`, metrics as `intervals.METRICS`; NaN where
+        undefined.
+    """
     count = len(cases.labels)
     limits = np.stack([np.broadcast_to(thresholds[name], count) for name in CLASSES], axis=1)
     found = redraw(

@@ -49,7 +49,11 @@ def save_lesion_map(
         subtype: Name of a subtype; None for all five.
 
     Raises:
-        UsageError: The path must not be written, or see `Analysed.save_lesion_map`, as for others.
+        MissingExtra: nibabel is not installed; it comes with `ichlite[nifti]`.
+        UsageError: There is no lesion map, the subtype or kind of file is not known, or the path
+            must not be written.
+        InputError: The position of the scan is not known.
+        IchliteError: The file cannot be written.
     """
     file = Path(path)
     alone = ReadResult("", (scan,), scan.left_out)

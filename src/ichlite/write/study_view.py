@@ -35,7 +35,7 @@ VIEWER_WINDOWS: tuple[Window, ...] = (
     Window("stroke", 40, 40),
     Window("bone", 480, 2500),
 )
-"""Display windows that have a key and a button in the viewer; others are set by dragging."""
+"""Display windows that have a key and a button in the viewer; any other can be set by hand."""
 
 MOST_JUMPS = 6
 MOST_UNMARKED_JUMPS = 3
