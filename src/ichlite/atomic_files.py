@@ -193,12 +193,18 @@ def _quoted(cell: str) -> str:
 
 
 @contextmanager
-def held(folder: Path, refusal: type[IchliteError] = StoreError) -> Iterator[None]:
+def held(
+    folder: Path,
+    refusal: type[IchliteError] = StoreError,
+    *,
+    busy: str = "{} is being written by another process",
+) -> Iterator[None]:
     """Let this process alone work in a folder; the lock ends with the process, however that ends.
 
     Args:
         folder: Folder, which will hold the file of the lock.
         refusal: Kind of error that says that another process works there.
+        busy: What that error says, with `{}` for the folder.
 
     Raises:
         IchliteError: Another process works there; of the kind `refusal`.
@@ -210,7 +216,7 @@ def held(folder: Path, refusal: type[IchliteError] = StoreError) -> Iterator[Non
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as fault:
             raise refusal(
-                f"{folder} is being written by another process",
+                busy.format(folder),
                 remedy="wait for it, or name another folder",
             ) from fault
         yield

@@ -142,7 +142,7 @@ def _niceness_of_a_reader(node):
 
 
 def test_one_folder_has_one_node(tmp_path):
-    another = pytest.raises(AssertionError, match="being written by another process")
+    another = pytest.raises(AssertionError, match="a node already runs in")
     with running_node(tmp_path / "node"), another:
         RunningNode(tmp_path / "node")
 

@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ichlite.ct.header import Refusal
+from ichlite.ct.series import files_below, read_images
 from ichlite.errors import InputError
 from ichlite.records import SkippedFile, SliceHeader
-
-if TYPE_CHECKING:
-    from ichlite.ct.header import Refusal
 
 FILES_A_TASK = 256
 
@@ -65,8 +64,6 @@ def find_studies(folder: Path) -> Archive:
         InputError: No such folder, or no files in it.
     """
     import ray
-
-    from ichlite.ct.series import files_below
 
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder", expected="a folder of DICOM studies")
@@ -124,9 +121,7 @@ def group(headers: Iterable[dict[str, Any]], skipped: Sequence[SkippedFile] = ()
 
 
 def _headers(row: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return a row for each file or member; `reason` is empty where the header was read."""
-    from ichlite.ct.series import read_images
-
+    """Return a row for each file or archive member; `reason` is empty if it holds a CT slice."""
     return [
         _row(path, list(images))
         for name in row["names"]
@@ -135,9 +130,7 @@ def _headers(row: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _row(path: str, images: Sequence[SliceHeader | Refusal]) -> dict[str, Any]:
-    """Return the row of a file whose images, or frames, are of one series."""
-    from ichlite.ct.header import Refusal
-
+    """Return the row of a file; all its frames, where it has several, are of one series."""
     name = os.fsencode(path)
     found = next((one for one in images if not isinstance(one, Refusal)), images[0])
     if isinstance(found, Refusal):

@@ -150,9 +150,10 @@ def is_member(path: str) -> bool:
     """Return whether a path names a member of a zip archive."""
     try:
         archive, name = _divided(path)
-        return name in _opened(archive).NameToInfo
-    except (UnreadableFile, OSError):
+        _opened(archive).getinfo(name)
+    except (KeyError, UnreadableFile, OSError):
         return False
+    return True
 
 
 def open_member(path: str) -> Member:

@@ -108,7 +108,7 @@ def read_header(path: str) -> SliceHeader | Refusal:
     """
     first, *others = read_headers(path)
     if others or first.frame is not None:
-        frames = f"{1 + len(others)} frames"
+        frames = f"{1 + len(others)} frames" if others else "an enhanced image of one frame"
         line = UnreadableFile("not a single image", found=frames, expected="one slice a file")
         series = first.series_uid if isinstance(first, SliceHeader) else first.lost_from_series
         return Refusal(path, str(line), series, damaged=True)

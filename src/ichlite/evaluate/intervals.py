@@ -26,7 +26,7 @@ DRAWS = 1000
 ONE_PATIENT = "all images are of one patient"
 ONE_POSITIVE = "all positives are of one patient"
 ONE_NEGATIVE = "all negatives are of one patient"
-FEW_DRAWS = "undefined in half of the draws"
+FEW_DRAWS = "undefined in more than half of the draws"
 
 _Z_95 = 1.959963984540054
 _BLOCK_NUMBERS = 1 << 21

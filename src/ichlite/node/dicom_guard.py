@@ -35,37 +35,41 @@ from ichlite.node.settings import DicomSettings, networks
 
 MAX_PDU_BYTES = 1 << 20
 PDU_SECONDS = 10.0
-"""For all bytes of one PDU."""
+"""Time allowed for all bytes of one PDU."""
 READ_SECONDS = 5.0
-"""For the next bytes of one PDU."""
+"""Time allowed for the next bytes of one PDU."""
 SPARE_CONNECTIONS = 8
-"""Beyond the associations that are allowed, so that one too many is told so in DICOM."""
+"""Connections accepted beyond the allowed associations, so that they are rejected in DICOM."""
 
 MOST_WAITING_MESSAGES = 4
-"""On one association; a sender waits for each answer unless more was agreed on."""
+"""Most messages of one association that may wait; a sender normally waits for each answer."""
 
 _POLL_SECONDS = 0.001
-"""Between two looks where there is nothing to wait for."""
+"""Pause between two checks of a socket where there is nothing to wait for."""
 
 _PDU_HEADER_BYTES = 6
 _LEAST_VALUE_BYTES = 2  # number of the context, control byte
 _DATA, _DATA_TRANSFER = b"\4", "Sta6"
-"""Type of a P-DATA-TF PDU, and the state of an association that takes it (DICOM PS3.8, 9.2, 9.3)"""
+"""PDU type P-DATA-TF, and the state of an association in which it is expected (PS3.8, 9.2, 9.3)."""
 
 
 class GuardedSocket(AssociationSocket):
-    """A socket of which a PDU is read with a largest length and a deadline."""
+    """Socket that limits the length of each PDU and the time to receive it."""
 
     max_instance_bytes: int
     instance_bytes: int
-    """Read since the last message was complete."""
+    """Bytes received since the last complete message."""
     answered: threading.Event
-    """Clear while a message is complete and its answer is not yet to be sent."""
+    """Event that is clear from a complete message until its answer is queued for sending."""
     unread: bytearray
-    """Header of a PDU, which the next call is to read again; empty where there is none."""
+    """PDU header that was read ahead, which the next `recv` returns again; else empty."""
 
     def guard(self, max_instance_bytes: int) -> None:
-        """Begin to guard a socket that pynetdicom made: making one anew would announce it twice."""
+        """Set up the limits of a socket of pynetdicom; a new socket would be announced twice.
+
+        Args:
+            max_instance_bytes: Largest message that is received.
+        """
         self.max_instance_bytes = max_instance_bytes
         self.instance_bytes = 0
         self.answered = threading.Event()
@@ -74,7 +78,7 @@ class GuardedSocket(AssociationSocket):
 
     @property
     def ready(self) -> bool:
-        """Whether there is something to read; waits a moment for it, or for an answer to send."""
+        """Whether bytes can be read; waits up to `WAIT_SECONDS` for them or for an answer."""
         if self.socket is None or not self._is_connected:
             time.sleep(_POLL_SECONDS)
             return False
@@ -89,7 +93,7 @@ class GuardedSocket(AssociationSocket):
         return super().ready
 
     def message_ended(self) -> None:
-        """Note that a message is complete: the bytes of the next are counted anew."""
+        """Record that a message is complete: count the bytes of the next one from zero."""
         self.instance_bytes = 0
         self.answered.clear()
 
@@ -147,10 +151,9 @@ class GuardedSocket(AssociationSocket):
 
 
 class DirectData(DULServiceProvider):
-    """The connection of an association, whose data go straight to the message that they are of.
+    """Upper-layer provider that passes received data directly to the message being assembled.
 
-    The base class copies each byte seven times on its way there, and asks its state machine what to
-    do with each PDU.
+    The base class copies each byte seven times on the way, and runs its state machine for each PDU.
     """
 
     def _read_pdu_data(self) -> None:
@@ -182,13 +185,16 @@ class DirectData(DULServiceProvider):
 
 
 def data_values(received: bytearray) -> Iterator[tuple[int, memoryview]]:
-    r"""Yield each presentation data value of a P-DATA-TF PDU: its context's number, and itself.
+    r"""Split a P-DATA-TF PDU into its presentation data values.
 
     Args:
-        received: The PDU without its header. What is yielded is a view of it.
+        received: PDU without its header.
+
+    Yields:
+        Presentation context ID, and the value with its control byte as a view of `received`.
 
     Raises:
-        ValueError: It is cut short, or a value has no control byte.
+        ValueError: The PDU is cut short, or a value has no control byte.
 
     Source:
         DICOM PS3.8 section 9.3.5.

@@ -49,7 +49,7 @@ TRANSFER_SYNTAXES = [
     str(JPEGBaseline8Bit),  # of screens: taken, listed, not read
 ]
 MAX_PDU_BYTES = 1 << 17
-"""Offered to senders; a larger one saves little."""
+"""Largest PDU offered to senders; a larger one saves little."""
 
 _ASSOCIATE_SECONDS = 10
 _IDLE_SECONDS = 60
@@ -59,11 +59,11 @@ _log = structlog.get_logger("dicom")
 
 
 class DicomServer:
-    """The DICOM port of a node, in threads of its own.
+    """DICOM server of a node, which runs in its own threads.
 
     Args:
-        intake, database: Of the node.
-        settings: Of the port.
+        intake, database: Intake and database of the node.
+        settings: Settings of the DICOM port.
 
     Raises:
         IchliteError: The port cannot be had, or a certificate cannot be read.
@@ -83,16 +83,16 @@ class DicomServer:
 
     @property
     def port(self) -> int:
-        """The port that it listens on."""
+        """TCP port that the server listens on."""
         return int(self._server.server_address[1])
 
     @property
     def associations(self) -> int:
-        """How many are open."""
+        """Number of open associations."""
         return len(self._server.active_associations)
 
     def close(self) -> None:
-        """Accept no more, and end what is open; what was acknowledged is kept."""
+        """Stop accepting associations and abort open ones; acknowledged instances are kept."""
         self._server.shutdown()
         for association in self._server.active_associations:
             association.abort()
@@ -211,7 +211,7 @@ class DicomServer:
 
 
 def tls_context(settings: DicomSettings) -> ssl.SSLContext | None:
-    """Return how the port speaks TLS; None for without.
+    """Return the TLS context of the DICOM port; None if its settings name no certificate.
 
     Raises:
         IchliteError: A certificate or key cannot be read.

@@ -1,10 +1,10 @@
-"""Take C-STORE requests from an association and answer them.
+"""Receive and answer C-STORE requests without pynetdicom's message objects.
 
-pynetdicom makes five objects of each request and its answer, and checks their values each time with
-regular expressions: a quarter of the time of an instance. What a node needs of a request is six
-elements, which are checked when the instance is taken. All other messages are left to pynetdicom.
+pynetdicom makes five objects for each request and its answer and checks their values each time with
+regular expressions, which takes much of the time of an instance (ADR 27). A node needs six elements
+of a request, and checks them when it stores the instance. pynetdicom handles all other messages.
 
-This leans on names of pynetdicom that it does not promise, as `dicom_guard` does.
+Like `dicom_guard`, this uses names of pynetdicom 3.0 that are not part of its public interface.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.pdu_primitives import P_DATA
 
 WAIT_SECONDS = 0.02
-"""At most, for a message, an answer or bytes: so much later an abort or release is seen."""
+"""Longest wait for a message, an answer or bytes: how late an abort or release is noticed."""
 
 _C_STORE_REQUEST, _C_STORE_ANSWER, _NO_DATA_SET = 0x0001, 0x8001, 0x0101
 _COMMAND, _LAST = 1, 2
@@ -37,13 +37,13 @@ _SHORT_BYTES = 2
 
 @dataclass(slots=True)
 class StoreRequest:
-    """A request to store an instance.
+    """C-STORE request.
 
     Attributes:
-        context_id: Number of its presentation context.
+        context_id: Presentation context ID.
         number: MessageID, which the answer repeats.
-        class_uid, instance_uid: UIDs that the sender announces; not checked yet.
-        data: The data set as it came, in the transfer syntax of the context.
+        class_uid, instance_uid: Affected SOP Class UID and SOP Instance UID, not checked yet.
+        data: Data set as received, in the transfer syntax of the presentation context.
     """
 
     context_id: int
@@ -59,11 +59,16 @@ class StoreRequest:
 
 
 Store = Callable[[Association, StoreRequest], int]
-"""Stores an instance and returns the status to answer; raises nothing."""
+"""Function that stores the instance of a request and returns the DICOM status to answer with."""
 
 
 def serve_stores(association: Association, store: Store) -> None:
-    """Have an association that is not started yet hand its C-STORE requests to `store`."""
+    """Make an association, before it starts, pass its C-STORE requests to a function.
+
+    Args:
+        association: Association of an acceptor.
+        store: Function that stores an instance; it must not raise.
+    """
     serving: Any = association
     serving.__class__ = _StoringAssociation
     serving.store = store
@@ -75,11 +80,11 @@ def read_store_request(context_id: int, command: bytes) -> StoreRequest | None:
     """Read the command set of a C-STORE request that a data set follows.
 
     Args:
-        context_id: Number of the presentation context that it came in.
-        command: Whole, in implicit little endian.
+        context_id: Presentation context ID of the command.
+        command: Complete command set, in implicit VR little endian.
 
     Returns:
-        The request, its data set to come; None for any other message, and what is none.
+        The request, with an empty data set; None for any other message or a malformed one.
 
     Source:
         DICOM PS3.7 section 9.3.1.1.
@@ -108,7 +113,11 @@ def read_store_request(context_id: int, command: bytes) -> StoreRequest | None:
 
 
 def store_answer(request: StoreRequest, status: int) -> bytes:
-    """Return the command set of the answer to a C-STORE request, in implicit little endian.
+    """Return the command set of a C-STORE response, in implicit VR little endian.
+
+    Args:
+        request: Request that is answered.
+        status: DICOM status.
 
     Source:
         DICOM PS3.7 table 9.3-2.
@@ -130,26 +139,30 @@ def store_answer(request: StoreRequest, status: int) -> bytes:
 
 
 class _Messages(DIMSEServiceProvider):
-    """The messages of an association, of which the next is waited for."""
+    """DIMSE provider that assembles C-STORE requests and waits for messages instead of polling."""
 
     coming: StoreRequest | None
-    """The request whose data set has not come to its end."""
+    """Request whose data set is incomplete; None if there is none."""
     command: bytearray
-    """What has come of a command."""
+    """Received part of an incomplete command set."""
 
     def get_msg(self, block: bool = False) -> Any:
-        """Return the next message, and its context, when it is there or after a moment."""
+        """Return context ID and message of the next message; a pair of None if none arrives."""
         with suppress(queue.Empty):
             return self.msg_queue.get(timeout=self.dimse_timeout if block else WAIT_SECONDS)
         return None, None
 
     def receive_primitive(self, primitive: P_DATA) -> None:
-        """Take what came: parts of a C-STORE request here, all else by the base class."""
+        """Add received data to the C-STORE request that they belong to; pass on all other data.
+
+        Raises:
+            ValueError: A command set begins within a data set; pynetdicom then aborts.
+        """
         for context_id, value in primitive.presentation_data_value_list:
             last = value[0] & _LAST
             if value[0] & _COMMAND:
                 if self.coming is not None:
-                    raise ValueError("a command within a data set")  # ends the association
+                    raise ValueError("a command within a data set")
                 self.command += value[1:]
                 if last:
                     command, self.command = bytes(self.command), bytearray()
@@ -177,7 +190,7 @@ class _Messages(DIMSEServiceProvider):
         waiting.put((request.context_id, request))
 
     def answer(self, request: StoreRequest, status: int) -> None:
-        """Send the answer to a request."""
+        """Send the response to a C-STORE request with a DICOM status."""
         data = P_DATA()
         command = bytes([_COMMAND | _LAST]) + store_answer(request, status)
         data.presentation_data_value_list.append((request.context_id, command))
@@ -188,7 +201,7 @@ class _Messages(DIMSEServiceProvider):
 
 
 class _StoringAssociation(Association):
-    """An association that hands C-STORE requests on by itself."""
+    """Association that passes C-STORE requests to `store` and sends the response."""
 
     store: Store
 

@@ -74,7 +74,7 @@ def run_node(folder: Path) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, ask)
     with ExitStack() as closing:
-        closing.enter_context(held(folder))
+        closing.enter_context(held(folder, busy="a node already runs in {}"))
         database = open_database(folder, settings)
         closing.callback(database.close)
         store = FileStore(store_folder(folder, settings), settings.store.reserve_bytes)

@@ -107,7 +107,7 @@ def structured_report(
     uids: ResultUids,
     at: datetime,
 ) -> Dataset:
-    """Make a DICOM structured report (Comprehensive SR) of a result.
+    """Make a DICOM structured report of a result: a Comprehensive SR by PS3.16 TID 1500.
 
     Args:
         scans: One scan that was analysed, read with `keep_pixels`; or all series of a study of
@@ -119,9 +119,6 @@ def structured_report(
 
     Raises:
         MissingExtra: highdicom is not installed; it comes with `ichlite[node]`.
-
-    Source:
-        DICOM PS3.16 TID 1500 (Measurement Report).
     """
     need_highdicom()
     from highdicom.sr import ComprehensiveSR, MeasurementReport
