@@ -18,7 +18,15 @@ StagesMs = Mapping[str, Milliseconds]
 
 
 class Machine(Document, frozen=True, kw_only=True):
-    """What was measured on."""
+    """The computer that the benchmark ran on.
+
+    Attributes:
+        cpu: Name of the processor.
+        cores: Number of cores that the process may use.
+        system: Operating system and its version.
+        python, ichlite: Versions.
+        packages: Name of a package that takes part → its version; None where it is not installed.
+    """
 
     cpu: str
     cores: Count
@@ -29,14 +37,24 @@ class Machine(Document, frozen=True, kw_only=True):
 
 
 class LoadAverage(Document, frozen=True, kw_only=True):
-    """The machine's load before and after; None where the system does not say."""
+    """The system's one-minute load average around the benchmark; None where it has none.
+
+    Attributes:
+        before, after: Processes that run or wait to run, before the first measurement and after
+            the last.
+    """
 
     before: float | None
     after: float | None
 
 
 class Reference(Document, frozen=True, kw_only=True):
-    """The entry whose times, of the same rounds, the ratios are against."""
+    """The entry that all others are compared with: their times are divided by its times.
+
+    Attributes:
+        model, precision, runtime: What ran.
+        threads: Number of threads.
+    """
 
     model: str
     precision: str
@@ -45,7 +63,16 @@ class Reference(Document, frozen=True, kw_only=True):
 
 
 class Protocol(Document, frozen=True, kw_only=True):
-    """How it was measured: inferences of an entry, of its turn, and starts of its process."""
+    """How models were timed: they take turns, so that a busy moment slows all of them alike.
+
+    Attributes:
+        runs: Inferences of each entry in all.
+        turn: Inferences that an entry does before the next entry's turn.
+        starts: Fresh processes that are started for each entry, to time loading and measure memory.
+        batch: Slices in one inference.
+        input: Shape of the input.
+        reference: Entry that the others are compared with.
+    """
 
     runs: Count
     turn: Count
@@ -56,16 +83,26 @@ class Protocol(Document, frozen=True, kw_only=True):
 
 
 class RunEntry(Document, frozen=True, kw_only=True):
-    """A model under a runtime on so many threads; what cannot be told is None.
+    """Times and sizes of one model in one runtime; what cannot be measured is None.
 
     Attributes:
-        model, precision, runtime, threads: What was run.
-        min_ms, p50_ms, p95_ms, p99_ms, inferences: Times of a slice.
-        init_ms, first_ms, rss_growth_mb, peak_rss_mb: Of a process that starts.
-        ratio, ratio_quartiles, ratio_of_quickest: Against the reference.
-        bytes, gzip_bytes, zstd_bytes, arena_bytes: Of the model file, and of its work space.
-        params, flops: Of the architecture.
-        max_probability_difference: Between this runtime and the reference.
+        model, precision, runtime: What ran.
+        threads: Number of threads.
+        min_ms, p50_ms, p95_ms, p99_ms: Shortest, median, 95th and 99th percentile of the times of
+            one slice, in milliseconds.
+        inferences: Number of times that these come from.
+        init_ms: Time to load the model in a fresh process, in milliseconds.
+        first_ms: Time of its first inference, in milliseconds.
+        rss_growth_mb: Resident memory that loading and inference added, in MB (10^6 bytes).
+        peak_rss_mb: Largest resident memory of that process, in MB.
+        ratio: Median of this entry's times over the median of the reference's.
+        ratio_quartiles: First quartile, median and third quartile of the quotients of each round.
+        ratio_of_quickest: Shortest time over the reference's shortest time.
+        bytes, gzip_bytes, zstd_bytes: Size of the model file as it is and compressed.
+        arena_bytes: Working memory that the runtime reserves for tensors.
+        params: Number of parameters.
+        flops: Floating-point operations for one slice.
+        max_probability_difference: Largest difference of a probability from the reference runtime.
     """
 
     model: str
@@ -94,7 +131,14 @@ class RunEntry(Document, frozen=True, kw_only=True):
 
 
 class Comparison(Document, frozen=True, kw_only=True):
-    """One entry's time over another's, of the same rounds on one thread."""
+    """The time of one entry divided by that of another, both on one thread.
+
+    Attributes:
+        fastest: Name of the runtime that was the fastest, where the comparison is with it.
+        ratio: Quotient of the median times.
+        ratio_quartiles: First quartile, median and third quartile of the quotients of each round.
+        ratio_of_quickest: Quotient of the shortest times.
+    """
 
     fastest: str | UnsetType = UNSET
     ratio: Ratio
@@ -103,7 +147,13 @@ class Comparison(Document, frozen=True, kw_only=True):
 
 
 class Comparisons(Document, frozen=True, kw_only=True):
-    """The ratios that are asked for most; None where not measured."""
+    """The comparisons that README and figures lead with; None where not measured.
+
+    Attributes:
+        litert_to_fastest_runtime: LiteRT over the fastest other runtime, on the same network.
+        mobilenet_v2_to_light_fcn: MobileNetV2 over LightFCN, as in the paper's table of times.
+        mobilenet_v2_to_bundle: MobileNetV2 over the embedded bundle's network.
+    """
 
     litert_to_fastest_runtime: Comparison | None
     mobilenet_v2_to_light_fcn: Comparison | None
@@ -111,21 +161,28 @@ class Comparisons(Document, frozen=True, kw_only=True):
 
 
 class CompressedScan(Document, frozen=True, kw_only=True):
-    """The sample study as it is shipped, compressed."""
+    """The time of each stage of reading the sample study from compressed files.
+
+    Attributes:
+        transfer_syntax_uid: TransferSyntaxUID of the files.
+        stages_ms: Stage → milliseconds a slice.
+    """
 
     transfer_syntax_uid: str
     stages_ms: StagesMs
 
 
 class SyntaxEntry(Document, frozen=True, kw_only=True):
-    """The sample study in a transfer syntax, from files to result.
+    """The time of reading the sample study in one transfer syntax, from files to result.
 
     Attributes:
-        transfer_syntax_uid, name: The syntax.
-        package: What decodes it; None where nothing has to.
-        bytes_per_slice: Of its files.
-        quickest_ms_per_slice, two_thread_quickest_ms_per_slice: Of the quickest readings.
-        ratio_of_quickest: On one thread, over that of explicit little endian.
+        transfer_syntax_uid, name: UID and name of the transfer syntax (DICOM PS3.5).
+        package: Package that decodes it; None where pixels are not compressed.
+        bytes_per_slice: Mean size of a file.
+        quickest_ms_per_slice: Time of the quickest reading on one thread, milliseconds a slice.
+        two_thread_quickest_ms_per_slice: The same on two threads.
+        ratio_of_quickest: Quickest time on one thread over that of uncompressed files (explicit
+            VR little endian).
     """
 
     transfer_syntax_uid: str
@@ -138,19 +195,23 @@ class SyntaxEntry(Document, frozen=True, kw_only=True):
 
 
 class ScanEntry(Document, frozen=True, kw_only=True):
-    """From the files of a scan to its result.
+    """The time from the files of the sample study to its result, and the memory that it takes.
 
     Attributes:
-        slices: Of the sample study.
-        ms_per_slice: Files to result, one thread.
-        limit_ms_per_slice: Reading the files' bytes and bare inference, one thread.
-        ratio, ratio_of_quickest: The first over the second.
-        two_thread_ratio, two_thread_ratio_of_quickest: Two threads over the same limit.
-        stages_ms: Each stage alone.
-        as_shipped: The same study compressed.
-        syntaxes: The same study in every transfer syntax that can be written.
-        peak_rss_mb: Of this process.
-        read_slices, read_peak_rss_mb: A fresh `ichlite read` of so many slices.
+        slices: Number of slices of the sample study.
+        ms_per_slice: Time from files to result on one thread, milliseconds a slice.
+        limit_ms_per_slice: Time that could not be saved: reading the files' bytes and inference
+            alone, on one thread.
+        ratio: `ms_per_slice` over `limit_ms_per_slice`.
+        ratio_of_quickest: The same of the quickest readings.
+        two_thread_ratio, two_thread_ratio_of_quickest: The same with the time on two threads, over
+            the limit on one.
+        stages_ms: Stage → milliseconds a slice when it runs alone.
+        as_shipped: Stages of reading the compressed files that the package contains.
+        syntaxes: Times for each transfer syntax that the study can be written in.
+        peak_rss_mb: Largest resident memory of the benchmark's process, in MB.
+        read_slices: Number of slices that a fresh process of `ichlite read` read.
+        read_peak_rss_mb: Largest resident memory of that process, in MB.
     """
 
     slices: Count
@@ -169,14 +230,31 @@ class ScanEntry(Document, frozen=True, kw_only=True):
 
 
 class Bandwidth(Document, frozen=True, kw_only=True):
-    """Bytes a second that one core moves within a working set of that size."""
+    """How fast one core reads and writes memory.
+
+    Attributes:
+        working_set_bytes: Size of the memory that is gone through again and again; a small one
+            stays in a cache.
+        bytes_per_s: Bytes moved in a second.
+    """
 
     working_set_bytes: Count
     bytes_per_s: float
 
 
 class LayerBound(Document, frozen=True, kw_only=True):
-    """The least time that a layer can take, and what limits it: operations or bytes."""
+    """The least time that one layer can take on this machine.
+
+    Attributes:
+        layer: Place of the layer in the model file, from 0.
+        kind: Name of the operator.
+        output_shape: Shape of its output.
+        flops: Floating-point operations.
+        bytes: Bytes of its inputs, weights and outputs.
+        bytes_per_s: Memory speed at a working set of that size.
+        bound_ms: The larger of the time for its operations and the time for its bytes.
+        limit: Which of the two is larger: operations or bytes.
+    """
 
     layer: int
     kind: str
@@ -189,15 +267,24 @@ class LayerBound(Document, frozen=True, kw_only=True):
 
 
 class Roofline(Document, frozen=True, kw_only=True):
-    """A model's time against what the machine could do at best.
+    """How near a model's time comes to the best that the machine could do (roofline model).
 
     Attributes:
-        peak_flops_per_s, memory_bytes_per_s, bandwidths: Of the machine, measured.
-        p50_ms, min_ms: Of the model.
-        flops, bytes: That it needs and moves.
-        bound_ms, share, share_of_quickest: The sum of its layers' bounds, over its times.
-        simple_bound_ms, simple_share: The larger of all operations and all bytes, and the same.
-        layers: Each one's bound.
+        model, precision, runtime, threads: What ran.
+        peak_flops_per_s: Most floating-point operations a second, measured.
+        memory_bytes_per_s: Memory speed where no cache helps, measured.
+        bandwidths: Memory speeds at other sizes.
+        p50_ms, min_ms: Median and shortest time of a slice, in milliseconds.
+        flops: Floating-point operations for one slice.
+        bytes: Bytes that all layers move for one slice.
+        bound_ms: Sum of the least times of all layers.
+        share, share_of_quickest: `bound_ms` over the median and over the shortest time; 1 is best.
+        simple_bound_ms: The larger of the time for all operations and the time for all bytes.
+        simple_share: `simple_bound_ms` over the median time.
+        layers: Least time of each layer.
+
+    Source:
+        Williams, Waterman and Patterson, Roofline, Communications of the ACM 52(4), 2009.
     """
 
     model: str
@@ -223,12 +310,14 @@ class BenchDocument(Document, frozen=True, kw_only=True):
     """Everything that one benchmark measured.
 
     Attributes:
-        date: Of its end, ISO 8601.
-        machine, load_average, protocol: Where and how.
-        runs: One entry a model, runtime and number of threads.
-        comparisons: Ratios of some of them.
-        scan: Files to result.
-        roofline: None where it was not asked for.
+        date: When it ended, ISO 8601.
+        machine: Computer that it ran on.
+        load_average: How busy the computer was.
+        protocol: How models were timed.
+        runs: One entry for each model, precision, runtime and number of threads.
+        comparisons: Ratios of some entries.
+        scan: Time from files to result.
+        roofline: How near the time comes to the machine's best; None where not asked for.
     """
 
     date: str

@@ -32,7 +32,7 @@ PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 OperatingPointName = Literal["high_sensitivity", "balanced", "high_specificity"]
 OPERATING_POINTS: tuple[OperatingPointName, ...] = get_args(OperatingPointName)
-"""From the lowest threshold to the highest."""
+"""Names of all operating points, from the lowest threshold to the highest."""
 BALANCED: OperatingPointName = "balanced"
 """The operating point of a bundle that has no other, and of a reading that asks for none."""
 
@@ -40,11 +40,14 @@ _FIVE = Meta(min_length=len(NAMES), max_length=len(NAMES))
 
 
 class CalibrationSpec(Document, frozen=True, kw_only=True):
-    """From logits to probabilities, by subtype: p = sigmoid(logit / temperature + bias).
+    """How logits become probabilities: p = 1 / (1 + exp(-(logit / temperature + bias))).
 
     Attributes:
-        temperature, bias: One number a subtype, in their order.
-        split: What they were fitted on: a split, or `out of fold`.
+        temperature: Divisor of the logits of each subtype, over 0; five, in the order of
+            `labels.SUBTYPES`.
+        bias: Number that is then added, for each subtype.
+        split: Slices that both were fitted on: the name of a split, or `out of fold` for the
+            patients of a cross-validation.
     """
 
     temperature: Annotated[tuple[Positive, ...], _FIVE]
@@ -53,12 +56,14 @@ class CalibrationSpec(Document, frozen=True, kw_only=True):
 
 
 class Share(Document, frozen=True, kw_only=True):
-    """A share of scans, with its 95 % interval by Wilson.
+    """A share of scans, such as a sensitivity, with its 95 % confidence interval.
 
     Attributes:
-        value, low, high: In [0, 1].
-        count: Scans that count; the mean over seeds.
-        cases: All scans.
+        value: The share, in [0, 1]: `count` over `cases`.
+        low, high: Ends of its Wilson interval.
+        count: Number of scans that were called right; with several seeds, their mean.
+        cases: Number of scans that there are: bleeding ones for a sensitivity, others for a
+            specificity.
     """
 
     value: Probability
@@ -69,12 +74,12 @@ class Share(Document, frozen=True, kw_only=True):
 
 
 class Predictive(Document, frozen=True, kw_only=True):
-    """What a call is worth where so many scans bleed; None where nothing is called so.
+    """The predictive values of a call at one prevalence, by Bayes' theorem.
 
     Attributes:
-        prevalence: Share of scans with a bleed.
-        ppv: Share of flagged scans that bleed.
-        npv: Share of others that do not.
+        prevalence: Share of all scans that show a bleed, in [0, 1].
+        ppv: Share of the flagged scans that bleed; None where no scan is flagged.
+        npv: Share of the scans that are not flagged that do not bleed; None where all are flagged.
     """
 
     prevalence: Probability
@@ -83,7 +88,13 @@ class Predictive(Document, frozen=True, kw_only=True):
 
 
 class Estimate(Document, frozen=True, kw_only=True):
-    """Sensitivity and specificity for any bleed by scan, and what follows from them."""
+    """Sensitivity and specificity of a threshold for any bleed, by scan.
+
+    Attributes:
+        sensitivity: Share of bleeding scans that are flagged.
+        specificity: Share of other scans that are not flagged.
+        predictive: Predictive values that follow, at several prevalences.
+    """
 
     sensitivity: Share
     specificity: Share
@@ -91,13 +102,13 @@ class Estimate(Document, frozen=True, kw_only=True):
 
 
 class PointEvidence(Document, frozen=True, kw_only=True):
-    """What one threshold of a scan's `any` does.
+    """The measured accuracy of one operating point.
 
     Attributes:
-        threshold: Frozen, from all folds.
-        frozen: What it does on the scores that it was chosen by.
-        nested: What a threshold from the other folds does on the fold left out.
-        by_fold: Fold → the threshold that the other folds chose.
+        threshold: Probability of `any` from which a scan is flagged, chosen on all folds.
+        frozen: Accuracy of that threshold on the scans that chose it, so a little flattering.
+        nested: Accuracy where each fold is judged by the threshold that the other folds chose.
+        by_fold: Number of a fold → threshold that the other folds chose.
     """
 
     threshold: Probability
@@ -107,13 +118,15 @@ class PointEvidence(Document, frozen=True, kw_only=True):
 
 
 class Origin(Document, frozen=True, kw_only=True):
-    """The scores that decisions come from.
+    """The cross-validation whose scores chose calibration and thresholds.
 
     Attributes:
-        scores: Names of the files or folders, one a seed.
-        sha256: Over the slices, labels, folds and logits of all of them.
-        folds, slices, scans, bleeding_scans, patients: How many.
-        recipe: Hash of what trained the models; empty where the scores did not say.
+        scores: Names of the files or folders of scores, one for each seed.
+        sha256: Hash of the slices, labels, folds and logits of all of them.
+        folds: Number of folds.
+        slices, scans, patients: Number of slices, scans and patients, each counted once.
+        bleeding_scans: Number of scans with a bleed.
+        recipe: Hash of the options that trained the models; empty where the scores do not say.
     """
 
     scores: tuple[str, ...]
@@ -127,21 +140,29 @@ class Origin(Document, frozen=True, kw_only=True):
 
 
 class Evidence(Document, frozen=True, kw_only=True):
-    """What the operating points do, and on which scores."""
+    """The measured accuracy of each operating point.
+
+    Attributes:
+        data: Scores that it was measured on.
+        points: Name of an operating point → its accuracy.
+    """
 
     data: Origin
     points: Mapping[OperatingPointName, PointEvidence]
 
 
 class DecisionSpec(RuleSpec, frozen=True, kw_only=True):
-    """From probabilities of slices to those of a scan, and to a call.
+    """How probabilities of slices become those of a scan, and when the scan is flagged.
 
     Attributes:
-        thresholds: Of a scan, at the balanced operating point.
-        slice_thresholds: Of a slice; absent where nothing judged slices alone.
-        threshold_rule: How they were chosen, in words.
-        operating_points: Name → thresholds of a scan; absent: `balanced` alone.
-        evidence: What they do, out of fold; absent where they come from a validation split.
+        thresholds: Class → probability from which a scan is positive, at `balanced`.
+        slice_thresholds: Class → probability from which a slice is positive; absent where slices
+            were not judged by themselves.
+        threshold_rule: How the thresholds were chosen, in words.
+        operating_points: Name of an operating point → its thresholds for scans; absent where there
+            is `balanced` alone.
+        evidence: Accuracy of the operating points on patients that the models never saw; absent
+            where thresholds come from a validation split.
     """
 
     thresholds: ByClass
@@ -151,7 +172,7 @@ class DecisionSpec(RuleSpec, frozen=True, kw_only=True):
     evidence: Evidence | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        """Refuse weights without a middle, and operating points that contradict each other."""
+        """Raise ValueError for weights without a middle, or contradictory operating points."""
         weights = self.neighbour_weights
         if len(weights) % 2 == 0 or weights[len(weights) // 2] <= 0:
             raise ValueError(
@@ -179,7 +200,7 @@ class DecisionSpec(RuleSpec, frozen=True, kw_only=True):
 
     @property
     def points(self) -> dict[str, ByClass]:
-        """Name → thresholds, from the lowest to the highest; at least `balanced`."""
+        """Operating point → its thresholds, lowest first; `balanced` is always there."""
         said = self.operating_points
         if said is UNSET or said is None:
             return {BALANCED: self.thresholds}
@@ -187,7 +208,14 @@ class DecisionSpec(RuleSpec, frozen=True, kw_only=True):
 
 
 class Cost(Document, frozen=True, kw_only=True):
-    """What a model takes: parameters, floating-point operations of a slice, bytes of its file."""
+    """The size of a model.
+
+    Attributes:
+        params: Number of parameters.
+        flops_256: Floating-point operations for one slice of 256x256 pixels.
+        bytes: Size of the model file.
+        gzip_bytes, zstd_bytes: Its size when compressed; None where not measured.
+    """
 
     params: Count
     flops_256: Count
@@ -197,13 +225,15 @@ class Cost(Document, frozen=True, kw_only=True):
 
 
 class GateResult(Document, frozen=True, kw_only=True):
-    """The ROC AUC that compression cost, and what it was allowed to.
+    """How much ROC AUC compression lost, and how much it was allowed to lose.
 
     Attributes:
-        split: That it was measured on.
-        max_mean_drop, max_subtype_drop: Allowed for the mean, and for any one subtype.
-        before, after, drops: Of each subtype and `mean`; None where undefined.
-        undefined: Subtypes that nothing is known of.
+        split: Split of the store whose slices were judged.
+        max_mean_drop: Allowed loss of the mean over the subtypes.
+        max_subtype_drop: Allowed loss of any one subtype.
+        before, after: Subtype, or `mean` → ROC AUC before and after; None where undefined.
+        drops: Subtype, or `mean` → `before` less `after`.
+        undefined: Subtypes without a ROC AUC, because the split lacks them.
     """
 
     split: str
@@ -216,12 +246,14 @@ class GateResult(Document, frozen=True, kw_only=True):
 
 
 class Parity(Document, frozen=True, kw_only=True):
-    """How far the file is from the Keras model that it was converted from.
+    """How much the model file's answers differ from those of the Keras model it was made from.
 
     Attributes:
-        images, split: Slices that they were compared on, and where they are from; manifests of
-            before say no split and mean training slices that int8's ranges come from, too.
-        max_probability_difference, mean_probability_difference: Of uncalibrated probabilities.
+        images: Number of slices that both judged.
+        split: Split that these slices are from. Old manifests do not say; they used training
+            slices, among them those that int8's ranges come from.
+        max_probability_difference, mean_probability_difference: Largest and mean absolute
+            difference of a probability, without calibration.
     """
 
     images: Count
@@ -231,7 +263,13 @@ class Parity(Document, frozen=True, kw_only=True):
 
 
 class Quantized(Document, frozen=True, kw_only=True):
-    """The slices that the ranges of an int8 model come from."""
+    """The slices that chose the ranges of an int8 model's numbers.
+
+    Attributes:
+        seed: Random seed that drew them.
+        images: Number of slices.
+        split: Split that they are from.
+    """
 
     seed: int
     images: Count
@@ -239,7 +277,17 @@ class Quantized(Document, frozen=True, kw_only=True):
 
 
 class TuningSpec(Document, frozen=True, kw_only=True):
-    """How a compressed model was fine-tuned; see `compress.fine_tune.Tuning`."""
+    """How a compressed model was fine-tuned; see `compress.fine_tune.Tuning`.
+
+    Attributes:
+        steps: Optimiser steps on whole slices.
+        crop_steps: Optimiser steps on crops around bleeds, before them.
+        batch_size: Images in each step.
+        learning_rate: Highest learning rate.
+        teacher_weight: Weight of the teacher's answers against the labels, in [0, 1].
+        temperature: Number that logits of teacher and model are divided by for comparison.
+        seed: Random seed.
+    """
 
     steps: Count
     crop_steps: Count
@@ -251,7 +299,18 @@ class TuningSpec(Document, frozen=True, kw_only=True):
 
 
 class CompressionSpec(Document, frozen=True, kw_only=True):
-    """What was done to a model before it was converted; see `compress.shrink.Shrinking`."""
+    """What was done to a model before it was converted; see `compress.shrink.Shrinking`.
+
+    Attributes:
+        keep_channels: Share of the channels inside each block that were kept; None: all.
+        keep_width: Share of the channels between blocks that were kept; None: all.
+        sparsity: Share of the weights that were set to zero; None: none.
+        clusters: Number of values that the weights of a layer share; None: each has its own.
+        quantization_aware: Whether fine-tuning rounded as int8 does.
+        criterion: How the channels to keep were chosen.
+        tuning: How the model was fine-tuned.
+        teacher: Model that it learned from; None: itself, as it was before.
+    """
 
     keep_channels: tuple[float, ...] | None
     keep_width: float | None = None
@@ -270,19 +329,25 @@ class BundleManifest(Document, frozen=True, kw_only=True):
     model was made and what it does, and may be absent in a bundle from elsewhere.
 
     Attributes:
-        name, version: Of the bundle.
-        model: Architecture.
+        schema: Name and version of this kind of document.
+        name: Name of the bundle.
+        version: Version of ichlite that made it.
+        model: Name of the architecture.
         precision: Number format of the weights.
-        command: That made it.
-        input, output: Of the model.
-        subtypes: In the order of the logits.
-        calibration, decision: From logits to calls.
-        cost: Parameters, operations, bytes.
-        files: Name → SHA-256, of every file of the bundle but the manifest.
-        manifest_sha256: Of the manifest's own bytes; see `contracts.seal`.
-        training: Manifest of the run.
-        compression: What was done to the model before it was converted.
-        gate, parity, quantization: What the conversion cost and was measured on.
+        command: Command that made the bundle; None where it is not known.
+        input: What the model takes, and how a slice becomes that.
+        output: What the model gives.
+        subtypes: Names of the subtypes, in the order of the logits.
+        calibration: How logits become probabilities.
+        decision: How probabilities become a call.
+        cost: Size of the model.
+        files: Name of each file of the bundle but the manifest → its SHA-256.
+        manifest_sha256: Hash of the manifest itself; see `contracts.seal`.
+        training: Manifest of the training run.
+        compression: What was done to the model before it was converted; None: nothing.
+        gate: ROC AUC that compression lost.
+        parity: Difference of the model file from the Keras model.
+        quantization: Slices that chose the ranges of an int8 model.
         metrics: Evaluation on the test split.
     """
 
@@ -308,7 +373,7 @@ class BundleManifest(Document, frozen=True, kw_only=True):
     metrics: Evaluation | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        """Refuse texts that cannot be printed, and subtypes in another order."""
+        """Raise ValueError for texts that cannot be printed, or subtypes in another order."""
         for key in ("name", "version", "model"):
             check_line(key, getattr(self, key))
         if self.subtypes != NAMES:

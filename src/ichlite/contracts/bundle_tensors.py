@@ -24,33 +24,44 @@ Steps = Mapping[str, Line]
 
 
 class WindowSpec(Document, frozen=True, kw_only=True):
-    """A window: the Hounsfield units that one input channel shows, from black to white."""
+    """A CT window: the range of Hounsfield units that one input channel shows.
+
+    Attributes:
+        name: Name of the window.
+        centre_hu: HU that become 0.5.
+        width_hu: Distance, in HU, from black (0) to white (1).
+    """
 
     name: Line
     centre_hu: HounsfieldUnit
     width_hu: Annotated[int, Meta(ge=1, le=100_000)]
 
     def __post_init__(self) -> None:
-        """Refuse a name that cannot be printed."""
+        """Raise ValueError for a name that cannot be printed."""
         check_line("name", self.name)
 
 
 class QuantizationSpec(Document, frozen=True, kw_only=True):
-    """What stored integers stand for: real = scale * (stored - zero_point)."""
+    """What the stored integers of an int8 tensor mean: real = scale * (stored - zero_point).
+
+    Attributes:
+        scale: Real number that one step of the integers stands for, over 0.
+        zero_point: Integer that stands for 0.
+    """
 
     scale: Annotated[float, Meta(gt=0, le=1e6)]
     zero_point: Annotated[int, Meta(ge=-128, le=127)]
 
 
 class BrainLevelSpec(Document, frozen=True, kw_only=True):
-    """The numbers of the rule by which a scan's brain level is found.
+    """The numbers of the rule that measures a scan's brain level, the median HU of its brain.
 
     Attributes:
         block: Rows and columns of pixels that are averaged to one block.
-        bone_above_hu: A block above this is bone.
-        air_below_hu: A block below this is air.
-        brain_from_hu, brain_to_hu: Of blocks inside bone, those from this to that are brain.
-        least_blocks: Blocks of brain that a slice needs to count.
+        bone_above_hu: HU above which a block is bone.
+        air_below_hu: HU below which a block is air.
+        brain_from_hu, brain_to_hu: Lowest and highest HU of a block that, inside bone, is brain.
+        least_blocks: Fewest blocks of brain with which a slice counts.
     """
 
     block: Annotated[int, Meta(ge=1, le=64)]
@@ -65,10 +76,10 @@ class TensorSpec(Document, frozen=True, kw_only=True):
     """A tensor of the model file.
 
     Attributes:
-        name: Of the tensor, and of the signature's input or output.
-        dtype: Of its elements.
-        shape: With the batch of one.
-        quantization: What its integers stand for; None for real numbers.
+        name: Name of the tensor, which is that of the signature's input or output, too.
+        dtype: Number format of its elements.
+        shape: Shape, with a batch of one in front.
+        quantization: What its integers mean; None where it holds real numbers.
     """
 
     name: Line
@@ -78,19 +89,24 @@ class TensorSpec(Document, frozen=True, kw_only=True):
 
 
 class InputSpec(Document, frozen=True, kw_only=True):
-    """What the model takes. Keys from `name` on are absent in bundles of before they were said.
+    """What the model takes, and how a slice becomes that.
+
+    Keys from `name` on are absent in bundles that earlier versions made.
 
     Attributes:
-        brain_level_hu: Median brain HU that a scan is brought to; None: HU as they are.
-        rows, columns: Of the grid that a slice is resized to.
-        hu_min, hu_max: To which HU are clipped.
-        windows: The channels, in order.
-        name: Of the tensor, and of the signature's input.
-        dtype, layout: Of the tensor (1, rows, columns, channels).
-        channels: The windows, and after them channels that hold the stored value of 0.
-        quantization: What its integers stand for; None for real numbers.
-        brain_level: How a scan's level is found; None where none is needed.
-        steps: What is done to a file's stored values, in order.
+        brain_level_hu: HU that the median of a scan's brain is shifted to; None: HU stay as they
+            are.
+        rows, columns: Size of the grid that a slice is resized to, in pixels.
+        hu_min, hu_max: Lowest and highest HU; others are clipped to them.
+        windows: CT windows that make the channels, in order.
+        name: Name of the tensor, which is that of the signature's input, too.
+        dtype: Number format of the tensor.
+        layout: Order of its axes: N batch of one, H rows, W columns, C channels.
+        channels: Number of channels: the windows and, after them, channels filled with the stored
+            value of 0.
+        quantization: What its integers mean; None where it holds real numbers.
+        brain_level: How a scan's brain level is measured; None where it is not needed.
+        steps: Name of each step from a file's stored values to the tensor → what it does, in order.
     """
 
     brain_level_hu: Annotated[float, Meta(ge=0, le=100)] | None = None
@@ -109,16 +125,19 @@ class InputSpec(Document, frozen=True, kw_only=True):
 
 
 class OutputSpec(Document, frozen=True, kw_only=True):
-    """What the model's outputs are. Keys from `logits` on are absent in bundles of before.
+    """What the model gives, and how that becomes a call.
+
+    Keys from `logits` on are absent in bundles that earlier versions made.
 
     Attributes:
-        kind: Of the map. `activation`: each place's share in the slice's logits, of regions;
-            `lesion`: logits of blood in each cell, trained on outlines of bleeds.
-        cells: Rows and columns of the map; None where a bundle of before lesion maps does not say.
-        logits: The tensor (1, 5), in the order of `subtypes`.
-        map_tensor: The tensor of the map (1, *cells, 5).
-        signature: Key of the file's signature.
-        steps: From logits to calls, in order; the numbers are in `calibration` and `decision`.
+        kind: Kind of map, under the key `map`. `activation`: how much each region adds to the
+            slice's logits; `lesion`: logits of blood in each cell, trained on outlines of bleeds.
+        cells: Rows and columns of the map; None in old bundles without a lesion map.
+        logits: Tensor (1, 5), in the order of `subtypes`.
+        map_tensor: Tensor of the map, (1, rows, columns, 5).
+        signature: Key of the model file's signature.
+        steps: Name of each step from logits to a call → what it does, in order; the numbers that
+            it needs are in `calibration` and `decision`.
     """
 
     kind: MapKind = field(name="map", default="activation")
@@ -129,6 +148,6 @@ class OutputSpec(Document, frozen=True, kw_only=True):
     steps: Steps | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        """Refuse a lesion map without its cells."""
+        """Raise ValueError for a lesion map whose number of cells is not said."""
         if self.kind == "lesion" and self.cells is None:
             raise ValueError("no cells of the lesion map")

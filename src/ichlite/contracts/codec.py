@@ -30,10 +30,10 @@ def read_document(kind: type[T], text: str | bytes) -> T:
 
     Args:
         kind: Type of the document.
-        text: JSON in UTF-8.
+        text: JSON; bytes in UTF-8.
 
     Raises:
-        ContractError: Not JSON, or another document.
+        ContractError: The text is not JSON, or is another document; the message says where.
 
     Example:
         >>> read_document(dict[str, int], '{"slices": 28}')
@@ -53,10 +53,14 @@ def read_document(kind: type[T], text: str | bytes) -> T:
 
 
 def convert_document(kind: type[T], value: object) -> T:
-    """Return the document that a JSON value, already parsed, is.
+    """Return the document that a JSON value holds which is parsed already.
+
+    Args:
+        kind: Type of the document.
+        value: Dictionaries, lists, texts and numbers, as `json.loads` returns them.
 
     Raises:
-        ContractError: It is another.
+        ContractError: The value is another document; the message says where it differs.
     """
     try:
         return msgspec.convert(value, kind)
@@ -65,7 +69,10 @@ def convert_document(kind: type[T], value: object) -> T:
 
 
 def to_json_value(document: object) -> Any:
-    """Return a document as dictionaries, lists, numbers and texts; what is unset is left out.
+    """Return a document as dictionaries, lists, numbers and texts; unset keys are left out.
+
+    Args:
+        document: A `Document`, or a container of documents.
 
     Raises:
         ValueError: It holds a number that is infinite or undefined.
@@ -74,7 +81,10 @@ def to_json_value(document: object) -> Any:
 
 
 def document_text(document: object) -> str:
-    """Return a document as JSON, indented, with a line break at its end.
+    """Return a document as indented JSON text, with a line break at its end.
+
+    Args:
+        document: A `Document`, or a container of documents.
 
     Raises:
         ValueError: It holds a number that is infinite or undefined.
@@ -87,7 +97,7 @@ def schema_of(kind: type[Any], identifier: str) -> dict[str, Any]:
 
     Args:
         kind: Type of the document.
-        identifier: `$id` of the schema.
+        identifier: URI that the schema names itself by (`$id`).
     """
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

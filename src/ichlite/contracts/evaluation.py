@@ -1,4 +1,4 @@
-"""What `ichlite evaluate` says of a model: metrics by slice and by scan."""
+"""What `ichlite evaluate --json` prints: metrics of a model, by slice and by scan."""
 
 from __future__ import annotations
 
@@ -18,16 +18,19 @@ class MetricRow(Document, frozen=True, kw_only=True):
     """The metrics of one class, or their mean over the subtypes; None where undefined.
 
     Attributes:
-        roc_auc, average_precision, sensitivity, specificity, accuracy, balanced_accuracy: In
-            [0, 1].
-        expected_calibration_error: In [0, 1]; of ten equal parts of the probabilities.
-        positives: Cases with a bleed.
-        undefined: Metric → why it is undefined.
-        intervals: Metric → ends of its 95 % interval over redrawn patients, or None.
-        no_interval: Metric → why it has none.
-        roc_auc_95: The interval of the ROC AUC.
-        seed_sd: Metric → standard deviation over seeds.
-        roc_auc_of_logits: Of the raw logits of all folds' models, pooled as they are.
+        roc_auc: Area under the ROC curve; like all metrics here, in [0, 1].
+        average_precision: Area under the curve of precision against sensitivity.
+        sensitivity, specificity, accuracy, balanced_accuracy: At the table's thresholds.
+        expected_calibration_error: Mean gap between probability and frequency, over ten bins of
+            equal width; lower is better.
+        positives: Number of cases with a bleed.
+        undefined: Metric that is None → why.
+        intervals: Metric → low and high end of its 95 % confidence interval, by redrawing patients;
+            None where it has none.
+        no_interval: Metric without an interval → why.
+        roc_auc_95: Low and high end of the interval of `roc_auc`.
+        seed_sd: Metric → its standard deviation over seeds.
+        roc_auc_of_logits: ROC AUC of the logits of all folds together, without calibration.
     """
 
     roc_auc: Probability | None
@@ -50,10 +53,10 @@ class MetricTable(Document, frozen=True, kw_only=True):
     """The metrics of slices, or of scans.
 
     Attributes:
-        per_class: Subtype → metrics.
-        mean: Over the subtypes.
-        any: Of any haemorrhage.
-        all_negative_accuracy: Mean accuracy of answering no to everything.
+        per_class: Subtype → its metrics.
+        mean: Means over the subtypes.
+        any: Metrics of any haemorrhage.
+        all_negative_accuracy: Accuracy of a model that always says no, as a mean over the subtypes.
         thresholds: Class → probability from which a case counts as positive.
     """
 
@@ -65,23 +68,29 @@ class MetricTable(Document, frozen=True, kw_only=True):
 
     @property
     def rows(self) -> dict[str, MetricRow]:
-        """The rows as a table shows them: the subtypes, their mean, `any`."""
+        """Name → metrics, in the order of a printed table: the subtypes, `mean`, `any`."""
         return {**self.per_class, "mean": self.mean, "any": self.any}
 
 
 class ScanMetrics(MetricTable, frozen=True, kw_only=True):
-    """The metrics of scans, and how many there are."""
+    """The metrics of scans.
+
+    Attributes:
+        scans: Number of scans.
+    """
 
     scans: Count
 
 
 class SeedMetrics(MetricTable, frozen=True, kw_only=True):
-    """What one seed of a cross-validation says.
+    """The metrics of one seed of a cross-validation.
 
     Attributes:
         scores: Name of the file or folder of its scores.
-        rsna_log_loss, scan: As of an `Evaluation`.
-        thresholds_by_fold: Fold → `slice` and `scan` → the threshold of each class.
+        rsna_log_loss: Weighted log loss of the RSNA challenge; lower is better.
+        scan: Metrics by scan.
+        thresholds_by_fold: Number of a fold → `slice` or `scan` → class → threshold that the other
+            folds chose.
     """
 
     scores: str
@@ -94,11 +103,11 @@ class Hits(Document, frozen=True, kw_only=True):
     """How often the lesion map points at the bleed.
 
     Attributes:
-        slices: Slices that show a bleed of the class, large enough, with known cells.
-        strict: Slices whose strongest cell is one of the bleed's.
-        tolerant: Slices where it is one or one of its eight neighbours.
-        strict_share, tolerant_share: Shares of the slices; None without any.
-        strict_95, tolerant_95: Wilson's intervals, as if slices were independent.
+        slices: Number of slices that show a large enough bleed of the class whose cells are known.
+        strict: How many of them have the map's strongest cell on the bleed.
+        tolerant: How many have it on the bleed or on one of the eight cells around a cell of it.
+        strict_share, tolerant_share: `strict` and `tolerant` over `slices`; None without slices.
+        strict_95, tolerant_95: Their 95 % Wilson intervals, as if slices were independent.
     """
 
     slices: Count
@@ -114,7 +123,9 @@ class Pointing(Document, frozen=True, kw_only=True):
     """What the pointing game found, for any haemorrhage and each subtype.
 
     Attributes:
-        least_ml: Smaller bleeds were not asked about.
+        least_ml: Smallest volume of a bleed that counts, in ml.
+        any: Hits for any haemorrhage.
+        epidural, intraparenchymal, intraventricular, subarachnoid, subdural: Hits for a subtype.
     """
 
     least_ml: float
@@ -127,7 +138,7 @@ class Pointing(Document, frozen=True, kw_only=True):
 
     @property
     def by_class(self) -> dict[str, Hits]:
-        """Class → hits."""
+        """Class (`any` and each subtype) → hits."""
         return {name: getattr(self, name) for name in CLASSES}
 
 
@@ -135,10 +146,12 @@ class Difference(Document, frozen=True, kw_only=True):
     """The difference of two ROC AUCs of one class.
 
     Attributes:
-        roc_auc, other_roc_auc: Means over seeds; None where undefined.
-        difference: The first less the other.
-        interval: 95 %, of the difference.
-        p: Two-sided: how often redrawn patients leave no difference, or turn it round.
+        roc_auc, other_roc_auc: ROC AUC of the model and of the other, as means over seeds; None
+            where undefined.
+        difference: `roc_auc` less `other_roc_auc`.
+        interval: Low and high end of the difference's 95 % confidence interval.
+        p: Two-sided p-value, by redrawing patients: twice the share of draws in which the
+            difference vanishes or changes its sign.
         reason: Why there is no interval; None where there is one.
     """
 
@@ -154,10 +167,10 @@ class Comparison(Document, frozen=True, kw_only=True):
     """Two models compared on the same patients.
 
     Attributes:
-        model: Name of the other.
-        slices, scans: The difference of each class, and of the mean over the subtypes.
-        patients: Patients redrawn.
-        draws: Redraws.
+        model: Name of the other model.
+        slices, scans: Class, or `mean` over the subtypes → difference by slice and by scan.
+        patients: Number of patients.
+        draws: How often they were redrawn.
     """
 
     model: str
@@ -168,19 +181,30 @@ class Comparison(Document, frozen=True, kw_only=True):
 
 
 class Evaluation(MetricTable, frozen=True, kw_only=True):
-    """What a model says of labelled images, measured.
+    """The metrics of a model on labelled images; the table itself is by slice.
 
     Attributes:
-        data: What was judged, in words.
-        slices, patients: How many.
-        rsna_log_loss: Weighted as in the RSNA challenge; None without slices.
-        scan: The same by scan; absent in manifests of before scans were judged.
-        model, store_hash, fold: What was judged on what; of a model on a store.
-        warnings: One line each.
-        pointing: How often the lesion map points at the bleed, where masks are known.
-        against: The other model, and the paired differences.
-        unlabelled, not_judged, label_conflicts: Of RSNA's folder.
-        folds, scans, calibrate, rule, threshold_rule, notes, seeds: Of scores out of fold.
+        data: Which images were judged, in words.
+        slices, patients: Number of slices and of patients.
+        rsna_log_loss: Weighted log loss of the RSNA challenge, lower is better; None without
+            labels of slices.
+        scan: Metrics by scan; absent in old manifests.
+        model: Model that was judged, where it was run on a store.
+        store_hash: Hash of that store's slices.
+        fold: Fold that the model's training left out.
+        warnings: What makes the metrics doubtful, one line each.
+        pointing: How often the lesion map points at the bleed, where outlines are known.
+        against: Comparison with another model.
+        unlabelled: Number of images of an RSNA folder that have no label.
+        not_judged: Scans of an RSNA folder that were not judged, and why.
+        label_conflicts: Images of an RSNA folder that are labelled twice, and differently.
+        folds: Number of folds; this and the following only for scores of a cross-validation.
+        scans: Number of scans.
+        calibrate: How each fold's logits were calibrated by those of the other folds.
+        rule: How slices become a scan.
+        threshold_rule: How thresholds were chosen.
+        notes: Remarks, one line each.
+        seeds: Metrics of each seed.
     """
 
     data: str

@@ -16,7 +16,7 @@ SCHEMA: Literal["ichlite-read/1"] = "ichlite-read/1"
 
 Reason = Annotated[str, Meta(min_length=1, pattern=r"^[^\n\r]+$")]
 FrameNumber = Annotated[int, Meta(ge=1)]
-"""From 1; null for a file of one slice."""
+"""Number of a frame of a multi-frame file, from 1; null for a file of one slice."""
 Probabilities: Any = msgspec.defstruct(
     "Probabilities",
     [(name, Probability) for name in CLASSES],
@@ -45,15 +45,18 @@ class AnalysedEntry(Document, frozen=True, kw_only=True, tag_field="status", tag
 
     Attributes:
         study, series: StudyInstanceUID and SeriesInstanceUID.
-        files: That it is about, as they were given.
-        reasons: What spoke against it when it was judged by force, and all of `not_cleared`.
-        urgent: Whether `any` reaches the threshold; null where it does not and nothing is cleared.
+        files: Paths of its files, as they were given.
+        reasons: Objections to the series where it was judged all the same (`--force`), then the
+            lines of `not_cleared`.
+        urgent: True where the scan's `any` reaches the threshold; false where it does not; null
+            where it does not and `not_cleared` says why the scan is not called negative.
         complete: Whether the whole head was judged.
         not_cleared: Why the scan is never called negative: `incomplete: …`, `child: …`.
-        operating_point, threshold: That it was decided by.
+        operating_point: Name of the operating point.
+        threshold: Probability of `any` from which a scan is urgent.
         scan: Probabilities of the whole scan.
-        slices: Feet to head.
-        notes: Repairs and remarks.
+        slices: Probabilities of each slice, feet to head.
+        notes: Repairs and remarks, one line each.
     """
 
     study: str
@@ -70,7 +73,7 @@ class AnalysedEntry(Document, frozen=True, kw_only=True, tag_field="status", tag
     notes: tuple[Reason, ...]
 
     def __post_init__(self) -> None:
-        """Refuse what contradicts itself: nothing incomplete, and no child, is called negative."""
+        """Raise ValueError where an incomplete scan, or a child's, is called negative."""
         if self.not_cleared and self.urgent is False:
             raise ValueError("urgent is false, and not_cleared says why it must not be")
         if not self.not_cleared and (self.urgent is None or not self.complete):
@@ -103,14 +106,14 @@ class _Unread(Document, frozen=True, kw_only=True):
 
 
 class NotAnalysedEntry(_Unread, frozen=True, kw_only=True, tag_field="status", tag="not_analysed"):
-    """A series that was not analysed, and why; this is no negative."""
+    """A series that was not analysed, and why; that does not mean that it shows no bleed."""
 
 
 class NotChosenEntry(_Unread, frozen=True, kw_only=True, tag_field="status", tag="not_chosen"):
-    """A series of a study that another series answers for, and why it was not read.
+    """A series that was not read because another series of its study was, and why.
 
     Attributes:
-        read_instead: SeriesInstanceUID of the one that was read.
+        read_instead: SeriesInstanceUID of the series that was read.
     """
 
     read_instead: str
@@ -120,10 +123,11 @@ class SkippedEntry(Document, frozen=True, kw_only=True):
     """A file that belongs to no series, or was left out of the one it belongs to, and why.
 
     Attributes:
-        file: As it was given.
-        reason: Why.
-        may_be_ct: Whether it may be, or hold, a slice of a head CT that could not be read.
-        frame: Of a file of several of which others may be in a result; null for the whole file.
+        file: Path of the file, as it was given.
+        reason: Why it was not read.
+        may_be_ct: Whether it may contain a slice of a head CT that could not be read.
+        frame: Number of the frame, from 1, where only that frame of a multi-frame file is meant;
+            null for the whole file.
     """
 
     file: str
@@ -133,16 +137,17 @@ class SkippedEntry(Document, frozen=True, kw_only=True):
 
 
 class Reading(Document, frozen=True, kw_only=True):
-    """Everything that one reading of a set of paths gave; every file is in exactly one place.
+    """The result of reading a set of paths; every file occurs in exactly one place of it.
 
     Attributes:
-        ichlite: Version.
-        research_use_only: Not a medical device.
+        schema: Name and version of this kind of document.
+        ichlite: Version of ichlite.
+        research_use_only: Always true: ichlite is not a medical device.
         bundle: Name and version of the model.
-        studies: One entry a series; of each study, one is analysed at most, unless all were asked
-            for.
-        skipped: Files in none of them.
-        warnings: What a person must look at in the input as a whole.
+        studies: One entry for each series. Of a study at most one series is analysed, unless all
+            were asked for.
+        skipped: Files that belong to no series.
+        warnings: What a person must look at in the input as a whole, one line each.
     """
 
     schema: Literal["ichlite-read/1"]

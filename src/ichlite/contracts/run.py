@@ -19,9 +19,10 @@ class TrainedStore(Document, frozen=True, kw_only=True):
     """One of the stores that a run was trained on.
 
     Attributes:
-        name: Of its folder.
-        kind: Of its data set: phantom, implant, rsna, cq500, ct-ich, csv.
-        hash: Of its slices.
+        name: Name of its folder.
+        kind: Data set that it was prepared from: phantom, implant, rsna, cq500, ct-ich or csv; None
+            where it is not known.
+        hash: Hash of its slices.
     """
 
     name: str
@@ -33,9 +34,9 @@ class LeftOutFold(Document, frozen=True, kw_only=True):
     """The fold of patients that a run left out, to be judged on them.
 
     Attributes:
-        number: From 1.
-        of: Folds in all.
-        seed: Of the draw of patients.
+        number: Number of the fold, from 1.
+        of: Number of folds.
+        seed: Random seed that divided the patients.
     """
 
     number: Annotated[int, Meta(ge=1)]
@@ -44,17 +45,18 @@ class LeftOutFold(Document, frozen=True, kw_only=True):
 
 
 class TrainingData(Document, frozen=True, kw_only=True):
-    """What a run was trained on.
+    """The slices that a run was trained on.
 
     Attributes:
-        store: Names of the stores' folders.
-        kind: Of the one store, or `joined`.
-        stores: Each of them; empty in manifests of before several could be joined.
-        fold: That was left out; None: none.
-        all_patients: Whether every patient of real scans trained.
-        store_hash, split_hash: Of the slices, and of who is in which split.
-        images: Split → slices.
-        train_positives: Subtype → positive slices of the training split.
+        store: Name of the store's folder; of several, the names with a space between them.
+        kind: Data set of the store, or `joined` for several.
+        stores: Every store; empty in old manifests.
+        fold: Fold of patients that was left out; None: none.
+        all_patients: Whether all patients of real scans trained, with none kept for validation.
+        store_hash: Hash of all slices.
+        split_hash: Hash of which patient is in which split.
+        images: Split → number of slices.
+        train_positives: Subtype → number of training slices that show it.
     """
 
     store: str
@@ -68,7 +70,7 @@ class TrainingData(Document, frozen=True, kw_only=True):
     train_positives: Mapping[str, Count]
 
     def __post_init__(self) -> None:
-        """Refuse counts that lack a split or a subtype."""
+        """Raise ValueError for counts that lack a split or a subtype."""
         for key, needed in (("images", SPLITS), ("train_positives", NAMES)):
             missing = [name for name in needed if name not in getattr(self, key)]
             if missing:
@@ -76,18 +78,19 @@ class TrainingData(Document, frozen=True, kw_only=True):
 
     @property
     def kinds(self) -> list[str]:
-        """Kinds of the stores, each once, in their order."""
+        """Data sets that the stores were prepared from, each once, in the order of the stores."""
         found = [one.kind for one in self.stores] or [self.kind]
         return list(dict.fromkeys(kind or "unknown" for kind in found))
 
 
 class FingerprintText(Document, frozen=True, kw_only=True):
-    """Hashes of the patients and series of the training split, as `data.fingerprint` packs them.
+    """Hashes that tell whether a patient or series trained the model, but not who that is.
 
     Attributes:
-        patients: How many.
-        names, series: Packed hashes; None where they are too many for a bundle.
-        sha256: Over the three.
+        patients: Number of patients of the training split.
+        names, series: Hashes of their names and of their series, packed by `data.fingerprint`;
+            None where they are too many for a bundle.
+        sha256: Hash of the three.
     """
 
     patients: Count
@@ -97,7 +100,12 @@ class FingerprintText(Document, frozen=True, kw_only=True):
 
 
 class Stretch(Document, frozen=True, kw_only=True):
-    """A length that a run was trained to before it went on: epochs, and steps in all."""
+    """A length that a run was trained to, before it was extended or at its end.
+
+    Attributes:
+        epochs: Number of epochs.
+        steps: Number of optimiser steps in all.
+    """
 
     epochs: Count
     steps: Count
@@ -107,10 +115,11 @@ class RunResult(Document, frozen=True, kw_only=True):
     """How a run ended.
 
     Attributes:
-        steps: Optimiser steps done.
-        validation_mean_auc: Highest mean ROC AUC over subtypes; None where it was never defined.
-        chosen_by: What the saved step was chosen by.
-        best_step: After which `best.keras` was saved.
+        steps: Number of optimiser steps.
+        validation_mean_auc: Highest mean ROC AUC over the subtypes on the validation split; None
+            where it was never defined.
+        chosen_by: How the weights of `best.keras` were chosen.
+        best_step: Step after which `best.keras` was saved.
     """
 
     steps: Count
@@ -120,17 +129,19 @@ class RunResult(Document, frozen=True, kw_only=True):
 
 
 class RunManifest(Document, frozen=True, kw_only=True):
-    """What made a model.
+    """Everything that is needed to train a model again.
 
     Attributes:
-        command: That makes the run again, with the names of its stores.
-        recipe: Arguments of `train.recipe.Recipe`, which checks them; those of later versions, too.
-        data: What it was trained on.
-        fingerprint: Of whom it was trained on; absent in older manifests.
-        init_sha256: Of the checkpoint that it started from; None: random weights.
-        versions: Package → version.
-        backend: Of Keras.
-        machine: Processor architecture.
+        schema: Name and version of this kind of document.
+        command: Command that trains it again, with the names of its stores.
+        recipe: Name of each argument of `train.recipe.Recipe` → its value; those of later versions
+            are kept, too.
+        data: Slices that it was trained on.
+        fingerprint: Hashes of its patients and series; absent in old manifests.
+        init_sha256: SHA-256 of the checkpoint that it started from; None: random weights.
+        versions: Name of a package → its version.
+        backend: Backend of Keras, such as tensorflow.
+        machine: Architecture of the processor.
         stretches: Lengths that it was trained to, the last included; absent until it ended.
         result: How it ended; absent until then.
     """

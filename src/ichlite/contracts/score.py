@@ -12,7 +12,13 @@ SCHEMA: Literal["ichlite-score/1"] = "ichlite-score/1"
 
 
 class SeriesCounts(Document, frozen=True, kw_only=True):
-    """How many series were analysed, how many not, and how many another series answers for."""
+    """Numbers of series.
+
+    Attributes:
+        analysed: Series that have a result.
+        not_analysed: Series that could not be analysed.
+        not_chosen: Series that were not read because another series of their study was.
+    """
 
     analysed: Count
     not_analysed: Count
@@ -20,7 +26,14 @@ class SeriesCounts(Document, frozen=True, kw_only=True):
 
 
 class NamedSeries(Document, frozen=True, kw_only=True):
-    """A series that needs a second look, and why; no series where a whole study does."""
+    """A series that a person must look at, and why.
+
+    Attributes:
+        study: StudyInstanceUID.
+        series: SeriesInstanceUID; empty where the whole study is meant.
+        reasons: Why, one line each.
+        may_be_head: Whether it may be a head CT.
+    """
 
     study: str
     series: str
@@ -29,18 +42,25 @@ class NamedSeries(Document, frozen=True, kw_only=True):
 
 
 class ScoreSummary(Document, frozen=True, kw_only=True):
-    """What the data sets of an archive hold, and how the last run went.
+    """What scoring an archive has given so far, and how the last run went.
 
     Attributes:
+        schema: Name and version of this kind of document.
         bundle: Name and version of the model.
-        archive, out: Folders.
-        studies: In the archive; `scored` by this run, `scored_before` by earlier ones.
-        series, slices: In the data sets.
-        not_analysed, not_cleared, skipped_files: What needs a second look.
-        warnings: Folders that mix patients.
-        changed: Studies that have other files than when they were read.
-        seconds, studies_per_s: Of this run.
-        nodes, cpus: Of the cluster.
+        archive: Folder that was read.
+        out: Folder of the Parquet data sets.
+        studies: Number of studies in the archive.
+        scored, scored_before: Number of studies that this run and earlier runs scored.
+        series: Numbers of series in the data sets.
+        slices: Number of slices in the data sets.
+        not_analysed: Series that could not be analysed.
+        not_cleared: Series that are not flagged, but cannot be called negative either.
+        skipped_files: Files that belong to no series.
+        warnings: Folders that mix patients, one line each.
+        changed: StudyInstanceUIDs of studies whose files have changed since they were read.
+        seconds: Time that this run took.
+        studies_per_s: Studies that this run scored in a second.
+        nodes, cpus: Number of machines and of processors of the cluster.
     """
 
     schema: Literal["ichlite-score/1"]
@@ -64,7 +84,7 @@ class ScoreSummary(Document, frozen=True, kw_only=True):
 
     @property
     def succeeded(self) -> bool:
-        """Whether each study that may hold a head CT was read as a whole, as for `read`."""
+        """Whether every study that may contain a head CT was read as a whole, as for `read`."""
         unread = [one for one in self.not_analysed if one.may_be_head]
         lost = [one for one in self.skipped_files if one.may_be_ct]
         return self.series.analysed > 0 and not (unread or self.not_cleared or lost or self.changed)

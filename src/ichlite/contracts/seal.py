@@ -13,11 +13,14 @@ NO_DIGITS = "0" * 64
 
 
 def seal_of(text: bytes, said: str = NO_DIGITS) -> str:
-    """Return the hash that a text should carry.
+    """Return the hash that a document should carry.
 
     Args:
-        text: Of the whole document.
-        said: The hash that it carries.
+        text: Bytes of the whole document.
+        said: Hash that it carries, 64 hexadecimal digits.
+
+    Returns:
+        64 hexadecimal digits; equal to `said` where the document is unchanged.
 
     Example:
         >>> blank = '{"manifest_sha256": "' + NO_DIGITS + '"}'
@@ -31,5 +34,9 @@ def seal_of(text: bytes, said: str = NO_DIGITS) -> str:
 
 
 def sealed(text: str) -> str:
-    """Return a text with its hash in the place of `NO_DIGITS`."""
+    """Return a document's text with its hash in the place of `NO_DIGITS`.
+
+    Args:
+        text: Text that contains `NO_DIGITS` once.
+    """
     return text.replace(NO_DIGITS, seal_of(text.encode()))

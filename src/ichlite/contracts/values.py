@@ -23,7 +23,14 @@ ScanRule = Literal["max", "top3_mean", "noisy_or"]
 
 
 class RuleSpec(Document, frozen=True, kw_only=True):
-    """From probabilities of slices to those of a scan; see `infer.decision.Rule`."""
+    """How probabilities of slices become those of a scan; see `infer.decision.Rule`.
+
+    Attributes:
+        neighbour_weights: Weights of the slices around a slice, itself in the middle.
+        any_rule: How `any` of a slice follows from its subtypes.
+        scan_rule: How a scan's probabilities follow from those of its slices.
+        evidence_mm: Length of head that `noisy_or` counts as one piece of evidence, in mm.
+    """
 
     neighbour_weights: tuple[Annotated[float, Meta(ge=0, le=1e6)], ...]
     any_rule: AnyRule
@@ -32,20 +39,28 @@ class RuleSpec(Document, frozen=True, kw_only=True):
 
 
 def check_line(name: str, text: str) -> None:
-    """Refuse text that is blank, or that a terminal would not print as it is.
+    """Raise an error for text that is blank, or that a terminal would not print as it is.
+
+    Args:
+        name: What the text is, for the message.
+        text: Text to check.
 
     Raises:
-        ValueError: It is.
+        ValueError: The text is blank, or has line breaks or control characters.
     """
     if not text.strip() or not text.isprintable():
         raise ValueError(f"{name} {text!r:.80} is not a line of text")
 
 
 def check_classes(name: str, values: Mapping[str, float]) -> None:
-    """Refuse values of other classes than `any` and the five subtypes.
+    """Raise an error unless there is a value for `any` and each of the five subtypes.
+
+    Args:
+        name: What the values are, for the message.
+        values: Class → value.
 
     Raises:
-        ValueError: One is missing, or there are others.
+        ValueError: A class is missing, or there is another one.
     """
     if set(values) != set(CLASSES):
         raise ValueError(f"{name} of {sorted(values)}, not of {', '.join(CLASSES)}")
