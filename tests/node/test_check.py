@@ -50,7 +50,7 @@ def test_a_sound_node_passes(ichlite, node):
     code, found = _check(ichlite, node)
     assert code == 0
     assert set(found) == {
-        *("database", "audit log", "instances", "results", "disk", "bundle"),
+        *("node", "database", "audit log", "instances", "results", "disk", "bundle"),
         "confinement of readings",
     }
     assert found["instances"]["says"] == "3 files, each as it was received"

@@ -12,8 +12,9 @@ from pydicom import dcmread
 from tests.dicom_files import write_ct_slice, write_head_series
 
 from ichlite.errors import IchliteError, UnreadableFile
+from ichlite.node import studies
 from ichlite.node.database import Database
-from ichlite.node.intake import Intake, Mismatch, without_preamble
+from ichlite.node.intake import Intake, Mismatch, complete_now, without_preamble
 from ichlite.node.settings import Settings, SourceSettings, StudySettings
 from ichlite.node.store import FileStore
 
@@ -68,6 +69,53 @@ def test_a_corrected_instance_is_kept_beside_the_first(parts, tmp_path):
     intake.take([_slice(tmp_path)], "CT1")
     intake.take([_slice(tmp_path, RescaleIntercept="-1024")], "CT1")
     assert len({row["digest"] for row in _rows(database, "SELECT digest FROM instance")}) == 2
+
+
+def test_of_several_contents_the_last_that_came_counts(parts, tmp_path):
+    database, store, intake = parts
+    good, other = _slice(tmp_path), _slice(tmp_path, RescaleIntercept="-1000")
+    for raw, repeated in ((good, 0), (other, 1), (good, 1)):
+        assert intake.take([raw], "CT1").new
+        taken = database.write(_read_when_complete)
+        assert store.path(taken.digests[0]).read_bytes() == bytes(128) + raw[128:]
+        assert taken.repeated == repeated
+    assert not intake.take([good], "CT1").new
+    assert database.write(_read_when_complete) is None
+
+
+def _read_when_complete(tables):
+    """Queue, take and end the reading of the only study, if it is due again."""
+    complete_now(tables, tables.execute("SELECT uid FROM study").fetchone()["uid"])
+    studies.queue_due(tables, 1.0)
+    taken = studies.claim(tables, 1.0)
+    if taken is not None:
+        studies.park(tables, taken.reading_id, "read by a test")
+    return taken
+
+
+def test_a_file_that_is_cut_short_is_refused(parts, tmp_path):
+    _, store, intake = parts
+    raw = _slice(tmp_path)
+    with pytest.raises(UnreadableFile, match="cut short"):
+        intake.take([raw[:-1]], "CT1")
+    assert _kept(store) == []
+
+
+def test_a_file_without_a_row_is_taken_in_again(parts, tmp_path):
+    database, store, intake = parts
+    intake.take([_slice(tmp_path)], "CT1")
+    before = _rows(database, "SELECT uid, digest, bytes FROM instance")
+    database.write(lambda tables: tables.execute("DELETE FROM study").rowcount)
+    (path,) = _kept(store)
+    assert intake.adopt(path)
+    assert _rows(database, "SELECT uid, digest, bytes FROM instance") == before
+    assert not intake.adopt(path)
+    assert _rows(database, "SELECT source FROM study") == [{"source": "recovered"}]
+    intake.take([_slice(tmp_path, SOPInstanceUID="1.9")], "CT1")
+    assert _rows(database, "SELECT source FROM study") == [{"source": "CT1"}]
+    path.write_bytes(b"damaged")
+    assert not intake.adopt(path)
+    assert path.exists()
 
 
 def test_names_in_any_character_set_are_shown(parts, tmp_path):

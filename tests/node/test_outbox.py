@@ -96,6 +96,40 @@ def test_a_flapping_peer_gets_each_object(parts, seed):
         assert sum(peer.requests.values()) > 4
 
 
+def test_what_comes_while_a_peer_is_down_waits_with_the_rest(parts):
+    """Else each new result would have all that wait tried at once, again and again."""
+    database, store = parts
+    patient = OutboxSettings(longest_pause_s=600)
+    made = 1_700_000_000.0
+    make_reading(database, store, (NOWHERE,), study="1", objects=1)
+
+    def due(now: float) -> tuple[deliveries.Parcel, ...]:
+        with database.read() as tables:
+            return deliveries.due(tables, "nowhere", now, patient)
+
+    now = made
+    for attempt in range(6):
+        (parcel,) = due(now)
+        assert parcel.attempts == attempt
+        database.write(
+            lambda tables, one=parcel, at=now: deliveries.failed(
+                tables, [one], "down", refused=False, now=at, settings=patient
+            )
+        )
+        now = _rows(database)[0]["next_at"]
+    make_reading(database, store, (NOWHERE,), study="2", objects=1)
+    assert due(now - 10) == ()
+    both = due(now)
+    assert [one.attempts for one in both] == [6, 0]
+    database.write(
+        lambda tables: deliveries.failed(
+            tables, both, "down", refused=False, now=now, settings=patient
+        )
+    )
+    assert all(row["next_at"] - now > 100 for row in _rows(database))
+    assert due(now + 100) == ()
+
+
 def test_a_peer_that_was_down_gets_each_object_once(parts):
     database, store = parts
     with scp() as peer:

@@ -15,10 +15,14 @@ from pydicom import dcmread
 from pynetdicom import AE
 from pynetdicom.sop_class import CTImageStorage
 from tests.dicom_files import write_ct_slice, write_head_series
-from tests.node.running_node import RunningNode, running_node
+from tests.node.running_node import SETTINGS, RunningNode, running_node
 
+from ichlite.errors import StoreError
 from ichlite.infer.pipeline import read_scan
+from ichlite.node.database import FILE as TABLES
 from ichlite.node.peers import associate
+from ichlite.node.run import open_database
+from ichlite.node.settings import read_settings
 from ichlite.node.study_child import NICENESS
 from ichlite.samples import SAMPLES
 
@@ -145,6 +149,83 @@ def test_one_folder_has_one_node(tmp_path):
     another = pytest.raises(AssertionError, match="a node already runs in")
     with running_node(tmp_path / "node"), another:
         RunningNode(tmp_path / "node")
+
+
+def test_one_store_has_one_node(tmp_path):
+    settings = SETTINGS.replace("[store]", '[store]\npath = "../node/store"')
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "node.toml").write_text(settings)
+    another = pytest.raises(AssertionError, match="a node already runs with the store")
+    with running_node(tmp_path / "node"), another:
+        RunningNode(other)
+
+
+def test_a_node_whose_database_is_gone_does_not_start_and_keeps_its_images(tmp_path):
+    folder = tmp_path / "node"
+    with running_node(folder) as node:
+        send(node, _head(tmp_path / "head"))
+        node.stop()
+        tables = folder / "store" / TABLES
+        tables.rename(tmp_path / "aside")
+        for left in ("", "empty"):
+            if left:
+                tables.touch()
+            with pytest.raises(AssertionError, match="holds images but no database"):
+                node.start()
+        assert _images(folder) == 28
+
+
+def test_a_folder_of_something_else_becomes_no_store(tmp_path):
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "letter.txt").touch()
+    (tmp_path / "node").mkdir()
+    (tmp_path / "node" / "node.toml").write_text('[store]\npath = "../home"\n')
+    with pytest.raises(StoreError, match=r"is no store of a node; found letter\.txt"):
+        open_database(tmp_path / "node", read_settings(tmp_path / "node"))
+    assert [one.name for one in (tmp_path / "home").iterdir()] == ["letter.txt"]
+
+
+def test_images_that_an_older_database_does_not_know_are_taken_in_again(tmp_path):
+    folder = tmp_path / "node"
+    with running_node(folder) as node:
+        tables = folder / "store" / TABLES
+        node.stop()
+        shutil.copyfile(tables, tmp_path / "older")
+        node.start()
+        send(node, _head(tmp_path / "head"))
+        node.stop()
+        for path in tables.parent.glob(f"{TABLES}*"):
+            path.unlink()
+        shutil.copyfile(tmp_path / "older", tables)
+        node.start()
+        found = node.wait_for(lambda s: s["done"] == 1)
+        assert found["up"]
+        assert [one["instances"] for one in found["studies"]] == [28]
+        assert _images(folder) == 28
+        assert '"files_taken_in_again": 28' in node.log.read_text()
+
+
+def test_a_node_does_not_start_with_an_operating_point_that_the_model_lacks(tmp_path):
+    with (
+        pytest.raises(AssertionError, match="unknown operating point"),
+        running_node(tmp_path / "node", '[read]\noperating_point = "brave"\n'),
+    ):
+        pass
+
+
+def test_others_cannot_read_what_a_node_writes(tmp_path):
+    folder = tmp_path / "node"
+    with running_node(folder) as node:
+        send(node, _head(tmp_path / "head"))
+        node.stop()
+        written = [folder / "store", *(folder / "store").rglob("*")]
+        assert len(written) > 28
+        assert [path for path in written if path.stat().st_mode & 0o077] == []
+
+
+def _images(node: Path) -> int:
+    return sum(1 for _ in (node / "store" / "instances").glob("*/*.dcm"))
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:pydicom")  # in the sender

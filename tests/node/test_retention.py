@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import threading
 import time
 from pathlib import Path
@@ -14,7 +15,7 @@ from tests.node.peers_of_tests import make_reading
 from ichlite.node import audit
 from ichlite.node.database import Database
 from ichlite.node.intake import Intake
-from ichlite.node.retention import Retention, delete_studies, files_held, sweep
+from ichlite.node.retention import Retention, delete_studies, doom_files, files_held, sweep
 from ichlite.node.settings import PeerSettings, Settings
 from ichlite.node.store import FileStore
 
@@ -107,29 +108,61 @@ def _instances(store: FileStore) -> list[Path]:
     return list((store.folder / "instances").rglob("*.dcm"))
 
 
-def test_files_without_a_row_are_swept_when_they_are_old(parts, tmp_path):
+def _delete_all(database: Database) -> None:
+    def delete(tables: sqlite3.Connection) -> None:
+        for row in tables.execute("SELECT id FROM study").fetchall():
+            doom_files(tables, row["id"])
+        tables.execute("DELETE FROM study")
+
+    database.write(delete)
+
+
+def _doomed(database: Database) -> int:
+    with database.read() as tables:
+        return tables.execute("SELECT count(*) FROM doomed").fetchone()[0]
+
+
+def test_files_of_deleted_studies_are_swept_when_they_are_old(parts, tmp_path):
     database, store = parts
     _taken(database, store, tmp_path)
     make_reading(database, store, study="1")
-    orphan = store.path("ab" * 32)
-    orphan.write_bytes(b"x")
+    assert sweep(database, store) == 0
+    _delete_all(database)
+    assert _doomed(database) == 2
     assert sweep(database, store) == 0
     _age(store.folder, 2 * 3600)
-    assert sweep(database, store) == 1
-    assert not orphan.exists()
-    assert len(_instances(store)) == 1
-    _set(database, "DELETE FROM study")
     assert sweep(database, store) == 2
     assert _instances(store) == []
     assert list(store.results.glob("*/*/*")) == []
     assert list(store.incoming.iterdir()) == []
+    assert _doomed(database) == 0
+
+
+def test_files_without_a_row_that_nobody_deleted_stay(parts, tmp_path):
+    database, store = parts
+    _taken(database, store, tmp_path)
+    _set(database, "DELETE FROM study")
+    _age(store.folder, 2 * 3600)
+    assert sweep(database, store) == 0
+    assert len(_instances(store)) == 1
+
+
+def test_a_deleted_study_that_comes_again_keeps_its_files(parts, tmp_path):
+    database, store = parts
+    intake, data = _taken(database, store, tmp_path)
+    _delete_all(database)
+    intake.take([data], "CT1")
+    _age(store.folder, 2 * 3600)
+    assert sweep(database, store) == 0
+    assert len(_instances(store)) == 1
+    assert _doomed(database) == 0
 
 
 def test_an_instance_that_arrives_again_during_the_sweep_is_kept(parts, tmp_path, monkeypatch):
     """Its file takes the old one's place after the sweep looked, its row comes after the sweep."""
     database, store = parts
     intake, data = _taken(database, store, tmp_path)
-    _set(database, "DELETE FROM study")
+    _delete_all(database)
     _age(store.folder, 2 * 3600)
     kept, arrived = threading.Event(), threading.Event()
     original = FileStore.keep
@@ -165,7 +198,8 @@ def test_an_instance_that_arrives_again_during_the_sweep_is_kept(parts, tmp_path
 
 def test_the_sweep_gives_way_to_a_backup(parts, tmp_path):
     database, store = parts
-    store.path("ab" * 32).write_bytes(b"x")
+    _taken(database, store, tmp_path)
+    _delete_all(database)
     _age(store.folder, 2 * 3600)
     with files_held(store.folder, alone=False):
         assert sweep(database, store) == 0

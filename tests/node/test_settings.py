@@ -35,6 +35,10 @@ def test_a_node_is_not_made_twice(tmp_path):
         ('[dicom]\naet = "A\\\\B"', "aet"),
         ('[dicom]\nallow_hosts = ["hospital"]', "hospital"),
         ('[[peer]]\nname = "a"\n[[peer]]\nname = "a"', "two peers alike"),
+        *(
+            (f'[[watch]]\nfolder = "{one}"', "watched folder")
+            for one in (".", "..", "store", "store/in")
+        ),
         ("[study]\nquiet_s = 0", "quiet_s"),
         ("[dicom", "not valid"),
     ],

@@ -42,11 +42,10 @@ def test_the_reserve_is_not_touched(tmp_path):
         pass
 
 
-def test_a_sweep_removes_parts_and_what_no_row_names(store):
-    known, orphan = _keep(store, b"known"), _keep(store, b"orphan")
+def test_what_was_left_half_written_is_removed_and_nothing_else(store):
+    kept = _keep(store, b"kept")
     (store.incoming / "left.part").write_bytes(b"half")
     (store.incoming / "reading-1").mkdir()
-    assert store.sweep(frozenset({known})) == 3
-    assert store.path(known).exists()
-    assert not store.path(orphan).exists()
+    assert store.clear_incoming() == 2
+    assert [path.stem for path in store.instance_files()] == [kept]
     assert list(store.incoming.iterdir()) == []

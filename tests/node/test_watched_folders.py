@@ -114,7 +114,7 @@ def test_links_and_hidden_files_stay(parts, tmp_path):
     time.sleep(4 * SETTLE_S)
     assert _rows(database) == []
     assert (tmp_path / "elsewhere" / "IM0000").exists()
-    assert {one.name for one in folder.iterdir()} == {"link", "folder", "pipe", ".part", "refused"}
+    assert {one.name for one in folder.iterdir()} == {"link", "folder", "pipe", ".part"}
 
 
 def test_a_folder_that_turns_into_a_link_leads_nowhere(parts, tmp_path):

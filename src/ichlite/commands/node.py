@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -31,10 +32,11 @@ def need_node() -> None:
     """Check that the packages of the node are installed; help alone needs none of them."""
     if not {"-h", "--help"} & set(sys.argv):
         require("node", *NODE_PACKAGES)
+        os.umask(0o077)  # what a node writes holds names, images and passwords
 
 
 Folder = Annotated[
-    Path, typer.Argument(metavar="DIR", help="Folder of the node, which holds node.toml.")
+    Path, typer.Argument(metavar="DIR", help="Folder of the node, where its node.toml is.")
 ]
 
 
@@ -42,10 +44,16 @@ Folder = Annotated[
 def init(
     folder: Folder,
     dicom_port: Annotated[
-        int, typer.Option(min=0, max=65_535, metavar="N", help="Port for DICOM.")
+        int,
+        typer.Option(
+            min=0, max=65_535, metavar="N", help="TCP port for DICOM; 0 for any free one."
+        ),
     ] = 11_112,
     http_port: Annotated[
-        int, typer.Option(min=0, max=65_535, metavar="N", help="Port for the web page.")
+        int,
+        typer.Option(
+            min=0, max=65_535, metavar="N", help="TCP port for the web page; 0 for any free one."
+        ),
     ] = 8080,
     aet: Annotated[str, typer.Option(metavar="NAME", help="AE title of the node.")] = "ICHLITE",
 ) -> None:
@@ -94,9 +102,11 @@ def add_user(
         password = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
     else:
         raise UsageError(
-            "nobody can be asked for a password, as stdin is no terminal",
-            remedy="give it there, with --password-stdin",
+            "there is no password, and nobody to ask, as stdin is no terminal",
+            remedy="pipe the password in, and add --password-stdin",
         )
+    if not password.isprintable():
+        raise UsageError("the password has control characters, or is not UTF-8")
     kept = hash_password(password)
     database = open_database(folder, settings)
     try:
@@ -109,21 +119,22 @@ def add_user(
 
 @node.command(epilog="Example: ichlite node status /srv/ichlite --json")
 def status(folder: Folder, as_json: PlainJson = False) -> None:
-    """Show where each study stands."""
+    """Show whether the node runs, and where each study stands."""
     from ichlite.commands.console import print_json
-    from ichlite.node.run import open_database
+    from ichlite.node.run import is_running, open_database
     from ichlite.node.settings import read_settings
     from ichlite.node.studies import status_document
 
     database = open_database(folder, read_settings(folder))
     try:
         with database.read() as tables:
-            document = status_document(tables)
+            document = {"up": is_running(folder), **status_document(tables)}
     finally:
         database.close()
     if as_json:
         print_json(document)
         return
+    sys.stdout.write("the node runs\n" if document["up"] else "the node does not run now\n")
     for key in ("received", "queued", "running", "done", "parked"):
         sys.stdout.write(f"{key}: {document[key]}\n")
     for key, count in document["outbox"].items():
@@ -132,7 +143,10 @@ def status(folder: Folder, as_json: PlainJson = False) -> None:
 
 @node.command("verify-audit", epilog="Example: ichlite node verify-audit /srv/ichlite")
 def verify_audit(folder: Folder, as_json: PlainJson = False) -> None:
-    """Check that no row of the audit log was changed, removed or put between others."""
+    """Check that each row of the audit log follows from the row before it.
+
+    Rows that were cut off its end leave no gap: keep the last hash somewhere else to notice them.
+    """
     from ichlite.commands.console import print_json
     from ichlite.errors import StoreError
     from ichlite.node import audit
@@ -218,7 +232,9 @@ def backup(
     link: Annotated[
         bool,
         typer.Option(
-            "--link", help="Make hard links where that goes: quick, but the disk is the same."
+            "--link",
+            help="Make hard links instead of copies where possible: quick, but no protection "
+            "against a failing disk.",
         ),
     ] = False,
     as_json: PlainJson = False,

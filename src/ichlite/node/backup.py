@@ -25,7 +25,7 @@ from ichlite.node.retention import files_held
 from ichlite.node.run import store_folder
 from ichlite.node.settings import FILE as SETTINGS
 from ichlite.node.settings import read_settings
-from ichlite.node.store import FileStore, instance_path, sync
+from ichlite.node.store import RESULTS, FileStore, instance_path, sync
 
 MANIFEST = "backup.json"
 _CHUNK_BYTES = 1 << 20
@@ -103,6 +103,8 @@ def back_up(
             (part / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest)))
             _sync_all(part)
         sync(out.parent)
+    except sqlite3.DatabaseError as error:
+        raise StoreError(f"{place / TABLES} is damaged", found=error) from None
     except OSError as error:
         raise IchliteError(
             f"the backup failed: {error.strerror}", found=error.filename or out
@@ -129,7 +131,12 @@ def restore(backup: Path, folder: Path, *, advance: Advance = lambda _: None) ->
     try:
         manifest = msgspec.json.decode((backup / MANIFEST).read_bytes(), type=Manifest)
     except (OSError, msgspec.MsgspecError) as error:
-        raise StoreError(f"{backup} holds no backup that is whole", found=error) from None
+        why = f"no {MANIFEST}" if isinstance(error, FileNotFoundError) else error
+        raise StoreError(
+            f"{backup} holds no backup that is whole",
+            found=why,
+            expected="a folder that `ichlite node backup` wrote",
+        ) from None
     place = store_folder(folder, read_settings(backup))
     outside = not place.resolve().is_relative_to(folder.resolve())
     if outside and place.exists() and any(place.iterdir()):
@@ -178,7 +185,7 @@ def _copy_tables(source: Path, to: Path) -> None:
 
 def _files_of_results(place: Path, folders: list[str]) -> Iterator[Path]:
     for folder in sorted(folders):
-        there = place / "results" / folder
+        there = place / RESULTS / folder
         if not there.is_dir():
             raise StoreError(f"{there} is missing", remedy="ichlite node check says what else is")
         yield from sorted(path for path in there.rglob("*") if path.is_file())

@@ -19,9 +19,9 @@ from ichlite.node import audit
 from ichlite.node.database import FILE as TABLES
 from ichlite.node.outbox import Unreachable
 from ichlite.node.peers import echo
-from ichlite.node.run import store_folder
+from ichlite.node.run import is_running, model_of, store_folder
 from ichlite.node.settings import Settings, read_settings
-from ichlite.node.store import FileStore
+from ichlite.node.store import RESULTS, FileStore
 from ichlite.node.study_child import DOCUMENT
 
 _CONFINE = """
@@ -65,10 +65,17 @@ def check_node(folder: Path, advance: Advance = lambda _: None) -> Iterator[Find
     """
     settings = read_settings(folder)
     place = store_folder(folder, settings)
+    runs = is_running(folder)
+    yield Finding("node", ok=runs, says="runs" if runs else "does not run now", must=False)
     yield from _tables(place, advance)
     yield _space(place, settings)
     yield _bundle(settings)
     yield _confinement()
+    for watch in settings.watch:
+        watched = folder / watch.folder
+        there = watched.is_dir()
+        words = "is there" if there else "is not there; is its share mounted?"
+        yield Finding(f"watched folder {watched}", ok=there, says=words)
     for peer in settings.peer:
         try:
             echo(peer, settings.dicom)
@@ -123,16 +130,21 @@ def _instances(tables: sqlite3.Connection, place: Path, advance: Advance) -> Fin
         row = tables.execute("SELECT 1 FROM instance WHERE digest = ?", (digest,)).fetchone()
         if row is not None:  # else its study was deleted meanwhile
             wrong.append(digest)
+    known = set(digests)
+    unnamed = sum(1 for path in store.instance_files() if path.stem not in known)
     if wrong:
         words = f"{len(wrong)} of {count} files are missing or damaged, the first {wrong[0]}"
         return Finding("instances", ok=False, says=words)
-    return Finding("instances", ok=True, says=f"{count} files, each as it was received")
+    words = f"{count} files, each as it was received"
+    if unnamed:
+        words += f"; {unnamed} more without a row, which the node takes in when it starts"
+    return Finding("instances", ok=True, says=words)
 
 
 def _results(tables: sqlite3.Connection, place: Path) -> Finding:
     query = "SELECT folder FROM reading WHERE state = 'done' ORDER BY id"
     folders = [row[0] for row in tables.execute(query)]
-    missing = [one for one in folders if not (place / "results" / one / DOCUMENT).is_file()]
+    missing = [one for one in folders if not (place / RESULTS / one / DOCUMENT).is_file()]
     there = [one for one in missing if one in {row[0] for row in tables.execute(query)}]
     if there:
         words = f"{len(there)} of {len(folders)} are missing, the first {there[0]}"
@@ -148,10 +160,8 @@ def _space(place: Path, settings: Settings) -> Finding:
 
 
 def _bundle(settings: Settings) -> Finding:
-    from ichlite.infer.bundle import load_bundle
-
     try:
-        bundle = load_bundle(settings.read.bundle).at(settings.read.operating_point)
+        bundle = model_of(settings)
     except IchliteError as error:
         return Finding("bundle", ok=False, says=str(error))
     return Finding("bundle", ok=True, says=f"{bundle.label}, {settings.read.operating_point}")

@@ -73,9 +73,9 @@ def due(
 ) -> tuple[Parcel, ...]:
     """Return the deliveries to send to a target now, urgent studies first; none if none is due.
 
-    Once one is due, all that wait because the target was unreachable are tried too; those that the
-    target refused keep their own pauses. A due time too far ahead stems from a clock that was set
-    back, and counts as due.
+    Once one is due, all that wait because the target was unreachable are tried too, and what came
+    meanwhile waits with them; those that the target refused keep their own pauses. A due time too
+    far ahead stems from a clock that was set back, and counts as due.
 
     Args:
         tables: Connection to the node's database.
@@ -92,8 +92,9 @@ def due(
         "ORDER BY reading.urgent IS 1 DESC, delivery.id LIMIT ?4",
         (target, now, soonest, _MOST_AT_ONCE),
     ).fetchall()
-    if not any(row["is_due"] for row in rows):
-        return ()
+    unreached = [row for row in rows if row["attempts"] and not row["refused"]]
+    if not any(row["is_due"] for row in unreached or rows):
+        rows = [row for row in rows if row["is_due"] and row["refused"]]
     return tuple(
         Parcel(
             number=row["id"],
@@ -146,8 +147,10 @@ def failed(
         now: s since 1970.
         settings: Settings of the outbox, for pauses and the time after which to give up.
     """
-    dead = 0
+    parcels, dead = list(parcels), 0
+    most = max((parcel.attempts for parcel in parcels), default=0)
     for parcel in parcels:
+        attempts = parcel.attempts if refused else most  # they wait for one target together
         # A clock that jumps, as that of a box without a battery does, makes nothing old.
         passed = min(max(0.0, now - parcel.tried_at), 2 * settings.longest_pause_s)
         waited_s = parcel.waited_s + passed
@@ -157,7 +160,7 @@ def failed(
             "next_at = ?, refused = ?, fault = ? WHERE id = ? AND state = 'waiting'",
             (
                 *("dead" if is_dead else "waiting", waited_s, now),
-                *(now + pause_s(parcel.attempts, settings.longest_pause_s), refused, why),
+                *(now + pause_s(attempts, settings.longest_pause_s), refused, why),
                 parcel.number,
             ),
         ).rowcount

@@ -185,7 +185,20 @@ class DicomServer:
         _log.info("association accepted", source=_caller(event.assoc), host=_host(event))
 
     def _rejected(self, event: Event) -> None:
-        self._refused(_host(event), "association rejected")
+        _log.warning(
+            "connection refused", host=_host(event), source=_caller(event.assoc),
+            why=self._why_rejected(event.assoc),
+        )  # fmt: skip
+
+    def _why_rejected(self, association: Association) -> str:
+        request: Any = association.requestor.primitive
+        called, ours = str(request.called_ae_title).strip(), self._settings.aet.strip()
+        if called != ours:
+            return f"it calls the AE title {called!r}, and this node is {ours!r}"
+        allowed = [title.strip() for title in self._settings.allow_aets]
+        if allowed and _caller(association) not in allowed:
+            return "its AE title is not among allow_aets"
+        return "association rejected"
 
     def _refused(self, host: str, why: str) -> None:
         _log.warning("connection refused", host=host, why=why)

@@ -63,10 +63,11 @@ def read_instance_header(path: Path) -> InstanceHeader:
     """Read the header of a DICOM file, without its pixels.
 
     Damaged pixels are no reason to refuse a file: reading the study reports what is wrong with a
-    slice.
+    slice. A file that ends before its pixels do was cut short on its way, and its sender has it.
 
     Raises:
-        UnreadableFile: It is not DICOM, uses the deflated transfer syntax, or has no valid UIDs.
+        UnreadableFile: It is not DICOM, uses the deflated transfer syntax, has no valid UIDs, or is
+            cut short.
     """
     with FileIO(path) as file:
         size = path.stat().st_size
@@ -85,6 +86,11 @@ def read_instance_header(path: Path) -> InstanceHeader:
             raise UnreadableFile(what, found=repr(text[:80]), expected="1 to 64 digits and dots")
         return text
 
+    end = (elements.pixel_offset or 0) + (elements.pixel_length or 0)
+    if end > size:
+        raise UnreadableFile(
+            "it is cut short", found=f"{size} bytes", expected=f"{end}", remedy="send it again"
+        )
     declared = values.get(_TAGS["SpecificCharacterSet"], b"").decode("latin-1")
 
     def text(keyword: str) -> str:

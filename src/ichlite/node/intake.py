@@ -6,6 +6,7 @@ import sqlite3
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from ichlite.errors import UnreadableFile
 from ichlite.node.database import Database
@@ -14,6 +15,8 @@ from ichlite.node.settings import Settings
 from ichlite.node.store import FileStore, NoSpace, Part
 
 PREAMBLE_BYTES = 128
+RECOVERED = "recovered"
+"""Sender named for a file that lay in the store without a row, until one is known."""
 _PREAMBLE = bytes(PREAMBLE_BYTES)
 
 
@@ -94,6 +97,29 @@ class Intake:
                 if "full" in str(error):
                     raise NoSpace("the disk is full", remedy="free space on it") from None
                 raise
+
+    def adopt(self, path: Path) -> bool:
+        """Take in a file that lies in the store already, but that no row names.
+
+        It was received by a node that died before it could say so, or its row is gone because an
+        older copy of the database was put back.
+
+        Args:
+            path: Instance file of the store.
+
+        Returns:
+            Whether it was taken in; a file that cannot be read stays where it is.
+        """
+        try:
+            header = read_instance_header(path)
+        except UnreadableFile:
+            return False
+        now = time.time()
+        part = Part(path, path.stem, path.stat().st_size)
+        due_at = now + self._settings.quiet_s(RECOVERED)
+        return self._database.write(
+            lambda tables: _file(tables, header, part, RECOVERED, now, due_at)
+        )
 
     def sender_left(self, source: str, studies: Sequence[str]) -> None:
         """Record that a sender released its association after sending some studies.
@@ -184,7 +210,11 @@ def _file(
     now: float,
     due_at: float,
 ) -> bool:
-    """Write the rows of an instance; return whether it is new. A known one postpones nothing."""
+    """Write the rows of an instance; return whether it is new, or counts anew.
+
+    Of an instance that came with several contents the last that came counts, so one that comes
+    again after another is as good as new. Any other known instance postpones nothing.
+    """
     connection.execute(
         "INSERT INTO study (uid, state, source, first_at, last_at) VALUES (?, 'received', ?, ?, ?) "
         "ON CONFLICT (uid) DO NOTHING",
@@ -202,16 +232,28 @@ def _file(
             *(part.digest, part.size, source, now),
         ),
     )
-    if not made.rowcount:
+    if not made.rowcount and not _counts_anew(connection, study_id, header.uid, part.digest):
         return False
     connection.execute(
-        "UPDATE study SET last_at = ?1, due_at = ?2, source = ?3, priority = max(priority, ?4), "
+        "UPDATE study SET last_at = ?1, due_at = ?2, priority = max(priority, ?4), "
+        "source = CASE source WHEN ?11 THEN ?3 ELSE source END, "
         "state = CASE WHEN state IN ('queued', 'running') THEN state ELSE 'received' END, "
         "patient_name = ?5, patient_id = ?6, study_date = ?7, accession = ?8, "
         "description = ?9 WHERE id = ?10",
         (
             *(now, due_at, source, header.priority, header.patient_name, header.patient_id),
-            *(header.study_date, header.accession, header.description, study_id),
+            *(header.study_date, header.accession, header.description, study_id, RECOVERED),
         ),
     )
     return True
+
+
+def _counts_anew(connection: sqlite3.Connection, study_id: int, uid: str, digest: str) -> bool:
+    """Make a known content of an instance the last that came; return whether it was not."""
+    changed = connection.execute(
+        "UPDATE instance SET id = (SELECT max(id) + 1 FROM instance) "
+        "WHERE study_id = ?1 AND uid = ?2 AND digest = ?3 AND id < "
+        "(SELECT max(id) FROM instance WHERE study_id = ?1 AND uid = ?2)",
+        (study_id, uid, digest),
+    )
+    return changed.rowcount > 0

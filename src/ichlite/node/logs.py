@@ -14,6 +14,7 @@ import structlog
 FIELDS = frozenset(
     {"event", "level", "logger", "timestamp", "why", "source", "host", "status", "instances"}
     | {"studies", "study", "version", "parked", "parts_removed", "readings_queued_again"}
+    | {"files_taken_in_again", "files_without_row"}
     | {"peer", "file", "attempt", "user", "path", "port", "seconds", "count", "folder", "state"}
 )
 """Names of the fields that a log line may have; all others are dropped."""

@@ -122,4 +122,10 @@ CREATE TABLE verdict (
 ) STRICT;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST,)
+_SECOND = """
+CREATE TABLE doomed (                  -- files and folders whose rows were deleted on purpose
+    path TEXT PRIMARY KEY              -- in the store
+) STRICT, WITHOUT ROWID;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND)

@@ -1,8 +1,9 @@
-"""Delete studies that are old, read and reported, and files that no row names any more.
+"""Delete studies that are old, read and reported, and then their files.
 
-Rows go first, in a transaction with a row of the audit log; a node that dies after it leaves files
-without a row, which the next sweep finds. What was not reported is never deleted: a study that
-waits, runs or is parked, and one of which something waits to be sent or could not be.
+Rows go first, in a transaction that names their files and writes a row of the audit log; a node
+that dies after it leaves the files to the next sweep. What was not reported is never deleted: a
+study that waits, runs or is parked, and one of which something waits to be sent or could not be.
+Nor is a file that nobody named: the node takes it in again when it starts.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import os
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,20 +22,21 @@ import structlog
 from ichlite.node import audit
 from ichlite.node.database import Database
 from ichlite.node.repeating import Repeated
-from ichlite.node.store import FileStore, sync
+from ichlite.node.store import RESULTS, FileStore, instance_path, sync
 
 EVERY_S = 3600.0
 YOUNG_S = 3600.0
 """Age in seconds below which a file may belong to an instance that is still being received."""
 _AT_ONCE = 50
 _DAY_S = 86_400
-_LOCK = ".files"
+FILES_LOCK = ".files"
+"""File of a store by which a backup keeps the sweep from its files."""
 
 _log = structlog.get_logger("retention")
 
 
 class Retention:
-    """Thread that deletes old studies and unused files every hour.
+    """Thread that deletes old studies and their files every hour.
 
     Args:
         database, store: Database and file store of the node.
@@ -54,7 +56,7 @@ class Retention:
         self._thread.join(30)
 
     def delete(self) -> None:
-        """Delete studies beyond the retention period, then files that no database row names."""
+        """Delete studies beyond the retention period, then the files of deleted studies."""
         if self._days:
             before = time.time() - self._days * _DAY_S
             while count := self._database.write(lambda tables: delete_studies(tables, before)):
@@ -86,6 +88,7 @@ def delete_studies(tables: sqlite3.Connection, before: float) -> int:
     """
     old = tables.execute(_OLD, (before, _AT_ONCE)).fetchall()
     for study in old:
+        doom_files(tables, study["id"])
         tables.execute("DELETE FROM study WHERE id = ?", (study["id"],))
         audit.append(
             tables, "node", "study.deleted", study=study["uid"], version=study["version"],
@@ -94,8 +97,27 @@ def delete_studies(tables: sqlite3.Connection, before: float) -> int:
     return len(old)
 
 
+def doom_files(tables: sqlite3.Connection, study_id: int) -> None:
+    """Name the files of a study that is about to be deleted, for the next sweep to remove.
+
+    Only what is named here is ever removed: a file without a row may also be one that the database
+    has forgotten, because an older copy of it was put back.
+
+    Args:
+        tables: Writing connection to the node's database.
+        study_id: Row of the study.
+    """
+    digests = tables.execute("SELECT digest FROM instance WHERE study_id = ?", (study_id,))
+    paths = [str(instance_path(row["digest"])) for row in digests]
+    folders = tables.execute(
+        "SELECT folder FROM reading WHERE study_id = ? AND folder IS NOT NULL", (study_id,)
+    )
+    paths += [str(Path(RESULTS, row["folder"])) for row in folders]
+    tables.executemany("INSERT OR IGNORE INTO doomed VALUES (?)", [(path,) for path in paths])
+
+
 def sweep(database: Database, store: FileStore) -> int:
-    """Remove instance files and result folders that no database row names and that are not recent.
+    """Remove the instance files and result folders of deleted studies, unless they are recent.
 
     Args:
         database: Database of the node.
@@ -105,17 +127,14 @@ def sweep(database: Database, store: FileStore) -> int:
         Number removed; 0 while a backup is being made, which needs files named by the rows it
         copied.
     """
-    removed = 0
     with files_held(store.folder, alone=True) as held:
         if not held:
             return 0
-        for folder in sorted(store.instances.iterdir()):
-            old = [path for path in folder.glob("*.dcm") if _age_s(path) > YOUNG_S]
-            if old:
-                removed += _remove_unknown(database, store, old, _knows_instance)
-        old = [path for path in store.results.glob("*/*/*") if _age_s(path) > YOUNG_S]
-        if old:
-            removed += _remove_unknown(database, store, old, _knows_result(store.results))
+        with database.read() as tables:
+            doomed = [row["path"] for row in tables.execute("SELECT path FROM doomed")]
+        removed = 0
+        for first in range(0, len(doomed), _AT_ONCE):
+            removed += _remove_doomed(database, store, doomed[first : first + _AT_ONCE])
     return removed
 
 
@@ -128,7 +147,7 @@ def files_held(store: Path, *, alone: bool) -> Iterator[bool]:
         alone: True for the sweep, which gives up at once if a backup holds the lock; False for a
             backup, which waits for a sweep to end.
     """
-    with (store / _LOCK).open("a") as file:
+    with (store / FILES_LOCK).open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB if alone else fcntl.LOCK_SH)
         except BlockingIOError:
@@ -137,34 +156,29 @@ def files_held(store: Path, *, alone: bool) -> Iterator[bool]:
         yield True
 
 
-def _remove_unknown(
-    database: Database,
-    store: FileStore,
-    old: list[Path],
-    knows: Callable[[sqlite3.Connection, Path], bool],
-) -> int:
-    """Remove those of some paths that have no row.
+def _remove_doomed(database: Database, store: FileStore, doomed: list[str]) -> int:
+    """Remove those of some paths that are there, have no row and are not recent.
 
     An identical instance may be arriving: its file takes the place of the old one, and its row
     comes a moment later, through the writer. So this happens in the writer, and what was moved out
     of the way and turns out to be young goes back before any row can be written.
     """
-    with database.read() as tables:
-        unknown = [path for path in old if not knows(tables, path)]
-    if not unknown:
-        return 0
     moved: list[Path] = []
 
     def move(tables: sqlite3.Connection) -> None:
-        for path in unknown:
-            if not knows(tables, path):
+        for name in doomed:
+            path = store.folder / name
+            if path.exists() and not _has_row(tables, name):
+                if _age_s(path) <= YOUNG_S:
+                    continue
                 aside = store.incoming / f"swept-{os.urandom(8).hex()}"
                 path.rename(aside)
-                if _age_s(aside) > YOUNG_S:
-                    moved.append(aside)
-                else:
+                if _age_s(aside) <= YOUNG_S:
                     aside.rename(path)
                     sync(path.parent)
+                    continue
+                moved.append(aside)
+            tables.execute("DELETE FROM doomed WHERE path = ?", (name,))
 
     database.write(move)
     for aside in moved:
@@ -175,18 +189,13 @@ def _remove_unknown(
     return len(moved)
 
 
-def _knows_instance(tables: sqlite3.Connection, path: Path) -> bool:
-    found = tables.execute("SELECT 1 FROM instance WHERE digest = ? LIMIT 1", (path.stem,))
-    return found.fetchone() is not None
-
-
-def _knows_result(results: Path) -> Callable[[sqlite3.Connection, Path], bool]:
-    def knows(tables: sqlite3.Connection, path: Path) -> bool:
-        below = str(path.relative_to(results))
-        found = tables.execute("SELECT 1 FROM reading WHERE folder = ? LIMIT 1", (below,))
-        return found.fetchone() is not None
-
-    return knows
+def _has_row(tables: sqlite3.Connection, name: str) -> bool:
+    path = Path(name)
+    if path.parts[0] == RESULTS:
+        query, key = "SELECT 1 FROM reading WHERE folder = ?", str(path.relative_to(RESULTS))
+    else:
+        query, key = "SELECT 1 FROM instance WHERE digest = ?", path.stem
+    return tables.execute(f"{query} LIMIT 1", (key,)).fetchone() is not None
 
 
 def _age_s(path: Path) -> float:

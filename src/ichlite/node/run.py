@@ -9,11 +9,14 @@ import threading
 from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import structlog
 
-from ichlite.atomic_files import held
+from ichlite.atomic_files import LOCK_FILE, held
+from ichlite.errors import StoreError
 from ichlite.node import audit, studies
+from ichlite.node.database import FILE as TABLES
 from ichlite.node.database import Database
 from ichlite.node.dicom_server import DicomServer
 from ichlite.node.hooks import hook_senders
@@ -21,13 +24,19 @@ from ichlite.node.intake import Intake
 from ichlite.node.logs import set_up_logs
 from ichlite.node.outbox import Outbox
 from ichlite.node.peers import peer_sender
-from ichlite.node.retention import Retention
+from ichlite.node.retention import FILES_LOCK, Retention
+from ichlite.node.settings import FILE as SETTINGS
 from ichlite.node.settings import Settings, read_settings
-from ichlite.node.store import FileStore
+from ichlite.node.store import INCOMING, INSTANCES, RESULTS, FileStore
 from ichlite.node.watched_folders import WatchedFolder
 from ichlite.node.web.server import serve_web
 from ichlite.node.web.services import Services
 from ichlite.node.worker import Worker
+
+_OF_A_STORE = (INSTANCES, RESULTS, INCOMING, TABLES, LOCK_FILE, FILES_LOCK)
+
+if TYPE_CHECKING:
+    from ichlite.infer.bundle import Bundle
 
 _log = structlog.get_logger("node")
 
@@ -48,8 +57,26 @@ def open_database(folder: Path, settings: Settings) -> Database:
     Args:
         folder: Folder of the node.
         settings: Settings of the node.
+
+    Raises:
+        StoreError: The store holds images but no database, or the database is damaged.
     """
-    return Database(store_folder(folder, settings))
+    place = store_folder(folder, settings)
+    check_store(place)
+    return Database(place)
+
+
+def is_running(folder: Path) -> bool:
+    """Return whether a node runs in a folder now.
+
+    Args:
+        folder: Folder of the node.
+    """
+    try:
+        with held(folder):
+            return False
+    except StoreError:
+        return True
 
 
 def run_node(folder: Path) -> None:
@@ -75,11 +102,15 @@ def run_node(folder: Path) -> None:
         signal.signal(number, ask)
     with ExitStack() as closing:
         closing.enter_context(held(folder, busy="a node already runs in {}"))
+        place = store_folder(folder, settings)
+        model_of(settings)
         database = open_database(folder, settings)
         closing.callback(database.close)
-        store = FileStore(store_folder(folder, settings), settings.store.reserve_bytes)
-        _recover(database, store)
+        if place.resolve() != folder.resolve():
+            closing.enter_context(held(place, busy="a node already runs with the store {}"))
+        store = FileStore(place, settings.store.reserve_bytes)
         intake = Intake(database, store, settings)
+        _recover(database, store, intake)
         senders = {
             peer.name: peer_sender(peer, settings.dicom, store.results) for peer in settings.peer
         }
@@ -111,11 +142,61 @@ def run_node(folder: Path) -> None:
     logging.shutdown()
 
 
-def _recover(database: Database, store: FileStore) -> None:
+def model_of(settings: Settings) -> Bundle:
+    """Return the bundle that studies are read with, at the operating point that decides.
+
+    Args:
+        settings: Settings of the node.
+
+    Raises:
+        IchliteError: There is no such bundle, it is damaged, or has no such operating point.
+    """
+    from ichlite.infer.bundle import load_bundle
+
+    return load_bundle(settings.read.bundle).at(settings.read.operating_point)
+
+
+def check_store(place: Path) -> None:
+    """Raise an error if a folder without a database is no new store: it would be taken for empty.
+
+    Args:
+        place: Folder of the store.
+
+    Raises:
+        StoreError: It holds images, or files that are not a store's.
+    """
+    path = place / TABLES
+    if (path.exists() and path.stat().st_size) or not place.is_dir():
+        return
+    others = sorted(one.name for one in place.iterdir() if one.name not in _OF_A_STORE)
+    if others and not (place / SETTINGS).exists():
+        raise StoreError(
+            f"{place} is no store of a node",
+            found=others[0],
+            expected="a folder that is new, or empty",
+            remedy="change [store] path",
+        )
+    count = sum(1 for _ in place.glob(f"{INSTANCES}/*/*.dcm"))
+    if count:
+        raise StoreError(
+            f"{place} holds images but no database",
+            found=f"{count} images, and no {path.name} or an empty one",
+            expected="both",
+            remedy="put the database back, or make a node of the last backup: ichlite node restore",
+        )
+
+
+def _recover(database: Database, store: FileStore, intake: Intake) -> None:
     """Bring a store that a killed node left into order: nothing that was acknowledged is lost."""
-    with database.read() as tables:
-        known = frozenset(row[0] for row in tables.execute("SELECT digest FROM instance"))
-    removed = store.sweep(known)
+    removed = store.clear_incoming()
     queued = database.write(studies.recover)
-    if removed or queued:
-        _log.info("recovered", parts_removed=removed, readings_queued_again=queued)
+    with database.read() as tables:
+        named = {Path(row[0]).stem for row in tables.execute("SELECT path FROM doomed")}
+        named.update(row[0] for row in tables.execute("SELECT digest FROM instance"))
+    unnamed = [path for path in store.instance_files() if path.stem not in named]
+    adopted = sum(intake.adopt(path) for path in unnamed)
+    if removed or queued or unnamed:
+        _log.info(
+            "recovered", parts_removed=removed, readings_queued_again=queued,
+            files_taken_in_again=adopted, files_without_row=len(unnamed) - adopted,
+        )  # fmt: skip

@@ -67,7 +67,11 @@ def send_test(
         raise UsageError("node.toml leaves the port open", expected="--port N, as `run` printed it")
     files, skipped = _dicom_files(files_of)
     if not files:
-        raise UsageError(f"{files_of} holds no DICOM file")
+        raise UsageError(
+            f"{files_of} holds no DICOM file",
+            found=f"{len(skipped)} other files",
+            remedy="name a folder with DICOM files",
+        )
     node, caller = _node_as_peer(settings, port)
     echo(node, caller)
     refused = {}

@@ -304,10 +304,26 @@ def read_settings(folder: Path) -> Settings:
     ):
         if len(set(names)) < len(names):
             raise UsageError(f"{path} names two {kind} alike", found=", ".join(names))
+    _check_watched(folder, settings)
     for peer in settings.peer:
         if not peer.host and peer.stow_url is None:
             raise UsageError(f"{path}: peer {peer.name} has no host", expected="host or stow_url")
     return settings
+
+
+def _check_watched(folder: Path, settings: Settings) -> None:
+    """Refuse to watch a folder of the node's own files, which would be taken in and removed."""
+    store = (folder / settings.store.path).resolve()
+    for watch in settings.watch:
+        watched = (folder / watch.folder).resolve()
+        if watched.is_relative_to(store) or any(
+            own.is_relative_to(watched) for own in (folder.resolve(), store)
+        ):
+            raise UsageError(
+                f"{folder / FILE}: a watched folder holds files of the node, or lies in its store",
+                found=watch.folder,
+                expected="a folder of its own, such as inbox",
+            )
 
 
 def _settings_of(text: str) -> Settings:

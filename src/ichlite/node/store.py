@@ -14,6 +14,8 @@ from pathlib import Path
 from ichlite.errors import IchliteError
 
 _PART = ".part"
+INCOMING, INSTANCES, RESULTS = "incoming", "instances", "results"
+"""Folders of a store: for what is half-written, for received files, for results of reading them."""
 
 
 class NoSpace(IchliteError):
@@ -46,9 +48,9 @@ class FileStore:
     def __init__(self, folder: Path, reserve_bytes: int) -> None:
         self.folder = folder
         self.reserve_bytes = reserve_bytes
-        self.incoming = folder / "incoming"
-        self.instances = folder / "instances"
-        self.results = folder / "results"
+        self.incoming = folder / INCOMING
+        self.instances = folder / INSTANCES
+        self.results = folder / RESULTS
         for name in (f"{number:02x}" for number in range(256)):
             (self.instances / name).mkdir(parents=True, exist_ok=True)
         self.incoming.mkdir(exist_ok=True)
@@ -114,12 +116,8 @@ class FileStore:
         sync(place.parent)
         return place
 
-    def sweep(self, known: frozenset[str]) -> int:
-        """Remove files that an interrupted run left incomplete or unrecorded; return their number.
-
-        Args:
-            known: SHA-256 digests of the instances in the database.
-        """
+    def clear_incoming(self) -> int:
+        """Remove what an interrupted run left half-written; return the number of files."""
         removed = 0
         for path in self.incoming.iterdir():
             if path.is_dir():
@@ -127,11 +125,11 @@ class FileStore:
             else:
                 path.unlink()
             removed += 1
-        for path in self.instances.glob("*/*.dcm"):
-            if path.stem not in known:
-                path.unlink()
-                removed += 1
         return removed
+
+    def instance_files(self) -> Iterator[Path]:
+        """Yield the path of every instance file, whether the database has a row for it or not."""
+        return self.instances.glob("*/*.dcm")
 
     def _no_space(self) -> NoSpace:
         return NoSpace(
@@ -147,7 +145,7 @@ def instance_path(digest: str) -> Path:
     Args:
         digest: SHA-256 of the file, hexadecimal.
     """
-    return Path("instances", digest[:2], f"{digest}.dcm")
+    return Path(INSTANCES, digest[:2], f"{digest}.dcm")
 
 
 def sync(folder: Path) -> None:

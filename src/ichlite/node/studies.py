@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ class Claim:
         digests: SHA-256 of each instance file; of an instance that was sent again with other bytes,
             the last.
         inputs: SHA-256 over all digests.
+        repeated: Number of instances that were sent with several contents.
     """
 
     reading_id: int
@@ -37,6 +39,7 @@ class Claim:
     queued_at: float
     digests: tuple[str, ...]
     inputs: str
+    repeated: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +112,8 @@ def recover(connection: sqlite3.Connection) -> int:
     ).fetchall()
     for reading in running:
         if reading["claims"] >= MOST_CLAIMS:
-            park(connection, reading["id"], "reading it was begun ten times and never ended")
+            why = "reading it was begun ten times and never ended"
+            park(connection, reading["id"], why, time.time())
         else:
             _queue_again(connection, reading["id"])
     return len(running)
@@ -149,10 +153,12 @@ def claim(connection: sqlite3.Connection, now: float) -> Claim | None:
         return None
     # Of an instance that came again with other bytes, the last counts.
     last = connection.execute(
-        "SELECT digest, max(id) FROM instance WHERE study_id = ? GROUP BY uid ORDER BY uid",
+        "SELECT digest, max(id), count(*) > 1 AS repeated FROM instance WHERE study_id = ? "
+        "GROUP BY uid ORDER BY uid",
         (row["study_id"],),
-    )
+    ).fetchall()
     digests = tuple(one["digest"] for one in last)
+    repeated = sum(one["repeated"] for one in last)
     inputs = hashlib.sha256("\n".join(digests).encode()).hexdigest()
     connection.execute(
         "UPDATE reading SET state = 'running', started_at = ?, claims = claims + 1, "
@@ -160,7 +166,7 @@ def claim(connection: sqlite3.Connection, now: float) -> Claim | None:
         (now, len(digests), inputs, row["id"]),
     )
     connection.execute("UPDATE study SET state = 'running' WHERE id = ?", (row["study_id"],))
-    return Claim(row["id"], row["uid"], row["version"], row["queued_at"], digests, inputs)
+    return Claim(row["id"], row["uid"], row["version"], row["queued_at"], digests, inputs, repeated)
 
 
 def finish(

@@ -8,6 +8,7 @@ reading failed.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from contextlib import suppress
 from datetime import UTC
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 NICENESS = 10
 """Niceness of a reading process, so that receiving instances has priority."""
+
+_STORED_FILE = re.compile(r"instances/[0-9a-f]{2}/([0-9a-f]{8})[0-9a-f]{56}\.dcm")
+"""Path of an instance in the store, of which people need no more than eight digits."""
 
 OUTCOME, DOCUMENT, PAGE = "outcome.json", "reading.json", "report.html"
 
@@ -134,7 +138,10 @@ def _read(task: Task, unprotected: tuple[str, ...]) -> ChildOutcome:
         urgent=urgent,
         complete=complete,
         any_probability=probability,
-        reasons=(reasons or ("no image of a head CT came",) * (answer is None)) + unsaid,
+        reasons=tuple(
+            _STORED_FILE.sub(r"image \1", line)
+            for line in (reasons or ("no image of a head CT came",) * (answer is None)) + unsaid
+        ),
         bundle=bundle.label,
         settings=hashlib.sha256(decided_by.encode()).hexdigest(),
         objects=tuple(path.name for path in objects.written),

@@ -48,6 +48,9 @@ class WatchedFolder:
         dicom: DICOM settings of the node, for the largest instance accepted.
         node_folder: Folder of the node, which a relative path of the watched folder starts from.
 
+    A watched folder below the node's own is made; another one must be there, but may come later, as
+    a share does that is mounted after the node has started.
+
     Raises:
         IchliteError: The watched folder cannot be made.
     """
@@ -61,8 +64,10 @@ class WatchedFolder:
         self._folder = node_folder / watch.folder
         self._seen: dict[Path, tuple[tuple[int, int, int], float]] = {}
         self._unreadable: set[Path] = set()
+        self._was_there = True
         try:
-            (self._folder / REFUSED).mkdir(parents=True, exist_ok=True)
+            if self._folder.resolve().is_relative_to(node_folder.resolve()):
+                self._folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise IchliteError(f"cannot watch {self._folder}: {error.strerror}") from None
         self._thread = Repeated(watch.source, self.look, min(LOOK_EVERY_S, watch.settle_s))
@@ -74,6 +79,11 @@ class WatchedFolder:
 
     def look(self) -> None:
         """Take in files that have stopped changing, and forget files that are gone."""
+        is_there = self._folder.is_dir()
+        if is_there != self._was_there:
+            words = "watched folder is there" if is_there else "watched folder is not there"
+            (_log.info if is_there else _log.warning)(words, source=self._watch.source)
+        self._was_there = is_there
         until = time.monotonic() + _SECONDS_A_ROUND
         there: dict[Path, tuple[tuple[int, int, int], float]] = {}
         settled = []
@@ -133,6 +143,7 @@ class WatchedFolder:
     def _refuse(self, path: Path, why: str) -> None:
         """Move a file out of the way, with a line that says why."""
         place = self._folder / REFUSED / path.name
+        place.parent.mkdir(exist_ok=True)
         number = 1
         while place.exists() or place.is_symlink():
             number += 1

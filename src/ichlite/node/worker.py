@@ -188,7 +188,7 @@ class Worker:
             urgent=found.urgent,
             complete=found.complete,
             any_probability=found.any_probability,
-            reasons=found.reasons,
+            reasons=found.reasons + _of_several_contents(claim.repeated),
             bundle=found.bundle,
             settings=found.settings,
             folder=str(below),
@@ -196,6 +196,14 @@ class Worker:
             brain_level_hu=found.brain_level_hu,
             noise_hu=found.noise_hu,
         )
+
+
+def _of_several_contents(images: int) -> tuple[str, ...]:
+    """Return the line that says so where images came more than once and differed."""
+    if not images:
+        return ()
+    what = "1 image" if images == 1 else f"{images} images"
+    return (f"{what} came more than once with different content; of each the last was read",)
 
 
 def _how_it_died(code: int, words: Path) -> str:

@@ -97,20 +97,23 @@ class StudyList(Document, frozen=True, kw_only=True):
 
 
 class VersionEntry(Document, frozen=True, kw_only=True):
-    """One version of a study: a reading of the instances that had come by then.
+    """One version of a study: a reading of the instances that had come when it began.
 
     Attributes:
-        version: From 1 on.
+        version: Number of the version, from 1.
         state: State of its processing.
         call, look: As in `StudyEntry`.
         superseded: Whether a later version has replaced it.
-        any_probability, urgent, complete, status, reasons: Result of the reading.
-        instances: Number of instances read.
-        queued_at, finished_at: Times when it was queued and when its result was ready.
-        seconds: Duration of the reading, seconds.
+        any_probability, urgent, complete, status, reasons: Result of the reading; null before its
+            end.
+        instances: Number of instances read; 0 while it is queued.
+        queued_at, finished_at: Times when it was queued, and when its result was ready or it was
+            parked; null before.
+        seconds: Duration of the reading, s; null before its end.
         bundle, settings, inputs: Name and version of the bundle, hash of the settings, hash of the
-            files read.
-        brain_level_hu, noise_hu: Brain level and noise of the scan that was judged, HU.
+            files read; empty before its end.
+        brain_level_hu, noise_hu: Brain level and noise of the scan that was judged, HU; null if not
+            measured.
     """
 
     version: int
