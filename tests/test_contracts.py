@@ -146,6 +146,7 @@ def test_exported_graph_keeps_the_logits(name: str) -> None:
         )
 
 
+@pytest.mark.long
 @every_model
 def test_same_seed_same_weights(name: str) -> None:
     def weights(seed: int) -> list[np.ndarray]:

@@ -137,7 +137,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def stat_of(path: Path) -> os.stat_result | None:
-    """Return what is known of a file; None where there is none, or no file can have that name."""
+    """Return a file's status (`os.stat`); None where there is none or it may not be looked at."""
     try:
         return path.stat()
     except (OSError, ValueError):
@@ -270,7 +270,13 @@ def check_empty(out: Path) -> None:
         UsageError: Something is in it.
     """
     if out.exists() and any(out.iterdir()):
-        raise UsageError(f"{out} is not empty", remedy="name a new folder, or remove this one")
+        first = sorted(one.name for one in out.iterdir())[0]
+        raise UsageError(
+            f"{out} is not empty",
+            found=first,
+            expected="a new or empty folder",
+            remedy="name another folder",
+        )
 
 
 def check_file(path: Path) -> None:

@@ -24,6 +24,7 @@ def silent_port() -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
+@pytest.mark.long
 def test_a_cluster_of_two_nodes_is_used_and_left_running(cluster: str) -> None:
     for _ in range(2):
         with session(cluster) as there:

@@ -149,7 +149,7 @@ def test_seeds_and_two_models_of_folds(ichlite: Run, two_seeds: list[Path], tmp_
     ("words", "code", "line"),
     [
         ((), 2, "expected a MODEL, or scores with --folds"),
-        (("model",), 2, "found neither; expected a STORE or --rsna FOLDER"),
+        (("model",), 2, "found MODEL model alone; expected MODEL and STORE, or"),
         (
             ("model", "store", "--calibrate", "none"),
             2,

@@ -124,4 +124,4 @@ def test_another_folder_is_no_data_set(ichlite: Ichlite, tmp_path: Path) -> None
     done = ichlite("prepare", "rsna", tmp_path / "src", tmp_path / "out")
     assert done.exit_code == 1
     assert done.err.startswith(f"ichlite: error: {tmp_path / 'src'} has no label table")
-    assert done.err.endswith("expected stage_2_train.csv\n")
+    assert "; expected stage_2_train.csv; give" in done.err

@@ -74,7 +74,7 @@ def test_evaluate_wants_one_source(ichlite: Run, store: Store, tmp_path: Path) -
     assert ichlite("evaluate", tmp_path).exit_code == 2
     both = ichlite("evaluate", tmp_path, store.path, "--rsna", tmp_path)
     assert both.exit_code == 2
-    assert "found both; expected a STORE or --rsna FOLDER" in both.err
+    assert "found both; expected MODEL and STORE, or MODEL and --rsna FOLDER" in both.err
 
 
 @pytest.mark.parametrize(

@@ -438,7 +438,7 @@ def test_a_folder_without_labels_is_refused(tmp_path: Path) -> None:
     for kind in READERS:
         with pytest.raises(InputError):
             prepare_store(kind, tmp_path / "empty", tmp_path / "out")
-    with pytest.raises(InputError, match="is not a folder"):
+    with pytest.raises(InputError, match="does not exist"):
         prepare_store("rsna", tmp_path / "nowhere", tmp_path / "out")
 
 

@@ -464,6 +464,7 @@ def test_a_finished_run_goes_on_to_more_epochs(store: Store, tmp_path: Path) -> 
         run(store, tmp_path / "twice", SHORT, store_name="toy")
 
 
+@pytest.mark.long
 def test_a_run_that_goes_on_has_no_result_until_it_ends(store: Store, tmp_path: Path) -> None:
     run(store, tmp_path / "run", SHORT)
     with pytest.raises(KeyboardInterrupt):
@@ -475,6 +476,7 @@ def test_a_run_that_goes_on_has_no_result_until_it_ends(store: Store, tmp_path: 
     assert manifest["stretches"] == [{"epochs": 1, "steps": 2}, {"epochs": 2, "steps": 4}]
 
 
+@pytest.mark.long
 def test_a_run_whose_steps_depend_on_its_length_does_not_go_on(
     store: Store, finished: Finished, deferred: Deferred
 ) -> None:
@@ -628,6 +630,7 @@ def test_too_little_memory_is_one_line(
     assert failure.value.code == OUT_OF_MEMORY
 
 
+@pytest.mark.long
 def test_a_damaged_checkpoint_is_one_line(store: Store, tmp_path: Path) -> None:
     run(store, tmp_path / "run", SHORT)
     (tmp_path / "run" / "last.keras").write_text("PK")

@@ -161,7 +161,11 @@ def measure_bundles(
     """
     names = [bundle.name for bundle in bundles]
     if len(bundles) < 2 or len(set(names)) < len(names):
-        raise UsageError("bundles", found=", ".join(names), expected="two or more, each name once")
+        raise UsageError(
+            "only bundles of different names can be compared",
+            found=", ".join(names),
+            expected="two or more, each name once",
+        )
     facts = [facts_of(bundle) for bundle in bundles]
     stores = {one.store_hash for one in facts}
     if len(stores) > 1:

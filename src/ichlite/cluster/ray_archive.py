@@ -66,7 +66,8 @@ def find_studies(folder: Path) -> Archive:
     import ray
 
     if not folder.is_dir():
-        raise InputError(f"{folder} is not a folder", expected="a folder of DICOM studies")
+        what = "is not a folder" if folder.exists() else "does not exist"
+        raise InputError(f"{folder} {what}", expected="a folder of DICOM studies")
     files, skipped = files_below([folder])
     if not files:
         raise InputError(f"{folder} has no files in it", expected="DICOM studies")
@@ -81,11 +82,18 @@ def find_studies(folder: Path) -> Archive:
 def group(headers: Iterable[dict[str, Any]], skipped: Sequence[SkippedFile] = ()) -> Archive:
     """Group file headers into studies.
 
-    A series is never divided, so each is judged as `ichlite read` judges it in the whole archive.
+    All files of a series go to one study, so that the result is that of `ichlite read` on the whole
+    archive.
 
     Args:
-        headers: One row for each file, in any order: its name, UIDs and, if refused, the reason.
+        headers: One row for each file, in any order, with the keys `name` (bytes), `study`,
+            `series` and `patient` (UIDs and PatientID), `reason` (why it is refused; empty for a
+            CT slice) and `may_be_ct`.
         skipped: Files that were skipped before their headers were read.
+
+    Returns:
+        The studies with their files, the files that belong to none, and a warning for each folder
+        with several patients.
     """
     files: dict[str, list[str]] = defaultdict(list)
     study_of: dict[str, str] = {}

@@ -25,10 +25,15 @@ from ichlite.errors import IchliteError, StoreError
 def ray_engine(address: str) -> Iterator[Engine]:
     """Provide an engine for `data.prepare_store` that works on a Ray cluster.
 
-    It connects when it is first given work, and disconnects when the context ends.
+    It connects when it is first given work. When the context ends, it disconnects, unless the
+    process was connected before.
 
     Args:
         address: Address of the cluster, as in `session.session`.
+
+    Yields:
+        The engine. It raises what `session.session` raises at its first work, and StoreError where
+        a worker process ends each time that it does a task.
     """
     with ExitStack() as connection:
 

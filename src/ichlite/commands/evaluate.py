@@ -207,8 +207,8 @@ def _task(
     if (len(paths) < 2) == (rsna is None):
         raise UsageError(
             "a model is evaluated on prepared stores or on RSNA files",
-            found="neither" if rsna is None else "both",
-            expected="a STORE or --rsna FOLDER",
+            found=f"MODEL {paths[0]} alone" if rsna is None else "both",
+            expected="MODEL and STORE, or MODEL and --rsna FOLDER",
         )
     return _Task(paths[0], tuple(paths[1:]), split, rsna, labels, threads, bootstrap, seed)
 

@@ -25,7 +25,11 @@ def implant(
         str, option(DATA, help="Split whose scans are taken: train, validation, test or all.")
     ] = "all",
     balance: Annotated[
-        str, option(DATA, help="Mix of bleeds: paper (as in Table 1) or training (more epidurals).")
+        str,
+        option(
+            DATA,
+            help="Mix of bleeds: paper (shares of its Table 1) or training (more epidurals).",
+        ),
     ] = "training",
     processes: Processes = 1,
     as_json: AsJson = False,

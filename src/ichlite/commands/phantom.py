@@ -25,7 +25,11 @@ def phantom(
     processes: Processes = 1,
     balance: Annotated[
         str,
-        option(DATA, help="Mix of bleeds: paper (as in Table 1) or training (on 3 slices in 10)."),
+        option(
+            DATA,
+            help="Mix of bleeds: paper (shares of the paper's Table 1) or training (3 in 10 slices "
+            "bleed, more of them epidural).",
+        ),
     ] = "paper",
     form: Annotated[
         str,

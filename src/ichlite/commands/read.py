@@ -27,7 +27,9 @@ EPILOG = (
 def read(
     paths: Annotated[
         list[str],
-        typer.Argument(metavar="PATH...", help="DICOM files, NIfTI volumes or folders to read."),
+        typer.Argument(
+            metavar="PATH...", help="DICOM files, zip archives, NIfTI volumes or folders to read."
+        ),
     ],
     bundle: BundleFolder = None,
     as_json: PlainJson = False,

@@ -59,7 +59,7 @@ def score(
             bundle=bundle,
             force=force,
             on_found=lambda count: say(
-                f"{count} studies to read on {cluster.cpus} cores, {cluster.nodes} nodes"
+                f"studies to read: {count}; cores: {cluster.cpus}; machines: {cluster.nodes}"
             ),
             on_studies=advance,
         )

@@ -62,7 +62,8 @@ def tune(
         option(
             SEARCH,
             min=0,
-            help="Further seeds to train the best and the defaults with, to compare them.",
+            help="Number of further seeds with which the best recipe and the defaults are trained, "
+            "to compare them.",
         ),
     ] = 0,
     space: Space,

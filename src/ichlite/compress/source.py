@@ -14,6 +14,7 @@ from ichlite.ct.tensor import GRID
 from ichlite.data.join import Fold, open_stores
 from ichlite.data.store import Store
 from ichlite.errors import IchliteError, InputError
+from ichlite.infer.bundle import EMBEDDED_WORD, MANIFEST_FILE
 from ichlite.models.outputs import slice_logits
 from ichlite.models.saved import load
 from ichlite.train.recipe import Recipe
@@ -85,13 +86,19 @@ def open_source(path: Path, store: Store) -> Source:
 
 def _manifest_of(path: Path) -> RunManifest:
     """Read the manifest of a run folder, or of that of a `.keras` file."""
+    if str(path) == EMBEDDED_WORD or (path / MANIFEST_FILE).exists():
+        raise InputError(
+            "a bundle cannot be compressed again",
+            found=path,
+            expected="the run folder that `ichlite train` wrote, or a .keras file in one",
+        )
     if not path.exists():
         raise InputError(f"{path} does not exist", expected="a run folder, or a .keras file in one")
     training = read_manifest(path if path.is_dir() else path.parent)
     if training is None:
         raise InputError(
-            f"no training manifest beside {path.name}",
-            expected=f"{FILE} in the run folder",
+            f"{path} is no run, and is in none",
+            expected=f"a folder with {FILE}",
             remedy="give the folder that `ichlite train` wrote",
         )
     return training

@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 import zlib
-from io import FileIO
+from io import FileIO, UnsupportedOperation
 
 from ichlite.ct.archives import Member
 from ichlite.ct.pages import ByteSource
@@ -75,18 +75,21 @@ class Deflated:
             )
         return self._position
 
-    def seek(self, offset: int, _whence: int = os.SEEK_SET, /) -> int:
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
         """Move to a position in the inflated bytes and return it, or the end if that comes first.
 
         Going forwards inflates what lies between; going backwards inflates from the start again.
 
         Args:
             offset: Bytes from the start of the data set.
-            _whence: Not used; positions always count from the start.
+            whence: `os.SEEK_SET`; positions always count from the start.
 
         Raises:
             UnreadableFile: The data set is damaged.
+            UnsupportedOperation: `whence` is another.
         """
+        if whence != os.SEEK_SET:
+            raise UnsupportedOperation("deflated data sets are sought from their start")
         if offset < self._position:
             self._rewind()
         while self._position < offset:

@@ -213,7 +213,8 @@ def inventory_key(root: Path, kind: str) -> str:
         InputError: The folder is not there or cannot be listed.
     """
     if not root.is_dir():
-        raise InputError(f"{root} is not a folder", expected="the folder of the data set")
+        what = "is not a folder" if root.exists() else "does not exist"
+        raise InputError(f"{root} {what}", expected="the folder of the data set")
     digest = hashlib.sha256(kind.encode())
     for name, size, changed_ns in list_files(root):
         digest.update(f"\0{name}\0{size}\0{changed_ns}".encode(errors="surrogateescape"))

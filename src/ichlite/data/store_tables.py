@@ -112,7 +112,10 @@ def read_tables(root: Path) -> Tables:
         root: One table, or a folder with tables (`*.csv`, `*.csv.gz`).
 
     Raises:
-        InputError: No table has the columns `KEYS`, or one cannot be read.
+        InputError: No table has the columns `KEYS` and a row, or one cannot be read.
+
+    Returns:
+        The studies without a fault; what is contradictory or incomplete is among the findings.
     """
     files = [root] if root.is_file() else sorted([*root.glob("*.csv"), *root.glob("*.csv.gz")])
     patients: dict[str, str] = {}

@@ -220,12 +220,13 @@ def _manifest(folder: Path) -> BundleManifest:
         head = read_document(_Head, text)
     except OSError as error:
         is_run = (folder / "train.json").exists()
+        remedy = "give a folder that `ichlite compress` wrote, or none for the embedded bundle"
         found = f"a folder without {MANIFEST_FILE}" if folder.is_dir() else error.strerror
         raise BundleError(
             f"no bundle at {folder}",
             found="a run, which is no bundle yet" if is_run else found,
             expected=f"a folder with {MANIFEST_FILE}",
-            remedy="make a bundle of it with `ichlite compress`" if is_run else None,
+            remedy="make a bundle of it with `ichlite compress`" if is_run else remedy,
         ) from error
     except ContractError as error:
         raise BundleError(

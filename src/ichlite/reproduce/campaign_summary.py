@@ -227,7 +227,14 @@ def summarise_runs(results: Iterable[Result], grid: Grid) -> Summary:
 
 
 def grid_of(kept: KeptGroups) -> Grid:
-    """Return the groups of another reproduction as a grid without runs."""
+    """Return the groups of a stored reproduction as a grid, to compare it with another.
+
+    Args:
+        kept: Groups that were read from its `results/summary.json`.
+
+    Returns:
+        The groups alone; seeds and runs are empty.
+    """
     return Grid(
         tuple(Group(name, MODEL_LOSS, one.epochs) for name, one in kept.models.items()),
         tuple(Group(LOSS_MODEL, name, one.epochs) for name, one in kept.losses.items()),

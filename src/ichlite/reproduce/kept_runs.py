@@ -67,12 +67,16 @@ class Training(Document, frozen=True, kw_only=True):
     """Duration and speed of a training run, from its history.
 
     Attributes:
-        epochs: Number of epochs on full slices.
-        judged_epoch: After which the weights that are judged were saved; `crops` when none of full
-            frames surpassed the steps on crops before them; unset where it was not noted.
-        seconds, hours: Training time, validation included, work lost by interrupts excluded.
-        images_per_s: Training images per second, the median over epochs.
-        wait_share: Share of the time in which the device waited for a batch; None if not recorded.
+        epochs: Number of epochs on whole slices.
+        judged_epoch: Number of the epoch, as text, after which the weights that are judged were
+            saved; `crops` if that was after the steps on crops; None if the step is not known;
+            unset in old documents.
+        seconds, hours: Training time in s and in h, with validation, without work that was lost by
+            interrupts.
+        images_per_s: Training images per second, the median over epochs and crop steps; None if not
+            recorded.
+        wait_share: Mean share of the time in which the device waited for a batch; None if not
+            recorded.
     """
 
     epochs: Count

@@ -210,7 +210,7 @@ class Recipe:
     width: int | None = setting(
         None,
         ARCHITECTURE,
-        "Channels between the blocks of light_fcn or lesion_fcn; by default the paper's.",
+        "Channels between the blocks of light_fcn or lesion_fcn; by default 32.",
         FROM_1,
     )
     expansion: int | None = setting(
@@ -220,7 +220,10 @@ class Recipe:
         FROM_1,
     )
     head_width: int | None = setting(
-        None, ARCHITECTURE, "Channels of the last feature map of light_fcn or lesion_fcn.", FROM_1
+        None,
+        ARCHITECTURE,
+        "Channels of the last feature map of light_fcn or lesion_fcn; by default 64.",
+        FROM_1,
     )
     expansions: tuple[int, ...] | None = setting(
         None,
@@ -233,7 +236,7 @@ class Recipe:
     beta: float = setting(
         0.9999,
         LOSS,
-        "Beta of class_balanced, below 1; the nearer to 1, the more rare subtypes count.",
+        "Beta of class_balanced and ldam_drw; the nearer to 1, the more rare subtypes count.",
         BELOW_1,
     )
     defer_share: float = setting(

@@ -38,14 +38,14 @@ class Space:
         (1e-4, 3e-2),
         SEARCH,
         "Lowest and highest learning rate that trials may have; drawn evenly in their logarithm.",
-        must(lambda ends: 0 < ends[0] <= ends[1] < math.inf, "above 0, rising"),
+        must(lambda x: 0 < x[0] <= x[1] < math.inf, "two numbers above 0, the lower first"),
         metavar="LOW HIGH",
     )
     dropout: tuple[float, float] = setting(
         (0.0, 0.5),
         SEARCH,
         "Lowest and highest dropout before the last layer that trials may have.",
-        must(lambda ends: 0 <= ends[0] <= ends[1] < 1, "in [0, 1), rising"),
+        must(lambda x: 0 <= x[0] <= x[1] < 1, "two numbers from 0 to below 1, the lower first"),
         metavar="LOW HIGH",
     )
     widths: bool = setting(False, SEARCH, "Let trials differ in the widths of LightFCN, too.")
@@ -59,12 +59,17 @@ class Plan:
     """Arguments of a hyperparameter search; the same plan on the same store is the same search.
 
     Attributes:
-        recipe: Arguments that all trials share; its seed is that of the search, too.
+        recipe: Arguments of all trials but those that the search sets: epochs and what `space`
+            names. Its seed is that of the search, too.
         space: Values that trials may take.
-        max_epochs: Epochs of the longest trials.
-        factor: Hyperband's reduction factor: one trial in so many continues, for so many times the
-            epochs.
-        iterations: Number of times that all of Hyperband is run.
+        max_epochs: Epochs of the longest trials, 1 or more.
+        factor: Hyperband's reduction factor, 2 or more: of `factor` trials one continues, to
+            `factor` times the epochs.
+        iterations: Number of times that all of Hyperband is run, 1 or more.
+
+    Raises:
+        UsageError: A number is out of range, or the recipe has a learning rate or loss that changes
+            during training, or widths of another network than LightFCN are searched.
     """
 
     recipe: Recipe = field(default_factory=Recipe)
@@ -85,11 +90,23 @@ class Plan:
                 )
         # What depends on a run's length is another thing in a trial that goes on to be longer.
         if self.recipe.schedule != "constant":
-            raise UsageError("a search", found="a cosine schedule", expected="a constant one")
+            raise UsageError(
+                "a search cannot have a learning rate that changes, as trials differ in length",
+                found="--schedule cosine",
+                expected="--schedule constant",
+            )
         if self.recipe.loss_at(0, 100) != self.recipe.loss:
-            raise UsageError("a search", found=self.recipe.loss, expected="one loss all the time")
+            raise UsageError(
+                "a search cannot have a loss that changes, as trials differ in length",
+                found=f"--loss {self.recipe.loss}",
+                expected="another loss, such as ldam",
+            )
         if self.space.widths and self.recipe.model != "light_fcn":
-            raise UsageError("--widths", found=self.recipe.model, expected="light_fcn")
+            raise UsageError(
+                "--widths searches the widths of LightFCN alone",
+                found=f"--model {self.recipe.model}",
+                expected="--model light_fcn",
+            )
 
     def as_dict(self) -> dict[str, Any]:
         """Return the plan as a JSON-serialisable dict; equal dicts mean the same search."""
@@ -122,7 +139,11 @@ class Plan:
         return replace(self.recipe, epochs=epochs, **chosen)
 
     def size(self) -> tuple[int, int]:
-        """Return the number of trials and of epochs of the whole search, if no trial fails.
+        """Return how long the whole search is, if no trial fails.
+
+        Returns:
+            Number of trials, where one that continues counts again each time, and number of epochs
+            trained in all, each once.
 
         Source:
             Li et al., JMLR 18 (2018) 1-52, algorithm 1; KerasTuner's rounding.

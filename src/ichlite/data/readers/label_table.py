@@ -13,6 +13,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from pathlib import Path
 from typing import TextIO, TypeVar, cast
 
+from ichlite.data.archives import FOLDER as UNPACKED
 from ichlite.data.audit import Finding
 from ichlite.errors import InputError
 
@@ -42,7 +43,12 @@ def find_table(root: Path, *names: str) -> Path:
         if tables:
             several = ", ".join(table.relative_to(root).as_posix() for table in tables)
             raise InputError(f"{root} has several label tables", found=several, expected="one")
-    raise InputError(f"{root} has no label table", expected=names[0])
+    data_set = "the data set, with its archives," if root.name == UNPACKED else root
+    raise InputError(
+        f"{data_set} has no label table",
+        expected=names[0],
+        remedy="give the folder of the data set, as it was published",
+    )
 
 
 def read_rows(
@@ -88,7 +94,8 @@ def read_rows(
                     )
                 yield lines.line_num, dict(zip(header, cells, strict=True))
     except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as failure:
-        raise InputError(f"{path.name} cannot be read: {failure}") from failure
+        why = failure.strerror if isinstance(failure, OSError) and failure.strerror else failure
+        raise InputError(f"{path.name} cannot be read: {why}") from failure
 
 
 def binary(cell: str) -> int | None:
