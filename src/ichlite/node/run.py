@@ -33,10 +33,10 @@ from ichlite.node.web.server import serve_web
 from ichlite.node.web.services import Services
 from ichlite.node.worker import Worker
 
-_OF_A_STORE = (INSTANCES, RESULTS, INCOMING, TABLES, LOCK_FILE, FILES_LOCK)
-
 if TYPE_CHECKING:
     from ichlite.infer.bundle import Bundle
+
+_OF_A_STORE = frozenset({INCOMING, INSTANCES, RESULTS, LOCK_FILE, FILES_LOCK})
 
 _log = structlog.get_logger("node")
 
@@ -168,14 +168,6 @@ def check_store(place: Path) -> None:
     path = place / TABLES
     if (path.exists() and path.stat().st_size) or not place.is_dir():
         return
-    others = sorted(one.name for one in place.iterdir() if one.name not in _OF_A_STORE)
-    if others and not (place / SETTINGS).exists():
-        raise StoreError(
-            f"{place} is no store of a node",
-            found=others[0],
-            expected="a folder that is new, or empty",
-            remedy="change [store] path",
-        )
     count = sum(1 for _ in place.glob(f"{INSTANCES}/*/*.dcm"))
     if count:
         raise StoreError(
@@ -183,6 +175,18 @@ def check_store(place: Path) -> None:
             found=f"{count} images, and no {path.name} or an empty one",
             expected="both",
             remedy="put the database back, or make a node of the last backup: ichlite node restore",
+        )
+    others = sorted(
+        one.name
+        for one in place.iterdir()
+        if one.name not in _OF_A_STORE and not one.name.startswith(TABLES)
+    )
+    if others and not (place / SETTINGS).exists():
+        raise StoreError(
+            f"{place} is no store of a node",
+            found=others[0],
+            expected="a folder that is new, or empty",
+            remedy="change [store] path",
         )
 
 
