@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -130,15 +131,24 @@ def test_what_is_no_uid_cannot_be_understood_and_is_not_logged(tmp_path, capsys)
 
 
 @pytest.mark.parametrize(
-    ("settings", "called", "calling"),
-    [({}, "OTHER", "CT1"), ({"allow_aets": ("CT1",)}, "ICHLITE", "CT2")],
+    ("settings", "called", "calling", "why"),
+    [
+        ({}, "OTHER", "CT1", "it calls the AE title 'OTHER', and this node is 'ICHLITE'"),
+        ({"allow_aets": ("CT1",)}, "ICHLITE", "CT2", "its AE title is not among allow_aets"),
+    ],
 )
-def test_who_calls_another_or_is_not_listed_is_rejected(tmp_path, settings, called, calling):
+def test_who_calls_another_or_is_not_listed_is_rejected_and_logged(
+    tmp_path, capsys, settings, called, calling, why
+):
     with (
         port(tmp_path / "store", **settings) as opened,
         association(opened, called, calling) as sender,
     ):
         assert sender.is_rejected
+    (line,) = [
+        said for said in map(json.loads, capsys.readouterr().err.splitlines()) if "why" in said
+    ]
+    assert (line["event"], line["source"], line["why"]) == ("connection refused", calling, why)
 
 
 def test_a_host_that_is_not_listed_does_not_come_in(tmp_path):

@@ -64,6 +64,13 @@ def test_the_same_again_is_taken_and_changes_nothing(parts, tmp_path):
     assert len(_rows(database, "SELECT * FROM instance")) == 1
 
 
+def test_a_study_stays_with_its_first_sender(parts, tmp_path):
+    database, _, intake = parts
+    intake.take([_slice(tmp_path)], "CT1")
+    intake.take([_slice(tmp_path, SOPInstanceUID="1.9")], "folder in")
+    assert _rows(database, "SELECT source FROM study") == [{"source": "CT1"}]
+
+
 def test_a_corrected_instance_is_kept_beside_the_first(parts, tmp_path):
     database, _, intake = parts
     intake.take([_slice(tmp_path)], "CT1")

@@ -29,6 +29,24 @@ def parts(tmp_path):
     database.close()
 
 
+def test_a_folder_that_is_not_there_yet_is_watched_once_it_comes(tmp_path, capsys):
+    store, database = FileStore(tmp_path / "node" / "store", 0), Database(tmp_path / "node/store")
+    share = tmp_path / "share"
+    watch = WatchSettings(folder=str(share), settle_s=SETTLE_S)
+    intake = Intake(database, store, Settings())
+    watched = WatchedFolder(intake, watch, DicomSettings(), tmp_path / "node")
+    time.sleep(3 * SETTLE_S)
+    assert not share.exists()
+    write_head_series(share, 1)
+    (share / "letter.txt").write_text("x")
+    _until_empty(share, "letter.txt", "letter.txt.why.txt")
+    watched.close()
+    assert len(_rows(database)) == 1
+    database.close()
+    said = capsys.readouterr().err
+    assert said.index("watched folder is not there") < said.index("watched folder is there")
+
+
 def _until_empty(folder: Path, *left: str) -> None:
     until = time.monotonic() + 20
     while sorted(one.name for one in folder.rglob("*") if not one.is_dir()) != sorted(left):

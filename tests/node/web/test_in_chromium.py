@@ -117,10 +117,11 @@ def test_a_study_that_is_open_says_when_new_slices_come(visit, tmp_path):
     folder.mkdir()
     write_head_series(folder, 12, study="32", BodyPartExamined="CHEST")
     visit.send(folder)
-    visit.node.wait_for(lambda found: found["done"] >= 1 and not found["received"], 120)
-    uid = next(
-        one["study"] for one in visit.node.status()["studies"] if one["study"].endswith("32")
-    )
+
+    def done(found):
+        return [s["study"] for s in found["studies"] if s["study"].endswith("32") and s["status"]]
+
+    (uid,) = done(visit.node.wait_for(done, 120))
     page.go(f"/studies/{uid}")
     assert "This is not a negative" in page.text("main")
     page.wait(lambda: page.all("#report"))

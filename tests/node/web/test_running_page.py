@@ -23,7 +23,8 @@ MOST_IDLE_BYTES = 120e6
 
 def add_user(folder, name, password, *more):
     command = (sys.executable, "-m", "ichlite", "node", "add-user", str(folder), name, *more)
-    return subprocess.run(command, input=password.encode(), capture_output=True)
+    given = password.encode("latin-1")
+    return subprocess.run(command, input=given, capture_output=True)
 
 
 class Caller:
@@ -108,6 +109,9 @@ def test_add_user_says_what_is_wrong(node):
     done = add_user(node.folder, "eva", "short\n", "--password-stdin")
     assert done.returncode == 2
     assert b"8 to 200" in done.stderr
+    done = add_user(node.folder, "eva", "schöne Welt\n", "--password-stdin")
+    assert done.returncode == 2
+    assert b"is not UTF-8" in done.stderr
     assert add_user(node.folder, "a/b", "correct horse\n", "--password-stdin").returncode == 2
     assert add_user(node.folder, "eva", "correct horse\n", "--password-stdin").returncode == 0
     again = add_user(node.folder, "eva", "battery staple\n", "--password-stdin", "--admin")
