@@ -88,11 +88,14 @@ def ichlite(
         monkeypatch.setattr("sys.argv", ["ichlite", *map(str, words)])
         capsys.readouterr()
         on_interrupt = signal.getsignal(signal.SIGINT)
+        files_mode = os.umask(0o022)
+        os.umask(files_mode)
         try:
             with pytest.raises(SystemExit) as stop:
                 main()
         finally:
             signal.signal(signal.SIGINT, on_interrupt)
+            os.umask(files_mode)
         code = stop.value.code
         return Outcome(
             code if isinstance(code, int) else int(code is not None), *capsys.readouterr()
