@@ -270,10 +270,9 @@ def check_empty(out: Path) -> None:
         UsageError: Something is in it.
     """
     if out.exists() and any(out.iterdir()):
-        first = sorted(one.name for one in out.iterdir())[0]
         raise UsageError(
             f"{out} is not empty",
-            found=first,
+            found=min(one.name for one in out.iterdir()),
             expected="a new or empty folder",
             remedy="name another folder",
         )

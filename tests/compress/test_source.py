@@ -43,7 +43,7 @@ def test_another_store_is_refused(run: Path, tmp_path: Path) -> None:
 
 def test_a_model_without_a_manifest_is_refused(run: Path, store: Store) -> None:
     (run / "train.json").unlink()
-    with pytest.raises(InputError, match="is no run, and is in none"):
+    with pytest.raises(InputError, match="is neither a run folder nor a file in one"):
         open_source(run, store)
 
 

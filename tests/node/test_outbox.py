@@ -130,6 +130,23 @@ def test_what_comes_while_a_peer_is_down_waits_with_the_rest(parts):
     assert due(now + 100) == ()
 
 
+def test_a_retry_is_tried_at_once_though_others_wait_for_the_target(parts):
+    database, store = parts
+    for study in ("1", "2"):
+        make_reading(database, store, (NOWHERE,), study=study, objects=1)
+    for change in (
+        "UPDATE delivery SET attempts = 5, next_at = 2e9, tried_at = 2e9 - 64",
+        "UPDATE delivery SET state = 'dead' WHERE id = 1",
+    ):
+        database.write(lambda tables, change=change: tables.execute(change).rowcount)
+    now, patient = 2e9 - 60, OutboxSettings(longest_pause_s=600)
+    with database.read() as tables:
+        assert deliveries.due(tables, "nowhere", now, patient) == ()
+    assert database.write(lambda tables: deliveries.retry_dead(tables, now, "ann", "nowhere")) == 1
+    with database.read() as tables:
+        assert len(deliveries.due(tables, "nowhere", now, patient)) == 2
+
+
 def test_a_peer_that_was_down_gets_each_object_once(parts):
     database, store = parts
     with scp() as peer:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ichlite.errors import UsageError
-from ichlite.node.settings import Settings, read_settings, write_initial_settings
+from ichlite.node.initial_settings import write_initial_settings
+from ichlite.node.settings import Settings, read_settings
 
 
 def test_the_initial_settings_are_the_defaults(tmp_path):

@@ -58,8 +58,9 @@ def init(
     aet: Annotated[str, typer.Option(metavar="NAME", help="AE title of the node.")] = "ICHLITE",
 ) -> None:
     """Make a new node: its settings and an empty store."""
+    from ichlite.node.initial_settings import write_initial_settings
     from ichlite.node.run import open_database
-    from ichlite.node.settings import read_settings, write_initial_settings
+    from ichlite.node.settings import read_settings
 
     write_initial_settings(folder, dicom_port=dicom_port, http_port=http_port, aet=aet)
     open_database(folder, read_settings(folder)).close()

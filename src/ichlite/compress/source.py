@@ -97,7 +97,7 @@ def _manifest_of(path: Path) -> RunManifest:
     training = read_manifest(path if path.is_dir() else path.parent)
     if training is None:
         raise InputError(
-            f"{path} is no run, and is in none",
+            f"{path} is neither a run folder nor a file in one",
             expected=f"a folder with {FILE}",
             remedy="give the folder that `ichlite train` wrote",
         )

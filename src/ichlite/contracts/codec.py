@@ -18,7 +18,10 @@ _PLACE = re.compile(r"(?P<what>.*?) - at `\$\.?(?P<where>.*)`", re.DOTALL)
 
 
 class Document(msgspec.Struct, frozen=True):
-    """A JSON object of fixed keys: immutable, checked as it is read, compared by its values."""
+    """Base class of JSON objects: immutable, and compared by their values.
+
+    Types and ranges are checked when an object is read from JSON, not when it is made in Python.
+    """
 
 
 class ContractError(ValueError):

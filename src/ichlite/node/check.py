@@ -137,7 +137,7 @@ def _instances(tables: sqlite3.Connection, place: Path, advance: Advance) -> Fin
         return Finding("instances", ok=False, says=words)
     words = f"{count} files, each as it was received"
     if unnamed:
-        words += f"; {unnamed} more without a row, which the node takes in when it starts"
+        words += f"; {unnamed} more that the database does not know, which the next start takes in"
     return Finding("instances", ok=True, says=words)
 
 

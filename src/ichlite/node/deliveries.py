@@ -205,6 +205,13 @@ def retry_dead(
         target: Name of a peer or hook to limit this to; None for all.
         delivery: Number of a single delivery to limit this to; None for all.
     """
+    # What else waits for such a target would hold them up: it is tried now, too.
+    tables.execute(
+        "UPDATE delivery SET next_at = ?1 WHERE state = 'waiting' AND NOT refused AND peer IN "
+        "(SELECT peer FROM delivery WHERE state = 'dead' AND (?2 IS NULL OR peer = ?2) "
+        "AND (?3 IS NULL OR id = ?3))",
+        (now, target, delivery),
+    )
     count = tables.execute(
         "UPDATE delivery SET state = 'waiting', attempts = 0, waited_s = 0, refused = 0, "
         "next_at = ?1, tried_at = ?1 WHERE state = 'dead' AND (?2 IS NULL OR peer = ?2) "

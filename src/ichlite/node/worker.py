@@ -203,7 +203,7 @@ def _of_several_contents(images: int) -> tuple[str, ...]:
     if not images:
         return ()
     what = "1 image" if images == 1 else f"{images} images"
-    return (f"{what} came more than once with different content; of each the last was read",)
+    return (f"{what} came more than once with different content; what came last was read",)
 
 
 def _how_it_died(code: int, words: Path) -> str:

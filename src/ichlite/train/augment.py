@@ -105,7 +105,7 @@ class Augmenter:
         return out, out_cells
 
     def _scanned(self, hu: NDArray[np.int16], rng: np.random.Generator) -> NDArray[np.int16]:
-        """Return a slice of another kernel, or of an archive that kept one window of it."""
+        """Return a slice as another scanner, or an archive of one window, would show it."""
         if rng.random() < 0.4:
             hu = of_one_window(hu)
         if rng.random() < 0.4:

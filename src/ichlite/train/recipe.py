@@ -145,7 +145,8 @@ class Recipe:
         False,
         AUGMENTATION,
         "With --augment, also imitate other scanners: sharper and softer kernels, coarser noise, "
-        "other contrast, HU cut off at either end; and move further.",
+        "other contrast, brighter and darker brain beside bone, HU cut off at either end; and "
+        "move further.",
         switch=True,
     )
     leave_out: tuple[str, ...] = setting(
@@ -216,7 +217,8 @@ class Recipe:
     expansion: int | None = setting(
         None,
         ARCHITECTURE,
-        "Channels inside the first block of light_fcn or lesion_fcn; each next block doubles them.",
+        "Channels inside the first block of light_fcn or lesion_fcn, by default 32; each next "
+        "block doubles them.",
         FROM_1,
     )
     head_width: int | None = setting(

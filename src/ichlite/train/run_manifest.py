@@ -221,7 +221,8 @@ def check_run_folder(folder: Path) -> None:
         folder: Folder to train into; it need not exist.
 
     Raises:
-        UsageError: The folder has files but no run's manifest, or is a file.
+        UsageError: The folder is not empty, hidden files aside, and has no run's manifest; or it is
+            a file.
         IchliteError: It cannot be written.
     """
     check_folder(folder)
