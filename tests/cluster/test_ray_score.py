@@ -135,7 +135,7 @@ def test_the_command_prints_one_document(
 
 def test_an_archive_must_be_there(cluster: str, tmp_path: Path) -> None:
     with session(cluster) as there:
-        with pytest.raises(InputError, match="is not a folder"):
+        with pytest.raises(InputError, match="nowhere does not exist"):
             score_archive(tmp_path / "nowhere", tmp_path / "out", there)
         with pytest.raises(UsageError, match=r"lies inside .*, which is read"):
             score_archive(tmp_path, tmp_path / "out", there)
