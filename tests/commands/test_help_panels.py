@@ -9,15 +9,26 @@ from typing import Any
 import pytest
 
 from ichlite.app import app
+from ichlite.commands.node import node
 
 Run = Callable[..., Any]
 COMMANDS = sorted(str(one.name) for one in app.registered_commands)
+NODE_COMMANDS = [
+    f"node {one.name or one.callback.__name__}"
+    for one in node.registered_commands
+    if one.callback is not None
+]
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_arguments_are_named_in_capitals(ichlite: Run, command: str) -> None:
-    usage = ichlite(command, "--help").out.splitlines()[0]
+@pytest.mark.parametrize("command", [*COMMANDS, *NODE_COMMANDS])
+def test_what_to_give_is_named_in_capitals(ichlite: Run, command: str) -> None:
+    said = ichlite(*command.split(), "--help").out.partition("  Example")[0]
+    usage, *lines = said.splitlines()
     assert re.fullmatch(rf"Usage: ichlite {command} \[OPTIONS\]( [A-Z\[\].… ]+)?", usage), usage
+    options = [line.split("  ") for line in lines if line.startswith("  -")]
+    assert options
+    for names in (" ".join(line[1:2]) for line in options):
+        assert re.fullmatch(r"-[\w, /-]+( [A-Z][A-Z/=.]*)*", names), names
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def bench(
         ),
     ] = False,
     runs: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Inferences to time for each entry.")
+        int, typer.Option(min=1, metavar="N", help="Inferences to time for each line of the table.")
     ] = 200,
     scan_runs: Annotated[
         int, typer.Option(min=1, metavar="N", help="Readings of the sample study to time.")

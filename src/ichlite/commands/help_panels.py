@@ -26,6 +26,10 @@ def wrong_call_words(fault: Exception) -> str | None:
     return said[:1].lower() + said[1:] + see
 
 
+_METAVARS = {"str": "NAME", "path": "PATH", "int": "N", "int range": "N", "float": "NUMBER"}
+"""What help shows for the value of an option of a type; Typer's own words differ by version."""
+
+
 class PanelCommand(TyperCommand):
     """A command whose help lists arguments, then options by `rich_help_panel`, then the others.
 
@@ -37,6 +41,9 @@ class PanelCommand(TyperCommand):
         super().__init__(*args, **more)
         for one in self._arguments():
             one.metavar = one.metavar or (one.name or "").upper()
+        for one in self.params:
+            if one.metavar is None and not getattr(one, "is_flag", False):
+                one.metavar = _METAVARS.get(one.type.name)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the words of a call; where it is wrong, say so of the word that is meant."""

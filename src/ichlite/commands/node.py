@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from ichlite.commands.console import require
+from ichlite.commands.help_panels import PanelCommand
 from ichlite.commands.options import PlainJson
 
 node = typer.Typer(
@@ -36,11 +37,11 @@ def need_node() -> None:
 
 
 Folder = Annotated[
-    Path, typer.Argument(metavar="DIR", help="Folder of the node, where its node.toml is.")
+    Path, typer.Argument(metavar="FOLDER", help="Folder of the node, where its node.toml is.")
 ]
 
 
-@node.command(epilog="Example: ichlite node init /srv/ichlite --aet ICHLITE")
+@node.command(cls=PanelCommand, epilog="Example: ichlite node init /srv/ichlite --aet ICHLITE")
 def init(
     folder: Folder,
     dicom_port: Annotated[
@@ -67,7 +68,7 @@ def init(
     sys.stdout.write(f"Made {folder}: look at {folder / 'node.toml'}, then ichlite node run\n")
 
 
-@node.command(epilog="Example: ichlite node run /srv/ichlite")
+@node.command(cls=PanelCommand, epilog="Example: ichlite node run /srv/ichlite")
 def run(folder: Folder) -> None:
     """Run the node in the foreground until SIGTERM or Ctrl-C."""
     from ichlite.node.run import run_node
@@ -75,7 +76,9 @@ def run(folder: Folder) -> None:
     run_node(folder)
 
 
-@node.command("add-user", epilog="Example: ichlite node add-user /srv/ichlite anna --admin")
+@node.command(
+    "add-user", cls=PanelCommand, epilog="Example: ichlite node add-user /srv/ichlite anna --admin"
+)
 def add_user(
     folder: Folder,
     name: Annotated[str, typer.Argument(metavar="NAME", help="Letters, digits and . _ @ -")],
@@ -118,7 +121,7 @@ def add_user(
     sys.stdout.write(f"{'Added' if new else 'Changed'} {name}, {role}\n")
 
 
-@node.command(epilog="Example: ichlite node status /srv/ichlite --json")
+@node.command(cls=PanelCommand, epilog="Example: ichlite node status /srv/ichlite --json")
 def status(folder: Folder, as_json: PlainJson = False) -> None:
     """Show whether the node runs, and where each study stands."""
     from ichlite.commands.console import print_json
@@ -142,7 +145,9 @@ def status(folder: Folder, as_json: PlainJson = False) -> None:
         sys.stdout.write(f"outbox, {key}: {count}\n")
 
 
-@node.command("verify-audit", epilog="Example: ichlite node verify-audit /srv/ichlite")
+@node.command(
+    "verify-audit", cls=PanelCommand, epilog="Example: ichlite node verify-audit /srv/ichlite"
+)
 def verify_audit(folder: Folder, as_json: PlainJson = False) -> None:
     """Check that each row of the audit log follows from the row before it.
 
@@ -171,7 +176,11 @@ def verify_audit(folder: Folder, as_json: PlainJson = False) -> None:
         sys.stdout.write(f"{found.rows} rows, each follows; last hash {found.last_hash}\n")
 
 
-@node.command("send-test", epilog="Example: ichlite node send-test /srv/ichlite STUDY_FOLDER")
+@node.command(
+    "send-test",
+    cls=PanelCommand,
+    epilog="Example: ichlite node send-test /srv/ichlite STUDY_FOLDER",
+)
 def send_test(
     folder: Folder,
     files: Annotated[
@@ -204,7 +213,7 @@ def send_test(
         raise IchliteError(f"the node refused {len(sent.refused)} files")
 
 
-@node.command(epilog="Example: ichlite node check /srv/ichlite")
+@node.command(cls=PanelCommand, epilog="Example: ichlite node check /srv/ichlite")
 def check(folder: Folder, as_json: PlainJson = False) -> None:
     """Check the store, the peers, the model, the disk and what the kernel gives."""
     from ichlite.commands.console import print_json, progress
@@ -226,7 +235,9 @@ def check(folder: Folder, as_json: PlainJson = False) -> None:
         raise IchliteError(f"{len(faults)} of {len(findings)} checks found a fault")
 
 
-@node.command(epilog="Example: ichlite node backup /srv/ichlite /mnt/usb/ichlite-monday")
+@node.command(
+    cls=PanelCommand, epilog="Example: ichlite node backup /srv/ichlite /mnt/usb/ichlite-monday"
+)
 def backup(
     folder: Folder,
     out: Annotated[Path, typer.Argument(metavar="OUT", help="New folder for the backup.")],
@@ -252,10 +263,12 @@ def backup(
         sys.stdout.write(f"{out}: {made.studies} studies, {made.instances} instances\n")
 
 
-@node.command(epilog="Example: ichlite node restore /mnt/usb/ichlite-monday /srv/ichlite")
+@node.command(
+    cls=PanelCommand, epilog="Example: ichlite node restore /mnt/usb/ichlite-monday /srv/ichlite"
+)
 def restore(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of the backup.")],
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="New folder of the node.")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="New folder of the node.")],
     as_json: PlainJson = False,
 ) -> None:
     """Make a node of a backup; every file is compared with its digest."""
@@ -270,7 +283,7 @@ def restore(
         sys.stdout.write(f"{folder}: {made.studies} studies, {made.instances} instances\n")
 
 
-@node.command(epilog="Example: ichlite node retry /srv/ichlite --peer pacs")
+@node.command(cls=PanelCommand, epilog="Example: ichlite node retry /srv/ichlite --peer pacs")
 def retry(
     folder: Folder,
     peer: Annotated[

@@ -22,7 +22,7 @@ def prepare(
     kind: Annotated[
         str, typer.Argument(help="Kind of data set: rsna, cq500, ct-ich, csv, phantom or tables.")
     ],
-    source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder of the data set.")],
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Folder of the data set.")],
     out: Annotated[
         Path | None,
         typer.Argument(
@@ -50,7 +50,7 @@ def prepare(
         str | None,
         typer.Option(
             metavar="ADDRESS",
-            help="Ray cluster whose nodes all see SRC and OUT: local, auto or HOST:PORT.",
+            help="Ray cluster whose nodes all see SOURCE and OUT: local, auto or HOST:PORT.",
         ),
     ] = None,
     table1: Annotated[

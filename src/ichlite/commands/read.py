@@ -44,11 +44,11 @@ def read(
     ] = None,
     lesion_maps: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Folder for lesion maps, a NIfTI file per scan."),
+        typer.Option(metavar="FOLDER", help="Folder for lesion maps, a NIfTI file per scan."),
     ] = None,
     sr: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Folder for a DICOM SR and a picture of each result."),
+        typer.Option(metavar="FOLDER", help="Folder for a DICOM SR and a picture of each result."),
     ] = None,
     identifiers: Annotated[
         bool,

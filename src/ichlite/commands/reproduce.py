@@ -41,10 +41,20 @@ def reproduce(
         ),
     ] = None,
     models: Annotated[
-        str, option(CAMPAIGN, help="Models to compare, as in Tables 2 to 4, separated by commas.")
+        str,
+        option(
+            CAMPAIGN,
+            metavar="NAMES",
+            help="Models to compare, as in Tables 2 to 4, separated by commas.",
+        ),
     ] = "mobilenet_v2,sfcn,sfcn_depthwise,light_fcn",
     losses: Annotated[
-        str, option(CAMPAIGN, help="Losses to compare, as in Table 5, separated by commas.")
+        str,
+        option(
+            CAMPAIGN,
+            metavar="NAMES",
+            help="Losses to compare, as in Table 5, separated by commas.",
+        ),
     ] = "bce,focal,ldam",
     epochs_models: Annotated[
         int, option(CAMPAIGN, help="Epochs of the runs that compare models.")
