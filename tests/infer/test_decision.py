@@ -122,6 +122,12 @@ def test_scan_rules_by_hand():
     top3 = Rule(scan_rule="top3_mean")
     assert scan_probability(column, top3) == pytest.approx([0.6])
     assert scan_probability(column[:2], top3) == pytest.approx([0.5])
+    peak = Rule(scan_rule="peak", evidence_mm=10.0)
+    assert scan_probability(column, peak) == pytest.approx([0.7])
+    assert scan_probability(column, peak, np.array([5.0, 4.0, 3.0, 9.0])) == pytest.approx(
+        [(0.9 * 4 + 0.5 * 3 + 0.4 * 3) / 10]
+    )
+    assert scan_probability(column, peak, np.full(4, 2.0)) == pytest.approx([column.mean()])
     together = Rule(scan_rule="noisy_or", evidence_mm=60.0)
     by_hand = 1 - (0.9 * 0.1 * 0.5 * 0.6) ** 0.5
     assert scan_probability(column, together, np.full(4, 30.0)) == pytest.approx([by_hand])
@@ -135,14 +141,15 @@ def test_the_millimetres_that_a_slice_stands_for():
     assert slice_extents_mm([0, 0, 4], breaks=(0,)).tolist() == [4, 4, 4]
 
 
-@given(st.lists(st.floats(0, 1), min_size=2, max_size=20), st.integers(2, 6))
-def test_noisy_or_says_the_same_of_a_head_in_thinner_slices(column, parts):
+@pytest.mark.parametrize("name", ["peak", "noisy_or"])
+@given(column=st.lists(st.floats(0, 1), min_size=2, max_size=20), parts=st.integers(2, 6))
+def test_a_rule_by_length_says_the_same_of_a_head_in_thinner_slices(name, column, parts):
     thick = np.array(column)[:, None]
     thin = np.repeat(thick, parts, axis=0)
     places = np.arange(len(column)) * 5.0
     between = (np.arange(len(thin)) * 5.0) / parts
     one, other = (
-        scan_probability(p, Rule(scan_rule="noisy_or"), slice_extents_mm(at))
+        scan_probability(p, Rule(scan_rule=name, evidence_mm=15.0), slice_extents_mm(at))
         for p, at in ((thick, places), (thin, between))
     )
     assert one == pytest.approx(other, abs=1e-9)
@@ -157,5 +164,5 @@ def test_urgent_at_the_threshold_itself():
 def test_unknown_rules_list_the_choices():
     with pytest.raises(UnknownName, match="max, noisy_or"):
         Rule(any_rule="sum")
-    with pytest.raises(UnknownName, match="max, top3_mean, noisy_or"):
+    with pytest.raises(UnknownName, match="max, top3_mean, peak, noisy_or"):
         Rule(scan_rule="median")

@@ -14,7 +14,7 @@ from ichlite.ct.tensor import model_input
 from ichlite.errors import SeriesError, UnknownName, UsageError
 from ichlite.infer import reader as reader_module
 from ichlite.infer.bundle import load_bundle
-from ichlite.infer.decision import EVIDENCE_MM, HEAD_MM, decide
+from ichlite.infer.decision import decide
 from ichlite.infer.pipeline import read_paths, read_scan, read_with
 from ichlite.infer.reader import Reader
 from ichlite.infer.runtime import Runtime
@@ -108,7 +108,7 @@ def test_force_judges_what_the_gate_refused_and_keeps_its_reasons(tmp_path):
     assert forced.complete is False
     assert len(forced.slices) == 1
     only = forced.slices[0].probabilities[ANY]
-    assert forced.scan[ANY] == pytest.approx(1 - (1 - only) ** (HEAD_MM / EVIDENCE_MM))
+    assert forced.scan[ANY] == pytest.approx(only)
 
 
 def test_force_cannot_make_hu_out_of_nothing(tmp_path):

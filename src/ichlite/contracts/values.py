@@ -19,7 +19,7 @@ Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 ByClass = Mapping[str, Probability]
 """A probability for each of `CLASSES`."""
 AnyRule = Literal["max", "noisy_or"]
-ScanRule = Literal["max", "top3_mean", "noisy_or"]
+ScanRule = Literal["max", "top3_mean", "peak", "noisy_or"]
 
 
 class RuleSpec(Document, frozen=True, kw_only=True):
@@ -29,7 +29,8 @@ class RuleSpec(Document, frozen=True, kw_only=True):
         neighbour_weights: Weights of the slices around a slice, itself in the middle.
         any_rule: How `any` of a slice follows from its subtypes.
         scan_rule: How a scan's probabilities follow from those of its slices.
-        evidence_mm: Length of head that `noisy_or` counts as one piece of evidence, in mm.
+        evidence_mm: Length of head, in mm, that `peak` averages over, or that `noisy_or` counts as
+            one piece of evidence.
     """
 
     neighbour_weights: tuple[Annotated[float, Meta(ge=0, le=1e6)], ...]

@@ -7,9 +7,9 @@ The order of steps, each on the output of the one before:
    logits, because they are bounded: one slice with an artefact cannot drown its neighbours.
    Across a gap there are no neighbours: what lies in it is unknown, not quiet;
 3. `any` of a slice: by the rule `any_rule`, never below the largest subtype;
-4. scan: by the rule `scan_rule`, on each subtype and on `any`. Blood on several slices is more
-   than blood on one, but neighbours see the same blood; so `noisy_or` goes by millimetres of
-   head and not by slices, and a scan of thin slices says what one of thick slices says;
+4. scan: by the rule `scan_rule`, on each subtype and on `any`. `peak` and `noisy_or` go by
+   millimetres of head and not by slices, so that a scan of thin slices says what one of thick
+   slices says;
 5. urgent: scan `any` at or above its threshold.
 """
 
@@ -29,9 +29,12 @@ from ichlite.labels import ANY, CLASSES, NAMES
 TOP_SLICES = 3
 """Number of slices that `top3_mean` averages: a bleed of 1 cm shows on two to four 5 mm slices."""
 
+PEAK_MM = 5.0
+"""Length of head that `peak` averages over, in mm: a slice of the usual distance (ADR 32)."""
+
 EVIDENCE_MM = 30.0
-"""Length of head that `noisy_or` takes as one piece of evidence, in mm: of 5 to 40 mm what
-calibrates scans best out of fold (docs/log.md). It moves probabilities, not the order of scans."""
+"""Length of head that `noisy_or` takes as one piece of evidence, in mm, where a bundle does not say:
+of 5 to 40 mm what calibrates scans best out of fold. It moves probabilities, not their order."""
 
 HEAD_MM = 120.0
 """Length of a whole head, in mm. `noisy_or` takes the part that a shorter scan does not show to
@@ -58,23 +61,25 @@ class Calibration:
 class Rule:
     """How probabilities of slices become those of their scan, and when a scan is positive.
 
-    The default is the rule that told scans apart best out of fold (ADR 20).
+    The default is the rule that carries its threshold best to other scanners (ADR 32).
 
     Attributes:
         neighbour_weights: Weights of the slices around a slice, itself in the middle; an odd count.
             At the ends of a scan the weights that are left are scaled to sum to 1.
         any_rule: `max`: the largest subtype; `noisy_or`: 1 - product of (1 - p).
         scan_rule: `max`: the highest slice; `top3_mean`: mean of the three highest slices;
+            `peak`: mean over the `evidence_mm` of head whose slices are highest;
             `noisy_or`: 1 - product of (1 - p) ** (mm that the slice stands for / `evidence_mm`),
             where what is missing of `HEAD_MM` counts as looking like what is shown.
-        evidence_mm: Length of head that `noisy_or` counts as one piece of evidence; over 0.
+        evidence_mm: Length of head that `peak` averages over, or that `noisy_or` counts as one
+            piece of evidence; over 0.
         thresholds: Class (`any` or a subtype) → probability from which a scan is positive for it.
     """
 
     neighbour_weights: tuple[float, ...] = (0.25, 0.5, 0.25)
     any_rule: AnyRule = "noisy_or"
-    scan_rule: ScanRule = "noisy_or"
-    evidence_mm: float = EVIDENCE_MM
+    scan_rule: ScanRule = "peak"
+    evidence_mm: float = PEAK_MM
     thresholds: Mapping[str, float] = field(default_factory=lambda: {ANY: 0.5})
 
     def __post_init__(self) -> None:
@@ -226,27 +231,35 @@ def scan_probability(
         probabilities: (slice, class) in [0, 1], smoothed.
         rule: Rule whose `scan_rule` and `evidence_mm` are used.
         extents_mm: (slice,) length of head that each slice stands for, from `slice_extents_mm`;
-            None for 5 mm each. Only `noisy_or` uses it.
+            None for 5 mm each. `peak` and `noisy_or` use it.
 
     Returns:
         (class,) float64 in [0, 1].
 
     Example:
         >>> column = np.array([[0.1], [0.9], [0.6], [0.3]])
-        >>> for name in ("max", "top3_mean", "noisy_or"):
-        ...     print(scan_probability(column, Rule(scan_rule=name)).round(3).tolist())
-        [0.9]
-        [0.6]
-        [0.975]
+        >>> for name in ("max", "top3_mean", "peak", "noisy_or"):
+        ...     rule = Rule(scan_rule=name, evidence_mm=10.0)
+        ...     print(name, scan_probability(column, rule).round(3).tolist())
+        max [0.9]
+        top3_mean [0.6]
+        peak [0.75]
+        noisy_or [1.0]
     """
+    if extents_mm is None:
+        extents_mm = np.full(len(probabilities), USUAL_SPACING_MM)
     if rule.scan_rule == "noisy_or":
-        if extents_mm is None:
-            extents_mm = np.full(len(probabilities), USUAL_SPACING_MM)
         pieces = extents_mm / rule.evidence_mm * max(1.0, HEAD_MM / extents_mm.sum())
         with np.errstate(divide="ignore"):
             doubts = np.log1p(-probabilities) * pieces[:, None]
         return np.asarray(-np.expm1(doubts.sum(axis=0)))
-    highest_first = -np.sort(-probabilities, axis=0)
+    order = np.argsort(-probabilities, axis=0, kind="stable")
+    highest_first = np.take_along_axis(probabilities, order, axis=0)
+    if rule.scan_rule == "peak":
+        reached = np.minimum(extents_mm[order].cumsum(axis=0), rule.evidence_mm)
+        weights = np.diff(reached, axis=0, prepend=0.0)
+        mean = (weights * highest_first).sum(axis=0) / weights.sum(axis=0)
+        return np.asarray(np.minimum(mean, highest_first[0]))  # rounding may pass it
     kept = highest_first[: 1 if rule.scan_rule == "max" else TOP_SLICES]
     return np.asarray(kept.mean(axis=0))
 
@@ -304,7 +317,7 @@ def decide(
         >>> rule = Rule(thresholds={"any": 0.5})
         >>> decision = decide(np.full((4, 5), -5.0), Calibration(), rule)
         >>> decision.urgent, round(decision.scan["any"], 3)
-        (False, 0.126)
+        (False, 0.033)
     """
     if logits.ndim != 2 or len(logits) == 0 or logits.shape[1] != len(NAMES):
         raise InputError(

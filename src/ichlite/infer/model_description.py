@@ -67,8 +67,9 @@ _DECISION: Steps = {
     "any": "of a slice: max: the largest p; noisy_or: 1 - product of (1 - p), no less than the "
     "largest p",
     "scan": "of any and each subtype: max: the highest slice; "
-    f"top3_mean: mean of the {TOP_SLICES} highest; noisy_or: 1 - product of (1 - p) ** (mm * "
-    f"max(1, {HEAD_MM:g} / total mm) / evidence_mm), mm: half of the way to each neighbour, at an "
+    f"top3_mean: mean of the {TOP_SLICES} highest; peak: mean over mm, highest slices first, until "
+    "they reach evidence_mm, the last in part; noisy_or: 1 - product of (1 - p) ** (mm * "
+    f"max(1, {HEAD_MM:g} / total mm) / evidence_mm); mm: half of the way to each neighbour, at an "
     f"end as far beyond; {USUAL_SPACING_MM:g} where positions are not known",
     "call": "urgent where any of the scan is at or above its threshold; what is incomplete is "
     "never negative",

@@ -60,6 +60,7 @@ _ANY_RULES = {"max": "the largest subtype", "noisy_or": "1 - ∏(1 - p) over the
 _SCAN_RULES = {
     "max": "the highest slice",
     "top3_mean": "the mean of the three highest slices",
+    "peak": "the mean of the highest slices over {mm:g} mm of head",
     "noisy_or": "what all slices say together, by the length of head that shows blood",
 }
 
@@ -277,12 +278,13 @@ def _skipped(result: ReadResult) -> str:
 def _method(bundle: Bundle) -> str:
     rule = bundle.rule
     weights = ", ".join(f"{weight:g}" for weight in rule.neighbour_weights)
+    scan_value = _SCAN_RULES[rule.scan_rule].format(mm=rule.evidence_mm)
     return (
         f"Model {html_text(bundle.label)}: {html_text(bundle.manifest.model)}, "
         f"{html_text(bundle.manifest.precision)}. The logits of each slice are "
         "calibrated to probabilities and smoothed over neighbouring slices, never across a gap "
         f"(weights {weights}); “any” is "
-        f"{_ANY_RULES[rule.any_rule]}; a scan's value is {_SCAN_RULES[rule.scan_rule]}; a scan is "
+        f"{_ANY_RULES[rule.any_rule]}; a scan's value is {scan_value}; a scan is "
         f"urgent from {shown_threshold(rule.threshold(ANY))} on (operating point "
         f"{html_text(bundle.operating_point.replace('_', ' '))}). A scan that "
         "is incomplete, or a child's, can be urgent and is never cleared. Files and folders are "

@@ -179,11 +179,13 @@ def _date(text: str | None) -> str | None:
 def _chart(scan: Analysed, shown: Shown, bundle: Bundle) -> str:
     threshold = bundle.rule.threshold(ANY)
     placed = scan.slices[0].position_mm is not None
-    together = bundle.rule.scan_rule == "noisy_or"
+    rule = bundle.rule
+    together = rule.scan_rule == "noisy_or"
+    reach = f", which {rule.evidence_mm:g} mm of head must reach" if rule.scan_rule == "peak" else ""
     meaning = (
         f"The threshold, {shown_threshold(threshold)}, is for all slices together, not for one."
         if together
-        else f"Red dashes: threshold of “any”, {shown_threshold(threshold)}."
+        else f"Red dashes: threshold of “any”, {shown_threshold(threshold)}{reach}."
     )
     gaps = " Tinted: no slice was judged here." if scan.breaks and placed else ""
     marked = [index for index, one in enumerate(shown.view.slices) if one.marks]
