@@ -270,7 +270,10 @@ def test_other_precisions_keep_the_answers(bundles: dict[str, Exported]) -> None
 def test_a_model_that_fails_the_gate_is_not_written(
     tmp_path: Path, store: Store, model: keras.Model, training: RunManifest
 ) -> None:
-    worse = keras.models.clone_model(model)  # of the same form, with random weights
+    worse = keras.models.clone_model(model)
+    worse.set_weights(model.get_weights())
+    logits = worse.get_layer("logits")
+    logits.set_weights([-weights for weights in logits.get_weights()])  # it says the opposite
     with pytest.raises(IchliteError, match="light_fcn-float32 fails the accuracy gate"):
         export(
             worse, store, tmp_path / "out", training, Export("float32", gate=Gate()),
