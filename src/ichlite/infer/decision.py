@@ -33,8 +33,9 @@ PEAK_MM = 5.0
 """Length of head that `peak` averages over, in mm: a slice of the usual distance (ADR 32)."""
 
 EVIDENCE_MM = 30.0
-"""Length of head that `noisy_or` takes as one piece of evidence, in mm, where a bundle does not say:
-of 5 to 40 mm what calibrates scans best out of fold. It moves probabilities, not their order."""
+"""Length of head that `noisy_or` takes as one piece of evidence, in mm, where a bundle does not say
+it: of 5 to 40 mm what calibrates scans best out of fold. The order of scans does not depend on
+it."""
 
 HEAD_MM = 120.0
 """Length of a whole head, in mm. `noisy_or` takes the part that a shorter scan does not show to

@@ -180,8 +180,8 @@ def _chart(scan: Analysed, shown: Shown, bundle: Bundle) -> str:
     threshold = bundle.rule.threshold(ANY)
     placed = scan.slices[0].position_mm is not None
     rule = bundle.rule
-    together = rule.scan_rule == "noisy_or"
-    reach = f", which {rule.evidence_mm:g} mm of head must reach" if rule.scan_rule == "peak" else ""
+    together, peak = (rule.scan_rule == name for name in ("noisy_or", "peak"))
+    reach = f", which {rule.evidence_mm:g} mm of head must reach" if peak else ""
     meaning = (
         f"The threshold, {shown_threshold(threshold)}, is for all slices together, not for one."
         if together
