@@ -35,6 +35,7 @@ from ichlite.evaluate.paired import compare
 from ichlite.evaluate.predictions import Cases, Judged
 from ichlite.evaluate.summary import redraw_cases
 from ichlite.infer.decision import (
+    EVIDENCE_MM,
     Calibration,
     Rule,
     any_probability,
@@ -59,7 +60,7 @@ from ichlite.train.head_training import (
     score_scan_stage,
 )
 
-TODAY = "rule of today: smoothed, noisy-or of subtypes and of slices"
+TODAY = "rule of today: smoothed, noisy-or of subtypes, highest 5 mm"
 BASELINE = "rule of today, uncalibrated"
 """What must be beaten: fitted to few bleeds, calibration of each subtype may spoil the ranking."""
 ALONE = (1.0,)
@@ -67,6 +68,7 @@ RULES: dict[str, Rule] = {
     TODAY: Rule(),
     "not smoothed": Rule(neighbour_weights=ALONE),
     "smoothed wider (1 2 3 2 1)": Rule(neighbour_weights=(1 / 9, 2 / 9, 3 / 9, 2 / 9, 1 / 9)),
+    "smoothed, noisy-or of slices": Rule(scan_rule="noisy_or", evidence_mm=EVIDENCE_MM),
     "smoothed, highest slice": Rule(scan_rule="max"),
     "smoothed, mean of three": Rule(scan_rule="top3_mean"),
     "any the largest subtype": Rule(any_rule="max"),
