@@ -8,8 +8,7 @@ The order of steps, each on the output of the one before:
    Across a gap there are no neighbours: what lies in it is unknown, not quiet;
 3. `any` of a slice: by the rule `any_rule`, never below the largest subtype;
 4. scan: by the rule `scan_rule`, on each subtype and on `any`. `peak` and `noisy_or` go by
-   millimetres of head and not by slices, so that a scan of thin slices says what one of thick
-   slices says;
+   millimetres of head and not by slices, so that a thin slice counts for less than a thick one;
 5. urgent: scan `any` at or above its threshold.
 """
 
