@@ -47,3 +47,14 @@ def test_what_is_changed_behind_its_back_is_found(tables, statement, broken_at):
     tables.execute("DROP TRIGGER audit_is_kept")
     tables.execute(statement)
     assert audit.verify(tables).broken_at == broken_at
+
+
+def test_rows_cut_off_its_end_are_found_by_a_hash_known_before(tables):
+    known = audit.verify(tables).last_hash
+    audit.append(tables, "node", "later")
+    assert audit.verify(tables, known).known
+    tables.execute("DROP TRIGGER audit_is_kept")
+    tables.execute("DELETE FROM audit WHERE number >= 5")
+    cut = audit.verify(tables, known)
+    assert (cut.rows, cut.broken_at, cut.known) == (4, None, False)
+    assert audit.verify(tables).known

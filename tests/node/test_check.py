@@ -187,3 +187,18 @@ def test_backup_restore_and_retry_are_commands(ichlite, node, tmp_path):
     unknown = ichlite("node", "retry", node, "--peer", "foo")
     assert unknown.exit_code == 2
     assert unknown.err == "ichlite: error: unknown peer or hook; found foo; expected one of pacs\n"
+
+
+def test_verify_audit_finds_rows_cut_off_the_end(ichlite, node):
+    read = ichlite("node", "verify-audit", node, "--json")
+    known = json.loads(read.out)["last_hash"]
+    assert "each follows" in ichlite("node", "verify-audit", node, "--known-hash", known).out
+    with closing(sqlite3.connect(node / "store" / TABLES)) as tables:
+        tables.executescript(
+            "DROP TRIGGER audit_is_kept; "
+            "DELETE FROM audit WHERE number = (SELECT max(number) FROM audit)"
+        )
+    assert ichlite("node", "verify-audit", node).exit_code == 0
+    cut = ichlite("node", "verify-audit", node, "--known-hash", known)
+    assert cut.exit_code == 1
+    assert "cut or replaced" in cut.err

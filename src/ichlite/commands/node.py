@@ -148,10 +148,21 @@ def status(folder: Folder, as_json: PlainJson = False) -> None:
 @node.command(
     "verify-audit", cls=PanelCommand, epilog="Example: ichlite node verify-audit /srv/ichlite"
 )
-def verify_audit(folder: Folder, as_json: PlainJson = False) -> None:
+def verify_audit(
+    folder: Folder,
+    known_hash: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HASH",
+            help="Hash of a row that the log held earlier, as this command or the node's hourly "
+            "log line printed it; an error if no row has it any longer.",
+        ),
+    ] = None,
+    as_json: PlainJson = False,
+) -> None:
     """Check that each row of the audit log follows from the row before it.
 
-    Rows that were cut off its end leave no gap: keep the last hash somewhere else to notice them.
+    Rows that were cut off its end leave no gap: give a hash that was kept elsewhere to notice them.
     """
     from ichlite.commands.console import print_json
     from ichlite.errors import StoreError
@@ -162,14 +173,25 @@ def verify_audit(folder: Folder, as_json: PlainJson = False) -> None:
     database = open_database(folder, read_settings(folder))
     try:
         with database.read() as tables:
-            found = audit.verify(tables)
+            found = audit.verify(tables, known_hash or audit.START)
     finally:
         database.close()
     if as_json:
-        print_json({"rows": found.rows, "last_hash": found.last_hash, "broken_at": found.broken_at})
+        print_json(
+            {
+                "rows": found.rows, "last_hash": found.last_hash, "broken_at": found.broken_at,
+                "known_hash_found": found.known if known_hash else None,
+            }
+        )  # fmt: skip
     if found.broken_at is not None:
         raise StoreError(
             f"the audit log of {folder} was changed: row {found.broken_at} does not follow",
+            remedy="compare it with a backup",
+        )
+    if not found.known:
+        raise StoreError(
+            f"the audit log of {folder} was cut or replaced: none of its {found.rows} rows has the "
+            f"hash {known_hash}",
             remedy="compare it with a backup",
         )
     if not as_json:

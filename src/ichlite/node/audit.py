@@ -21,11 +21,13 @@ class AuditCheck:
             proves later that nothing was rewritten.
         broken_at: Number of the first row whose hash does not follow from those before it; None if
             all do.
+        known: Whether a good row has the hash that the caller knew from before.
     """
 
     rows: int
     last_hash: str
     broken_at: int | None
+    known: bool
 
 
 def append(connection: sqlite3.Connection, actor: str, action: str, **details: object) -> None:
@@ -37,29 +39,43 @@ def append(connection: sqlite3.Connection, actor: str, action: str, **details: o
         action: What was done, such as `study.queued`.
         details: UIDs, counts and reasons; never a patient's name or ID.
     """
-    last = connection.execute("SELECT number, hash FROM audit ORDER BY number DESC LIMIT 1")
-    number, before = last.fetchone() or (0, START)
+    number, before = last_row(connection)
     at = round(time.time(), 3)
     said = json.dumps(details, sort_keys=True)
     row = (number + 1, at, actor, action, said)
     connection.execute("INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?)", (*row, _hash(before, row)))
 
 
-def verify(connection: sqlite3.Connection) -> AuditCheck:
+def verify(connection: sqlite3.Connection, known_hash: str = START) -> AuditCheck:
     """Verify that each row of the audit log follows from those before it and none is missing.
+
+    Rows cut off the end leave no gap: only a hash that was noted before shows that they are gone.
 
     Args:
         connection: Connection to the node's database.
+        known_hash: Hash of a row that the log held earlier; by default none is known.
     """
-    before, count = START, 0
+    before, count, known = START, 0, known_hash == START
     for *row, said in connection.execute(
         "SELECT number, at, actor, action, details, hash FROM audit ORDER BY number"
     ):
         count += 1
         if row[0] != count or said != _hash(before, tuple(row)):
-            return AuditCheck(count, before, broken_at=count)
+            return AuditCheck(count, before, broken_at=count, known=known)
         before = said
-    return AuditCheck(count, before, None)
+        known = known or said == known_hash
+    return AuditCheck(count, before, None, known)
+
+
+def last_row(connection: sqlite3.Connection) -> tuple[int, str]:
+    """Return number and hash of the last row of the audit log; 0 and zeros while it is empty.
+
+    Args:
+        connection: Connection to the node's database.
+    """
+    last = connection.execute("SELECT number, hash FROM audit ORDER BY number DESC LIMIT 1")
+    number, said = last.fetchone() or (0, START)
+    return number, said
 
 
 def _hash(before: str, row: tuple[object, ...]) -> str:

@@ -16,6 +16,7 @@ FIELDS = frozenset(
     | {"studies", "study", "version", "parked", "parts_removed", "readings_queued_again"}
     | {"files_taken_in_again", "files_without_row"}
     | {"peer", "file", "attempt", "user", "path", "port", "seconds", "count", "folder", "state"}
+    | {"hash"}
 )
 """Names of the fields that a log line may have; all others are dropped."""
 

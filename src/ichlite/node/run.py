@@ -24,6 +24,7 @@ from ichlite.node.intake import Intake
 from ichlite.node.logs import set_up_logs
 from ichlite.node.outbox import Outbox
 from ichlite.node.peers import peer_sender
+from ichlite.node.repeating import Repeated
 from ichlite.node.retention import FILES_LOCK, Retention
 from ichlite.node.settings import FILE as SETTINGS
 from ichlite.node.settings import Settings, read_settings
@@ -36,6 +37,8 @@ from ichlite.node.worker import Worker
 if TYPE_CHECKING:
     from ichlite.infer.bundle import Bundle
 
+AUDIT_S = 3600.0
+"""Pause in seconds between two log lines that note how far the audit log has come."""
 _OF_A_STORE = frozenset({INCOMING, INSTANCES, RESULTS, LOCK_FILE, FILES_LOCK})
 
 _log = structlog.get_logger("node")
@@ -132,6 +135,7 @@ def run_node(folder: Path) -> None:
         )  # fmt: skip
         closing.callback(web.close)
         database.write(lambda tables: audit.append(tables, "node", "node.started"))
+        closing.callback(Repeated("audit log", lambda: _log_audit(database), AUDIT_S).end)
         closing.callback(
             lambda: database.write(lambda tables: audit.append(tables, "node", "node.stopped"))
         )
@@ -140,6 +144,13 @@ def run_node(folder: Path) -> None:
         stop.wait()
         _log.info("stopping")
     logging.shutdown()
+
+
+def _log_audit(database: Database) -> None:
+    """Write the audit log's length and last hash to the logs, which are kept elsewhere."""
+    with database.read() as tables:
+        count, last_hash = audit.last_row(tables)
+    _log.info("audit log", count=count, hash=last_hash)
 
 
 def model_of(settings: Settings) -> Bundle:
