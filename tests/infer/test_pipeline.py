@@ -158,11 +158,16 @@ def test_a_model_without_numbers_is_never_a_negative(head_series, monkeypatch):
 
 def test_missing_and_empty_paths_are_named_and_the_rest_is_read(head_series, tmp_path):
     (tmp_path / "empty" / "inner").mkdir(parents=True)
-    result = read_paths([tmp_path / "nowhere", head_series, tmp_path / "empty"])
+    (tmp_path / "store").mkdir()
+    for name in ("store.json", "index.csv"):
+        (tmp_path / "store" / name).write_text("{}")
+    folders = [tmp_path / name for name in ("nowhere", "empty", "store")]
+    result = read_paths([head_series, *folders])
     assert [s.status for s in result.studies] == ["analysed"]
     reasons = {Path(f.file).name: f.reason for f in result.skipped}
     assert reasons["nowhere"] == "does not exist"
     assert "empty folder" in reasons["empty"]
+    assert "a prepared store" in reasons["store"]
 
 
 def test_nothing_to_read_at_all(tmp_path):

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 Visit = Callable[[ScanResult], None]
 Progress = Callable[[int, int], None]
+_OF_A_STORE = ("store.json", "index.csv")  # as `data.store` names them, which needs the other half
 
 
 def read_paths(
@@ -261,6 +262,9 @@ def _findable(paths: Sequence[str]) -> tuple[list[str], tuple[SkippedFile, ...]]
     for path in paths:
         if not os.path.lexists(path) and not is_member(path):
             skipped.append(SkippedFile(path, "does not exist", may_be_ct=True))
+        elif all(Path(path, name).is_file() for name in _OF_A_STORE):
+            reason = "a prepared store, which is for training and evaluation: no DICOM files"
+            skipped.append(SkippedFile(path, reason, may_be_ct=True))
         elif Path(path).is_dir() and not any(files for _, _, files in os.walk(path)):
             skipped.append(SkippedFile(path, "an empty folder: no files to read", may_be_ct=True))
         else:

@@ -172,6 +172,7 @@ class Report:
             for s in SUBTYPES
         )
         lead = max(NAMES, key=lambda name: scores[name])
+        lead_words = "most like" if scan.urgent else "highest of the five:"
         who = ""
         if self.identifiers and (headers := self._shown[scan.study, scan.series].headers):
             known = (said for _, said in identity(scan, headers[0])[:3] if said)
@@ -182,7 +183,7 @@ class Report:
             f"{cells}"
             f'<td class="num sub">{len(scan.slices)}</td>'
             f'<td class="place"><a href="#scan-{number}">{place(scan, self._shared)}</a>{who}'
-            f'<span class="note lead">most like {lead} {scores[lead]:.2f}</span></td></tr>'
+            f'<span class="note lead">{lead_words} {lead} {scores[lead]:.2f}</span></td></tr>'
         )
 
     def _unanswered(self, result: ReadResult) -> str:
