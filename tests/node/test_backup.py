@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import sqlite3
 import threading
 from contextlib import closing
@@ -151,3 +153,24 @@ def test_nothing_is_written_over(parts, tmp_path):
         back_up(node, tmp_path / "copy")
     with pytest.raises(UsageError, match="not empty"):
         restore(tmp_path / "copy", node)
+
+
+def test_a_damaged_backup_leaves_no_store_elsewhere(parts, tmp_path):
+    database, store, node = parts
+    _fill(database, store, tmp_path)
+    back_up(node, tmp_path / "copy")
+    elsewhere = tmp_path / "disk"
+    settings = tmp_path / "copy" / FILE
+    settings.write_text(f'[store]\npath = "{elsewhere}"\n')
+    manifest = json.loads((tmp_path / "copy" / MANIFEST).read_text())
+    manifest["files"][FILE] = hashlib.sha256(settings.read_bytes()).hexdigest()
+    (tmp_path / "copy" / MANIFEST).write_text(json.dumps(manifest))
+    last = tmp_path / "copy" / list(manifest["files"])[-1]
+    whole = last.read_bytes()
+    last.write_bytes(whole + b" ")
+    with pytest.raises(StoreError, match="damaged"):
+        restore(tmp_path / "copy", tmp_path / "again")
+    assert list(elsewhere.iterdir()) == []
+    last.write_bytes(whole)
+    restore(tmp_path / "copy", tmp_path / "again")
+    assert (elsewhere / TABLES).is_file()

@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ def test_a_sound_node_passes(ichlite, node):
     assert code == 0
     assert set(found) == {
         *("node", "database", "audit log", "instances", "results", "disk", "bundle"),
-        "confinement of readings",
+        *("confinement of readings", "files with secrets"),
     }
     assert found["instances"]["says"] == "3 files, each as it was received"
     assert "ok" in ichlite("node", "check", node).out
@@ -181,12 +182,19 @@ def test_backup_restore_and_retry_are_commands(ichlite, node, tmp_path):
             "SELECT id, 'pacs', '0.dcm', 'dead', 1, 1 FROM reading"
         )
         tables.commit()
+    assert json.loads(ichlite("node", "retry", node, "--json").out) == {"retried": 0}
+    (node / FILE).write_text(PEER + 'host = "127.0.0.1"\n')
     assert json.loads(ichlite("node", "retry", node, "--json").out) == {"retried": 1}
     assert json.loads(ichlite("node", "retry", node, "--json").out) == {"retried": 0}
     assert ichlite("node", "retry", node, "--peer", "pacs").out == "0 will be tried again\n"
     unknown = ichlite("node", "retry", node, "--peer", "foo")
     assert unknown.exit_code == 2
-    assert unknown.err == "ichlite: error: unknown peer or hook; found foo; expected one of pacs\n"
+    assert "unknown peer or hook of node.toml; found foo; expected one of pacs" in unknown.err
+    assert "given up for nobody" in ichlite("node", "discard", node, "--peer", "pacs").err
+    with closing(sqlite3.connect(node / "store" / TABLES)) as tables:
+        tables.execute("UPDATE delivery SET state = 'dead'")
+        tables.commit()
+    assert ichlite("node", "discard", node, "--peer", "pacs").out == "1 will not be sent\n"
 
 
 def test_verify_audit_finds_rows_cut_off_the_end(ichlite, node):
@@ -202,3 +210,48 @@ def test_verify_audit_finds_rows_cut_off_the_end(ichlite, node):
     cut = ichlite("node", "verify-audit", node, "--known-hash", known)
     assert cut.exit_code == 1
     assert "cut or replaced" in cut.err
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE audit SET actor = cast(x'ff80' AS TEXT)",
+        "DROP TRIGGER audit_is_kept; DELETE FROM audit",
+        "ALTER TABLE audit RENAME COLUMN actor TO who",
+        "DROP TABLE audit",
+    ],
+)
+def test_an_audit_log_that_is_spoilt_is_a_fault_in_a_line(ichlite, node, damage):
+    with closing(sqlite3.connect(node / "store" / TABLES)) as tables:
+        tables.executescript(f"DROP TRIGGER audit_stays; {damage}")
+    done = ichlite("node", "verify-audit", node)
+    assert done.exit_code == 1
+    assert "Traceback" not in done.err
+    assert _check(ichlite, node)[0] == 1
+
+
+def test_verify_audit_makes_no_database(ichlite, node):
+    (node / "store" / TABLES).unlink()
+    done = ichlite("node", "verify-audit", node)
+    assert (done.exit_code, "is missing" in done.err) == (1, True)
+    assert not (node / "store" / TABLES).exists()
+
+
+def test_hooks_are_called_without_a_notice(ichlite, node):
+    with http_peer() as peer:
+        hook = f'[[webhook]]\nname = "a"\nurl = "{peer.url}"\nsecret = "whsec_{"A" * 32}"\n'
+        mail = '[email]\nhost = "127.0.0.1"\nport = 1\nsender = "a@b"\nto = ["c@d"]\n'
+        (node / FILE).write_text(f"[store]\nreserve_bytes = 0\n{hook}{mail}")
+        code, found = _check(ichlite, node)
+        assert peer.posts == []
+    assert code == 1
+    assert found["webhook a"]["ok"]
+    assert "does not take mail" in found["mail server 127.0.0.1"]["says"]
+
+
+def test_users_are_added_and_removed(ichlite, node, monkeypatch):
+    monkeypatch.setattr("sys.stdin", StringIO("a good password\n"))
+    assert ichlite("node", "add-user", node, "anna", "--password-stdin").exit_code == 0
+    assert ichlite("node", "remove-user", node, "anna").out == "Removed anna\n"
+    gone = ichlite("node", "remove-user", node, "anna")
+    assert (gone.exit_code, "unknown user" in gone.err) == (2, True)

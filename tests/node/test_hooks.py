@@ -10,7 +10,7 @@ import socketserver
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from email import message_from_bytes
 from pathlib import Path
 
@@ -19,9 +19,10 @@ import pytest
 from tests.node.peers_of_tests import QUICK, http_peer, make_reading
 
 from ichlite.errors import UsageError
+from ichlite.node import http_post
 from ichlite.node.database import Database
 from ichlite.node.hooks import hook_names, hook_senders
-from ichlite.node.outbox import Outbox
+from ichlite.node.outbox import Outbox, Unreachable
 from ichlite.node.settings import EmailSettings, Settings, WebhookSettings, read_settings
 from ichlite.node.store import FileStore
 
@@ -36,12 +37,12 @@ def parts(tmp_path):
     database.close()
 
 
-def _settings(url: str = "", mail_port: int = 0) -> Settings:
+def _settings(url: str = "", mail_port: int = 0, to: tuple[str, ...] = ("on@call",)) -> Settings:
     webhook = (WebhookSettings(name="pager", url=url, secret=SECRET),) if url else ()
     email = None
     if mail_port:
         email = EmailSettings(
-            host="127.0.0.1", port=mail_port, security="none", sender="node@here", to=("on@call",)
+            host="127.0.0.1", port=mail_port, security="none", sender="node@here", to=to
         )
     return Settings(webhook=webhook, email=email, outbox=QUICK)
 
@@ -101,7 +102,9 @@ class _Mail(socketserver.StreamRequestHandler):
         self.wfile.write(b"220 here\r\n")
         while line := self.rfile.readline():
             word = line[:4].upper().strip()
-            if word == b"DATA":
+            if word == b"RCPT" and b"gone" in line:
+                self.wfile.write(b"550 no such box\r\n")
+            elif word == b"DATA":
                 self.wfile.write(b"354 go on\r\n")
                 data = b""
                 while (piece := self.rfile.readline()) != b".\r\n":
@@ -135,6 +138,61 @@ def test_an_e_mail_is_sent_until_it_is_taken(parts):
     assert (message["From"], message["To"]) == ("node@here", "on@call")
     assert message["Subject"] == "ichlite ICHLITE: urgent head CT"
     assert "Research use only" in message.get_payload()
+
+
+def test_a_recipient_who_is_refused_is_tried_again_and_nobody_else(parts):
+    database, _ = parts
+    with mail_server() as server:
+        settings = _settings(mail_port=server.server_address[1], to=("on@call", "gone@call"))
+        _send(parts, settings, sent=1)
+        assert [message_from_bytes(mail)["To"] for mail in server.mails] == ["on@call"]
+    with database.read() as tables:
+        (left,) = tables.execute("SELECT * FROM delivery WHERE state = 'waiting'").fetchall()
+    assert (left["peer"], left["fault"]) == (
+        "e-mail: gone@call", "the mail server refuses it: SMTPRecipientsRefused"
+    )  # fmt: skip
+
+
+def test_an_answer_that_drips_has_a_deadline(parts, monkeypatch):
+    monkeypatch.setattr(http_post, "MOST_SECONDS", 0.5)
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Drip) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        began = time.monotonic()
+        with pytest.raises(Unreachable):
+            http_post.request("POST", f"http://127.0.0.1:{server.server_address[1]}/", b"{}")
+        assert time.monotonic() - began < 10
+        server.shutdown()
+
+
+class _Drip(socketserver.StreamRequestHandler):
+    def handle(self) -> None:
+        with suppress(OSError):
+            for byte in b"HTTP/1.1 200 OK\r\nX: " + b"x" * 300:
+                self.wfile.write(bytes([byte]))
+                time.sleep(0.1)
+
+
+def test_a_fault_of_our_own_is_told_and_tried_again(parts):
+    database, store = parts
+
+    def sends(parcels):
+        raise ZeroDivisionError
+        yield
+
+    outbox = Outbox(database, QUICK, {"webhook: pager": sends})
+    make_reading(database, store, hooks=("webhook: pager",))
+    until = time.monotonic() + 10
+    while not _count(database, "waiting") or not _fault(database):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    outbox.close()
+    assert _fault(database) == "a fault in sending: ZeroDivisionError"
+
+
+def _fault(database: Database) -> str:
+    with database.read() as tables:
+        return str(tables.execute("SELECT fault FROM delivery").fetchone()[0])
 
 
 def test_a_mail_server_that_is_away_holds_up_no_webhook(parts):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -204,3 +205,12 @@ def test_a_known_protocol_is_complete_when_its_sender_leaves(parts, tmp_path):
     assert _rows(database, "SELECT due_at FROM study")[0]["due_at"] > 0
     intake.sender_left("CT1", [study])
     assert _rows(database, "SELECT due_at FROM study")[0]["due_at"] == 0
+
+
+def test_a_clock_that_was_set_back_delays_no_study(parts, tmp_path):
+    database, _, intake = parts
+    intake.take([_slice(tmp_path)], "CT1")
+    (due_at,) = [row["due_at"] for row in _rows(database, "SELECT due_at FROM study")]
+    queue = partial(studies.queue_due, longest_s=60.0)
+    assert database.write(lambda tables: queue(tables, due_at - 59)) == 0
+    assert database.write(lambda tables: queue(tables, due_at - 61)) == 1

@@ -258,8 +258,14 @@ def test_two_hours_without_a_peer_are_survived(parts):
 def test_a_peer_that_is_configured_no_more_leaves_dead_letters(parts):
     database, store = parts
     make_reading(database, store, (NOWHERE,), objects=1)
-    _outbox(parts).close()
+    database.write(lambda tables: deliveries.bury_unknown(tables, ()))
     assert _states(database, "nowhere") == ["dead"]
+    retried = database.write(
+        lambda tables: deliveries.retry_dead(tables, time.time(), "ann", among=("pacs",))
+    )
+    assert (retried, _states(database, "nowhere")) == (0, ["dead"])
+    assert database.write(lambda tables: deliveries.discard_dead(tables, "ann", "nowhere")) == 1
+    assert _states(database, "nowhere") == []
 
 
 def test_what_is_due_goes_out_before_the_node_ends(parts):

@@ -41,6 +41,17 @@ def test_a_node_is_not_made_twice(tmp_path):
             for one in (".", "..", "store", "store/in")
         ),
         ("[study]\nquiet_s = 0", "quiet_s"),
+        ('[dicom]\ntls_certificate = "a.pem"', "only one of tls_certificate and tls_key"),
+        ('[dicom]\ntls_authorities = "a.pem"', "nothing would be encrypted"),
+        ('[[peer]]\nname = "a"\nhost = "b"\ntls_authorities = "c"', "neither tls nor an https"),
+        ('[[peer]]\nname = "a"\nstow_url = "http://[b/x"', "no address"),
+        ('[[peer]]\nname = "a"\nstow_url = "http://b:99999/x"', "no address"),
+        (f'[[webhook]]\nname = "a"\nurl = "http://b"\nsecret = "whsec_{"A" * 33}"', "no base64"),
+        ('[email]\nhost = "a"\nsender = "a@b"\nto = ["c;d@e"]', "e-mail address"),
+        ('[email]\nhost = "a"\nsender = "a@b"\nto = ["c@d"]\npassword = "e"', "only one of user"),
+        ('[email]\nhost = "a"\nsender = "a@b"\nto = ["c@d", "c@d"]', "alike"),
+        ('[[source]]\naet = "A"\n[[source]]\naet = "A "', "two sources alike"),
+        ('[[watch]]\nfolder = "/a/in"\n[[watch]]\nfolder = "/b/in"', "two watched folders alike"),
         ("[dicom", "not valid"),
     ],
 )
@@ -79,3 +90,22 @@ def test_a_sender_may_have_a_quiet_time_of_its_own(tmp_path):
     (tmp_path / "node.toml").write_text('[[source]]\naet = "CT1"\nquiet_s = 7')
     read = read_settings(tmp_path)
     assert (read.quiet_s("CT1"), read.quiet_s("CT2")) == (7, 60)
+
+
+def test_files_are_found_from_the_folder_of_the_settings(tmp_path):
+    (tmp_path / "node.toml").write_text(
+        '[dicom]\ntls_certificate = "pki/a.pem"\ntls_key = "/etc/b.pem"\n'
+        '[[webhook]]\nname = "a"\nurl = "https://b"\nauthorities = "c.pem"\n'
+        f'secret = "whsec_{"A" * 32}"\n[read]\nbundle = "d"'
+    )
+    found = read_settings(tmp_path)
+    assert found.dicom.tls_certificate == str(tmp_path / "pki/a.pem")
+    assert found.dicom.tls_key == "/etc/b.pem"
+    assert found.webhook[0].authorities == str(tmp_path / "c.pem")
+    assert found.read.bundle == str(tmp_path / "d")
+
+
+def test_settings_that_are_no_utf_8_are_refused_in_a_line(tmp_path):
+    (tmp_path / "node.toml").write_bytes('[dicom]\naet = "ü"'.encode("latin-1"))
+    with pytest.raises(UsageError, match="UTF-8"):
+        read_settings(tmp_path)

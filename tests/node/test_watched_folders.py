@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -189,3 +189,59 @@ def test_a_file_that_cannot_be_taken_holds_up_no_other(parts, tmp_path, monkeypa
     write_head_series(folder, 3)
     _until_empty(folder, "IM0000")
     assert len(_rows(database)) == 2
+
+
+def test_a_refused_file_of_any_name_holds_up_no_other(parts):
+    database, folder, _ = parts
+    long = folder / f"{'n' * 250}.dcm"
+    for _ in range(2):
+        long.write_text("x")
+        _until(lambda: not long.exists())
+    write_head_series(folder / "zz", 1)
+    _until(lambda: len(_rows(database)) == 1)
+    assert len(list((folder / "refused").iterdir())) == 4
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_what_stands_in_the_place_of_refused_is_left_alone(parts, tmp_path, link):
+    database, folder, _ = parts
+    if link:
+        (tmp_path / "elsewhere").mkdir()
+        (folder / "refused").symlink_to(tmp_path / "elsewhere")
+    else:
+        (folder / "refused").write_text("a file")
+    (folder / "a.txt").write_text("junk")
+    write_head_series(folder / "zz", 1)
+    _until(lambda: len(_rows(database)) == 1)
+    time.sleep(3 * SETTLE_S)
+    assert (folder / "a.txt").exists()
+    assert not any((tmp_path / "elsewhere").glob("*"))
+
+
+def test_what_cannot_be_removed_is_taken_once(parts, monkeypatch, capsys):
+    database, folder, watched = parts
+    taken = []
+    real = watched._intake.take
+    monkeypatch.setattr(watched._intake, "take", lambda *a, **n: (taken.append(1), real(*a, **n)))
+
+    unlink = os.unlink
+
+    def not_allowed(path: str, *, dir_fd: int | None = None) -> None:
+        if dir_fd is not None:
+            raise PermissionError(1, "Operation not permitted")
+        unlink(path)
+
+    monkeypatch.setattr("ichlite.node.watched_folders.os.unlink", not_allowed)
+    write_head_series(folder / "a", 1)
+    _until(lambda: len(_rows(database)) == 1)
+    time.sleep(6 * SETTLE_S)
+    monkeypatch.undo()
+    assert len(taken) == 1
+    assert "file not removed" in capsys.readouterr().err
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    until = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.05)

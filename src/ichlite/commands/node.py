@@ -121,6 +121,26 @@ def add_user(
     sys.stdout.write(f"{'Added' if new else 'Changed'} {name}, {role}\n")
 
 
+@node.command(
+    "remove-user", cls=PanelCommand, epilog="Example: ichlite node remove-user /srv/ichlite anna"
+)
+def remove_user(
+    folder: Folder,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the user.")],
+) -> None:
+    """Remove a user of the page, and end their sessions."""
+    from ichlite.node.run import open_database
+    from ichlite.node.settings import read_settings
+    from ichlite.node.web.users import remove_user as remove
+
+    database = open_database(folder, read_settings(folder))
+    try:
+        database.write(lambda tables: remove(tables, name))
+    finally:
+        database.close()
+    sys.stdout.write(f"Removed {name}\n")
+
+
 @node.command(cls=PanelCommand, epilog="Example: ichlite node status /srv/ichlite --json")
 def status(folder: Folder, as_json: PlainJson = False) -> None:
     """Show whether the node runs, and where each study stands."""
@@ -167,15 +187,12 @@ def verify_audit(
     from ichlite.commands.console import print_json
     from ichlite.errors import StoreError
     from ichlite.node import audit
-    from ichlite.node.run import open_database
+    from ichlite.node.database import only_looked_at
+    from ichlite.node.run import store_folder
     from ichlite.node.settings import read_settings
 
-    database = open_database(folder, read_settings(folder))
-    try:
-        with database.read() as tables:
-            found = audit.verify(tables, known_hash or audit.START)
-    finally:
-        database.close()
+    with only_looked_at(store_folder(folder, read_settings(folder))) as tables:
+        found = audit.verify(tables, known_hash or audit.START)
     if as_json:
         print_json(
             {
@@ -319,22 +336,56 @@ def retry(
     from ichlite.commands.console import print_json
     from ichlite.errors import UnknownName
     from ichlite.node.deliveries import retry_dead
-    from ichlite.node.hooks import hook_names
+    from ichlite.node.hooks import target_names
     from ichlite.node.run import open_database
     from ichlite.node.settings import read_settings
 
     settings = read_settings(folder)
+    names = sorted(target_names(settings))
+    if peer is not None and peer not in names:
+        raise UnknownName("peer or hook of node.toml", peer, names)
     database = open_database(folder, settings)
     try:
-        with database.read() as tables:
-            once = {row[0] for row in tables.execute("SELECT DISTINCT peer FROM delivery")}
-        names = {*(one.name for one in settings.peer), *hook_names(settings), *once}
-        if peer is not None and peer not in names:
-            raise UnknownName("peer or hook", peer, sorted(names))
-        count = database.write(lambda tables: retry_dead(tables, time.time(), "command", peer))
+        count = database.write(
+            lambda tables: retry_dead(tables, time.time(), "command", peer, among=names)
+        )
     finally:
         database.close()
     if as_json:
         print_json({"retried": count})
     else:
         sys.stdout.write(f"{count} will be tried again\n")
+
+
+@node.command(cls=PanelCommand, epilog="Example: ichlite node discard /srv/ichlite --peer old-pacs")
+def discard(
+    folder: Folder,
+    peer: Annotated[
+        str, typer.Option(metavar="NAME", help="Peer or hook, also one that node.toml had once.")
+    ],
+    as_json: PlainJson = False,
+) -> None:
+    """Forget what could not be sent to a peer, so that retention may delete its studies."""
+    from ichlite.commands.console import print_json
+    from ichlite.errors import UsageError
+    from ichlite.node.deliveries import discard_dead
+    from ichlite.node.run import open_database
+    from ichlite.node.settings import read_settings
+
+    database = open_database(folder, read_settings(folder))
+    try:
+        with database.read() as tables:
+            query = "SELECT DISTINCT peer FROM delivery WHERE state = 'dead' ORDER BY peer"
+            names = [row[0] for row in tables.execute(query)]
+        if peer not in names:
+            raise UsageError(
+                f"nothing that was to be sent to {peer} was given up",
+                found=f"given up for {', '.join(names) or 'nobody'}",
+            )
+        count = database.write(lambda tables: discard_dead(tables, "command", peer))
+    finally:
+        database.close()
+    if as_json:
+        print_json({"discarded": count})
+    else:
+        sys.stdout.write(f"{count} will not be sent\n")

@@ -56,15 +56,25 @@ def verify(connection: sqlite3.Connection, known_hash: str = START) -> AuditChec
         known_hash: Hash of a row that the log held earlier; by default none is known.
     """
     before, count, known = START, 0, known_hash == START
-    for *row, said in connection.execute(
+    rows = connection.execute(
         "SELECT number, at, actor, action, details, hash FROM audit ORDER BY number"
-    ):
+    )
+    while True:
+        try:
+            found = next(rows, None)
+            if found is None:
+                break
+            *row, said = found
+            follows = row[0] == count + 1 and said == _hash(before, tuple(row))
+        except (sqlite3.Error, TypeError):  # a value that is no text, or not UTF-8
+            follows = False
+        if not follows:
+            return AuditCheck(count + 1, before, broken_at=count + 1, known=known)
         count += 1
-        if row[0] != count or said != _hash(before, tuple(row)):
-            return AuditCheck(count, before, broken_at=count, known=known)
         before = said
         known = known or said == known_hash
-    return AuditCheck(count, before, None, known)
+    emptied = not count and connection.execute("SELECT 1 FROM study LIMIT 1").fetchone()
+    return AuditCheck(count, before, 1 if emptied else None, known)
 
 
 def last_row(connection: sqlite3.Connection) -> tuple[int, str]:

@@ -12,7 +12,7 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import msgspec
@@ -142,9 +142,13 @@ def restore(backup: Path, folder: Path, *, advance: Advance = lambda _: None) ->
     if outside and place.exists() and any(place.iterdir()):
         raise StoreError(f"{place} is not empty", remedy="move that store away first")
     try:
-        with replacing_folder(folder) as part:
+        with ExitStack() as folders:
+            part = folders.enter_context(replacing_folder(folder))
             part.chmod(0o700)
-            store = place if outside else part / place.relative_to(folder)
+            if outside:
+                store = folders.enter_context(_filled_or_empty(place))
+            else:
+                store = part / place.relative_to(folder)
             for below, digest in manifest.files.items():
                 to = part / below if below == SETTINGS else store / below
                 if ".." in Path(below).parts or Path(below).is_absolute():
@@ -163,6 +167,21 @@ def restore(backup: Path, folder: Path, *, advance: Advance = lambda _: None) ->
             f"the backup cannot be restored: {error.strerror}", found=error.filename or folder
         ) from None
     return manifest
+
+
+@contextmanager
+def _filled_or_empty(folder: Path) -> Iterator[Path]:
+    """Yield an empty folder, which may be a mount, to fill; empty it again if that fails."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield folder
+    except BaseException:
+        for one in folder.iterdir():
+            if one.is_dir():
+                shutil.rmtree(one, ignore_errors=True)
+            else:
+                one.unlink()
+        raise
 
 
 _RESULTS = "SELECT folder FROM reading WHERE folder IS NOT NULL"

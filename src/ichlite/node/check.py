@@ -4,25 +4,34 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sqlite3
+import ssl
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import msgspec
 
-from ichlite.errors import IchliteError
+from ichlite.errors import IchliteError, StoreError
 from ichlite.node import audit
-from ichlite.node.database import FILE as TABLES
+from ichlite.node.database import only_looked_at
+from ichlite.node.dicom_server import tls_context
+from ichlite.node.hooks import mail_server
+from ichlite.node.http_post import connect
 from ichlite.node.outbox import Unreachable
 from ichlite.node.peers import echo
 from ichlite.node.run import is_running, model_of, store_folder
-from ichlite.node.settings import Settings, read_settings
+from ichlite.node.settings import FILE as SETTINGS
+from ichlite.node.settings import DicomSettings, EmailSettings, Settings, read_settings
 from ichlite.node.store import RESULTS, FileStore
 from ichlite.node.study_child import DOCUMENT
+from ichlite.node.watched_folders import REFUSED
 
 _CONFINE = """
 import json, sys
@@ -31,6 +40,8 @@ from ichlite.node.sandbox import confine
 json.dump(confine(Path(sys.argv[1]), 1024, 60), sys.stdout)
 """
 _CONFINE_SECONDS = 60
+_DAY_S, _LEAST_DAYS = 86_400, 30
+"""Days that a certificate should still be valid for."""
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -71,28 +82,72 @@ def check_node(folder: Path, advance: Advance = lambda _: None) -> Iterator[Find
     yield _space(place, settings)
     yield _bundle(settings)
     yield _confinement()
+    yield _secrets(folder, settings)
+    if settings.dicom.tls_certificate is not None:
+        yield _certificate(settings.dicom)
     for watch in settings.watch:
-        watched = folder / watch.folder
-        there = watched.is_dir()
-        words = "is there" if there else "is not there; is its share mounted?"
-        yield Finding(f"watched folder {watched}", ok=there, says=words)
-    for peer in settings.peer:
+        yield _watched(folder / watch.folder)
+    yield from _targets(settings)
+
+
+def _secrets(folder: Path, settings: Settings) -> Finding:
+    """Look whether files with secrets can be read by other users of this machine."""
+    files = [folder / SETTINGS, *([Path(settings.dicom.tls_key)] if settings.dicom.tls_key else [])]
+    open_to_all = [str(one) for one in files if one.exists() and one.stat().st_mode & 0o077]
+    words = f"other users can read {', '.join(open_to_all)}" if open_to_all else "readable by one"
+    return Finding("files with secrets", ok=not open_to_all, says=words, must=False)
+
+
+def _certificate(dicom: DicomSettings) -> Finding:
+    """Load the certificate of the DICOM port, and look how long it is valid."""
+    name = "TLS certificate"
+    try:
+        tls_context(dicom)
+        shown: Any = ssl._ssl._test_decode_cert(dicom.tls_certificate)  # type: ignore[attr-defined]
+        days = (ssl.cert_time_to_seconds(shown["notAfter"]) - time.time()) / _DAY_S
+    except (IchliteError, OSError, ValueError) as error:
+        return Finding(name, ok=False, says=str(error))
+    if days < 0:
+        return Finding(name, ok=False, says=f"expired on {shown['notAfter']}")
+    words = f"valid until {shown['notAfter']}"
+    return Finding(name, ok=days > _LEAST_DAYS, says=words, must=False)
+
+
+def _watched(folder: Path) -> Finding:
+    name = f"watched folder {folder}"
+    if not folder.is_dir():
+        return Finding(name, ok=False, says="is not there; is its share mounted?")
+    for one in (folder, folder / REFUSED):
+        if one.exists() and not (one.is_dir() and os.access(one, os.W_OK | os.X_OK)):
+            return Finding(name, ok=False, says=f"files cannot be moved: {one} is not writable")
+    return Finding(name, ok=True, says="is there")
+
+
+def _targets(settings: Settings) -> Iterator[Finding]:
+    """Call each peer, web service and mail server, and send nothing."""
+
+    def greet(email: EmailSettings) -> None:
+        with mail_server(email):
+            pass
+
+    calls: list[tuple[str, Callable[[], None]]] = [
+        *((f"peer {peer.name}", partial(echo, peer, settings.dicom)) for peer in settings.peer),
+        *((f"webhook {hook.name}", partial(connect, hook.url, authorities=hook.authorities))
+          for hook in settings.webhook),
+        *([(f"mail server {settings.email.host}", partial(greet, settings.email))]
+          if settings.email else []),
+    ]  # fmt: skip
+    for name, call in calls:
         try:
-            echo(peer, settings.dicom)
-            yield Finding(f"peer {peer.name}", ok=True, says="answers")
+            call()
+            yield Finding(name, ok=True, says="answers")
         except Unreachable as error:
-            yield Finding(f"peer {peer.name}", ok=False, says=str(error))
+            yield Finding(name, ok=False, says=str(error))
 
 
 def _tables(place: Path, advance: Advance) -> Iterator[Finding]:
-    path = place / TABLES
-    if not path.exists():
-        yield Finding("database", ok=False, says=f"{path} is missing")
-        return
     try:
-        uri = f"{path.resolve().as_uri()}?mode=ro"
-        with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as tables:
-            tables.row_factory = sqlite3.Row
+        with only_looked_at(place) as tables:
             yield _integrity(tables)
             log = audit.verify(tables)
             words = f"{log.rows} rows, each follows; last hash {log.last_hash}"
@@ -101,7 +156,7 @@ def _tables(place: Path, advance: Advance) -> Iterator[Finding]:
             yield Finding("audit log", ok=log.broken_at is None, says=words)
             yield _instances(tables, place, advance)
             yield _results(tables, place)
-    except sqlite3.DatabaseError as error:
+    except StoreError as error:
         yield Finding("database", ok=False, says=str(error))
 
 
@@ -131,6 +186,7 @@ def _instances(tables: sqlite3.Connection, place: Path, advance: Advance) -> Fin
         if row is not None:  # else its study was deleted meanwhile
             wrong.append(digest)
     known = set(digests)
+    known.update(Path(row[0]).stem for row in tables.execute("SELECT path FROM doomed"))
     unnamed = sum(1 for path in store.instance_files() if path.stem not in known)
     if wrong:
         words = f"{len(wrong)} of {count} files are missing or damaged, the first {wrong[0]}"

@@ -95,6 +95,28 @@ class Database:
         connection.close()
 
 
+@contextmanager
+def only_looked_at(folder: Path) -> Iterator[sqlite3.Connection]:
+    """Provide a connection to a node's database that changes nothing, not even an old schema.
+
+    Args:
+        folder: Folder of the store.
+
+    Raises:
+        StoreError: The database is missing or damaged.
+    """
+    path = folder / FILE
+    if not path.exists():
+        raise StoreError(f"{path} is missing", remedy="restore a backup: ichlite node restore")
+    try:
+        uri = f"{path.resolve().as_uri()}?mode=ro"
+        with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as tables:
+            tables.row_factory = sqlite3.Row
+            yield tables
+    except sqlite3.DatabaseError as error:
+        raise StoreError(f"{path} is damaged", found=error) from None
+
+
 def _commit_group(
     connection: sqlite3.Connection, group: list[tuple[Work[Any], Future[Any]]]
 ) -> None:

@@ -6,6 +6,7 @@ version, or dead: tried for days without success; then a person may have it trie
 
 from __future__ import annotations
 
+import json
 import random
 import sqlite3
 from collections.abc import Iterable
@@ -195,6 +196,8 @@ def retry_dead(
     actor: str,
     target: str | None = None,
     delivery: int | None = None,
+    *,
+    among: Iterable[str] | None = None,
 ) -> int:
     """Queue deliveries that were given up to be tried again now, and return their number.
 
@@ -204,22 +207,45 @@ def retry_dead(
         actor: Who asked for it, for the audit log.
         target: Name of a peer or hook to limit this to; None for all.
         delivery: Number of a single delivery to limit this to; None for all.
+        among: Names of all peers and hooks in the settings: what was meant for others stays given
+            up, as nobody would send it. None for all.
     """
+    names = None if among is None else json.dumps(sorted(among))
     # What else waits for such a target would hold them up: it is tried now, too.
     tables.execute(
         "UPDATE delivery SET next_at = ?1 WHERE state = 'waiting' AND NOT refused AND peer IN "
         "(SELECT peer FROM delivery WHERE state = 'dead' AND (?2 IS NULL OR peer = ?2) "
-        "AND (?3 IS NULL OR id = ?3))",
-        (now, target, delivery),
+        "AND (?3 IS NULL OR id = ?3) "
+        "AND (?4 IS NULL OR peer IN (SELECT value FROM json_each(?4))))",
+        (now, target, delivery, names),
     )
     count = tables.execute(
         "UPDATE delivery SET state = 'waiting', attempts = 0, waited_s = 0, refused = 0, "
         "next_at = ?1, tried_at = ?1 WHERE state = 'dead' AND (?2 IS NULL OR peer = ?2) "
-        "AND (?3 IS NULL OR id = ?3)",
-        (now, target, delivery),
+        "AND (?3 IS NULL OR id = ?3) "
+        "AND (?4 IS NULL OR peer IN (SELECT value FROM json_each(?4)))",
+        (now, target, delivery, names),
     ).rowcount
     if count:
         audit.append(tables, actor, "outbox.retried", peer=target, count=count)
+    return count
+
+
+def discard_dead(tables: sqlite3.Connection, actor: str, target: str) -> int:
+    """Forget deliveries to a target that were given up, and return their number.
+
+    They are then no reason any more to keep their studies beyond the retention period.
+
+    Args:
+        tables: Writing connection to the node's database.
+        actor: Who asked for it, for the audit log.
+        target: Name of the peer or hook.
+    """
+    count = tables.execute(
+        "DELETE FROM delivery WHERE state = 'dead' AND peer = ?", (target,)
+    ).rowcount
+    if count:
+        audit.append(tables, actor, "outbox.discarded", peer=target, count=count)
     return count
 
 

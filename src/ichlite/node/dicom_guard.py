@@ -230,14 +230,21 @@ class GuardedHandler(RequestHandler):
     def handle(self) -> None:
         """Do the handshake of TLS, if there is one, and start the association."""
         context = self.server.tls
-        if context is not None:
+        if context is None:
+            super().handle()
+            return
+        try:
             self.request.settimeout(PDU_SECONDS)
             try:
                 self.request = context.wrap_socket(self.request, server_side=True)
-            except OSError:
+            except OSError as error:
                 self.request.close()
+                why = getattr(error, "reason", None) or type(error).__name__
+                self.server.say_refused(self.client_address[0], f"no TLS: {why}")
                 return
-        super().handle()
+            super().handle()
+        finally:
+            self.server.handshake_ended()
 
     def _create_association(self) -> Association:
         association = super()._create_association()
@@ -267,7 +274,9 @@ class GuardedServer(ThreadedAssociationServer):
         self.settings = settings
         self.store = store
         self._networks = networks(settings.allow_hosts)
-        self._refused = refused
+        self.say_refused = refused
+        self._handshakes = 0
+        self._counting = threading.Lock()
         names["request_handler"] = GuardedHandler
         super().__init__(*args, **names)
         self.tls, self.ssl_context = self.ssl_context, None
@@ -278,12 +287,29 @@ class GuardedServer(ThreadedAssociationServer):
         del request
         host = client_address[0]
         if self._networks and not any(ip_address(host) in one for one in self._networks):
-            self._refused(host, "its address is not in allow_hosts")
+            self.say_refused(host, "its address is not in allow_hosts")
             return False
-        if len(self.active_associations) >= self.settings.max_associations + SPARE_CONNECTIONS:
-            self._refused(host, "too many connections")
-            return False
-        return True
+        most = self.settings.max_associations + SPARE_CONNECTIONS
+        with self._counting:
+            room = len(self.active_associations) + self._handshakes < most
+            self._handshakes += room and self.tls is not None
+        if not room:
+            self.say_refused(host, "too many connections")
+        return room
+
+    def handshake_ended(self) -> None:
+        """Count a connection no more as one whose handshake of TLS is not done."""
+        with self._counting:
+            self._handshakes -= 1
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Handle a connection in a thread of its own."""
+        try:
+            super().process_request(request, client_address)
+        except RuntimeError:  # no thread can be started
+            if self.tls is not None:
+                self.handshake_ended()
+            raise
 
     def service_actions(self) -> None:
         """Do nothing: the base class would collect all garbage every twelve seconds.

@@ -27,7 +27,7 @@ from ichlite.node.database import Database
 from ichlite.node.dicom_guard import GuardedServer
 from ichlite.node.dicom_stores import StoreRequest
 from ichlite.node.intake import Intake, Mismatch, complete_now
-from ichlite.node.settings import DicomSettings
+from ichlite.node.settings import DicomSettings, load_own_certificate
 from ichlite.node.store import NoSpace
 
 if TYPE_CHECKING:
@@ -232,14 +232,18 @@ def tls_context(settings: DicomSettings) -> ssl.SSLContext | None:
     if settings.tls_certificate is None:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    names = (settings.tls_certificate, settings.tls_key, settings.tls_authorities)
     try:
-        context.load_cert_chain(settings.tls_certificate, settings.tls_key)
+        load_own_certificate(context, settings)
         if settings.tls_authorities is not None:
             context.load_verify_locations(settings.tls_authorities)
             context.verify_mode = ssl.CERT_REQUIRED
     except OSError as error:
         raise IchliteError(
-            f"the certificate of the DICOM port cannot be used: {error.strerror or error}"
+            f"the certificate of the DICOM port cannot be used: {error.strerror or error}",
+            found=", ".join(one for one in names if one is not None),
+            expected="PEM files that can be read, the key without a pass phrase, and of that "
+            "certificate",
         ) from None
     return context
 

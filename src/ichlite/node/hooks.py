@@ -32,17 +32,24 @@ _SMTP_SECONDS = 30
 def hook_names(settings: Settings) -> tuple[str, ...]:
     """Return the names under which notices are queued for webhooks and e-mail.
 
-    They contain a colon, so that no peer can have the same name.
+    They contain a colon, so that no peer can have the same name. Each recipient of e-mail is a
+    target of its own: one whom the mail server refuses is tried again, and nobody else.
     """
     names = tuple(_webhook_name(hook) for hook in settings.webhook)
-    return (*names, *([f"{EMAIL}: {settings.email.host}"] if settings.email else []))
+    recipients = settings.email.to if settings.email is not None else ()
+    return (*names, *(f"{EMAIL}: {address}" for address in recipients))
+
+
+def target_names(settings: Settings) -> tuple[str, ...]:
+    """Return the names of everything that results or notices are sent to: peers and hooks."""
+    return (*(peer.name for peer in settings.peer), *hook_names(settings))
 
 
 def hook_senders(settings: Settings) -> dict[str, Send]:
     """Return the function that sends notices to each webhook and e-mail target, by target name."""
     senders: list[Send] = [_webhook_sender(hook, settings) for hook in settings.webhook]
     if settings.email is not None:
-        senders.append(_email_sender(settings.email, settings))
+        senders += [_email_sender(settings.email, to, settings) for to in settings.email.to]
     return dict(zip(hook_names(settings), senders, strict=True))
 
 
@@ -110,12 +117,12 @@ def _webhook_sender(hook: WebhookSettings, settings: Settings) -> Send:
     return send
 
 
-def _email_sender(email: EmailSettings, settings: Settings) -> Send:
+def _email_sender(email: EmailSettings, to: str, settings: Settings) -> Send:
     def send(parcels: tuple[Parcel, ...]) -> Answers:
-        with _mail_server(email) as server:
+        with mail_server(email) as server:
             for parcel in parcels:
                 try:
-                    server.send_message(_message(parcel, email, settings))
+                    server.send_message(_message(parcel, email, to, settings))
                 except smtplib.SMTPServerDisconnected:
                     raise Unreachable(f"{email.host} closed the connection") from None
                 except smtplib.SMTPResponseException as error:
@@ -131,10 +138,15 @@ def _email_sender(email: EmailSettings, settings: Settings) -> Send:
 
 
 @contextmanager
-def _mail_server(email: EmailSettings) -> Iterator[smtplib.SMTP]:
+def mail_server(email: EmailSettings) -> Iterator[smtplib.SMTP]:
+    """Provide a connection to the mail server, encrypted and logged in as the settings say.
+
+    Raises:
+        Unreachable: It cannot be connected to, or refuses encryption or login.
+    """
     server: smtplib.SMTP | None = None
     try:
-        context = ssl.create_default_context()
+        context = ssl.create_default_context(cafile=email.authorities)
         if email.security == "tls":
             server = smtplib.SMTP_SSL(
                 email.host, email.port, timeout=_SMTP_SECONDS, context=context
@@ -148,7 +160,8 @@ def _mail_server(email: EmailSettings) -> Iterator[smtplib.SMTP]:
     except (OSError, smtplib.SMTPException) as error:
         if server is not None:
             server.close()
-        raise Unreachable(f"{email.host} does not take mail: {type(error).__name__}") from None
+        why = getattr(error, "verify_message", "") or type(error).__name__
+        raise Unreachable(f"{email.host} does not take mail: {why}") from None
     try:
         yield server
     finally:
@@ -157,12 +170,12 @@ def _mail_server(email: EmailSettings) -> Iterator[smtplib.SMTP]:
         server.close()
 
 
-def _message(parcel: Parcel, email: EmailSettings, settings: Settings) -> EmailMessage:
+def _message(parcel: Parcel, email: EmailSettings, to: str, settings: Settings) -> EmailMessage:
     said = notice(parcel, settings)
     message = EmailMessage()
     message["Subject"] = f"ichlite {said['node']}: urgent head CT"
     message["From"] = email.sender
-    message["To"] = ", ".join(email.to)
+    message["To"] = to
     message["Message-ID"] = f"<{said['id']}@ichlite>"
     message["Date"] = datetime.fromtimestamp(parcel.finished_at, UTC)
     message["Auto-Submitted"] = "auto-generated"

@@ -28,9 +28,9 @@ _TAGS = {
     "RequestedProcedurePriority": 0x00401003,
 }
 _WANTED = frozenset(_TAGS.values())
-_UID = re.compile(r"[0-9.]{1,64}")
+_UID = re.compile(r"\.{0,63}[0-9][0-9.]*")
 _PRIORITIES = {"STAT": 2, "HIGH": 1}
-_LONGEST_TEXT = 200
+_LONGEST_TEXT, _LONGEST_UID = 200, 64
 _DIRECTORY = "1.2.840.10008.1.3.10"
 
 
@@ -81,7 +81,7 @@ def read_instance_header(path: Path) -> InstanceHeader:
     def uid(keyword: str) -> str:
         raw = values.get(_TAGS[keyword], b"").rstrip(b"\0 ")
         text = raw.decode("latin-1")
-        if not _UID.fullmatch(text):
+        if len(text) > _LONGEST_UID or not _UID.fullmatch(text):
             what = elements.fault or f"{keyword} is no UID"
             raise UnreadableFile(what, found=repr(text[:80]), expected="1 to 64 digits and dots")
         return text

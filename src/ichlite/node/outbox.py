@@ -55,7 +55,6 @@ class Outbox:
         self._database = database
         self._settings = settings
         self._until = float("inf")
-        database.write(lambda tables: deliveries.bury_unknown(tables, targets))
         self._threads = [
             Repeated(
                 f"outbox to {name}",
@@ -90,6 +89,9 @@ class Outbox:
                         return
         except Unreachable as error:
             self._failed(left, str(error), refused=False)
+        except Exception as error:
+            self._failed(left, f"a fault in sending: {type(error).__name__}", refused=False)
+            raise
 
     def _note(self, parcel: Parcel, refusal: str | None) -> None:
         if refusal is None:

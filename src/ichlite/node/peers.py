@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import socket
 import ssl
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from ichlite.errors import UnreadableFile
 from ichlite.node.deliveries import Parcel
 from ichlite.node.http_post import Answer, request
 from ichlite.node.outbox import Answers, Send, Unreachable
-from ichlite.node.settings import DicomSettings, PeerSettings
+from ichlite.node.settings import DicomSettings, PeerSettings, load_own_certificate
 
 DUPLICATE = 0x0111
 """C-STORE status of a peer that already has the instance, which counts as sent."""
@@ -31,6 +32,12 @@ PROCESSING_FAILURE = 0x0110
 """DICOM status used for a failure for which no reason was given."""
 ACSE_SECONDS, DIMSE_SECONDS = 10, 60
 _MOST_CONTEXTS = 128
+_ALERT_SECONDS = 2.0
+"""Time in which a server of TLS 1.3 says that it wants another certificate."""
+
+
+class ThisNode(PeerSettings, frozen=True):
+    """This node as a peer of itself: its certificate is known, whatever name it was made for."""
 
 
 def peer_sender(peer: PeerSettings, dicom: DicomSettings, results: Path) -> Send:
@@ -142,7 +149,8 @@ def associated(
         why = getattr(primitive, "reason_str", "") if primitive is not None else ""
         raise Unreachable(f"{peer.host} port {peer.port} rejects the association: {why}")
     if not association.is_established:
-        raise Unreachable(f"{peer.host} port {peer.port} does not answer")
+        why = _why_no_tls(peer, dicom) if peer.tls else ""
+        raise Unreachable(f"{peer.host} port {peer.port} {why or 'does not answer'}")
     try:
         yield association
     finally:
@@ -191,11 +199,36 @@ def associate(
     return association
 
 
+def _why_no_tls(peer: PeerSettings, dicom: DicomSettings) -> str:
+    """Return why the handshake of TLS fails, which pynetdicom does not tell; empty if it does not.
+
+    With TLS 1.3 a server that does not like our certificate says so after the handshake.
+    """
+    context = _tls(peer, dicom)
+    try:
+        with (
+            socket.create_connection((peer.host, peer.port), ACSE_SECONDS) as bare,
+            context.wrap_socket(bare, server_hostname=peer.host) as secured,
+        ):
+            secured.settimeout(_ALERT_SECONDS)
+            with suppress(TimeoutError):
+                secured.recv(1)
+    except ssl.SSLCertVerificationError as error:
+        return f"has a certificate that is not trusted: {error.verify_message}"
+    except ssl.SSLError as error:
+        return f"does not agree on TLS: {error.reason or error}"
+    except OSError:
+        return ""
+    return ""
+
+
 def _tls(peer: PeerSettings, dicom: DicomSettings) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=peer.tls_authorities)
-        if dicom.tls_certificate is not None:
-            context.load_cert_chain(dicom.tls_certificate, dicom.tls_key)
+        if isinstance(peer, ThisNode):
+            context.check_hostname = False
+            context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        load_own_certificate(context, dicom)
     except OSError as error:
         raise Unreachable(f"no TLS to {peer.host}: {error.strerror or error}") from None
     return context

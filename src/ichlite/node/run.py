@@ -15,11 +15,11 @@ import structlog
 
 from ichlite.atomic_files import LOCK_FILE, held
 from ichlite.errors import StoreError
-from ichlite.node import audit, studies
+from ichlite.node import audit, deliveries, studies
 from ichlite.node.database import FILE as TABLES
 from ichlite.node.database import Database
 from ichlite.node.dicom_server import DicomServer
-from ichlite.node.hooks import hook_senders
+from ichlite.node.hooks import hook_senders, target_names
 from ichlite.node.intake import Intake
 from ichlite.node.logs import set_up_logs
 from ichlite.node.outbox import Outbox
@@ -134,6 +134,8 @@ def run_node(folder: Path) -> None:
             )
         )  # fmt: skip
         closing.callback(web.close)
+        targets = target_names(settings)
+        database.write(lambda tables: deliveries.bury_unknown(tables, targets))
         database.write(lambda tables: audit.append(tables, "node", "node.started"))
         closing.callback(Repeated("audit log", lambda: _log_audit(database), AUDIT_S).end)
         closing.callback(

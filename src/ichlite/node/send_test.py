@@ -11,8 +11,8 @@ from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
 
 from ichlite.errors import UsageError
-from ichlite.node.peers import echo, send_files
-from ichlite.node.settings import AeTitle, DicomSettings, PeerSettings, read_settings
+from ichlite.node.peers import ThisNode, echo, send_files
+from ichlite.node.settings import AeTitle, DicomSettings, read_settings
 
 AET: AeTitle = "ICHLITE-TEST"
 EVERYWHERE = ("0.0.0.0", "::", "")  # noqa: S104  as it may stand in node.toml
@@ -82,10 +82,10 @@ def send_test(
     return Sent(settings.aet, port, len(files) - len(refused), refused, skipped)
 
 
-def _node_as_peer(settings: DicomSettings, port: int) -> tuple[PeerSettings, DicomSettings]:
+def _node_as_peer(settings: DicomSettings, port: int) -> tuple[ThisNode, DicomSettings]:
     """Return the node as one that is sent to, and a caller whom it lets in."""
     host = "127.0.0.1" if settings.host in EVERYWHERE else settings.host
-    node = PeerSettings(
+    node = ThisNode(
         name="this node", aet=settings.aet, host=host, port=port,
         tls=settings.tls_certificate is not None, tls_authorities=settings.tls_certificate,
     )  # fmt: skip

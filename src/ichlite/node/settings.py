@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import ssl
 import tomllib
+from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path, PurePath
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -13,17 +17,18 @@ from msgspec import Meta
 from ichlite.errors import UsageError
 
 FILE = "node.toml"
+R = TypeVar("R", bound=msgspec.Struct)
 Port = Annotated[int, Meta(ge=0, le=65_535)]
 PositiveSeconds = Annotated[float, Meta(gt=0, le=86_400)]
 
 _AE_TITLE = r"^(?=.*[^ ])[\x20-\x5b\x5d-\x7e]{1,16}$"
-_WEB_ADDRESS = r"^https?://[^/\s]+(/\S*)?$"
-_EMAIL_ADDRESS = r"^[^@\s<>,]+@[^@\s<>,]+$"
+_WEB_ADDRESS = r"^https?://[!-.0-~]+(/[!-~]*)?$"
+_EMAIL_ADDRESS = r"^[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$"
 _PEER_NAME = r"^[^:]{1,64}$"
 _SIGNING_KEY = r"^whsec_[A-Za-z0-9+/]{32,88}={0,2}$"
 _IN_WORDS = {
     _AE_TITLE: "1 to 16 ASCII characters without a backslash, not spaces alone",
-    _WEB_ADDRESS: "an address that begins with http:// or https://",
+    _WEB_ADDRESS: "an address of ASCII characters that begins with http:// or https://",
     _EMAIL_ADDRESS: "an e-mail address",
     _PEER_NAME: "1 to 64 characters without a colon",
     _SIGNING_KEY: "whsec_ and 24 to 64 bytes in base64",
@@ -51,7 +56,7 @@ class DicomSettings(Record, frozen=True):
         max_associations: Largest number of simultaneous associations; further ones are rejected,
             and the sender tries again.
         max_instance_bytes: Largest instance that is accepted, bytes.
-        tls_certificate, tls_key: PEM files; both or none.
+        tls_certificate, tls_key: PEM files, relative to the folder of `node.toml`; both or none.
         tls_authorities: PEM file; senders must then hold a certificate signed by one of these.
     """
 
@@ -180,7 +185,9 @@ class EmailSettings(Record, frozen=True):
         host, port: Host and port of the mail server.
         security: Encryption: `starttls`, `tls`, or `none`.
         user, password: Login for the mail server; both or none.
-        sender, to: Address of the sender, and those of the recipients.
+        sender, to: Address of the sender, and those of the recipients; each gets a message of its
+            own.
+        authorities: PEM file of the authorities to trust in place of the system's.
     """
 
     host: str
@@ -190,13 +197,14 @@ class EmailSettings(Record, frozen=True):
     security: Literal["starttls", "tls", "none"] = "starttls"
     user: str | None = None
     password: str | None = None
+    authorities: str | None = None
 
 
 class ReadSettings(Record, frozen=True):
     """Settings for reading studies with the model.
 
     Attributes:
-        bundle: Folder of the bundle; None for the embedded one.
+        bundle: Folder of the bundle, relative to that of `node.toml`; None for the embedded one.
         operating_point: Name of the operating point whose thresholds decide.
         child_memory_mb, child_seconds: Memory (MiB) and time (seconds) allowed for the process that
             reads one study.
@@ -251,6 +259,26 @@ class Settings(Record, frozen=True):
                 return source.quiet_s
         return self.study.quiet_s
 
+    @property
+    def longest_quiet_s(self) -> float:
+        """Longest quiet time of any sender, seconds."""
+        own = (source.quiet_s for source in self.source)
+        return max(self.study.quiet_s, *(one for one in own if one is not None), 0.0)
+
+
+def load_own_certificate(context: ssl.SSLContext, dicom: DicomSettings) -> None:
+    """Load certificate and key of the node into a TLS context, if its settings name them.
+
+    Raises:
+        OSError: They cannot be read, do not belong together, or the key has a pass phrase.
+    """
+
+    def ask() -> str:
+        raise OSError("the key has a pass phrase, and nobody is there to type it")
+
+    if dicom.tls_certificate is not None:
+        context.load_cert_chain(dicom.tls_certificate, dicom.tls_key, ask)
+
 
 def networks(hosts: tuple[str, ...]) -> tuple[IPv4Network | IPv6Network, ...]:
     """Convert IP addresses and CIDR networks to network objects.
@@ -292,6 +320,8 @@ def read_settings(folder: Path) -> Settings:
             f"{folder} holds no node: {FILE} cannot be read: {error.strerror}",
             remedy=f"make one: ichlite node init {folder}",
         ) from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{path} is not UTF-8", remedy="save it as UTF-8") from None
     try:
         settings = settings_of(text)
     except ValueError as error:
@@ -300,14 +330,67 @@ def read_settings(folder: Path) -> Settings:
     for kind, names in (
         ("peers", [peer.name for peer in settings.peer]),
         ("webhooks", [hook.name for hook in settings.webhook]),
+        ("sources", [source.aet.strip() for source in settings.source]),
+        ("watched folders", [watch.source for watch in settings.watch]),
+        ("recipients of e-mail", list(settings.email.to) if settings.email else []),
     ):
         if len(set(names)) < len(names):
             raise UsageError(f"{path} names two {kind} alike", found=", ".join(names))
     _check_watched(folder, settings)
+    for fault in _faults(settings):
+        raise UsageError(f"{path}: {fault}")
+    return _with_files_of(settings, folder)
+
+
+def _faults(settings: Settings) -> Iterator[str]:
+    """Yield what cannot work, though each value by itself is valid."""
+    dicom = settings.dicom
+    if (dicom.tls_certificate is None) != (dicom.tls_key is None):
+        yield "[dicom] has only one of tls_certificate and tls_key"
+    if dicom.tls_authorities is not None and dicom.tls_certificate is None:
+        yield "[dicom] has tls_authorities but no tls_certificate, so nothing would be encrypted"
     for peer in settings.peer:
         if not peer.host and peer.stow_url is None:
-            raise UsageError(f"{path}: peer {peer.name} has no host", expected="host or stow_url")
-    return settings
+            yield f"peer {peer.name} has no host; it needs host or stow_url"
+        secure = peer.tls or (peer.stow_url or "").startswith("https:")
+        if peer.tls_authorities is not None and not secure:
+            yield f"peer {peer.name} has tls_authorities, but neither tls nor an https address"
+    for name, url in (
+        *((f"peer {peer.name}: stow_url", peer.stow_url) for peer in settings.peer),
+        *((f"webhook {hook.name}: url", hook.url) for hook in settings.webhook),
+    ):
+        try:
+            if url is not None and not (urlsplit(url).hostname and urlsplit(url).port != 0):
+                yield f"{name} is no address: {url}"
+        except ValueError as error:
+            yield f"{name} is no address: {error}"
+    for hook in settings.webhook:
+        try:
+            base64.b64decode(hook.secret.removeprefix("whsec_"), validate=True)
+        except ValueError:
+            yield f"webhook {hook.name}: secret is whsec_ and no base64"
+    email = settings.email
+    if email is not None and (email.user is None) != (email.password is None):
+        yield "[email] has only one of user and password"
+
+
+def _with_files_of(settings: Settings, folder: Path) -> Settings:
+    """Return settings whose files and bundle are found from anywhere: relative to `folder`."""
+
+    def placed(record: R, *names: str) -> R:
+        there = {name: getattr(record, name) for name in names}
+        return msgspec.structs.replace(
+            record, **{name: str(folder / path) for name, path in there.items() if path is not None}
+        )
+
+    return msgspec.structs.replace(
+        settings,
+        dicom=placed(settings.dicom, "tls_certificate", "tls_key", "tls_authorities"),
+        peer=tuple(placed(peer, "tls_authorities") for peer in settings.peer),
+        webhook=tuple(placed(hook, "authorities") for hook in settings.webhook),
+        email=None if settings.email is None else placed(settings.email, "authorities"),
+        read=placed(settings.read, "bundle"),
+    )
 
 
 def _check_watched(folder: Path, settings: Settings) -> None:

@@ -7,6 +7,7 @@ import json
 import sqlite3
 import time
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -71,18 +72,22 @@ class Outcome:
     noise_hu: float | None = None
 
 
-def queue_due(connection: sqlite3.Connection, now: float) -> int:
+def queue_due(connection: sqlite3.Connection, now: float, longest_s: float = inf) -> int:
     """Queue a new version of each study that is due for reading, and return their number.
 
     A study that is queued already includes instances that came meanwhile; one that is being read is
-    queued when that has ended.
+    queued when that has ended. A due time too far ahead stems from a clock that was set back, and
+    counts as due.
 
     Args:
         connection: Writing connection to the node's database.
         now: s since 1970.
+        longest_s: Longest quiet time of any sender, s.
     """
     due = connection.execute(
-        "SELECT id, uid, version, state FROM study WHERE due_at <= ? AND state != 'running'", (now,)
+        "SELECT id, uid, version, state FROM study WHERE (due_at <= ? OR due_at > ?) "
+        "AND state != 'running'",
+        (now, now + longest_s),
     ).fetchall()
     for study in due:
         if study["state"] != "queued":

@@ -11,7 +11,7 @@ import os
 import stat
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import structlog
@@ -64,6 +64,7 @@ class WatchedFolder:
         self._folder = node_folder / watch.folder
         self._seen: dict[Path, tuple[tuple[int, int, int], float]] = {}
         self._unreadable: set[Path] = set()
+        self._taken: dict[Path, tuple[int, int, int]] = {}
         self._was_there = True
         try:
             if self._folder.resolve().is_relative_to(node_folder.resolve()):
@@ -92,6 +93,8 @@ class WatchedFolder:
             state = (found.st_size, found.st_mtime_ns, found.st_ino)
             before, since = self._seen.get(path, (state, now))
             there[path] = (state, since if before == state else now)
+            if self._taken.get(path) == state:
+                continue  # it is in the store, and could not be removed
             if now - there[path][1] >= self._watch.settle_s:
                 settled.append(path)
         self._seen = there
@@ -103,23 +106,35 @@ class WatchedFolder:
             except NoSpace:
                 return  # all of it stays until there is space
         self._unreadable &= there.keys()
+        self._taken = {path: state for path, state in self._taken.items() if path in there}
 
     def _take(self, path: Path) -> None:
         try:
-            with _opened_below(self._folder, path.parent) as folder:
-                self._intake.take(self._pieces(path.name, folder), self._watch.source)
-                os.unlink(path.name, dir_fd=folder)
-            self._seen.pop(path, None)
+            try:
+                with _opened_below(self._folder, path.parent) as folder:
+                    self._intake.take(self._pieces(path.name, folder), self._watch.source)
+                    self._remove(path, folder)
+            except UnreadableFile as error:
+                self._refuse(path, str(error))
         except (_Changed, FileNotFoundError):
             self._seen.pop(path, None)
-        except UnreadableFile as error:
-            self._refuse(path, str(error))
         except NoSpace:
             raise
         except Exception as error:  # noqa: BLE001  one file must not hold up the rest
             if path not in self._unreadable:
                 self._unreadable.add(path)
-                _log.warning("file not taken", source=self._watch.source, why=type(error).__name__)
+                _log.warning("file not taken", source=self._watch.source, why=_reason(error))
+
+    def _remove(self, path: Path, folder: int) -> None:
+        """Remove a file that is in the store; remember it where the folder does not allow that."""
+        try:
+            os.unlink(path.name, dir_fd=folder)
+            self._seen.pop(path, None)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            self._taken[path] = self._seen[path][0]
+            _log.warning("file not removed", source=self._watch.source, why=_reason(error))
 
     def _pieces(self, name: str, folder: int) -> Iterator[bytes]:
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -141,18 +156,38 @@ class WatchedFolder:
                 raise _Changed
 
     def _refuse(self, path: Path, why: str) -> None:
-        """Move a file out of the way, with a line that says why."""
-        place = self._folder / REFUSED / path.name
-        place.parent.mkdir(exist_ok=True)
-        number = 1
-        while place.exists() or place.is_symlink():
-            number += 1
-            place = self._folder / REFUSED / f"{path.stem}-{number}{path.suffix}"
-        with _opened_below(self._folder, path.parent) as folder:
-            os.rename(path.name, place, src_dir_fd=folder)
-        place.with_name(f"{place.name}.why.txt").write_text(f"{why}\n", encoding="utf-8")
-        self._seen.pop(path, None)
+        """Move a file out of the way, with a line that says why.
+
+        Raises:
+            OSError: It stays where it is.
+        """
+        with suppress(FileExistsError):
+            (self._folder / REFUSED).mkdir()
+        with (
+            _opened_below(self._folder, path.parent) as folder,
+            _opened_below(self._folder, self._folder / REFUSED) as refused,
+        ):
+            taken = set(os.listdir(refused))  # noqa: PTH208  of a descriptor
+            stem, number, name = _cut(path.stem), 1, _cut(path.stem) + _cut(path.suffix, 30)
+            while name in taken:
+                number += 1
+                name = f"{stem}-{number}{_cut(path.suffix, 30)}"
+            os.rename(path.name, name, src_dir_fd=folder, dst_dir_fd=refused)
+            self._seen.pop(path, None)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+            with os.fdopen(os.open(f"{name}.why.txt", flags, 0o644, dir_fd=refused), "w") as said:
+                said.write(f"{why}\n")
         _log.warning("file refused", source=self._watch.source, why=why)
+
+
+def _reason(error: Exception) -> str:
+    """Return why something failed, without a path, which may name a patient."""
+    return getattr(error, "strerror", None) or type(error).__name__
+
+
+def _cut(name: str, most: int = 180) -> str:
+    """Return the beginning of a name, so that it and what is added to it fit a file system."""
+    return os.fsdecode(os.fsencode(name)[:most])
 
 
 @contextmanager

@@ -80,16 +80,16 @@ class Worker:
         if broken_off is not None:
             self._database.write(lambda tables: studies.put_back(tables, broken_off))
             self._broken_off = None
-        now = time.time()
+        now, longest_s = time.time(), self._settings.longest_quiet_s
         with self._database.read() as tables:
             due = tables.execute(
-                "SELECT EXISTS (SELECT 1 FROM study WHERE due_at <= ?) "
+                "SELECT EXISTS (SELECT 1 FROM study WHERE due_at <= ? OR due_at > ?) "
                 "OR EXISTS (SELECT 1 FROM reading WHERE state = 'queued')",
-                (now,),
+                (now, now + longest_s),
             ).fetchone()[0]
         if not due or not self._store.has_space(ROOM_BYTES):
             return False
-        self._database.write(lambda tables: studies.queue_due(tables, now))
+        self._database.write(lambda tables: studies.queue_due(tables, now, longest_s))
         claim = self._database.write(lambda tables: studies.claim(tables, now))
         if claim is None:
             return False

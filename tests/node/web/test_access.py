@@ -2,6 +2,7 @@
 
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from tests.node.web.site import PASSWORDS, Site
@@ -133,6 +134,18 @@ def test_who_guesses_must_wait_and_the_others_need_not(site, monkeypatch):
     assert int(site.ask("GET", "/api/status", user="anna").headers["retry-after"]) > 800
     monkeypatch.undo()
     assert site.ask("GET", "/api/status", user="eva").status == 200
+
+
+def test_guesses_at_once_are_counted_too(site, monkeypatch):
+    monkeypatch.setattr(attempts, "MOST_OF_A_USER", 3)
+    monkeypatch.setattr(access, "fits", lambda password, kept: time.sleep(0.05))
+
+    def ask(number: int) -> int:
+        return site.ask("GET", "/api/status", user="anna").status
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = sorted(pool.map(ask, range(8)))
+    assert answers == [401] * 3 + [429] * 5
 
 
 def test_an_unknown_user_takes_as_long_as_a_wrong_password():

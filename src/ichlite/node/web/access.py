@@ -55,18 +55,13 @@ class Doorkeeper:
             HTTPException: 429, after too many wrong passwords for this user or from this host.
         """
         now = time.monotonic()
-        wait_s = self._attempts.wait_s(name, host, now)
-        if wait_s > 0:
-            raise HTTPException(
-                429, "Too many wrong passwords: wait a while.", {"Retry-After": f"{wait_s:.0f}"}
-            )
+        self._refuse_many(name, host, now)
         kept, admin = await services.read(lambda tables: kept_password(tables, name))
         mark = hmac.digest(self._key, f"{name}\0{password}".encode("utf-8", "replace"), "sha256")
         known = self._remembered.get(mark)
         if known is not None and known.kept == kept and known.until > now:
             return User(name, admin)
-        if not await services.in_thread(lambda: self._fits(password, kept)):
-            self._attempts.failed(name, host, now)
+        if not await services.in_thread(lambda: self._fits(name, host, password, kept)):
             # Only a user's name is kept: what nobody is called may be a password in the wrong box.
             who = name if kept is not None else "unknown"
             await services.write(
@@ -80,9 +75,21 @@ class Doorkeeper:
             self._remembered.popitem(last=False)
         return User(name, admin)
 
-    def _fits(self, password: str, kept: str | None) -> bool:
+    def _fits(self, name: str, host: str, password: str, kept: str | None) -> bool:
         with self._one_at_a_time:
-            return fits(password, kept)
+            now = time.monotonic()
+            self._refuse_many(name, host, now)  # those that waited for the lock may be many
+            right = fits(password, kept)
+            if not right:
+                self._attempts.failed(name, host, now)
+            return right
+
+    def _refuse_many(self, name: str, host: str, now: float) -> None:
+        wait_s = self._attempts.wait_s(name, host, now)
+        if wait_s > 0:
+            raise HTTPException(
+                429, "Too many wrong passwords: wait a while.", {"Retry-After": f"{wait_s:.0f}"}
+            )
 
 
 def cookie_name(services: Services) -> str:

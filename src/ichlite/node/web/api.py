@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
 from ichlite.node import audit
+from ichlite.node.hooks import target_names
 from ichlite.node.study_child import DOCUMENT
 from ichlite.node.web import study_record
 from ichlite.node.web.documents import Done
@@ -72,9 +73,10 @@ async def retry(request: Request) -> Response:
 async def send_again(request: Request) -> Response:
     """Handle POST /api/deliveries/N/retry: queue a delivery that was given up."""
     number, user = request.path_params["number"], request.state.user.name
+    targets = target_names(services_of(request).settings)
     return _done(
         await services_of(request).write(
-            lambda tables: study_record.send_again(tables, number, user, time.time())
+            lambda tables: study_record.send_again(tables, number, user, time.time(), targets)
         )
     )
 

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
 
 from ichlite.node import audit, studies
-from ichlite.node.hooks import hook_names
+from ichlite.node.hooks import hook_names, target_names
 from ichlite.node.settings import Settings
 from ichlite.node.study_child import DOCUMENT, PAGE
 from ichlite.node.web import study_record
@@ -164,8 +164,9 @@ async def retry(request: Request) -> Response:
 async def send_again(request: Request) -> Response:
     """Handle POST /deliveries/N/retry: queue a delivery that was given up."""
     number, user = request.path_params["number"], request.state.user.name
+    targets = target_names(services_of(request).settings)
     known = await services_of(request).write(
-        lambda tables: study_record.send_again(tables, number, user, time.time())
+        lambda tables: study_record.send_again(tables, number, user, time.time(), targets)
     )
     if known is None:
         raise HTTPException(404, "there is no such delivery")

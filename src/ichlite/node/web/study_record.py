@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Iterable
 
 from ichlite.node import audit, studies
 from ichlite.node.deliveries import retry_dead
@@ -198,7 +199,9 @@ def retry(tables: sqlite3.Connection, uid: str, user: str, now: float) -> bool |
     return True
 
 
-def send_again(tables: sqlite3.Connection, delivery: int, user: str, now: float) -> bool | None:
+def send_again(
+    tables: sqlite3.Connection, delivery: int, user: str, now: float, targets: Iterable[str]
+) -> bool | None:
     """Queue a delivery that was given up to be tried again.
 
     Args:
@@ -206,13 +209,15 @@ def send_again(tables: sqlite3.Connection, delivery: int, user: str, now: float)
         delivery: Number of the delivery.
         user: Name of the user, for the audit log.
         now: s since 1970.
+        targets: Names of all peers and hooks in the settings.
 
     Returns:
-        Whether it had been given up; None if there is no such delivery.
+        Whether it is tried again: it had been given up, and its target is in the settings; None if
+        there is no such delivery.
     """
     if tables.execute("SELECT 1 FROM delivery WHERE id = ?", (delivery,)).fetchone() is None:
         return None
-    return bool(retry_dead(tables, now, user, delivery=delivery))
+    return bool(retry_dead(tables, now, user, delivery=delivery, among=targets))
 
 
 def _version(row: sqlite3.Row) -> VersionEntry:

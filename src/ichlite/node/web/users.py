@@ -8,7 +8,7 @@ import secrets
 import sqlite3
 from dataclasses import dataclass
 
-from ichlite.errors import UsageError
+from ichlite.errors import UsageError, check_name
 from ichlite.node import audit
 
 SESSION_S = 12 * 3600.0
@@ -70,6 +70,23 @@ def add_user(
     action = "user.changed" if known else "user.added"
     audit.append(connection, "command line", action, user=name, admin=admin)
     return known is None
+
+
+def remove_user(connection: sqlite3.Connection, name: str) -> None:
+    """Remove a user and end their sessions; what they did stays in the audit log.
+
+    Args:
+        connection: Writing connection to the node's database.
+        name: Name of the user.
+
+    Raises:
+        UnknownName: There is no such user.
+    """
+    names = [row[0] for row in connection.execute("SELECT name FROM user ORDER BY name")]
+    check_name("user", name, names)
+    connection.execute("DELETE FROM session WHERE user = ?", (name,))
+    connection.execute("DELETE FROM user WHERE name = ?", (name,))
+    audit.append(connection, "command line", "user.removed", user=name)
 
 
 def begin_session(connection: sqlite3.Connection, name: str, now: float) -> Ticket:
