@@ -286,3 +286,32 @@ def test_real_chest_and_belly_are_refused_by_pixels_alone(shared_data):
     one_slice = judge_volume(read_volume(series))
     assert one_slice.refusals == ()
     assert one_slice.defects
+
+
+@pytest.mark.parametrize("lost", [range(1, 14), range(3, 9), range(14, 26), range(20, 26), [1]])
+@pytest.mark.parametrize("rows", [slice(None), slice(80, None)])
+def test_a_run_of_lost_slices_is_noticed_wherever_it_lies(head, lost, rows):
+    noisy = head.hu + np.random.default_rng(0).integers(0, 9, head.hu.shape, dtype=np.int16)
+    for index in lost:
+        noisy[index, rows] = -1024
+    volume = without_lost_slices(HeadVolume(head.series, noisy))
+    assert judge_volume(volume).defects
+    if rows == slice(None):
+        assert len(volume.left_out) == len(lost)
+
+
+@pytest.mark.parametrize(
+    ("part", "refused", "may_be_head"),
+    [
+        ("UNKNOWN", False, True),
+        ("TRAUMA", False, True),
+        ("SCHAEDEL", False, True),
+        ("頭部", False, True),
+        ("QUARK", True, True),
+        ("CHEST", True, False),
+        ("FEMORAL HEAD", True, False),
+    ],
+)
+def test_a_body_part_speaks_against_a_head_only_where_it_is_known(head, part, refused, may_be_head):
+    judged = judge_series(with_header(head.series, body_part_examined=part))
+    assert (bool(judged.refusals), judged.may_be_head) == (refused, may_be_head)

@@ -325,3 +325,35 @@ def test_the_ge_head_is_one_sound_series(ge_head):
 def test_an_rsna_scan_is_one_sound_series(rsna_scan):
     series, skipped = only(find_series([rsna_scan]))
     assert (len(series.slices), series.faults, series.defects, skipped) == (33, (), (), ())
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 128 + b"DICM" + b"\2\0", b"noise"])
+def test_a_file_named_as_the_slices_are_may_be_one_that_is_lost(tmp_path, content):
+    files = write_head_series(tmp_path, 28)
+    (tmp_path / "marker").touch()
+    series, _ = only(find_series([tmp_path]))
+    assert series.defects == ()
+    files[-1].write_bytes(content)
+    series, _ = only(find_series([tmp_path]))
+    assert any("named as its slices are cannot be read" in one for one in series.defects)
+
+
+def test_a_second_copy_of_a_whole_series_changes_nothing(tmp_path):
+    files = write_head_series(tmp_path / "a", 28)
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    series, skipped = only(find_series([tmp_path]))
+    assert (series.defects, len(series.slices), len(skipped)) == ((), 28, 28)
+    (tmp_path / "b" / files[3].name).unlink()
+    series, _ = only(find_series([tmp_path]))
+    assert any("may have taken the place of another" in one for one in series.defects)
+
+
+@pytest.mark.parametrize("where", ["description", "preamble"])
+def test_an_image_that_quotes_a_report_is_an_image(tmp_path, where):
+    text = "<!doctype html><title>ichlite"
+    files = write_head_series(tmp_path, 28, StudyDescription=text)
+    if where == "preamble":
+        for file in files:
+            file.write_bytes(text.encode().ljust(128, b"\0") + file.read_bytes()[128:])
+    series, skipped = only(find_series([tmp_path]))
+    assert (len(series.slices), skipped) == (28, ())

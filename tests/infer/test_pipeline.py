@@ -1,5 +1,6 @@
 import random
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pydicom
 import pytest
 from tests.dicom_files import head_slice, write_ct_slice, write_head_series
 
+from ichlite.commands.read import succeeded
 from ichlite.ct.brain_level import at_level, brain_level_hu
 from ichlite.ct.series import find_series
 from ichlite.ct.tensor import model_input
@@ -19,6 +21,7 @@ from ichlite.infer.pipeline import read_paths, read_scan, read_with
 from ichlite.infer.reader import Reader
 from ichlite.infer.runtime import Runtime
 from ichlite.labels import ANY
+from ichlite.write.result_files import to_studies_csv
 
 
 def numbers(result):
@@ -334,3 +337,28 @@ def test_each_study_is_announced_before_its_results(tmp_path):
         progress=lambda *counts: said.append(counts),
     )
     assert said == [(0, 3), "1", (1, 3), "2", (2, 3), "3", "3"]
+
+
+def test_patients_who_share_the_uid_of_a_study_are_read_each_by_themselves(tmp_path):
+    for number, thickness in (("1", "5"), ("2", "4")):
+        write_head_series(
+            tmp_path / number, 28, side=256, study="9", series=number,
+            PatientID=number, SliceThickness=thickness,
+        )  # fmt: skip
+    result = read_paths([tmp_path])
+    assert [(s.status, s.patient) for s in result.studies] == [("analysed", 1), ("analysed", 2)]
+    assert all("2 patients share this StudyInstanceUID" in s.notes[-1] for s in result.studies)
+    assert any("2 patients share" in line for line in result.warnings)
+    assert len(to_studies_csv(result).splitlines()) == 3
+    for file in (tmp_path / "2").iterdir():
+        data = pydicom.dcmread(file)
+        data.ContrastBolusAgent = "OMNIPAQUE"
+        data.save_as(file)
+    assert not succeeded(read_paths([tmp_path]))
+
+
+def test_one_reader_serves_many_threads(head_series):
+    with Reader() as reader, ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(lambda _: read_with(reader, [head_series]), range(4)))
+    assert {scan.status for result in results for scan in result.studies} == {"analysed"}
+    assert all(numbers(result) == numbers(results[0]) for result in results)

@@ -15,7 +15,6 @@ from ichlite.train.augment import (
     Move,
     Strength,
     of_one_window,
-    other_rim,
     shift,
 )
 
@@ -138,16 +137,3 @@ def test_one_window_keeps_what_it_shows_and_fills_in_the_rest() -> None:
 def test_cells_that_nobody_outlined_stay_empty() -> None:
     hu, cells = np.stack([frame()] * 4), np.zeros((4, 32, 32), np.uint8)
     assert not Augmenter(SCANNERS)(hu, cells, np.random.default_rng(0))[1].any()
-
-
-def test_a_rim_is_changed_near_bone_alone() -> None:
-    head = np.full((64, 64), 30, np.int16)
-    head[:, :8], head[:, 8:12] = -1000, 900
-    for at_bone_hu in (12.0, -12.0):
-        changed = other_rim(head, at_bone_hu, 2.0)
-        np.testing.assert_array_equal(changed[:, :12], head[:, :12])
-        away = (changed[:, 12:].astype(int) - 30) * np.sign(at_bone_hu)
-        assert (away == away[0]).all()
-        assert (np.diff(away[0]) <= 0).all()
-        assert 6 <= away[0, 0] <= 12
-        assert (away[0, 10:] == 0).all()

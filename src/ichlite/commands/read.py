@@ -241,8 +241,10 @@ def succeeded(result: ReadResult, *, force: bool = False) -> bool:
         result: What `read_and_write` returned.
         force: Whether `--force` was given: a scan that is not cleared is then no failure.
     """
-    answered = {one.study for one in result.studies if one.status == "analysed"}
-    may_be_head = {one.study for one in result.studies if one.may_be_head}
+    from ichlite.infer.results import study_of
+
+    answered = {study_of(one) for one in result.studies if one.status == "analysed"}
+    may_be_head = {study_of(one) for one in result.studies if one.may_be_head}
     whole = force or not any(one.not_cleared for one in result.studies)
     unread = any(one.may_be_ct for one in result.skipped)
     return bool(answered) and may_be_head <= answered and whole and not unread

@@ -31,9 +31,9 @@ _ARCHIVES: dict[bytes, str] = {
 }
 _ZIP_STARTS = (b"PK\x03\x04", b"PK\x05\x06")
 _ZIP = "zip archive: unpack it first"
-ZIP = "zip"
-"""`Refusal.code` of a zip archive, whose members `ct.archives` reads."""
-_TAR_MAGIC = slice(257, 262)
+ZIP, NOT_DICOM = "zip", "not_dicom"
+"""`Refusal.code` of a zip archive, whose members `ct.archives` reads, and of no DICOM file."""
+_TAR_MAGIC, _MAGIC = slice(257, 262), slice(128, 132)
 OWN_REPORT = "a report of ichlite, no input"
 _OWN_STARTS = (b"study,series,status,urgent,file", b'{\n  "schema": "ichlite-read/')
 _OWN_TITLE = b"<title>ichlite"
@@ -142,7 +142,7 @@ def _read_open(path: str, file: ByteSource, size: int) -> tuple[SliceHeader | Re
             return (Refusal(path, "no content; found zeros alone", unopened=True),)
         if path.lower().endswith(".zip"):
             return (Refusal(path, "not the zip archive that its name says"),)
-        return (Refusal(path, "not a DICOM file"),)
+        return (Refusal(path, "not a DICOM file", code=NOT_DICOM),)
     values = Values(elements)
     series = values.text("SeriesInstanceUID")
     try:
@@ -189,7 +189,10 @@ def is_own_report(first: bytes) -> bool:
         >>> is_own_report(b"study,series,status,urgent,file,position_mm")
         True
     """
-    return first.startswith(_OWN_STARTS) or _OWN_TITLE in first
+    if first[_MAGIC] == b"DICM":
+        return False
+    page = first.lower().startswith(b"<!doctype html") and _OWN_TITLE in first
+    return page or first.startswith(_OWN_STARTS)
 
 
 def _not_dicom(first: bytes) -> str | None:

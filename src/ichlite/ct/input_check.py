@@ -10,18 +10,16 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ichlite.ct.brain_level import grid_pixel_mm, measure_brain, measure_brains
+from ichlite.ct.brain_level import grid_pixel_mm, measure_brains
 from ichlite.ct.gaps import MAX_SPACING_MM
 from ichlite.ct.header import is_localizer
 from ichlite.ct.missing_pixels import lost_slices, repeated_images
 from ichlite.ct.stack import slice_normal
 from ichlite.ct.tensor import is_upside_down, leave_out
-from ichlite.ct.wording import is_agent, names_head, says_contrast
+from ichlite.ct.wording import is_agent, names_head, names_no_part, names_other_part, says_contrast
 from ichlite.records import HeadVolume, Series, SliceHeader
 
 MIN_SLICES = 10
@@ -117,7 +115,7 @@ def judge_series(series: Series) -> Judgement:
     return Judgement(
         tuple(dict.fromkeys(refusals)),
         tuple(dict.fromkeys(defects)),
-        may_be_head=any(not part or names_head(part) for part in parts),
+        may_be_head=not all(map(names_other_part, parts)),
     )
 
 
@@ -130,8 +128,7 @@ def without_lost_slices(volume: HeadVolume) -> HeadVolume:
     Returns:
         The volume without these slices, which are listed with their reasons in `left_out`.
     """
-    shows_brain = partial(_shows_brain, volume.hu, grid_pixel_mm(volume.series.slices[0]))
-    return leave_out(volume, repeated_images(volume.hu) | lost_slices(volume.hu, shows_brain))
+    return leave_out(volume, repeated_images(volume.hu) | lost_slices(volume.hu))
 
 
 def judge_volume(volume: HeadVolume) -> Judgement:
@@ -263,7 +260,7 @@ def _content_reasons(series: Series) -> list[str]:
     low, high = KVP_RANGE
     for header in series.slices:
         part = (header.body_part_examined or "").upper()
-        if part and not names_head(part):
+        if not (names_head(part) or names_no_part(part)):
             reasons.append(f"the scan is not of a head; found BodyPartExamined {part}")
         if header.kvp is not None and not low <= header.kvp <= high:
             reasons.append(
@@ -284,10 +281,6 @@ def _content_reasons(series: Series) -> list[str]:
         if any(part.upper() in ("MIP", "MINIP") for part in header.image_type):
             reasons.append("the images are intensity projections, not slices")
     return list(dict.fromkeys(reasons))
-
-
-def _shows_brain(hu: NDArray[np.int16], pixel_mm: float, index: int) -> bool:
-    return measure_brain(hu[index], pixel_mm) is not None
 
 
 def _mean_spacing_mm(series: Series) -> float:

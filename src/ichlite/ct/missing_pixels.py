@@ -7,7 +7,6 @@ one image under several names. Both look like a whole series in the headers.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,15 +22,14 @@ _TISSUE_SHARE = 0.05
 _SAMPLE = 8
 
 
-def lost_slices(hu: NDArray[np.int16], shows_brain: Callable[[int], bool]) -> dict[int, str]:
+def lost_slices(hu: NDArray[np.int16]) -> dict[int, str]:
     """Find slices of which all pixels, or many rows at one end, have a single value: lost pixels.
 
-    Only slices with brain both below and above them are named: air above the vertex may be empty.
+    Only slices with others that show tissue both below and above them are named: air above the
+    vertex may be empty, and so may what a converter puts below a head.
 
     Args:
         hu: (slice, row, column) int16 HU, feet to head.
-        shows_brain: Function that returns whether the slice at an index shows brain; called only
-            when a slice is suspected.
 
     Returns:
         Index of each lost slice → why it cannot be judged, in one line.
@@ -39,7 +37,7 @@ def lost_slices(hu: NDArray[np.int16], shows_brain: Callable[[int], bool]) -> di
     Example:
         >>> head = np.arange(3 * 64, dtype=np.int16).reshape(3, 8, 8)
         >>> head[1] = 0
-        >>> lost_slices(head, lambda index: index != 1)
+        >>> lost_slices(head)
         {1: 'slice 2 of 3 holds no image; found one value in all its pixels'}
     """
     count, rows, _ = hu.shape
@@ -49,10 +47,13 @@ def lost_slices(hu: NDArray[np.int16], shows_brain: Callable[[int], bool]) -> di
     ]
     if not suspects:
         return {}
-    with_brain = [index for index in range(count) if shows_brain(index)]
-    within = [index for index in suspects if with_brain and with_brain[0] < index < with_brain[-1]]
+    tissue = _with_tissue(hu)
+    tissue[suspects] = False
+    there = np.flatnonzero(tissue)
     reasons = {}
-    for index in map(int, within):
+    for index in map(int, suspects):
+        if not (len(there) and there[0] < index < there[-1]):
+            continue
         name = f"slice {index + 1} of {count}"
         if _is_flat(hu[index]):
             reasons[index] = f"{name} holds no image; found one value in all its pixels"
@@ -80,10 +81,9 @@ def repeated_images(hu: NDArray[np.int16]) -> dict[int, str]:
         {2: 'slice 3 of 3 shows the same image as slice 1, alike in every pixel'}
     """
     count, rows, _ = hu.shape
-    tissue = (hu[:, ::_SAMPLE, ::_SAMPLE] > _TISSUE_HU).mean(axis=(1, 2)) >= _TISSUE_SHARE
     # The middle row tells images apart; only those that share it are compared as a whole.
     by_row: dict[bytes, list[int]] = defaultdict(list)
-    for index in np.flatnonzero(tissue).tolist():
+    for index in np.flatnonzero(_with_tissue(hu)).tolist():
         by_row[hu[index, rows // 2].tobytes()].append(index)
     by_image: dict[bytes, list[int]] = defaultdict(list)
     for group in by_row.values():
@@ -99,6 +99,12 @@ def repeated_images(hu: NDArray[np.int16]) -> dict[int, str]:
         for index in others
         if not _is_flat(hu[first])
     }
+
+
+def _with_tissue(hu: NDArray[np.int16]) -> NDArray[np.bool_]:
+    """Return for each slice whether it shows tissue."""
+    shares = (hu[:, ::_SAMPLE, ::_SAMPLE] > _TISSUE_HU).mean(axis=(1, 2))
+    return np.asarray(shares >= _TISSUE_SHARE)
 
 
 def _with_flat_end(hu: NDArray[np.int16], least: int) -> NDArray[np.intp]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -15,11 +16,12 @@ from operator import not_
 from ichlite.ct.archives import is_member, list_members
 from ichlite.ct.concatenation import missing_parts
 from ichlite.ct.elements import open_data
-from ichlite.ct.header import ZIP, Refusal, is_localizer, read_headers
+from ichlite.ct.header import NOT_DICOM, ZIP, Refusal, is_localizer, read_headers
 from ichlite.ct.stack import stack_slices
 from ichlite.errors import InputError, SeriesError, UnreadableFile
 from ichlite.records import Series, SkippedFile, SliceHeader
 
+_NUMBER = re.compile("[0-9]+")
 _SCOUT = "a localizer (scout) among the slices of a series"
 _NO_PLACE = (
     "its place in the scan is not known; expected ImagePositionPatient and ImageOrientationPatient"
@@ -52,6 +54,7 @@ def find_series(
     by_series: dict[str, list[SliceHeader]] = defaultdict(list)
     lost: dict[str, list[SkippedFile]] = defaultdict(list)
     skipped = unread
+    unknown: list[Refusal] = []
     for outcome in chain.from_iterable(map(read_images, files)):
         if isinstance(outcome, Refusal):
             skipped.append(
@@ -59,6 +62,8 @@ def find_series(
             )
             if outcome.lost_from_series is not None:
                 lost[outcome.lost_from_series].append(skipped[-1])
+            elif outcome.may_be_ct or outcome.code == NOT_DICOM:
+                unknown.append(outcome)
         else:
             by_series[outcome.series_uid].append(outcome)
     found: list[Series] = []
@@ -68,7 +73,9 @@ def find_series(
         placed, unplaced = _parted(slices, _has_place, _NO_PLACE, may_be_ct=True)
         skipped += copies + scouts + unplaced
         missing = missing_parts(single)
-        defects = [*_losses([*lost[uid], *unplaced]), *missing, *differing, *_repeated(copies)]
+        repeats = [] if _copied_whole(headers) else _repeated(copies)
+        losses = _losses([*lost[uid], *unplaced])
+        defects = [*losses, *missing, *differing, *repeats, *_unread_beside(headers, unknown)]
         found.append(stack_slices(placed, content_hash, defects))
     found.sort(key=lambda one: (one.study_uid, one.series_uid))
     return tuple(found), tuple(sorted(_merged(skipped), key=lambda one: (one.file, one.reason)))
@@ -294,6 +301,46 @@ def _merged(skipped: list[SkippedFile]) -> list[SkippedFile]:
             several = f"{len(those)} frames, from frame {those[0].frame} on: {reason}"
             merged.append(SkippedFile(file, several, may_be_ct))
     return merged
+
+
+def _unread_beside(headers: list[SliceHeader], unknown: list[Refusal]) -> list[str]:
+    """Describe files of an unknown series that cannot be read, and are named as slices of this one.
+
+    Args:
+        headers: Slices of the series.
+        unknown: Files that may be CT and do not say of which series, and files that are not DICOM.
+    """
+    if not unknown:
+        return []
+    forms = Counter(_name_form(one.path) for one in headers)
+    if len(forms) > len(headers) / 2:  # names that are random, of which the end is alike
+        forms = Counter(_name_end(one) for one in forms)
+        unknown = [one for one in unknown if one.may_be_ct]
+        reasons = [one.reason for one in unknown if _name_end(_name_form(one.path)) in forms]
+    else:
+        reasons = [one.reason for one in unknown if _name_form(one.path) in forms]
+    if not reasons:
+        return []
+    files = "1 file" if len(reasons) == 1 else f"{len(reasons)} files"
+    return [f"{files} named as its slices are cannot be read; found {reasons[0]}"]
+
+
+def _name_form(path: str) -> str:
+    """Return the path of a file with one digit in the place of each number."""
+    folder, name = os.path.split(path)  # as text: a Path of each file would cost more
+    return f"{folder}/{_NUMBER.sub('0', name)}"
+
+
+def _name_end(path: str) -> str:
+    """Return folder and extension of a file."""
+    folder, name = os.path.split(path)
+    return f"{folder}/{os.path.splitext(name)[1].lower()}"  # noqa: PTH122
+
+
+def _copied_whole(headers: list[SliceHeader]) -> bool:
+    """Return whether every slice of a series is there equally often, as in a second copy of it."""
+    counts = Counter((one.instance_uid, one.frame_number) for one in headers)
+    return len(set(counts.values())) == 1
 
 
 def _repeated(copies: list[SkippedFile]) -> list[str]:

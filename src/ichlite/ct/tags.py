@@ -4,6 +4,7 @@ from __future__ import annotations
 
 TAGS: dict[str, int] = {
     "MediaStorageSOPClassUID": 0x00020002,
+    "SpecificCharacterSet": 0x00080005,
     "ImageType": 0x00080008,
     "SOPClassUID": 0x00080016,
     "SOPInstanceUID": 0x00080018,

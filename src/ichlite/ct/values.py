@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from contextlib import suppress
 from functools import lru_cache
 
 from ichlite.ct.elements import Elements
@@ -17,6 +18,10 @@ _LARGEST_MM = {
     "SliceThickness": 1e5,
 }
 """No scanner is 100 m long; beyond that, arithmetic on the values could overflow."""
+
+_ESCAPE = b"\x1b"
+_DELIMITERS = {0x5C, 0x5E, 0x3D}
+"""Backslash, caret and equals sign, after which a character set is the first one again."""
 
 _AGE = re.compile(r"([0-9]{1,3}) ?([DWMY]?)", re.IGNORECASE)
 _PER_YEAR = {"": 1.0, "D": 365.25, "W": 365.25 / 7, "M": 12.0, "Y": 1.0}
@@ -42,17 +47,18 @@ class Values:
         self._big_endian = elements.big_endian
 
     def text(self, keyword: str) -> str | None:
-        """Return an element as text without padding, decoded as UTF-8, else Latin-1.
+        """Return an element as text without padding.
 
-        SpecificCharacterSet is not used: the text is only shown or compared.
+        It is decoded by SpecificCharacterSet, where that is stated; else as UTF-8, else Latin-1.
         """
         raw = self._values.get(TAGS[keyword])
         if raw is None:
             return None
-        try:
-            text = raw.decode("utf-8")
-        except UnicodeDecodeError:
-            text = raw.decode("latin-1")
+        if raw.isascii() and _ESCAPE not in raw:
+            text = raw.decode("ascii")
+        else:
+            declared = self._values.get(TAGS["SpecificCharacterSet"], b"").decode("latin-1")
+            text = decoded_text(raw, declared.strip(" \0"))
         return text.strip(" \0\r\n\t") or None
 
     def required_text(self, keyword: str) -> str:
@@ -165,6 +171,34 @@ class Values:
         if number is not None and not (number.is_integer() and abs(number) < 2**31):
             raise UnreadableFile(f"{keyword} is not a whole number", found=number)
         return None if number is None else int(number)
+
+
+def decoded_text(raw: bytes, character_set: str) -> str:
+    r"""Decode a text value (VR LO, PN, SH) by its declared character set, else UTF-8, else Latin-1.
+
+    Args:
+        raw: Value of the element.
+        character_set: Value of SpecificCharacterSet; empty if it is not stated.
+
+    Source:
+        DICOM PS3.5 section 6.1.2.
+
+    Example:
+        >>> decoded_text("Ägypten^José".encode(), "ISO_IR 192")
+        'Ägypten^José'
+        >>> decoded_text(b"Yamada^Tarou=\x1b$B;3ED\x1b(B", "\\\\ISO 2022 IR 87")
+        'Yamada^Tarou=山田'
+    """
+    if character_set:
+        from pydicom.charset import convert_encodings, decode_bytes
+
+        names = [part.strip() for part in character_set.split("\\")]
+        with suppress(LookupError, UnicodeError, ValueError, TypeError):
+            return decode_bytes(raw, convert_encodings(names), _DELIMITERS)
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
 
 
 @lru_cache(maxsize=256)

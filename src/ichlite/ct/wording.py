@@ -10,33 +10,60 @@ import re
 import unicodedata
 
 _HEAD = re.compile(
-    "HEAD|BRAIN|SKULL|NEURO|CRANI|CEREB|ENCEPH"  # anywhere: HEADNECK, WHOLEBRAIN
-    r"|\b(?:KOPF|SCHADEL|HIRN|CCT"  # German
+    r"(?<!FEMORAL )(?<!HUMERAL )(?<!RADIAL )HEAD|BRAIN|SKULL|NEURO|CRANI|CEREB|CEPHAL"  # anywhere:
+    "|頭|脳|ГОЛОВ|МОЗГ"  # HEADNECK, WHOLEBRAIN; Japanese, Chinese, Russian
+    r"|\b(?:KOPF|SCHADEL|SCHAEDEL|HIRN|CCT"  # German
     "|CRANE|TETE|CERVEAU"  # French
     "|CABEZA|CABECA|TESTA|CAPO|ENCEFAL"  # Spanish, Portuguese, Italian
     "|HOOFD|HERSEN|SCHEDEL"  # Dutch
-    "|HUVUD|HODE|HOVED|HJARN|HJERN|SKALLE"  # Swedish, Norwegian, Danish
-    "|GLOW|CZASZK|MOZG)"  # Polish
+    r"|HUVUD|HODE|HOVED|HJARN|HJERN|SKALLE|PAA\b"  # Swedish, Norwegian, Danish, Finnish
+    "|GLOW|CZASZK|MOZG|HLAV|KOPONYA)"  # Polish, Czech, Hungarian
+)
+
+_OTHER_PART = re.compile(
+    r"CHEST|THORA|LUNG|ABDOM|PELVI|HEART|CARDIA|CORONAR|AORT|LIVER|KIDNEY|RENAL|BREAST|COLON"
+    r"|BLADDER|PROSTATE|PANCREA|SPLEEN|SPINE|NECK|KNEE|SHOULDER|ELBOW|WRIST|ANKLE|FEMUR|FEMORAL"
+    r"|TIBIA|FIBULA|HUMER|RADIAL|CLAVIC|SCAPUL|STERN|EXTREMIT|SINUS|FACE|FACIAL|JAW|MAXILL|MANDIB"
+    r"|ORBIT|TEMPORAL|DENTAL|TOOTH|EAR$|IAC"
+    r"|\b(?:HIP|HAND|FOOT|FEET|LEG|ARM|RIBS?|THIGH|CALF|FOREARM|FINGER|TOE|TEETH|PNS"
+    r"|BECKEN|KNIE|HALS|HERZ|LEBER|BAUCH|SCHULTER|HUFTE|HAND|FUSS|WIRBEL|HWS|BWS|LWS"  # German
+    r"|POITRINE|POUMON|BASSIN|GENOU|EPAULE|RACHIS|COU|TORAX|CUELLO|RODILLA|COLUMNA|TORACE"
+    r"|ADDOME|BACINO|GINOCCHIO|COLLO|BORST|BUIK|BEKKEN|KLATKA|BRZUCH)\b"
+)
+_NO_PART = frozenset(
+    {"", "UNKNOWN", "UNSPECIFIED", "OTHER", "NONE", "NA", "N/A", "TRAUMA", "POLYTRAUMA", "ROUTINE"}
+    | {"WHOLEBODY", "WHOLE BODY", "BODY", "CT", "PATIENT"}
 )
 
 _AGENT = (
     r"(?:(?:MEZZO DI |PRODUIT DE |MEIO DE )?[CK]ONTRAST\w*|KM|INJECTION|IV|MDC|M D C|CIV|PDC|CTE"
     r"|CONT|C)\b"
 )
-_WITHOUT = r"\b(?:PRE|NON|NO|WITHOUT|W ?/ ?O|WO|OHNE|SANS|SIN|SENZA|SEM|ZONDER|BEZ|UTAN|UTEN|UDEN)"
+_WITHOUT = (
+    r"\b(?:PRE|NON|NO|WITHOUT|W ?/ ?O(?:UT)?|WO|OHNE|KEIN|SANS|SIN|SENZA|SEM|ZONDER|BEZ|UTAN|UTEN"
+    r"|UDEN)"
+)
+_VEIN = r"[ -]*(?:I ?V[ -]*)?"
 _PLAIN = re.compile(
-    rf"{_WITHOUT}[ -]*(?:IV[ -]*)?{_AGENT}|\bC-(?!\w)|\bNON[ -]*INJECTE\w*|\bNATIV\w*|\bNCCT\b"
+    rf"{_WITHOUT}{_VEIN}{_AGENT}|\bC-(?!\w)|\bNON[ -]*INJECTE\w*|\bNATIV\w*|\bNCCT\b"
+    rf"|{_AGENT}:? *(?:NONE|NO|KEINE?S?|OHNE)\b"
     r"|\bUNENHANCED\b|\bBLANCO\b"
 )
 _WITH = r"\b(?:POST|WITH|W ?/|MIT|NACH|AVEC|APRES|CON|COM|MET|MED|PO|Z)"
 _GIVEN = re.compile(
-    rf"{_WITH}[ -]*(?:IV[ -]*)?{_AGENT}|\bCECT\b|\bCTA\b|ANGIO|PERFUSION|\bC\+|\bINJECTE\w*"
+    rf"{_WITH}{_VEIN}{_AGENT}|\bCECT\b|\bCT[AVP]\b|ANGIO|VENOGRA|PERFUSION|\b(?:C|KM) ?\+"
+    rf"|\+ ?{_AGENT}|\bINJECTE\w*|\bW CON\b|造影|増強|增强|КОНТРАСТОМ|КОНТРАСТИР"  # noqa: RUF001
 )
 _HINTED = re.compile(
     r"[CK]ONTRAST|\bPOST\b|\bCECT\b|\bORAL\b|\bIV\b|\bKM\b|\bMDC\b|INJECT|(\b|MM)C\+?(?![\w-])"
-    r"|\bCTA\b|ANGIO|PERFUSION|VENOUS|ARTERIAL|DELAYED|\d ?CC\b"
+    r"|\bCT[APV]\b|\bENHANCED\b|ANGIO|PERFUSION|VENOUS|VENOGRA|ARTERIAL|DELAYED|\d ?CC\b"
 )
-_NO_AGENT = frozenset({"", "NONE", "NO", "N", "C-", "-", "0", "WITHOUT", "NEIN", "NON", "OHNE"})
+_NO_AGENT = frozenset(
+    {"", "NONE", "NO", "N", "C-", "-", "0", "WITHOUT", "NIL", "NULL", "NA", "N/A", "UNKNOWN"}
+    | {"NOT GIVEN", "NOT APPLICABLE", "NO CONTRAST GIVEN", "0 ML", "0ML"}
+    | {"NEIN", "KEIN", "KEINE", "KEINES", "OHNE", "NON", "SANS", "AUCUN", "NO APLICA", "NINGUNO"}
+    | {"NESSUNO", "SENZA", "SIN", "SEM", "NENHUM", "GEEN", "ZONDER", "INGEN", "INGET", "BRAK"}
+)
 _SHARP = re.compile(
     r"BONE|SHARP|HRCT|HI[ -]?RES|\bEDGE\b|\bLUNG\b|DETAIL|\bPNS\b|ORBIT"
     r"|KNOCHEN|\bOSSEU[XS]|\bOSEO|\bOSSO|\bHUESO|\bBOT\b|KOSTN|KOSC"
@@ -67,6 +94,21 @@ def names_head(text: str) -> bool:
         [True, True, False, False]
     """
     return _HEAD.search(plain_text(text)) is not None
+
+
+def names_other_part(text: str) -> bool:
+    """Return whether a body part is known to be another one than the head.
+
+    Example:
+        >>> [names_other_part(part) for part in ("CHEST", "Knie", "HEADNECK", "", "QUARK")]
+        [True, True, False, False, False]
+    """
+    return not names_head(text) and _OTHER_PART.search(plain_text(text)) is not None
+
+
+def names_no_part(text: str) -> bool:
+    """Return whether a body part is empty or says nothing, such as `UNKNOWN` or `TRAUMA`."""
+    return plain_text(text) in _NO_PART
 
 
 def says_contrast(text: str) -> bool:

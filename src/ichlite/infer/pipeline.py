@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -132,7 +132,10 @@ def read_with(
         volumes, skipped = volumes_among(skipped)
         groups = _studies(found, every_series=every_series)
         answers = chain(
-            (read_study(reader, one, force=force, keep_pixels=pixels) for one in groups),
+            (
+                _of_patient(read_study(reader, one.members, force=force, keep_pixels=pixels), one)
+                for one in groups
+            ),
             (_read_volume(reader, one, force, pixels) for one in read_volumes(volumes)),
         )
         count = len(groups) + len(volumes)
@@ -156,7 +159,7 @@ def read_with(
         reader.bundle.label,
         tuple(studies),
         skipped,
-        warnings=(*doubted, *crowded.values()),
+        warnings=tuple(dict.fromkeys((*doubted, *crowded.values(), *_shared_uids(groups)))),
         model=reader.bundle,
     )
 
@@ -228,12 +231,58 @@ def _read_volume(
     return [replace(result, files=(file,))]
 
 
-def _studies(found: Sequence[Series], *, every_series: bool) -> list[list[Series]]:
-    """Return the series of each study, or each series by itself."""
-    studies: dict[str, list[Series]] = defaultdict(list)
+@dataclass(frozen=True, slots=True)
+class _Study:
+    """The series of one patient's study, and which of the patients who share its UID that is."""
+
+    members: tuple[Series, ...]
+    patient: int
+    patients: int
+
+
+def _studies(found: Sequence[Series], *, every_series: bool) -> list[_Study]:
+    """Return the series of each study, or each series by itself; of each patient in it."""
+    by_uid: dict[str, dict[tuple[str, ...], list[Series]]] = {}
     for series in found:
-        studies[series.series_uid if every_series else series.study_uid].append(series)
-    return list(studies.values())
+        by_patient = by_uid.setdefault(series.study_uid, {})
+        by_patient.setdefault(_patient_of(series), []).append(series)
+    studies = []
+    for by_patient in by_uid.values():
+        unnamed = by_patient.pop((), [])
+        if len(by_patient) != 1:
+            by_patient = by_patient | ({(): unnamed} if unnamed else {})
+        else:
+            next(iter(by_patient.values())).extend(unnamed)
+        for number, members in enumerate(by_patient.values(), 1):
+            parts = [[one] for one in members] if every_series else [members]
+            studies += [_Study(tuple(part), number, len(by_patient)) for part in parts]
+    return studies
+
+
+def _patient_of(series: Series) -> tuple[str, ...]:
+    """Return what tells a patient from others: PatientID, else what else is said; or nothing."""
+    first = series.slices[0]
+    if first.patient_id:
+        return (first.patient_id,)
+    said = ((first.patient_name or "").upper().strip("^ "), first.patient_birth_date)
+    return tuple(one for one in said if one)
+
+
+def _of_patient(results: list[ScanResult], study: _Study) -> list[ScanResult]:
+    """Return results with the number of their patient, and a note where several share the UID."""
+    if study.patients == 1:
+        return results
+    note = _shared(study)
+    return [replace(one, patient=study.patient, notes=(*one.notes, note)) for one in results]
+
+
+def _shared(study: _Study) -> str:
+    return f"images of {study.patients} patients share this StudyInstanceUID; each is read apart"
+
+
+def _shared_uids(studies: Sequence[_Study]) -> list[str]:
+    crowded = [one for one in studies if one.patients > 1]
+    return [f"study {one.members[0].study_uid}: {_shared(one)}" for one in crowded]
 
 
 def _named(paths: Paths) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from threading import Lock
 from typing import TypeVar
 
 import numpy as np
@@ -33,7 +34,7 @@ class Reader:
     """A reader of CT series: a bundle with its model loaded, on one thread or more.
 
     The result does not depend on the number of threads: each slice is read and judged by itself,
-    and each thread has a model of its own.
+    and each thread has a model of its own. Callers in several threads take turns.
 
     Args:
         bundle: Checked bundle, or the folder of one; None for the embedded one.
@@ -68,6 +69,7 @@ class Reader:
         self.bundle = loaded if operating_point is None else loaded.at(operating_point)
         self._runtimes = [Runtime(self.bundle) for _ in range(threads)]
         self._spread = Spread(threads)
+        self._one_at_a_time = Lock()
 
     def __enter__(self) -> Reader:
         """Return itself; the threads end with the `with` block."""
@@ -100,7 +102,7 @@ class Reader:
         Returns:
             The result; `NotAnalysed` with the reasons where the series could not be judged.
         """
-        with self._spread.turns():
+        with self._one_at_a_time, self._spread.turns():
             return guarded(
                 series,
                 lambda: self._read(series, force=force, keep_pixels=keep_pixels, volume=volume),

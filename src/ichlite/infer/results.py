@@ -88,6 +88,8 @@ class Analysed:
             right, front and head of the patient; None where the files do not say.
         has_lesion_map: Whether `activation_maps` are a lesion map's.
         model: The bundle that judged, at the operating point of the result; None where not known.
+        patient: Number, from 1, of the patient among those whose images share the UID of the study,
+            as those of a careless anonymiser do; 1 where there is one.
     """
 
     study: str
@@ -110,6 +112,7 @@ class Analysed:
     affine: NDArray[np.float64] | None = field(default=None, repr=False, compare=False)
     has_lesion_map: bool = field(default=False, repr=False, compare=False)
     model: Bundle | None = field(default=None, repr=False, compare=False)
+    patient: int = 1
 
     status: ClassVar[Literal["analysed"]] = "analysed"
     may_be_head: ClassVar[Literal[True]] = True
@@ -197,6 +200,7 @@ class NotAnalysed:
         read_instead: UID of the series that was read for the study in its place; None where the
             study has no answer.
         may_be_head: Whether it may be a head CT; False for a scout, and for another body part.
+        patient: As in `Analysed`.
         scan, urgent, complete, operating_point, threshold: None: there is no answer.
         slices, not_cleared, left_out: Empty.
     """
@@ -208,6 +212,7 @@ class NotAnalysed:
     notes: tuple[str, ...] = ()
     read_instead: str | None = None
     may_be_head: bool = True
+    patient: int = 1
 
     @property
     def status(self) -> Literal["not_analysed", "not_chosen"]:
@@ -257,7 +262,7 @@ class ReadResult:
     def __repr__(self) -> str:
         analysed = [one for one in self.studies if isinstance(one, Analysed)]
         urgent = sum(one.urgent is True for one in analysed)
-        rest = len({one.study for one in self.studies} - {one.study for one in analysed})
+        rest = len({study_of(one) for one in self.studies} - {study_of(one) for one in analysed})
         return (
             f"<ReadResult by {self.bundle}: {len(analysed)} analysed, {urgent} urgent; "
             f"{rest} studies without an answer, {len(self.skipped)} files skipped>"
@@ -335,6 +340,11 @@ class ReadResult:
         body = "".join(f"<tr>{line}</tr>" for line in lines)
         note = f"{escape(self.bundle)}. Research use only. Not a medical device."
         return f"<table><tr>{head}</tr>{body}</table><p>{note}</p>"
+
+
+def study_of(result: ScanResult) -> tuple[str, int]:
+    """Return what tells the study of a result from others: its UID, and whose it is."""
+    return result.study, result.patient
 
 
 def by_urgency(studies: Iterable[ScanResult]) -> list[Analysed]:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from contextlib import suppress
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 
-from pydicom.charset import convert_encodings, decode_bytes
-
 from ichlite.ct.elements import DEFLATED_LITTLE, read_elements, read_first_bytes
+from ichlite.ct.values import decoded_text
 from ichlite.errors import UnreadableFile
 
 _TAGS = {
@@ -114,7 +112,7 @@ def read_instance_header(path: Path) -> InstanceHeader:
 
 
 def _text(raw: bytes, character_set: str) -> str:
-    r"""Return text by its declared character set, else as Latin-1, without control characters.
+    r"""Return text by its declared character set, without control characters.
 
     Example:
         >>> _text("Ägypten^José ".encode(), "ISO_IR 192")
@@ -122,11 +120,6 @@ def _text(raw: bytes, character_set: str) -> str:
         >>> _text(b"a\x1b[31mb", "")
         'a [31mb'
     """
-    raw = raw.rstrip(b"\0 ")
-    decoded = raw.decode("latin-1")
-    if character_set:
-        names = [part.strip() for part in character_set.split("\\")]
-        with suppress(LookupError, UnicodeError, ValueError, TypeError):
-            decoded = decode_bytes(raw, convert_encodings(names), {0x5C, 0x5E, 0x3D})
+    decoded = decoded_text(raw.rstrip(b"\0 "), character_set)
     shown = "".join(c if c.isprintable() else " " for c in decoded[:_LONGEST_TEXT])
     return " ".join(shown.split(" ")).strip()

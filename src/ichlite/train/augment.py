@@ -21,10 +21,6 @@ AIR_HU, BONE_HU = -1000, 900
 _WINDOW_HU = (-20, 98)
 """HU that such a window shows; above, JPEG noise hides what is bone."""
 _COARSE = 4
-_SKULL_HU = 150
-_RIM_HU, _RIM_PIXELS = (-15.0, 20.0), (1.0, 5.0)
-"""Range of HU that bone adds to brain beside it, and of how far this reaches: heads of other
-scanners lie 15 HU above and 12 below those of CT-ICH there (docs/log.md)."""
 CELL_COVERED = 0.3
 """Share of a cell, after a move, that must come from cells with a bleed for it to be set."""
 
@@ -41,8 +37,7 @@ class Strength:
         gain: Lowest and highest factor on contrast, about `pivot_hu`.
         pivot_hu: HU that a change of contrast leaves unchanged.
         noise_hu: Largest standard deviation of added noise, HU.
-        scanner: Whether reconstruction kernel, noise texture, the brain's rim beneath the skull and
-            the range of known HU vary too.
+        scanner: Whether reconstruction kernel, noise texture and range of known HU vary too.
     """
 
     shift_pixels: int
@@ -110,8 +105,6 @@ class Augmenter:
             hu = of_one_window(hu)
         if rng.random() < 0.4:
             hu = _other_kernel(hu, rng)
-        if rng.random() < 0.5:
-            hu = other_rim(hu, rng.uniform(*_RIM_HU), rng.uniform(*_RIM_PIXELS))
         return hu
 
     def _intensity(self, hu: NDArray[np.int16], rng: np.random.Generator) -> NDArray[np.int16]:
@@ -286,33 +279,6 @@ def _other_kernel(hu: NDArray[np.int16], rng: np.random.Generator) -> NDArray[np
     amount = rng.uniform(-0.7, 1.0)  # 1: smooth; below 0: sharpened
     x += np.float32(amount) * (blurred - soft)
     return np.clip(np.rint(x), HU_MIN, HU_MAX).astype(np.int16)
-
-
-def other_rim(hu: NDArray[np.int16], at_bone_hu: float, reach_pixels: float) -> NDArray[np.int16]:
-    """Return a slice whose soft tissue is brighter, or darker, the nearer bone is.
-
-    Scanners differ in this by how they correct beam hardening and by the blur of their kernels.
-
-    Args:
-        hu: (row, column) int16 HU.
-        at_bone_hu: HU added beside a flat face of bone; below 0: taken away.
-        reach_pixels: Standard deviation, in pixels, of the blur of bone that it fades by.
-
-    Returns:
-        A new array like `hu`; bone, and what is darker than fat, are unchanged.
-
-    Example:
-        >>> slab = np.full((64, 64), 30, np.int16)
-        >>> slab[:32] = 1000
-        >>> other_rim(slab, 10.0, 2.0)[[31, 32, 34, 40], 0].tolist()
-        [1000, 38, 32, 30]
-    """
-    from scipy import ndimage
-
-    bone = (hu > _SKULL_HU).astype(np.float32)
-    added = 2 * at_bone_hu * ndimage.gaussian_filter(bone, reach_pixels, mode="nearest")
-    soft = (hu <= _SKULL_HU) & (hu > -_SKULL_HU)
-    return np.where(soft, np.rint(hu + added), hu).astype(np.int16)
 
 
 def _noise_fields(samples: NDArray[np.float32]) -> list[NDArray[np.float32]]:

@@ -144,9 +144,8 @@ class Recipe:
     vary_scanner: bool = setting(
         False,
         AUGMENTATION,
-        "With --augment, also imitate other scanners: sharper and softer kernels, coarser noise, "
-        "other contrast, brighter and darker brain beside bone, HU cut off at either end; and "
-        "move further.",
+        "With --augment, also vary what differs between scanners: reconstruction kernel, noise "
+        "texture, contrast and the range of HU; and use larger shifts, rotations and zooms.",
         switch=True,
     )
     leave_out: tuple[str, ...] = setting(

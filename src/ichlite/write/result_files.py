@@ -13,7 +13,7 @@ from pathlib import Path
 from ichlite.atomic_files import check_folder, check_place, stat_of, write_text
 from ichlite.ct.header import OWN_REPORT, is_own_report
 from ichlite.errors import IchliteError, UsageError
-from ichlite.infer.results import ReadResult, ScanResult, by_urgency, verdict
+from ichlite.infer.results import ReadResult, ScanResult, by_urgency, study_of, verdict
 from ichlite.labels import CLASSES
 from ichlite.write.escaping import printable, unicode_document
 from ichlite.write.triage import common_folder, shared_folders
@@ -196,9 +196,9 @@ def to_studies_csv(result: ReadResult) -> str:
     writer = csv.DictWriter(text, STUDY_COLUMNS, restval="", lineterminator="\n")
     writer.writeheader()
     shared = shared_folders(result.studies)
-    studies: dict[str, list[ScanResult]] = {}
+    studies: dict[tuple[str, int], list[ScanResult]] = {}
     for scan in result.studies:
-        studies.setdefault(scan.study, []).append(scan)
+        studies.setdefault(study_of(scan), []).append(scan)
     for members in studies.values():
         writer.writerow(_study_row(members, shared))
     for file in result.skipped:

@@ -17,7 +17,14 @@ from pathlib import Path
 from ichlite.atomic_files import replacing
 from ichlite.errors import IchliteError
 from ichlite.infer.bundle import Bundle
-from ichlite.infer.results import Analysed, ReadResult, ScanResult, not_analysed, objections
+from ichlite.infer.results import (
+    Analysed,
+    ReadResult,
+    ScanResult,
+    not_analysed,
+    objections,
+    study_of,
+)
 from ichlite.write.dicom_object import file_bytes
 from ichlite.write.result_uid import result_uids
 from ichlite.write.secondary_capture import secondary_capture
@@ -118,10 +125,10 @@ class ResultFolder:
         Args:
             result: Result of the whole reading.
         """
-        studies: dict[str, list[ScanResult]] = {}
+        studies: dict[tuple[str, int], list[ScanResult]] = {}
         for one in not_analysed(result.studies):
-            studies.setdefault(one.study, []).append(one)
-        answered = {one.study for one in result.studies if isinstance(one, Analysed)}
+            studies.setdefault(study_of(one), []).append(one)
+        answered = {study_of(one) for one in result.studies if isinstance(one, Analysed)}
         for study, scans in studies.items():
             if study not in answered:
                 self._write(scans)
