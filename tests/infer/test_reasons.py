@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import pytest
 from nibabel.nifti1 import Nifti1Image
@@ -48,21 +49,23 @@ def reader():
         yield one
 
 
-@pytest.fixture(params=SPOILT, ids=lambda one: getattr(one, "__name__", one))
-def result(request, reader, tmp_path) -> ReadResult:
+@pytest.fixture(scope="module", params=SPOILT, ids=lambda one: getattr(one, "__name__", one))
+def found(request, reader, tmp_path_factory) -> tuple[ReadResult, Path]:
+    """What was read of a spoilt scan, and the folder above it."""
+    folder = tmp_path_factory.mktemp("spoilt")
     if request.param in BAD:
-        request.param(tmp_path)
-        return read_with(reader, tmp_path / "bad")
-    if request.param in DEFECTS:
-        request.param(copied(FILES, tmp_path / "bad"))
+        request.param(folder)
+    elif request.param in DEFECTS:
+        request.param(copied(FILES, folder / "bad"))
     else:
         values, affine, _ = REFUSED[request.param]
-        (tmp_path / "bad").mkdir()
-        Nifti1Image(values, affine).to_filename(tmp_path / "bad" / "head.nii.gz")
-    return read_with(reader, tmp_path / "bad")
+        (folder / "bad").mkdir()
+        Nifti1Image(values, affine).to_filename(folder / "bad" / "head.nii.gz")
+    return read_with(reader, folder / "bad"), folder
 
 
-def test_a_reason_is_one_short_line_without_its_own_path(result, tmp_path):
+def test_a_reason_is_one_short_line_without_its_own_path(found):
+    result, folder = found
     said = [(why, scan.files) for scan in result.studies for why in scan.reasons]
     said += [(one.reason, (one.file,)) for one in result.skipped]
     assert said
@@ -73,16 +76,17 @@ def test_a_reason_is_one_short_line_without_its_own_path(result, tmp_path):
         if short.startswith(("a copy of ", "the same file as ")):
             continue  # names another file
         assert not any(file in line for file in files), line
-        assert str(tmp_path) not in line
+        assert str(folder) not in line
         assert len(line) <= WIDTH or short.startswith(LONG), (len(line), line)
 
 
-def test_the_list_folds_words_at_the_width_of_the_terminal_and_no_path(result, tmp_path):
+def test_the_list_folds_words_at_the_width_of_the_terminal_and_no_path(found):
+    result, folder = found
     text = io.StringIO()
     print_triage(result, Console(file=text, width=WIDTH))
     lines = text.getvalue().splitlines()
     for line in lines:
-        assert len(line) <= WIDTH or str(tmp_path) in line, line
+        assert len(line) <= WIDTH or str(folder) in line, line
     for scan in result.studies:
         for why in scan.reasons:
             assert " ".join(why.split()) in " ".join(" ".join(lines).split())
