@@ -209,7 +209,7 @@ def _far_apart(distances_mm: NDArray[np.float64]) -> list[str]:
     spacing_mm = float(np.median(distances_mm))
     if spacing_mm <= MAX_SPACING_MM:
         return []
-    found = f"found {spacing_mm:.2f} mm; expected at most {MAX_SPACING_MM:g}"
+    found = f"found {spacing_mm:.6g} mm; expected at most {MAX_SPACING_MM:g}"
     return [f"the slices are too far apart; {found}"]
 
 

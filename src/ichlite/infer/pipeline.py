@@ -310,7 +310,8 @@ def _findable(paths: Sequence[str]) -> tuple[list[str], tuple[SkippedFile, ...]]
     kept, skipped = [], []
     for path in paths:
         if not os.path.lexists(path) and not is_member(path):
-            skipped.append(SkippedFile(path, "does not exist", may_be_ct=True))
+            reason = "stdin is not read: name files or folders" if path == "-" else "does not exist"
+            skipped.append(SkippedFile(path, reason, may_be_ct=True))
         elif all(Path(path, name).is_file() for name in _OF_A_STORE):
             reason = "a prepared store, which is for training and evaluation: no DICOM files"
             skipped.append(SkippedFile(path, reason, may_be_ct=True))
