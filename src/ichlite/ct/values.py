@@ -20,8 +20,10 @@ _LARGEST_MM = {
 """No scanner is 100 m long; beyond that, arithmetic on the values could overflow."""
 
 _ESCAPE = b"\x1b"
-_DELIMITERS = {0x5C, 0x5E, 0x3D}
-"""Backslash, caret and equals sign, after which a character set is the first one again."""
+_SWITCH = re.compile(rb"(\x1b(?:\$[()]?.|[^$].))", re.DOTALL)
+"""Escape sequence of three or four bytes that switches to another character set."""
+_DELIMITER = re.compile(rb"[\^=\\]")
+"""Caret, equals sign or backslash, after which the first character set holds again."""
 
 _AGE = re.compile(r"([0-9]{1,3}) ?([DWMY]?)", re.IGNORECASE)
 _PER_YEAR = {"": 1.0, "D": 365.25, "W": 365.25 / 7, "M": 12.0, "Y": 1.0}
@@ -190,15 +192,35 @@ def decoded_text(raw: bytes, character_set: str) -> str:
         'Yamada^Tarou=山田'
     """
     if character_set:
-        from pydicom.charset import convert_encodings, decode_bytes
-
-        names = [part.strip() for part in character_set.split("\\")]
-        with suppress(LookupError, UnicodeError, ValueError, TypeError):
-            return decode_bytes(raw, convert_encodings(names), _DELIMITERS)
+        with suppress(UnicodeError, LookupError):
+            return _by_character_sets(raw, [one.strip() for one in character_set.split("\\")])
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError:
         return raw.decode("latin-1")
+
+
+def _by_character_sets(raw: bytes, names: list[str]) -> str:
+    """Decode by pydicom's tables; its own function warns of what is malformed, and quotes it.
+
+    Raises:
+        LookupError: A character set, or the code that switches to one, is unknown.
+        UnicodeError: The value cannot be decoded by them.
+    """
+    from pydicom.charset import CODES_TO_ENCODINGS, handled_encodings, python_encoding
+
+    first = python_encoding[names[0]]
+    start, *switched = _SWITCH.split(raw)
+    text = start.decode(first)
+    for code, part in zip(switched[::2], switched[1::2], strict=True):
+        encoding = CODES_TO_ENCODINGS[code]
+        if encoding in handled_encodings:  # Python's codec wants the code
+            text += (code + part).decode(encoding)
+            continue
+        ends = _DELIMITER.search(part)
+        end = ends.start() if ends else len(part)
+        text += part[:end].decode(encoding) + part[end:].decode(first)
+    return text
 
 
 @lru_cache(maxsize=256)
