@@ -195,7 +195,10 @@ def test_the_training_side_without_its_packages_says_what_to_install():
         "    except ImportError as error: print(error)\n"
     )
     outcome = subprocess.run([sys.executable, "-c", hide], capture_output=True, text=True)
-    line = "keras is not installed; install it with: pip install 'ichlite[train]'\n"
+    line = (
+        "keras is not installed; install the optional packages: "
+        "in the clone of ichlite, pip install '.[train]'\n"
+    )
     assert (outcome.stdout, outcome.stderr) == (line * 2, "")
 
 

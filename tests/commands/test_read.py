@@ -362,7 +362,7 @@ def test_a_folder_for_dicom_objects_that_cannot_be_meant_is_2_before_any_reading
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     outcome = ichlite("read", head_series, "--sr", tmp_path / "out")
     assert (outcome.exit_code, outcome.out, outcome.err.count("\n")) == (2, "", 1)
-    assert "ichlite[node]" in outcome.err
+    assert "'.[node]'" in outcome.err
     assert not (tmp_path / "out").exists()
 
 

@@ -88,5 +88,5 @@ def test_without_its_packages_a_command_says_what_to_install(ichlite, monkeypatc
     monkeypatch.setattr("ichlite.commands.console.find_spec", lambda name: None)
     said = ichlite("node", "init", tmp_path / "node")
     assert (said.exit_code, said.out) == (2, "")
-    assert said.err.endswith("is not installed; install it with: pip install 'ichlite[node]'\n")
+    assert said.err.endswith("in the clone of ichlite, pip install '.[node]'\n")
     assert ichlite("node", "init", "--help").exit_code == 0

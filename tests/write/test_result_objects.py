@@ -366,7 +366,7 @@ def test_a_real_head_and_a_scan_of_research_data_have_objects(ge_head, rsna_scan
 def test_without_highdicom_one_line_names_the_extra(objects, bundles, at, tmp_path, monkeypatch):
     _, _, scans = objects("whole")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(MissingExtra, match=r"highdicom .* pip install 'ichlite\[node\]'"):
+    with pytest.raises(MissingExtra, match=r"highdicom .* pip install '\.\[node\]'"):
         write_result_objects(scans, tmp_path, bundle=bundles["urgent"], at=at)
     assert list(tmp_path.iterdir()) == []
 

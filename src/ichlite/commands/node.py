@@ -65,7 +65,10 @@ def init(
 
     write_initial_settings(folder, dicom_port=dicom_port, http_port=http_port, aet=aet)
     open_database(folder, read_settings(folder)).close()
-    sys.stdout.write(f"Made {folder}: look at {folder / 'node.toml'}, then ichlite node run\n")
+    sys.stdout.write(
+        f"Made {folder}: check {folder / 'node.toml'}, then start the node: "
+        f"ichlite node run {folder}\n"
+    )
 
 
 @node.command(cls=PanelCommand, epilog="Example: ichlite node run /srv/ichlite")

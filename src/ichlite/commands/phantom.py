@@ -19,7 +19,7 @@ EPILOG = "Example: ichlite phantom phantoms --subjects 200 --seed 1 --processes 
 def phantom(
     out: Annotated[Path, typer.Argument(help="Folder to make, for the store or the studies.")],
     subjects: Annotated[
-        int, option(DATA, help="Number of patients to make, about 38 slices each.")
+        int, option(DATA, help="Number of patients to make, with 12 to 64 slices each.")
     ] = 20,
     seed: Seed = 0,
     processes: Processes = 1,
