@@ -115,7 +115,7 @@ class UnreadableFile(InputError):
 
 
 class NotCT(InputError):
-    """Readable DICOM that is not a CT image in 16-bit greyscale, such as an MR image or an RGB screenshot."""
+    """Readable DICOM that is not a CT image in 16-bit greyscale, such as MR or a screenshot."""
 
 
 class SeriesError(InputError):

@@ -308,7 +308,7 @@ def test_what_cannot_be_written_is_said_and_does_not_keep_the_rest_back(
     _, _, (scan,) = objects("whole")
     judge = bundles["urgent"]
     (tmp_path / "file").write_text("x")
-    with pytest.raises(IchliteError, match="cannot write into"):
+    with pytest.raises(IchliteError, match=r"cannot write .*file"):
         write_result_objects([scan], tmp_path / "file", bundle=judge, at=at)
     with pytest.raises(UsageError, match="without pixels"):
         write_result_objects([replace(scan, hu=None)], tmp_path / "out", bundle=judge, at=at)

@@ -66,9 +66,11 @@ def find_studies(folder: Path) -> Archive:
     import ray
 
     if not folder.is_dir():
-        what = "is not a folder" if folder.exists() else "does not exist"
-        raise InputError(f"{folder} {what}", expected="a folder of DICOM studies")
-    files, skipped = files_below([folder])
+        raise InputError(
+            f"{folder} {'is not a folder' if folder.exists() else 'does not exist'}",
+            remedy="name the folder that holds the DICOM studies",
+        )
+    files, skipped = files_below([folder.absolute()])  # workers have other current folders
     if not files:
         raise InputError(f"{folder} has no files in it", expected="DICOM studies")
     rows = [

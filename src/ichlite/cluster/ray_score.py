@@ -73,7 +73,7 @@ def score_archive(
     loaded = load_bundle(bundle)
     _same_order(out, loaded, force=force)
     started = time.monotonic()
-    found = find_studies(archive.absolute())  # workers have other current folders
+    found = find_studies(archive)
     done = score_parts.begin(out)
     score_parts.write_skipped(out, found.skipped)
     left = [study for study in found.studies if unicode_text(study.uid) not in done]

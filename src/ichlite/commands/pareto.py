@@ -59,7 +59,7 @@ def pareto(
     from ichlite.bench.pareto_plot import plot_pareto
     from ichlite.commands.console import print_json, progress
     from ichlite.compress.settings import Gate
-    from ichlite.errors import UnknownName
+    from ichlite.errors import UsageError
     from ichlite.infer.bundle import load_bundle
 
     gate = Gate(max_auc_drop, max_subtype_drop)
@@ -67,7 +67,11 @@ def pareto(
     names = [one.name for one in loaded]
     chosen = reference or names[0]
     if chosen not in names:
-        raise UnknownName("bundle", chosen, names)
+        raise UsageError(
+            "--reference names no bundle of this comparison",
+            found=chosen,
+            expected=f"one of {', '.join(names)}",
+        )
     with progress("measuring") as advance:
         points = measure_bundles(loaded, runs=runs, advance=advance)
     document = pareto_document(points, points[names.index(chosen)], gate)

@@ -141,6 +141,7 @@ def reproduce(
         write_report,
     )
     from ichlite.reproduce.campaign_summary import measure_all
+    from ichlite.train.draw import check_shares
     from ichlite.train.logs import epoch_line
 
     for word, count, least in (
@@ -160,6 +161,7 @@ def reproduce(
             )
     if folds < 0 or folds == 1:
         raise UsageError("--folds is out of range", found=folds, expected="0, or at least 2")
+    check_shares(recipe.shares, len(stores))
     base = replace(recipe, seed=seed, keep=keep or ("last" if folds else "best"))
     left_out = tuple(Fold(number, folds, fold_seed) for number in range(1, folds + 1))
     data = Data(open_stores(stores), " ".join(store.name for store in stores), inits, left_out)
