@@ -45,6 +45,7 @@ def evaluate(
         Path | None,
         option(
             DATA,
+            metavar="FOLDER",
             help="Folder of RSNA 2019 DICOM files to measure a bundle on, in place of a store.",
         ),
     ] = None,
@@ -52,13 +53,16 @@ def evaluate(
         Path | None,
         option(
             DATA,
+            metavar="FILE",
             help="CSV file of labels for --rsna; stage_2_train.csv in its folder, if not given.",
         ),
     ] = None,
     scores: Annotated[
         Path | None,
         option(
-            OUTPUT, help="CSV file to write, with labels, logits and probabilities of every slice."
+            OUTPUT,
+            metavar="FILE",
+            help="CSV file to write, with labels, logits and probabilities of every slice.",
         ),
     ] = None,
     folds: Annotated[
@@ -83,7 +87,9 @@ def evaluate(
             DATA, help="Calibration of each fold of --folds: cross (fitted on the others) or none."
         ),
     ] = "cross",
-    out: Annotated[Path | None, option(OUTPUT, help="Folder to make for tables and plots.")] = None,
+    out: Annotated[
+        Path | None, option(OUTPUT, metavar="FOLDER", help="Folder to make for tables and plots.")
+    ] = None,
     bootstrap: Annotated[
         int | None,
         option(

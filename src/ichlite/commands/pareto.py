@@ -39,12 +39,14 @@ def pareto(
     max_auc_drop: Annotated[
         float,
         typer.Option(
-            metavar="AUC", help="Mean test ROC AUC that a bundle may lose and still be shipped."
+            metavar="NUMBER", help="Mean test ROC AUC that a bundle may lose and still be shipped."
         ),
     ] = 0.005,
     max_subtype_drop: Annotated[
         float,
-        typer.Option(metavar="AUC", help="Test ROC AUC that a bundle may lose of any one subtype."),
+        typer.Option(
+            metavar="NUMBER", help="Test ROC AUC that a bundle may lose of any one subtype."
+        ),
     ] = 0.02,
     as_json: PlainJson = False,
 ) -> None:

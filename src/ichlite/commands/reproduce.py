@@ -95,6 +95,7 @@ def reproduce(
         list[Path] | None,
         option(
             OUTPUT,
+            metavar="FOLDER",
             help="Folder of another reproduction, to show its verdicts beside (repeat for more).",
         ),
     ] = None,
@@ -102,6 +103,7 @@ def reproduce(
         Path | None,
         option(
             OUTPUT,
+            metavar="FOLDER",
             help="Folder with RSNA 2019's tables of studies, to count beside the paper's.",
         ),
     ] = None,
@@ -112,8 +114,8 @@ def reproduce(
         str | None,
         option(
             OUTPUT,
-            help="Epoch of each run that is judged: best (by validation) or last.",
-            show_default="last with folds",
+            help="Epoch of each run that is judged: best (by validation) or last.  [default: best; "
+            "with --folds, last]",
         ),
     ] = None,
     devices: Devices = None,
