@@ -137,6 +137,7 @@ def test_an_archive_must_be_there(cluster: str, tmp_path: Path) -> None:
     with session(cluster) as there:
         with pytest.raises(InputError, match=r"nowhere does not exist; name the folder that"):
             score_archive(tmp_path / "nowhere", tmp_path / "out", there)
+        assert not (tmp_path / "out").exists()
         with pytest.raises(UsageError, match=r"the output folder .* lies inside the input"):
             score_archive(tmp_path, tmp_path / "out", there)
         (tmp_path / "empty").mkdir()
