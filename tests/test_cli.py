@@ -8,6 +8,7 @@ import pytest
 from ichlite import __version__
 from ichlite.errors import IchliteError, UsageError
 
+FULL = "; free disk space or name another disk"
 COMMANDS = ["demo", "read", "info", "bench", "phantom", "train", "evaluate", "compress", "models"]
 
 
@@ -63,9 +64,9 @@ def test_an_ichlite_error_is_one_line_and_its_own_exit_code(ichlite, monkeypatch
 @pytest.mark.parametrize(
     ("fault", "line"),
     [
-        (OSError(28, "No space left on device", "a\nb"), "No space left on device: a b"),
+        (OSError(28, "No space left on device", "a\nb"), f"No space left on device: a b{FULL}"),
         (PermissionError(13, "Permission denied", b"x"), "Permission denied: x"),
-        (OSError(28, "No space left on device"), "No space left on device"),
+        (OSError(28, "No space left on device"), f"No space left on device{FULL}"),
         (OSError("something\nof HDF5"), "something of HDF5"),
         (OSError(), "OSError"),
     ],
@@ -195,7 +196,10 @@ def test_the_training_side_without_its_packages_says_what_to_install():
         "    except ImportError as error: print(error)\n"
     )
     outcome = subprocess.run([sys.executable, "-c", hide], capture_output=True, text=True)
-    line = "keras is not installed; install it with: pip install 'ichlite[train]'\n"
+    line = (
+        "keras is not installed; install the optional packages: "
+        "in the clone of ichlite, pip install '.[train]'\n"
+    )
     assert (outcome.stdout, outcome.stderr) == (line * 2, "")
 
 

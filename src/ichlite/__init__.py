@@ -3,7 +3,7 @@
 Research use only. Not a medical device.
 
 Use a model: `read_paths`, `read_scan`, `load_bundle`. Make one: `ichlite.models`, `ichlite.train`,
-which need `pip install 'ichlite[train]'` and are loaded when they are first named.
+which need the extra `[train]` and are loaded when they are first named.
 """
 
 from __future__ import annotations

@@ -131,9 +131,34 @@ def write_text(path: Path, text: str) -> None:
                 if there is not None:
                     part.chmod(stat.S_IMODE(there.st_mode))
     except (OSError, ValueError) as error:
-        # A ValueError is a path that no file can have, such as one with a null character.
-        why = error.strerror if isinstance(error, OSError) else str(error)
-        raise IchliteError(f"cannot write {path}: {why}") from error
+        raise unwritable(path, error) from error
+
+
+def unwritable(path: Path, fault: OSError | ValueError) -> IchliteError:
+    """Return the error that says why nothing could be written, and what to do about a full disk.
+
+    Args:
+        path: File or folder that was to be written.
+        fault: What the system said. A ValueError is about a path that no file can have, such as one
+            with a null character.
+    """
+    why = fault.strerror if isinstance(fault, OSError) else fault
+    return IchliteError(f"cannot write {path}: {why}", remedy=remedy_of(fault))
+
+
+def remedy_of(fault: OSError | ValueError, otherwise: str | None = None) -> str | None:
+    """Return what to do about output that could not be written.
+
+    Args:
+        fault: What the system said.
+        otherwise: What to do unless the disk is full.
+
+    Example:
+        >>> remedy_of(OSError(errno.ENOSPC, "No space left on device"))
+        'free disk space or name another disk'
+    """
+    full = isinstance(fault, OSError) and fault.errno in (errno.ENOSPC, errno.EDQUOT)
+    return "free disk space or name another disk" if full else otherwise
 
 
 def stat_of(path: Path) -> os.stat_result | None:
@@ -231,9 +256,10 @@ def check_place(source: Path, out: Path) -> None:
     """
     inner, outer = out.resolve(), source.resolve()
     if inner == outer or outer in inner.parents:
-        raise UsageError(
-            f"{out} lies inside {source}, which is read", remedy="name a folder outside of it"
+        where = (
+            "is the input itself" if inner == outer else f"lies inside the input folder {source}"
         )
+        raise UsageError(f"the output folder {out} {where}", remedy="name another folder")
     check_folder(out)
 
 
@@ -257,9 +283,8 @@ def check_folder(out: Path) -> None:
             pass
     except OSError as fault:
         raise IchliteError(
-            f"{out} cannot be written",
-            found=f"in {there}: {fault.strerror}",
-            remedy="name a folder in which you may make files",
+            f"no file can be created in {there}: {fault.strerror}",
+            remedy=remedy_of(fault, "name a folder that you may write to"),
         ) from None
 
 

@@ -95,11 +95,12 @@ def _run() -> int | str | None:
 
 def _words(error: OSError) -> str:
     """Return what a fault that nobody translated says and of which file, in one line."""
+    from ichlite.atomic_files import remedy_of
     from ichlite.errors import IchliteError
 
     said = error.strerror or str(error) or type(error).__name__
     place = "" if error.filename is None else f": {os.fsdecode(error.filename)}"
-    return str(IchliteError(said + place))
+    return str(IchliteError(said + place, remedy=remedy_of(error)))
 
 
 class _Termination:

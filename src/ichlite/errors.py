@@ -95,13 +95,14 @@ class MissingExtra(UsageError):
 
     Example:
         >>> str(MissingExtra("train", "keras"))
-        "keras is not installed; install it with: pip install 'ichlite[train]'"
+        "keras is not installed; install the optional packages: ... pip install '.[train]'"
     """
 
     def __init__(self, extra: str, module: str) -> None:
         super().__init__(
             f"{module} is not installed",
-            remedy=f"install it with: pip install 'ichlite[{extra}]'",
+            remedy="install the optional packages: in the clone of ichlite, "
+            f"pip install '.[{extra}]'",
         )
 
 
@@ -114,7 +115,7 @@ class UnreadableFile(InputError):
 
 
 class NotCT(InputError):
-    """Readable DICOM that is not a single-frame greyscale CT image."""
+    """Readable DICOM that is not a CT image in 16-bit greyscale, such as MR or a screenshot."""
 
 
 class SeriesError(InputError):

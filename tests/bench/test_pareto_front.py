@@ -150,7 +150,9 @@ def test_the_command_measures_bundles_of_one_store(
     assert {file.name for file in (tmp_path / "out").iterdir()} == {
         "pareto.json", "pareto.md", "pareto.png",
     }  # fmt: skip
-    assert ichlite(*words, "--reference", "none").exit_code == 2
+    unknown = ichlite(*words, "--reference", "none")
+    assert unknown.exit_code == 2
+    assert "--reference names no bundle of this comparison; found none; expected" in unknown.err
     assert ichlite("pareto", tmp_path / "int8", tmp_path / "int8").exit_code == 2
     other = json.loads((tmp_path / "int8" / "manifest.json").read_text())
     other["training"]["data"]["store_hash"] = "another"

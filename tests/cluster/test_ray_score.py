@@ -135,9 +135,10 @@ def test_the_command_prints_one_document(
 
 def test_an_archive_must_be_there(cluster: str, tmp_path: Path) -> None:
     with session(cluster) as there:
-        with pytest.raises(InputError, match="nowhere does not exist"):
+        with pytest.raises(InputError, match=r"nowhere does not exist; name the folder that"):
             score_archive(tmp_path / "nowhere", tmp_path / "out", there)
-        with pytest.raises(UsageError, match=r"lies inside .*, which is read"):
+        assert not (tmp_path / "out").exists()
+        with pytest.raises(UsageError, match=r"the output folder .* lies inside the input"):
             score_archive(tmp_path, tmp_path / "out", there)
         (tmp_path / "empty").mkdir()
         with pytest.raises(InputError, match="has no files"):

@@ -79,7 +79,7 @@ def test_auto_is_the_cluster_of_this_machine(
 
 def test_without_ray_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "find_spec", lambda name: None)
-    with pytest.raises(MissingExtra, match=r"pip install 'ichlite\[ray\]'"), session():
+    with pytest.raises(MissingExtra, match=r"pip install '\.\[ray\]'"), session():
         pass
 
 

@@ -76,7 +76,7 @@ def test_without_matplotlib_the_rest_is_written(
     monkeypatch.setattr("importlib.util.find_spec", hiding)
     done = ichlite("bench", "--out", tmp_path)
     assert (done.exit_code, done.err.count("\n")) == (0, 1)
-    assert "no plots: matplotlib is not installed" in done.err
+    assert "no plots: matplotlib is not installed; install the optional packages: " in done.err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bench.json", "bench.md"]
 
 
@@ -101,4 +101,5 @@ def test_a_runtime_that_is_not_installed(
     monkeypatch.setattr("ichlite.commands.console.find_spec", lambda name: None)
     done = ichlite("bench", "--runtimes", "litert,openvino")
     assert (done.exit_code, planned) == (2, [])
-    assert "openvino is not installed; install it with: pip install 'ichlite[bench]'" in done.err
+    assert "openvino is not installed; install the optional packages: " in done.err
+    assert "in the clone of ichlite, pip install '.[bench]'" in done.err

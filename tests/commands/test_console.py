@@ -20,7 +20,7 @@ def test_json_is_one_document_and_refuses_nan(capsys):
 
 
 def test_a_missing_extra_is_wrong_usage_and_says_the_remedy():
-    with pytest.raises(MissingExtra, match=r"pip install 'ichlite\[train\]'") as caught:
+    with pytest.raises(MissingExtra, match=r"pip install '\.\[train\]'") as caught:
         console.require("train", "json", "no_such_module")
     assert caught.value.exit_code == 2
 

@@ -24,7 +24,7 @@ NODE_COMMANDS = [
 def test_what_to_give_is_named_in_capitals(ichlite: Run, command: str) -> None:
     said = ichlite(*command.split(), "--help").out.partition("  Example")[0]
     usage, *lines = said.splitlines()
-    assert re.fullmatch(rf"Usage: ichlite {command} \[OPTIONS\]( [A-Z\[\].… ]+)?", usage), usage
+    assert re.fullmatch(rf"Usage: ichlite {command} \[OPTIONS\]( [A-Z_\[\].… ]+)?", usage), usage
     options = [line.split("  ") for line in lines if line.startswith("  -")]
     assert options
     for names in (" ".join(line[1:2]) for line in options):
@@ -69,3 +69,28 @@ def test_an_unknown_option_is_told_what_may_be_meant(
     assert done.exit_code == 2
     assert meant in done.err
     assert done.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "shown"),
+    [
+        ("evaluate", ("--out FOLDER", "--scores FILE", "--rsna FOLDER", "--labels FILE")),
+        ("reproduce", ("--beside FOLDER", "--rsna-tables FOLDER", "[default: best;")),
+        ("pareto", ("--max-auc-drop NUMBER",)),
+        ("compress", ("--max-auc-drop NUMBER",)),
+        ("phantom", ("[default: 512]",)),
+    ],
+)
+def test_values_have_the_same_names_everywhere(
+    ichlite: Run, command: str, shown: tuple[str, ...]
+) -> None:
+    text = " ".join(ichlite(command, "--help").out.split())
+    assert all(one in text for one in shown), text
+
+
+@pytest.mark.parametrize("option", ["--balance", "--force"])
+def test_an_option_of_two_commands_is_one(ichlite: Run, option: str) -> None:
+    commands = {"--balance": ("phantom", "implant"), "--force": ("read", "score")}[option]
+    texts = [" ".join(ichlite(command, "--help").out.split()) for command in commands]
+    words = [text.split(f" {option} ")[1].split(" [default")[0].split(" --")[0] for text in texts]
+    assert words[0] == words[1] != ""

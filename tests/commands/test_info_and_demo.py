@@ -108,7 +108,8 @@ def test_info_on_no_bundle(ichlite, tmp_path):
     outcome = ichlite("info", "--bundle", tmp_path)
     assert outcome.exit_code == 1
     assert outcome.out == ""
-    assert outcome.err.startswith("ichlite: error: no bundle at")
+    line = f"{tmp_path} is not a bundle; found a folder without manifest.json; expected"
+    assert outcome.err.startswith(f"ichlite: error: {line}")
 
 
 def test_demo_for_machines(ichlite, tmp_path, monkeypatch):

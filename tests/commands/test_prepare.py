@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import Outcome
+from tests.toy import make_store
 
 from ichlite.data.store import Store
 
@@ -125,3 +126,11 @@ def test_another_folder_is_no_data_set(ichlite: Ichlite, tmp_path: Path) -> None
     assert done.exit_code == 1
     assert done.err.startswith(f"ichlite: error: {tmp_path / 'src'} has no label table")
     assert "; expected stage_2_train.csv; give" in done.err
+
+
+def test_a_store_is_no_data_set(ichlite: Ichlite, tmp_path: Path) -> None:
+    store = make_store(tmp_path / "store", patients=2).path
+    done = ichlite("prepare", "csv", store, tmp_path / "out")
+    assert (done.exit_code, done.out, done.err.count("\n")) == (1, "", 1)
+    assert done.err.startswith(f"ichlite: error: {store} is a prepared store already; expected")
+    assert not (tmp_path / "out").exists()

@@ -84,6 +84,10 @@ def test_evaluate_wants_one_source(ichlite: Run, store: Store, tmp_path: Path) -
         (("compress", "nowhere", "store", "out"), "nowhere does not exist"),
         (("evaluate", "nowhere", "store"), "no model at nowhere"),
         (("evaluate", "nowhere", "--rsna", "images"), "no bundle at"),
+        (
+            ("evaluate", "embedded", "--rsna", "images"),
+            "images/stage_2_train.csv does not exist; name the label table with --labels FILE",
+        ),
     ],
 )
 def test_what_is_missing_is_said_in_one_line(
@@ -95,6 +99,13 @@ def test_what_is_missing_is_said_in_one_line(
     assert line in done.err
     assert done.err.count("\n") == 1
     assert done.out == ""
+
+
+def test_a_store_in_the_place_of_the_model_is_named(ichlite: Run, store: Store) -> None:
+    done = ichlite("evaluate", store.path, "embedded")
+    assert (done.exit_code, done.out, done.err.count("\n")) == (1, "", 1)
+    assert f"{store.path} is not a model; found a prepared store; expected a bundle" in done.err
+    assert "the order is: ichlite evaluate MODEL STORE" in done.err
 
 
 @pytest.mark.parametrize(("option", "value"), [("--model", "resnet"), ("--loss", "mse")])
@@ -226,6 +237,10 @@ def test_rsna_scan_is_judged_from_its_files(
         (["--loss", "ldam", "--gamma", 3], "--gamma does nothing; found --loss ldam"),
         (["--loss", "no_such"], "unknown loss; found no_such"),
         (["--model", "no_such"], "unknown model; found no_such"),
+        (
+            ["--share", 0.7, "--share", 0.3],
+            "each store needs a share of its own; found 2 shares; expected 1",
+        ),
     ],
 )
 def test_options_are_judged_before_data(

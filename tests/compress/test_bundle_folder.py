@@ -87,7 +87,7 @@ def test_a_place_that_takes_no_files_is_refused_before_the_work(
         return make(**where)
 
     monkeypatch.setattr(tempfile, "TemporaryFile", on_a_read_only_disk)
-    with pytest.raises(IchliteError, match=r"cannot be written; found in .*: Read-only") as fault:
+    with pytest.raises(IchliteError, match=r"no file can be created in .*: Read-only") as fault:
         check_folder(tmp_path / "bundle")
     assert fault.value.exit_code == 1
 

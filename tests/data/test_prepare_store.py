@@ -425,8 +425,10 @@ def test_a_place_that_takes_nothing_is_one_line(kaggle: Path, tmp_path: Path) ->
 def test_wrong_usage_is_refused(kaggle: Path, tmp_path: Path) -> None:
     with pytest.raises(UnknownName, match="rsna, cq500"):
         prepare_store("mnist", kaggle, tmp_path / "out")
-    with pytest.raises(UsageError, match=r"lies inside .*, which is read"):
+    with pytest.raises(UsageError, match=r"out lies inside the input folder .*; name another"):
         prepare_store("rsna", kaggle, kaggle / "out")
+    with pytest.raises(UsageError, match=r"the output folder .* is the input itself; name another"):
+        prepare_store("rsna", kaggle, kaggle)
     with pytest.raises(UnknownName, match="paper, all"):
         prepare_store("rsna", kaggle, tmp_path / "out", preset="half")
     with pytest.raises(UsageError, match="gives no split"):

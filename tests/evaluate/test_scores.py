@@ -128,8 +128,9 @@ def test_damage_is_named(tmp_path: Path, column: str, cell: str, line: str) -> N
 @pytest.mark.parametrize(
     ("content", "line"),
     [
-        (b"", "is no file of scores"),
-        (b"image,patient\n", "found columns image, patient"),
+        (b"", r"is not a file of scores; it lacks 26 of the 26 columns: image, patient, …; write"),
+        (",".join(COLUMNS[:-1]).encode(), r"it lacks 1 of the 26 columns: recipe; write it with"),
+        (",".join(COLUMNS[::-1]).encode(), "the 26 columns are in another order"),
         (",".join(COLUMNS).encode(), "holds no slice"),
         (b"\xff\xfe", "cannot be read"),
         ((",".join(COLUMNS) + "\na,b\n").encode(), "found 2 cells; expected 26"),

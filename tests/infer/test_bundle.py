@@ -173,8 +173,13 @@ def test_a_missing_file(folder):
 
 
 def test_no_bundle_there(tmp_path):
-    with pytest.raises(BundleError, match="no bundle at"):
+    with pytest.raises(BundleError, match=r"no bundle at .*or the word embedded for the embedded"):
         load_bundle(tmp_path / "nowhere")
+    (tmp_path / "a.txt").touch()
+    with pytest.raises(
+        BundleError, match=r"a\.txt is not a bundle; found a file; expected a folder"
+    ):
+        load_bundle(tmp_path / "a.txt")
 
 
 @pytest.mark.parametrize(

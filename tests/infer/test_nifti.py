@@ -233,7 +233,7 @@ def test_without_nibabel_a_line_names_the_extra_and_it_counts(
     outcome = ichlite("read", path, folder, "--json")
     assert outcome.exit_code == 1
     (skipped,) = json.loads(outcome.out)["skipped"]
-    assert "ichlite[nifti]" in skipped["reason"]
+    assert "'.[nifti]'" in skipped["reason"]
     assert "\n" not in skipped["reason"]
 
 

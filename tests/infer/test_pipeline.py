@@ -15,7 +15,7 @@ from ichlite.ct.series import find_series
 from ichlite.ct.tensor import model_input
 from ichlite.errors import SeriesError, UnknownName, UsageError
 from ichlite.infer import reader as reader_module
-from ichlite.infer.bundle import load_bundle
+from ichlite.infer.bundle import EMBEDDED, load_bundle
 from ichlite.infer.decision import decide
 from ichlite.infer.pipeline import read_paths, read_scan, read_with
 from ichlite.infer.reader import Reader
@@ -165,12 +165,13 @@ def test_missing_and_empty_paths_are_named_and_the_rest_is_read(head_series, tmp
     for name in ("store.json", "index.csv"):
         (tmp_path / "store" / name).write_text("{}")
     folders = [tmp_path / name for name in ("nowhere", "empty", "store")]
-    result = read_paths([head_series, *folders])
+    result = read_paths([head_series, *folders, EMBEDDED])
     assert [s.status for s in result.studies] == ["analysed"]
     reasons = {Path(f.file).name: f.reason for f in result.skipped}
     assert reasons["nowhere"] == "does not exist"
     assert "empty folder" in reasons["empty"]
     assert "a prepared store" in reasons["store"]
+    assert reasons[EMBEDDED.name] == "a bundle, which holds a model; pass it with --bundle"
 
 
 def test_nothing_to_read_at_all(tmp_path):

@@ -88,5 +88,18 @@ def test_without_its_packages_a_command_says_what_to_install(ichlite, monkeypatc
     monkeypatch.setattr("ichlite.commands.console.find_spec", lambda name: None)
     said = ichlite("node", "init", tmp_path / "node")
     assert (said.exit_code, said.out) == (2, "")
-    assert said.err.endswith("is not installed; install it with: pip install 'ichlite[node]'\n")
+    assert said.err.endswith("in the clone of ichlite, pip install '.[node]'\n")
     assert ichlite("node", "init", "--help").exit_code == 0
+
+
+def test_help_of_the_node_cuts_no_line(ichlite):
+    text = ichlite("node", "--help").out
+    assert "..." not in text.split("Commands:")[1]
+    assert "restore [OPTIONS] BACKUP FOLDER" in ichlite("node", "restore", "--help").out
+    assert " FOLDER STUDY_FOLDER\n" in ichlite("node", "send-test", "--help").out
+
+
+def test_a_new_node_says_how_to_start_it(ichlite, tmp_path):
+    made = ichlite("node", "init", tmp_path / "node")
+    assert made.exit_code == 0
+    assert made.out.endswith(f"then start the node: ichlite node run {tmp_path / 'node'}\n")

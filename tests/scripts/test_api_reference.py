@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-griffe = pytest.importorskip("griffe", reason="needs pip install 'ichlite[docs]'")
+griffe = pytest.importorskip("griffe", reason="needs pip install '.[docs]'")
 
 MODULE = '''
 def mean(first: int, second: int) -> float:

@@ -105,7 +105,7 @@ def test_what_cannot_be_saved_leaves_nothing(scan, tmp_path, monkeypatch):
     with pytest.raises(IchliteError):
         scan.save_lesion_map(tmp_path / ("long" * 99 + ".nii"))
     monkeypatch.setitem(sys.modules, "nibabel", None)
-    with pytest.raises(MissingExtra, match=r"ichlite\[nifti\]"):
+    with pytest.raises(MissingExtra, match=r"'\.\[nifti\]'"):
         scan.save_lesion_map(tmp_path / "map.nii")
     assert not [*tmp_path.iterdir()]
 

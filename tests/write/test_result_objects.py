@@ -308,7 +308,7 @@ def test_what_cannot_be_written_is_said_and_does_not_keep_the_rest_back(
     _, _, (scan,) = objects("whole")
     judge = bundles["urgent"]
     (tmp_path / "file").write_text("x")
-    with pytest.raises(IchliteError, match="cannot write into"):
+    with pytest.raises(IchliteError, match=r"cannot write .*file"):
         write_result_objects([scan], tmp_path / "file", bundle=judge, at=at)
     with pytest.raises(UsageError, match="without pixels"):
         write_result_objects([replace(scan, hu=None)], tmp_path / "out", bundle=judge, at=at)
@@ -366,7 +366,7 @@ def test_a_real_head_and_a_scan_of_research_data_have_objects(ge_head, rsna_scan
 def test_without_highdicom_one_line_names_the_extra(objects, bundles, at, tmp_path, monkeypatch):
     _, _, scans = objects("whole")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(MissingExtra, match=r"highdicom .* pip install 'ichlite\[node\]'"):
+    with pytest.raises(MissingExtra, match=r"highdicom .* pip install '\.\[node\]'"):
         write_result_objects(scans, tmp_path, bundle=bundles["urgent"], at=at)
     assert list(tmp_path.iterdir()) == []
 

@@ -54,6 +54,19 @@ class Archive:
     warnings: tuple[str, ...]
 
 
+def check_archive(folder: Path) -> None:
+    """Check that there is a folder of that name.
+
+    Raises:
+        InputError: There is none.
+    """
+    if not folder.is_dir():
+        raise InputError(
+            f"{folder} {'is not a folder' if folder.exists() else 'does not exist'}",
+            remedy="name the folder that holds the DICOM studies",
+        )
+
+
 def find_studies(folder: Path) -> Archive:
     """Find the studies of a folder, reading headers by tasks on the connected Ray cluster.
 
@@ -61,14 +74,11 @@ def find_studies(folder: Path) -> Archive:
         folder: Archive folder, under a path that is the same on every machine.
 
     Raises:
-        InputError: No such folder, or no files in it.
+        InputError: There are no files in it.
     """
     import ray
 
-    if not folder.is_dir():
-        what = "is not a folder" if folder.exists() else "does not exist"
-        raise InputError(f"{folder} {what}", expected="a folder of DICOM studies")
-    files, skipped = files_below([folder])
+    files, skipped = files_below([folder.absolute()])  # workers have other current folders
     if not files:
         raise InputError(f"{folder} has no files in it", expected="DICOM studies")
     rows = [

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ichlite.atomic_files import check_empty, check_place, write_json
 from ichlite.cluster import score_parts
-from ichlite.cluster.ray_archive import Archive, Study, find_studies
+from ichlite.cluster.ray_archive import Archive, Study, check_archive, find_studies
 from ichlite.cluster.score_parts import Read, StudyRow
 from ichlite.cluster.session import Cluster
 from ichlite.contracts.reading import SkippedEntry
@@ -69,11 +69,12 @@ def score_archive(
     """
     import ray
 
+    check_archive(archive)
     check_place(archive, out)
     loaded = load_bundle(bundle)
     _same_order(out, loaded, force=force)
     started = time.monotonic()
-    found = find_studies(archive.absolute())  # workers have other current folders
+    found = find_studies(archive)
     done = score_parts.begin(out)
     score_parts.write_skipped(out, found.skipped)
     left = [study for study in found.studies if unicode_text(study.uid) not in done]

@@ -126,12 +126,13 @@ def _write(document: BenchDocument, out: Path) -> None:
     from ichlite.atomic_files import write_json, write_text
     from ichlite.bench.bench_report import bench_markdown
     from ichlite.commands.console import say
+    from ichlite.errors import MissingExtra
 
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / "bench.json", document)
     write_text(out / "bench.md", bench_markdown(document))
     if find_spec("matplotlib") is None:
-        say("no plots: matplotlib is not installed; install it with: pip install 'ichlite[train]'")
+        say(f"no plots: {MissingExtra('train', 'matplotlib')}")
         return
     from ichlite.bench.bench_plots import plot_bench, plot_roofline
 

@@ -35,7 +35,10 @@ def compress(
     ],
     out: Annotated[
         Path,
-        typer.Argument(help="Bundle to write; for several bundles, the folder to put them into."),
+        typer.Argument(
+            help="Folder of the bundle to write; with several --precision, or with --every-step, "
+            "the folder that holds them."
+        ),
     ],
     *,
     precision: Annotated[

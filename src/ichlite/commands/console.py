@@ -86,7 +86,7 @@ def require(extra: str, *modules: str) -> None:
         >>> require("train", "json")
         >>> require("train", "no_such_module")
         Traceback (most recent call last):
-        ichlite.errors.MissingExtra: no_such_module is not installed; install it with: ...
+        ichlite.errors.MissingExtra: no_such_module is not installed; install ...
     """
     for module in modules:
         if find_spec(module) is None:

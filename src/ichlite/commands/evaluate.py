@@ -45,6 +45,7 @@ def evaluate(
         Path | None,
         option(
             DATA,
+            metavar="FOLDER",
             help="Folder of RSNA 2019 DICOM files to measure a bundle on, in place of a store.",
         ),
     ] = None,
@@ -52,13 +53,16 @@ def evaluate(
         Path | None,
         option(
             DATA,
+            metavar="FILE",
             help="CSV file of labels for --rsna; stage_2_train.csv in its folder, if not given.",
         ),
     ] = None,
     scores: Annotated[
         Path | None,
         option(
-            OUTPUT, help="CSV file to write, with labels, logits and probabilities of every slice."
+            OUTPUT,
+            metavar="FILE",
+            help="CSV file to write, with labels, logits and probabilities of every slice.",
         ),
     ] = None,
     folds: Annotated[
@@ -83,7 +87,9 @@ def evaluate(
             DATA, help="Calibration of each fold of --folds: cross (fitted on the others) or none."
         ),
     ] = "cross",
-    out: Annotated[Path | None, option(OUTPUT, help="Folder to make for tables and plots.")] = None,
+    out: Annotated[
+        Path | None, option(OUTPUT, metavar="FOLDER", help="Folder to make for tables and plots.")
+    ] = None,
     bootstrap: Annotated[
         int | None,
         option(
@@ -218,7 +224,8 @@ def _model(task: _Task, against: list[Path], scores: Path | None) -> tuple[Evalu
     from msgspec import structs
 
     from ichlite.commands.console import say
-    from ichlite.errors import UsageError
+    from ichlite.data.store import is_store
+    from ichlite.errors import InputError, UsageError
     from ichlite.evaluate.paired import compare
     from ichlite.evaluate.scores import write_scores
 
@@ -227,7 +234,16 @@ def _model(task: _Task, against: list[Path], scores: Path | None) -> tuple[Evalu
             "`--against` takes one model unless scores are given with --folds",
             found=f"{len(against)} of them",
         )
-    summary, found = (_store if task.rsna is None else _rsna)(task, [task.model, *against])
+    models = [task.model, *against]
+    for path in models:
+        if is_store(path):
+            raise InputError(
+                f"{path} is not a model",
+                found="a prepared store",
+                expected="a bundle, a run folder or a .keras file",
+                remedy="the order is: ichlite evaluate MODEL STORE",
+            )
+    summary, found = (_store if task.rsna is None else _rsna)(task, models)
     first = found[0]
     if scores is not None:
         write_scores(scores, first.scores)
@@ -336,7 +352,8 @@ def _rsna(task: _Task, models: list[Path]) -> tuple[Evaluation, list[_Found]]:
     from msgspec import structs
 
     from ichlite.commands.console import say
-    from ichlite.data.readers.rsna import read_labels
+    from ichlite.data.readers.rsna import TABLE, read_labels
+    from ichlite.errors import InputError
     from ichlite.evaluate.predictions import bundle_judge
     from ichlite.evaluate.rsna_archive import judge_archive
     from ichlite.evaluate.seen import Evaluated, seen_warnings
@@ -344,7 +361,11 @@ def _rsna(task: _Task, models: list[Path]) -> tuple[Evaluation, list[_Found]]:
 
     folder = task.rsna or Path()
     judges = [bundle_judge(load_bundle(path)) for path in models]
-    table = read_labels(task.labels or folder / "stage_2_train.csv")
+    labels = task.labels or folder / TABLE
+    if not labels.exists():
+        remedy = "name the label table with --labels FILE"
+        raise InputError(f"{labels} does not exist", remedy=remedy)
+    table = read_labels(labels)
     archives = [judge_archive(one.model, folder, table, threads=task.threads) for one in judges]
     found = []
     for judge, archive in zip(judges, archives, strict=True):

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ichlite.commands.options import AsJson, Processes, Seed, option
+from ichlite.commands.options import AsJson, Balance, Processes, Seed, option
 from ichlite.commands.phantom import pace
 from ichlite.train.recipe import DATA
 
@@ -24,13 +24,7 @@ def implant(
     split: Annotated[
         str, option(DATA, help="Split whose scans are taken: train, validation, test or all.")
     ] = "all",
-    balance: Annotated[
-        str,
-        option(
-            DATA,
-            help="Mix of bleeds: paper (shares of its Table 1) or training (more epidurals).",
-        ),
-    ] = "training",
+    balance: Balance = "training",
     processes: Processes = 1,
     as_json: AsJson = False,
 ) -> None:

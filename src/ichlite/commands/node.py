@@ -15,7 +15,7 @@ from ichlite.commands.options import PlainJson
 
 node = typer.Typer(
     name="node",
-    help="Run a node: it takes studies over DICOM and HTTP, reads them and sends results back.",
+    help="Run a node: a server that receives studies by DICOM, reads them and returns results.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -65,7 +65,10 @@ def init(
 
     write_initial_settings(folder, dicom_port=dicom_port, http_port=http_port, aet=aet)
     open_database(folder, read_settings(folder)).close()
-    sys.stdout.write(f"Made {folder}: look at {folder / 'node.toml'}, then ichlite node run\n")
+    sys.stdout.write(
+        f"Made {folder}: check {folder / 'node.toml'}, then start the node: "
+        f"ichlite node run {folder}\n"
+    )
 
 
 @node.command(cls=PanelCommand, epilog="Example: ichlite node run /srv/ichlite")
@@ -90,7 +93,7 @@ def add_user(
         bool, typer.Option("--admin", help="Let them see settings and export verdicts, too.")
     ] = False,
 ) -> None:
-    """Add a user of the page, or give one that there is another password and role."""
+    """Add a user or change their password and role."""
     import time
 
     from ichlite.errors import UsageError
@@ -180,9 +183,10 @@ def verify_audit(
     ] = None,
     as_json: PlainJson = False,
 ) -> None:
-    """Check that each row of the audit log follows from the row before it.
+    """Check the hash chain of the audit log.
 
-    Rows that were cut off its end leave no gap: give a hash that was kept elsewhere to notice them.
+    Each row must follow from the row before it. Rows that were cut off its end leave no gap: give a
+    hash that was kept elsewhere to notice them.
     """
     from ichlite.commands.console import print_json
     from ichlite.errors import StoreError
@@ -223,7 +227,7 @@ def verify_audit(
 def send_test(
     folder: Folder,
     files: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="Folder with DICOM files to send.")
+        Path, typer.Argument(metavar="STUDY_FOLDER", help="Folder with DICOM files to send.")
     ],
     port: Annotated[
         int | None,
@@ -231,7 +235,7 @@ def send_test(
     ] = None,
     as_json: PlainJson = False,
 ) -> None:
-    """Send a folder's DICOM files to this running node, as a scanner would."""
+    """Send DICOM files to the node, as a scanner would."""
     from ichlite.commands.console import print_json, progress
     from ichlite.errors import IchliteError
     from ichlite.node.logs import set_up_logs
@@ -254,7 +258,10 @@ def send_test(
 
 @node.command(cls=PanelCommand, epilog="Example: ichlite node check /srv/ichlite")
 def check(folder: Folder, as_json: PlainJson = False) -> None:
-    """Check the store, the peers, the model, the disk and what the kernel gives."""
+    """Check the node's store, peers, model and disk.
+
+    The sandbox that the kernel gives is checked, too.
+    """
     from ichlite.commands.console import print_json, progress
     from ichlite.errors import IchliteError
     from ichlite.node.check import check_node
@@ -290,7 +297,10 @@ def backup(
     ] = False,
     as_json: PlainJson = False,
 ) -> None:
-    """Copy the node's store, while it runs or not; every file is compared with its digest."""
+    """Copy the store to a backup folder.
+
+    The node may run meanwhile; every file is compared with its digest.
+    """
     from ichlite.commands.console import print_json, progress
     from ichlite.node.backup import back_up
 
@@ -306,11 +316,14 @@ def backup(
     cls=PanelCommand, epilog="Example: ichlite node restore /mnt/usb/ichlite-monday /srv/ichlite"
 )
 def restore(
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of the backup.")],
+    out: Annotated[Path, typer.Argument(metavar="BACKUP", help="Folder of the backup.")],
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="New folder of the node.")],
     as_json: PlainJson = False,
 ) -> None:
-    """Make a node of a backup; every file is compared with its digest."""
+    """Restore a node from a backup.
+
+    Every file is compared with its digest.
+    """
     from ichlite.commands.console import print_json, progress
     from ichlite.node.backup import restore as make
 
@@ -330,7 +343,10 @@ def retry(
     ] = None,
     as_json: PlainJson = False,
 ) -> None:
-    """Try again to send the results and notices that were given up after days of failures."""
+    """Resend results that were given up.
+
+    These are results and notices that could not be sent for days.
+    """
     import time
 
     from ichlite.commands.console import print_json
@@ -365,7 +381,10 @@ def discard(
     ],
     as_json: PlainJson = False,
 ) -> None:
-    """Forget what could not be sent to a peer, so that retention may delete its studies."""
+    """Forget what could not be sent to a peer.
+
+    Retention may then delete the studies.
+    """
     from ichlite.commands.console import print_json
     from ichlite.errors import UsageError
     from ichlite.node.deliveries import discard_dead

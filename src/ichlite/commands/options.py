@@ -34,6 +34,14 @@ Devices = Annotated[
     ),
 ]
 Seed = Annotated[int, option(DATA, help="Random seed; the same one gives the same images.")]
+Balance = Annotated[
+    str,
+    option(
+        DATA,
+        help="Mix of bleeds: paper (shares as in the paper's Table 1) or training (more of them "
+        "epidural).",
+    ),
+]
 Processes = Annotated[
     int, option(HARDWARE, help="Processes that work side by side; the images do not depend on it.")
 ]
@@ -44,6 +52,14 @@ PlainJson = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on stdout, for programs.")
 ]
 """The same, for commands whose options are in no panels."""
+Force = Annotated[
+    bool,
+    typer.Option(
+        "--force",
+        help="Analyse a series that the input check refuses, if no series of the study passes; the "
+        "reasons are kept.",
+    ),
+]
 BundleFolder = Annotated[
     Path | None,
     typer.Option(metavar="FOLDER", help="Bundle to use; the embedded one, if not given."),

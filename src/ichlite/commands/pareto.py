@@ -39,12 +39,14 @@ def pareto(
     max_auc_drop: Annotated[
         float,
         typer.Option(
-            metavar="AUC", help="Mean test ROC AUC that a bundle may lose and still be shipped."
+            metavar="NUMBER", help="Mean test ROC AUC that a bundle may lose and still be shipped."
         ),
     ] = 0.005,
     max_subtype_drop: Annotated[
         float,
-        typer.Option(metavar="AUC", help="Test ROC AUC that a bundle may lose of any one subtype."),
+        typer.Option(
+            metavar="NUMBER", help="Test ROC AUC that a bundle may lose of any one subtype."
+        ),
     ] = 0.02,
     as_json: PlainJson = False,
 ) -> None:
@@ -59,7 +61,7 @@ def pareto(
     from ichlite.bench.pareto_plot import plot_pareto
     from ichlite.commands.console import print_json, progress
     from ichlite.compress.settings import Gate
-    from ichlite.errors import UnknownName
+    from ichlite.errors import UsageError
     from ichlite.infer.bundle import load_bundle
 
     gate = Gate(max_auc_drop, max_subtype_drop)
@@ -67,7 +69,11 @@ def pareto(
     names = [one.name for one in loaded]
     chosen = reference or names[0]
     if chosen not in names:
-        raise UnknownName("bundle", chosen, names)
+        raise UsageError(
+            "--reference names no bundle of this comparison",
+            found=chosen,
+            expected=f"one of {', '.join(names)}",
+        )
     with progress("measuring") as advance:
         points = measure_bundles(loaded, runs=runs, advance=advance)
     document = pareto_document(points, points[names.index(chosen)], gate)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ichlite.commands.options import AsJson, Processes, Seed, option
+from ichlite.commands.options import AsJson, Balance, Processes, Seed, option
 from ichlite.train.recipe import DATA, OUTPUT
 
 if TYPE_CHECKING:
@@ -19,18 +19,11 @@ EPILOG = "Example: ichlite phantom phantoms --subjects 200 --seed 1 --processes 
 def phantom(
     out: Annotated[Path, typer.Argument(help="Folder to make, for the store or the studies.")],
     subjects: Annotated[
-        int, option(DATA, help="Number of patients to make, about 38 slices each.")
+        int, option(DATA, help="Number of patients to make, with 12 to 64 slices each.")
     ] = 20,
     seed: Seed = 0,
     processes: Processes = 1,
-    balance: Annotated[
-        str,
-        option(
-            DATA,
-            help="Mix of bleeds: paper (shares of the paper's Table 1) or training (3 in 10 slices "
-            "bleed, more of them epidural).",
-        ),
-    ] = "paper",
+    balance: Balance = "paper",
     form: Annotated[
         str,
         option(
@@ -41,7 +34,11 @@ def phantom(
     ] = "store",
     grid: Annotated[
         int | None,
-        option(OUTPUT, help="Rows and columns of the images of --format dicom; by default 512."),
+        option(
+            OUTPUT,
+            help="Rows and columns of the DICOM images, 32 to 1024; only with --format dicom.  "
+            "[default: 512]",
+        ),
     ] = None,
     compress: Annotated[
         bool,

@@ -26,7 +26,8 @@ def prepare(
     out: Annotated[
         Path | None,
         typer.Argument(
-            help="Folder of the store, or CSV file for tables; the same command again resumes."
+            help="Folder of the store, or CSV file for tables; required for all kinds but tables. "
+            "The same command again resumes."
         ),
     ] = None,
     split: Annotated[

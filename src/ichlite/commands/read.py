@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ichlite.commands.options import BundleFolder, PlainJson
+from ichlite.commands.options import BundleFolder, Force, PlainJson
 
 if TYPE_CHECKING:
     from ichlite.errors import IchliteError
@@ -53,13 +53,11 @@ def read(
     identifiers: Annotated[
         bool,
         typer.Option(
-            "--identifiers", help="Name patients, dates and UIDs in the page; default: none."
+            "--identifiers",
+            help="Show patient names, IDs, dates and UIDs in the HTML page; hidden by default.",
         ),
     ] = False,
-    force: Annotated[
-        bool,
-        typer.Option("--force", help="Judge what the input check refuses, where nothing passes."),
-    ] = False,
+    force: Force = False,
     every_series: Annotated[
         bool,
         typer.Option("--every-series", help="Read every series, not one for each study."),

@@ -95,6 +95,7 @@ def reproduce(
         list[Path] | None,
         option(
             OUTPUT,
+            metavar="FOLDER",
             help="Folder of another reproduction, to show its verdicts beside (repeat for more).",
         ),
     ] = None,
@@ -102,6 +103,7 @@ def reproduce(
         Path | None,
         option(
             OUTPUT,
+            metavar="FOLDER",
             help="Folder with RSNA 2019's tables of studies, to count beside the paper's.",
         ),
     ] = None,
@@ -112,8 +114,8 @@ def reproduce(
         str | None,
         option(
             OUTPUT,
-            help="Epoch of each run that is judged: best (by validation) or last.",
-            show_default="last with folds",
+            help="Epoch of each run that is judged: best (by validation) or last.  [default: best; "
+            "with --folds, last]",
         ),
     ] = None,
     devices: Devices = None,
@@ -141,6 +143,7 @@ def reproduce(
         write_report,
     )
     from ichlite.reproduce.campaign_summary import measure_all
+    from ichlite.train.draw import check_shares
     from ichlite.train.logs import epoch_line
 
     for word, count, least in (
@@ -160,6 +163,7 @@ def reproduce(
             )
     if folds < 0 or folds == 1:
         raise UsageError("--folds is out of range", found=folds, expected="0, or at least 2")
+    check_shares(recipe.shares, len(stores))
     base = replace(recipe, seed=seed, keep=keep or ("last" if folds else "best"))
     left_out = tuple(Fold(number, folds, fold_seed) for number in range(1, folds + 1))
     data = Data(open_stores(stores), " ".join(store.name for store in stores), inits, left_out)

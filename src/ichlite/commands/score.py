@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ichlite.commands.options import BundleFolder, PlainJson
+from ichlite.commands.options import BundleFolder, Force, PlainJson
 
 if TYPE_CHECKING:
     from ichlite.contracts.score import ScoreSummary
@@ -32,13 +32,7 @@ def score(
         str,
         typer.Option(metavar="ADDRESS", help="Ray cluster to run on: local, auto or HOST:PORT."),
     ] = "local",
-    force: Annotated[
-        bool,
-        typer.Option(
-            "--force",
-            help="Judge, too, series that are refused as no plain axial head CT; reasons are kept.",
-        ),
-    ] = False,
+    force: Force = False,
     as_json: PlainJson = False,
 ) -> None:
     """Read every study of an archive on many cores or machines, into Parquet."""

@@ -96,11 +96,13 @@ def train(
     from ichlite.data.feed import split_rows
     from ichlite.data.join import Fold, open_stores
     from ichlite.models import MODELS
+    from ichlite.train.draw import check_shares
     from ichlite.train.losses import LOSSES
     from ichlite.train.run_manifest import check_run_folder
 
     check_name("model", recipe.model, MODELS)
     check_name("loss", recipe.loss, LOSSES)
+    check_shares(recipe.shares, len(stores))
     held_out = None if fold is None else Fold.parse(fold, fold_seed)
     check_run_folder(out)
     opened = open_stores(stores, held_out, all_patients=all_patients)

@@ -36,14 +36,13 @@ def tune(
         ),
     ],
     *,
-    max_epochs: Annotated[
-        int, option(SEARCH, help="Epochs of the trials that go on to the end.")
-    ] = 9,
+    max_epochs: Annotated[int, option(SEARCH, help="Most epochs that any trial trains for.")] = 9,
     factor: Annotated[
         int,
         option(
             SEARCH,
-            help="Hyperband's factor: one of so many trials goes on, to so many times the epochs.",
+            help="Hyperband's reduction factor N: after each round the best 1/N of the trials "
+            "continue, with N times as many epochs. At least 2.",
         ),
     ] = 3,
     hyperband_iterations: Annotated[

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ichlite.atomic_files import PART_MARK
+from ichlite.atomic_files import PART_MARK, unwritable
 from ichlite.atomic_files import check_folder as check_writable
-from ichlite.errors import IchliteError, UsageError
+from ichlite.errors import UsageError
 from ichlite.infer.bundle import CARD_FILE, MANIFEST_FILE, MODEL_FILE
 
 FILES = frozenset({MANIFEST_FILE, MODEL_FILE, CARD_FILE})
@@ -41,7 +41,7 @@ def check_folder(folder: Path) -> None:
     try:
         others = {entry.name for entry in folder.iterdir()} - FILES if folder.exists() else set()
     except OSError as error:
-        raise _unwritable(folder, error.strerror) from None
+        raise unwritable(folder, error) from None
     if others:
         raise UsageError(
             f"{folder} holds something other than a bundle",
@@ -75,7 +75,7 @@ def filled(folder: Path) -> Iterator[Path]:
             for _ in range(2)
         )
     except OSError as error:
-        raise _unwritable(folder, error.strerror) from None
+        raise unwritable(folder, error) from None
     try:
         part.chmod(0o755)  # as any new folder; a temporary one is for its owner alone
         yield part
@@ -89,8 +89,3 @@ def filled(folder: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(part, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
-
-
-def _unwritable(folder: Path, why: str | None) -> IchliteError:
-    """Return the error of a folder that the system does not let us write to."""
-    return IchliteError(f"{folder} cannot be written", found=why)

@@ -143,7 +143,8 @@ class Tuning:
     temperature: float = setting(
         1.0,
         TUNING,
-        "Number that the logits of teacher and model are divided by for comparison.",
+        "Distillation temperature: teacher and student logits are divided by it before they are "
+        "compared; above 0.",
         ABOVE_0,
     )
     seed: int = setting(

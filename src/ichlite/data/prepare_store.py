@@ -29,7 +29,7 @@ from ichlite.data.readers import cq500, ct_ich, folder, rsna
 from ichlite.data.readers.dicom_folder import list_files
 from ichlite.data.readers.index import Index, Reader
 from ichlite.data.rows import INDEX_FILE, StoreRow
-from ichlite.data.store import META_FILE, PARTS_FOLDER, read_meta
+from ichlite.data.store import META_FILE, PARTS_FOLDER, is_store, read_meta
 from ichlite.data.store_parts import PART_IMAGES
 from ichlite.data.workers import Engine, in_this_process
 from ichlite.errors import InputError, StoreError, check_name
@@ -107,6 +107,12 @@ def prepare_store(
     reader, usual = READERS[kind]
     choice = Choice(usual if preset is None else preset, seed)
     check_place(root, out)
+    if is_store(root):
+        raise InputError(
+            f"{root} is a prepared store already",
+            expected="the folder of a data set",
+            remedy="train on the store, or evaluate on it",
+        )
     start_s = time.monotonic()
     key = inventory_key(root, kind)
     finished = _finished(out, key, choice)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ichlite.data.rows import SPLITS, UNUSED, index_hash, read_index
+from ichlite.data.rows import INDEX_FILE, SPLITS, UNUSED, index_hash, read_index
 from ichlite.data.split import check_leakage
 from ichlite.data.store_parts import CellArray, LesionCells, SliceArray, Slices
 from ichlite.errors import StoreError
@@ -26,6 +26,11 @@ SCHEMA = "ichlite-store/2"
 META_FILE = "store.json"
 PARTS_FOLDER = "parts"
 TEXTS = ("image", "patient", "study", "series", "pixel_sha256", "split")
+
+
+def is_store(folder: Path) -> bool:
+    """Return whether a folder has the files by which a prepared store is known."""
+    return all((folder / name).is_file() for name in (META_FILE, INDEX_FILE))
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ichlite.atomic_files import write_csv
+from ichlite.atomic_files import unwritable, write_csv
 from ichlite.data.store import Store
-from ichlite.errors import IchliteError, InputError
+from ichlite.errors import InputError
 from ichlite.evaluate.predictions import Judged, judge_series
 from ichlite.infer.decision import Calibration, Rule
 from ichlite.labels import CLASSES, NAMES
@@ -38,7 +38,7 @@ _FOLD = re.compile(r"0|[1-9]\d{0,3}")
 _RECIPE = re.compile(r"[0-9a-f]{16}")
 _LARGEST = 3.40282356e38
 """Beyond it a number rounds to infinity as float32."""
-_REMEDY = "write it again with `ichlite evaluate --scores`"
+_REMEDY = "write it with `ichlite evaluate --scores`"
 _LABELS = slice(6, 12)
 _LOGITS = slice(12, 17)
 _PROBABILITIES = slice(17, 23)
@@ -186,7 +186,7 @@ def write_scores(path: Path, table: ScoreTable) -> None:
     try:
         write_csv(path, COLUMNS, rows)
     except OSError as fault:
-        raise IchliteError(f"{path} cannot be written", found=fault.strerror) from fault
+        raise unwritable(path, fault) from fault
 
 
 def read_scores(path: Path) -> ScoreTable:
@@ -253,13 +253,14 @@ def join_scores(tables: Sequence[ScoreTable], name: str) -> ScoreTable:
 
 def _check_header(path: Path, header: list[str]) -> None:
     """Refuse a file of other columns."""
-    if tuple(header) != COLUMNS:
-        raise InputError(
-            f"{path} is no file of scores",
-            found=f"columns {', '.join(header)}"[:200],
-            expected=", ".join(COLUMNS),
-            remedy=_REMEDY,
-        )
+    if tuple(header) == COLUMNS:
+        return
+    lacks = [name for name in COLUMNS if name not in header]
+    named = ", ".join(lacks[:2] + ["…"] * (len(lacks) > 2))
+    why = f"it lacks {len(lacks)} of the {len(COLUMNS)} columns: {named}"
+    if not lacks:
+        why = f"the {len(COLUMNS)} columns are in another order, or others are among them"
+    raise InputError(f"{path} is not a file of scores; {why}", remedy=_REMEDY)
 
 
 def _check_line(path: Path, number: int, line: list[str]) -> None:

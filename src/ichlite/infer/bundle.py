@@ -220,13 +220,16 @@ def _manifest(folder: Path) -> BundleManifest:
         head = read_document(_Head, text)
     except OSError as error:
         is_run = (folder / "train.json").exists()
-        remedy = "give a folder that `ichlite compress` wrote, or none for the embedded bundle"
-        found = f"a folder without {MANIFEST_FILE}" if folder.is_dir() else error.strerror
+        found = "a file" if folder.is_file() else error.strerror
+        found = f"a folder without {MANIFEST_FILE}" if folder.is_dir() else found
         raise BundleError(
-            f"no bundle at {folder}",
+            f"{folder} is not a bundle" if folder.exists() else f"no bundle at {folder}",
             found="a run, which is no bundle yet" if is_run else found,
             expected=f"a folder with {MANIFEST_FILE}",
-            remedy="make a bundle of it with `ichlite compress`" if is_run else remedy,
+            remedy="make a bundle of it with `ichlite compress`"
+            if is_run
+            else "give a folder that `ichlite compress` wrote, or the word "
+            f"{EMBEDDED_WORD} for the embedded bundle",
         ) from error
     except ContractError as error:
         raise BundleError(

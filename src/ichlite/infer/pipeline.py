@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from ichlite.ct.archives import is_member
 from ichlite.ct.series import find_series
 from ichlite.errors import SeriesError
-from ichlite.infer.bundle import Bundle
+from ichlite.infer.bundle import MANIFEST_FILE, MODEL_FILE, Bundle
 from ichlite.infer.datasets import as_paths
 from ichlite.infer.nifti import read_volumes, volumes_among
 from ichlite.infer.reader import Reader
@@ -35,7 +35,14 @@ if TYPE_CHECKING:
 
 Visit = Callable[[ScanResult], None]
 Progress = Callable[[int, int], None]
-_OF_A_STORE = ("store.json", "index.csv")  # as `data.store` names them, which needs the other half
+_NO_INPUT = {
+    # As `data.store` names them, which needs the other half.
+    ("store.json", "index.csv"): (
+        "a prepared store, which is for training and evaluation: no DICOM files"
+    ),
+    (MANIFEST_FILE, MODEL_FILE): "a bundle, which holds a model; pass it with --bundle",
+}
+"""What a folder with certain files is, for folders that hold no images."""
 
 
 def read_paths(
@@ -309,16 +316,20 @@ def _findable(paths: Sequence[str]) -> tuple[list[str], tuple[SkippedFile, ...]]
     """Return the paths that have files in them, and why each other one is skipped."""
     kept, skipped = [], []
     for path in paths:
+        known = (
+            what
+            for names, what in _NO_INPUT.items()
+            if all(Path(path, name).is_file() for name in names)
+        )
+        reason = next(known, None)
         if not os.path.lexists(path) and not is_member(path):
             reason = "stdin is not read: name files or folders" if path == "-" else "does not exist"
-            skipped.append(SkippedFile(path, reason, may_be_ct=True))
-        elif all(Path(path, name).is_file() for name in _OF_A_STORE):
-            reason = "a prepared store, which is for training and evaluation: no DICOM files"
-            skipped.append(SkippedFile(path, reason, may_be_ct=True))
         elif Path(path).is_dir() and not any(files for _, _, files in os.walk(path)):
-            skipped.append(SkippedFile(path, "an empty folder: no files to read", may_be_ct=True))
-        else:
+            reason = "an empty folder: no files to read"
+        if reason is None:
             kept.append(path)
+        else:
+            skipped.append(SkippedFile(path, reason, may_be_ct=True))
     return kept, tuple(skipped)
 
 

@@ -17,6 +17,24 @@ from ichlite.errors import StoreError, UsageError
 _ORDER = 1
 
 
+def check_shares(shares: tuple[float, ...] | None, stores: int) -> None:
+    """Check that there is one share for each store, or none at all.
+
+    Args:
+        shares: Share of each store in a batch; None where stores are not distinguished.
+        stores: Number of stores.
+
+    Raises:
+        UsageError: There are more or fewer shares than stores.
+    """
+    if shares is not None and len(shares) != stores:
+        raise UsageError(
+            "each store needs a share of its own",
+            found=f"{len(shares)} shares",
+            expected=f"{stores}, in the order of the stores",
+        )
+
+
 class Draw:
     """Random order in which training images are used, with fixed shares of stores and bleeds.
 
@@ -54,12 +72,7 @@ class Draw:
             stores, parts = [np.ones(len(origin), bool)], [count]
         else:
             found = int(origin.max()) + 1
-            if len(shares) != found:
-                raise UsageError(
-                    "each store needs a share of its own",
-                    found=f"{len(shares)} shares",
-                    expected=f"{found}, in the order of the stores",
-                )
+            check_shares(shares, found)
             stores, parts = [origin == store for store in range(found)], dealt(count, shares)
         self.groups: list[tuple[NDArray[np.int64], int]] = []
         for store, part in zip(stores, parts, strict=True):

@@ -117,7 +117,8 @@ class Recipe:
         None,
         DATA,
         "Share of each batch that is drawn from a store; give it once for each STORE, in their "
-        "order, such as --share 0.7 --share 0.3. By default all slices are drawn alike.",
+        "order; the shares add up to 1, such as --share 0.7 --share 0.3. By default all slices are "
+        "drawn alike.",
         must(
             lambda x: min(x, default=0) > 0 and abs(sum(x) - 1) < _SHARES_TOLERANCE,
             "each above 0, together 1",
@@ -127,8 +128,8 @@ class Recipe:
     bleeding_share: float | None = setting(
         None,
         DATA,
-        "Share of slices with blood among those that a batch takes from each store, such as 0.4; "
-        "by default as many as the store has.",
+        "Share of slices with blood in each batch or, with --share, in what each store contributes "
+        "to it, above 0 and below 1; by default that of the stores.",
         must(lambda x: 0 < x < 1, "between 0 and 1"),
     )
     brain_level_hu: float | None = setting(
@@ -151,8 +152,8 @@ class Recipe:
     leave_out: tuple[str, ...] = setting(
         (),
         DATA,
-        "Subtype not to train, which the model then never reports, such as epidural where no slice "
-        "shows one (repeat for more).",
+        "Subtype to leave out of training, for example because no slice shows it; the model never "
+        "reports it (repeat for more).",
     )
     deterministic: bool = setting(
         False,

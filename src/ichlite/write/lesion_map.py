@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ichlite.atomic_files import replacing
+from ichlite.atomic_files import replacing, unwritable
 from ichlite.ct.nifti import LESION_MAP_TITLE, SUFFIXES, need_nibabel
 from ichlite.ct.tensor import GRID
 from ichlite.errors import IchliteError, InputError, UnknownName, UsageError
@@ -69,7 +69,7 @@ class LesionMaps:
             write_lesion_map(scan, path)
             self.written.append(path)
         except OSError as error:
-            self.problems.append(IchliteError(f"cannot write {self.folder}: {error.strerror}"))
+            self.problems.append(unwritable(self.folder, error))
         except IchliteError as error:
             self.problems.append(error)
 
@@ -110,8 +110,7 @@ def write_lesion_map(scan: Analysed, path: Path, subtype: str | None = None) -> 
         with replacing(Path(os.path.realpath(path))) as part:
             part.write_bytes(data)
     except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else str(error)
-        raise IchliteError(f"cannot write {path}: {why}") from error
+        raise unwritable(path, error) from error
 
 
 def _file_name(series: str, taken: Iterable[Path]) -> str:

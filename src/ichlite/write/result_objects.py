@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from ichlite.atomic_files import replacing
+from ichlite.atomic_files import replacing, unwritable
 from ichlite.errors import IchliteError
 from ichlite.infer.bundle import Bundle
 from ichlite.infer.results import (
@@ -87,7 +87,7 @@ def _write(
             with replacing(path) as part:
                 part.write_bytes(data)
     except OSError as error:
-        raise IchliteError(f"cannot write into {folder}: {error.strerror}") from error
+        raise unwritable(folder, error) from error
     made, shown = files
     return made, shown
 

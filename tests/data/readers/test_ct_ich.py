@@ -31,5 +31,5 @@ def test_volumes_are_read_rather_than_pictures(below: str, tmp_path: Path) -> No
 
 
 def test_other_folders_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no label table"):
+    with pytest.raises(InputError, match=f"no label table; expected {PICTURES} or {VOLUMES};"):
         read(tmp_path, lambda *_: None)

@@ -227,7 +227,7 @@ def test_a_skip_that_no_bleed_explains_costs_the_patient(tmp_path: Path) -> None
 
 
 def test_other_folders_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=f"has no label table; expected {TABLES[0]}"):
+    with pytest.raises(InputError, match=f"has no label table; expected {' or '.join(TABLES)};"):
         read_set(tmp_path)
     write_table(tmp_path / TABLES[0], line(50, 1))
     with pytest.raises(InputError, match=f"no such folder; expected one folder {PATIENTS}"):

@@ -47,6 +47,8 @@ def read(root: Path, progress: Progress, engine: Engine = in_this_process) -> In
     folders = [root, *(path for path in sorted(root.glob("*")) if path.is_dir())]
     volumes = any((folder / SCANS).is_dir() for folder in folders)
     pictures = any((folder / ct_ich_jpeg.PATIENTS).is_dir() for folder in folders)
+    if not volumes and not pictures:
+        find_table(root, *ct_ich_jpeg.TABLES)  # one error that names the tables of all releases
     read_release = ct_ich_jpeg.read if pictures and not volumes else read_volumes
     return read_release(root, progress, engine)
 

@@ -46,7 +46,7 @@ def find_table(root: Path, *names: str) -> Path:
     data_set = "the data set, with its archives," if root.name == UNPACKED else root
     raise InputError(
         f"{data_set} has no label table",
-        expected=names[0],
+        expected=" or ".join(names),
         remedy="give the folder of the data set, as it was published",
     )
 
