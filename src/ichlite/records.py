@@ -29,8 +29,9 @@ class PixelLayout:
         offset: Byte offset of the PixelData value in the file, or in the data set deflated in it.
         length: Bytes of that value; None when it is encapsulated (compressed).
         bits_allocated, bits_stored, high_bit, pixel_representation: As in the file.
-        end: Of a compressed frame among several, which starts at `offset` without a table of
-            offsets: the byte after its last fragment. None otherwise.
+        end: Byte after the last fragment of a compressed frame of a multi-frame file, whose first
+            fragment is then at `offset`. None if `offset` is that of the whole PixelData value,
+            where the basic offset table comes first.
     """
 
     transfer_syntax_uid: str

@@ -99,7 +99,14 @@ def write_part(out: Path, reads: Sequence[Read]) -> None:
 
 
 def write_skipped(out: Path, skipped: Sequence[SkippedFile]) -> None:
-    """Write the files that belong to no study to `studies`, in place of an earlier list."""
+    """Write a row of the data set `studies` for each skipped file that belongs to no study.
+
+    Rows that an earlier call wrote are replaced; without files they are removed.
+
+    Args:
+        out: Output folder of the scores, as `begin` made it.
+        skipped: Skipped files that belong to no study.
+    """
     path = out / STUDIES / f"{SKIPPED}.parquet"
     if skipped:
         _write(path, [_skipped_row(file) for file in skipped], STUDY_SCHEMA)

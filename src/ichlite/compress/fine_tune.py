@@ -93,8 +93,8 @@ def answers_loss(wanted: Any, found: Any, temperature: float) -> Any:
         temperature: Number that both logits are divided by; above 0.
 
     Source:
-        Hinton et al. 2015, with a sigmoid an output, since any number of subtypes may be present;
-        times temperature squared as there.
+        Hinton et al. 2015, with one sigmoid per subtype in place of the softmax, since any number
+        of subtypes may be present; scaled by the temperature squared, as in that paper.
     """
     taught = ops.sigmoid(wanted / temperature)
     loss = ops.binary_crossentropy(taught, found / temperature, from_logits=True)

@@ -50,8 +50,9 @@ def described(manifest: BundleManifest, content: bytes) -> tuple[BundleManifest,
         content: Bytes of the bundle's `.tflite` file.
 
     Returns:
-        The manifest with tensors and processing steps described, but still with the old file hash;
-        and the file's bytes with signature and metadata.
+        The manifest with tensors and processing steps filled in, whose SHA-256 of `model.tflite`
+        is not updated: that is left to the caller; and the bytes of the file with signature and
+        metadata.
     """
     windows, logits, map_tensor = Runtime(bundle_of(Path(), manifest, content)).tensors
     manifest = structs.replace(
@@ -63,14 +64,14 @@ def described(manifest: BundleManifest, content: bytes) -> tuple[BundleManifest,
 
 
 def with_metadata(content: bytes, manifest: BundleManifest) -> bytes:
-    """Return a `.tflite` file with a new signature and metadata in place of any it had.
+    """Replace the signature and metadata of a `.tflite` file by those of a manifest.
 
     Args:
         content: Bytes of a `.tflite` file with one subgraph, whose tensors the manifest describes.
         manifest: Manifest of the bundle, with input and output described.
 
     Returns:
-        The file's bytes; the same bytes for the same input.
+        Bytes of the new file; the same for the same input.
     """
     from ai_edge_litert import schema_py_generated as schema
 

@@ -143,7 +143,7 @@ class Evidence(Document, frozen=True, kw_only=True):
     """The measured accuracy of each operating point.
 
     Attributes:
-        data: Scores that it was measured on.
+        data: Cross-validation whose out-of-fold scores the accuracy was measured on.
         points: Name of an operating point → its accuracy.
     """
 

@@ -56,14 +56,15 @@ def read_document(kind: type[T], text: str | bytes) -> T:
 
 
 def convert_document(kind: type[T], value: object) -> T:
-    """Return the document that a JSON value holds which is parsed already.
+    """Convert parsed JSON to a document of the given type.
 
     Args:
         kind: Type of the document.
         value: Dictionaries, lists, texts and numbers, as `json.loads` returns them.
 
     Raises:
-        ContractError: The value is another document; the message says where it differs.
+        ContractError: The value does not match the type; the message names the field, if it is
+            within one.
     """
     try:
         return msgspec.convert(value, kind)

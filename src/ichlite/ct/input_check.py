@@ -132,7 +132,10 @@ def without_lost_slices(volume: HeadVolume) -> HeadVolume:
 
 
 def judge_volume(volume: HeadVolume) -> Judgement:
-    """Check by its pixels whether a volume shows a whole head: enough brain, with its HU, in bone.
+    """Check from its pixels whether a volume shows a whole head.
+
+    There must be enough tissue inside the skull, with the mean and the spread of HU that brain has,
+    and neither end of the scan may lie inside the brain.
 
     Args:
         volume: Volume from `without_lost_slices`.

@@ -36,7 +36,15 @@ _DAMAGE = (
 
 
 def archives_in(root: Path) -> list[Path]:
-    """Return the archives in a folder that holds no sub-folders; an empty list if it has any."""
+    """Return the archives directly in a folder, sorted by path.
+
+    Args:
+        root: Folder of the data set.
+
+    Returns:
+        Paths of its `.tar`, `.tar.gz`, `.tgz`, `.tar.xz` and `.zip` files; none if it has
+        sub-folders, since the data set is then unpacked already.
+    """
     entries = sorted(root.iterdir())
     if any(entry.is_dir() for entry in entries):
         return []

@@ -44,7 +44,8 @@ def slice_geometry(position_mm: NDArray[np.floating[Any]]) -> NDArray[np.float32
     Returns:
         (slice, 5) float32: position from -1 (the lowest slice) to 1; logarithms of the distances to
         the slices below and above, in units of 5 mm; 1 where a gap or the end of the scan lies
-        below, and where one lies above.
+        below, and where one lies above. A gap is a distance above 1.5 times the median spacing;
+        beyond an end of the scan the median is used as the distance.
 
     Example:
         >>> slice_geometry(np.array([0.0, 5.0, 10.0, 25.0]))[2].round(1)

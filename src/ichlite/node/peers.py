@@ -46,7 +46,8 @@ def peer_sender(peer: PeerSettings, dicom: DicomSettings, results: Path) -> Send
     Args:
         peer: Settings of the peer.
         dicom: DICOM settings of this node, for its AE title and certificate.
-        results: Folder that the files of parcels are relative to.
+        results: Folder of the result files. The paths in parcels, the results that wait in the
+            outbox, are relative to it.
     """
 
     def store(parcels: tuple[Parcel, ...]) -> Answers:

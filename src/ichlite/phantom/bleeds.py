@@ -21,14 +21,14 @@ CENTRE: Point = (0.0, -18.0, 8.0)
 
 
 def surface_thickness(atlas: Atlas, surface: Surface) -> Float:
-    """Return the thickness map of a surface haematoma over BRAIN_BOX, mm; 0 elsewhere.
+    """Return the thickness of a surface haematoma at each voxel of the head's `brain_grid`.
 
     Args:
         atlas: Head that the haematoma lies in.
         surface: Plan of the haematoma.
 
     Returns:
-        (z, y, x) float32.
+        (z, y, x) float32, mm; 0 where there is none.
     """
     z, y, x = atlas.brain_grid.mesh_mm()
     d = np.asarray(surface.direction, np.float32)
@@ -56,7 +56,7 @@ def displace(plan: BleedPlan, atlas: Atlas, displacement: Displacement) -> list[
         displacement: Field that is changed in place.
 
     Returns:
-        Thickness map, over BRAIN_BOX in mm, of each surface haematoma.
+        Thickness of each surface haematoma, from `surface_thickness`.
     """
     displacement.widen_ventricles(plan.widen_mm)
     maps = []

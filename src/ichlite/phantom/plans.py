@@ -53,7 +53,13 @@ BALANCES: Mapping[str, Mix] = MappingProxyType({"paper": PAPER, "training": TRAI
 
 
 def mix_named(name: str) -> Mix:
-    """Return a subtype mix by name.
+    """Return a mix of subtypes by its name, `paper` or `training`.
+
+    Args:
+        name: Name of the mix.
+
+    Returns:
+        Combinations of subtypes, each with its share of the patients; `()` is no bleed.
 
     Raises:
         UnknownName: There is no such mix.

@@ -68,10 +68,9 @@ class Training(Document, frozen=True, kw_only=True):
 
     Attributes:
         epochs: Number of epochs on whole slices.
-        judged_epoch: Number of the epoch, as text, after which the weights that are judged were
-            saved; `crops` if that was after the steps on crops; None if the step is not known;
-            unset in old documents.
-        seconds, hours: Training time in s and in h, with validation, without work that was lost by
+        judged_epoch: Epoch whose weights are evaluated, as text; `crops` if they were saved after
+            the crop steps; None if the step is not known; unset in old documents.
+        seconds, hours: Training time in s and in h, with validation, without work that was lost to
             interrupts.
         images_per_s: Training images per second, the median over epochs and crop steps; None if not
             recorded.

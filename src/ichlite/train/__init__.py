@@ -37,10 +37,13 @@ _HOME = {
 
 
 def check_backend() -> None:
-    """Refuse a backend of Keras that does not train here, before Keras is imported.
+    """Check that ichlite can train with the Keras backend that `KERAS_BACKEND` names.
+
+    It may be `tensorflow` (the default) or `jax`. To be called before Keras is imported.
 
     Raises:
-        UsageError: `KERAS_BACKEND` names another one, or JAX, which is not installed.
+        UsageError: It is another backend, or JAX is not installed.
+        MissingExtra: TensorFlow is not installed.
     """
     from importlib.util import find_spec
 

@@ -64,13 +64,17 @@ class Pictures:
 
 
 def pictures_of(scan: Analysed, judged: NDArray[np.int16], *, native: bool) -> Pictures:
-    """Make the pictures of a scan; its files are read again for their full matrix.
+    """Return the pictures of a scan for the HTML page, feet to head.
 
     Args:
         scan: Result of the scan.
-        judged: (slice, 256, 256) int16 HU that were judged, shown where the files do not give the
-            same or their pictures are too large.
-        native: Whether pictures may have the matrix of the files.
+        judged: (slice, 256, 256) int16 HU that the model saw. They are the pictures if `native` is
+            false, if a file can no longer be read or has other content, or if pictures at the
+            matrix of the files would need more than `MOST_SCAN_BYTES`.
+        native: Whether to read the files again for pictures at their full matrix.
+
+    Returns:
+        One picture for each slice, all with the same matrix.
     """
     headers = _headers(scan)
     first = headers[0] if headers else None
@@ -96,14 +100,14 @@ def pictures_of(scan: Analysed, judged: NDArray[np.int16], *, native: bool) -> P
 
 
 def picture_of(header: SliceHeader, judged: NDArray[np.int16]) -> NDArray[np.int16]:
-    """Read one slice at the matrix of its file, turned as it was judged.
+    """Read one slice at the full matrix of its file, rotated as the model saw it.
 
     Args:
         header: Header of the slice.
-        judged: (256, 256) int16 HU that were judged.
+        judged: (256, 256) int16 HU that the model saw.
 
     Returns:
-        (row, column) int16 HU; `judged` where the file cannot be read or has other content.
+        (row, column) int16 HU; `judged` if the file cannot be read or has other content.
     """
     try:
         hu = _read(header)

@@ -275,10 +275,11 @@ def _relative_maps(
 def jumps_of(scan: Analysed, found: Sequence[MarkedPlace]) -> tuple[JumpView, ...]:
     """Return the slices of a scan that the viewer suggests to look at first, at most six.
 
-    One for each marked place, the largest first: of its slices that have at least half of its
-    largest mark, the one of the highest `any`. Then more slices of these places, at least
-    `JUMP_APART_MM` from those before. Where nothing is marked, up to three slices of the highest
-    `any`. Slices without a position count as adjacent to those next to them in order.
+    First one slice for each marked place, the largest place first: among its slices with at least
+    half as many marked cells as the slice with the most, the one with the highest probability of
+    `any`. Then more slices of these places, at least `JUMP_APART_MM` from those already chosen.
+    Where nothing is marked, up to three slices with the highest probability of `any`. Slices
+    without a position count as adjacent to those next to them in order.
 
     Args:
         scan: Result of the scan.

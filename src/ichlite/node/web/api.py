@@ -27,7 +27,10 @@ async def status(request: Request) -> Response:
 
 
 async def studies(request: Request) -> Response:
-    """Handle GET /api/studies: return one page of the worklist as JSON."""
+    """Handle GET /api/studies: return one page of the worklist, 100 studies, as JSON.
+
+    Query parameters are `show`, `sort`, `backwards` and `page`.
+    """
     wanted = wanted_of(request)
     return json_reply(await services_of(request).read(lambda tables: list_studies(tables, wanted)))
 

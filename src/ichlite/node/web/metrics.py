@@ -33,7 +33,11 @@ async def health(request: Request) -> Response:
 
 
 async def ready(request: Request) -> Response:
-    """Handle GET /ready: answer whether database, disk space and reading thread are all right."""
+    """Handle GET /ready: return 200 if the node can work, else 503 with the reasons.
+
+    It can if its database is readable, its disk has space beyond the reserve and the thread that
+    reads studies is alive.
+    """
     services = services_of(request)
     reasons = []
     try:
