@@ -95,8 +95,8 @@ def evaluate(
         option(
             INTERVALS,
             min=0,
-            help="Redraws of the patients for 95 % intervals, 0 for no intervals; if not given, "
-            "1000 with --folds or --against, else 0.",
+            help="Bootstrap resamples of the patients for 95 % intervals, 0 for no intervals; if "
+            "not given, 1000 with --folds or --against, else 0.",
         ),
     ] = None,
     seed: Annotated[
@@ -125,7 +125,7 @@ def evaluate(
         bootstrap = DRAWS if folds or against else 0
     if against and not bootstrap:
         raise UsageError(
-            "`--against` needs redraws of the patients",
+            "`--against` needs bootstrap resamples of the patients",
             found="--bootstrap 0",
             expected="--bootstrap 1000, or so",
         )

@@ -108,7 +108,11 @@ def reproduce(
         ),
     ] = None,
     bootstrap: Annotated[
-        int, option(OUTPUT, help="Redraws of the patients for 95 % intervals; 0 for no intervals.")
+        int,
+        option(
+            OUTPUT,
+            help="Bootstrap resamples of the patients for 95 % intervals; 0 for no intervals.",
+        ),
     ] = 1000,
     keep: Annotated[
         str | None,
