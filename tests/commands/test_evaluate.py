@@ -167,7 +167,7 @@ def test_seeds_and_two_models_of_folds(ichlite: Run, two_seeds: list[Path], tmp_
             "`--scores` cannot be combined with `--folds`",
         ),
         (("--folds", "a.csv", "--calibrate", "all"), 2, "expected one of cross, none"),
-        (("--folds", "a.csv", "--against", "b.csv", "--bootstrap", 0), 2, "needs redraws"),
+        (("--folds", "a.csv", "--against", "b.csv", "--bootstrap", 0), 2, "needs bootstrap"),
         (("--folds", "none.csv"), 1, "none.csv cannot be read"),
         (("model", "store", "--against", "x", "--against", "y"), 2, "takes one model unless"),
     ],

@@ -145,7 +145,7 @@ def test_repeats_are_a_defect_and_no_neighbours():
 
 def test_slices_too_far_apart_are_a_defect_and_no_neighbours():
     far = stack(slices_at(regular(14, 10.0)))
-    assert far.defects == ("the slices are too far apart; found 10.00 mm; expected at most 8",)
+    assert far.defects == ("the slices are too far apart; found 10 mm; expected at most 8",)
     assert far.breaks == tuple(range(13))
     near = stack(slices_at(regular(14, 8.0)))
     assert (near.defects, near.breaks) == ((), ())
