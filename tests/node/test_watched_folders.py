@@ -245,3 +245,16 @@ def _until(holds: Callable[[], bool]) -> None:
     while not holds():
         assert time.monotonic() < until
         time.sleep(0.05)
+
+
+def test_what_cannot_be_moved_is_refused_once(parts, monkeypatch, capsys):
+    _, folder, watched = parts
+    looked = []
+    real = watched._intake.take
+    monkeypatch.setattr(watched._intake, "take", lambda *a, **n: (looked.append(1), real(*a, **n)))
+    (folder / "refused").write_text("a file")
+    (folder / "a.txt").write_text("junk")
+    _until(lambda: bool(looked))
+    time.sleep(6 * SETTLE_S)
+    assert len(looked) <= 2  # itself, and the file that stands in the way
+    assert "it cannot be moved: Not a directory" in capsys.readouterr().err

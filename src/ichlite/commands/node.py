@@ -1,9 +1,10 @@
-"""`ichlite node`: run a box that reads what the scanner sends."""
+"""`ichlite node`: set up, run and look after a server that reads studies as they arrive."""
 
 from __future__ import annotations
 
 import os
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -115,11 +116,8 @@ def add_user(
     if not password.isprintable():
         raise UsageError("the password has control characters, or is not UTF-8")
     kept = hash_password(password)
-    database = open_database(folder, settings)
-    try:
+    with closing(open_database(folder, settings)) as database:
         new = database.write(lambda tables: add(tables, name, kept, admin=admin, now=time.time()))
-    finally:
-        database.close()
     role = "admin" if admin else "reader"
     sys.stdout.write(f"{'Added' if new else 'Changed'} {name}, {role}\n")
 
@@ -136,11 +134,8 @@ def remove_user(
     from ichlite.node.settings import read_settings
     from ichlite.node.web.users import remove_user as remove
 
-    database = open_database(folder, read_settings(folder))
-    try:
+    with closing(open_database(folder, read_settings(folder))) as database:
         database.write(lambda tables: remove(tables, name))
-    finally:
-        database.close()
     sys.stdout.write(f"Removed {name}\n")
 
 
@@ -152,12 +147,11 @@ def status(folder: Folder, as_json: PlainJson = False) -> None:
     from ichlite.node.settings import read_settings
     from ichlite.node.studies import status_document
 
-    database = open_database(folder, read_settings(folder))
-    try:
-        with database.read() as tables:
-            document = {"up": is_running(folder), **status_document(tables)}
-    finally:
-        database.close()
+    with (
+        closing(open_database(folder, read_settings(folder))) as database,
+        database.read() as tables,
+    ):
+        document = {"up": is_running(folder), **status_document(tables)}
     if as_json:
         print_json(document)
         return
@@ -349,7 +343,6 @@ def retry(
     """
     import time
 
-    from ichlite.commands.console import print_json
     from ichlite.errors import UnknownName
     from ichlite.node.deliveries import retry_dead
     from ichlite.node.hooks import target_names
@@ -360,17 +353,11 @@ def retry(
     names = sorted(target_names(settings))
     if peer is not None and peer not in names:
         raise UnknownName("peer or hook of node.toml", peer, names)
-    database = open_database(folder, settings)
-    try:
+    with closing(open_database(folder, settings)) as database:
         count = database.write(
             lambda tables: retry_dead(tables, time.time(), "command", peer, among=names)
         )
-    finally:
-        database.close()
-    if as_json:
-        print_json({"retried": count})
-    else:
-        sys.stdout.write(f"{count} will be tried again\n")
+    _say_count(count, "retried", "will be tried again", as_json=as_json)
 
 
 @node.command(cls=PanelCommand, epilog="Example: ichlite node discard /srv/ichlite --peer old-pacs")
@@ -385,14 +372,12 @@ def discard(
 
     Retention may then delete the studies.
     """
-    from ichlite.commands.console import print_json
     from ichlite.errors import UsageError
     from ichlite.node.deliveries import discard_dead
     from ichlite.node.run import open_database
     from ichlite.node.settings import read_settings
 
-    database = open_database(folder, read_settings(folder))
-    try:
+    with closing(open_database(folder, read_settings(folder))) as database:
         with database.read() as tables:
             query = "SELECT DISTINCT peer FROM delivery WHERE state = 'dead' ORDER BY peer"
             names = [row[0] for row in tables.execute(query)]
@@ -402,9 +387,13 @@ def discard(
                 found=f"given up for {', '.join(names) or 'nobody'}",
             )
         count = database.write(lambda tables: discard_dead(tables, "command", peer))
-    finally:
-        database.close()
+    _say_count(count, "discarded", "will not be sent", as_json=as_json)
+
+
+def _say_count(count: int, key: str, words: str, *, as_json: bool) -> None:
+    from ichlite.commands.console import print_json
+
     if as_json:
-        print_json({"discarded": count})
+        print_json({key: count})
     else:
-        sys.stdout.write(f"{count} will not be sent\n")
+        sys.stdout.write(f"{count} {words}\n")

@@ -249,15 +249,15 @@ class _Study:
 
 def _studies(found: Sequence[Series], *, every_series: bool) -> list[_Study]:
     """Return the series of each study, or each series by itself; of each patient in it."""
-    by_uid: dict[str, dict[tuple[str, ...], list[Series]]] = {}
+    by_uid: dict[str, dict[str, list[Series]]] = {}
     for series in found:
         by_patient = by_uid.setdefault(series.study_uid, {})
         by_patient.setdefault(_patient_of(series), []).append(series)
     studies = []
     for by_patient in by_uid.values():
-        unnamed = by_patient.pop((), [])
+        unnamed = by_patient.pop("", [])
         if len(by_patient) != 1:
-            by_patient = by_patient | ({(): unnamed} if unnamed else {})
+            by_patient = by_patient | ({"": unnamed} if unnamed else {})
         else:
             next(iter(by_patient.values())).extend(unnamed)
         for number, members in enumerate(by_patient.values(), 1):
@@ -266,13 +266,11 @@ def _studies(found: Sequence[Series], *, every_series: bool) -> list[_Study]:
     return studies
 
 
-def _patient_of(series: Series) -> tuple[str, ...]:
-    """Return what tells a patient from others: PatientID, else what else is said; or nothing."""
+def _patient_of(series: Series) -> str:
+    """Return what tells a patient from others: PatientID, else name, else birth date, else ""."""
     first = series.slices[0]
-    if first.patient_id:
-        return (first.patient_id,)
-    said = ((first.patient_name or "").upper().strip("^ "), first.patient_birth_date)
-    return tuple(one for one in said if one)
+    name = (first.patient_name or "").upper().strip("^ ")
+    return first.patient_id or name or first.patient_birth_date or ""
 
 
 def _of_patient(results: list[ScanResult], study: _Study) -> list[ScanResult]:

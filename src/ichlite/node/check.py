@@ -103,6 +103,7 @@ def _certificate(dicom: DicomSettings) -> Finding:
     name = "TLS certificate"
     try:
         tls_context(dicom)
+        # Python's own decoder has no public name, and no other package of the node reads one.
         shown: Any = ssl._ssl._test_decode_cert(dicom.tls_certificate)  # type: ignore[attr-defined]
         days = (ssl.cert_time_to_seconds(shown["notAfter"]) - time.time()) / _DAY_S
     except (IchliteError, OSError, ValueError) as error:

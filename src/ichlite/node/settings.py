@@ -23,7 +23,7 @@ PositiveSeconds = Annotated[float, Meta(gt=0, le=86_400)]
 
 _AE_TITLE = r"^(?=.*[^ ])[\x20-\x5b\x5d-\x7e]{1,16}$"
 _WEB_ADDRESS = r"^https?://[!-.0-~]+(/[!-~]*)?$"
-_EMAIL_ADDRESS = r"^[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$"
+_EMAIL_ADDRESS = r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$"
 _PEER_NAME = r"^[^:]{1,64}$"
 _SIGNING_KEY = r"^whsec_[A-Za-z0-9+/]{32,88}={0,2}$"
 _IN_WORDS = {

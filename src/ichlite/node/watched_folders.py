@@ -64,7 +64,7 @@ class WatchedFolder:
         self._folder = node_folder / watch.folder
         self._seen: dict[Path, tuple[tuple[int, int, int], float]] = {}
         self._unreadable: set[Path] = set()
-        self._taken: dict[Path, tuple[int, int, int]] = {}
+        self._left: dict[Path, tuple[int, int, int]] = {}
         self._was_there = True
         try:
             if self._folder.resolve().is_relative_to(node_folder.resolve()):
@@ -93,8 +93,8 @@ class WatchedFolder:
             state = (found.st_size, found.st_mtime_ns, found.st_ino)
             before, since = self._seen.get(path, (state, now))
             there[path] = (state, since if before == state else now)
-            if self._taken.get(path) == state:
-                continue  # it is in the store, and could not be removed
+            if self._left.get(path) == state:
+                continue  # it was taken or refused, and could not be removed
             if now - there[path][1] >= self._watch.settle_s:
                 settled.append(path)
         self._seen = there
@@ -106,7 +106,7 @@ class WatchedFolder:
             except NoSpace:
                 return  # all of it stays until there is space
         self._unreadable &= there.keys()
-        self._taken = {path: state for path, state in self._taken.items() if path in there}
+        self._left = {path: state for path, state in self._left.items() if path in there}
 
     def _take(self, path: Path) -> None:
         try:
@@ -115,7 +115,7 @@ class WatchedFolder:
                     self._intake.take(self._pieces(path.name, folder), self._watch.source)
                     self._remove(path, folder)
             except UnreadableFile as error:
-                self._refuse(path, str(error))
+                self._refuse_or_leave(path, str(error))
         except (_Changed, FileNotFoundError):
             self._seen.pop(path, None)
         except NoSpace:
@@ -133,8 +133,19 @@ class WatchedFolder:
         except FileNotFoundError:
             raise
         except OSError as error:
-            self._taken[path] = self._seen[path][0]
+            self._left[path] = self._seen[path][0]
             _log.warning("file not removed", source=self._watch.source, why=_reason(error))
+
+    def _refuse_or_leave(self, path: Path, why: str) -> None:
+        """Refuse a file; where it cannot be moved, leave it, and look at it no more."""
+        try:
+            self._refuse(path, why)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            self._left[path] = self._seen[path][0]
+            words = f"{why}; it cannot be moved: {_reason(error)}"
+            _log.warning("file refused", source=self._watch.source, why=words)
 
     def _pieces(self, name: str, folder: int) -> Iterator[bytes]:
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -174,8 +185,9 @@ class WatchedFolder:
                 name = f"{stem}-{number}{_cut(path.suffix, 30)}"
             os.rename(path.name, name, src_dir_fd=folder, dst_dir_fd=refused)
             self._seen.pop(path, None)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-            with os.fdopen(os.open(f"{name}.why.txt", flags, 0o644, dir_fd=refused), "w") as said:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+            reason = os.open(f"{name}.why.txt", flags, 0o644, dir_fd=refused)
+            with os.fdopen(reason, "w", encoding="utf-8") as said:
                 said.write(f"{why}\n")
         _log.warning("file refused", source=self._watch.source, why=why)
 
